@@ -1,0 +1,118 @@
+"""The content store: texts and files by the sha-256 of their bytes, written once, checked on every read.
+
+It sits on obstore, so a URL decides where it lives: a local directory (default), S3, GCS or Azure. The trap: starter and
+worker must see the *same* store; where they do not, the first read fails with an error that names the setting.
+"""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+from temporalio import activity
+
+from activities.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
+from activities.errors import ErrorKind, final, passing
+
+INLINE_LIMIT = 1024
+"""Texts up to this many bytes of UTF-8 travel inline by default."""
+
+
+def summarise(text: str, length: int = SUMMARY_LENGTH) -> str:
+    """Shorten a text to one line of at most `length` characters."""
+    line = " ".join(text[: length * 4].split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+class ContentStore:
+    """Content-addressed, write-once storage of texts and files."""
+
+    def __init__(self, store: ObjectStore, url: str, inline_limit: int = INLINE_LIMIT) -> None:
+        self._store = store
+        self._url = url
+        self._inline_limit = inline_limit
+
+    @classmethod
+    def open(cls, url: str, inline_limit: int = INLINE_LIMIT) -> "ContentStore":
+        """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a directory is made if absent."""
+        if urlsplit(url).scheme == "file":
+            directory = Path(unquote(urlsplit(url).path))
+            directory.mkdir(parents=True, exist_ok=True)
+            return cls(LocalStore(directory), url, inline_limit)
+        return cls(from_url(url), url, inline_limit)
+
+    async def put(self, data: bytes) -> str:
+        """Keep bytes and return their reference (sha-256 in hex); the same bytes are kept once."""
+        ref = hashlib.sha256(data).hexdigest()
+        try:
+            await obstore.put_async(self._store, _key(ref), data, mode="create")
+        except AlreadyExistsError:
+            pass
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from error
+        return ref
+
+    async def get(self, ref: str) -> bytes:
+        """Return the bytes of a reference.
+
+        Raises ContentMissing or ContentAltered (final), ContentUnavailable (passing).
+        """
+        try:
+            result = await obstore.get_async(self._store, _key(ref))
+            data = bytes(await result.bytes_async())
+        except (NotFoundError, FileNotFoundError) as error:
+            raise final(
+                ErrorKind.CONTENT_MISSING,
+                f"content {ref} is not in this worker's content store ({self._url}). If it was written by another "
+                f"process, that process uses another store: set CONTENT_STORE_URL to the same URL for both.",
+            ) from error
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from error
+        if hashlib.sha256(data).hexdigest() != ref:
+            raise final(
+                ErrorKind.CONTENT_ALTERED,
+                f"content {ref} in {self._url} was changed after it was written; restore it from a backup, "
+                "or start the run anew.",
+            )
+        return data
+
+    async def keep(self, text: str, *, media_type: str = "text/plain", summary: str = "") -> Content:
+        """Turn a text into a content: inline if it is short, else by reference."""
+        data = text.encode()
+        summary = summary or summarise(text)
+        if len(data) <= self._inline_limit:
+            same = summary == text
+            return Content(summary="" if same else summary, size=len(data), media_type=media_type, text=text)
+        return Content(summary=summary, size=len(data), media_type=media_type, ref=await self.put(data))
+
+    async def text(self, content: Content | Part) -> str:
+        """Return the text of a content, wherever it lies."""
+        if content.ref is None:
+            return content.text or ""
+        return (await self.get(content.ref)).decode()
+
+    def _unavailable(self, error: Exception) -> Exception:
+        reason = f"{type(error).__name__}: {error}".strip()
+        return passing(
+            ErrorKind.CONTENT_UNAVAILABLE,
+            f"the content store at {self._url} does not answer ({reason}); check CONTENT_STORE_URL and its credentials.",
+        )
+
+
+class ContentActivities:
+    """Activities that keep texts for workflows, which must not hold them."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+
+    @activity.defn
+    async def keep_text(self, request: StoreRequest) -> Content:
+        """Write a text to the content store."""
+        return await self._store.keep(request.text, media_type=request.media_type, summary=request.summary)
+
+
+def _key(ref: str) -> str:
+    # Two levels keep directories small enough for file systems that list them.
+    return f"{ref[:2]}/{ref}"

@@ -1,0 +1,108 @@
+"""Every way in which an activity fails, by name, and what follows from each.
+
+    ApplicationError
+    ├── retryable: the world may be better in a moment
+    │   ├── RateLimited          429; waits as long as the server asks (`next_retry_delay`)
+    │   ├── ModelUnavailable     408, 409, 425, 5xx, 529, connection and time-out errors, a stream that broke off
+    │   └── ContentUnavailable   the content store does not answer
+    └── final: the same call would fail again
+        ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
+        ├── ModelRejected        400, 413, 422: the request itself is wrong
+        ├── ContextExceeded      the prompt does not fit the model's window: compact, then ask again
+        ├── ModelNotAllowed      401, 402, 403: key or permission
+        ├── ModelNotFound        404: no such model or address
+        ├── ContentMissing, ContentAltered          the reference leads nowhere, or to other bytes
+        ├── PayloadTooLarge                         a message too big for history
+        ├── CatalogInvalid                          an agent file cannot be read
+        └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
+
+The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
+survive the way through history.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    TimeoutError as TemporalTimeoutError,
+)
+
+ERROR_TEXT_LIMIT = 2000
+"""Longest error text, in characters: a provider's error page must not meet the payload limit."""
+
+
+class ErrorKind(StrEnum):
+    """The names above; each is the `type` of an ApplicationError."""
+
+    RATE_LIMITED = "RateLimited"
+    RATE_LIMITED_TOO_LONG = "RateLimitedTooLong"
+    MODEL_UNAVAILABLE = "ModelUnavailable"
+    MODEL_REJECTED = "ModelRejected"
+    CONTEXT_EXCEEDED = "ContextExceeded"
+    MODEL_NOT_ALLOWED = "ModelNotAllowed"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_REFUSED = "ModelRefused"
+    OUTPUT_INVALID = "OutputInvalid"
+    OUTPUT_CUT_OFF = "OutputCutOff"
+    CONTENT_MISSING = "ContentMissing"
+    CONTENT_ALTERED = "ContentAltered"
+    CONTENT_UNAVAILABLE = "ContentUnavailable"
+    PAYLOAD_TOO_LARGE = "PayloadTooLarge"
+    CATALOG_INVALID = "CatalogInvalid"
+    UNKNOWN_AGENT = "UnknownAgent"
+    DOCUMENT_ENCRYPTED = "DocumentEncrypted"
+    DOCUMENT_SCANNED = "DocumentScanned"
+    DOCUMENT_EMPTY = "DocumentEmpty"
+    DOCUMENT_TOO_LARGE = "DocumentTooLarge"
+    DOCUMENT_UNSUPPORTED = "DocumentUnsupported"
+    DOCUMENT_UNREADABLE = "DocumentUnreadable"
+    PLAN_INVALID = "PlanInvalid"
+    NOTHING_SUCCEEDED = "NothingSucceeded"
+    INPUT_INVALID = "InputInvalid"
+    TIMED_OUT = "TimedOut"
+    CANCELLED = "Cancelled"
+    UNEXPECTED = "Unexpected"
+
+
+def final(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
+    """Build an error that no retry can mend."""
+    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True)
+
+
+def passing(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:
+    """Build an error that a later attempt may not meet; `after` overrides the retry policy's delay."""
+    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, next_retry_delay=after)
+
+
+def root_of(error: BaseException) -> BaseException:
+    """Unwrap what Temporal wraps around a failure, down to the failure itself."""
+    while isinstance(error, ActivityError | ChildWorkflowError) and error.cause is not None:
+        error = error.cause
+    return error
+
+
+def kind_of(error: BaseException) -> ErrorKind:
+    """Name the kind of a failure, however deep Temporal wrapped it."""
+    root = root_of(error)
+    if isinstance(root, ApplicationError):
+        try:
+            return ErrorKind(root.type or "")
+        except ValueError:
+            return ErrorKind.UNEXPECTED
+    if isinstance(root, TemporalTimeoutError):
+        return ErrorKind.TIMED_OUT
+    if isinstance(root, CancelledError):
+        return ErrorKind.CANCELLED
+    return ErrorKind.UNEXPECTED
+
+
+def text_of(error: BaseException) -> str:
+    """Describe a failure in one line."""
+    root = root_of(error)
+    message = getattr(root, "message", "") or str(root) or type(root).__name__
+    return " ".join(message.split())[:ERROR_TEXT_LIMIT]

@@ -1,0 +1,106 @@
+"""What any model behind the agents must do, and the table of models: names, windows, prices.
+
+A `ModelCall` is complete (texts, not references), so an implementation needs nothing but its client.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from activities.contracts import StopReason, ToolCall, ToolSpec, Usage
+
+TOKENS_PER_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call with all texts resolved; `messages` are (role, text) pairs, oldest first."""
+
+    model: str
+    messages: tuple[tuple[str, str], ...]
+    max_tokens: int
+    system: str = ""
+    output_schema: dict[str, Any] | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: Literal["auto", "any", "none"] = "auto"
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelReply:
+    """What the model said, why it stopped, and what it used."""
+
+    text: str
+    stop_reason: StopReason
+    usage: Usage
+    model: str
+    request_id: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass
+class Progress:
+    """How far a running call is: characters received and the usage known so far (paid even if the call breaks off)."""
+
+    characters: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    def received(self, text: str) -> None:
+        """Count a piece of the answer."""
+        self.characters += len(text)
+
+
+class LLM(Protocol):
+    """Answers one call; raises only ApplicationErrors named in `activities.errors`."""
+
+    async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
+        """Make the call and return the whole reply."""
+        ...
+
+
+class ModelSpec(BaseModel):
+    """One row of the table: limits in tokens, prices in USD per million tokens.
+
+    `continuations` is how often an answer that met its token limit is asked to go on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: int = 200_000
+    max_output: int = 8192
+    input: float = 0.0
+    output: float = 0.0
+    cache_read: float = 0.0
+    cache_write: float = 0.0
+    temperature: bool = False
+    continuations: int = 2
+
+
+class ModelTable(BaseModel):
+    """Which model an alias means, and what each model can do and costs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    aliases: dict[str, str] = Field(default_factory=dict)
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    only: str | None = None
+
+    def resolve(self, name: str) -> str:
+        """Turn an alias into a model's name; other names stay, unless `only` one model is served."""
+        return self.only or self.aliases.get(name, name)
+
+    def spec(self, model: str) -> ModelSpec:
+        """Return the row of a model; a model that is not in the table gets default limits and no price."""
+        return self.models.get(model, ModelSpec())
+
+    def usd(self, model: str, usage: Usage) -> float:
+        """Price a call in USD, to the millionth."""
+        row = self.spec(model)
+        total = (
+            usage.input_tokens * row.input
+            + usage.output_tokens * row.output
+            + usage.cache_read_tokens * row.cache_read
+            + usage.cache_write_tokens * row.cache_write
+        )
+        return round(total / TOKENS_PER_MILLION, 6)

@@ -1,0 +1,43 @@
+"""The deterministic twin of a model, for tests and benchmarks: it runs in the worker's process and costs nothing.
+
+It passes the same way as Claude (activity, contracts, content store), so a test with it tests everything but the wire.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from activities.contracts import StopReason, Usage
+from activities.llm.base import ModelCall, ModelReply, Progress
+
+Script = Callable[[ModelCall], "str | ModelReply | Awaitable[str | ModelReply]"]
+
+
+@dataclass
+class ScriptedLLM:
+    """Answers each call by a function of the call; a text becomes a reply that ended normally.
+
+    `latency` is in seconds. `calls` holds every call made, in order. The script may raise any error of
+    `activities.errors`, or return an awaitable to wait for something first.
+    """
+
+    script: Script
+    latency: float = 0.0
+    calls: list[ModelCall] = field(default_factory=list)
+
+    async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
+        """Answer by script."""
+        self.calls.append(call)
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        said = self.script(call)
+        if not isinstance(said, str | ModelReply):
+            said = await said
+        reply = said if isinstance(said, ModelReply) else self._reply(call, said)
+        progress.received(reply.text)
+        return reply
+
+    def _reply(self, call: ModelCall, text: str) -> ModelReply:
+        words_in = sum(len(words.split()) for _, words in call.messages) + len(call.system.split())
+        usage = Usage(input_tokens=words_in, output_tokens=len(text.split()))
+        return ModelReply(text, StopReason.END_TURN, usage, call.model, f"scripted-{len(self.calls)}")

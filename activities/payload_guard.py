@@ -1,0 +1,57 @@
+"""Refuses a message that history cannot hold, before it is sent, and names the field that is too big.
+
+The trap: the server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for
+ever. Raised here, the same mistake fails the run with a typed error.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+
+from activities.errors import ErrorKind, final
+
+
+def guarded(limit: int) -> type[PydanticPayloadConverter]:
+    """Build a converter class that raises PayloadTooLarge (final) for any value over `limit` bytes."""
+
+    class GuardedPayloadConverter(PydanticPayloadConverter):
+        """The pydantic converter with a size limit."""
+
+        def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+            payloads = super().to_payloads(values)
+            for value, payload in zip(values, payloads, strict=True):
+                if len(payload.data) > limit:
+                    raise final(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
+            return payloads
+
+    return GuardedPayloadConverter
+
+
+def describe(value: Any, size: int, limit: int) -> str:
+    """Say which field of a message makes it too big and what to do about it."""
+    where, largest = _largest(value, type(value).__name__)
+    return (
+        f"{type(value).__name__} is {size:,} bytes, over the limit of {limit:,} (PAYLOAD_LIMIT_BYTES); "
+        f"largest field: {where} ({largest:,} bytes). "
+        "Pass large text by reference: keep it in the content store and send the ref."
+    )
+
+
+def _largest(value: Any, path: str) -> tuple[str, int]:
+    """Follow the biggest child down for as long as it makes up more than half of its parent."""
+    size = len(to_json(value))
+    children: list[tuple[str, Any]] = []
+    if isinstance(value, BaseModel):
+        children = [(f"{path}.{name}", getattr(value, name)) for name in type(value).model_fields]
+    elif isinstance(value, dict):
+        children = [(f"{path}.{name}", child) for name, child in value.items()]
+    elif isinstance(value, list | tuple):
+        children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
+    if not children:
+        return path, size
+    name, child = max(children, key=lambda pair: len(to_json(pair[1])))
+    return _largest(child, name) if len(to_json(child)) * 2 > size else (path, size)

@@ -1,0 +1,180 @@
+"""The closet both doors share: settings read once, and the way to Temporal.
+
+The trap: settings come from the environment, and workflows must never see them. Whatever a workflow needs of them reaches
+it as data, through the catalog activity, and is recorded.
+"""
+
+import fcntl
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from activities.llm.base import ModelTable
+
+if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most of the porch does not need it
+    from temporalio.client import Client, Plugin
+    from temporalio.converter import DataConverter
+
+PROJECT = Path(__file__).resolve().parent
+LOCAL_MODEL = "smollm2-135m-instruct"
+DEFAULT_ADDRESS = "localhost:7233"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the environment variable."""
+
+
+class ServerUnavailableError(Exception):
+    """No Temporal server answers; the message says at which address and how to start one."""
+
+
+class Settings(BaseSettings):
+    """Everything the environment decides, read once. Each field's variable is its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+    anthropic_api_key: SecretStr | None = None
+    """Key of the Claude API; without it, and without a base URL, the local model answers."""
+    anthropic_base_url: str | None = None
+    """Any endpoint that speaks the Messages API."""
+    task_queue: str = Field(default="agents", min_length=1)
+    content_store_url: str = ""
+    """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
+    content_inline_bytes: int = Field(default=1024, ge=0, le=65536)
+    payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
+    """Largest single message in history; the server's own limit is 2 MB."""
+    agents_dir: Path = PROJECT / "agents"
+    models_file: Path = PROJECT / "models.toml"
+    model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """Overrides of aliases, as JSON: {"opus": "my-model"}."""
+    state_dir: Path = Path(".agentic")
+    max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
+    retry_after_cap: float = Field(default=60.0, gt=0)
+    """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
+    heartbeat_timeout: float = Field(default=2.0, ge=0.5)
+    """Seconds without a beat after which a model call counts as lost."""
+    model_read_timeout: float = Field(default=120.0, gt=0)
+    """Longest silence, in seconds, within a stream."""
+    shutdown_grace: float = Field(default=120.0, ge=0)
+    """Seconds a stopping worker waits for running calls."""
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+    """Where traces go (OTLP over HTTP); tracing is off without it."""
+
+    @field_validator("model_aliases", mode="before")
+    @classmethod
+    def _read_aliases(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError('must be JSON such as {"opus": "my-model"}') from error
+
+    @property
+    def local(self) -> bool:
+        """Whether the embedded local model answers, because nothing else is configured."""
+        return not self.anthropic_api_key and not self.anthropic_base_url
+
+    @property
+    def store_url(self) -> str:
+        """The content store's URL, defaults resolved."""
+        return self.content_store_url or (self.state_dir.resolve() / "content").as_uri()
+
+    def model_table(self) -> ModelTable:
+        """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
+        try:
+            table = ModelTable.model_validate(tomllib.loads(self.models_file.read_text()))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"MODELS_FILE={self.models_file} cannot be read: {error}") from error
+        aliases = {**table.aliases, **self.model_aliases}
+        return table.model_copy(update={"aliases": aliases, "only": LOCAL_MODEL if self.local else None})
+
+
+def load_settings() -> Settings:
+    """Read the settings; raises SettingsError that names each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors()]
+        raise SettingsError("; ".join(lines)) from error
+
+
+def running_stack(settings: Settings) -> dict[str, Any] | None:
+    """Return what the running embedded stack says of itself (`up.json`), or None when none runs in this directory."""
+    described, lock = settings.state_dir / "up.json", settings.state_dir / "up.lock"
+    if not described.exists() or not lock.exists():
+        return None
+    with lock.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            state: dict[str, Any] = json.loads(described.read_text())
+            return state
+    return None
+
+
+def data_converter(payload_limit: int) -> "DataConverter":
+    """Build the converter for pydantic models that refuses any single message over the limit, in bytes."""
+    from temporalio.contrib.pydantic import pydantic_data_converter
+
+    from activities.payload_guard import guarded
+
+    return replace(pydantic_data_converter, payload_converter_class=guarded(payload_limit))
+
+
+def address_of(settings: Settings) -> tuple[str, dict[str, Any]]:
+    """Find the server: environment or profile first, then the embedded stack of this directory, then the default port."""
+    from temporalio.envconfig import ClientConfig
+
+    config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
+    stack = running_stack(settings)
+    address = config.pop("target_host", None) or (stack["address"] if stack else DEFAULT_ADDRESS)
+    return address, config
+
+
+async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Client":
+    """Connect to Temporal by profile (`TEMPORAL_*`, `TEMPORAL_PROFILE`), with our converter and, if configured, tracing.
+
+    Raises ServerUnavailableError.
+    """
+    from temporalio.client import Client
+    from temporalio.service import RPCError
+
+    address, config = address_of(settings)
+    try:
+        return await Client.connect(
+            address,
+            **config,
+            data_converter=data_converter(settings.payload_limit_bytes),
+            plugins=[*plugins, *_tracing(settings)],
+        )
+    except (RuntimeError, RPCError) as error:
+        raise ServerUnavailableError(
+            f"no Temporal server answers at {address} ({str(error)[:200]}). "
+            "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
+        ) from error
+
+
+def _tracing(settings: Settings) -> "list[Plugin]":
+    if not settings.otel_exporter_otlp_endpoint:
+        return []
+    import opentelemetry.trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, create_tracer_provider
+
+    provider = create_tracer_provider()
+    # Never the simple processor: it exports from within the workflow sandbox, which forbids that.
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    opentelemetry.trace.set_tracer_provider(provider)
+    return [OpenTelemetryPlugin(add_temporal_spans=True)]

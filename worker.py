@@ -1,0 +1,176 @@
+"""Door 2, the process that does the work: the only place that knows every workflow and every activity.
+
+    python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
+
+It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
+native threads can crash the interpreter at exit, so the process leaves through `os._exit` after everything is flushed.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.agent import AgentActivities
+from activities.catalog import CatalogActivities
+from activities.content import ContentActivities, ContentStore
+from activities.documents import DocumentActivities
+from activities.llm.base import LLM
+from bootstrap import (
+    LOCAL_MODEL,
+    ServerUnavailableError,
+    Settings,
+    SettingsError,
+    connect,
+    load_settings,
+    running_stack,
+)
+from workflows.document_analysis import DocumentAnalysisWorkflow
+from workflows.plan_and_execute import PlanAndExecuteWorkflow
+
+WORKFLOWS: Sequence[type] = (DocumentAnalysisWorkflow, PlanAndExecuteWorkflow)
+
+STICKY_TIMEOUT = timedelta(seconds=1)
+"""How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole
+delay of the next step. The SDK's default is 10 s."""
+
+EAGER_ACTIVITIES = 64
+"""Activities of one workflow task that may start here without another round trip; the SDK's default is 3."""
+
+PASSED_THROUGH = ("activities", "workflows.contracts")
+"""Modules the sandbox shares instead of importing them anew for each run; none of them has state."""
+
+
+def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
+    """Build every activity on one content store, one model table and one model client."""
+    store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+    models = settings.model_table()
+    agent = AgentActivities(llm, store, models)
+    catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+    content = ContentActivities(store)
+    documents = DocumentActivities(store, settings.max_document_bytes)
+    return [agent.call_model, catalog.read_catalog, content.keep_text, documents.extract_text]
+
+
+def build_worker(
+    client: Client, settings: Settings, llm: LLM, *, task_queue: str | None = None, max_activities: int = 200
+) -> Worker:
+    """Build the worker; `llm` is whatever answers the agents."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return Worker(
+        client,
+        task_queue=task_queue or settings.task_queue,
+        workflows=WORKFLOWS,
+        activities=activities(settings, llm),
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        max_concurrent_activities=max_activities,
+        max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_grace),
+    )
+
+
+def model_client(settings: Settings) -> LLM:
+    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
+    from activities.llm.claude import ClaudeLLM, make_client
+
+    base_url = settings.anthropic_base_url
+    if settings.local:
+        stack = running_stack(settings)
+        if not stack or not stack.get("model_url"):
+            raise SettingsError(
+                "ANTHROPIC_API_KEY is not set, and no local model runs here: start one with 'python starter.py up', "
+                "or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
+            )
+        base_url = stack["model_url"]
+    key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
+    return ClaudeLLM(make_client(key, base_url, settings.model_read_timeout), settings.retry_after_cap)
+
+
+async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Connect, say what is served, and work until told to stop."""
+    if arguments.metrics_port:
+        metrics = PrometheusConfig(bind_address=f"{arguments.host}:{arguments.metrics_port}")
+        Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=metrics)))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    llm = model_client(settings)
+    client = await connect(settings)
+    task_queue = arguments.task_queue or settings.task_queue
+    worker = build_worker(client, settings, llm, task_queue=task_queue, max_activities=arguments.max_activities)
+    async with worker:
+        health = await _serve_health(arguments.host, arguments.health_port)
+        _announce(client, settings, task_queue)
+        await stop.wait()
+        print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
+        if health:
+            health.close()
+
+
+async def _serve_health(host: str, port: int | None) -> asyncio.Server | None:
+    """Answer every HTTP request with 200 for as long as this event loop turns."""
+    if port is None:
+        return None
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
+        await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(answer, host, port)
+
+
+def _announce(client: Client, settings: Settings, task_queue: str) -> None:
+    names = ", ".join(workflow.__name__ for workflow in WORKFLOWS)
+    model = LOCAL_MODEL if settings.local else settings.anthropic_base_url or "Claude"
+    print(  # noqa: T201
+        f"worker ready: task queue {task_queue!r} in namespace {client.namespace!r} at "
+        f"{client.service_client.config.target_host}\n  workflows: {names}\n  models: {model}\n"
+        f"  content store: {settings.store_url}",
+        flush=True,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
+    parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
+    parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
+    parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
+    parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
+    parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the worker; returns the exit code (0 stopped, 2 wrong settings, 3 no server)."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(serve(load_settings(), arguments))
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except ServerUnavailableError as error:
+        print(f"worker: {error}", file=sys.stderr)  # noqa: T201
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,282 @@
+"""Fixed pipeline: extract → classify → specialist → summary, for one document or many at once.
+
+No model decides the order, so it is fast and predictable. Each document fails alone; one longer than the model's window
+is worked on in parts, which are then combined.
+"""
+
+from temporalio import workflow
+
+from activities.catalog import CatalogActivities
+from activities.content import ContentActivities
+from activities.contracts import (
+    Catalog,
+    CatalogRequest,
+    Content,
+    DocumentSource,
+    ExtractedText,
+    ExtractRequest,
+    Part,
+    StoreRequest,
+)
+from activities.documents import DocumentActivities
+from activities.errors import ErrorKind, final, kind_of, text_of
+from workflows import policies
+from workflows.contracts import (
+    DocumentAnalysisRequest,
+    DocumentAnalysisResult,
+    DocumentOutcome,
+    DocumentReport,
+    DocumentType,
+    RunState,
+    StepRow,
+    StepState,
+)
+from workflows.patterns.ask import CHARACTERS_PER_TOKEN, Answer, Ask
+from workflows.patterns.observed import Observed
+from workflows.patterns.scheduling import run_graph
+from workflows.patterns.tracing import RunLog
+
+CLASSIFIER = "classifier"
+SUMMARISER = "summariser"
+SPECIALISTS = {
+    DocumentType.LEGAL: "legal-analyst",
+    DocumentType.FINANCIAL: "financial-analyst",
+    DocumentType.GENERAL: "general-analyst",
+}
+CLASSIFIED_CHARACTERS = 4000
+"""How much of a document the classifier reads: its beginning and its end say what it is."""
+
+WINDOW_SHARE = 0.6
+"""Share of a model's window that one part may fill; the rest is for the prompt and the answer."""
+
+TYPE_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "type": {
+            "type": "string",
+            "enum": [kind.value for kind in DocumentType],
+            "description": "Kind of document. Label words: legal=law, financial=finance, general=daily. "
+            "Cue: The text above is a document about",
+        }
+    },
+    "required": ["type"],
+    "additionalProperties": False,
+}
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class DocumentAnalysisWorkflow(Observed):
+    """Analyses documents; fails only if every document failed."""
+
+    @workflow.init
+    def __init__(self, request: DocumentAnalysisRequest) -> None:
+        self.log = RunLog("document analysis")
+        self._catalog = Catalog(agents=())
+        self._names = _distinct([document.name for document in request.documents])
+        self._documents = dict(zip(self._names, request.documents, strict=True))
+
+    @workflow.run
+    async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
+        """Analyse each document on its own, `max_parallel` at a time."""
+        self._catalog = await self._read_catalog()
+        outcomes = await run_graph(dict.fromkeys(self._names, ()), self._analyse, max_parallel=request.max_parallel)
+        documents = tuple(value for name in self._names if (value := outcomes[name].value) is not None)
+        failed = [document for document in documents if document.error]
+        state = RunState.FAILED if len(failed) == len(documents) else RunState.PARTIAL if failed else RunState.COMPLETED
+        self.log.close(state)
+        result = DocumentAnalysisResult(
+            state=state, documents=documents, spend=self.log.spend, report=await self._keep_report()
+        )
+        if state is RunState.FAILED:
+            causes = "; ".join(f"{document.name}: {document.error}" for document in failed[:3])
+            kind = ErrorKind(failed[0].error_kind) if len(failed) == 1 else ErrorKind.NOTHING_SUCCEEDED
+            raise final(kind, causes, result)
+        return result
+
+    async def _read_catalog(self) -> Catalog:
+        return await workflow.execute_local_activity_method(
+            CatalogActivities.read_catalog,
+            CatalogRequest(agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values())),
+            **policies.read_catalog(),
+        )
+
+    async def _analyse(self, name: str) -> DocumentOutcome:
+        """Take one document through the pipeline; whatever goes wrong is its outcome, and nobody else's."""
+        started = workflow.now()
+        pipeline = _Pipeline(self.log, self._catalog, name, self._documents[name])
+        try:
+            outcome = await pipeline.run()
+        except Exception as error:
+            pipeline.failed(text_of(error))
+            outcome = DocumentOutcome(name=name, error_kind=kind_of(error), error=text_of(error))
+        seconds = (workflow.now() - started).total_seconds()
+        return outcome.model_copy(update={"seconds": round(seconds, 3)})
+
+    async def _keep_report(self) -> Content:
+        report = DocumentReport(steps=tuple(self.log.steps.values()), trace=self.log.trace())
+        return await workflow.execute_local_activity_method(
+            ContentActivities.keep_text,
+            StoreRequest(text=report.model_dump_json(), media_type="application/json", summary="step trace"),
+            **policies.keep_text("keep the step trace"),
+        )
+
+
+class _Pipeline:
+    """The stages of one document."""
+
+    def __init__(self, log: RunLog, catalog: Catalog, name: str, document: DocumentSource) -> None:
+        self._log = log
+        self._catalog = catalog
+        self._name = name
+        self._document = document
+        self._notes: list[str] = []
+        for stage in ("extract", "classify", "analyse", "summarise"):
+            log.add(StepRow(step=f"{name} · {stage}"))
+
+    async def run(self) -> DocumentOutcome:
+        text = await self._extract()
+        kind = await self._classify(text.parts[0])
+        analysis = await self._specialist(kind, text)
+        summary = await self._ask("summarise", SUMMARISER, "Summarise this analysis.", {"analysis": analysis.content})
+        return DocumentOutcome(
+            name=self._name,
+            type=kind,
+            analysis=analysis.content,
+            summary=summary.content,
+            parts=len(text.parts),
+            pages=text.pages,
+            notes=tuple(self._notes),
+        )
+
+    def failed(self, note: str) -> None:
+        """Mark the running stage as failed and what would have come after it as skipped."""
+        for step in [step for step in self._log.steps if step.startswith(f"{self._name} · ")]:
+            state = self._log.steps[step].state
+            if state is StepState.RUNNING:
+                self._log.end(step, StepState.FAILED, note=note)
+            elif state is StepState.PENDING:
+                self._log.end(step, StepState.SKIPPED, note="skipped, because an earlier stage failed")
+
+    async def _extract(self) -> ExtractedText:
+        step = f"{self._name} · extract"
+        self._log.begin(step)
+        text = await workflow.execute_activity_method(
+            DocumentActivities.extract_text,
+            ExtractRequest(document=self._document, part_characters=self._part_characters()),
+            **policies.extract_text(self._catalog.heartbeat, step),
+        )
+        note = f"{len(text.parts)} parts" if len(text.parts) > 1 else ""
+        self._log.end(step, StepState.DONE, output=text.parts[0], note=note)
+        return text
+
+    async def _classify(self, beginning: Content) -> DocumentType:
+        question = "What kind of document is this: legal, financial or general?"
+        answer = await self._ask(
+            "classify",
+            CLASSIFIER,
+            question,
+            {"document": beginning},
+            schema=TYPE_SCHEMA,
+            takes_broken=True,
+            context_characters=CLASSIFIED_CHARACTERS,
+        )
+        said = str((answer.data or {}).get("type", "")).strip().lower()
+        if said not in set(DocumentType):
+            self._notes.append(f"the classifier said {said[:40]!r}, which is no known type, so it is read as general")
+            return DocumentType.GENERAL
+        return DocumentType(said)
+
+    async def _specialist(self, kind: DocumentType, text: ExtractedText) -> Answer:
+        """Let the specialist read the document, part by part where it has several, and combine the parts."""
+        agent, step = SPECIALISTS[kind], f"{self._name} · analyse"
+        if len(text.parts) == 1:
+            return await self._ask("analyse", agent, "Analyse this document.", {"document": text.parts[0]})
+        total = len(text.parts)
+        names = {f"part {number} of {total}": part for number, part in enumerate(text.parts, 1)}
+        self._log.begin(step, agent)
+        outcomes = await run_graph(
+            dict.fromkeys(names, ()),
+            lambda name: self._plain_ask(f"Analyse {name} of a long document.", agent, {name: names[name]}),
+            max_parallel=4,
+        )
+        for outcome in outcomes.values():
+            if outcome.error is not None:
+                raise outcome.error
+        analyses = {name: outcomes[name].value.content for name in names}  # type: ignore[union-attr]
+        combined = await self._combine(agent, analyses)
+        self._log.end(step, StepState.DONE, output=combined.content, note=f"worked on in {total} parts, then combined")
+        return combined
+
+    async def _combine(self, agent: str, analyses: dict[str, Content]) -> Answer:
+        """Combine the analyses of parts into one, in groups that fit the window, until one is left."""
+        question = (
+            "Combine these analyses of the parts of one document into one analysis. Keep figures, names and dates."
+        )
+        while True:
+            groups = _groups(analyses, self._part_characters())
+            answers = [await self._plain_ask(question, agent, group) for group in groups]
+            if len(answers) == 1:
+                return answers[0]
+            analyses = {f"group {number}": answer.content for number, answer in enumerate(answers, 1)}
+
+    async def _ask(
+        self,
+        stage: str,
+        agent: str,
+        question: str,
+        context: dict[str, Content],
+        *,
+        schema: dict[str, object] | None = None,
+        takes_broken: bool = False,
+        context_characters: int | None = None,
+    ) -> Answer:
+        step = f"{self._name} · {stage}"
+        self._log.begin(step, agent)
+        ask = Ask(
+            self._log,
+            self._catalog,
+            step,
+            _parts(question, context),
+            schema=schema,
+            takes_broken=takes_broken,
+            context_characters=context_characters,
+        )
+        answer = await ask.of(agent)
+        self._notes += answer.notes
+        self._log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
+        return answer
+
+    async def _plain_ask(self, question: str, agent: str, context: dict[str, Content]) -> Answer:
+        ask = Ask(self._log, self._catalog, f"{self._name} · analyse", _parts(question, context))
+        answer = await ask.of(agent)
+        self._notes += answer.notes
+        return answer
+
+    def _part_characters(self) -> int:
+        window = min(card.window for card in self._catalog.agents)
+        return max(1000, int(window * WINDOW_SHARE * CHARACTERS_PER_TOKEN))
+
+
+def _parts(question: str, context: dict[str, Content]) -> list[Part]:
+    return [*(Part.of(content, label=label) for label, content in context.items()), Part(text=question)]
+
+
+def _groups(contents: dict[str, Content], characters: int) -> list[dict[str, Content]]:
+    """Pack contents in order into groups that fit, at least two to a group so that each round makes fewer."""
+    groups: list[dict[str, Content]] = [{}]
+    for name, content in contents.items():
+        size = sum(other.size for other in groups[-1].values())
+        if len(groups[-1]) >= 2 and size + content.size > characters:
+            groups.append({})
+        groups[-1][name] = content
+    return groups
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number names that occur more than once, since steps are told apart by them."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result

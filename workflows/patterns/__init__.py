@@ -1,0 +1,1 @@
+"""The moves, one per file, usable from any workflow; none imports a workflow."""

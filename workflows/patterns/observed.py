@@ -1,0 +1,34 @@
+"""What every workflow of ours shows and withstands: the `status` and `trace` queries, and messages nobody understands.
+
+The trap: a signal with no handler is buffered unseen, and one with the wrong number of arguments wedges the run for ever.
+So a dynamic handler takes everything, never raises, and puts it where people see it.
+"""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from workflows.contracts import RunStatus, Trace
+from workflows.patterns.tracing import RunLog
+
+
+class Observed:
+    """Base of our workflows; the subclass sets `self.log` in its `@workflow.init`."""
+
+    log: RunLog
+
+    @workflow.query(description="Steps, spend and state of this run")
+    def status(self) -> RunStatus:
+        """Return the state of the run."""
+        return self.log.status()
+
+    @workflow.query(description="All model calls of this run")
+    def trace(self) -> Trace:
+        """Return the step trace."""
+        return self.log.trace()
+
+    @workflow.signal(dynamic=True, description="Any other signal: kept and shown, changes nothing")
+    def unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        """Keep a signal that this workflow does not know."""
+        self.log.notice(f"signal {name!r} with {len(args)} inputs means nothing to this run")

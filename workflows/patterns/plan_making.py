@@ -1,0 +1,150 @@
+"""Makes a plan that may run: asks the planner, repairs, asks again, and falls back to a named plan.
+
+Three stages, every change recorded: repairs that cannot change the meaning; the remaining problems go back to the
+planner; then the fallback plan. Used for the first plan and after a failed step alike.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.contracts import AgentCard, Catalog, Part
+from activities.errors import ErrorKind, final, text_of
+from workflows.contracts import Plan, PlanChange, PlanRequest, PlanStep
+from workflows.patterns.ask import Answer, Ask
+from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
+from workflows.patterns.scheduling import Outcome
+from workflows.patterns.tracing import RunLog
+
+MAX_PLANNER_REPAIRS = 2
+PLANNING_STEP = "plan"
+
+
+class PlanMaking:
+    """The making of one run's plan; `changes` records every repair."""
+
+    def __init__(self, log: RunLog, catalog: Catalog, request: PlanRequest) -> None:
+        self.changes: list[PlanChange] = []
+        self._log = log
+        self._catalog = catalog
+        self._request = request
+
+    async def make(self) -> Plan:
+        """Return a valid plan; raises PlanInvalid when a person's plan is wrong, with every problem."""
+        request = self._request
+        if request.plan is not None:
+            plan, found = self._checked(request.plan, self._executors())
+            if found:
+                raise final(ErrorKind.PLAN_INVALID, "the plan cannot run: " + "; ".join(found))
+            return plan
+        if not request.task.strip():
+            raise final(ErrorKind.INPUT_INVALID, "task: say what shall be done, or give a plan")
+        return await self._planned([Part(text=self._instruction())], kept={}) or self._fallback()
+
+    async def replan(self, plan: Plan, done: Mapping[str, Outcome[Answer]], failures: Mapping[str, str]) -> Plan:
+        """Ask for new steps after failures; finished steps stay as they are. Without a usable answer the old plan goes on."""
+        kept = {step.step: step for step in plan.steps if step.step in done}
+        parts = [Part(text=self._instruction() + _what_failed(failures, kept))]
+        for name, outcome in done.items():
+            assert outcome.value is not None
+            parts.append(Part.of(outcome.value.content, label=f"step {name}"))
+        fresh = await self._planned(parts, kept=kept)
+        if fresh is None:
+            return plan
+        self._log.forget([step.step for step in plan.steps if step.step not in kept])
+        reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
+        self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
+        return fresh
+
+    async def _planned(self, parts: Sequence[Part], kept: Mapping[str, PlanStep]) -> Plan | None:
+        """Ask the planner until its plan is valid, at most twice more; None if it never is."""
+        asked = list(parts)
+        for _ in range(MAX_PLANNER_REPAIRS + 1):
+            answer = await self._ask_planner(asked)
+            if answer is None:
+                return None
+            plan, found = read_plan(answer.data) if answer.data is not None else (None, list(answer.wrong))
+            if plan is not None:
+                plan, found = self._checked(_with_kept(plan, kept), self._planned_executors())
+            if plan is not None and not found:
+                return plan
+            self.changes.append(PlanChange(stage="planner", change="sent back: " + "; ".join(found)[:1000]))
+            asked = [
+                *parts,
+                Part.of(answer.content, label="your last plan"),
+                Part(text=_what_is_wrong(found)),
+            ]
+        return None
+
+    async def _ask_planner(self, parts: Sequence[Part]) -> Answer | None:
+        try:
+            ask = Ask(self._log, self._catalog, PLANNING_STEP, parts, schema=PLAN_SCHEMA, takes_broken=True)
+            answer = await ask.of(self._request.planner)
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            self.changes.append(PlanChange(stage="planner", change=f"no plan: {text_of(error)[:500]}"))
+            return None
+        self.changes += [PlanChange(stage="planner", change=note) for note in answer.notes]
+        return answer
+
+    def _checked(self, plan: Plan, agents: Sequence[str]) -> tuple[Plan, list[str]]:
+        plan, changes = repair(plan, agents)
+        self.changes += changes
+        return plan, problems(plan, agents, self._request.max_steps)
+
+    def _fallback(self) -> Plan:
+        request = self._request
+        named = request.fallback_plan or Plan(
+            steps=(PlanStep(step="1", agent=request.fallback_agent, input=request.task),)
+        )
+        plan, found = self._checked(named, self._executors())
+        if found:
+            raise final(ErrorKind.PLAN_INVALID, "the fallback plan cannot run either: " + "; ".join(found))
+        whose = "the given fallback plan" if request.fallback_plan else f"one step for {request.fallback_agent}"
+        self.changes.append(PlanChange(stage="fallback", change=f"no valid plan, so {whose} runs"))
+        return plan
+
+    def _executors(self) -> list[str]:
+        return [card.name for card in self._catalog.agents]
+
+    def _planned_executors(self) -> list[str]:
+        return [card.name for card in self._cards()]
+
+    def _cards(self) -> list[AgentCard]:
+        wanted = self._request.agents
+        return [
+            card
+            for card in self._catalog.agents
+            if card.name != self._request.planner and (not wanted or card.name in wanted)
+        ]
+
+    def _instruction(self) -> str:
+        agents = "\n".join(f"- {card.name}: {card.description}" for card in self._cards())
+        return (
+            f"Task:\n{self._request.task}\n\nAgents you can use:\n{agents}\n\n"
+            f"Write a plan of at most {self._request.max_steps} steps. Each step names one agent, its full input, and the "
+            "steps whose results it needs. Steps that need nothing of each other run at the same time. "
+            "Let one last step put the results together."
+        )
+
+
+def _with_kept(plan: Plan, kept: Mapping[str, PlanStep]) -> Plan:
+    """Put finished steps in front; a new step that repeats a finished one is dropped."""
+    fresh = [step for step in plan.steps if step.step not in kept]
+    return Plan(steps=(*kept.values(), *fresh))
+
+
+def _what_failed(failures: Mapping[str, str], kept: Mapping[str, PlanStep]) -> str:
+    failed = "\n".join(f"- step {step}: {error}" for step, error in failures.items())
+    finished = ", ".join(kept) or "none"
+    return (
+        f"\n\nAn earlier plan failed:\n{failed}\n"
+        f"Finished steps (their results follow; depend on them, do not repeat them): {finished}.\n"
+        "Plan only the steps that are still needed, with new step numbers, another way."
+    )
+
+
+def _what_is_wrong(found: Sequence[str]) -> str:
+    listed = "\n".join(f"- {problem}" for problem in found)
+    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems mended."

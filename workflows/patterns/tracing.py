@@ -1,0 +1,167 @@
+"""What a run remembers of itself: steps, model calls, spend, and what it shows to people while it runs.
+
+One `RunLog` per run, fed by every move; the queries, the report and the Web UI's current details all read from it. The
+trap: it lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from activities.contracts import SUMMARY_LENGTH, Content, ModelFailure, ModelRequest, ModelTurn, Usage
+from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState, Trace
+
+MARKS = {
+    StepState.PENDING: "·",
+    StepState.RUNNING: "▶",
+    StepState.DONE: "✓",
+    StepState.FAILED: "✗",
+    StepState.SKIPPED: "–",
+}
+NOTICES_KEPT = 20
+ROWS_SHOWN = 100
+
+
+class RunLog:
+    """The record of one run."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.state = RunState.RUNNING
+        self.spend = Spend()
+        self.steps: dict[str, StepRow] = {}
+        self.calls: list[CallTrace] = []
+        self.notices: list[str] = []
+
+    def add(self, step: StepRow) -> None:
+        """Announce a step."""
+        self.steps[step.step] = step
+        self._show()
+
+    def begin(self, step: str, agent: str | None = None) -> None:
+        """Mark a step as running."""
+        update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}
+        if agent:
+            update["agent"] = agent
+        self._update(step, update)
+
+    def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
+        """Mark a step as ended."""
+        self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
+
+    def forget(self, steps: Sequence[str]) -> None:
+        """Drop steps that a new plan replaced."""
+        for step in steps:
+            self.steps.pop(step, None)
+
+    def call_done(self, step: str, asked: ModelRequest, turn: ModelTurn, waited: timedelta) -> None:
+        """Record a model call that gave an answer, usable or not."""
+        self._call(
+            step,
+            asked,
+            waited,
+            turn.usage,
+            turn.usd,
+            success=not turn.schema_errors,
+            attempt=turn.attempt,
+            output=turn.content.summary or (turn.content.text or "")[:SUMMARY_LENGTH],
+            error="; ".join(turn.schema_errors)[:SUMMARY_LENGTH],
+            request_id=turn.request_id,
+        )
+
+    def call_failed(self, step: str, asked: ModelRequest, failure: ModelFailure, error: str, waited: timedelta) -> None:
+        """Record a model call that failed for good."""
+        self._call(
+            step,
+            asked,
+            waited,
+            failure.usage,
+            failure.usd,
+            success=False,
+            error=error[:SUMMARY_LENGTH],
+            request_id=failure.request_id,
+        )
+
+    def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
+        spend = Spend(
+            calls=1,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            usd=usd,
+        )
+        self.spend = self.spend.plus(spend)
+        first = next((part.text for part in asked.messages[0].parts if part.text), "")
+        self.calls.append(
+            CallTrace(
+                workflow_id=workflow.info().workflow_id,
+                step=step,
+                agent=asked.agent,
+                model=asked.model,
+                started=workflow.now() - waited,
+                ms=round(waited.total_seconds() * 1000),
+                input=" ".join(first.split())[:SUMMARY_LENGTH],
+                spend=spend,
+                **fields,
+            )
+        )
+
+    def notice(self, text: str) -> None:
+        """Keep a message that could not be understood where people see it."""
+        self.notices = [*self.notices, text[:SUMMARY_LENGTH]][-NOTICES_KEPT:]
+        self._show()
+
+    def status(self) -> RunStatus:
+        """Answer the `status` query."""
+        return RunStatus(
+            workflow_id=workflow.info().workflow_id,
+            pattern=self.pattern,
+            state=self.state,
+            steps=tuple(self.steps.values()),
+            spend=self.spend,
+            notices=tuple(self.notices),
+        )
+
+    def trace(self) -> Trace:
+        """Answer the `trace` query."""
+        return Trace(calls=tuple(self.calls))
+
+    def close(self, state: RunState) -> None:
+        """Mark the run as ended."""
+        self.state = state
+        self._show()
+
+    def _update(self, step: str, update: dict[str, Any]) -> None:
+        self.steps[step] = self.steps.get(step, StepRow(step=step)).model_copy(update=update)
+        self._show()
+
+    def _show(self) -> None:
+        workflow.set_current_details(details(self.status()))
+
+
+def details(status: RunStatus) -> str:
+    """Render a status as Markdown for the Web UI: a table of steps, what was spent, and what could not be understood."""
+    tokens = status.spend.input_tokens + status.spend.output_tokens
+    lines = [
+        f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
+        "",
+        "| | step | agent | waits for | note |",
+        "|---|---|---|---|---|",
+    ]
+    for row in status.steps[:ROWS_SHOWN]:
+        shown = row.note or (row.output.summary if row.output else "")
+        cells = (
+            f"{MARKS[row.state]} {row.state}",
+            row.step,
+            row.agent,
+            ", ".join(row.depends_on),
+            shown.replace("|", "¦")[:80],
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    if len(status.steps) > ROWS_SHOWN:
+        lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
+    lines += [f"\n> not understood: {notice}" for notice in status.notices]
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""How long each activity may take and how often it is tried: one function per activity.
+
+The trap: without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+start-to-close and a schedule-to-close time-out and bounded attempts.
+"""
+
+from datetime import timedelta
+
+from pydantic import ValidationError
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityConfig, LocalActivityConfig
+
+from activities.contracts import AgentCard
+
+RUN_FAILURES = (ValidationError, TypeError, ValueError)
+"""Exceptions that fail a run instead of its task: wrong input from a caller. `NondeterminismError` is none of them, so a
+bad deploy pauses runs until it is mended."""
+
+RETRY_WAITS = 180.0
+"""Seconds that all waits between the attempts of one call may add up to."""
+
+
+def call_model(card: AgentCard, heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=card.timeout),
+        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS),
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=60),
+            maximum_attempts=card.attempts,
+        ),
+        summary=summary,
+    )
+
+
+def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound the reading of one file."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(minutes=5),
+        schedule_to_close_timeout=timedelta(minutes=15),
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary=summary,
+    )
+
+
+def read_catalog() -> LocalActivityConfig:
+    """Bound the reading of agent files: quick and harmless to repeat, so it runs within the workflow task."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=60),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary="read the agents",
+    )
+
+
+def keep_text(summary: str) -> LocalActivityConfig:
+    """Bound the writing of one text: content-addressed, so repeating it changes nothing.
+
+    Local, because only a local activity's input stays out of history.
+    """
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=summary,
+    )
