@@ -156,6 +156,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the worker; returns the exit code (0 stopped, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
+    # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
+    sys.dont_write_bytecode = False
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(serve(load_settings(), arguments))

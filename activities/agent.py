@@ -43,7 +43,7 @@ class AgentActivities:
             try:
                 reply = await self._llm.answer(call, progress)
             except ApplicationError as error:
-                raise self._priced(error) from error
+                raise self._priced(error) from error.__cause__
             except Exception as error:
                 failure = ModelFailure(model=call.model, usage=progress.usage)
                 raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}", failure) from error

@@ -5,6 +5,7 @@ worker must see the *same* store; where they do not, the first read fails with a
 """
 
 import hashlib
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,14 +14,23 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 from temporalio import activity
 
-from activities.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
+from activities.contracts import Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, passing
 
 INLINE_LIMIT = 1024
 """Texts up to this many bytes of UTF-8 travel inline by default."""
 
 
-def summarise(text: str, length: int = SUMMARY_LENGTH) -> str:
+DEFAULT_SUMMARY_LENGTH = 120
+"""Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
+
+
+def reference(data: bytes) -> str:
+    """Name bytes by their sha-256, in URL-safe base64 without padding (43 characters against 64 in hex)."""
+    return urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def summarise(text: str, length: int = DEFAULT_SUMMARY_LENGTH) -> str:
     """Shorten a text to one line of at most `length` characters."""
     line = " ".join(text[: length * 4].split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
@@ -44,8 +54,8 @@ class ContentStore:
         return cls(from_url(url), url, inline_limit)
 
     async def put(self, data: bytes) -> str:
-        """Keep bytes and return their reference (sha-256 in hex); the same bytes are kept once."""
-        ref = hashlib.sha256(data).hexdigest()
+        """Keep bytes and return their reference; the same bytes are kept once."""
+        ref = reference(data)
         try:
             await obstore.put_async(self._store, _key(ref), data, mode="create")
         except AlreadyExistsError:
@@ -70,7 +80,7 @@ class ContentStore:
             ) from error
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from error
-        if hashlib.sha256(data).hexdigest() != ref:
+        if reference(data) != ref:
             raise final(
                 ErrorKind.CONTENT_ALTERED,
                 f"content {ref} in {self._url} was changed after it was written; restore it from a backup, "

@@ -125,8 +125,9 @@ class ModelRequest(Contract):
 class ModelTurn(Contract):
     """What one call gave: text by reference, structured `data` where a schema was asked for, and what it cost.
 
-    `schema_errors` lists how the answer breaks the wanted schema (empty: it matches;
-    `data` is there as far as it is JSON). `model` is left empty when it is the one that was asked for. `usd` comes from the price table, `ms` is the time inside the activity.
+    `schema_errors` lists how the answer breaks the wanted schema (empty: it matches; `data` is there as far as it is
+    JSON). `model` is left empty when it is the one that was asked for. `usd` comes from the price table, `ms` is the
+    time inside the activity.
     """
 
     content: Content

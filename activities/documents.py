@@ -59,10 +59,11 @@ def extract(
     except ApplicationError:
         raise
     except Exception as error:  # What a damaged file makes a parser raise has no common class.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise final(
             ErrorKind.DOCUMENT_UNREADABLE,
-            f"{name} is damaged, it cannot be read as {found.name} ({type(error).__name__}: "
-            f"{str(error)[:200]}); get a fresh copy, or open it in its own program and save it again.",
+            f"{name} is damaged, it cannot be read as {found.name} ({reason}); get a fresh copy, or "
+            f"open it in its own program and save it again.",
         ) from error
     text = tidy(text)
     if not text:

@@ -29,6 +29,8 @@ from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
+)
+from temporalio.exceptions import (
     TimeoutError as TemporalTimeoutError,
 )
 

@@ -5,7 +5,6 @@ Hence blocks begin at opening tags, and trees are walked with a stack of our own
 """
 
 import re
-from collections.abc import Iterator
 
 from bs4 import BeautifulSoup, NavigableString, PageElement, Tag
 from bs4.dammit import EncodingDetector
@@ -26,51 +25,86 @@ _VISIBLE_TEXT = (NavigableString, CData)
 def read_html(data: bytes, name: str) -> str:
     """Return a page's text, tables row by row; raises DocumentUnreadable for unknown encodings."""
     markup = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
-    # XHTML and Word's HTML rightly have these, but the parser warns of them on stderr, or gives up.
+    # XHTML and Word's HTML rightly have instructions, but the parser warns of them on stderr, or gives up.
     soup = BeautifulSoup(_INSTRUCTION.sub("", markup), "html.parser")
-    title = Block(_collapse(soup.title.get_text()) if soup.title else "")
+    title = Block(_collapse(soup.title.get_text()) if soup.title and not soup.find("h1") else "")
     for tag in soup.find_all(_is_unseen):
         tag.decompose()
-    return join(([] if soup.find("h1") else [title]) + list(_blocks(soup)))
+    return join([title, *_Reading().blocks_of(soup)])
 
 
 def _is_unseen(tag: Tag) -> bool:
     return (
         _DROPPED.fullmatch(tag.name) is not None
         or tag.has_attr("hidden")
-        or bool(_INVISIBLE.search(str(tag.get("style") or "")))
+        or _INVISIBLE.search(str(tag.get("style") or "")) is not None
     )
 
 
-def _blocks(root: Tag) -> Iterator[Block]:
-    line: list[str] = []
-    marker = ""
-    stack: list[PageElement | None] = [None, root]
-    while stack:
-        node = stack.pop()
-        # None stands where a block ends.
-        if node is None or (isinstance(node, Tag) and _BLOCKS.fullmatch(node.name)):
-            text = "\n".join(_collapse(part) for part in "".join(line).split("\n")).strip()
-            if text:
-                yield Block(marker + text, listed=bool(marker))
-                marker = ""
-            line.clear()
-        if isinstance(node, Tag):
-            if node.name == "pre":
-                yield Block(node.get_text().strip("\n"))
-                continue
-            if node.name == "table" and (table := _table(node)):
-                yield from table
-                continue
-            if node.name == "br":
-                line.append("\n")
-            elif node.name == "li":
-                marker = str(node.get(_MARKER, "- "))
-            if _BLOCKS.fullmatch(node.name):
-                stack.append(None)
-            stack.extend(reversed(node.contents))
-        elif type(node) in _VISIBLE_TEXT:
-            line.append(re.sub(r"\s+", " ", str(node)))
+class _Reading:
+    """A walk through a page: the blocks so far, the line being gathered, the lists that are open."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._line: list[str] = []
+        self._marker = ""
+        self._counts: list[int | None] = []
+
+    def blocks_of(self, root: Tag) -> list[Block]:
+        # Each tag comes twice, the second time when all inside it is read.
+        stack: list[tuple[PageElement, bool]] = [(root, False)]
+        while stack:
+            node, read = stack.pop()
+            if read:
+                self._close(node)
+            elif isinstance(node, Tag):
+                if self._open(node):
+                    stack.append((node, True))
+                    stack.extend((child, False) for child in reversed(node.contents))
+            elif type(node) in _VISIBLE_TEXT:
+                self._line.append(re.sub(r"\s+", " ", str(node)))
+        return self._blocks
+
+    def _open(self, tag: Tag) -> bool:
+        """Begin a tag; False says that all inside it is read already."""
+        if _BLOCKS.fullmatch(tag.name):
+            self._end_line()
+        match tag.name:
+            case "pre":
+                self._blocks.append(Block(tag.get_text().strip("\n")))
+                return False
+            case "table":
+                table = _table(tag)
+                self._blocks.extend(table)
+                return not table
+            case "br":
+                self._line.append("\n")
+            case "ol" | "ul":
+                self._counts.append(0 if tag.name == "ol" else None)
+            case "li":
+                self._marker = self._next_marker()
+        return True
+
+    def _close(self, node: PageElement) -> None:
+        name = node.name if isinstance(node, Tag) else ""
+        if _BLOCKS.fullmatch(name) or name == BeautifulSoup.ROOT_TAG_NAME:
+            self._end_line()
+        if name in {"ol", "ul"}:
+            self._counts.pop()
+
+    def _next_marker(self) -> str:
+        count = self._counts[-1] if self._counts else None
+        if count is None:
+            return "- "
+        self._counts[-1] = count + 1
+        return f"{count + 1}. "
+
+    def _end_line(self) -> None:
+        text = "\n".join(map(_collapse, "".join(self._line).split("\n"))).strip()
+        if text:
+            self._blocks.append(Block(self._marker + text, listed=bool(self._marker)))
+            self._marker = ""
+        self._line.clear()
 
 
 def _table(table: Tag) -> list[Block]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from pypdf import PasswordType, PdfReader
-from pypdf.errors import DependencyError
+from pypdf.errors import DependencyError, LimitReachedError
 
 from activities.errors import ErrorKind, final
 
@@ -40,7 +40,7 @@ logging.getLogger("pypdf").propagate = False
 def read_pdf(data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[str, int]:
     """Return a PDF's text and its number of pages; `on_page` hears each page's number and may raise to stop.
 
-    Raises DocumentEncrypted, DocumentScanned, DocumentUnreadable, and pypdf's own errors for damaged files.
+    Raises Document{Encrypted,Scanned,TooLarge,Unreadable}, and pypdf's own errors for damaged files.
     """
     complaints: list[str] = []
     token = _complaints.set(complaints)
@@ -51,6 +51,11 @@ def read_pdf(data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[st
             ErrorKind.DOCUMENT_ENCRYPTED,
             f"{name} is encrypted with AES, which this worker cannot undo; install `cryptography` beside the "
             f"worker, or decrypt the file (for example with `qpdf --decrypt in.pdf out.pdf`).",
+        ) from error
+    except LimitReachedError as error:
+        raise final(
+            ErrorKind.DOCUMENT_TOO_LARGE,
+            f"{name} unpacks to more than is safe to read ({error}); print it to a new PDF, or split it.",
         ) from error
     finally:
         _complaints.reset(token)

@@ -7,6 +7,7 @@ numbers are not in the file, Word makes them up on the screen; such paragraphs g
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import docx
@@ -21,59 +22,71 @@ _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallba
 _UNSEEN = {_W + "del", _W + "moveFrom", _W + "pPr", _W + "rPr", _W + "txbxContent", _FALLBACK}
 _WRAPPERS = {_W + tag for tag in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag")}
 _MARKS = {_W + "tab": "\t", _W + "br": "\n", _W + "cr": "\n", _W + "noBreakHyphen": "-"}
+_NUMBERED = f"{_W}pPr/{_W}numPr"
 _NOTES = {RELATIONSHIP_TYPE.FOOTNOTES: ("footnote", ""), RELATIONSHIP_TYPE.ENDNOTES: ("endnote", "e")}
 
 
 def read_docx(data: bytes) -> str:
     """Return a document's text, tables row by row, notes at the end; damage raises python-docx's errors."""
     document = docx.Document(io.BytesIO(data))
-    blocks = list(_blocks(document.element.body))
+    styles = {str(style.style_id): style for style in document.styles}
+    reading = _Reading(
+        headings={key for key, style in styles.items() if (style.name or "").startswith("Heading")},
+        lists={key for key, style in styles.items() if style.element.find(_NUMBERED) is not None},
+    )
+    blocks = list(reading.blocks(document.element.body))
     for relation in document.part.rels.values():
         if relation.reltype in _NOTES:
-            blocks += _notes(parse_xml(relation.target_part.blob), *_NOTES[relation.reltype])
+            blocks += reading.notes(parse_xml(relation.target_part.blob), *_NOTES[relation.reltype])
     return join(blocks)
 
 
-def _notes(root: Any, tag: str, prefix: str) -> Iterator[Block]:
-    for note in _children(root, _W + tag):
-        text = _line(note)
-        # Notes with a type are the separator lines above the real ones.
-        if text and note.get(_W + "type") is None:
-            yield Block(f"[{prefix}{note.get(_W + 'id')}] {text}", listed=True)
+@dataclass(frozen=True)
+class _Reading:
+    """A walk through the tree, knowing by their ids which styles are headings and which put a mark before the text."""
 
+    headings: set[str]
+    lists: set[str]
 
-def _blocks(container: Any) -> Iterator[Block]:
-    for element in container:
-        if element.tag == _W + "p":
-            yield _paragraph(element)
-            for box in element.iter(_W + "txbxContent"):
-                if all(ancestor.tag != _FALLBACK for ancestor in box.iterancestors()):
-                    yield from _blocks(box)
-        elif element.tag == _W + "tbl":
-            yield from _table(element)
-        elif element.tag in _WRAPPERS:
-            yield from _blocks(element)
+    def blocks(self, container: Any) -> Iterator[Block]:
+        for element in container:
+            if element.tag == _W + "p":
+                yield self._paragraph(element)
+                for box in element.iter(_W + "txbxContent"):
+                    if all(ancestor.tag != _FALLBACK for ancestor in box.iterancestors()):
+                        yield from self.blocks(box)
+            elif element.tag == _W + "tbl":
+                yield from self._table(element)
+            elif element.tag in _WRAPPERS:
+                yield from self.blocks(element)
 
+    def notes(self, root: Any, tag: str, prefix: str) -> Iterator[Block]:
+        for note in _children(root, _W + tag):
+            text = self._line(note)
+            # Notes with a type are the separator lines above the real ones.
+            if text and note.get(_W + "type") is None:
+                yield Block(f"[{prefix}{note.get(_W + 'id')}] {text}", listed=True)
 
-def _paragraph(element: Any) -> Block:
-    text = "".join(_inline(element)).strip()
-    if text and element.find(f"{_W}pPr/{_W}numPr") is not None:
-        return Block(f"- {text}", listed=True)
-    return Block(text)
+    def _paragraph(self, element: Any) -> Block:
+        text = "".join(_inline(element)).strip()
+        style = element.find(f"{_W}pPr/{_W}pStyle")
+        name = "" if style is None else style.get(_W + "val")
+        marked = name in self.lists or element.find(_NUMBERED) is not None
+        if text and marked and name not in self.headings:
+            return Block(f"- {text}", listed=True)
+        return Block(text)
 
+    def _table(self, element: Any) -> Iterator[Block]:
+        table = [list(_children(row, _W + "tc")) for row in _children(element, _W + "tr")]
+        if all(len(row) == 1 for row in table):
+            # One column is a frame around a layout.
+            for row in table:
+                yield from self.blocks(row[0])
+        else:
+            yield rows([self._line(cell) for cell in row] for row in table)
 
-def _table(element: Any) -> Iterator[Block]:
-    table = [list(_children(row, _W + "tc")) for row in _children(element, _W + "tr")]
-    if all(len(row) == 1 for row in table):
-        # One column is a frame around a layout.
-        for row in table:
-            yield from _blocks(row[0])
-    else:
-        yield rows([_line(cell) for cell in row] for row in table)
-
-
-def _line(container: Any) -> str:
-    return " ".join(block.text for block in _blocks(container) if block.text)
+    def _line(self, container: Any) -> str:
+        return " ".join(block.text for block in self.blocks(container) if block.text)
 
 
 def _inline(element: Any) -> Iterator[str]:

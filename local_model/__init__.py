@@ -1,0 +1,38 @@
+"""The embedded default model: a small real model behind an endpoint shaped like Anthropic's Messages API.
+
+    python -m local_model --port 8791            # then: ANTHROPIC_BASE_URL=http://127.0.0.1:8791 ANTHROPIC_API_KEY=local
+
+It lets the whole project run with no key and no network. It does not reason: 135 million parameters cannot plan,
+and they invent facts. What it does well enough is to pick one of a few labels, because that is not generated.
+
+How a schema is answered
+------------------------
+Generation is constrained to the schema. A property that has an `enum` of two or more values (or `anyOf`/`oneOf` of
+`const`) is not generated but **scored**: the document, then a cue, then the probability of each value's *label words*
+as the next words, less what the model expects after an empty document. A number property called `confidence` beside
+it receives the probability of the winner. Enums inside arrays are generated.
+
+The hint format. The scorer can be told better label words and a better cue in the property's `description`,
+since that is the one place that every JSON schema dialect, the Anthropic API included, accepts:
+
+    {"enum": ["legal", "financial", "general"],
+     "description": "Kind of document. Label words: legal=law/contract, financial=finance/money, general=daily/life.
+                     Cue: The text above is a document about"}
+
+- `Label words:` value=word, separated by commas, ended by a full stop, a line break or the end. Several words
+  for one value are separated by `/` and averaged. Values left out stand for themselves (`_` becomes a space).
+- `Cue:` the start of a sentence that a label word completes; runs to the end of its line. Without it:
+  "The text above is a document about" for properties called kind, category, topic, class, label or type (or ending
+  in one of those after `_`), else "The <property name> of the text above is".
+- A boolean is scored too if its description has a `Cue:` (label words: `true=yes, false=no` unless given).
+- Anthropic's SDK drops all that stands beside a `$ref`: put the hint of a pydantic field on a `Literal`, or into
+  the docstring of the `StrEnum`.
+
+What is scored is the content of the last `<part …>…</part>` or `<document …>…</document>` in the last user message,
+or that whole message if there is none; the first 384 tokens of it.
+"""
+
+BANNER = (
+    "Local model: SmolLM2, 135 million parameters, on this machine's CPU. It is for trying the machinery and its "
+    "answers are often wrong. Set ANTHROPIC_API_KEY for real answers."
+)

@@ -1,0 +1,1 @@
+"""Stand-ins for outside services, as real servers on the loopback."""

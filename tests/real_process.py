@@ -1,0 +1,121 @@
+"""One real process of a test: its environment, its output in a file, its end, and how to wait for it.
+
+The trap: a variable of the developer's shell makes such tests lie, so every process gets an environment made here.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PROJECT = Path(__file__).resolve().parent.parent
+OURS = ("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE")
+"""Beginnings of variables that the product reads and that must not come in from outside."""
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(**settings: str | None) -> dict[str, str]:
+    """Return this process's environment without the product's variables, plus `settings` (None leaves one out)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept |= {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
+    return kept | {name: value for name, value in settings.items() if value is not None}
+
+
+def wait_for(condition: Callable[[], T], what: str, *, timeout: float = 30.0, interval: float = 0.05) -> T:
+    """Poll until the condition gives something true and return that; fails after `timeout` seconds, saying `what`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if found := condition():
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:.0f} s for {what}")
+        time.sleep(interval)
+
+
+@dataclass
+class RealProcess:
+    """A process whose output (both streams) goes to a file; `start` may be called again after it ended."""
+
+    command: Sequence[str]
+    log: Path
+    env: Mapping[str, str]
+    cwd: Path = PROJECT
+    _popen: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _log_start: int = field(default=0, init=False)
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def output(self) -> str:
+        """What it has written since its last start."""
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace")
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._running().poll()
+
+    def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            self._log_start = out.tell()
+            self._popen = subprocess.Popen(
+                list(self.command),
+                cwd=self.cwd,
+                env=dict(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until(self, ready: Callable[[], T], what: str, *, timeout: float = 30.0) -> T:
+        """Poll as `wait_for`, and fail at once, with the output, if the process ends meanwhile."""
+
+        def condition() -> T:
+            found = ready()
+            if not found and self.returncode is not None:
+                raise AssertionError(f"ended with {self.returncode} before {what}:\n{self.output}")
+            return found
+
+        return wait_for(condition, what, timeout=timeout)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait for its end and return the exit code."""
+        return self._running().wait(timeout)
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            self._running().send_signal(number)
+
+    def stop(self, grace: float = 10.0) -> int:
+        """Ask it to end (SIGTERM), kill it if it has not after `grace` seconds; returns the exit code."""
+        self.send(signal.SIGTERM)
+        try:
+            return self.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.wait()
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._popen is not None, "not started"
+        return self._popen

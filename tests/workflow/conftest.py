@@ -1,0 +1,50 @@
+"""Runs real workflows with the real activity classes; only the model is scripted."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from activities.content import ContentStore
+from activities.contracts import Content
+from activities.llm.scripted import Script, ScriptedLLM
+from bootstrap import Settings
+from worker import build_worker
+
+
+@dataclass
+class Runner:
+    """Starts workflows against one scripted worker."""
+
+    env: WorkflowEnvironment
+    settings: Settings
+    store: ContentStore
+
+    @asynccontextmanager
+    async def worker(self, script: Script) -> AsyncIterator[ScriptedLLM]:
+        llm = ScriptedLLM(script)
+        async with build_worker(self.env.client, self.settings, llm):
+            yield llm
+
+    async def start(self, workflow: Callable[..., Any], request: Any) -> WorkflowHandle[Any, Any]:
+        return await self.env.client.start_workflow(
+            workflow, request, id=f"test-{uuid4().hex[:8]}", task_queue=self.settings.task_queue
+        )
+
+    async def run(self, script: Script, workflow: Callable[..., Any], request: Any) -> tuple[Any, ScriptedLLM]:
+        async with self.worker(script) as llm:
+            handle = await self.start(workflow, request)
+            return await handle.result(), llm
+
+    async def text(self, content: Content) -> str:
+        return await self.store.text(content)
+
+
+@pytest.fixture
+def runner(env: WorkflowEnvironment, settings: Settings, store: ContentStore) -> Runner:
+    return Runner(env, settings, store)
