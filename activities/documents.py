@@ -16,11 +16,8 @@ from temporalio.exceptions import ApplicationError
 from activities.content import ContentStore
 from activities.contracts import ExtractedText, ExtractRequest
 from activities.errors import ErrorKind, final
-from activities.formats.detection import DocumentType, detect
-from activities.formats.html import read_html
-from activities.formats.pdf import read_pdf
+from activities.formats.detection import FileFormat, detect
 from activities.formats.text import close_gaps, decode, tidy
-from activities.formats.word import read_docx
 from activities.heartbeat import beating
 
 SMALLEST_PART = 200
@@ -68,17 +65,24 @@ def extract(
     text = tidy(text)
     if not text:
         raise final(ErrorKind.DOCUMENT_EMPTY, f"{name} holds no text; hand in a file that does.")
-    return ExtractedDocument(text, found, pages)
+    return ExtractedDocument(text, found.value, pages)
 
 
-def _read(found: DocumentType, data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[str, int | None]:
+def _read(found: FileFormat, data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[str, int | None]:
+    # Workflows import this module for its signatures; they and the command line shall not wait for the parsers.
     match found:
-        case DocumentType.PDF:
+        case FileFormat.PDF:
+            from activities.formats.pdf import read_pdf
+
             text, pages = read_pdf(data, name, on_page)
             return close_gaps(text), pages
-        case DocumentType.DOCX:
+        case FileFormat.DOCX:
+            from activities.formats.word import read_docx
+
             return close_gaps(read_docx(data)), None
-        case DocumentType.HTML:
+        case FileFormat.HTML:
+            from activities.formats.html import read_html
+
             return close_gaps(read_html(data, name)), None
         case _:
             return decode(data, name), None

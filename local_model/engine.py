@@ -11,7 +11,8 @@ Prompts are token lists, so that text from a caller can never become a control t
 import importlib.util
 import json
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ NO_WEIGHTS = (
     "or set LOCAL_MODEL_GGUF (or --gguf) to a GGUF file."
 )
 NO_ENGINE = "local_model: no inference engine. Install it with `pip install xllamacpp`."
-BATCH = 256  # tokens per step: a long prompt holds up the other slot, and its own cancellation, for about a second
+BATCH = 128  # tokens per step: a prompt being read holds up the other slot, and its own cancellation, for 0.6 s
 PROMPT_CACHE_MIB = 512  # prompts of earlier calls, kept so that the next call about the same document starts there
 BIAS = 60.0  # lifts candidate tokens above all others without changing the odds between them
 
@@ -99,7 +100,6 @@ class Engine:
     async def odds(self, prompt: Sequence[int], candidates: Sequence[int]) -> dict[int, float]:
         """Return the probability of each candidate as the next token, given that it is one of them."""
         body = {
-            "prompt": list(prompt),
             "n_predict": 1,
             "temperature": 1.0,
             "samplers": ["temperature"],
@@ -107,8 +107,10 @@ class Engine:
             "n_probs": len(candidates) + 1,
             "post_sampling_probs": True,
         }
-        answer = await self._ask("/completion", body)
-        found = {top["id"]: top["prob"] for top in answer["completion_probabilities"][0]["top_probs"]}
+        found: dict[int, float] = {}
+        async for data in self._complete(prompt, body):  # read to its end, so nothing is left to close
+            for position in data.get("completion_probabilities", []):
+                found |= {top["id"]: top["prob"] for top in position["top_probs"]}
         return {token: max(found.get(token, 0.0), 1e-12) for token in candidates}
 
     async def generate(
@@ -119,12 +121,10 @@ class Engine:
         *,
         stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece, None]:
         """Yield text as it is generated, up to `limit` tokens; closing the iterator ends the generation."""
         body: dict[str, Any] = {
-            "prompt": list(prompt),
             "n_predict": limit,
-            "stream": True,
             "stop": list(stop),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -136,13 +136,20 @@ class Engine:
         }
         if schema is not None:
             body["json_schema"] = schema
+        async with aclosing(self._complete(prompt, body)) as events:
+            async for data in events:
+                yield _piece(data)
+
+    async def _complete(self, prompt: Sequence[int], body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the events of one completion; progress events let the server notice that its client has gone."""
+        body = body | {"prompt": list(prompt), "stream": True, "return_progress": True}
         try:
             async with self.http.stream("POST", "/completion", json=body) as response:
                 if response.status_code != 200:
                     _checked(response.status_code, await response.aread())
                 async for line in response.aiter_lines():
                     if line.startswith(("data: ", "error: ")):
-                        yield _piece(json.loads(line.split(": ", 1)[1]))
+                        yield json.loads(line.split(": ", 1)[1])
         except httpx2.HTTPError as error:
             raise ApiError(500, f"The inference engine broke off: {type(error).__name__}") from error
 

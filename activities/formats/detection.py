@@ -15,7 +15,7 @@ from activities.errors import ErrorKind, final
 from activities.formats.text import bom_encoding
 
 
-class DocumentType(StrEnum):
+class FileFormat(StrEnum):
     """The formats that can be read, as media types."""
 
     PDF = "application/pdf"
@@ -58,12 +58,12 @@ _HTML_FRAGMENT = re.compile(r"\s*<(?:div|p|table|h[1-6]|section|article|main|tit
 _ANY_TAG = re.compile(r"<[a-z][^>]*>", re.I)
 
 
-def detect(data: bytes, name: str, media_type: str = "") -> DocumentType:
+def detect(data: bytes, name: str, media_type: str = "") -> FileFormat:
     """Tell the format of a file; raises DocumentEmpty, -Encrypted, -Unsupported, -TooLarge or -Unreadable."""
     if not data or data.isspace():
         raise final(ErrorKind.DOCUMENT_EMPTY, f"{name} is empty; hand in a file that holds text.")
     if _is_pdf(data):
-        return DocumentType.PDF
+        return FileFormat.PDF
     if data.startswith(_ZIP):
         return _detect_zip(data, name)
     if data.startswith(_COMPOUND_FILE):
@@ -83,7 +83,7 @@ def _is_pdf(data: bytes) -> bool:
     return b"%PDF-" in data[:1024] and b"startxref" in data[-2048:]
 
 
-def _detect_zip(data: bytes, name: str) -> DocumentType:
+def _detect_zip(data: bytes, name: str) -> FileFormat:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -98,7 +98,7 @@ def _detect_zip(data: bytes, name: str) -> DocumentType:
         _check_unpacked_size(entries, name)
     else:
         _refuse_zip({entry.filename.split("/")[0] for entry in entries}, declared, name)
-    return DocumentType.DOCX
+    return FileFormat.DOCX
 
 
 def _check_unpacked_size(entries: list[zipfile.ZipInfo], name: str) -> None:
@@ -141,18 +141,18 @@ def _refuse(name: str, what: str, mend: str) -> NoReturn:
 
 def _is_binary(sample: bytes) -> bool:
     controls = len(sample) - len(sample.translate(None, _CONTROL_BYTES))
-    return b"\0" in sample or controls * 50 > len(sample)
+    return b"\0" in sample or controls > max(8, len(sample) // 50)
 
 
-def _detect_text(data: bytes, name: str, media_type: str) -> DocumentType:
+def _detect_text(data: bytes, name: str, media_type: str) -> FileFormat:
     head = data[:_HEAD].decode(bom_encoding(data) or "latin-1", errors="ignore")
     suffix, hint = PurePath(name).suffix.lower(), media_type.split(";")[0].strip().lower()
     if _HTML_DOCUMENT.match(head):
-        return DocumentType.HTML
+        return FileFormat.HTML
     if suffix in {".md", ".markdown", ".mdown", ".mkd"} or hint in {"text/markdown", "text/x-markdown"}:
         # READMEs like to begin with a tag or two.
-        return DocumentType.MARKDOWN
+        return FileFormat.MARKDOWN
     named_html = suffix in {".html", ".htm", ".xhtml"} or hint in {"text/html", "application/xhtml+xml"}
     if _HTML_FRAGMENT.match(head) or (named_html and _ANY_TAG.search(head)):
-        return DocumentType.HTML
-    return DocumentType.TEXT
+        return FileFormat.HTML
+    return FileFormat.TEXT

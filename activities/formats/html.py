@@ -6,9 +6,9 @@ Hence blocks begin at opening tags, and trees are walked with a stack of our own
 
 import re
 
-from bs4 import BeautifulSoup, NavigableString, PageElement, Tag
+from bs4 import BeautifulSoup, Tag
 from bs4.dammit import EncodingDetector
-from bs4.element import CData
+from bs4.element import CData, NavigableString, PageElement
 
 from activities.formats.text import Block, decode, join, rows
 

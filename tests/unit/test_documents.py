@@ -1,10 +1,7 @@
 import asyncio
-import io
 import re
 import subprocess
 import sys
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 
 import docx
 import pytest
@@ -12,59 +9,13 @@ from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
 from docx.opc.packuri import PackURI
 from docx.opc.part import Part
 from docx.oxml.parser import parse_xml
-from fpdf import FPDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from pypdf import PdfReader, PdfWriter
 
 from activities.documents import SMALLEST_PART, extract, split
-from activities.formats.detection import DocumentType
-
-SENTENCE = "The harbour lights went out one by one while the ferry waited for the tide. "
-W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-
-
-def pdf(*pages: str, picture_on: tuple[int, ...] = ()) -> bytes:
-    file = FPDF()
-    file.set_font("Helvetica", size=12)
-    for number, text in enumerate(pages, 1):
-        file.add_page()
-        if number in picture_on:
-            file.image(Image.new("L", (60, 80), 200), w=100)
-        if text:
-            file.multi_cell(0, 6, text)
-    return bytes(file.output())
-
-
-def locked(data: bytes, user_password: str) -> bytes:
-    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(data)))
-    writer.encrypt(user_password, owner_password="owner", algorithm="RC4-128")
-    buffer = io.BytesIO()
-    writer.write(buffer)
-    return buffer.getvalue()
-
-
-def docx_of(body: str = "", save: bool = True) -> bytes:
-    """A document whose body is the given WordprocessingML."""
-    document = docx.Document()
-    for element in parse_xml(f'<w:body xmlns:w="{W}">{body}</w:body>'):
-        document.element.body.insert_element_before(element, "w:sectPr")
-    return saved(document)
-
-
-def saved(document: "docx.document.Document") -> bytes:
-    buffer = io.BytesIO()
-    document.save(buffer)
-    return buffer.getvalue()
-
-
-def paragraph(inside: str) -> str:
-    return f"<w:p>{inside}</w:p>"
-
-
-def run(text: str, properties: str = "") -> str:
-    return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+from activities.formats.detection import FileFormat
+from activities.formats.text import tidy
+from tests.document_files import SENTENCE, W, docx_of, locked, paragraph, pdf, run, saved
 
 
 def html(body: str) -> str:
@@ -122,7 +73,7 @@ class TestDocx:
         document.add_paragraph("After.")
         found = extract(saved(document), "order.docx")
         assert found.text == "Title\n\nBefore.\n\nItem | Price\nKettle | £30 plus tax\n\n- one\n- two\n\nAfter."
-        assert (found.media_type, found.pages) == (DocumentType.DOCX, None)
+        assert (found.media_type, found.pages) == (FileFormat.DOCX, None)
 
     def test_content_controls_and_insertions_are_read_deletions_and_hidden_text_are_not(self) -> None:
         body = f"<w:sdt><w:sdtContent>{paragraph(run('In a control.'))}</w:sdtContent></w:sdt>" + paragraph(
@@ -214,8 +165,11 @@ class TestText:
     def test_big_endian_utf_16_is_found_by_its_mark(self) -> None:
         assert extract(b"\xfe\xff" + "Grüße".encode("utf-16-be"), "note.txt").text == "Grüße"
 
-    def test_line_ends_control_characters_and_broken_surrogates_are_mended(self) -> None:
+    def test_line_ends_and_control_characters_are_mended(self) -> None:
         assert extract(b"\r\none\r\ntwo\rthree\x07\x0cfour \n", "x.log").text == "one\ntwo\nthree\n\nfour"
+
+    def test_halves_of_surrogate_pairs_do_not_reach_the_store(self) -> None:
+        assert tidy("lone \ud83d, pair \ud83d\ude00") == "lone \ufffd, pair 😀"
 
     def test_markdown_stays_as_it_is(self) -> None:
         source = '<p align="center">logo</p>\n\n# Title\n\n\n\n    code\n\n* item'
@@ -226,19 +180,19 @@ class TestText:
 @pytest.mark.parametrize(
     ("data", "name", "media_type", "found"),
     [
-        (pdf(SENTENCE), "report.txt", "text/plain", DocumentType.PDF),
-        (docx_of(paragraph(run("Hello."))), "report.pdf", "application/pdf", DocumentType.DOCX),
-        (b"<!-- saved -->\n<!DOCTYPE html><p>Please log in", "report.pdf", "", DocumentType.HTML),
-        ("<html><p>Grüße".encode("utf-16"), "report.doc", "", DocumentType.HTML),
-        (b"<div>fragment</div>", "part", "", DocumentType.HTML),
-        (b"no markup at all", "page.html", "", DocumentType.TEXT),
-        (b"A tag such as <html> within a text, and %PDF-1.7", "on-formats.txt", "", DocumentType.TEXT),
-        (b"# Heading", "notes", "text/markdown; charset=utf-8", DocumentType.MARKDOWN),
-        (b"a,b\n1,2\n", "table.csv", "text/csv", DocumentType.TEXT),
+        (pdf(SENTENCE), "report.txt", "text/plain", FileFormat.PDF),
+        (docx_of(paragraph(run("Hello."))), "report.pdf", "application/pdf", FileFormat.DOCX),
+        (b"<!-- saved -->\n<!DOCTYPE html><p>Please log in", "report.pdf", "", FileFormat.HTML),
+        ("<html><p>Grüße".encode("utf-16"), "report.doc", "", FileFormat.HTML),
+        (b"<div>fragment</div>", "part", "", FileFormat.HTML),
+        (b"no markup at all", "page.html", "", FileFormat.TEXT),
+        (b"A tag such as <html> within a text, and %PDF-1.7", "on-formats.txt", "", FileFormat.TEXT),
+        (b"# Heading", "notes", "text/markdown; charset=utf-8", FileFormat.MARKDOWN),
+        (b"a,b\n1,2\n", "table.csv", "text/csv", FileFormat.TEXT),
     ],
 )
 def test_content_tells_the_type_before_the_name_does(
-    data: bytes, name: str, media_type: str, found: DocumentType
+    data: bytes, name: str, media_type: str, found: FileFormat
 ) -> None:
     assert extract(data, name, media_type).media_type == found
 
@@ -252,12 +206,12 @@ class TestSplit:
     def test_parts_fit_and_lose_nothing_but_white_space(self, text: str, limit: int) -> None:
         parts = split(text, limit)
         assert all(0 < len(part) <= limit and part == part.strip() for part in parts)
-        assert "".join("".join(parts).split()) == "".join(text.split())
-        joined = iter(re.findall(r"\S+", text))
+        end = 0
         for part in parts:
-            for word in part.split():
-                rest = next(joined) if word else ""
-                assert word in rest or rest in word or len(rest) > len(word) or True
+            start = text.index(part, end)
+            assert not text[end:start].strip()
+            end = start + len(part)
+        assert not text[end:].strip()
 
     @given(words=st.lists(st.integers(min_value=1, max_value=12), min_size=200, max_size=900))
     @settings(max_examples=50, deadline=None)
@@ -266,3 +220,23 @@ class TestSplit:
         parts = split(text, 300)
         assert " ".join(parts) == text
         assert min(map(len, parts)) >= 70
+
+    def test_paragraph_borders_come_before_sentences_and_those_before_words(self) -> None:
+        paragraphs = [f"{number} {SENTENCE * 4}".strip() for number in range(6)]
+        assert split("\n\n".join(paragraphs), 400) == tuple(paragraphs)
+        assert all(part.endswith("tide.") for part in split(SENTENCE * 20, 400))
+        rows = "\n".join(f"row {number}, a value" for number in range(60))
+        assert all(re.fullmatch(r"row \d+, a value", line) for part in split(rows, 300) for line in part.split("\n"))
+
+    def test_text_without_any_border_is_cut_all_the_same(self) -> None:
+        parts = split("x" * 1000, 300)
+        assert "".join(parts) == "x" * 1000
+        assert {len(part) for part in parts} == {250}
+
+    def test_short_text_is_one_part_and_blank_text_none(self) -> None:
+        assert split(" short ", SMALLEST_PART) == ("short",)
+        assert split(" \n ", SMALLEST_PART) == ()
+
+    def test_too_small_a_limit_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="at least 200"):
+            split("text", SMALLEST_PART - 1)

@@ -1,0 +1,1 @@
+"""The embedded stack: Temporal dev server, local model and worker in one supervised process tree, with its state in one folder."""

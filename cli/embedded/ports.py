@@ -1,0 +1,51 @@
+"""Ports of the stack: the wished one, else the one of the last time, else a free one.
+
+The trap: a free port from the system's own range can be lost for good, because a client that keeps reconnecting to a crashed
+server from that same range may connect to itself. So ports are looked for below every system's range.
+"""
+
+import random
+import socket
+from collections.abc import Mapping
+
+HOST = "127.0.0.1"
+RANGE = range(20_000, 30_000)
+"""Below the ranges that Linux (32768) and macOS (49152) give to clients."""
+
+
+class PortTakenError(Exception):
+    """A wished port is in use; the message names it and the way out."""
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on the port of the loopback."""
+    with socket.socket() as probe:
+        # Connections of the last server that are still closing do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def choose_ports(names: tuple[str, ...], wished: Mapping[str, int | None], last: Mapping[str, int]) -> dict[str, int]:
+    """Choose a port for each name; raises PortTakenError for a wished one that is in use."""
+    chosen: dict[str, int] = {}
+    for name in names:
+        wish = wished.get(name)
+        if wish is not None and (wish in chosen.values() or not is_free(wish)):
+            raise PortTakenError(f"port {wish} for the {name} is in use; choose another, or leave it out to get a free one")
+        chosen[name] = wish or _last_or_free(last.get(name), {*chosen.values(), *(port for port in wished.values() if port)})
+    return chosen
+
+
+def _last_or_free(last: int | None, taken: set[int]) -> int:
+    if last is not None and last not in taken and is_free(last):
+        return last
+    start = random.randrange(len(RANGE))  # noqa: S311 - spreads the stacks of several folders, guards nothing
+    for step in range(len(RANGE)):
+        port = RANGE[(start + step) % len(RANGE)]
+        if port not in taken and is_free(port):
+            return port
+    raise PortTakenError(f"no port between {RANGE.start} and {RANGE.stop} is free")

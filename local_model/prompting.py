@@ -1,0 +1,123 @@
+"""From a request to prompt tokens: the chat template, the place of the document, and what was asked for.
+
+With the built-in weights a single-turn request is laid out **document first**: tagged parts, then the text around
+them, then the system prompt. So calls of different agents about one document share its tokens, which the prompt cache
+then keeps (the second call computes some 40 tokens in place of 600), and the instructions stand where a model of this
+size still heeds them. Other weights, and conversations, get the usual order.
+
+The trap: control tokens (`<|im_end|>`) typed by a caller must stay text. So the template is filled with placeholders,
+and template and content are turned into tokens apart.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from local_model.engine import Engine
+from local_model.errors import invalid
+from local_model.messages import CountRequest
+
+TAGGED = re.compile(r"<(part|document)\b[^>]*>\n?(.*?)\n?</\1>", re.DOTALL)
+PLACEHOLDER = re.compile("\x02(\\d+)\x03")
+LONGEST_LEAD = 96  # tokens before the document; more than that would cost time and colour a choice
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Tokens up to where the answer begins, and the two stretches of them that a choice is made on."""
+
+    tokens: tuple[int, ...]
+    lead: tuple[int, ...]
+    document: tuple[int, ...]
+
+
+def around_document(text: str) -> tuple[str, str, str]:
+    """Split a text into what stands before, in and after its document: the last tagged part, or the whole text."""
+    tagged = list(TAGGED.finditer(text))
+    if not tagged:
+        return "", text, ""
+    start, end = tagged[-1].span(2)
+    return text[:start], text[start:end], text[end:]
+
+
+def parts_first(text: str) -> str:
+    """Move the tagged parts of a text, in their order, before all else in it."""
+    parts = [match.group(0) for match in TAGGED.finditer(text)]
+    rest = re.sub(r"\n{3,}", "\n\n", TAGGED.sub("", text)).strip()
+    return "\n\n".join([*parts, rest] if rest else parts)
+
+
+def merged(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Join neighbouring turns of one role, as the API does: many chat templates refuse them."""
+    out: list[tuple[str, str]] = []
+    for role, text in turns:
+        if out and out[-1][0] == role:
+            out[-1] = (role, f"{out[-1][1]}\n\n{text}")
+        else:
+            out.append((role, text))
+    return out
+
+
+class Renderer:
+    """Turns requests into prompts for one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._skeletons: dict[tuple[str, ...], list[tuple[list[int], int]]] = {}
+
+    async def prompt(self, request: CountRequest, instruction: str = "") -> Prompt:
+        """Return the prompt of a request, `instruction` being what the gateway itself has to say about the answer."""
+        turns = merged(request.turns())
+        system = request.system_text()
+        asked = max((i for i, (role, _) in enumerate(turns) if role == "user"), default=0)
+        text = turns[asked][1]
+        if self._engine.built_in and len(turns) == 1:
+            text, extra, system = parts_first(text), [system, instruction], ""
+        else:
+            extra = [instruction]
+        before, document, after = around_document(text)
+        tail = "\n\n".join(filter(None, [after, *extra]))
+        if tail and not after:
+            tail = "\n\n" + tail
+        contents: list[tuple[str, ...]] = [(turn,) for _, turn in turns]
+        contents[asked] = (before, document, tail)
+        roles = [role for role, _ in turns]
+        if system:
+            roles.insert(0, "system")
+            contents.insert(0, (system,))
+            asked += 1
+        return await self._fill(roles, contents, asked)
+
+    async def _fill(self, roles: Sequence[str], contents: Sequence[tuple[str, ...]], asked: int) -> Prompt:
+        tokens: list[int] = []
+        lead: list[int] = []
+        document: list[int] = []
+        for template, index in await self._skeleton(tuple(roles)):
+            tokens += template
+            if index < 0:
+                continue
+            pieces = [await self._engine.tokens(text) for text in contents[index]]
+            if index == asked:
+                lead, document = tokens + pieces[0], pieces[1]
+            tokens += [token for piece in pieces for token in piece]
+        if len(lead) > LONGEST_LEAD:
+            lead = (await self._skeleton(("user",)))[0][0]
+        if len(tokens) >= self._engine.window:
+            raise invalid(f"prompt is too long: {len(tokens)} tokens > {self._engine.window - 1} maximum")
+        return Prompt(tuple(tokens), tuple(lead), tuple(document))
+
+    async def _skeleton(self, roles: tuple[str, ...]) -> list[tuple[list[int], int]]:
+        """Return the template's own tokens, each stretch with the index of the content that follows it, or -1."""
+        if roles not in self._skeletons:
+            filled = await self._engine.template(
+                [{"role": role, "content": f"\x02{index}\x03"} for index, role in enumerate(roles)]
+            )
+            pieces = PLACEHOLDER.split(filled)  # template, index, template, index, …, template
+            indices = [int(index) for index in pieces[1::2]] + [-1]
+            self._skeletons[roles] = [
+                (await self._engine.tokens(piece, control=True, start=position == 0), index)
+                for position, (piece, index) in enumerate(zip(pieces[::2], indices, strict=True))
+            ]
+            if len(self._skeletons) > 64:
+                self._skeletons.pop(next(iter(self._skeletons)))
+        return self._skeletons[roles]

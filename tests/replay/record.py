@@ -1,0 +1,58 @@
+"""Records one history per path on a real server: `python -m tests.replay.record [NAME …]`."""
+
+import asyncio
+import re
+import sys
+import tempfile
+from pathlib import Path as FilePath
+
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.content import ContentStore
+from bootstrap import Settings, data_converter
+from tests.conftest import binary
+from tests.replay.paths import PATHS, Path
+from tests.workflow.conftest import Runner
+
+HISTORIES = FilePath(__file__).with_name("histories")
+
+
+async def record(name: str, path: Path, directory: FilePath) -> None:
+    """Run one path and write its history."""
+    base_url = None if path.local else "http://unused.invalid"
+    settings = Settings(
+        state_dir=directory, heartbeat_timeout=10, shutdown_grace=1, anthropic_base_url=base_url, _env_file=None
+    )
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=binary("temporal-test-server"),
+        data_converter=data_converter(settings.payload_limit_bytes),
+    )
+    async with environment:
+        runner = Runner(environment, settings, ContentStore.open(settings.store_url))
+        async with runner.worker(path.script()) as llm:
+            handle = await runner.start(path.workflow, await path.request(runner))
+            if path.cancel:
+                while not llm.calls:
+                    await asyncio.sleep(0.05)
+                await handle.cancel()
+            try:
+                await handle.result()
+            except WorkflowFailureError as failure:
+                print(f"{name}: ends with {failure.cause}")  # noqa: T201
+            history = (await handle.fetch_history()).to_json()
+    # Who recorded it, and where, says nothing about the path.
+    anonymous = re.sub(r'"identity":\s*"[^"]*"', '"identity": "recorder"', history)
+    (HISTORIES / f"{name}.json").write_text(anonymous + "\n")
+
+
+async def main(names: list[str]) -> None:
+    """Record the named paths, or all."""
+    HISTORIES.mkdir(exist_ok=True)
+    for name in names or PATHS:
+        with tempfile.TemporaryDirectory() as directory:
+            await record(name, PATHS[name], FilePath(directory))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Every committed history still replays with today's workflow code; a deploy that breaks one would break running work."""
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from bootstrap import data_converter
+from tests.replay.paths import PATHS
+from worker import PASSED_THROUGH, WORKFLOWS
+
+HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
+
+
+def replayer() -> Replayer:
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return Replayer(
+        workflows=WORKFLOWS,
+        data_converter=data_converter(512 * 1024),
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+    )
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_recorded_history_replays(path: Path) -> None:
+    await replayer().replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+
+
+def test_every_path_has_a_history_and_every_history_a_path() -> None:
+    assert sorted(path.stem for path in HISTORIES) == sorted(PATHS)
+
+
+async def test_replay_notices_another_order_of_commands() -> None:
+    recorded = json.loads(next(path for path in HISTORIES if path.stem == "plan-given").read_text())
+    for event in recorded["events"]:
+        scheduled = event.get("activityTaskScheduledEventAttributes")
+        if scheduled:
+            scheduled["activityType"]["name"] = "another_activity"
+            break
+    with pytest.raises(Exception, match="another_activity"):
+        await replayer().replay_workflow(WorkflowHistory.from_json("changed", json.dumps(recorded)))
