@@ -1,1 +1,1 @@
-"""The embedded stack: Temporal dev server, local model and worker in one supervised process tree, with its state in one folder."""
+"""The embedded stack: dev server, local model and worker in one supervised process tree, with its state in one folder."""

@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from activities.content import ContentStore
 from activities.contracts import DocumentSource
 from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
-from cli.embedded.demo_view import ended_steps, finished, progress_table, result_table
-from cli.embedded.state import StackState, identify, read_state
+from cli.embedded.demo_view import ended_steps, finished, names_of, progress_table, result_table
+from cli.embedded.state import Child, StackState, identify, read_state
 from workflows.contracts import (
-    CallTrace,
     DocumentAnalysisRequest,
     DocumentAnalysisResult,
     DocumentReport,
@@ -39,6 +37,8 @@ KILL_AFTER = 2
 LOOK_EVERY = 0.3
 """Seconds between looks at the run."""
 
+QUERY_WITHIN = timedelta(seconds=3)
+
 Handle = WorkflowHandle[DocumentAnalysisWorkflow, DocumentAnalysisResult]
 
 
@@ -51,8 +51,8 @@ class Demo:
         self._state = state
         self._board = board
         self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
-        self._began = time.monotonic()
-        self._kept: tuple[CallTrace, ...] | None = None
+        self._before_crash: Trace | None = None
+        self._killed: Child | None = None
         self._note = ""
 
     async def run(self, *, kill: bool) -> bool:
@@ -65,7 +65,7 @@ class Demo:
             task_queue=self._state.task_queue or self._settings.task_queue,
             static_summary=f"Demo: analyse {len(sources)} sample documents",
         )
-        self._board.say(f"Run {handle.id} analyses {len(sources)} documents: {self._state.run_url(handle.id)}")
+        self._board.say(f"Run {handle.id} analyses {len(sources)} documents: {self._state.run_url(handle.id)}", "bold")
         result = asyncio.create_task(handle.result())
         try:
             await self._follow(handle, result, kill=kill)
@@ -77,21 +77,88 @@ class Demo:
             result.cancel()
 
     async def _source(self, path: Path) -> DocumentSource:
-        data = path.read_bytes()
+        data = await asyncio.to_thread(path.read_bytes)
         return DocumentSource(name=path.name, ref=await self._store.put(data), size=len(data))
 
     async def _follow(self, handle: Handle, result: "asyncio.Task[DocumentAnalysisResult]", *, kill: bool) -> None:
         """Show the run until it ends, and kill the worker on the way."""
+        began = time.monotonic()
         status: RunStatus | None = None
-        console = self._board.console
-        with Live(console=console, auto_refresh=False, transient=True) as live:
+        on_terminal = self._board.console.is_terminal
+        with Live(console=self._board.console, auto_refresh=False, transient=True) as live:
             while not result.done():
                 seen = await self._status(handle)
                 if seen is not None:
                     self._show_changes(status, seen)
                     status = seen
-                if status is not None and console.is_terminal:
-                    live.update(progress_table(status, time.monotonic() - self._began, self._note), refresh=True)
-                if kill and status is not None and KILL_AFTER <= finished(status) < len(status.documents):
-                    kill = not await self._kill_worker(handle, status)
+                if status is not None and on_terminal:
+                    live.update(progress_table(status, time.monotonic() - began, self._note), refresh=True)
+                if kill and status is not None and KILL_AFTER <= finished(status) < len(names_of(status)):
+                    kill = not await self._kill_worker(handle)
+                self._look_for_new_worker()
                 await asyncio.wait([result], timeout=LOOK_EVERY)
+        if kill:
+            self._board.say("The run was through before the worker could be killed.", "yellow")
+
+    async def _status(self, handle: Handle) -> RunStatus | None:
+        try:
+            return await handle.query(DocumentAnalysisWorkflow.status, rpc_timeout=QUERY_WITHIN)
+        except (RPCError, WorkflowQueryFailedError):
+            return None
+
+    def _show_changes(self, before: RunStatus | None, now: RunStatus) -> None:
+        if self._board.console.is_terminal:
+            return
+        for row in ended_steps(before, now):
+            self._board.say(f"  {row.step}: {row.state.value}")
+
+    async def _kill_worker(self, handle: Handle) -> bool:
+        """Kill the stack's worker as a crash would; returns whether there was one."""
+        state = read_state(self._settings.state_dir)
+        worker = state.children.get("worker") if state else None
+        if worker is None or identify(worker.pid) != worker:
+            return False
+        self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace)
+        os.kill(worker.pid, signal.SIGKILL)
+        self._killed = worker
+        calls = len(self._before_crash.calls)
+        self._board.say(
+            f"⚡ kill -9 {worker.pid}: the worker is dead, {calls} model calls into the run.", "bold yellow"
+        )
+        self._note = "worker killed, waiting for the next one"
+        return True
+
+    def _look_for_new_worker(self) -> None:
+        if self._killed is None:
+            return
+        state = read_state(self._settings.state_dir)
+        worker = state.children.get("worker") if state else None
+        if worker is not None and worker != self._killed:
+            self._board.say(
+                f"↻ The supervisor started worker {worker.pid}; the run goes on where it was.", "bold green"
+            )
+            self._killed, self._note = None, "new worker"
+
+    async def _report(self, handle: Handle, result: DocumentAnalysisResult) -> bool:
+        report = DocumentReport.model_validate_json(await self._store.text(result.report))
+        calls = report.trace.calls
+        console, spend = self._board.console, result.spend
+        console.print(result_table(result, calls))
+        self._board.say(
+            f"Total: {spend.input_tokens + spend.output_tokens:,} tokens, ${spend.usd:.4f}, run {handle.id}\n"
+            f"  {self._state.run_url(handle.id)}"
+        )
+        self._board.say(*self._calls_line(report))
+        return result.state is RunState.COMPLETED
+
+    def _calls_line(self, report: DocumentReport) -> tuple[str, str]:
+        """Say whether a finished call was made again: the calls known before the crash must be the first of the report."""
+        calls = report.trace.calls
+        if self._before_crash is None:
+            return f"Finished model calls: {len(calls)}.", ""
+        before = self._before_crash.calls
+        if calls[: len(before)] != before:
+            return "✗ Calls that were finished before the crash are not the same in the report.", "bold red"
+        again = sum(call.attempt > 1 for call in calls)
+        cut_off = f" ({again} cut off by the crash and asked again)" if again else ""
+        return f"✓ Finished model calls: {len(calls)}, none repeated{cut_off}; {len(before)} before the crash.", "green"

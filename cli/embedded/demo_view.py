@@ -26,6 +26,11 @@ def finished(status: RunStatus) -> int:
     return sum(row.step.endswith(SEPARATOR + STAGES[-1]) and row.state is StepState.DONE for row in status.steps)
 
 
+def names_of(status: RunStatus) -> list[str]:
+    """Return the names of the documents."""
+    return list(dict.fromkeys(row.step.rpartition(SEPARATOR)[0] for row in status.steps))
+
+
 def ended_steps(before: RunStatus | None, now: RunStatus) -> list[StepRow]:
     """Return the steps that ended between two looks."""
     over = {StepState.DONE, StepState.FAILED, StepState.SKIPPED}
@@ -43,7 +48,7 @@ def progress_table(status: RunStatus, seconds: float, note: str) -> Table:
     for stage in STAGES:
         table.add_column(stage, justify="center")
     states = {row.step: row.state for row in status.steps}
-    for name in dict.fromkeys(row.step.rpartition(SEPARATOR)[0] for row in status.steps):
+    for name in names_of(status):
         table.add_row(name, *(MARKS[states.get(name + SEPARATOR + stage, StepState.PENDING)] for stage in STAGES))
     return table
 

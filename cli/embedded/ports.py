@@ -35,8 +35,12 @@ def choose_ports(names: tuple[str, ...], wished: Mapping[str, int | None], last:
     for name in names:
         wish = wished.get(name)
         if wish is not None and (wish in chosen.values() or not is_free(wish)):
-            raise PortTakenError(f"port {wish} for the {name} is in use; choose another, or leave it out to get a free one")
-        chosen[name] = wish or _last_or_free(last.get(name), {*chosen.values(), *(port for port in wished.values() if port)})
+            raise PortTakenError(
+                f"port {wish} for the {name} is in use; choose another, or leave it out to get a free one"
+            )
+        chosen[name] = wish or _last_or_free(
+            last.get(name), {*chosen.values(), *(port for port in wished.values() if port)}
+        )
     return chosen
 
 

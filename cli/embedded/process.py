@@ -41,7 +41,7 @@ class Process:
         command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *part.command]
         with part.log.open("ab") as log:
             self._log_start = log.tell()
-            self._popen = subprocess.Popen(
+            self._popen = subprocess.Popen(  # noqa: S603 - our own command line
                 command,
                 env=dict(part.environment),
                 stdin=subprocess.DEVNULL,
@@ -75,7 +75,7 @@ class Process:
 
     async def ended(self) -> None:
         """Wait for its end, and end what it may have started."""
-        while self.running:
+        while self.running:  # noqa: ASYNC110 - see POLL
             await asyncio.sleep(POLL)
         self._signal(signal.SIGKILL)
 
@@ -84,7 +84,7 @@ class Process:
         deadline = time.monotonic() + self.part.grace
         if self.running and not hurry():
             self._signal(signal.SIGTERM)
-        while self.running and not hurry() and time.monotonic() < deadline:
+        while self.running and not hurry() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(POLL)
         self._signal(signal.SIGKILL)
         await self.ended()

@@ -51,7 +51,9 @@ class Stack:
         binary = find_temporal()
         with_model = settings.local and wishes.model
         if settings.local and wishes.worker and not wishes.model:
-            raise WrongWishError("the worker needs a model: set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL, or add --no-worker")
+            raise WrongWishError(
+                "the worker needs a model: set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL, or add --no-worker"
+            )
         self._directory = settings.state_dir
         self._lock = _locked(take_lock(self._directory))
         last = read_state(self._directory)

@@ -89,7 +89,8 @@ def identify(pid: int) -> Child | None:
             return None
         # Fields 3 (state) and 22 (start, in ticks since boot) of proc(5); a zombie has ended already.
         return None if fields[0] == "Z" else Child(pid=pid, started=fields[19])
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     started = " ".join(shown.stdout.split())
     return Child(pid=pid, started=started) if started else None
 

@@ -43,13 +43,18 @@ class Supervisor:
         """Start all parts; returns whether all got healthy before one failed or a stop was asked for."""
         self._board.open([part.name for part in self._parts])
         self._tasks = [asyncio.create_task(self._guard(part)) for part in self._parts]
-        healthy = asyncio.gather(*(event.wait() for event in self._ready.values()))
-        end = asyncio.ensure_future(self._end.wait())
+        healthy = asyncio.create_task(self._all_healthy())
+        end = asyncio.create_task(self._end.wait())
         await asyncio.wait([healthy, end], return_when=asyncio.FIRST_COMPLETED)
         healthy.cancel()
         end.cancel()
         self._board.close()
         return not self._end.is_set()
+
+    async def _all_healthy(self) -> bool:
+        for event in self._ready.values():
+            await event.wait()
+        return True
 
     async def wait(self) -> None:
         """Wait until a stop is asked for or a part cannot be kept running."""
@@ -151,7 +156,9 @@ class Supervisor:
                 self._board.say(f"✗ {part.name}: runs, but does not answer its health check ({checks})", "bold red")
 
     def _give_up(self, part: Part, problem: str, lines: Sequence[str], *, again: bool = False) -> None:
-        why = f"It crashed {CRASHES} times within {WITHIN:.0f} s, so everything ends." if again else "So everything ends."
+        why = (
+            f"It crashed {CRASHES} times within {WITHIN:.0f} s, so everything ends." if again else "So everything ends."
+        )
         self._board.ended(part.name, problem, lines, f"{why} Its whole log: {part.log}")
         if part.hint:
             self._board.say(f"  {part.hint}", "yellow")

@@ -33,7 +33,7 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
         async with runner.worker(path.script()) as llm:
             handle = await runner.start(path.workflow, await path.request(runner))
             if path.cancel:
-                while not llm.calls:
+                while not llm.calls:  # noqa: ASYNC110 - the model double has no event to wait for
                     await asyncio.sleep(0.05)
                 await handle.cancel()
             try:

@@ -27,8 +27,8 @@ from workflows.plan_and_execute import PlanAndExecuteWorkflow
 RUN = PlanAndExecuteWorkflow.run
 
 
-def step(name: Any, agent: str = "writer", input: str = "", depends_on: Sequence[Any] = ()) -> dict[str, Any]:
-    return {"step": name, "agent": agent, "input": input or f"do {name}", "depends_on": list(depends_on)}
+def step(name: Any, agent: str = "writer", do: str = "", depends_on: Sequence[Any] = ()) -> dict[str, Any]:
+    return {"step": name, "agent": agent, "input": do or f"do {name}", "depends_on": list(depends_on)}
 
 
 def plan_json(*steps: dict[str, Any]) -> str:
@@ -140,7 +140,7 @@ async def test_a_named_fallback_plan_is_used_when_the_planner_fails(runner: Runn
 
 
 async def test_a_persons_invalid_plan_is_refused_with_every_problem(runner: Runner) -> None:
-    plan = plan_of(step(1, "nobody"), step(2, input=" ", depends_on=[9]))
+    plan = plan_of(step(1, "nobody"), step(2, do=" ", depends_on=[9]))
     with pytest.raises(WorkflowFailureError) as failure:
         await runner.run(lambda call: "never", RUN, PlanRequest(plan=plan))
     cause = failure.value.cause
@@ -256,7 +256,7 @@ async def test_a_cut_off_answer_is_continued(runner: Runner) -> None:
 async def test_a_plan_too_large_for_history_fails_with_the_field_named(runner: Runner) -> None:
     from temporalio.exceptions import ApplicationError
 
-    plan = plan_of(step(1, input="x" * 600_000))
+    plan = plan_of(step(1, do="x" * 600_000))
     with pytest.raises(ApplicationError) as refused:
         await runner.start(RUN, PlanRequest(plan=plan))
     assert refused.value.type == ErrorKind.PAYLOAD_TOO_LARGE

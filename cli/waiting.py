@@ -1,0 +1,93 @@
+"""How to wait for a run: through crashes of the server and the worker, for days, until it ends or the person leaves.
+
+The trap: waiting is a long poll that fails when the server restarts, while the run itself loses nothing. So every passing
+error means to ask again, and only the run's own end, or Ctrl-C, ends the waiting.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.leaving import START_A_WORKER, say
+from cli.reaching import QUERY_DEADLINE
+from workflows.contracts import RunStatus
+
+PASSING = frozenset(
+    {
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""What a server says, or does not say, while it goes down or comes up."""
+
+LONGEST_PAUSE = 2.0
+"""Seconds between two questions to a server that does not answer."""
+
+PATIENCE = 5.0
+"""Seconds before a run without a terminal is asked whether any worker has it."""
+
+Seen = Callable[[RunStatus], None]
+
+
+async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = None, every: float = 1.0) -> Any:
+    """Wait for the run's result; `seen` is called with its status every `every` seconds.
+
+    Raises WorkflowFailureError when the run failed, and RPCError only where asking again is no use.
+    """
+    attending = asyncio.create_task(_attend(handle, seen, every))
+    try:
+        return await _outlasting(handle)
+    except asyncio.CancelledError:
+        say(
+            f"\nnot waiting any more; the run goes on. Come back to it: starter.py watch {handle.id}\n"
+            f"End it: starter.py cancel {handle.id}"
+        )
+        raise
+    finally:
+        attending.cancel()
+        with suppress(asyncio.CancelledError):
+            await attending
+
+
+async def _outlasting(handle: WorkflowHandle[Any, Any]) -> Any:
+    pause, told = 0.25, False
+    while True:
+        try:
+            return await handle.result()
+        except RPCError as error:
+            if error.status not in PASSING:
+                raise
+            if not told:
+                say("the server does not answer; still waiting, nothing is lost …")
+                told = True
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: float) -> None:
+    """Show the status again and again; say once if no worker answers."""
+    told = False
+    await asyncio.sleep(0 if seen else PATIENCE)
+    while True:
+        try:
+            status = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
+        except RPCError as error:
+            if not told and error.status in (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED):
+                told = True
+                say(f"no worker answers for this run; it waits for one. {START_A_WORKER}")
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            pass  # it has no answer at this moment, for instance before its first task
+        else:
+            if seen is None:
+                return
+            seen(status)
+        await asyncio.sleep(every)
