@@ -4,17 +4,18 @@ An answer that breaks its schema is not an error here: the call was paid, so the
 decides (repair, fallback). The trap: never raise a raw exception, because its class is lost on the way into history.
 """
 
-import json
 import time
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.content import ContentStore
-from activities.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part, StopReason
-from activities.errors import ErrorKind, passing, text_of
+from activities.content import ContentStore, encodable
+from activities.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part, StopReason, Usage
+from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
 from activities.prompting import CONTINUE, cut_to_fit, render
@@ -37,20 +38,23 @@ class AgentActivities:
         Raises the errors drawn in `activities.errors`; retryable ones carry the server's wished delay.
         """
         started = time.monotonic()
-        call, beginning, left_out = await self._resolve(request)
         progress = Progress()
+        # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
         async with beating(lambda: {"characters": progress.characters}):
             try:
+                call, beginning, left_out = await self._resolve(request)
                 reply = await self._llm.answer(call, progress)
+                progress.usage = reply.usage
+                return await self._turn(request, reply, beginning, left_out, started)
             except ApplicationError as error:
-                raise self._priced(error) from error.__cause__
+                raise self._priced(error, request, progress) from error.__cause__
             except Exception as error:
-                failure = ModelFailure(model=call.model, usage=progress.usage)
-                raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}", failure) from error
-        return await self._turn(request, reply, beginning, left_out, started)
+                unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
+                raise self._priced(unexpected, request, progress) from error
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
+        _check(request.output_schema)
         texts = {part: await self._store.text(part) for message in request.messages for part in message.parts}
         left_out = 0
         if request.context_characters is not None:
@@ -59,8 +63,9 @@ class AgentActivities:
         beginning = ""
         if request.continues is not None:
             beginning = await self._store.text(request.continues)
+        if beginning.strip():
             messages += [("assistant", beginning), ("user", CONTINUE)]
-        takes_temperature = self._models.spec(request.model).temperature
+        spec = self._models.spec(request.model)
         call = ModelCall(
             model=request.model,
             messages=tuple(messages),
@@ -68,18 +73,18 @@ class AgentActivities:
             system=await self._store.text(request.system) if request.system else "",
             output_schema=request.output_schema,
             tools=request.tools,
-            tool_choice=request.tool_choice,
-            temperature=request.temperature if takes_temperature else None,
+            tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
+            temperature=request.temperature if spec.temperature else None,
         )
         return call, beginning, left_out
 
     async def _turn(
         self, request: ModelRequest, reply: ModelReply, beginning: str, left_out: int, started: float
     ) -> ModelTurn:
-        text = beginning + reply.text
+        text = encodable(beginning + reply.text)
         data: dict[str, Any] | None = None
         schema_errors: tuple[str, ...] = ()
-        if request.output_schema is not None and reply.stop_reason not in _NO_ANSWER:
+        if request.output_schema is not None and reply.stop_reason in _ANSWERED:
             data, schema_errors = parse(text, request.output_schema)
         return ModelTurn(
             content=await self._store.keep(text),
@@ -96,11 +101,13 @@ class AgentActivities:
             left_out_characters=left_out,
         )
 
-    def _priced(self, error: ApplicationError) -> ApplicationError:
+    def _priced(self, error: ApplicationError, request: ModelRequest, progress: Progress) -> ApplicationError:
         """Add what the failed call cost, so that the ledger of the run is complete."""
         details = error.details[0] if error.details else None
         if not isinstance(details, ModelFailure):
-            return error
+            if progress.usage == Usage():
+                return error
+            details = ModelFailure(model=request.model, usage=progress.paid())
         usd = self._models.usd(details.model, details.usage)
         return ApplicationError(
             error.message,
@@ -111,19 +118,30 @@ class AgentActivities:
         )
 
 
-_NO_ANSWER = frozenset({StopReason.REFUSAL, StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED})
+_ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})
+
+
+def _check(schema: dict[str, Any] | None) -> None:
+    """Refuse a wrong schema before the call is paid; afterwards no answer could be checked."""
+    try:
+        if schema is not None:
+            Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise final(ErrorKind.INPUT_INVALID, f"the output schema is wrong at {error.json_path}: {error.message}") from None
 
 
 def _rendered(message: Message, texts: dict[Part, str]) -> str:
-    # The API refuses empty messages, and a model may well have answered nothing.
-    return render([(part.label, texts[part]) for part in message.parts]) or "(nothing)"
+    # The API refuses blank messages, and a model may well have answered nothing.
+    text = render([(part.label, texts[part]) for part in message.parts])
+    return text if text.strip() else "(nothing)"
 
 
 def parse(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Read a JSON object out of an answer and check it; returns it if it is one, and what is wrong in words for the model."""
     stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
-        data = json.loads(stripped)
+        # Not the standard library's: that takes NaN, half characters and endless nesting, which history cannot hold.
+        data = from_json(stripped, allow_inf_nan=False)
     except ValueError as error:
         return None, (f"the answer is not JSON: {error}",)
     if not isinstance(data, dict):

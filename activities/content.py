@@ -5,24 +5,32 @@ worker must see the *same* store; where they do not, the first read fails with a
 """
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore, RetryConfig, from_url
 from temporalio import activity
 
-from activities.contracts import Content, Part, StoreRequest
+from activities.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, passing
 
 INLINE_LIMIT = 1024
 """Texts up to this many bytes of UTF-8 travel inline by default."""
 
+RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+"""How long a request to a store over the network is repeated. obstore's own three minutes outlast every time-out of ours, so
+nobody would learn what is wrong; Temporal repeats the activity anyway."""
 
 DEFAULT_SUMMARY_LENGTH = 120
 """Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
+
+
+_REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def reference(data: bytes) -> str:
@@ -36,6 +44,13 @@ def summarise(text: str, length: int = DEFAULT_SUMMARY_LENGTH) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
+def encodable(text: str) -> str:
+    """Mend halves of characters (lone surrogates), which streams and PDF files give and UTF-8 refuses."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class ContentStore:
     """Content-addressed, write-once storage of texts and files."""
 
@@ -46,12 +61,18 @@ class ContentStore:
 
     @classmethod
     def open(cls, url: str, inline_limit: int = INLINE_LIMIT) -> "ContentStore":
-        """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a directory is made if absent."""
+        """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a directory is made if absent.
+
+        Raises ValueError that names CONTENT_STORE_URL.
+        """
         if urlsplit(url).scheme == "file":
             directory = Path(unquote(urlsplit(url).path))
             directory.mkdir(parents=True, exist_ok=True)
             return cls(LocalStore(directory), url, inline_limit)
-        return cls(from_url(url), url, inline_limit)
+        try:
+            return cls(from_url(url, retry_config=RETRIES), url, inline_limit)
+        except (BaseError, ValueError) as error:
+            raise ValueError(f"CONTENT_STORE_URL={url} cannot be opened: {_brief(error)}") from None
 
     async def put(self, data: bytes) -> str:
         """Keep bytes and return their reference; the same bytes are kept once."""
@@ -61,7 +82,7 @@ class ContentStore:
         except AlreadyExistsError:
             pass
         except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error) from None
         return ref
 
     async def get(self, ref: str) -> bytes:
@@ -69,17 +90,19 @@ class ContentStore:
 
         Raises ContentMissing or ContentAltered (final), ContentUnavailable (passing).
         """
+        if not _REFERENCE.fullmatch(ref):
+            raise final(ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)")
         try:
             result = await obstore.get_async(self._store, _key(ref))
             data = bytes(await result.bytes_async())
-        except (NotFoundError, FileNotFoundError) as error:
+        except (NotFoundError, FileNotFoundError):
             raise final(
                 ErrorKind.CONTENT_MISSING,
                 f"content {ref} is not in this worker's content store ({self._url}). If it was written by another "
                 f"process, that process uses another store: set CONTENT_STORE_URL to the same URL for both.",
-            ) from error
+            ) from None
         except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error) from None
         if reference(data) != ref:
             raise final(
                 ErrorKind.CONTENT_ALTERED,
@@ -90,8 +113,9 @@ class ContentStore:
 
     async def keep(self, text: str, *, media_type: str = "text/plain", summary: str = "") -> Content:
         """Turn a text into a content: inline if it is short, else by reference."""
+        text = encodable(text)
         data = text.encode()
-        summary = summary or summarise(text)
+        summary = summarise(summary, SUMMARY_LENGTH) if summary else summarise(text)
         if len(data) <= self._inline_limit:
             same = summary == text
             return Content(summary="" if same else summary, size=len(data), media_type=media_type, text=text)
@@ -101,13 +125,18 @@ class ContentStore:
         """Return the text of a content, wherever it lies."""
         if content.ref is None:
             return content.text or ""
-        return (await self.get(content.ref)).decode()
+        try:
+            return (await self.get(content.ref)).decode()
+        except UnicodeDecodeError:
+            raise final(
+                ErrorKind.INPUT_INVALID, f"content {content.ref} is a file, not a text: extract its text first"
+            ) from None
 
     def _unavailable(self, error: Exception) -> Exception:
-        reason = f"{type(error).__name__}: {error}".strip()
         return passing(
             ErrorKind.CONTENT_UNAVAILABLE,
-            f"the content store at {self._url} does not answer ({reason}); check CONTENT_STORE_URL and its credentials.",
+            f"the content store at {self._url} does not answer ({_brief(error)}); "
+            "check CONTENT_STORE_URL and its credentials.",
         )
 
 
@@ -121,6 +150,11 @@ class ContentActivities:
     async def keep_text(self, request: StoreRequest) -> Content:
         """Write a text to the content store."""
         return await self._store.keep(request.text, media_type=request.media_type, summary=request.summary)
+
+
+def _brief(error: Exception) -> str:
+    # obstore appends a dump of its innards, which would be kept in history for ever.
+    return f"{type(error).__name__}: {str(error).partition('Debug source')[0].strip()[:500]}"
 
 
 def _key(ref: str) -> str:

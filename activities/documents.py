@@ -110,13 +110,14 @@ def _cut(text: str, start: int, limit: int) -> int:
     """Return how many characters the next part takes."""
     rest = len(text) - start
     ideal = rest // -(-rest // int(limit * FULLNESS))
-    # As far before as behind, so that neither this part nor what remains gets tiny.
-    reach = min(limit - ideal, ideal // 2)
-    first, last, middle = start + ideal - reach, start + ideal + reach, start + ideal
-    for border in _BORDERS:
-        ends = [match.end() for match in border.finditer(text, first, last)]
-        if ends:
-            return min(ends, key=lambda end: abs(end - middle)) - start
+    # As far before as behind, so that neither this part nor what remains gets tiny; wider only to spare a word.
+    near = min(limit - ideal, ideal // 2)
+    for before, behind in ((near, near), (ideal, limit - ideal)):
+        for border in _BORDERS:
+            matches = border.finditer(text, start + ideal - before, start + ideal + behind)
+            taken = [match.end() - start for match in matches]
+            if taken:
+                return min(taken, key=lambda characters: abs(characters - ideal))
     return ideal
 
 

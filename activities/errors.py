@@ -7,8 +7,8 @@
     │   └── ContentUnavailable   the content store does not answer
     └── final: the same call would fail again
         ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
-        ├── ModelRejected        400, 413, 422: the request itself is wrong
-        ├── ContextExceeded      the prompt does not fit the model's window: compact, then ask again
+        ├── ModelRejected        400, 422: the request itself is wrong
+        ├── ContextExceeded      413, or a 400 that says so: the prompt does not fit; compact, then ask again
         ├── ModelNotAllowed      401, 402, 403: key or permission
         ├── ModelNotFound        404: no such model or address
         ├── ContentMissing, ContentAltered          the reference leads nowhere, or to other bytes
@@ -106,5 +106,5 @@ def kind_of(error: BaseException) -> ErrorKind:
 def text_of(error: BaseException) -> str:
     """Describe a failure in one line."""
     root = root_of(error)
-    message = getattr(root, "message", "") or str(root) or type(root).__name__
+    message = str(getattr(root, "message", "") or root) or type(root).__name__
     return " ".join(message.split())[:ERROR_TEXT_LIMIT]

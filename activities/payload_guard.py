@@ -43,7 +43,7 @@ def describe(value: Any, size: int, limit: int) -> str:
 
 def _largest(value: Any, path: str) -> tuple[str, int]:
     """Follow the biggest child down for as long as it makes up more than half of its parent."""
-    size = len(to_json(value))
+    size = _size(value)
     children: list[tuple[str, Any]] = []
     if isinstance(value, BaseModel):
         children = [(f"{path}.{name}", getattr(value, name)) for name in type(value).model_fields]
@@ -53,5 +53,10 @@ def _largest(value: Any, path: str) -> tuple[str, int]:
         children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
     if not children:
         return path, size
-    name, child = max(children, key=lambda pair: len(to_json(pair[1])))
-    return _largest(child, name) if len(to_json(child)) * 2 > size else (path, size)
+    name, child = max(children, key=lambda pair: _size(pair[1]))
+    return _largest(child, name) if _size(child) * 2 > size else (path, size)
+
+
+def _size(value: Any) -> int:
+    # Whatever could be sent can be measured: raw bytes need not be UTF-8, and not every type is known to pydantic.
+    return len(to_json(value, bytes_mode="base64", fallback=repr))

@@ -36,7 +36,7 @@ def cut_to_fit(texts: Mapping[Part, str], budget: int) -> tuple[dict[Part, str],
     for part, text in texts.items():
         kept[part] = text
         if part.label and len(text) > share:
-            missing = len(text) - share
-            kept[part] = text[: share * 2 // 3] + _CUT.format(count=missing) + text[len(text) - share // 3 :]
+            missing, tail = len(text) - share, share // 3
+            kept[part] = text[: share - tail] + _CUT.format(count=missing) + text[len(text) - tail :]
             left_out += missing
     return kept, left_out

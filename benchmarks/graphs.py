@@ -20,7 +20,7 @@ GRAPHS: dict[str, dict[str, list[str]]] = json.loads(Path(__file__).with_name("d
 """Each graph as step → the steps it depends on, in topological order."""
 
 TEXT_CHARACTERS = 1_200_000
-_ASKED = re.compile(r"Write (\d+) bytes for (\S+) of (\S+) after ([\d.]+) s")
+_ASKED = re.compile(r"(\S+) of (\S+): (\d+) bytes in ([\d.]+) s")
 
 
 def longest_path(dag: Dag) -> int:
@@ -42,14 +42,14 @@ class Work:
 
     @property
     def instruction(self) -> str:
-        return f"Write {self.size} bytes for {self.step} of {self.run} after {self.latency:g} s"
+        return f"{self.step} of {self.run}: {self.size} bytes in {self.latency:g} s"
 
     @classmethod
     def read(cls, prompt: str) -> "Work":
         """Read it back from the beginning of a prompt."""
         found = _ASKED.match(prompt)
         assert found, f"no work in {prompt[:80]!r}"
-        return cls(step=found[2], run=found[3], latency=float(found[4]), size=int(found[1]))
+        return cls(step=found[1], run=found[2], size=int(found[3]), latency=float(found[4]))
 
 
 @cache

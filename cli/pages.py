@@ -3,6 +3,7 @@
 The trap: texts from models and files may contain `[markup]`, so they become `Text` objects and are never formatted.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.results import DocumentPage, PlanPage, ReadDocument, dry
-from workflows.contracts import PlanShape, RunState, RunStatus, Spend, StepRow, StepState
+from workflows.contracts import CallTrace, PlanShape, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
     StepState.PENDING: ("·", "dim"),
@@ -23,11 +24,22 @@ MARKS = {
 }
 STYLES = {RunState.COMPLETED: "green", RunState.PARTIAL: "yellow", RunState.FAILED: "red", RunState.RUNNING: "yellow"}
 NOTE_SHOWN = 160
+WIDTH_WITHOUT_TERMINAL = 160
 
 
 def console(*, stderr: bool = False) -> Console:
     """Build the console to print on; it adds no colours of its own to numbers and paths."""
-    return Console(stderr=stderr, highlight=False)
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = WIDTH_WITHOUT_TERMINAL
+    return made
+
+
+def show(parts: Iterable[RenderableType]) -> None:
+    """Print a page to stdout; texts keep their own lines, so that what is copied or piped is what was said."""
+    out = console()
+    for part in parts:
+        out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def table(*columns: str) -> Table:
@@ -120,7 +132,7 @@ def shape_lines(shape: PlanShape, steps: int) -> list[Text]:
     return lines
 
 
-def plan_page(page: PlanPage) -> RenderableType:
+def plan_page(page: PlanPage) -> list[RenderableType]:
     """Show a plan's result: answers in full, steps, repairs, totals; or, of a dry run, the plan."""
     report, result = page.report, page.result
     parts: list[RenderableType] = []
@@ -128,8 +140,8 @@ def plan_page(page: PlanPage) -> RenderableType:
         parts += [Rule(Text(f"answer of step {step}"), align="left"), Text(text), Text()]
     if dry(page):
         made = table("step", "agent", "waits for", "input")
-        for step in report.plan.steps:
-            row(made, step.step, step.agent, ", ".join(step.depends_on), step.input)
+        for planned in report.plan.steps:
+            row(made, planned.step, planned.agent, ", ".join(planned.depends_on), planned.input)
         parts += [made, Text(), *shape_lines(report.shape, len(report.plan.steps))]
     elif report.steps:
         parts += [steps_table(report.steps)]
@@ -137,10 +149,10 @@ def plan_page(page: PlanPage) -> RenderableType:
     counts = f"{result.done} done, {result.failed} failed, {result.skipped} skipped" if report.steps else "not run"
     state = "valid" if dry(page) else result.state
     parts.append(Text.assemble((state, STYLES[result.state]), f" · {counts} · {money(result.spend)}"))
-    return Group(*parts)
+    return parts
 
 
-def documents_page(page: DocumentPage) -> RenderableType:
+def documents_page(page: DocumentPage) -> list[RenderableType]:
     """Show what became of each document."""
     parts: list[RenderableType] = []
     for document in page.documents:
@@ -149,7 +161,7 @@ def documents_page(page: DocumentPage) -> RenderableType:
     parts.append(
         Text.assemble((state, STYLES[state]), f" · {len(page.documents)} documents · {money(page.result.spend)}")
     )
-    return Group(*parts)
+    return parts
 
 
 def _document(document: ReadDocument) -> Iterable[RenderableType]:
@@ -166,3 +178,21 @@ def _document(document: ReadDocument) -> Iterable[RenderableType]:
         yield Text.assemble(("analysis: ", "bold"), document.analysis)
     yield from (Text(f"note: {note}", style="yellow") for note in outcome.notes)
     yield Text(f"{seconds(outcome.seconds)} · {money(document.spend)}", style="dim")
+
+
+def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:
+    """Show model calls in the order in which they ended."""
+    if not calls:
+        return [Text("no model calls yet")]
+    made = table("step", "agent", "model", "ms", "attempt", "tokens", "USD", "", "error")
+    total = Spend()
+    for call in calls:
+        total = total.plus(call.spend)
+        ended = Text("✓ ok", style="green") if call.success else Text("✗ failed", style="red")
+        spent = call.spend
+        tokens = f"{spent.input_tokens + spent.cache_read_tokens + spent.cache_write_tokens} + {spent.output_tokens}"
+        row(
+            made, call.step, call.agent, call.model, str(call.ms), str(call.attempt), tokens,
+            f"{spent.usd:.6f}", ended, call.error,
+        )  # fmt: skip
+    return [made, Text(money(total))]

@@ -12,6 +12,9 @@ from activities.contracts import StopReason, ToolCall, ToolSpec, Usage
 
 TOKENS_PER_MILLION = 1_000_000
 
+CHARACTERS_PER_TOKEN = 4
+"""How many characters of an answer count as one token where the provider has not said how many there were."""
+
 
 @dataclass(frozen=True)
 class ModelCall:
@@ -50,6 +53,11 @@ class Progress:
         """Count a piece of the answer."""
         self.characters += len(text)
 
+    def paid(self) -> Usage:
+        """Return what a call that breaks off now has cost: the API tells output tokens only at the end, so they are estimated."""
+        tokens = max(self.usage.output_tokens, self.characters // CHARACTERS_PER_TOKEN)
+        return self.usage.model_copy(update={"output_tokens": tokens})
+
 
 class LLM(Protocol):
     """Answers one call; raises only ApplicationErrors named in `activities.errors`."""
@@ -62,7 +70,10 @@ class LLM(Protocol):
 class ModelSpec(BaseModel):
     """One row of the table: limits in tokens, prices in USD per million tokens.
 
-    `continuations` is how often an answer that met its token limit is asked to go on.
+    A prompt of more than `long_prompt` tokens costs `long_factor` times as much in every tier. `thinking` is added to an
+    agent's own token limit, because what a model thinks before it answers counts towards it. `temperature` and
+    `forced_tools` say whether the model takes that parameter and the tool choice "any". `continuations` is how often an
+    answer that met its token limit is asked to go on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,7 +84,11 @@ class ModelSpec(BaseModel):
     output: float = 0.0
     cache_read: float = 0.0
     cache_write: float = 0.0
+    long_prompt: int | None = None
+    long_factor: float = 1.0
+    thinking: int = 0
     temperature: bool = False
+    forced_tools: bool = True
     continuations: int = 2
 
 
@@ -87,8 +102,15 @@ class ModelTable(BaseModel):
     only: str | None = None
 
     def resolve(self, name: str) -> str:
-        """Turn an alias into a model's name; other names stay, unless `only` one model is served."""
-        return self.only or self.aliases.get(name, name)
+        """Turn an alias into a model's name; other names stay, unless `only` one model is served.
+
+        An alias may name another one, so that MODEL_ALIASES='{"opus": "sonnet"}' means what it says.
+        """
+        seen: set[str] = set()
+        while name in self.aliases and name not in seen:
+            seen.add(name)
+            name = self.aliases[name]
+        return self.only or name
 
     def spec(self, model: str) -> ModelSpec:
         """Return the row of a model; a model that is not in the table gets default limits and no price."""
@@ -103,4 +125,7 @@ class ModelTable(BaseModel):
             + usage.cache_read_tokens * row.cache_read
             + usage.cache_write_tokens * row.cache_write
         )
+        prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+        if row.long_prompt is not None and prompt > row.long_prompt:
+            total *= row.long_factor
         return round(total / TOKENS_PER_MILLION, 6)

@@ -23,6 +23,9 @@ DEFAULT_RETRY_AFTER_CAP = 60.0
 RETRY_JITTER = 0.2
 """Waits are stretched by up to this share, so that many workers do not come back at once."""
 
+MESSAGE_LIMIT = 1000
+"""Longest piece of a provider's message, in characters, so that request id and advice after it are never cut off."""
+
 _RETRYABLE = frozenset({408, 409, 425, 429})
 _NOT_ALLOWED = frozenset({401, 402, 403})
 _STATUS_OF_TYPE = {
@@ -32,8 +35,10 @@ _STATUS_OF_TYPE = {
     "timeout_error": 504,
     "invalid_request_error": 400,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "conflict_error": 409,
     "request_too_large": 413,
 }
 _TOO_LONG = re.compile(r"prompt is too long|exceed\w*[ _]context|context (window|length|size)", re.IGNORECASE)
@@ -51,7 +56,7 @@ def error_for_status(
     """Turn an HTTP answer into a typed error; `error_type` decides where an error came inside a 200 stream."""
     if status < 400:
         status = _STATUS_OF_TYPE.get(error_type or "", 500)
-    text = f"{status} {error_type or 'error'}: {message}"
+    text = f"{status} {error_type or 'error'}: {message[:MESSAGE_LIMIT]}"
     if details.request_id:
         text += f" (request {details.request_id})"
     if status in _RETRYABLE or status >= 500:
@@ -104,6 +109,7 @@ def _number(value: str | None) -> float | None:
 
 
 def _jittered(wait: float | None) -> timedelta | None:
-    if wait is None:
+    # "At once" (a wait of zero, a date gone by) would use up all attempts in a moment: the policy's own delay is meant.
+    if not wait:
         return None
     return timedelta(seconds=wait * (1 + random.uniform(0, RETRY_JITTER)))  # noqa: S311 - spreads load, hides nothing

@@ -4,6 +4,7 @@ The trap: log lines are shown as they are, so they must not be read as markup, w
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -55,8 +56,9 @@ class Board:
         self.say(f"  {then}", "bold red")
 
     def say(self, text: str, style: str = "") -> None:
-        """Show a line as it is."""
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        """Show a line as it is; where the terminal is gone, the stack still has to end in order."""
+        with suppress(OSError, SystemExit):  # A broken pipe makes rich leave.
+            self.console.print(Text(text, style=style), soft_wrap=True)
 
     def _now(self, name: str, text: str) -> None:
         if name in self._rows:

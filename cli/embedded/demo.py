@@ -87,6 +87,7 @@ class Demo:
         on_terminal = self._board.console.is_terminal
         with Live(console=self._board.console, auto_refresh=False, transient=True) as live:
             while not result.done():
+                self._look_for_new_worker()
                 seen = await self._status(handle)
                 if seen is not None:
                     self._show_changes(status, seen)
@@ -95,7 +96,6 @@ class Demo:
                     live.update(progress_table(status, time.monotonic() - began, self._note), refresh=True)
                 if kill and status is not None and KILL_AFTER <= finished(status) < len(names_of(status)):
                     kill = not await self._kill_worker(handle)
-                self._look_for_new_worker()
                 await asyncio.wait([result], timeout=LOOK_EVERY)
         if kill:
             self._board.say("The run was through before the worker could be killed.", "yellow")

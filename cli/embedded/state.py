@@ -15,9 +15,6 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-LOCK_WAIT = 0.5
-"""Seconds to try for the lock: readers of `up.json` hold it for an instant."""
-
 
 class Child(BaseModel):
     """A process of the stack; `started` tells it from a later one of the same id."""
@@ -67,17 +64,22 @@ def take_lock(directory: Path) -> IO[bytes] | None:
     """Take the folder's lock until the file is closed or this process ends; None if another stack holds it."""
     directory.mkdir(parents=True, exist_ok=True)
     handle = (directory / "up.lock").open("ab")
-    deadline = time.monotonic() + LOCK_WAIT
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                handle.close()
-                return None
-            time.sleep(0.05)
-        else:
-            return handle
+    while not _locked(handle, fcntl.LOCK_EX):
+        # Readers of `up.json` share the lock for an instant, and only a stack keeps them out.
+        if not _locked(handle, fcntl.LOCK_SH):
+            handle.close()
+            return None
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        time.sleep(0.01)
+    return handle
+
+
+def _locked(handle: IO[bytes], kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def identify(pid: int) -> Child | None:

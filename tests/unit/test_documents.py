@@ -50,7 +50,7 @@ class TestPdf:
     def test_crooked_file_is_read_without_a_word_on_stderr(self) -> None:
         crooked = b"From: scanner\n" + pdf(SENTENCE)
         program = (
-            "import sys; from activities.documents import extract;"
+            "import logging, sys; from activities.documents import extract; logging.basicConfig();"
             "print(extract(sys.stdin.buffer.read(), 'crooked.pdf').text)"
         )
         done = subprocess.run(
@@ -91,6 +91,12 @@ class TestDocx:
         wide = f"<w:tbl><w:tr>{cell('Both', span=2)}</w:tr><w:tr>{cell('Left')}{cell('Right')}</w:tr></w:tbl>"
         frame = f"<w:tbl><w:tr>{cell('One.', 'Two.')}</w:tr></w:tbl>"
         assert extract(docx_of(wide + frame), "cells.docx").text == "Both\nLeft | Right\n\nOne.\n\nTwo."
+
+    def test_numbered_paragraphs_get_a_dash_but_numbered_headings_do_not(self) -> None:
+        numbered = '<w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr>'
+        heading = f'<w:pPr><w:pStyle w:val="Heading1"/>{numbered}</w:pPr>{run("Term")}'
+        body = paragraph(heading) + paragraph(f"<w:pPr>{numbered}</w:pPr>{run('One year.')}")
+        assert extract(docx_of(body), "numbers.docx").text == "Term\n\n- One year."
 
     def test_footnotes_stand_at_the_end_with_their_mark(self) -> None:
         document = docx.Document()
@@ -227,6 +233,11 @@ class TestSplit:
         assert all(part.endswith("tide.") for part in split(SENTENCE * 20, 400))
         rows = "\n".join(f"row {number}, a value" for number in range(60))
         assert all(re.fullmatch(r"row \d+, a value", line) for part in split(rows, 300) for line in part.split("\n"))
+
+    def test_border_that_would_leave_a_crumb_is_passed_over_unless_it_saves_a_word(self) -> None:
+        words = "word " * 58
+        assert min(map(len, split(f"{words.strip()}\n\nAnd a crumb.", 300))) > 75
+        assert split("x" * 290 + "\n" + "y" * 20, 300) == ("x" * 290, "y" * 20)
 
     def test_text_without_any_border_is_cut_all_the_same(self) -> None:
         parts = split("x" * 1000, 300)

@@ -15,8 +15,8 @@ from local_model import BANNER
 
 NEXT = (
     ("python starter.py demo", "six documents, and a kill -9 in the middle"),
-    ("python starter.py analyse samples/documents/legal-studio-lease.docx", "one document"),
-    ("python starter.py --help", "plans, people's decisions, traces"),
+    ("python starter.py document samples/documents/*", "what kind each is, its analysis, its summary"),
+    ("python starter.py plan --plan samples/plans/launch-brief.json", "five agents' steps as a graph"),
 )
 
 

@@ -1,0 +1,1 @@
+"""One file per figure; each takes the stack and gives plain data for JSON."""

@@ -1,0 +1,92 @@
+"""Which figures are taken, on which sides, how often; and how they are put together for `results/latest.json`."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import crash, gathering, speed, throughput
+from benchmarks.stack import SideName, Stack, open_stack
+
+ALL = tuple(SideName)
+WITHOUT_DEFAULT = (SideName.PRODUCT, SideName.BARE, SideName.PRODUCT_HTTP)
+QUICK_SIDES = WITHOUT_DEFAULT
+GRAPHS_TIMED = ("chain20", "fan50", "rand60")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is done: repetitions, latencies, and sizes."""
+
+    reps: int = 5
+    latencies: tuple[float, ...] = (0.2, 2.0)
+    runs: int = 200
+    gather_size: int = 1_000_000
+    crash_latency: float = 0.2
+    patience: float = 10.0
+    quick: bool = False
+
+    def reps_at(self, latency: float) -> int:
+        """Fewer repetitions where one takes long and noise is small beside it."""
+        return self.reps if latency < 1 else max(1, self.reps // 2)
+
+    @property
+    def few(self) -> int:
+        return min(self.reps, 3)
+
+
+QUICK = Extent(reps=1, latencies=(0.05,), runs=5, gather_size=50_000, crash_latency=0.1, patience=0.0, quick=True)
+
+Figure = Callable[[Stack, Extent], Awaitable[list[dict[str, Any]]]]
+
+
+def _timed(graph: str) -> Figure:
+    async def take(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+        return [
+            await speed.measure(
+                stack, graph, latency, ALL if latency < 1 else WITHOUT_DEFAULT, extent.reps_at(latency), extent.patience
+            )
+            for latency in extent.latencies
+        ]
+
+    return take
+
+
+async def _throughput(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await throughput.measure(stack, ALL, extent.runs, extent.few, extent.patience)]
+
+
+async def _gather(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await gathering.measure(stack, WITHOUT_DEFAULT, extent.gather_size, extent.few)]
+
+
+async def _crash(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    sides = (SideName.PRODUCT, SideName.PRODUCT_HTTP, SideName.BARE_DEFAULT)
+    figures = [await crash.measure(stack, sides, extent.crash_latency, extent.few)]
+    if not extent.quick:
+        # Without a heartbeat time-out the baseline waits for its whole start-to-close time-out: once is enough.
+        figures.append(await crash.measure(stack, sides[2:], extent.crash_latency, 1, heartbeat=0.0))
+    return figures
+
+
+FIGURES: dict[str, Figure] = {
+    **{graph: _timed(graph) for graph in GRAPHS_TIMED},
+    "throughput": _throughput,
+    "gather": _gather,
+    "crash": _crash,
+}
+"""All figures by name; `gather` and `crash` come last, because they put fresh workers in the place of the warm ones."""
+
+
+async def take(names: list[str], extent: Extent, directory: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Take the named figures on one set of processes; returns them by name."""
+    found: dict[str, Any] = {}
+    with ExitStack() as until:
+        stack = await open_stack(directory, QUICK_SIDES if extent.quick else ALL, until)
+        await speed.warm_up(list(stack.sides.values()))
+        for name in FIGURES:
+            if name in names:
+                say(f"{name} …")
+                found[name] = await FIGURES[name](stack, extent)
+    return found

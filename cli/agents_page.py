@@ -1,0 +1,41 @@
+"""The agents as their files say them: as data, and as the page of `starter.py agents`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from activities.catalog import AgentFile, Problem
+from activities.llm.base import ModelTable
+from cli.pages import row, table
+
+
+def agents_data(agents: Sequence[AgentFile], problems: Sequence[Problem], models: ModelTable) -> dict[str, Any]:
+    """Return agents and problems as JSON data; `resolved` is the model that an alias means here."""
+    return {
+        "agents": [
+            {
+                "name": agent.front.name,
+                "file": str(agent.path),
+                "description": agent.front.description,
+                "model": agent.front.model,
+                "resolved": models.resolve(agent.front.model),
+                "tools": list(agent.front.tools),
+                "fallback": agent.front.fallback,
+            }
+            for agent in agents
+        ],
+        "problems": [
+            {"file": str(problem.path), "line": problem.line, "message": problem.message} for problem in problems
+        ],
+    }
+
+
+def agents_page(agents: Sequence[dict[str, Any]]) -> list[RenderableType]:
+    """Show the agents."""
+    made = table("name", "model", "tools", "fallback", "description")
+    for agent in agents:
+        same = agent["model"] == agent["resolved"]
+        model = agent["model"] if same else f"{agent['model']} → {agent['resolved']}"
+        row(made, agent["name"], model, ", ".join(agent["tools"]), agent["fallback"] or "", agent["description"])
+    return [made] if agents else []

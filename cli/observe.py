@@ -1,0 +1,139 @@
+"""The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.leaving import WRONG, LeavingError, say
+
+if TYPE_CHECKING:
+    from cli.reaching import Reach
+    from workflows.contracts import Trace
+
+RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Mount the commands."""
+    app.command("list")(list_runs)
+    app.command()(status)
+    app.command()(watch)
+    app.command()(result)
+    app.command()(trace)
+
+
+def list_runs(
+    limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from cli.listing import newest, runs_page
+    from cli.pages import show
+    from cli.printing import print_json
+    from cli.reaching import reaching
+
+    found = reaching(lambda reach: newest(reach, limit))
+    if as_json:
+        print_json(found)
+    else:
+        show(runs_page(found))
+
+
+def status(run_id: RunId, as_json: Json = False) -> None:
+    """Show the steps of a run and what it has spent."""
+    from cli.pages import show, status_page
+    from cli.printing import print_json
+    from cli.reaching import reaching
+    from cli.results import plain
+    from workflows.contracts import RunStatus
+
+    async def command(reach: "Reach") -> RunStatus:
+        return await reach.ask(await reach.find(run_id), "status", RunStatus)
+
+    found = reaching(command)
+    if as_json:
+        print_json(plain(found))
+    else:
+        show([status_page(found)])
+
+
+def watch(run_id: RunId) -> None:
+    """Follow a run step by step until it ends. Exit code 1 if it fails."""
+    from cli.reaching import reaching
+    from cli.watching import follow
+
+    reaching(lambda reach: follow(reach, run_id))
+
+
+def result(
+    run_id: RunId,
+    as_json: Json = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that still goes on.")] = False,
+) -> None:
+    """Show what a run gave; waits for its end. Exit code 1 if it failed."""
+    from temporalio.client import WorkflowExecutionStatus
+
+    from cli.printing import print_json
+    from cli.reaching import no_worker, reaching
+    from cli.results import RESULTS
+    from cli.running import finish
+
+    async def command(reach: "Reach") -> None:
+        found = await reach.find(run_id)
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            if no_wait and as_json:
+                print_json({"id": run_id, "state": "running"})
+                return
+            if no_wait:
+                print(f"{run_id} is still running: starter.py watch {run_id}")
+                return
+            if not await reach.served(found.task_queue):
+                raise no_worker(found.task_queue, f"run {run_id!r} is still running")
+        kind = RESULTS[found.workflow_type]
+        handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
+        await finish(reach, handle, found.workflow_type, as_json=as_json)
+
+    reaching(command)
+
+
+def trace(
+    run_id: RunId,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="Write one JSON object per model call to this file (- for stdout).")
+    ] = None,
+) -> None:
+    """Show every model call of a run.
+
+    Who made it, how long it took, what it cost and how it ended.
+    """
+    from cli.pages import show, trace_page
+    from cli.reaching import reaching
+    from workflows.contracts import Trace
+
+    async def command(reach: "Reach") -> Trace:
+        return await reach.ask(await reach.find(run_id), "trace", Trace)
+
+    found = reaching(command)
+    if jsonl is None:
+        show(trace_page(found.calls))
+    else:
+        _write_lines(found, jsonl)
+
+
+def _write_lines(found: "Trace", file: Path) -> None:
+    import json
+
+    from cli.results import plain
+
+    lines = "".join(json.dumps(plain(call), ensure_ascii=False) + "\n" for call in found.calls)
+    if str(file) == "-":
+        sys.stdout.write(lines)
+        return
+    try:
+        file.write_text(lines, encoding="utf-8")
+    except OSError as error:
+        raise LeavingError(WRONG, f"--jsonl {file} cannot be written ({error.strerror or error})") from error
+    say(f"{len(found.calls)} calls written to {file}")

@@ -1,0 +1,123 @@
+"""Starting a run or attaching to the one of that id, waiting for it, and showing what it gave.
+
+The trap: the same `--id` given twice must never pay twice. The server refuses the second start, and the answer to that
+depends on whether the first still runs.
+"""
+
+import secrets
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from pydantic import BaseModel
+from rich.live import Live
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from cli import pages
+from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
+from cli.printing import print_json
+from cli.reaching import Reach, no_worker, word
+from cli.results import RESULTS, Page, PlanPage, Reader, partial
+from cli.waiting import result_of
+from workflows.contracts import PlanResult, RunStatus
+
+Handle = WorkflowHandle[Any, Any]
+
+
+async def start(
+    reach: Reach, workflow: str, request: BaseModel, *, workflow_id: str | None, summary: str, detach: bool
+) -> tuple[Handle, bool]:
+    """Start a run, or attach to the one of that id; returns its handle and whether it was there before."""
+    queue = reach.settings.task_queue
+    if not await reach.served(queue):
+        if not detach:
+            raise no_worker(queue, "nothing was started")
+        say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")
+    prefix = "plan" if RESULTS[workflow] is PlanResult else "documents"
+    try:
+        handle: Handle = await reach.client.start_workflow(
+            workflow,
+            request,
+            id=workflow_id or f"{prefix}-{secrets.token_hex(4)}",
+            task_queue=queue,
+            result_type=RESULTS[workflow],
+            static_summary=summary[:200] or None,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        )
+    except WorkflowAlreadyStartedError as error:
+        return await _attached(reach, workflow, error.workflow_id), True
+    say(f"started {handle.id}" + _where(reach, handle.id))
+    return handle, False
+
+
+async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
+    found = await reach.find(workflow_id)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        ended = f"run {workflow_id!r} has ended already ({word(found.status)})"
+        raise LeavingError(WRONG, f"{ended}: see 'starter.py result {workflow_id}', or choose another --id")
+    if found.workflow_type != workflow:
+        raise LeavingError(WRONG, f"id {workflow_id!r} belongs to a running {found.workflow_type}; choose another --id")
+    say(
+        f"attached to {workflow_id}, which is already going with the input it was started with"
+        + _where(reach, workflow_id)
+    )
+    return reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=RESULTS[workflow])
+
+
+def _where(reach: Reach, workflow_id: str) -> str:
+    page = reach.page_of(workflow_id)
+    return f" · {page}" if page else ""
+
+
+async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
+    """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed."""
+    with _progress() as seen:
+        try:
+            result, error = await result_of(handle, seen=seen), None
+        except WorkflowFailureError as failure:
+            result, error = partial(failure.cause, workflow), failure
+    page = None
+    if result is not None:
+        page = await Reader(reach.store(), reach.settings, handle.id).page(result)
+    if as_json:
+        _print_json(handle.id, page, cause_of(error) if error else "")
+    elif page is not None:
+        show(page)
+    complaint = cause_of(error) if error else page.complaint if page else ""
+    if complaint:
+        raise LeavingError(FAILED, complaint)
+
+
+def show(page: Page) -> None:
+    """Print a result for people."""
+    pages.show(pages.plan_page(page) if isinstance(page, PlanPage) else pages.documents_page(page))
+
+
+def _print_json(workflow_id: str, page: Page | None, error: str) -> None:
+    data = page.data() if page else {"state": "failed"}
+    print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
+
+
+class _Progress:
+    """A live step table on stderr."""
+
+    def __init__(self) -> None:
+        self._console = pages.console(stderr=True)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+
+    def __enter__(self) -> "_Progress":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, status: RunStatus) -> None:
+        self._live.update(pages.status_page(status, room=self._console.height - 4), refresh=True)
+
+
+def _progress() -> AbstractContextManager[_Progress | None]:
+    return _Progress() if sys.stderr.isatty() else nullcontext()

