@@ -6,6 +6,7 @@ it as data, through the catalog activity, and is recorded.
 
 import fcntl
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -79,6 +80,20 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError as error:
             raise ValueError('must be JSON such as {"opus": "my-model"}') from error
+
+    @field_validator("anthropic_base_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("content_store_url")
+    @classmethod
+    def _is_store_address(cls, value: str) -> str:
+        if value and not re.match(r"(file:///|(?!file:)[a-z][a-z0-9+.-]*://)", value):
+            raise ValueError("must be a URL such as s3://bucket/prefix or file:///directory (three slashes)")
+        return value
 
     @property
     def local(self) -> bool:

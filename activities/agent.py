@@ -127,7 +127,9 @@ def _check(schema: dict[str, Any] | None) -> None:
         if schema is not None:
             Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        raise final(ErrorKind.INPUT_INVALID, f"the output schema is wrong at {error.json_path}: {error.message}") from None
+        raise final(
+            ErrorKind.INPUT_INVALID, f"the output schema is wrong at {error.json_path}: {error.message}"
+        ) from None
 
 
 def _rendered(message: Message, texts: dict[Part, str]) -> str:

@@ -1,7 +1,8 @@
 """Reads `agents/*.md`: YAML front matter and a system prompt, in the format of Claude Code's sub-agents.
 
-A file in that format works unchanged: fields we do not use are ignored. The trap: a catalog is read once per run and
-recorded, so editing a file never changes a run that has started.
+A file in that format works unchanged: fields we do not use are ignored, and a description need not be quoted, because many
+such files hold whole examples in it, which is no YAML. The trap: a catalog is read once per run and recorded, so editing a
+file never changes a run that has started.
 """
 
 import re
@@ -22,6 +23,18 @@ from activities.llm.base import ModelTable
 NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 FENCE = "---"
 
+FIELDS = re.compile(
+    r"(name|description|model|tools|color|skills|hooks|memory|effort|background|isolation|[a-z]+[A-Z]\w*"
+    r"|fallback|max_tokens|timeout|temperature):"
+)
+"""A line that begins a field, ours or one of the format's; any other line belongs to the field above it."""
+
+LOOSE = "description"
+"""The field that is read as plain text where it is no YAML."""
+
+QUOTED_OR_NESTED = "\"'[{|>"
+"""What a value begins with that is meant as YAML, so that a mistake in it must be told."""
+
 
 def _as_names(value: object) -> object:
     if isinstance(value, str):
@@ -40,17 +53,18 @@ class FrontMatter(BaseModel):
     tools: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
     fallback: str | None = None
     max_tokens: int = Field(default=8192, gt=0)
-    timeout: float = Field(default=300.0, gt=0)
+    timeout: float = Field(default=300.0, gt=0, le=86_400)
     temperature: float | None = Field(default=None, ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class AgentFile:
-    """One agent as its file says it."""
+    """One agent as its file says it; `lines` are those of its front matter, to find a field's line."""
 
     path: Path
     front: FrontMatter
     prompt: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,31 +97,52 @@ def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:
 
 def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         return None, [Problem(path, 1, f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8")]
+    except OSError as error:
+        return None, [Problem(path, 1, f"cannot be read ({error.strerror}); make it readable, or move it elsewhere")]
     fences = [number for number, line in enumerate(lines) if line.rstrip() == FENCE][:2]
     if len(fences) < 2 or fences[0] != 0:
         return None, [
             Problem(path, 1, "no front matter; begin the file with a line '---', the fields, and a line '---'")
         ]
-    header = "\n".join(lines[1 : fences[1]])
+    header = lines[1 : fences[1]]
     try:
-        fields = yaml.safe_load(header) or {}
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 2 if error.problem_mark else 1
+        fields = _fields(header)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
         hint = "put a value that contains ': ' or begins with a special character in quotes"
-        return None, [Problem(path, line, f"the front matter is not YAML ({error.problem}); {hint}")]
+        return None, [Problem(path, mark.line + 2 if mark else 2, f"the front matter is not YAML ({reason}); {hint}")]
     if not isinstance(fields, dict):
         return None, [Problem(path, 2, "the front matter must be 'field: value' lines")]
     try:
-        front = FrontMatter.model_validate(fields)
+        front = FrontMatter.model_validate({str(name): value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         return None, [Problem(path, _line_of(lines, found["loc"]), _mend(found)) for found in error.errors()]
     prompt = "\n".join(lines[fences[1] + 1 :]).strip()
     if not prompt:
         return None, [Problem(path, fences[1] + 1, "no system prompt; write it below the second '---'")]
-    return AgentFile(path, front, prompt), []
+    return AgentFile(path, front, prompt, tuple(lines[: fences[1]])), []
+
+
+def _fields(header: Sequence[str]) -> object:
+    """Read the front matter as YAML, and where only the description is none, take that as the text it is."""
+    try:
+        return yaml.safe_load("\n".join(header)) or {}
+    except yaml.YAMLError:
+        starts = [number for number, line in enumerate(header) if FIELDS.match(line)]
+        begin = next((number for number in starts if header[number].startswith(f"{LOOSE}:")), None)
+        if begin is None:
+            raise
+        end = next((number for number in starts if number > begin), len(header))
+        text = "\n".join(header[begin:end]).removeprefix(f"{LOOSE}:").strip()
+        if not text or text[0] in QUOTED_OR_NESTED:
+            raise
+        # Blank lines in its place keep the line numbers of what comes after it.
+        fields = yaml.safe_load("\n".join([*header[:begin], *[""] * (end - begin), *header[end:]])) or {}
+        return {**fields, LOOSE: text} if isinstance(fields, dict) else fields
 
 
 def _line_of(lines: Sequence[str], location: tuple[int | str, ...]) -> int:
@@ -130,7 +165,8 @@ def _duplicates(agents: Iterable[AgentFile]) -> list[Problem]:
     for agent in agents:
         name = agent.front.name
         if name in first:
-            problems.append(Problem(agent.path, 2, f"name '{name}' is taken by {first[name].name}; choose another"))
+            line = _line_of(agent.lines, ("name",))
+            problems.append(Problem(agent.path, line, f"name '{name}' is taken by {first[name].name}; choose another"))
         first.setdefault(name, agent.path)
     return problems
 
@@ -142,7 +178,7 @@ def _fallbacks(agents: Sequence[AgentFile]) -> list[Problem]:
         chain = [agent.front.name]
         while (target := following.get(chain[-1])) and target not in chain:
             chain.append(target)
-        line = _line_of(agent.path.read_text(encoding="utf-8-sig").splitlines(), ("fallback",))
+        line = _line_of(agent.lines, ("fallback",))
         if agent.front.fallback and agent.front.fallback not in following:
             names = ", ".join(sorted(following))
             problems.append(
@@ -199,7 +235,7 @@ class CatalogActivities:
             description=front.description,
             model=model,
             window=spec.window,
-            max_tokens=min(front.max_tokens, spec.max_output),
+            max_tokens=min(front.max_tokens + spec.thinking, spec.max_output),
             timeout=front.timeout,
             system=Part(ref=await self._store.put(agent.prompt.encode())),
             fallback=front.fallback,

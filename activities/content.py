@@ -9,20 +9,24 @@ import re
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import LocalStore, ObjectStore, RetryConfig, from_url
+from obstore.store import LocalStore, ObjectStore, from_url
 from temporalio import activity
 
 from activities.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, passing
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 INLINE_LIMIT = 1024
 """Texts up to this many bytes of UTF-8 travel inline by default."""
 
-RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 """How long a request to a store over the network is repeated. obstore's own three minutes outlast every time-out of ours, so
 nobody would learn what is wrong; Temporal repeats the activity anyway."""
 

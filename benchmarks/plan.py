@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.figures import crash, gathering, speed, throughput
 from benchmarks.stack import SideName, Stack, open_stack
+from benchmarks.targets import MEGABYTE, RUNS
 
 ALL = tuple(SideName)
 WITHOUT_DEFAULT = (SideName.PRODUCT, SideName.BARE, SideName.PRODUCT_HTTP)
@@ -21,8 +22,8 @@ class Extent:
 
     reps: int = 5
     latencies: tuple[float, ...] = (0.2, 2.0)
-    runs: int = 200
-    gather_size: int = 1_000_000
+    runs: int = RUNS
+    gather_size: int = MEGABYTE
     crash_latency: float = 0.2
     patience: float = 10.0
     quick: bool = False

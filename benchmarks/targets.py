@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Figures = Mapping[str, Any]
+RUNS = 200
+MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def _timed(graph: str, latency: float, field: str, side: str = "product") -> Cal
 def _times_the_baseline(figures: Figures) -> float | None:
     for row in figures.get("throughput", ()):
         sides = row["sides"]
-        if "bare_default" in sides:
+        if "bare_default" in sides and row["runs"] == RUNS:
             return float(sides["product"]["runs_per_s"]["median"] / sides["bare_default"]["runs_per_s"]["median"])
     return None
 
@@ -52,6 +54,8 @@ def _times_the_baseline(figures: Figures) -> float | None:
 def _gather_memory(figures: Figures) -> float | None:
     for row in figures.get("gather", ()):
         product = row["sides"]["product"]
+        if row["size"] != MEGABYTE:
+            return None
         return float("inf") if product["error"] else float(product["worker_mb"]["max"])
     return None
 

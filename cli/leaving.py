@@ -103,7 +103,7 @@ def verdict(error: Exception) -> tuple[int, str]:
             return WRONG, "; ".join(found)
         case WorkflowQueryFailedError():
             return FAILED, f"the run does not answer: {_line(str(error))}"
-    return FAILED, f"unexpected, please report this:\n{''.join(traceback.format_exception(error))}"
+    return FAILED, f"unexpected, please report this:\n{''.join(traceback.format_exception(error, limit=-4))}"
 
 
 def cause_of(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from cli.results import DocumentPage, PlanPage, ReadDocument, dry
+from cli.results import DocumentPage, PlanPage, ReadDocument, counted, dry
 from workflows.contracts import CallTrace, PlanShape, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
@@ -80,7 +80,7 @@ def money(spend: Spend) -> str:
     """Say what calls cost."""
     cached = spend.cache_read_tokens + spend.cache_write_tokens
     tokens = f"{spend.input_tokens + cached} + {spend.output_tokens} tokens" + (f" ({cached} cached)" if cached else "")
-    return f"{spend.calls} calls · {tokens} · ${spend.usd:.4f}"
+    return f"{counted(spend.calls, 'call')} · {tokens} · ${spend.usd:.4f}"
 
 
 def steps_table(steps: Sequence[StepRow], room: int | None = None) -> RenderableType:
@@ -159,15 +159,17 @@ def documents_page(page: DocumentPage) -> list[RenderableType]:
         parts += [*_document(document), Text()]
     state = page.result.state
     parts.append(
-        Text.assemble((state, STYLES[state]), f" · {len(page.documents)} documents · {money(page.result.spend)}")
+        Text.assemble(
+            (state, STYLES[state]), f" · {counted(len(page.documents), 'document')} · {money(page.result.spend)}"
+        )
     )
     return parts
 
 
 def _document(document: ReadDocument) -> Iterable[RenderableType]:
     outcome = document.outcome
-    pages = f" · {outcome.pages} pages" if outcome.pages else ""
-    parts = f" · {outcome.parts} part{'' if outcome.parts == 1 else 's'}" if outcome.parts else ""
+    pages = f" · {counted(outcome.pages, 'page')}" if outcome.pages else ""
+    parts = f" · {counted(outcome.parts, 'part')}" if outcome.parts else ""
     kind = outcome.type or "failed"
     yield Rule(Text(f"{outcome.name} · {kind}{pages}{parts}"), align="left")
     if outcome.error:

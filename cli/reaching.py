@@ -48,7 +48,9 @@ class Reach:
         url = self.settings.store_url
         try:
             return ContentStore.open(url, self.settings.content_inline_bytes)
-        except Exception as error:  # What a wrong URL makes the store raise has no common class.
+        except ValueError as error:
+            raise LeavingError(WRONG, str(error)) from error
+        except OSError as error:
             raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
 
     async def served(self, task_queue: str) -> bool:
@@ -108,7 +110,7 @@ def no_worker(task_queue: str, why: str = "") -> LeavingError:
 
 def word(status: WorkflowExecutionStatus | None) -> str:
     """Name a status as people write it."""
-    return status.name.lower().replace("_", " ") if status else "unknown"
+    return status.name.lower().replace("_", " ").replace("canceled", "cancelled") if status else "unknown"
 
 
 def reaching(command: Callable[[Reach], Awaitable[T]]) -> T:

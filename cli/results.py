@@ -45,6 +45,11 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 @dataclass(frozen=True)
 class PlanPage:
     """A plan's result with its report and the full text of each answer, by step."""
@@ -90,8 +95,8 @@ class DocumentPage:
     def complaint(self) -> str:
         """What makes the exit code 1 although the run completed: documents that failed."""
         failed = [document.outcome for document in self.documents if document.outcome.error]
-        causes = "; ".join(f"{one.name}: {one.error_kind}: {one.error}" for one in failed)
-        return f"{len(failed)} of {len(self.documents)} documents failed: {causes}" if failed else ""
+        causes = "; ".join(f"{one.error_kind}: {_named(one)}" for one in failed)
+        return f"{len(failed)} of {counted(len(self.documents), 'document')} failed: {causes}" if failed else ""
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -105,6 +110,10 @@ class DocumentPage:
             for document in self.documents
         ]
         return {"state": self.result.state, "documents": documents, "spend": plain(self.result.spend)}
+
+
+def _named(outcome: DocumentOutcome) -> str:
+    return outcome.error if outcome.error.startswith(outcome.name) else f"{outcome.name}: {outcome.error}"
 
 
 Page = PlanPage | DocumentPage

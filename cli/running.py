@@ -6,7 +6,7 @@ depends on whether the first still runs.
 
 import secrets
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from pydantic import BaseModel
@@ -30,6 +30,9 @@ async def start(
     reach: Reach, workflow: str, request: BaseModel, *, workflow_id: str | None, summary: str, detach: bool
 ) -> tuple[Handle, bool]:
     """Start a run, or attach to the one of that id; returns its handle and whether it was there before."""
+    if workflow_id == "":
+        raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
+    reach.store()  # a store that cannot be opened must not be found out after the run was paid
     queue = reach.settings.task_queue
     if not await reach.served(queue):
         if not detach:
@@ -80,8 +83,9 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
     page = None
-    if result is not None:
-        page = await Reader(reach.store(), reach.settings, handle.id).page(result)
+    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
+        if result is not None:
+            page = await Reader(reach.store(), reach.settings, handle.id).page(result)
     if as_json:
         _print_json(handle.id, page, cause_of(error) if error else "")
     elif page is not None:

@@ -135,6 +135,7 @@ def agents(as_json: Json = False) -> None:
     from cli.agents_page import agents_data, agents_page
     from cli.pages import show
     from cli.printing import print_json
+    from cli.results import counted
 
     settings = load_settings()
     models = settings.model_table()
@@ -146,7 +147,7 @@ def agents(as_json: Json = False) -> None:
         show(agents_page(data["agents"]))
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise LeavingError(FAILED, f"{len(problems)} problems in the agent files:\n{listed}")
+        raise LeavingError(FAILED, f"{counted(len(problems), 'problem')} in the agent files:\n{listed}")
 
 
 def _given(**options: Any) -> dict[str, Any]:

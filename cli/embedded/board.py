@@ -42,11 +42,11 @@ class Board:
             self._progress.start_task(self._rows[name])
         self._now(name, "starts")
 
-    def ready(self, name: str, seconds: float, shown: str) -> None:
+    def ready(self, name: str, seconds: float) -> None:
         """Show that a part is healthy."""
         if name in self._rows:
             self._progress.update(self._rows[name], completed=1)
-        self._now(name, f"healthy after {seconds:.1f} s: {shown}")
+        self._now(name, f"healthy after {seconds:.1f} s")
 
     def ended(self, name: str, how: str, lines: Sequence[str], then: str) -> None:
         """Report a part that ended or never got healthy, with its last log lines and what happens now."""

@@ -32,7 +32,6 @@ class Part:
     environment: Mapping[str, str]
     log: Path
     checks: Mapping[str, str]
-    shown: str
     grace: float
     ready_within: float = 60.0
     needs: tuple[str, ...] = ()
@@ -66,7 +65,6 @@ def server_part(binary: Path, state_dir: Path, ports: Mapping[str, int]) -> Part
         environment={name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")},
         log=state_dir / "logs" / "server.log",
         checks={"Web UI": f"{ui}/", "gRPC, namespace": f"{ui}/api/v1/namespaces/{NAMESPACE}"},
-        shown=f"{HOST}:{ports['server']}, Web UI {ui}",
         grace=10.0,
         hint=hint if database.exists() else "",
     )
@@ -81,7 +79,6 @@ def model_part(state_dir: Path, ports: Mapping[str, int]) -> Part:
         environment=_python(dict(os.environ)),
         log=state_dir / "logs" / "model.log",
         checks={"HTTP": f"{url}/health"},
-        shown=url,
         grace=5.0,
         ready_within=120.0,
     )
@@ -101,7 +98,6 @@ def worker_part(settings: Settings, ports: Mapping[str, int]) -> Part:
         environment=_python(environment),
         log=settings.state_dir / "logs" / "worker.log",
         checks={"HTTP": f"{health}/"},
-        shown=f"task queue {settings.task_queue}, health {health}, metrics http://{HOST}:{ports['metrics']}/metrics",
         grace=wait + 5.0,
         needs=("server",),
     )

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -102,6 +103,10 @@ def end_leftovers(state: StackState | None) -> list[str]:
     ended = []
     for name, child in (state.children if state else {}).items():
         if identify(child.pid) == child:
-            os.kill(child.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+            deadline = time.monotonic() + 5.0
+            while identify(child.pid) == child and time.monotonic() < deadline:
+                time.sleep(0.01)  # Its port and its database are free only when it is gone.
             ended.append(name)
     return ended

@@ -73,10 +73,10 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for part in reversed(self._parts):
             process = self._processes.get(part.name)
-            if process is None:
+            if process is None or not process.running:
                 continue
             began = time.monotonic()
-            if process.running and not self._hurry:
+            if not self._hurry:
                 self._board.say(f"{part.name}: ends (up to {part.grace:.0f} s; Ctrl-C again kills)")
             await process.end(lambda: self._hurry)
             self._board.say(f"{part.name}: ended after {time.monotonic() - began:.1f} s")
@@ -124,7 +124,7 @@ class Supervisor:
             seconds = time.monotonic() - process.began
             if healthy:
                 self._ready[part.name].set()
-                self._board.ready(part.name, seconds, part.shown)
+                self._board.ready(part.name, seconds)
                 return None
             if seconds > part.ready_within:
                 await process.end(lambda: False)

@@ -58,6 +58,8 @@ def _addresses(settings: Settings, state: StackState) -> Iterable[tuple[str, str
     if state.worker:
         health, metrics = (f"http://{HOST}:{state.ports[name]}" for name in ("worker health", "metrics"))
         yield "Worker", f"task queue {state.task_queue}, health {health}, metrics {metrics}/metrics"
+    else:
+        yield "Worker", "none (--no-worker); start one with 'python worker.py'"
     yield "State", f"{settings.state_dir.resolve()} (database, texts; logs in logs/)"
 
 

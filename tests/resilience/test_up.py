@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ def get(url: str) -> int:
 
 
 def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path: Path) -> None:
-    with messages_api(tmp_path) as api, up(tmp_path, ANTHROPIC_BASE_URL=api.url) as process:
+    with messages_api(tmp_path, latency=0.3) as api, up(tmp_path, ANTHROPIC_BASE_URL=api.url) as process:
         state, before = state_of(tmp_path), pids(tmp_path)
         assert set(before) == {"server", "worker"}
         for url in (
@@ -91,13 +92,17 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
         assert (second.returncode, f"process {process.pid}" in second.stdout) == (0, True), second
         assert state.ui in second.stdout
 
-        os.kill(before["worker"], signal.SIGKILL)
-        process.wait_until(lambda: process.output.count("worker: healthy") == 2, "the worker is back", timeout=60)
-        report = process.output.partition("✗ worker: killed by SIGKILL")[2]
-        assert "worker ready: task queue 'agents'" in report  # a line of its log
+        api.reset()
+        showing = starter("demo", env=env)
+        assert showing.returncode == 0, showing
+        assert f"kill -9 {before['worker']}" in showing.stdout
+        answered = Counter(str(hit["user"]) + str(hit["system"]) for hit in api.hits() if hit["outcome"] == "answered")
+        assert f"✓ Finished model calls: {answered.total()}, none repeated" in showing.stdout
+        assert set(answered.values()) == {1}
 
-        ran = starter("document", str(PROJECT / "samples" / "documents" / "general-lamplighters.md"), env=env)
-        assert ran.returncode == 0, ran.stderr
+        report = process.output.partition("✗ worker: killed by SIGKILL")[2]
+        assert "│ worker ready: task queue 'agents'" in report
+        assert report.count("worker: healthy") == 1
 
         children = [*pids(tmp_path).values(), *before.values()]
         process.send(signal.SIGINT)
@@ -197,7 +202,6 @@ class Shown:
             environment=dict(os.environ),
             log=directory / "part.log",
             checks={"HTTP": f"http://127.0.0.1:{port}/"},
-            shown="",
             grace=30.0,
         )
         self.supervisor = Supervisor([part], Board(Console(file=self._shown, width=200)), self._changed)

@@ -6,6 +6,7 @@ depth, then all of the next) look alike but wait for the slowest of each wave.
 """
 
 import asyncio
+from bisect import insort
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,30 +45,43 @@ class Outcome(Generic[T]):
 
 
 def remaining_paths(graph: Graph) -> dict[str, int]:
-    """Count, for each node, the nodes on the longest path from it to an end, itself included."""
-    dependents: dict[str, list[str]] = {node: [] for node in graph}
-    for node, dependencies in graph.items():
-        for dependency in dependencies:
-            dependents[dependency].append(node)
+    """Count, for each node, the nodes on the longest path from it to an end, itself included; raises as `topological`."""
+    order = topological(graph)
+    dependents = dependents_of(graph)
     lengths: dict[str, int] = {}
-    for node in reversed(topological(graph)):
+    for node in reversed(order):
         lengths[node] = 1 + max((lengths[after] for after in dependents[node]), default=0)
     return lengths
 
 
+def dependents_of(graph: Graph) -> dict[str, list[str]]:
+    """Turn the graph round: each node with the nodes that depend on it, in the order of the graph."""
+    dependents: dict[str, list[str]] = {node: [] for node in graph}
+    for node, dependencies in graph.items():
+        for dependency in dict.fromkeys(dependencies):
+            dependents[dependency].append(node)
+    return dependents
+
+
 def topological(graph: Graph) -> list[str]:
-    """Order the nodes so that each comes after its dependencies, otherwise as they stand; the graph must be acyclic."""
+    """Order the nodes so that each comes after its dependencies, otherwise as they stand.
+
+    Raises ValueError if the graph has a circle or names a node that does not exist.
+    """
     placed: dict[str, None] = {}
     for root in graph:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            waiting = [dependency for dependency in graph[node] if dependency not in placed]
-            if waiting:
-                stack.append(waiting[0])
+        # The path from the root down, each node with the dependencies still to visit.
+        path = {} if root in placed else {root: iter(graph[root])}
+        while path:
+            node, waiting = next(reversed(path.items()))
+            dependency = next((name for name in waiting if name not in placed), None)
+            if dependency is None:
+                placed[node] = None
+                path.popitem()
+            elif dependency in path or dependency not in graph:
+                raise ValueError(f"not an acyclic graph: {node} depends on {dependency}")
             else:
-                stack.pop()
-                placed.setdefault(node)
+                path[dependency] = iter(graph[dependency])
     return list(placed)
 
 
@@ -84,8 +98,11 @@ async def run_graph(
 
     `outcomes` is filled as nodes end, so that `execute` can read the values of its node's dependencies there. Nodes
     that never started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running
-    nodes. `on_skip(node, cause)` is called for each node that is skipped.
+    nodes. `on_skip(node, cause)` is called for each node that is skipped. Raises ValueError for a graph with a circle or
+    an unknown dependency, and for a width below one.
     """
+    if max_parallel < 1:
+        raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
     running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip)
     try:
         while True:
@@ -95,18 +112,22 @@ async def run_graph(
                 return running.outcomes
             await workflow.wait(list(running.tasks.values()), return_when=asyncio.FIRST_COMPLETED)
             failed = running.collect()
-            if failed and after_failure is not AfterFailure.GO_ON:
+            if failed and not running.stopped and after_failure is not AfterFailure.GO_ON:
                 running.stopped = True
                 if after_failure is AfterFailure.CANCEL:
+                    # Once only: a second request would break off what a node does to leave cleanly.
                     running.cancel()
-    except asyncio.CancelledError:
+    except BaseException:
         running.cancel()
         await asyncio.gather(*running.tasks.values(), return_exceptions=True)
         raise
 
 
 class _Running(Generic[T]):
-    """The state of one graph run; all collections keep insertion order."""
+    """The state of one graph run; all collections keep insertion order.
+
+    Each node counts the dependencies it still waits for, so that a whole run looks at each dependency once.
+    """
 
     def __init__(
         self,
@@ -123,30 +144,28 @@ class _Running(Generic[T]):
         self._max_parallel = max_parallel
         self._on_skip = on_skip
         self._graph = graph
-        rank = {node: position for position, node in enumerate(graph)}
         paths = remaining_paths(graph)
-        self._waiting = sorted(
-            (node for node in graph if node not in outcomes), key=lambda node: (-paths[node], rank[node])
-        )
+        # Longest remaining path first, then as the nodes stand: the order in which all choices are made.
+        order = sorted((node for node in graph if node not in outcomes), key=lambda node: -paths[node])
+        self._rank = {node: position for position, node in enumerate(order)}
+        self._dependents = dependents_of(graph)
+        self._waits_for = {node: sum(name not in outcomes for name in dict.fromkeys(graph[node])) for node in order}
+        self._ready = [node for node in order if self._waits_for[node] == 0]
+        self._blocked = [node for node in order if self._blocker(node) is not None]
 
     def start_ready(self) -> None:
-        """Start what can start, longest remaining path first; skip what can never start."""
-        progress = True
-        while progress:
-            progress = False
-            still_waiting = []
-            for node in self._waiting:
-                blocker = self._blocker(node)
-                if blocker is not None:
-                    self.outcomes[node] = Outcome(skipped_by=blocker)
-                    if self._on_skip:
-                        self._on_skip(node, blocker)
-                    progress = True
-                elif len(self.tasks) < self._max_parallel and self._ready(node):
-                    self.tasks[node] = asyncio.create_task(self._execute(node))
-                else:
-                    still_waiting.append(node)
-            self._waiting = still_waiting
+        """Skip what can never start, then start what can, longest remaining path first."""
+        while self._blocked:
+            node = self._blocked.pop(0)
+            blocker = self._blocker(node)
+            if node not in self.outcomes and blocker is not None:
+                self._settle(node, Outcome(skipped_by=blocker))
+                if self._on_skip:
+                    self._on_skip(node, blocker)
+        while self._ready and len(self.tasks) < self._max_parallel:
+            node = self._ready.pop(0)
+            if node not in self.outcomes:
+                self.tasks[node] = asyncio.create_task(self._execute(node))
 
     def collect(self) -> bool:
         """Move ended tasks to the outcomes; returns whether one of them failed."""
@@ -155,7 +174,7 @@ class _Running(Generic[T]):
         for node in ended:
             task = self.tasks.pop(node)
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            self.outcomes[node] = Outcome(error=error) if error else Outcome(value=task.result())
+            self._settle(node, Outcome(error=error) if error else Outcome(value=task.result()))
             failed = failed or error is not None
         return failed
 
@@ -164,8 +183,17 @@ class _Running(Generic[T]):
         for task in self.tasks.values():
             task.cancel()
 
-    def _ready(self, node: str) -> bool:
-        return all(dependency in self.outcomes for dependency in self._graph[node])
+    def _settle(self, node: str, outcome: Outcome[T]) -> None:
+        """Record an outcome, and put the nodes it sets free or blocks in line."""
+        self.outcomes[node] = outcome
+        for after in self._dependents[node]:
+            if after not in self._waits_for:
+                continue
+            self._waits_for[after] -= 1
+            if not outcome.ok:
+                insort(self._blocked, after, key=self._rank.__getitem__)
+            elif self._waits_for[after] == 0:
+                insort(self._ready, after, key=self._rank.__getitem__)
 
     def _blocker(self, node: str) -> str | None:
         for dependency in self._graph[node]:

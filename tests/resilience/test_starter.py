@@ -1,0 +1,158 @@
+"""The command line against real processes: what it starts, what it shows, and with which code it leaves."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import running_starter, wait_for
+from tests.stacks import Stack, whole_stack
+
+REFUSED = {"status": 401, "error_type": "authentication_error", "message": "invalid x-api-key"}
+PLAN = [
+    {"step": 1, "agent": "researcher", "input": "Find the facts."},
+    {"step": "b", "agent": "Writer Agent", "input": "Write [bold]this[/bold].", "depends_on": [1]},
+    {"step": 3, "agent": "analyst", "input": "Weigh them.", "depends_on": [1]},
+    {"step": 4, "agent": "reviewer", "input": "Review all.", "depends_on": ["b", 3]},
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(whole: Stack) -> Iterator[Stack]:
+    whole.api.reset()
+    yield whole
+    whole.api.reset()
+
+
+@pytest.fixture
+def own_plan(tmp_path: Path) -> str:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"steps": PLAN}))
+    return str(file)
+
+
+def test_plan_shows_whole_answers_steps_and_cost(stack: Stack) -> None:
+    stack.api.script(rules=[{"system": "You are a writer", "text": "A long [b]answer[/b]. " * 200 + "The end."}])
+
+    shown = stack.done("plan", "Compare tea and coffee", "--id", "compare")
+
+    assert "A long [b]answer[/b]. " * 200 + "The end." in shown, "longer than what travels inline, and as it was said"
+    assert shown.count("✓ done") == 3
+    assert "completed · 3 done, 0 failed, 0 skipped · 4 calls" in shown
+    assert len(stack.api.hits()) == 4
+
+
+def test_plan_json_is_data_alone(stack: Stack) -> None:
+    data = stack.json("plan", "Compare tea and coffee")
+
+    assert data["state"] == "completed"
+    assert [answer["step"] for answer in data["answers"]] == ["3"]
+    assert data["answers"][0]["text"].startswith("Answer to: Write it up.")
+    assert [(step["step"], step["state"]) for step in data["steps"]] == [("1", "done"), ("2", "done"), ("3", "done")]
+    assert data["spend"]["calls"] == 4
+
+
+def test_dry_run_shows_the_checked_plan_and_asks_no_model(stack: Stack, own_plan: str) -> None:
+    shown = stack.done("plan", "--plan", own_plan, "--dry-run")
+
+    assert "critical path: 1 → b → 4 (3 of 4 steps)" in shown
+    assert "b, 3 (side by side)" in shown
+    assert "Write [bold]this[/bold]." in shown
+    assert "agent 'Writer Agent' is read as 'writer'" in shown
+    assert stack.api.hits() == []
+
+
+def test_own_plan_comes_from_a_file_or_from_stdin(stack: Stack, own_plan: str) -> None:
+    from_file = stack.json("plan", "--plan", own_plan)
+    from_stdin = json.loads(stack.run("plan", "--plan", "-", "--json", stdin=json.dumps(PLAN)).stdout)
+
+    assert from_file["done"] == from_stdin["done"] == 4
+    assert {hit["model"] for hit in stack.api.hits()} == {"claude-sonnet-5-5"}, "no planner was asked"
+
+
+def test_planner_is_asked_with_the_given_limits(stack: Stack, tmp_path: Path) -> None:
+    task = tmp_path / "task.txt"
+    task.write_text("From a file.\n")
+
+    data = stack.json("plan", "--task-file", str(task), "--agents", "researcher, writer", "--max-steps", "7")
+
+    asked = stack.api.hits()[0]["user"]
+    assert "From a file." in asked
+    assert "- researcher:" in asked
+    assert "- analyst:" not in asked
+    assert data["done"] == 3
+
+
+def test_fallback_plan_runs_when_the_planner_gives_none(stack: Stack, own_plan: str) -> None:
+    stack.api.script(rules=[{"system": "You plan work", **REFUSED}])
+
+    data = stack.json("plan", "a task", "--fallback-plan", own_plan, "--max-parallel", "1")
+
+    assert data["done"] == 4
+    assert data["changes"][-1]["stage"] == "fallback"
+
+
+def test_failed_plan_shows_its_steps_and_the_cause_in_one_line(stack: Stack) -> None:
+    stack.api.script(rules=[{"system": "researcher", **REFUSED}, {"system": "generalist", **REFUSED}])
+
+    ended = stack.run("plan", "Compare tea and coffee", "--on-step-failure", "skip_dependents", "--id", "refused")
+
+    assert ended.returncode == 1
+    assert (ended.stdout.count("✗ failed"), ended.stdout.count("– skipped")) == (2, 1)
+    started, cause = ended.stderr.splitlines()
+    assert started == "started refused"
+    assert cause.startswith("starter: ModelNotAllowed: no last step of the plan succeeded: step ")
+    assert "invalid x-api-key" in cause
+    for command in ("result", "watch"):
+        again = stack.run(command, "refused")
+        assert (again.returncode, again.stderr.splitlines()) == (1, [cause])
+    as_json = stack.run("result", "refused", "--json")
+    assert (as_json.returncode, json.loads(as_json.stdout)["failed"]) == (1, 2)
+
+
+def test_invalid_own_plan_fails_with_every_problem(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.json"
+    file.write_text(json.dumps([{"step": 1, "agent": "nobody", "input": "x", "depends_on": [9]}]))
+
+    ended = stack.run("plan", "--plan", str(file), "--dry-run")
+
+    assert ended.returncode == 1
+    assert "there is no agent 'nobody'; use one of analyst" in ended.stderr
+    assert "step 1 depends on step 9, which does not exist" in ended.stderr
+
+
+def test_same_id_attaches_while_it_runs_and_pays_once(stack: Stack) -> None:
+    stack.api.script(latency=1.0)
+
+    first = stack.json("plan", "Compare", "--id", "twice", "--detach")
+    second = stack.run("plan", "Compare", "--id", "twice", "--json")
+    third = stack.run("plan", "Compare", "--id", "twice")
+
+    assert first == {"id": "twice", "attached": False, "page": ""}
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.startswith("attached to twice, which is already going")
+    assert json.loads(second.stdout)["done"] == 3
+    assert len(stack.api.hits()) == 4
+    assert third.returncode == 2
+    assert "run 'twice' has ended already (completed): see 'starter.py result twice'" in third.stderr
+
+
+def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(stack: Stack, tmp_path: Path) -> None:
+    stack.api.script(latency=0.5)
+    with running_starter(tmp_path, "plan", "Compare", "--id", "left", env=stack.env, name="left") as waiting:
+        wait_for(stack.api.hits, "the planner is asked")
+        waiting.send(signal.SIGINT)
+        assert waiting.wait() == 130
+
+    assert "starter.py watch left" in waiting.output
+    assert "starter.py cancel left" in waiting.output
+    assert "Traceback" not in waiting.output
+    assert stack.json("result", "left")["state"] == "completed"

@@ -1,0 +1,154 @@
+"""The commands that look at runs, stop them, or hand in documents, against real processes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import running_starter, wait_for
+from tests.stacks import Stack, whole_stack
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(whole: Stack) -> Iterator[Stack]:
+    whole.api.reset()
+    yield whole
+    whole.api.reset()
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Path:
+    file = tmp_path / "contract.txt"
+    file.write_text("A contract between Alpha and Beta.\n\nAlpha pays 100 EUR by May.")
+    return file
+
+
+def test_document_shows_type_summary_analysis_and_cost(stack: Stack, contract: Path) -> None:
+    analysis = "Alpha must pay. " * 100
+    stack.api.script(rules=[{"system": "You are a legal analyst", "text": analysis}])
+
+    shown = stack.done("document", str(contract))
+
+    assert "contract.txt · legal · 1 part" in shown
+    assert 'summary: Answer to: <part label="analysis">' in shown
+    assert f"analysis: {analysis.strip()}" in shown
+    assert "completed · 1 document · 3 calls" in shown
+
+
+def test_one_bad_document_leaves_the_others_alone(stack: Stack, contract: Path) -> None:
+    junk = contract.with_name("junk.bin")
+    junk.write_bytes(b"\x00\x01\x02\xff\xfe")
+
+    ended = stack.run("document", str(contract), str(junk), "--json", "--max-parallel", "1")
+
+    assert ended.returncode == 1
+    assert "1 of 2 documents failed: DocumentUnsupported: junk.bin is binary" in ended.stderr.splitlines()[-1]
+    good, bad = json.loads(ended.stdout)["documents"]
+    assert (good["type"], good["error"], good["spend"]["calls"]) == ("legal", "", 3)
+    assert (bad["type"], bad["error_kind"], bad["spend"]["calls"]) == (None, "DocumentUnsupported", 0)
+
+
+def test_only_bad_documents_fail_the_run_with_its_page(stack: Stack, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.bin"
+    junk.write_bytes(b"\x00\x01\x02\xff\xfe")
+
+    ended = stack.run("document", str(junk))
+
+    assert ended.returncode == 1
+    assert "junk.bin · failed" in ended.stdout
+    assert ended.stderr.splitlines()[-1].startswith("starter: DocumentUnsupported: junk.bin")
+
+
+def test_files_that_cannot_be_handed_in_are_all_named_and_nothing_starts(stack: Stack, contract: Path) -> None:
+    before = stack.runs()
+    empty = contract.with_name("empty.txt")
+    empty.touch()
+    files = (contract.with_name("missing.txt"), contract.parent, empty, contract)
+
+    ended = stack.run("document", *map(str, files), MAX_DOCUMENT_BYTES="10")
+
+    assert ended.returncode == 2
+    assert f"{files[0]} cannot be read (No such file or directory)" in ended.stderr
+    assert f"{files[1]} is a directory; pass files" in ended.stderr
+    assert f"{files[2]} is empty" in ended.stderr
+    assert f"{files[3]} has 66 bytes, over MAX_DOCUMENT_BYTES=10" in ended.stderr
+    assert stack.runs() == before
+
+
+def test_list_is_newest_first_and_limited(stack: Stack) -> None:
+    for name in ("older", "newer"):
+        stack.done("plan", "Compare", "--id", name)
+
+    newest, following = stack.json("list", "--limit", "2")
+
+    assert (newest["id"], newest["status"], newest["type"]) == ("newer", "completed", "PlanAndExecuteWorkflow")
+    assert following["id"] == "older"
+    assert newest["seconds"] > 0
+    assert stack.done("list", "--limit", "1").splitlines()[1].startswith("newer  PlanAndExecute")
+
+
+def test_status_and_trace_of_an_ended_run(stack: Stack, tmp_path: Path) -> None:
+    stack.done("plan", "Compare", "--id", "seen")
+    file = tmp_path / "calls.jsonl"
+
+    status = stack.json("status", "seen")
+    stack.done("trace", "seen", "--jsonl", str(file))
+    calls = [json.loads(line) for line in file.read_text().splitlines()]
+
+    assert [step["state"] for step in status["steps"]] == ["done", "done", "done"]
+    assert "seen · plan and execute · completed · 4 calls" in stack.done("status", "seen")
+    assert {call["step"] for call in calls} == {"plan", "1", "2", "3"}
+    assert {(call["workflow_id"], call["success"], call["attempt"]) for call in calls} == {("seen", True, 1)}
+    assert stack.done("trace", "seen", "--jsonl", "-") == file.read_text()
+    assert "plan  planner     claude-opus-5-5" in stack.done("trace", "seen")
+    unwritable = stack.run("trace", "seen", "--jsonl", str(tmp_path))
+    assert (unwritable.returncode, "--jsonl" in unwritable.stderr) == (2, True)
+
+
+def test_watch_follows_a_running_plan_to_its_end(stack: Stack) -> None:
+    stack.api.script(latency=0.7)
+    stack.done("plan", "Compare", "--id", "watched", "--detach")
+
+    lines = stack.done("watch", "watched").splitlines()
+
+    assert "running · 3 · writer" in lines
+    assert any(line.startswith("done · 3 · writer · ") for line in lines)
+    assert lines[-1] == "watched is done: starter.py result watched"
+
+
+def test_result_waits_unless_told_not_to(stack: Stack) -> None:
+    stack.api.script(latency=0.7)
+    stack.done("plan", "Compare", "--id", "awaited", "--detach")
+
+    assert stack.done("result", "awaited", "--no-wait") == "awaited is still running: starter.py watch awaited\n"
+    assert stack.json("result", "awaited", "--no-wait") == {"id": "awaited", "state": "running"}
+    assert stack.json("result", "awaited")["done"] == 3
+    assert stack.json("result", "awaited", "--no-wait")["done"] == 3
+
+
+def test_cancel_stops_a_run_and_its_model_call(stack: Stack, tmp_path: Path) -> None:
+    stack.api.script(latency=60)
+    with running_starter(tmp_path, "plan", "Compare", "--id", "stopped", env=stack.env, name="stopped") as waiting:
+        wait_for(stack.api.hits, "the planner is asked")
+
+        assert stack.done("cancel", "stopped") == "stopped is cancelled\n"
+
+        assert waiting.wait() == 1
+        assert waiting.output.splitlines()[-1].startswith("starter: Cancelled: ")
+    wait_for(lambda: stack.api.hits()[0]["outcome"] == "abandoned", "the model call is abandoned")
+    assert stack.done("cancel", "stopped") == "stopped had ended already (cancelled); nothing was cancelled\n"
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "result", "trace", "cancel"])
+def test_unknown_id_is_named(stack: Stack, command: str) -> None:
+    ended = stack.run(command, "no-such-run")
+
+    assert ended.returncode == 2
+    assert ended.stderr == "starter: there is no run 'no-such-run'; 'starter.py list' shows those there are\n"
