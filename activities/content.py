@@ -115,12 +115,14 @@ class ContentStore:
             )
         return data
 
-    async def keep(self, text: str, *, media_type: str = "text/plain", summary: str = "") -> Content:
-        """Turn a text into a content: inline if it is short, else by reference."""
+    async def keep(
+        self, text: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
+    ) -> Content:
+        """Turn a text into a content: inline if it is short and `by_reference` does not forbid it, else by reference."""
         text = encodable(text)
         data = text.encode()
         summary = summarise(summary, SUMMARY_LENGTH) if summary else summarise(text)
-        if len(data) <= self._inline_limit:
+        if len(data) <= self._inline_limit and not by_reference:
             same = summary == text
             return Content(summary="" if same else summary, size=len(data), media_type=media_type, text=text)
         return Content(summary=summary, size=len(data), media_type=media_type, ref=await self.put(data))
@@ -153,7 +155,12 @@ class ContentActivities:
     @activity.defn
     async def keep_text(self, request: StoreRequest) -> Content:
         """Write a text to the content store."""
-        return await self._store.keep(request.text, media_type=request.media_type, summary=request.summary)
+        return await self._store.keep(
+            request.text,
+            media_type=request.media_type,
+            summary=request.summary,
+            by_reference=request.by_reference,
+        )
 
 
 def _brief(error: Exception) -> str:

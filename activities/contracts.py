@@ -194,11 +194,12 @@ class Catalog(Contract):
 
 
 class StoreRequest(Contract):
-    """A text to keep in the content store."""
+    """A text to keep in the content store; `by_reference` keeps it out of history however short it is."""
 
     text: str
     media_type: str = "text/plain"
     summary: Summary = ""
+    by_reference: bool = False
 
 
 class DocumentSource(Contract):

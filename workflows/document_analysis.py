@@ -116,7 +116,9 @@ class DocumentAnalysisWorkflow(Observed):
         report = DocumentReport(steps=tuple(self.log.steps.values()), trace=self.log.trace())
         return await workflow.execute_local_activity_method(
             ContentActivities.keep_text,
-            StoreRequest(text=report.model_dump_json(), media_type="application/json", summary="step trace"),
+            StoreRequest(
+                text=report.model_dump_json(), media_type="application/json", summary="step trace", by_reference=True
+            ),
             **policies.keep_text("keep the step trace"),
         )
 

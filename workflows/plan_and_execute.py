@@ -173,6 +173,11 @@ class PlanAndExecuteWorkflow(Observed):
         )
         return await workflow.execute_local_activity_method(
             ContentActivities.keep_text,
-            StoreRequest(text=report.model_dump_json(), media_type="application/json", summary="report of the run"),
+            StoreRequest(
+                text=report.model_dump_json(),
+                media_type="application/json",
+                summary="report of the run",
+                by_reference=True,
+            ),
             **policies.keep_text("keep the report"),
         )

@@ -20,6 +20,8 @@ from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
 from cli.embedded.demo_view import ended_steps, finished, names_of, progress_table, result_table
 from cli.embedded.state import Child, StackState, identify, read_state
+from cli.leaving import cause_of
+from cli.waiting import result_of
 from workflows.contracts import (
     DocumentAnalysisRequest,
     DocumentAnalysisResult,
@@ -66,12 +68,12 @@ class Demo:
             static_summary=f"Demo: analyse {len(sources)} sample documents",
         )
         self._board.say(f"Run {handle.id} analyses {len(sources)} documents: {self._state.run_url(handle.id)}", "bold")
-        result = asyncio.create_task(handle.result())
+        result: asyncio.Task[DocumentAnalysisResult] = asyncio.create_task(result_of(handle))
         try:
             await self._follow(handle, result, kill=kill)
             return await self._report(handle, await result)
         except WorkflowFailureError as error:
-            self._board.say(f"✗ the run failed: {error.cause}", "bold red")
+            self._board.say(f"✗ the run failed: {cause_of(error)}", "bold red")
             return False
         finally:
             result.cancel()
@@ -118,7 +120,10 @@ class Demo:
         worker = state.children.get("worker") if state else None
         if worker is None or identify(worker.pid) != worker:
             return False
-        self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace)
+        try:
+            self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace, rpc_timeout=QUERY_WITHIN)
+        except (RPCError, WorkflowQueryFailedError):
+            return False
         os.kill(worker.pid, signal.SIGKILL)
         self._killed = worker
         calls = len(self._before_crash.calls)

@@ -29,7 +29,9 @@ TABLE = ModelTable(
 def asking(text: str = "How are the tides?", **fields: Any) -> ModelRequest:
     """Build a request of one question."""
     question = Message(parts=(Part(text=text),))
-    return ModelRequest.model_validate({"agent": "a", "model": MODEL, "max_tokens": 50, "messages": (question,)} | fields)
+    return ModelRequest.model_validate(
+        {"agent": "a", "model": MODEL, "max_tokens": 50, "messages": (question,)} | fields
+    )
 
 
 @dataclass

@@ -71,12 +71,12 @@ class Wire:
         finally:
             writer.close()
 
-    async def _answer(
-        self, reply: Reply, hit: Hit, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _answer(self, reply: Reply, hit: Hit, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         kind = "text/event-stream" if reply.events else "application/json"
         headers = {"request-id": f"req_{len(self.hits)}", "content-type": kind, "connection": "close", **reply.headers}
-        headers |= {"transfer-encoding": "chunked"} if reply.events else {"content-length": str(len(reply.body.encode()))}
+        headers |= (
+            {"transfer-encoding": "chunked"} if reply.events else {"content-length": str(len(reply.body.encode()))}
+        )
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"HTTP/1.1 {reply.status} X\r\n{head}\r\n{reply.body}".encode())
         await writer.drain()
@@ -120,7 +120,7 @@ async def serving() -> AsyncIterator[Wire]:
     """Run the server for as long as the block lasts."""
     wire = Wire("")
     server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
-    wire.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield wire
 

@@ -78,7 +78,7 @@ def test_files_that_cannot_be_handed_in_are_all_named_and_nothing_starts(stack: 
     assert f"{files[0]} cannot be read (No such file or directory)" in ended.stderr
     assert f"{files[1]} is a directory; pass files" in ended.stderr
     assert f"{files[2]} is empty" in ended.stderr
-    assert f"{files[3]} has 66 bytes, over MAX_DOCUMENT_BYTES=10" in ended.stderr
+    assert f"{contract} has {contract.stat().st_size} bytes, over MAX_DOCUMENT_BYTES=10" in ended.stderr
     assert stack.runs() == before
 
 

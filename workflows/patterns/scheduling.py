@@ -117,7 +117,7 @@ async def run_graph(
                 if after_failure is AfterFailure.CANCEL:
                     # Once only: a second request would break off what a node does to leave cleanly.
                     running.cancel()
-    except BaseException:
+    except (Exception, asyncio.CancelledError):
         running.cancel()
         await asyncio.gather(*running.tasks.values(), return_exceptions=True)
         raise

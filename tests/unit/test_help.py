@@ -1,0 +1,51 @@
+"""The help of the command line stays light, and the names it repeats stay true."""
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from cli.reaching import OURS
+from cli.start import OnFailure
+from tests.processes import PROJECT
+from worker import WORKFLOWS
+from workflows.contracts import OnStepFailure
+
+HEAVY = ("temporalio", "anthropic", "pydantic", "obstore", "asyncio")
+SCRIPT = """
+import sys
+import starter
+code = starter.run(sys.argv[1:])
+print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
+raise SystemExit(code)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["up", "--help"], ["nonsense"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == (2 if arguments == ["nonsense"] else 0), ended.stderr
+    loaded = ended.stdout.splitlines()[-1].split()
+    assert "typer" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_help_names_every_command() -> None:
+    ended = subprocess.run(
+        [sys.executable, "starter.py", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+
+    named = [line.split()[0] for line in ended.stdout.splitlines() if line.startswith("  ") and line.split()]
+    for command in "up demo document plan agents list status watch result trace cancel".split():
+        assert command in named
+    assert "Exit codes: 0 done" in ended.stdout
+
+
+def test_commands_know_every_workflow_and_choice() -> None:
+    """The commands repeat these names, because importing what defines them would make each command slow."""
+    assert set(OURS) == {workflow.__name__ for workflow in WORKFLOWS}
+    assert get_args(OnFailure) == tuple(OnStepFailure)
