@@ -54,8 +54,9 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
         return WRONG
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        return DONE  # the reader, `head` for one, has seen enough
+    except SystemExit as error:
+        # Typer and Rich end so when the reader, `head` for one, has seen enough.
+        return DONE if isinstance(error.__context__, BrokenPipeError) else FAILED
     except Exception as error:
         code, message = verdict(error)
         if message:

@@ -69,10 +69,9 @@ def test_agents_are_listed_with_their_models(tmp_path: Path) -> None:
     ended = _in(tmp_path, "agents", env=clean_environment(AGENTS_DIR=str(tmp_path), ANTHROPIC_API_KEY="k"))
 
     assert ended.returncode == 0, ended.stderr
-    assert (
-        ended.stdout.split()
-        == "name model tools fallback description writer opus → claude-opus-5-5 read, write Writes.".split()
-    )
+    header, line = (row.split() for row in ended.stdout.splitlines())
+    assert header == ["name", "model", "tools", "fallback", "description"]
+    assert line == ["writer", "opus", "→", "claude-opus-5-5", "read,", "write", "Writes."]
 
 
 def test_bad_agent_file_is_named_with_line_and_mend(tmp_path: Path) -> None:

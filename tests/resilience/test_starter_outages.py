@@ -136,12 +136,14 @@ def test_waiting_says_when_no_worker_answers(tmp_path: Path) -> None:
     with dev_server(tmp_path) as server, messages_api(tmp_path) as api:
         api.script(latency=60)
         env = stack_environment(tmp_path, server, api)
-        with worker(tmp_path, server, api) as first:
-            with running_starter(tmp_path, "plan", "x", "--id", "orphan", env=env, name="orphan") as waiting:
-                wait_for(api.hits, "the planner is asked")
-                first.kill()
-                waiting.wait_until(lambda: "no worker answers" in waiting.output, "the starter says so", timeout=60)
-                assert HOW_TO_START_A_WORKER in waiting.output
-                api.script(latency=0)
-                with worker(tmp_path, server, api, name="second"):
-                    assert waiting.wait(60) == 0, waiting.output
+        with (
+            worker(tmp_path, server, api) as first,
+            running_starter(tmp_path, "plan", "x", "--id", "orphan", env=env, name="orphan") as waiting,
+        ):
+            wait_for(api.hits, "the planner is asked")
+            first.kill()
+            waiting.wait_until(lambda: "no worker answers" in waiting.output, "the starter says so", timeout=60)
+            assert HOW_TO_START_A_WORKER in waiting.output
+            api.script(latency=0)
+            with worker(tmp_path, server, api, name="second"):
+                assert waiting.wait(60) == 0, waiting.output

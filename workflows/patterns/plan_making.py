@@ -63,7 +63,7 @@ class PlanMaking:
             answer = await self._ask_planner(asked)
             if answer is None:
                 return None
-            plan, found = read_plan(answer.data) if answer.data is not None else (None, list(answer.wrong))
+            plan, found = self._read(answer)
             if plan is not None:
                 plan, found = self._checked(_with_kept(plan, kept), self._planned_executors())
             if plan is not None and not found:
@@ -87,6 +87,13 @@ class PlanMaking:
             return None
         self.changes += [PlanChange(stage="planner", change=note) for note in answer.notes]
         return answer
+
+    def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
+        if answer.data is None:
+            return None, list(answer.wrong)
+        plan, found, changes = read_plan(answer.data)
+        self.changes += changes
+        return plan, found
 
     def _checked(self, plan: Plan, agents: Sequence[str]) -> tuple[Plan, list[str]]:
         plan, changes = repair(plan, agents)

@@ -4,13 +4,15 @@ The trap: a plan that is silently "fixed" is another plan. So every repair is re
 the meaning are made here, and everything else goes back to whoever wrote the plan.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from workflows.contracts import Plan, PlanChange, PlanShape, PlanStep
-from workflows.patterns.scheduling import remaining_paths, topological
+from workflows.patterns.reading import Reading
+from workflows.patterns.scheduling import dependents_of, remaining_paths, topological
 
 PLAN_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -44,23 +46,43 @@ PLAN_SCHEMA: dict[str, Any] = {
 """What the planner is asked for, in the subset of JSON schema that model APIs enforce."""
 
 
-def read_plan(data: Any) -> tuple[Plan | None, list[str]]:
-    """Read a plan from JSON data (an object with `steps`, or the bare list); returns it, or what is wrong with its form."""
+MENDS = {
+    "step": "give each step an id of its own, a number or a short text",
+    "agent": "name one agent",
+    "input": "say in one text what the agent shall do",
+    "depends_on": "list the ids of the steps it needs, or none",
+}
+"""What to do about each field of a step that cannot be read."""
+
+FORM_PROBLEMS_SHOWN = 20
+
+
+def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
+    """Read a plan from JSON data (an object with `steps`, or the bare list), leniently where the meaning is plain.
+
+    Returns it, or None and what is wrong with its form; and in both cases what was read otherwise than written.
+    """
     if isinstance(data, Plan):
-        return data, []
-    if isinstance(data, list):
-        data = {"steps": data}
+        return data, [], []
+    reading = Reading.of(data)
+    changes = [_deterministic(note) for note in reading.notes]
+    found = reading.doubts
     try:
-        return Plan.model_validate(data), []
+        plan = Plan.model_validate(reading.data)
     except ValidationError as error:
-        return None, [_form_problem(found["loc"], found["msg"]) for found in error.errors()]
+        wrong = [_form_problem(each["loc"], each["msg"]) for each in error.errors()]
+        more = [f"… and {len(wrong) - FORM_PROBLEMS_SHOWN} more of this kind"]
+        return None, found + wrong[:FORM_PROBLEMS_SHOWN] + more * (len(wrong) > FORM_PROBLEMS_SHOWN), changes
+    return None if found else plan, found, changes
 
 
 def _form_problem(location: tuple[int | str, ...], message: str) -> str:
-    if not location:
-        return 'the plan must be an object with a list "steps"'
+    if location == ("steps",):
+        return "steps: there is no list of steps; write a list with {step, agent, input, depends_on} for each step"
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-    return f"{path}: {message[0].lower()}{message[1:]}; write {{step, agent, input, depends_on}} for each step"
+    field = str(location[2]) if len(location) > 2 else ""
+    mend = MENDS.get(field, "write {step, agent, input, depends_on} for each step")
+    return f"{path}: {message[0].lower()}{message[1:]}; {mend}"
 
 
 def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
@@ -70,21 +92,21 @@ def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
     found = []
     if len(plan.steps) > max_steps:
         found.append(f"{len(plan.steps)} steps are more than the {max_steps} allowed; merge or drop some")
-    ids = [step.step for step in plan.steps]
+    uses = Counter(step.step for step in plan.steps)
     found += [
-        f"step id {duplicate} is used {ids.count(duplicate)} times; give each step its own id"
-        for duplicate in dict.fromkeys(name for name in ids if ids.count(name) > 1)
+        f"step id {name} is used {times} times; give each step its own id" for name, times in uses.items() if times > 1
     ]
     for step in plan.steps:
-        found += _step_problems(step, ids, agents)
-    cycle = find_cycle({step.step: step.depends_on for step in plan.steps})
-    if cycle:
+        found += _step_problems(step, uses, agents)
+    graph: dict[str, Sequence[str]] = {step.step: step.depends_on for step in plan.steps}
+    while cycle := find_cycle(graph):
         path = " → ".join(cycle)
         found.append(f"the steps wait for each other in a circle: {path}; drop one of these dependencies")
+        graph = {node: graph[node] for node in graph if node not in cycle}
     return found
 
 
-def _step_problems(step: PlanStep, ids: Sequence[str], agents: Collection[str]) -> Iterable[str]:
+def _step_problems(step: PlanStep, ids: Collection[str], agents: Collection[str]) -> Iterable[str]:
     if step.agent not in agents:
         yield f"step {step.step}: there is no agent {step.agent!r}; use one of {', '.join(sorted(agents))}"
     if not step.input.strip():
@@ -103,23 +125,19 @@ def find_cycle(graph: Mapping[str, Sequence[str]]) -> list[str]:
     """
     cleared: dict[str, None] = {}
     for root in graph:
-        path: dict[str, None] = {}
-        stack: list[tuple[str, int]] = [(root, 0)]
-        while stack:
-            node, position = stack.pop()
-            path.setdefault(node)
-            following = [after for after in graph[node] if after in graph and after != node]
-            if node in cleared or position == len(following):
-                cleared.setdefault(node)
-                path.pop(node, None)
-                continue
-            stack.append((node, position + 1))
-            after = following[position]
-            if after in path:
+        # The path from the root down, each node with the dependencies still to visit.
+        path = {} if root in cleared else {root: iter(graph[root])}
+        while path:
+            node, waiting = next(reversed(path.items()))
+            after = next((name for name in waiting if name in graph and name not in cleared and name != node), None)
+            if after is None:
+                cleared[node] = None
+                path.popitem()
+            elif after in path:
                 nodes = list(path)
                 return [*nodes[nodes.index(after) :], after]
-            if after not in cleared:
-                stack.append((after, 0))
+            else:
+                path[after] = iter(graph[after])
     return []
 
 
@@ -191,11 +209,11 @@ def shape_of(plan: Plan) -> PlanShape:
     waves: list[list[str]] = [[] for _ in range(max(depths.values()))]
     for node in graph:
         waves[depths[node] - 1].append(node)
-    paths = remaining_paths(graph)
+    paths, dependents = remaining_paths(graph), dependents_of(graph)
     critical: list[str] = []
     candidates = waves[0]
     while candidates:
         node = max(candidates, key=lambda candidate: paths[candidate])
         critical.append(node)
-        candidates = [after for after in graph if node in graph[after] and paths[after] == paths[node] - 1]
+        candidates = [after for after in dependents[node] if paths[after] == paths[node] - 1]
     return PlanShape(critical_path=tuple(critical), waves=tuple(map(tuple, waves)))

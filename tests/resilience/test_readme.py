@@ -1,0 +1,100 @@
+"""Every command of the README runs, in order, as a reader would type it; a command nobody runs here fails the last test."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import (
+    PROJECT,
+    RealProcess,
+    clean_environment,
+    dev_server,
+    messages_api,
+    stack_environment,
+    wait_for,
+    worker,
+)
+
+pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.timeout(300)]
+
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in BLOCK.findall((PROJECT / "README.md").read_text()) for line in block.splitlines() if line]
+ON_A_STACK = [command for command in COMMANDS if command.startswith("python starter.py")]
+ALONE = {"make demo", "make test", "make up", "source .venv/bin/activate"}
+SERVING = [command for command in COMMANDS if command.startswith("python worker.py")]
+
+
+def with_our_python(environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"}
+
+
+def bash(command: str, env: dict[str, str], timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["bash", "-c", command], env=env, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    tmp = tmp_path_factory.mktemp("readme")
+    with dev_server(tmp) as server, messages_api(tmp) as api, worker(tmp, server, api):
+        yield with_our_python(stack_environment(tmp, server, api))
+
+
+def test_the_starter_commands_run_in_order(environment: dict[str, str], tmp_path: Path) -> None:
+    for command in ON_A_STACK:
+        # What a command writes belongs into a temporary folder.
+        done = bash(command.replace("islands.jsonl", str(tmp_path / "islands.jsonl")), environment)
+        expected = {2} if command.startswith("python starter.py cancel") else {0}
+        assert done.returncode in expected, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("command", SERVING)
+def test_the_worker_command_serves_until_it_is_stopped(
+    environment: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    process = RealProcess(command=["bash", "-c", f"exec {command}"], log=tmp_path / "worker.log", env=environment)
+    process.start()
+    try:
+        process.wait_until(lambda: "worker ready" in process.output, "the worker is ready", timeout=60)
+    finally:
+        assert process.stop() == 0
+
+
+def test_make_demo_shows_every_document_and_survives_the_crash(tmp_path: Path) -> None:
+    env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state")))
+    done = bash("make demo", env, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for document in sorted((PROJECT / "samples" / "documents").iterdir()):
+        assert document.name in done.stdout
+    assert "http://127.0.0.1:" in done.stdout
+
+
+def test_make_up_runs_until_it_is_interrupted(tmp_path: Path) -> None:
+    env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state")))
+    process = RealProcess(command=["make", "up"], log=tmp_path / "up.log", env=env)
+    process.start()
+    try:
+        process.wait_until(lambda: "Web UI" in process.output and "starter.py" in process.output, "up", timeout=90)
+    finally:
+        up = (tmp_path / "state" / "up.json").read_text()
+        pid = int(re.findall(r'"pid":\s*(\d+)', up)[0])
+        os.kill(pid, signal.SIGINT)
+        wait_for(lambda: process.returncode is not None, "up to end", timeout=60)
+
+
+def test_make_test_runs_pytest() -> None:
+    env = with_our_python(clean_environment())
+    done = bash(f"make test PYTEST='{sys.executable} -m pytest --collect-only -q tests/unit'", env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tests collected" in done.stdout
+
+
+def test_no_command_is_left_out() -> None:
+    assert set(COMMANDS) == {*ON_A_STACK, *ALONE, *SERVING}
