@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cli.leaving import WRONG, LeavingError
+from cli.leaving import WRONG, LeavingError, say
 from workflows.contracts import Plan
 from workflows.patterns.planning import read_plan
 
@@ -45,14 +45,19 @@ def read_task(task: str | None, file: Path | None) -> str:
 
 
 def read_plan_file(file: Path, option: str) -> Plan:
-    """Read a plan from JSON (`-` for stdin); raises LeavingError with line and column, or with the field."""
+    """Read a plan from JSON (`-` for stdin) and say what was read otherwise than written.
+
+    Raises LeavingError with line and column, or with the field.
+    """
     text = _read(file, option)
     try:
         data: Any = json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; mend it there") from error
-    plan, problems = read_plan(data)
+    plan, problems, changes = read_plan(data)
+    for change in changes:
+        say(f"{option} {file}: {change.change}")
     if plan is None:
         raise LeavingError(WRONG, f"{option} {file}: " + "; ".join(problems))
     return plan

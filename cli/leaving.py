@@ -56,7 +56,8 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as error:
         # Typer and Rich end so when the reader, `head` for one, has seen enough.
-        return DONE if isinstance(error.__context__, BrokenPipeError) else FAILED
+        code = DONE if isinstance(error.__context__, BrokenPipeError) else error.code
+        return code if isinstance(code, int) else FAILED
     except Exception as error:
         code, message = verdict(error)
         if message:

@@ -1,6 +1,7 @@
-"""The pages that people read: the step table, results, lists. Pure: data in, renderables out.
+"""The pages that people read while a run goes on, and what all pages share. Pure: data in, renderables out.
 
-The trap: texts from models and files may contain `[markup]`, so they become `Text` objects and are never formatted.
+The trap: texts from models and files may contain `[markup]`, and escape sequences, so they become `Text`
+objects, are never formatted, and lose their control characters.
 """
 
 import os
@@ -8,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from cli.results import DocumentPage, PlanPage, ReadDocument, counted, dry
-from workflows.contracts import CallTrace, PlanShape, RunState, RunStatus, Spend, StepRow, StepState
+from cli.results import counted
+from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
     StepState.PENDING: ("·", "dim"),
@@ -24,6 +24,7 @@ MARKS = {
 }
 STYLES = {RunState.COMPLETED: "green", RunState.PARTIAL: "yellow", RunState.FAILED: "red", RunState.RUNNING: "yellow"}
 NOTE_SHOWN = 160
+CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "�")
 WIDTH_WITHOUT_TERMINAL = 160
 
 
@@ -50,9 +51,14 @@ def table(*columns: str) -> Table:
     return made
 
 
+def safe(text: str) -> str:
+    """Drop control characters: a text from a model or a file must not steer the terminal."""
+    return text.translate(CONTROL)
+
+
 def row(into: Table, *cells: str | Text) -> None:
     """Add a row whose texts are shown as they are."""
-    into.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+    into.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in cells))
 
 
 def mark(state: StepState) -> Text:
@@ -114,72 +120,8 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         (status.workflow_id, "bold"), f" · {status.pattern} · ", (status.state, STYLES[status.state]),
         f" · {money(status.spend)}",
     )  # fmt: skip
-    notices = [Text(f"not understood: {notice}", style="yellow") for notice in status.notices]
+    notices = [Text(safe(f"not understood: {notice}"), style="yellow") for notice in status.notices]
     return Group(head, steps_table(status.steps, room), *notices)
-
-
-def shape_lines(shape: PlanShape, steps: int) -> list[Text]:
-    """Say which chain of steps decides how long a plan takes, and what runs side by side."""
-    path = " → ".join(shape.critical_path)
-    lines = [Text.assemble(("critical path: ", "bold"), f"{path} ({len(shape.critical_path)} of {steps} steps)")]
-    for number, wave in enumerate(shape.waves, 1):
-        how = "side by side" if len(wave) > 1 else "alone"
-        lines.append(
-            Text.assemble(
-                (f"{'in parallel: ' if number == 1 else '       then: '}", "bold"), f"{', '.join(wave)} ({how})"
-            )
-        )
-    return lines
-
-
-def plan_page(page: PlanPage) -> list[RenderableType]:
-    """Show a plan's result: answers in full, steps, repairs, totals; or, of a dry run, the plan."""
-    report, result = page.report, page.result
-    parts: list[RenderableType] = []
-    for step, text in page.answers.items():
-        parts += [Rule(Text(f"answer of step {step}"), align="left"), Text(text), Text()]
-    if dry(page):
-        made = table("step", "agent", "waits for", "input")
-        for planned in report.plan.steps:
-            row(made, planned.step, planned.agent, ", ".join(planned.depends_on), planned.input)
-        parts += [made, Text(), *shape_lines(report.shape, len(report.plan.steps))]
-    elif report.steps:
-        parts += [steps_table(report.steps)]
-    parts += [Text(f"changed by {change.stage}: {change.change}", style="yellow") for change in report.changes]
-    counts = f"{result.done} done, {result.failed} failed, {result.skipped} skipped" if report.steps else "not run"
-    state = "valid" if dry(page) else result.state
-    parts.append(Text.assemble((state, STYLES[result.state]), f" · {counts} · {money(result.spend)}"))
-    return parts
-
-
-def documents_page(page: DocumentPage) -> list[RenderableType]:
-    """Show what became of each document."""
-    parts: list[RenderableType] = []
-    for document in page.documents:
-        parts += [*_document(document), Text()]
-    state = page.result.state
-    parts.append(
-        Text.assemble(
-            (state, STYLES[state]), f" · {counted(len(page.documents), 'document')} · {money(page.result.spend)}"
-        )
-    )
-    return parts
-
-
-def _document(document: ReadDocument) -> Iterable[RenderableType]:
-    outcome = document.outcome
-    pages = f" · {counted(outcome.pages, 'page')}" if outcome.pages else ""
-    parts = f" · {counted(outcome.parts, 'part')}" if outcome.parts else ""
-    kind = outcome.type or "failed"
-    yield Rule(Text(f"{outcome.name} · {kind}{pages}{parts}"), align="left")
-    if outcome.error:
-        yield Text(f"{outcome.error_kind}: {outcome.error}", style="red")
-    if document.summary:
-        yield Text.assemble(("summary: ", "bold"), document.summary)
-    if document.analysis:
-        yield Text.assemble(("analysis: ", "bold"), document.analysis)
-    yield from (Text(f"note: {note}", style="yellow") for note in outcome.notes)
-    yield Text(f"{seconds(outcome.seconds)} · {money(document.spend)}", style="dim")
 
 
 def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:

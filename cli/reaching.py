@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel
 from temporalio.api.enums.v1 import TaskQueueType
@@ -99,7 +100,7 @@ class Reach:
         """Return the run's page in the Web UI of the embedded stack, or "" where we know of none."""
         stack = running_stack(self.settings)
         ui = stack.get("ui") if stack else None
-        return f"{ui}/namespaces/{self.client.namespace}/workflows/{workflow_id}" if ui else ""
+        return f"{ui}/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
 
 
 def no_worker(task_queue: str, why: str = "") -> LeavingError:

@@ -19,7 +19,8 @@ from cli import pages
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
 from cli.printing import print_json
 from cli.reaching import Reach, no_worker, word
-from cli.results import RESULTS, Page, PlanPage, Reader, partial
+from cli.result_pages import result_page
+from cli.results import RESULTS, Page, Reader, partial
 from cli.waiting import result_of
 from workflows.contracts import PlanResult, RunStatus
 
@@ -89,15 +90,10 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     if as_json:
         _print_json(handle.id, page, cause_of(error) if error else "")
     elif page is not None:
-        show(page)
+        pages.show(result_page(page))
     complaint = cause_of(error) if error else page.complaint if page else ""
     if complaint:
         raise LeavingError(FAILED, complaint)
-
-
-def show(page: Page) -> None:
-    """Print a result for people."""
-    pages.show(pages.plan_page(page) if isinstance(page, PlanPage) else pages.documents_page(page))
 
 
 def _print_json(workflow_id: str, page: Page | None, error: str) -> None:

@@ -7,18 +7,27 @@ between 3 of 10 right (generated under an enum grammar) and 10 of 10.
 
 Label words of several tokens are walked as a tree: at each fork the odds among the possible next tokens count, so
 a longer word is not punished for its length and stretches without a fork cost nothing.
+
+The trap: a decision must leave a schema that still matches the caller's, so a decided value only ever replaces an
+enum by one of its members.
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from local_model.dialect import CUE, LABEL_WORDS, Schema
 from local_model.engine import Engine
+from local_model.messages import Tool
 from local_model.prompting import Prompt
 
 CONTENT_FREE = ("N/A", "[text]", "This is a document.")
 READ = 384  # document tokens that are read for a choice
 TOPIC_CUE = "The text above is a document about"
+TOPICS = ("kind", "category", "topic", "class", "label", "type")
+TOOL_CUE = "The text above is a request to"
 
 Words = tuple[tuple[str, ...], ...]
 
@@ -100,3 +109,83 @@ class Chooser:
                 for index, score in zip(members, rest, strict=True):
                     scores[index] += score
         return scores
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A property to be decided: the names that lead to it, its options, and the question that is scored."""
+
+    path: tuple[str, ...]
+    options: tuple[Any, ...]
+    question: Question
+
+
+def decisions(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[Decision]:
+    """Yield what is to be decided in a closed schema: its enums outside of lists and alternatives."""
+    for name, child in schema.get("properties", {}).items():
+        enum = _enum_of(child)
+        hint = str(child.get("description", ""))
+        if enum is None and child.get("type") == "boolean" and CUE.search(hint):
+            enum = [True, False]
+        if enum is not None and len(enum) > 1:
+            yield Decision((*path, name), tuple(enum), question(name, hint, enum))
+        else:
+            yield from decisions(child, (*path, name))
+
+
+def _enum_of(node: Schema) -> list[Any] | None:
+    """Return the members of an enum, looking through `enum or null`, where the enum is what one asks for."""
+    branches = node.get("anyOf", [node])
+    enums = [list(branch["enum"]) for branch in branches if "enum" in branch]
+    nulls = [branch for branch in branches if branch.get("type") == "null"]
+    members = enums[0] if len(enums) == 1 and len(enums) + len(nulls) == len(branches) else None
+    simple = members is not None and all(isinstance(member, str | int | float | bool | None) for member in members)
+    return members if simple else None
+
+
+def question(name: str, hint: str, options: Sequence[Any]) -> Question:
+    """Return the question for a property, from the hints in its description or, without them, from its name."""
+    given = dict(default_words(option) for option in options)
+    if found := LABEL_WORDS.search(hint):
+        for entry in found.group(1).split(","):
+            value, _, words = entry.partition("=")
+            if value.strip() in given and words.strip():
+                given[value.strip()] = tuple(word.strip() for word in words.split("/") if word.strip())
+    cue = CUE.search(hint)
+    return Question(cue.group(1).strip() if cue else default_cue(name), tuple(given.values()))
+
+
+def default_words(option: Any) -> tuple[str, tuple[str, ...]]:
+    """Return how an option is written in hints, and the word that stands for it unless hints say otherwise."""
+    if isinstance(option, bool):
+        return str(option).lower(), ("yes" if option else "no",)
+    written = "none" if option is None else str(option)
+    return written, (written.replace("_", " ").strip() or "nothing",)
+
+
+def default_cue(name: str) -> str:
+    """Return the cue for a property without one: a topic if it is called so, else a sentence about its name."""
+    if name.lower().rsplit("_", 1)[-1] in TOPICS:
+        return TOPIC_CUE
+    return f"Overall, the {name.replace('_', ' ')} of the text above is"
+
+
+def tool_question(tools: Sequence[Tool]) -> Question:
+    """Return the question which of some tools is asked for: each stands for its first sentence and its name."""
+    words = []
+    for tool in tools:
+        sentence = re.split(r"[.\n]", tool.description.strip(), maxsplit=1)[0]
+        described = " ".join(sentence.split()[:12])
+        named = re.sub(r"[_.-]+", " ", tool.name)
+        words.append(tuple(filter(None, (described[:1].lower() + described[1:], named))))
+    return Question(TOOL_CUE, tuple(words))
+
+
+def confidence_beside(schema: Schema, path: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the path of the number called `confidence` beside the property at `path`, if it can hold a probability."""
+    node = schema
+    for name in path[:-1]:
+        node = node["properties"][name]
+    number = node["properties"].get("confidence", {})
+    fits = number.get("type") == "number" and number.get("minimum", 0) <= 0 and number.get("maximum", 1) >= 1
+    return (*path[:-1], "confidence") if fits else None

@@ -1,4 +1,8 @@
-"""Reading JSON schemas as people and SDKs write them: references, merged parts, implied types, moved constraints."""
+"""Reading JSON schemas as people and SDKs write them: references, merged parts, implied types, notes in descriptions.
+
+Descriptions carry two kinds of notes for this package: hints for the scorer (see the docstring of the package), and
+constraints that Anthropic's SDK moves to the end of a description, as in `{maxLength: 80}`.
+"""
 
 import json
 import re
@@ -11,6 +15,8 @@ Schema = dict[str, Any]
 NUMERIC = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 LARGEST = 1_000_000_000
+LABEL_WORDS = re.compile(r"Label words:\s*(.+?)(?:\.(?:\s|$)|\n|$)", re.IGNORECASE)
+CUE = re.compile(r"\bCue:[ \t]*([^\n]+)", re.IGNORECASE)
 IN_DESCRIPTION = re.compile(r"\{([^{}]*)\}\s*$")
 SETTING = re.compile(rf"\b({'|'.join(NUMERIC + SIZES)}): (-?\d+(?:\.\d+)?)")
 
@@ -46,7 +52,7 @@ def with_all_of(root: Schema, node: Schema) -> Schema:
 
 
 def with_described(node: Schema) -> Schema:
-    """Read back the constraints that Anthropic's SDK moves to the end of a description, as in `{maxLength: 80}`."""
+    """Read back the constraints at the end of a description."""
     found = IN_DESCRIPTION.search(str(node.get("description", "")))
     if not found:
         return node
@@ -77,3 +83,9 @@ def bounded_number(node: Schema, kind: str) -> Schema:
     if kind == "number" and "multipleOf" not in closed:
         closed["multipleOf"] = 0.001
     return closed
+
+
+def plain(description: str) -> str:
+    """Return a description without its notes."""
+    text = IN_DESCRIPTION.sub("", CUE.sub("", LABEL_WORDS.sub("", description)))
+    return " ".join(text.split()).rstrip(" .")

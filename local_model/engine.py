@@ -48,7 +48,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Piece:
-    """A bit of generated text; the last one has `stopped` and the counts."""
+    """A bit of generated text; the last one has `stopped` and all counts, those of the prompt come before the text too."""
 
     text: str
     stopped: str = ""  # "eos", "word" or "limit"
@@ -176,6 +176,8 @@ def _checked(status: int, content: bytes) -> Any:
 def _piece(data: dict[str, Any]) -> Piece:
     if "error" in data or "message" in data:
         raise ApiError(500, f"The inference engine failed: {data.get('error', data)}")
+    if progress := data.get("prompt_progress"):
+        return Piece("", read=progress["total"] - progress["cache"], cached=progress["cache"])
     if not data.get("stop"):
         return Piece(data["content"])
     timings = data["timings"]

@@ -1,4 +1,4 @@
-"""From a request to prompt tokens: the chat template, the place of the document, and what was asked for.
+"""From a request to prompt tokens (template, place of the document, wanted form), and the tidying of cut answers.
 
 With the built-in weights a single-turn request is laid out **document first**: tagged parts, then the text around
 them, then the system prompt. So calls of different agents about one document share its tokens, which the prompt cache
@@ -12,13 +12,17 @@ and template and content are turned into tokens apart.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from local_model.dialect import Schema, plain
 from local_model.engine import Engine
 from local_model.errors import invalid
-from local_model.messages import CountRequest
+from local_model.messages import CountRequest, Tool
 
 TAGGED = re.compile(r"<(part|document)\b[^>]*>\n?(.*?)\n?</\1>", re.DOTALL)
 PLACEHOLDER = re.compile("\x02(\\d+)\x03")
+SENTENCE_END = re.compile(r"(?<=[^\W\d][^\W\d])[.!?][\"'”’)]?(?=\s|$)")  # not the point of "$31." or "A."
+LONGEST_DESCRIPTION = 120  # characters per field: more than that costs reading time and is not heeded
 LONGEST_LEAD = 96  # tokens before the document; more than that would cost time and colour a choice
 
 
@@ -121,3 +125,41 @@ class Renderer:
             if len(self._skeletons) > 64:
                 self._skeletons.pop(next(iter(self._skeletons)))
         return self._skeletons[roles]
+
+
+def form(schema: Schema) -> str:
+    """Say in one line which JSON fields are wanted; empty if the schema has no named fields to write."""
+    fields = [
+        f"{name} ({description})" if description else name
+        for name, child in schema.get("properties", {}).items()
+        if "const" not in child
+        for description in [plain(child.get("description", ""))[:LONGEST_DESCRIPTION]]
+    ]
+    return f"Reply with JSON, with these fields: {'; '.join(fields)}." if fields else ""
+
+
+def call(tool: Tool, schema: Schema) -> str:
+    """Say in a line or two that the answer is a call of `tool`."""
+    return f"Call the tool {tool.name} ({plain(tool.description)[:LONGEST_DESCRIPTION]}). {form(schema)}".strip()
+
+
+def tidied(value: Any, schema: Schema) -> Any:
+    """Return the answer with every string that its bound has cut taken back to its last full sentence, or word."""
+    if isinstance(value, dict):
+        children = schema.get("properties", {})
+        return {name: tidied(item, children.get(name, {})) for name, item in value.items()}
+    if isinstance(value, list):
+        items = schema.get("items")
+        return [tidied(item, items) for item in value] if isinstance(items, dict) else value
+    if isinstance(value, str) and "pattern" not in schema and len(value) >= schema.get("maxLength", len(value) + 1):
+        return uncut(value, schema.get("minLength", 0))
+    return value
+
+
+def uncut(text: str, least: int) -> str:
+    """Return a cut text without its last, broken sentence, or without its last word."""
+    ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    if ends and ends[-1] >= max(least, len(text) // 3):
+        return text[: ends[-1]]
+    words = text.rsplit(" ", 1)[0].rstrip(" ,;:-")
+    return words if len(words) >= max(least, len(text) // 3) else text

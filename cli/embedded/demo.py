@@ -36,7 +36,7 @@ SAMPLES = PROJECT / "samples" / "documents"
 KILL_AFTER = 2
 """Documents that are through when the worker is killed."""
 
-LOOK_EVERY = 0.3
+LOOK_EVERY = 0.5
 """Seconds between looks at the run."""
 
 QUERY_WITHIN = timedelta(seconds=3)

@@ -28,7 +28,7 @@ def show_ready(board: Board, settings: Settings, state: StackState, seconds: flo
     )
     _show_rows(board, _addresses(settings, state))
     if state.model_url:
-        board.say(f"\n{BANNER}", "yellow")
+        board.say(f"\n{_banner()}", "yellow")
     if address := os.environ.get("TEMPORAL_ADDRESS"):
         board.say(
             f"\nTEMPORAL_ADDRESS={address} is set: the other commands go there. Unset it to use this stack.", "yellow"
@@ -46,6 +46,11 @@ def show_running(board: Board, settings: Settings, state: StackState | None) -> 
     board.say(f"A stack {how} here already, as process {state.pid}; there is nothing to do.", "bold green")
     _show_rows(board, _addresses(settings, state))
     board.say(f"To end it, press Ctrl-C in its terminal, or 'kill {state.pid}'.")
+
+
+def _banner() -> str:
+    weights = os.environ.get("LOCAL_MODEL_GGUF")
+    return f"Local model: {weights}, chosen with LOCAL_MODEL_GGUF." if weights else BANNER
 
 
 def _addresses(settings: Settings, state: StackState) -> Iterable[tuple[str, str]]:

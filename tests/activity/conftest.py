@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from anthropic import AsyncAnthropic
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -38,6 +39,7 @@ def asking(text: str = "How are the tides?", **fields: Any) -> ModelRequest:
 class Caller:
     """Runs `call_model` the way a worker does."""
 
+    llm: ClaudeLLM
     agent: AgentActivities
     env: ActivityEnvironment
 
@@ -58,6 +60,21 @@ class Caller:
         self.env.info = replace(self.env.info, heartbeat_timeout=timedelta(seconds=seconds))
 
 
+def calling(client: AsyncAnthropic, store: ContentStore) -> Caller:
+    """Build a caller of one client."""
+    llm = ClaudeLLM(client)
+    return Caller(llm, AgentActivities(llm, store, TABLE), ActivityEnvironment())
+
+
+def point_s3_at(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Set the environment that obstore reads, as a person would for a server of one's own."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+
 @pytest.fixture
 async def wire() -> AsyncIterator[Wire]:
     async with serving() as server:
@@ -67,4 +84,4 @@ async def wire() -> AsyncIterator[Wire]:
 @pytest.fixture
 async def caller(wire: Wire, store: ContentStore) -> AsyncIterator[Caller]:
     async with make_client("test-key", wire.url, timeout=10) as client:
-        yield Caller(AgentActivities(ClaudeLLM(client), store, TABLE), ActivityEnvironment())
+        yield calling(client, store)

@@ -26,8 +26,7 @@ TOOLS = [
 
 
 async def test_an_answer_becomes_a_turn_with_all_that_was_paid(wire: Wire, caller: Caller) -> None:
-    usage = {"cache_read_input_tokens": 4000, "cache_creation_input_tokens": 1000}
-    wire.replies = [answer("High ", "and low.", **usage)]
+    wire.replies = [answer("High ", "and low.", cache_read_input_tokens=4000, cache_creation_input_tokens=1000)]
     caller.env.info = replace(caller.env.info, attempt=2)
     turn = await caller.call(asking(system=Part(text="You know tides.")))
     assert (turn.content.text, turn.stop_reason, turn.request_id) == ("High and low.", StopReason.END_TURN, "req_1")
@@ -47,9 +46,8 @@ async def test_a_long_prompt_is_priced_by_its_own_tier(wire: Wire, caller: Calle
     wire.replies = [answer("Yes.", model="long-model", cache_read_input_tokens=901)]
     long = (await caller.call(asking(model="long-model"))).usd
     wire.replies = [answer("Yes.", model="long-model", cache_read_input_tokens=900)]
-    short = (await caller.call(asking(model="long-model"))).usd
     assert long == pytest.approx(5 * (100 * 2 + 20 * 10 + 901 * 0.2) / 1e6)
-    assert short == pytest.approx((100 * 2 + 20 * 10 + 900 * 0.2) / 1e6)
+    assert (await caller.call(asking(model="long-model"))).usd == pytest.approx((100 * 2 + 20 * 10 + 900 * 0.2) / 1e6)
 
 
 async def test_a_long_answer_is_kept_and_its_model_named(wire: Wire, caller: Caller, store: ContentStore) -> None:

@@ -4,17 +4,16 @@ import asyncio
 import shutil
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from temporalio.testing import ActivityEnvironment
+from temporalio.exceptions import ApplicationError
 
 from activities.agent import AgentActivities
 from activities.content import ContentStore
 from activities.contracts import Part
 from activities.errors import ErrorKind
-from activities.llm.claude import ClaudeLLM, make_client
-from tests.activity.conftest import TABLE, Caller, asking
+from activities.llm.claude import make_client
+from tests.activity.conftest import TABLE, Caller, asking, calling, point_s3_at
 from tests.doubles.wire import Reply, Wire, answer, ending, message_start, text_block
 
 BEGUN = [message_start(cache_read_input_tokens=1000), *text_block("12345678" * 10)[:2]]
@@ -65,8 +64,7 @@ async def test_nobody_listens(store: ContentStore) -> None:
         closed.bind(("127.0.0.1", 0))  # bound but not listening, so that nobody else takes the port
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         async with make_client(None, url, timeout=10) as client:
-            caller = Caller(AgentActivities(ClaudeLLM(client), store, TABLE), ActivityEnvironment())
-            failed, details = await caller.fail()
+            failed, details = await calling(client, store).fail()
     assert (failed.type, failed.non_retryable) == (ErrorKind.MODEL_UNAVAILABLE, False)
     assert url in failed.message
     assert "ConnectError" in failed.message
@@ -76,8 +74,7 @@ async def test_nobody_listens(store: ContentStore) -> None:
 async def test_silence_in_a_stream_ends_at_the_read_timeout(wire: Wire, store: ContentStore) -> None:
     wire.replies = [Reply(events=[*BEGUN, asyncio.Event()])]
     async with make_client("key", wire.url, timeout=0.2) as client, asyncio.timeout(10):
-        caller = Caller(AgentActivities(ClaudeLLM(client), store, TABLE), ActivityEnvironment())
-        failed, details = await caller.fail()
+        failed, details = await calling(client, store).fail()
         assert (failed.type, details.usage.output_tokens) == (ErrorKind.MODEL_UNAVAILABLE, 20)
         assert "ReadTimeout" in failed.message
         await wire.hits[0].left.wait()
@@ -93,36 +90,33 @@ def broken_store(directory: Path) -> ContentStore:
 
 async def test_an_answer_that_cannot_be_kept_was_paid_all_the_same(wire: Wire, caller: Caller, tmp_path: Path) -> None:
     wire.replies = [answer("Yes.")]
-    async with make_client("key", wire.url, timeout=10) as client:
-        caller.agent = AgentActivities(ClaudeLLM(client), broken_store(tmp_path), TABLE)
-        failed, details = await caller.fail()
+    caller.agent = AgentActivities(caller.llm, broken_store(tmp_path), TABLE)
+    failed, details = await caller.fail()
     assert (failed.type, failed.non_retryable) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert details.usd == pytest.approx((100 * 2 + 20 * 10) / 1e6)
 
 
 async def test_a_prompt_that_is_lost_costs_nothing(wire: Wire, caller: Caller) -> None:
-    with pytest.raises(Exception, match="CONTENT_STORE_URL") as caught:
+    with pytest.raises(ApplicationError, match="CONTENT_STORE_URL") as caught:
         await caller.call(asking(system=Part(ref="A" * 43)))
-    assert getattr(caught.value, "type", None) == ErrorKind.CONTENT_MISSING
-    assert wire.hits == []
+    assert (caught.value.type, caught.value.details, wire.hits) == (ErrorKind.CONTENT_MISSING, (), [])
 
 
-async def test_a_slow_content_store_beats_as_well(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_content_store_beats_as_well(wire: Wire, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker is not dead because its store is slow, neither before the call nor after it, when it is paid."""
     beaten = asyncio.Event()
-    caller.env.on_heartbeat = lambda *_: beaten.set()
-    caller.beat(0.06)
 
-    async def slow(*_: object) -> str:
-        async with asyncio.timeout(10):
-            await beaten.wait()
-        raise TimeoutError("slow")
+    async def missing_after_a_beat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await beaten.wait()
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
 
-    monkeypatch.setattr(ContentStore, "text", slow)
-    with pytest.raises(Exception, match="TimeoutError: slow"):
-        await caller.call()
-    assert beaten.is_set()
-
-
-def test_addresses_are_whole(wire: Wire) -> None:
-    assert urlsplit(wire.url).hostname == "127.0.0.1"
+    async with asyncio.timeout(10), await asyncio.start_server(missing_after_a_beat, "127.0.0.1", 0) as server:
+        point_s3_at(monkeypatch, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        caller.agent = AgentActivities(caller.llm, ContentStore.open("s3://bucket"), TABLE)
+        caller.env.on_heartbeat = lambda *_: beaten.set()
+        caller.beat(0.06)
+        with pytest.raises(ApplicationError) as caught:
+            await caller.call(asking(system=Part(ref="A" * 43)))
+    assert (caught.value.type, beaten.is_set(), wire.hits) == (ErrorKind.CONTENT_MISSING, True, [])

@@ -116,9 +116,9 @@ async def _released(gate: asyncio.Event, reader: asyncio.StreamReader) -> bool:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Wire]:
+async def serving(kind: type[Wire] = Wire) -> AsyncIterator[Wire]:
     """Run the server for as long as the block lasts."""
-    wire = Wire("")
+    wire = kind("")
     server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
     wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
@@ -128,7 +128,13 @@ async def serving() -> AsyncIterator[Wire]:
 def message_start(model: str = MODEL, **usage: int) -> str:
     """Write the first event of an answer."""
     told = {"input_tokens": 100, "output_tokens": 1, **usage}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "stop_reason": None}
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "stop_reason": None,
+    }
     return event("message_start", message={**message, "model": model, "stop_sequence": None, "usage": told})
 
 

@@ -1,5 +1,6 @@
 """The command line against real processes: what it starts, what it shows, and with which code it leaves."""
 
+import fcntl
 import json
 import signal
 from collections.abc import Iterator
@@ -40,11 +41,12 @@ def own_plan(tmp_path: Path) -> str:
 
 
 def test_plan_shows_whole_answers_steps_and_cost(stack: Stack) -> None:
-    stack.api.script(rules=[{"system": "You are a writer", "text": "A long [b]answer[/b]. " * 200 + "The end."}])
+    stack.api.script(rules=[{"system": "You are a writer", "text": "A long [b]answer[/b]. " * 200 + "The \x1b[2Jend."}])
 
     shown = stack.done("plan", "Compare tea and coffee", "--id", "compare")
 
-    assert "A long [b]answer[/b]. " * 200 + "The end." in shown, "longer than what travels inline, and as it was said"
+    assert "A long [b]answer[/b]. " * 200 in shown, "longer than what travels inline, and as it was said"
+    assert "The �[2Jend." in shown, "but it must not steer the terminal"
     assert shown.count("✓ done") == 3
     assert "completed · 3 done, 0 failed, 0 skipped · 4 calls" in shown
     assert len(stack.api.hits()) == 4
@@ -156,3 +158,13 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(stack: Stack, tmp
     assert "starter.py cancel left" in waiting.output
     assert "Traceback" not in waiting.output
     assert stack.json("result", "left")["state"] == "completed"
+
+
+def test_page_in_the_web_ui_is_named_where_the_embedded_stack_runs(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "up.json").write_text(json.dumps({"address": stack.server.address, "ui": "http://127.0.0.1:8233"}))
+    with (tmp_path / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        ended = stack.run("plan", "x", "--id", "a run", "--detach", STATE_DIR=str(tmp_path))
+
+    assert ended.stderr == "started a run · http://127.0.0.1:8233/namespaces/default/workflows/a%20run\n"

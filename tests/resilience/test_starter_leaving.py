@@ -34,7 +34,7 @@ def test_a_hundred_short_commands_leave_with_the_right_code(tmp_path: Path) -> N
         (["plan", "--task-file", "missing.txt"], "--task-file missing.txt cannot be read (No such file"),
         (["plan", "--plan", "missing.json"], "--plan missing.json cannot be read (No such file"),
         (["plan", "--plan", "broken.json"], "--plan broken.json: not JSON at line 2, column 3"),
-        (["plan", "--plan", "form.json"], "steps[0].input: field required; write {step, agent, input, depends_on}"),
+        (["plan", "--plan", "form.json"], "steps[0].input: field required; say in one text what the agent shall do"),
         (["plan", "x", "--fallback-plan", "form.json"], "--fallback-plan form.json: steps[0].input: field required"),
         (["plan", "--plan", "latin1.json"], "--plan latin1.json: not UTF-8 at byte 2; save it as UTF-8"),
         (["plan", "--task-file", "long.txt"], "task: String should have at most 200000 characters"),

@@ -17,6 +17,7 @@ from workflows.patterns.scheduling import Outcome
 from workflows.patterns.tracing import RunLog
 
 MAX_PLANNER_REPAIRS = 2
+PROBLEMS_SHOWN = 50
 PLANNING_STEP = "plan"
 
 
@@ -153,5 +154,7 @@ def _what_failed(failures: Mapping[str, str], kept: Mapping[str, PlanStep]) -> s
 
 
 def _what_is_wrong(found: Sequence[str]) -> str:
-    listed = "\n".join(f"- {problem}" for problem in found)
+    listed = "\n".join(f"- {problem}" for problem in found[:PROBLEMS_SHOWN])
+    if len(found) > PROBLEMS_SHOWN:
+        listed += f"\n- … and {len(found) - PROBLEMS_SHOWN} more"
     return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems mended."

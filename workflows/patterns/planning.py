@@ -4,6 +4,7 @@ The trap: a plan that is silently "fixed" is another plan. So every repair is re
 the meaning are made here, and everything else goes back to whoever wrote the plan.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -47,7 +48,7 @@ PLAN_SCHEMA: dict[str, Any] = {
 
 
 MENDS = {
-    "step": "give each step an id of its own, a number or a short text",
+    "step": "give each step an id of its own, a number or a text of 1 to 64 characters",
     "agent": "name one agent",
     "input": "say in one text what the agent shall do",
     "depends_on": "list the ids of the steps it needs, or none",
@@ -55,6 +56,9 @@ MENDS = {
 """What to do about each field of a step that cannot be read."""
 
 FORM_PROBLEMS_SHOWN = 20
+
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SEPARATORS = re.compile(r"[\W_]+")
 
 
 def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
@@ -102,13 +106,15 @@ def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
     while cycle := find_cycle(graph):
         path = " → ".join(cycle)
         found.append(f"the steps wait for each other in a circle: {path}; drop one of these dependencies")
-        graph = {node: graph[node] for node in graph if node not in cycle}
+        told = set(cycle)
+        graph = {node: graph[node] for node in graph if node not in told}
     return found
 
 
 def _step_problems(step: PlanStep, ids: Collection[str], agents: Collection[str]) -> Iterable[str]:
     if step.agent not in agents:
-        yield f"step {step.step}: there is no agent {step.agent!r}; use one of {', '.join(sorted(agents))}"
+        names = ", ".join(sorted(agents)) or "none, since there are no agents"
+        yield f"step {step.step}: there is no agent {step.agent!r}; use one of {names}"
     if not step.input.strip():
         yield f"step {step.step}: the input is empty; say what {step.agent or 'the agent'} shall do"
     for dependency in dict.fromkeys(step.depends_on):
@@ -144,8 +150,8 @@ def find_cycle(graph: Mapping[str, Sequence[str]]) -> list[str]:
 def repair(plan: Plan, agents: Collection[str]) -> tuple[Plan, list[PlanChange]]:
     """Make the repairs that cannot change a plan's meaning, and record each one.
 
-    Agent names that differ in case, spaces or a suffix are resolved, repeated dependencies dropped, and steps that stand
-    before their dependencies moved behind them.
+    Agent names that differ in case, separators or the word "agent" are resolved, repeated dependencies dropped, and steps
+    that stand before their dependencies moved behind them.
     """
     changes: list[PlanChange] = []
     steps = []
@@ -172,12 +178,13 @@ def resolve_agent(name: str, agents: Collection[str]) -> str:
     """Find the one agent that a name can mean, by case, separators and the words "agent" or "the"; else leave it as it is."""
     if name in agents:
         return name
-    matches = [agent for agent in sorted(agents) if _bare(agent) == _bare(name)]
+    bare = _bare(name)
+    matches = [agent for agent in sorted(agents) if bare and _bare(agent) == bare]
     return matches[0] if len(matches) == 1 else name
 
 
 def _bare(name: str) -> str:
-    words = "".join(letter if letter.isalnum() else " " for letter in name.casefold()).split()
+    words = _SEPARATORS.split(_CAMEL_CASE.sub(" ", name).casefold())
     return "".join(word for word in words if word not in {"agent", "the"})
 
 

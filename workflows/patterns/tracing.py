@@ -4,6 +4,7 @@ One `RunLog` per run, fed by every move; the queries, the report and the Web UI'
 trap: it lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -34,6 +35,7 @@ class RunLog:
         self.steps: dict[str, StepRow] = {}
         self.calls: list[CallTrace] = []
         self.notices: list[str] = []
+        self._stale = False
 
     def add(self, step: StepRow) -> None:
         """Announce a step."""
@@ -139,6 +141,13 @@ class RunLog:
         self._show()
 
     def _show(self) -> None:
+        """Show the log once the changes of this moment are made: rendering at each one cost more than the steps did."""
+        if not self._stale:
+            self._stale = True
+            asyncio.get_running_loop().call_soon(self._render)
+
+    def _render(self) -> None:
+        self._stale = False
         workflow.set_current_details(details(self.status()))
 
 

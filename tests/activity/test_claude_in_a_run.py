@@ -1,0 +1,102 @@
+"""The retries of a whole run, counted at the wire: the server's are the only ones."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.errors import ErrorKind, kind_of
+from activities.llm.claude import ClaudeLLM, make_client
+from bootstrap import Settings
+from tests.doubles.wire import Hit, Reply, Wire, answer, error, serving
+from worker import build_worker
+from workflows.contracts import Plan, PlanRequest, PlanResult, RunState
+from workflows.plan_and_execute import PlanAndExecuteWorkflow
+
+OVERLOADED = error(529, "overloaded_error")
+
+
+class ByAgent(Wire):
+    """Answers each agent, known by its system prompt, with its own replies."""
+
+    agents: dict[str, list[Reply]]
+
+    def choose(self, hit: Hit) -> Reply:
+        agent = next(name for name in self.agents if name in hit.system)
+        return self.agents[agent][min(self.asked(agent), len(self.agents[agent])) - 1]
+
+    def asked(self, agent: str) -> int:
+        return sum(agent in hit.system for hit in self.hits)
+
+
+@dataclass
+class Run:
+    """Runs a plan of one step for the writer, whose fallback is the generalist."""
+
+    env: WorkflowEnvironment
+    wire: ByAgent
+    task_queue: str
+    took: timedelta = timedelta()
+
+    async def plan(self, writer: list[Reply], generalist: list[Reply]) -> PlanResult:
+        self.wire.agents = {"You are a writer": writer, "You are a capable generalist": generalist}
+        plan = Plan.model_validate({"steps": [{"step": 1, "agent": "writer", "input": "Write."}]})
+        handle = await self.env.client.start_workflow(
+            PlanAndExecuteWorkflow.run, PlanRequest(plan=plan), id=f"test-{uuid4().hex[:8]}", task_queue=self.task_queue
+        )
+        result: PlanResult = await handle.result()
+        described = await handle.describe()
+        assert described.close_time is not None
+        self.took = described.close_time - described.start_time
+        return result
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        return self.wire.asked("You are a writer"), self.wire.asked("You are a capable generalist")
+
+
+@pytest.fixture
+async def run(env: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Run]:
+    async with serving(ByAgent) as wire:
+        assert isinstance(wire, ByAgent)
+        settings = Settings(
+            state_dir=tmp_path, anthropic_base_url=wire.url, heartbeat_timeout=10, shutdown_grace=1, _env_file=None
+        )
+        async with (
+            make_client(None, wire.url, settings.model_read_timeout) as client,
+            build_worker(env.client, settings, ClaudeLLM(client, settings.retry_after_cap)),
+        ):
+            yield Run(env, wire, settings.task_queue)
+
+
+async def test_two_failures_and_an_answer_are_three_requests(run: Run) -> None:
+    result = await run.plan([OVERLOADED, OVERLOADED, answer("Done.")], [])
+    assert (result.state, result.answers[0].content.text, run.asked) == (RunState.COMPLETED, "Done.", (3, 0))
+
+
+async def test_after_three_failures_the_fallback_is_asked_once(run: Run) -> None:
+    result = await run.plan([OVERLOADED], [answer("Done instead.")])
+    assert (result.state, result.answers[0].content.text, run.asked) == (RunState.COMPLETED, "Done instead.", (3, 1))
+
+
+async def test_the_wait_the_server_asks_for_is_kept(run: Run) -> None:
+    result = await run.plan([error(429, "rate_limit_error", retry_after="50"), answer("Done.")], [])
+    assert (result.state, run.asked) == (RunState.COMPLETED, (2, 0))
+    assert timedelta(seconds=50) <= run.took < timedelta(seconds=120)
+
+
+async def test_a_wait_of_days_goes_to_the_fallback_at_once(run: Run) -> None:
+    result = await run.plan([error(429, "rate_limit_error", retry_after="345600")], [answer("Done instead.")])
+    assert (result.state, run.asked) == (RunState.COMPLETED, (1, 1))
+    assert run.took < timedelta(seconds=60)
+
+
+async def test_what_is_final_is_asked_of_each_agent_once(run: Run) -> None:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await run.plan([error(401)], [error(401)])
+    assert (kind_of(caught.value.cause), run.asked) == (ErrorKind.MODEL_NOT_ALLOWED, (1, 1))

@@ -1,0 +1,138 @@
+"""What lands in history can be read back, by this version, by the next one and by the last one."""
+
+import json
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+import activities.contracts
+import workflows.contracts
+from activities.contracts import (
+    AgentCard,
+    Catalog,
+    Content,
+    Contract,
+    Message,
+    ModelFailure,
+    ModelRequest,
+    ModelTurn,
+    Part,
+    StopReason,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+
+USAGE = Usage(input_tokens=3, cache_write_tokens=4)
+EXAMPLES: list[Contract] = [
+    Content(summary="s", size=5, ref="r"),
+    Content(text=""),
+    ModelRequest(
+        agent="a",
+        model="m",
+        max_tokens=5,
+        messages=(Message(parts=(Part(text="t"), Part(ref="r", label="l"))), Message(role="assistant", parts=())),
+        output_schema={"type": "object", "properties": {}},
+        tools=(ToolSpec(name="n", description="d", input_schema={}),),
+        tool_choice="any",
+        temperature=0.0,
+        continues=Part(text=""),
+        context_characters=0,
+    ),
+    ModelTurn(
+        content=Content(text="t"),
+        stop_reason=StopReason.TOOL_USE,
+        data={},
+        schema_errors=("e",),
+        tool_calls=(ToolCall(id="i", name="n", input={"deep": [1, None, {"a": 1.5}]}), ToolCall(id="j", name="n")),
+        usage=USAGE,
+        usd=0.000001,
+    ),
+    ModelFailure(status=529, usage=USAGE),
+    Catalog(
+        agents=(
+            AgentCard(name="a", description="d", model="m", window=9, max_tokens=5, timeout=1.5, system=Part(ref="r")),
+        )
+    ),
+]
+CONTRACTS = sorted(
+    {
+        kind
+        for module in (activities.contracts, workflows.contracts)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Contract) and kind is not Contract
+    },
+    key=lambda kind: kind.__name__,
+)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
+async def test_a_message_comes_back_from_history_as_it_was(example: Contract) -> None:
+    payloads = await pydantic_data_converter.encode([example])
+    (decoded,) = await pydantic_data_converter.decode(payloads, [type(example)])
+    assert decoded == example
+    assert type(decoded) is type(example)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
+def test_what_a_newer_version_adds_is_ignored(example: Contract) -> None:
+    newer = json.loads(example.model_dump_json()) | {"added_later": {"x": 1}}
+    assert type(example).model_validate_json(json.dumps(newer)) == example
+
+
+def test_defaults_take_no_room_in_history() -> None:
+    turn = ModelTurn(content=Content(text="Yes."), stop_reason=StopReason.END_TURN, usage=Usage(), attempt=1)
+    assert turn.model_dump_json() == '{"content":{"text":"Yes."}}'
+    assert ModelFailure().model_dump_json() == "{}"
+    assert Message(parts=(Part(text="t"),)).model_dump() == {"parts": ({"text": "t"},)}
+
+
+def test_what_differs_from_a_default_is_written_though_it_is_false() -> None:
+    assert json.loads(Content(text="").model_dump_json()) == {"text": ""}
+    request = ModelRequest(agent="a", model="m", messages=(), max_tokens=1, temperature=0.0, context_characters=0)
+    assert json.loads(request.model_dump_json()) == {
+        "agent": "a", "model": "m", "messages": [], "max_tokens": 1, "temperature": 0.0, "context_characters": 0,
+    }  # fmt: skip
+    assert json.loads(ModelTurn(content=Content(), data={}).model_dump_json()) == {"content": {}, "data": {}}
+
+
+def test_histories_of_the_first_version_are_read() -> None:
+    """Written by hand and never to be changed: a running execution may hold exactly this."""
+    turn = ModelTurn.model_validate_json(
+        '{"content":{"summary":"s","size":2000,"ref":"r"},"usage":{"input_tokens":7,"output_tokens":2},'
+        '"request_id":"req_1","usd":0.5,"ms":12}'
+    )
+    assert (turn.stop_reason, turn.attempt, turn.usage.input_tokens) == (StopReason.END_TURN, 1, 7)
+    card = AgentCard.model_validate_json(
+        '{"name":"a","description":"d","model":"m","window":9,"max_tokens":5,"timeout":30,"system":{"ref":"r"}}'
+    )
+    assert (card.attempts, card.continuations, card.fallback) == (3, 2, None)
+    request = ModelRequest.model_validate_json(
+        '{"agent":"a","model":"m","messages":[{"parts":[{"text":"t"}]}],"max_tokens":5}'
+    )
+    assert (request.tool_choice, request.messages[0].role) == ("auto", "user")
+
+
+@pytest.mark.parametrize("kind", CONTRACTS, ids=lambda kind: kind.__name__)
+def test_every_contract_is_frozen_and_lenient(kind: type[BaseModel]) -> None:
+    assert kind.model_config.get("frozen") is True
+    assert kind.model_config.get("extra") == "ignore"
+
+
+def test_nobody_changes_a_message() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        USAGE.input_tokens = 5
+    assert {Part(text="t"): 1}[Part(text="t")] == 1
+
+
+def test_summaries_have_a_limit() -> None:
+    assert len(Content(summary="x" * 200).summary) == 200
+    with pytest.raises(ValidationError, match="at most 200"):
+        Content(summary="x" * 201)
+
+
+def test_a_part_points_at_a_content_without_its_summary() -> None:
+    assert Part.of(Content(summary="s", size=5000, ref="r"), "step 1") == Part(ref="r", label="step 1")
+    assert Part.of(Content(text="t")) == Part(text="t")
+    assert Catalog(agents=()).get("a") is None
