@@ -44,6 +44,10 @@ STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole
 delay of the next step. The SDK's default is 10 s."""
 
+HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
+"""Longest time the SDK holds a heartbeat back. Its default is four fifths of the time-out: a busy machine that is late by the
+remaining fifth would lose running calls, and pay them again."""
+
 EAGER_ACTIVITIES = 64
 """Activities of one workflow task that may start here without another round trip; the SDK's default is 3."""
 
@@ -74,6 +78,7 @@ def build_worker(
         activities=activities(settings, llm),
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_concurrent_activities=max_activities,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_grace),

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from benchmarks.page import page
 from benchmarks.plan import FIGURES, QUICK, Extent, take
+from benchmarks.report.page import page
 from benchmarks.targets import judge
 from tests.real_process import PROJECT
 
@@ -27,7 +27,9 @@ RESULTS = PROJECT / "benchmarks" / "results"
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product beside bare Temporal.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure the product beside bare Temporal."
+    )
     parser.add_argument("--quick", action="store_true", help="everything once and small, to see that it works")
     parser.add_argument("--only", help=f"comma-separated, of: {', '.join(FIGURES)}")
     parser.add_argument("--reps", type=int, help="repetitions (default 5)")
@@ -66,7 +68,7 @@ def main() -> int:
     places = _places(arguments)
     kept = _kept(places[0], arguments.names) if places else {}
     taken = {name: figures.get(name, kept.get(name)) for name in FIGURES if name in figures or name in kept}
-    result = {
+    result: dict[str, Any] = {
         "format": FORMAT,
         "at": time.strftime("%Y-%m-%d %H:%M"),
         "quick": extent.quick,
@@ -78,7 +80,9 @@ def main() -> int:
         mark = "reached    " if verdict["reached"] else "NOT reached"
         print(f"{mark}  {verdict['name']}: {verdict['measured']:,g} (wanted {verdict['wanted']})")
     if places:
-        for place, text in zip(places, (json.dumps(result, indent=1, ensure_ascii=False) + "\n", page(result)), strict=True):
+        for place, text in zip(
+            places, (json.dumps(result, indent=1, ensure_ascii=False) + "\n", page(result)), strict=True
+        ):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
             print(f"written: {place}")

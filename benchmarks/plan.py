@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import crash, gathering, speed, throughput
-from benchmarks.stack import SideName, Stack, open_stack
+from benchmarks.sides import SideName
+from benchmarks.stack import Stack, open_stack
 from benchmarks.targets import MEGABYTE, RUNS
 
 ALL = tuple(SideName)

@@ -1,6 +1,7 @@
-"""The product's worker with a scripted model: `python -m benchmarks.product_worker --log FILE`; TEMPORAL_ADDRESS and TASK_QUEUE as ever.
+"""The product's worker with a scripted model: `python -m benchmarks.product_worker --log FILE`.
 
-Everything but the model is the product's own: settings, converter, worker, activities, content store (STATE_DIR).
+Its environment is that of `worker.py`. Everything but the model is the product's own: settings, converter, worker,
+activities, content store.
 """
 
 import argparse

@@ -4,116 +4,23 @@ Five sides do the same work: the product and the bare baseline, each with a mode
 over HTTP, and the baseline once more on a server with default settings.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
+from temporalio.converter import DataConverter
 
-from benchmarks.baseline import BareDag, RunInput
-from benchmarks.graphs import Call, Dag, Work, read_calls
+from benchmarks.sides import Side, SideName
 from bootstrap import Settings, data_converter
 from cli.embedded.server import DYNAMIC, PRAGMAS, find_temporal
 from tests.processes import DevServer, MessagesApi, messages_api, stack_environment
 from tests.real_process import RealProcess, clean_environment, free_port
-from workflows.contracts import Plan, PlanRequest, PlanStep
-from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
-MAX_PARALLEL = 64
-AGENT = "writer"
 NOBODY = "http://127.0.0.1:9"
 """An endpoint that is never called: the scripted model answers in the process."""
-
-
-class SideName(StrEnum):
-    """Who does the work, and where its model is."""
-
-    PRODUCT = "product"
-    BARE = "bare"
-    BARE_DEFAULT = "bare_default"
-    PRODUCT_HTTP = "product_http"
-    BARE_HTTP = "bare_http"
-
-    @property
-    def is_product(self) -> bool:
-        return self in (SideName.PRODUCT, SideName.PRODUCT_HTTP)
-
-    @property
-    def over_http(self) -> bool:
-        return self in (SideName.PRODUCT_HTTP, SideName.BARE_HTTP)
-
-
-@dataclass
-class Side:
-    """One worker with the server it works for and the model it asks."""
-
-    name: SideName
-    client: Client
-    server: RealProcess
-    worker: RealProcess
-    log: Path
-    api: MessagesApi | None = None
-
-    async def start(
-        self, dag: Dag, latency: float, size: int, *, heartbeat: float = 0.0, limit: float | None = None
-    ) -> WorkflowHandle[Any, Any]:
-        """Start a run of the graph; `heartbeat` is for the baseline (the product has its own), `limit` in seconds."""
-        run = uuid4().hex[:8]
-        options: dict[str, Any] = {"id": run, "task_queue": self.name.value}
-        if limit is not None:
-            options["execution_timeout"] = timedelta(seconds=limit)
-        if not self.name.is_product:
-            request = RunInput({step: list(needed) for step, needed in dag.items()}, latency, size, heartbeat)
-            return await self.client.start_workflow(BareDag.run, request, **options)
-        steps = [
-            PlanStep(
-                step=step,
-                agent=AGENT,
-                input=Work(step, run, latency, size).instruction,
-                depends_on=tuple(needed),
-            )
-            for step, needed in dag.items()
-        ]
-        plan = PlanRequest(plan=Plan(steps=tuple(steps)), max_parallel=MAX_PARALLEL)
-        return await self.client.start_workflow(PlanAndExecuteWorkflow.run, plan, **options)
-
-    def expect(self, latency: float, size: int) -> None:
-        """Forget all calls, and set how the Messages API answers from now on."""
-        if self.api:
-            self.api.reset()
-            self.api.script(latency=latency, size=size)
-        elif self.log.exists():
-            os.truncate(self.log, 0)
-
-    def calls(self) -> list[Call]:
-        """Return the model calls since the last `expect`, oldest first."""
-        if not self.api:
-            return read_calls(self.log)
-        return [
-            Call(Work.read(hit["user"]).step, hit["started"], hit["ended"] if hit["outcome"] == "answered" else None)
-            for hit in self.api.hits()
-        ]
-
-    def begin_worker(self) -> None:
-        """Start the worker without waiting for it."""
-        self.worker.start()
-
-    def await_worker(self) -> None:
-        """Wait until the worker is ready."""
-        self.worker.wait_until(lambda: "worker ready" in self.worker.output, f"worker of {self.name}", timeout=60)
-
-    def renew_worker(self) -> None:
-        """Put a fresh worker in the place of this one."""
-        self.worker.stop()
-        self.worker.start()
-        self.await_worker()
 
 
 @dataclass
@@ -173,8 +80,8 @@ async def open_stack(directory: Path, names: Sequence[SideName], until: ExitStac
         place = directory / name
         place.mkdir()
         on = default if name is SideName.BARE_DEFAULT else tuned
-        converter = {"data_converter": data_converter(_payload_limit())} if name.is_product else {}
-        client = await Client.connect(on.address, **converter)
+        converter = data_converter(_payload_limit()) if name.is_product else DataConverter.default
+        client = await Client.connect(on.address, data_converter=converter)
         side_api = api if name.over_http else None
         worker = _worker(name, place, on, side_api)
         sides[name] = Side(name, client, on, worker, place / "calls", side_api)
@@ -192,7 +99,7 @@ def _payload_limit() -> int:
 def _worker(name: SideName, place: Path, on: DevServer, api: MessagesApi | None) -> RealProcess:
     log = ("--log", str(place / "calls"))
     if not name.is_product:
-        command = ["-m", "benchmarks.baseline_worker", "--address", on.address, "--task-queue", name.value, *log]
+        command = ["-m", "benchmarks.bare.worker", "--address", on.address, "--task-queue", name.value, *log]
         command += ["--api", api.url] if api else []
         environment = clean_environment()
     else:

@@ -1,17 +1,18 @@
 """The agents as their files say them: as data, and as the page of `starter.py agents`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
 from activities.catalog import AgentFile, Problem
-from activities.llm.base import ModelTable
 from cli.pages import row, table
 
 
-def agents_data(agents: Sequence[AgentFile], problems: Sequence[Problem], models: ModelTable) -> dict[str, Any]:
-    """Return agents and problems as JSON data; `resolved` is the model that an alias means here."""
+def agents_data(
+    agents: Sequence[AgentFile], problems: Sequence[Problem], resolve: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return agents and problems as JSON data; `resolved` is the model that an alias means here, by `resolve`."""
     return {
         "agents": [
             {
@@ -19,7 +20,7 @@ def agents_data(agents: Sequence[AgentFile], problems: Sequence[Problem], models
                 "file": str(agent.path),
                 "description": agent.front.description,
                 "model": agent.front.model,
-                "resolved": models.resolve(agent.front.model),
+                "resolved": resolve(agent.front.model),
                 "tools": list(agent.front.tools),
                 "fallback": agent.front.fallback,
             }

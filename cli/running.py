@@ -21,7 +21,7 @@ from cli.printing import print_json
 from cli.reaching import Reach, no_worker, word
 from cli.result_pages import result_page
 from cli.results import RESULTS, Page, Reader, partial
-from cli.waiting import result_of
+from cli.waiting import may_be_left, result_of
 from workflows.contracts import PlanResult, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
@@ -78,7 +78,7 @@ def _where(reach: Reach, workflow_id: str) -> str:
 
 async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
     """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed."""
-    with _progress() as seen:
+    with may_be_left(handle.id), _progress() as seen:
         try:
             result, error = await result_of(handle, seen=seen), None
         except WorkflowFailureError as failure:

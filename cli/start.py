@@ -138,9 +138,8 @@ def agents(as_json: Json = False) -> None:
     from cli.results import counted
 
     settings = load_settings()
-    models = settings.model_table()
     found, problems = read_agents(settings.agents_dir)
-    data = agents_data(found, problems, models)
+    data = agents_data(found, problems, settings.model_table().resolve)
     if as_json:
         print_json(data)
     else:

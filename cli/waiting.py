@@ -5,8 +5,8 @@ error means to ask again, and only the run's own end, or Ctrl-C, ends the waitin
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
@@ -38,6 +38,17 @@ PATIENCE = 5.0
 Seen = Callable[[RunStatus], None]
 
 
+@contextmanager
+def may_be_left(workflow_id: str) -> Iterator[None]:
+    """Say, when a person ends the waiting by Ctrl-C, that the run goes on and how to come back to it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        say(f"\nnot waiting any more, but the run goes on. Come back to it: starter.py watch {workflow_id}")
+        say(f"End it: starter.py cancel {workflow_id}")
+        raise
+
+
 async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = None, every: float = 1.0) -> Any:
     """Wait for the run's result; `seen` is called with its status every `every` seconds.
 
@@ -46,12 +57,6 @@ async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = Non
     attending = asyncio.create_task(_attend(handle, seen, every))
     try:
         return await _outlasting(handle)
-    except asyncio.CancelledError:
-        say(
-            f"\nnot waiting any more; the run goes on. Come back to it: starter.py watch {handle.id}\n"
-            f"End it: starter.py cancel {handle.id}"
-        )
-        raise
     finally:
         attending.cancel()
         with suppress(asyncio.CancelledError):

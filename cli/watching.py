@@ -11,7 +11,7 @@ from cli import pages
 from cli.leaving import FAILED, LeavingError, cause_of
 from cli.reaching import Reach, no_worker
 from cli.results import RESULTS
-from cli.waiting import Seen, result_of
+from cli.waiting import Seen, may_be_left, result_of
 from workflows.contracts import DocumentAnalysisResult, RunStatus, StepState
 
 EVERY = 0.5
@@ -26,7 +26,7 @@ async def follow(reach: Reach, workflow_id: str) -> None:
     kind = RESULTS[found.workflow_type]
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=kind)
     complaint = ""
-    with _shown() as seen:
+    with may_be_left(workflow_id), _shown() as seen:
         try:
             result = await result_of(handle, seen=seen, every=EVERY)
             if isinstance(result, DocumentAnalysisResult):

@@ -7,29 +7,38 @@ and they invent facts. What it does well enough is to pick one of a few labels, 
 
 How a schema is answered
 ------------------------
-Generation is constrained to the schema. A property that has an `enum` of two or more values (or `anyOf`/`oneOf` of
-`const`) is not generated but **scored**: the document, then a cue, then the probability of each value's *label words*
-as the next words, less what the model expects after an empty document. A number property called `confidence` beside
-it receives the probability of the winner. Enums inside arrays are generated.
+Generation is constrained to the schema. With the built-in weights, open strings and lists of strings are asked for
+in words instead, one field at a time, and put into place, since that reads better (see `assembly.py`).
+
+A property that has an `enum` of two or more values (or `anyOf`/`oneOf` of `const`) is not generated but **scored**:
+the model reads the document and a cue, and the probability of each value's *label words* as the next words decides,
+less what the model expects after an empty document. A number property called `confidence` beside it receives the
+probability of the winner. Enums inside lists and in alternatives are generated.
 
 The hint format. The scorer can be told better label words and a better cue in the property's `description`,
 since that is the one place that every JSON schema dialect, the Anthropic API included, accepts:
 
     {"enum": ["legal", "financial", "general"],
-     "description": "Kind of document. Label words: legal=law/contract, financial=finance/money, general=daily/life.
-                     Cue: The text above is a document about"}
+     "description": "Kind of document. Label words: legal=law/legal/contract, financial=finance/financial/money, "
+                    "general=daily/general/life. Cue: The text above is a document about"}
 
 - `Label words:` value=word, separated by commas, ended by a full stop, a line break or the end. Several words
-  for one value are separated by `/` and averaged. Values left out stand for themselves (`_` becomes a space).
+  for one value are separated by `/` and averaged; three words each are clearly better than one. Values left out
+  stand for themselves (`_` becomes a space).
 - `Cue:` the start of a sentence that a label word completes; runs to the end of its line. Without it:
   "The text above is a document about" for properties called kind, category, topic, class, label or type (or ending
-  in one of those after `_`), else "The <property name> of the text above is".
+  in one of those after `_`), else "Overall, the <property name> of the text above is", which works for few names.
 - A boolean is scored too if its description has a `Cue:` (label words: `true=yes, false=no` unless given).
 - Anthropic's SDK drops all that stands beside a `$ref`: put the hint of a pydantic field on a `Literal`, or into
   the docstring of the `StrEnum`.
 
 What is scored is the content of the last `<part …>…</part>` or `<document …>…</document>` in the last user message,
 or that whole message if there is none; the first 384 tokens of it.
+
+Tools: `tool_choice` `tool` and `any` give a `tool_use` block whose input matches the tool's schema; `any` picks the
+tool by scoring names and descriptions. `auto` and `none` give plain text: this model cannot judge when to call.
+
+Other weights: `LOCAL_MODEL_GGUF=/path/to/model.gguf`, any chat model that llama.cpp runs, through the same endpoint.
 """
 
 BANNER = (

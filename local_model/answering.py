@@ -22,9 +22,8 @@ from local_model.messages import MessageRequest, Tool, Usage
 from local_model.prompting import Prompt, Renderer
 from local_model.schema import fitted
 
-LONG_TEXT = (
-    240  # tokens after which the built-in model is stopped at the next sentence end: by itself it often never does
-)
+# After so many tokens the built-in model is stopped at the next sentence end: by itself it often never ends.
+LONG_TEXT = 128
 LONG_JSON = 320  # tokens that the bounds of a JSON answer of the built-in model add up to
 STOP_REASONS = {"eos": "end_turn", "word": "stop_sequence"}
 

@@ -62,20 +62,25 @@ class Assembler:
         rest = remaining(schema, parts)
         generated: Any = {}
         if rest is not None:
-            sampling = Sampling(request.temperature, request.top_p, request.top_k)
-            limit = min(request.max_tokens, self._engine.window - len(prompt.tokens))
-            text = await self._read(prompt, limit, sampling, written, schema={**rest, "x-guidance": SPACING})
+            room = min(request.max_tokens - written.last.written, self._engine.window - len(prompt.tokens))
+            text = await self._read(request, prompt, max(room, 1), written, schema={**rest, "x-guidance": SPACING})
             if written.last.stopped == "limit":
                 return replace(written, text=text)
             try:
                 generated = tidied(json.loads(text), rest)
             except ValueError:
                 raise ApiError(500, "The inference engine did not keep to the JSON schema") from None
-        value = filled(schema, generated, parts)
+        return await self._finished(filled(schema, generated, parts), request, prompt, written)
+
+    async def _finished(self, value: Any, request: MessageRequest, prompt: Prompt, written: Written) -> Written:
+        """Return the complete answer, counted as the text that the caller gets; or its start, if that is too long."""
         text = json.dumps(value, ensure_ascii=False)
-        if not written.last.read + written.last.cached:  # all was chosen: count what was asked and what is said
-            written.last = Piece("", "eos", read=len(prompt.tokens), written=len(await self._engine.tokens(text)))
-        return replace(written, value=value, text=text)
+        size = len(await self._engine.tokens(text))
+        read = written.last.read if written.last.written else len(prompt.tokens)  # nothing generated: all was chosen
+        if size > request.max_tokens:
+            last = Piece("", "limit", read=read, cached=written.last.cached, written=request.max_tokens)
+            return Written(None, text[: len(text) * request.max_tokens // size], last)
+        return Written(value, text, Piece("", "eos", read=read, cached=written.last.cached, written=size))
 
     async def _chosen(self, schema: Schema, prompt: Prompt) -> dict[Path, Any]:
         """Return the choices that scoring makes; a confidence beside several of them is that of the least sure."""
@@ -94,16 +99,15 @@ class Assembler:
         prompt = await self._renderer.prompt(request, wish(path, node))
         limit = min(int(longest(node) / CHARS_PER_TOKEN) + 8, self._engine.window - len(prompt.tokens))
         stop = () if node["type"] == "array" else ("\n\n",)
-        sampling = Sampling(request.temperature, request.top_p, request.top_k)
-        text = await self._read(prompt, limit, sampling, written, stop=stop)
+        text = await self._read(request, prompt, limit, written, stop=stop)
         cut = written.last.stopped == "limit"
         return as_items(text, node, cut=cut) if node["type"] == "array" else as_string(text, node, cut=cut)
 
     async def _read(
         self,
+        request: MessageRequest,
         prompt: Prompt,
         limit: int,
-        sampling: Sampling,
         written: Written,
         *,
         stop: Sequence[str] = (),
@@ -111,6 +115,7 @@ class Assembler:
     ) -> str:
         """Return what is generated; its counts are added to `written`, the prompt being counted once."""
         text, last, before = "", Piece(""), written.last
+        sampling = Sampling(request.temperature, request.top_p, request.top_k)
         pieces = self._engine.generate(prompt.tokens, limit, sampling, stop=stop, schema=schema)
         async with aclosing(pieces):
             async for piece in pieces:

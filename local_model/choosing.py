@@ -79,20 +79,20 @@ class Chooser:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._blanks: dict[tuple[tuple[int, ...], Question], list[list[float]]] = {}
+        self._blanks: dict[Question, list[list[float]]] = {}
 
     async def probabilities(self, question: Question, prompt: Prompt) -> list[float]:
         """Return the calibrated probability of each option, in the order of `question.words`."""
         cue = await self._engine.tokens(question.sentence)
         words = [await self._engine.tokens(f" {word}") for option in question.words for word in option]
-        key = (prompt.lead, question)
-        if key not in self._blanks:
+        if question not in self._blanks:
             fillings = [await self._engine.tokens(text) for text in CONTENT_FREE]
-            self._blanks[key] = [await self._score([*prompt.lead, *filling, *cue], words) for filling in fillings]
+            blanks = [await self._score([*prompt.opening, *filling, *cue], words) for filling in fillings]
+            self._blanks[question] = blanks
             if len(self._blanks) > 256:
                 self._blanks.pop(next(iter(self._blanks)))
         scores = await self._score([*prompt.lead, *prompt.document[:READ], *cue], words)
-        return calibrated(scores, self._blanks[key], [len(option) for option in question.words])
+        return calibrated(scores, self._blanks[question], [len(option) for option in question.words])
 
     async def _score(self, prompt: list[int], words: Sequence[Sequence[int]]) -> list[float]:
         """Return the log-probability of each word after the prompt, among these words."""

@@ -28,11 +28,12 @@ LONGEST_LEAD = 96  # tokens before the document; more than that would cost time 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Tokens up to where the answer begins, and the two stretches of them that a choice is made on."""
+    """Tokens up to where the answer begins, and those that a choice is made on."""
 
     tokens: tuple[int, ...]
     lead: tuple[int, ...]
     document: tuple[int, ...]
+    opening: tuple[int, ...]  # how any first user turn begins
 
 
 def around_document(text: str) -> tuple[str, str, str]:
@@ -104,11 +105,12 @@ class Renderer:
             if index == asked:
                 lead, document = tokens + pieces[0], pieces[1]
             tokens += [token for piece in pieces for token in piece]
+        opening = (await self._skeleton(("user",)))[0][0]
         if len(lead) > LONGEST_LEAD:
-            lead = (await self._skeleton(("user",)))[0][0]
+            lead = opening
         if len(tokens) >= self._engine.window:
             raise invalid(f"prompt is too long: {len(tokens)} tokens > {self._engine.window - 1} maximum")
-        return Prompt(tuple(tokens), tuple(lead), tuple(document))
+        return Prompt(tuple(tokens), tuple(lead), tuple(document), tuple(opening))
 
     async def _skeleton(self, roles: tuple[str, ...]) -> list[tuple[list[int], int]]:
         """Return the template's own tokens, each stretch with the index of the content that follows it, or -1."""

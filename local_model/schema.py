@@ -26,8 +26,10 @@ UNENFORCED = (
     "not", "if", "contains", "uniqueItems", "patternProperties", "propertyNames", "dependentRequired",
     "dependentSchemas", "dependencies", "unevaluatedProperties", "unevaluatedItems",
 )  # fmt: skip
-FORMATS = {"date", "time", "date-time", "uuid", "ipv4"}  # each has an end of its own
+FORMATS = {"date", "uuid", "ipv4"}  # each has an end of its own
 FORMAT_PATTERNS = {
+    "date-time": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$",
+    "time": r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$",
     "email": r"^[a-z0-9._-]{1,24}@[a-z0-9-]{1,24}\.[a-z]{2,6}$",
     "uri": r"^https?://[a-z0-9.-]{3,40}(/[A-Za-z0-9._-]{0,40}){0,3}$",
     "hostname": r"^[a-z0-9-]{1,24}(\.[a-z0-9-]{1,24}){1,3}$",

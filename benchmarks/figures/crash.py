@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks.graphs import GRAPHS, Call
 from benchmarks.machine import Load, calibration_ms, spread
-from benchmarks.stack import Side, SideName, Stack
+from benchmarks.sides import Side, SideName
+from benchmarks.stack import Stack
 
 GRAPH = "chain20"
 KILLED_CALL = 10
@@ -21,6 +22,7 @@ DEADLINE = 120.0
 class Attempt:
     """One crash: seconds from the restart, and which calls were made."""
 
+    ready: float
     rerun: float
     following: float
     total: float
@@ -37,6 +39,7 @@ async def measure(
         load = Load(stack.pids)
         attempts = [await _crash(side, latency, heartbeat) for _ in range(reps)]
         results[side.name.value] = {
+            "ready_s": spread([attempt.ready for attempt in attempts], 2),
             "rerun_s": spread([attempt.rerun for attempt in attempts], 2),
             "next_step_s": spread([attempt.following for attempt in attempts], 2),
             "total_s": spread([attempt.total for attempt in attempts], 2),
@@ -59,23 +62,26 @@ async def _crash(side: Side, latency: float, heartbeat: float) -> Attempt:
     side.expect(latency, SIZE)
     started = time.time()
     handle = await side.start(GRAPHS[GRAPH], latency, SIZE, heartbeat=heartbeat)
-    while len(side.calls()) < KILLED_CALL:
+    while len(side.calls()) < KILLED_CALL:  # noqa: ASYNC110 (the calls are another process's)
         await asyncio.sleep(POLL)
     await asyncio.sleep(latency / 2)
     side.worker.kill()
     before = side.calls()
     restarted = time.time()
     side.begin_worker()
+    await asyncio.to_thread(side.await_worker)
+    ready = time.time() - restarted
     await asyncio.wait_for(handle.result(), DEADLINE)
     ended = time.time()
-    return _judge(before, side.calls(), restarted, ended - started)
+    return _judge(before, side.calls(), restarted, ready, ended - started)
 
 
-def _judge(before: Sequence[Call], calls: Sequence[Call], restarted: float, total: float) -> Attempt:
+def _judge(before: Sequence[Call], calls: Sequence[Call], restarted: float, ready: float, total: float) -> Attempt:
     finished = {call.step for call in before if call.ended is not None}
     killed = before[-1].step
     after = [call for call in calls if call.started > restarted]
     return Attempt(
+        ready=ready,
         rerun=min(call.started for call in after if call.step == killed) - restarted,
         following=min(call.started for call in after if call.step != killed) - restarted,
         total=total,

@@ -9,7 +9,8 @@ from temporalio.client import WorkflowFailureError
 from benchmarks.graphs import GRAPHS
 from benchmarks.history import read_history
 from benchmarks.machine import Load, calibration_ms, peak_memory_mb, spread
-from benchmarks.stack import Side, SideName, Stack
+from benchmarks.sides import Side, SideName
+from benchmarks.stack import Stack
 
 GRAPH = "fan30"
 LATENCY = 0.01

@@ -8,7 +8,8 @@ from typing import Any
 from benchmarks.graphs import GRAPHS, longest_path
 from benchmarks.history import merge_legs, read_history
 from benchmarks.machine import Load, calibration_ms, cpu_seconds, peak_memory_mb, spread, wait_for_quiet
-from benchmarks.stack import Side, SideName, Stack
+from benchmarks.sides import Side, SideName
+from benchmarks.stack import Stack
 
 SIZE = 2048
 WARM_UPS = 2

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.graphs import GRAPHS
 from benchmarks.machine import Load, calibration_ms, cpu_seconds, peak_memory_mb, spread, wait_for_quiet
-from benchmarks.stack import Side, SideName, Stack
+from benchmarks.sides import Side, SideName
+from benchmarks.stack import Stack
 
 GRAPH = "plan6"
 LATENCY = 0.05
@@ -28,9 +29,7 @@ class Samples:
     calls: list[int] = field(default_factory=list)
 
 
-async def measure(
-    stack: Stack, sides: Sequence[SideName], runs: int, reps: int, patience: float
-) -> dict[str, Any]:
+async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int, patience: float) -> dict[str, Any]:
     """Start `runs` runs at once on each side in turn, `reps` times."""
     chosen = stack.chosen(sides)
     samples = {side.name: Samples() for side in chosen}

@@ -79,6 +79,8 @@ async def _demo(settings: Settings, board: Board, kill: bool) -> int:
         end = asyncio.create_task(stack.supervisor.wait())
         await asyncio.wait([show, end], return_when=asyncio.FIRST_COMPLETED)
         end.cancel()
+        if not show.done():
+            board.say("The demo is cut short; its run waits in the history and goes on at the next 'up'.", "yellow")
         return show.result() if show.done() else FAILED if stack.supervisor.failed else INTERRUPTED
     finally:
         if show is not None:

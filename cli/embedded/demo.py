@@ -100,7 +100,7 @@ class Demo:
                     kill = not await self._kill_worker(handle)
                 await asyncio.wait([result], timeout=LOOK_EVERY)
         if kill:
-            self._board.say("The run was through before the worker could be killed.", "yellow")
+            self._board.say("No worker was killed: the run was through before, or the stack runs none.", "yellow")
 
     async def _status(self, handle: Handle) -> RunStatus | None:
         try:

@@ -10,9 +10,10 @@ from temporalio.exceptions import ApplicationError
 
 from activities.agent import AgentActivities
 from activities.content import ContentStore
-from activities.contracts import Part
+from activities.contracts import Part, Usage
 from activities.errors import ErrorKind
 from activities.llm.claude import make_client
+from activities.llm.scripted import ScriptedLLM
 from tests.activity.conftest import TABLE, Caller, asking, calling, point_s3_at
 from tests.doubles.wire import Reply, Wire, answer, ending, message_start, text_block
 
@@ -94,6 +95,12 @@ async def test_an_answer_that_cannot_be_kept_was_paid_all_the_same(wire: Wire, c
     failed, details = await caller.fail()
     assert (failed.type, failed.non_retryable) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert details.usd == pytest.approx((100 * 2 + 20 * 10) / 1e6)
+
+
+async def test_that_holds_for_every_model_behind_the_seam(caller: Caller, tmp_path: Path) -> None:
+    caller.agent = AgentActivities(ScriptedLLM(lambda _: "three words here"), broken_store(tmp_path), TABLE)
+    _, details = await caller.fail()
+    assert details.usage == Usage(input_tokens=4, output_tokens=3)
 
 
 async def test_a_prompt_that_is_lost_costs_nothing(wire: Wire, caller: Caller) -> None:

@@ -13,6 +13,7 @@ while the call runs), `outcome` one of answered, failed (status), broken (stream
 
 `POST /script` changes what it does from now on; every field may be left out:
 - `latency`: seconds before each answer; `size`: characters of each text answer;
+- `hold`: true keeps every call waiting until it is false again, for tests that need something to be going on;
 - `rules`: put in front of the rules given before. For each call the first rule counts whose `system`, `user` and `model`
   occur in the call's and whose `times` are not used up. What a rule can do (unset: as without the rule):
   `text` or `data` (sent as JSON) to answer, `size`, `latency`, `stop_reason`, `usage` {input_tokens, …};
@@ -54,12 +55,14 @@ class Double:
 
     def __init__(self, latency: float, size: int) -> None:
         self._defaults = (latency, size)
+        self._free = asyncio.Event()
         self.reset()
 
     def reset(self) -> None:
         """Go back to how it was started."""
         self._latency, self._size = self._defaults
         self._rules: list[Rule] = []
+        self._free.set()
         self.hits: list[dict[str, Any]] = []
 
     def change(self, script: Script) -> None:
@@ -67,6 +70,8 @@ class Double:
         self._latency = self._latency if script.latency is None else script.latency
         self._size = self._size if script.size is None else script.size
         self._rules = [*script.rules, *self._rules]
+        if script.hold is not None:
+            (self._free.clear if script.hold else self._free.set)()
 
     async def messages(self, request: Request) -> Response:
         """Answer one call of the Messages API."""
@@ -133,6 +138,7 @@ class Double:
                 _end(hit, "abandoned")
 
     async def _wait(self, rule: Rule) -> None:
+        await self._free.wait()
         await asyncio.sleep(self._latency if rule.latency is None else rule.latency)
 
 
@@ -167,6 +173,7 @@ def build_app(latency: float = 0.0, size: int = 0) -> Starlette:
             return PlainTextResponse(str(error), status_code=422)
         return PlainTextResponse("ok")
 
+    # All of these are coroutines: Starlette runs plain functions in other threads, which may not touch the double.
     async def reset(_: Request) -> Response:
         double.reset()
         return PlainTextResponse("ok")
@@ -174,16 +181,13 @@ def build_app(latency: float = 0.0, size: int = 0) -> Starlette:
     async def hits(_: Request) -> Response:
         return JSONResponse(double.hits)
 
-    async def health(_: Request) -> Response:
-        return PlainTextResponse("ok")
-
     return Starlette(
         routes=[
             Route("/v1/messages", double.messages, methods=["POST"]),
             Route("/script", script, methods=["POST"]),
             Route("/reset", reset, methods=["POST"]),
             Route("/hits", hits),
-            Route("/health", health),
+            Route("/health", lambda _: PlainTextResponse("ok")),
         ]
     )
 

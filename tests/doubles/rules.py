@@ -40,4 +40,5 @@ class Script(BaseModel):
 
     latency: float | None = None
     size: int | None = None
+    hold: bool | None = None
     rules: list[Rule] = []

@@ -131,28 +131,43 @@ def test_invalid_own_plan_fails_with_every_problem(stack: Stack, tmp_path: Path)
     assert "step 1 depends on step 9, which does not exist" in ended.stderr
 
 
-def test_same_id_attaches_while_it_runs_and_pays_once(stack: Stack) -> None:
-    stack.api.script(latency=1.0)
+def test_same_id_attaches_while_it_runs_and_pays_once(stack: Stack, tmp_path: Path) -> None:
+    stack.api.script(hold=True)
+    command = ("plan", "Compare", "--id", "twice", "--json")
 
-    first = stack.json("plan", "Compare", "--id", "twice", "--detach")
-    second = stack.run("plan", "Compare", "--id", "twice", "--json")
-    third = stack.run("plan", "Compare", "--id", "twice")
+    assert stack.json("plan", "Compare", "--id", "twice", "--detach") == {"id": "twice", "attached": False, "page": ""}
+    with running_starter(tmp_path, *command, env=stack.env, name="second") as second:
+        second.wait_until(lambda: "{" in second.output or "attached" in second.output, "the second attaches")
+        stack.api.script(hold=False)
+        assert second.wait() == 0, second.output
+    said, _, data = second.output.partition("\n")
+    third = stack.run(*command)
 
-    assert first == {"id": "twice", "attached": False, "page": ""}
-    assert second.returncode == 0, second.stderr
-    assert second.stderr.startswith("attached to twice, which is already going")
-    assert json.loads(second.stdout)["done"] == 3
+    assert said == "attached to twice, which is already going with the input it was started with"
+    assert json.loads(data)["done"] == 3
     assert len(stack.api.hits()) == 4
     assert third.returncode == 2
     assert "run 'twice' has ended already (completed): see 'starter.py result twice'" in third.stderr
 
 
+def test_same_id_of_another_kind_of_run_is_refused(stack: Stack, own_plan: str) -> None:
+    stack.api.script(hold=True)
+    stack.done("plan", "Compare", "--id", "taken", "--detach")
+
+    ended = stack.run("document", own_plan, "--id", "taken")
+
+    stack.done("cancel", "taken")
+    assert ended.returncode == 2
+    assert "id 'taken' belongs to a running PlanAndExecuteWorkflow; choose another --id" in ended.stderr
+
+
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(stack: Stack, tmp_path: Path) -> None:
-    stack.api.script(latency=0.5)
+    stack.api.script(hold=True)
     with running_starter(tmp_path, "plan", "Compare", "--id", "left", env=stack.env, name="left") as waiting:
         wait_for(stack.api.hits, "the planner is asked")
         waiting.send(signal.SIGINT)
         assert waiting.wait() == 130
+    stack.api.script(hold=False)
 
     assert "starter.py watch left" in waiting.output
     assert "starter.py cancel left" in waiting.output
@@ -167,4 +182,5 @@ def test_page_in_the_web_ui_is_named_where_the_embedded_stack_runs(stack: Stack,
 
         ended = stack.run("plan", "x", "--id", "a run", "--detach", STATE_DIR=str(tmp_path))
 
+    stack.done("result", "a run")
     assert ended.stderr == "started a run · http://127.0.0.1:8233/namespaces/default/workflows/a%20run\n"

@@ -112,29 +112,35 @@ def test_status_and_trace_of_an_ended_run(stack: Stack, tmp_path: Path) -> None:
     assert (unwritable.returncode, "--jsonl" in unwritable.stderr) == (2, True)
 
 
-def test_watch_follows_a_running_plan_to_its_end(stack: Stack) -> None:
-    stack.api.script(latency=0.7)
-    stack.done("plan", "Compare", "--id", "watched", "--detach")
+def test_watch_follows_a_running_plan_to_its_end(stack: Stack, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text('[{"step": "first", "agent": "researcher", "input": "Find."}]')
+    stack.api.script(hold=True)
+    stack.done("plan", "--plan", str(plan), "--id", "watched", "--detach")
 
-    lines = stack.done("watch", "watched").splitlines()
+    with running_starter(tmp_path, "watch", "watched", env=stack.env, name="watch") as watching:
+        watching.wait_until(lambda: "running · first · researcher\n" in watching.output, "the step is seen running")
+        stack.api.script(hold=False)
+        assert watching.wait() == 0
 
-    assert "running · 3 · writer" in lines
-    assert any(line.startswith("done · 3 · writer · ") for line in lines)
-    assert lines[-1] == "watched is done: starter.py result watched"
+    _, done, end = watching.output.splitlines()
+    assert done.startswith("done · first · researcher · ")
+    assert end == "watched is done: starter.py result watched"
 
 
 def test_result_waits_unless_told_not_to(stack: Stack) -> None:
-    stack.api.script(latency=0.7)
+    stack.api.script(hold=True)
     stack.done("plan", "Compare", "--id", "awaited", "--detach")
 
     assert stack.done("result", "awaited", "--no-wait") == "awaited is still running: starter.py watch awaited\n"
     assert stack.json("result", "awaited", "--no-wait") == {"id": "awaited", "state": "running"}
+    stack.api.script(hold=False)
     assert stack.json("result", "awaited")["done"] == 3
     assert stack.json("result", "awaited", "--no-wait")["done"] == 3
 
 
 def test_cancel_stops_a_run_and_its_model_call(stack: Stack, tmp_path: Path) -> None:
-    stack.api.script(latency=60)
+    stack.api.script(hold=True)
     with running_starter(tmp_path, "plan", "Compare", "--id", "stopped", env=stack.env, name="stopped") as waiting:
         wait_for(stack.api.hits, "the planner is asked")
 

@@ -39,7 +39,7 @@ def stack(whole: Stack) -> Iterator[Stack]:
 @pytest.fixture
 def document(tmp_path: Path) -> str:
     file = tmp_path / "letter.txt"
-    file.write_text("Dear Sir or Madam")
+    file.write_text(f"Dear Sir or Madam, this is about {tmp_path}.")  # no other test may have stored the same
     return str(file)
 
 
@@ -113,8 +113,9 @@ def test_waiting_outlasts_a_crash_of_the_server(tmp_path: Path) -> None:
     plan = [{"step": n, "agent": "writer", "input": f"Do {n}.", "depends_on": [n - 1][: n - 1]} for n in range(1, 11)]
     file = tmp_path / "chain.json"
     file.write_text(json.dumps(plan))
-    with dev_server(tmp_path) as server, messages_api(tmp_path, latency=0.3) as api, worker(tmp_path, server, api):
-        env = stack_environment(tmp_path, server, api)
+    with whole_stack(tmp_path) as stack:
+        server, api, env = stack.server, stack.api, stack.env
+        api.script(latency=0.3)
         command = ("plan", "--plan", str(file), "--id", "chain")
         with running_starter(tmp_path, *command, env=env, name="chain") as waiting:
             wait_for(lambda: len(api.hits()) >= 4, "four calls are made")
@@ -134,7 +135,7 @@ def test_waiting_outlasts_a_crash_of_the_server(tmp_path: Path) -> None:
 
 def test_waiting_says_when_no_worker_answers(tmp_path: Path) -> None:
     with dev_server(tmp_path) as server, messages_api(tmp_path) as api:
-        api.script(latency=60)
+        api.script(hold=True)
         env = stack_environment(tmp_path, server, api)
         with (
             worker(tmp_path, server, api) as first,
@@ -144,6 +145,6 @@ def test_waiting_says_when_no_worker_answers(tmp_path: Path) -> None:
             first.kill()
             waiting.wait_until(lambda: "no worker answers" in waiting.output, "the starter says so", timeout=60)
             assert HOW_TO_START_A_WORKER in waiting.output
-            api.script(latency=0)
+            api.script(hold=False)
             with worker(tmp_path, server, api, name="second"):
                 assert waiting.wait(60) == 0, waiting.output

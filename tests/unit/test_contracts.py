@@ -122,7 +122,7 @@ def test_every_contract_is_frozen_and_lenient(kind: type[BaseModel]) -> None:
 
 def test_nobody_changes_a_message() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        USAGE.input_tokens = 5
+        setattr(USAGE, "input_tokens", 5)  # noqa: B010 - written plainly, the type checker refuses it
     assert {Part(text="t"): 1}[Part(text="t")] == 1
 
 

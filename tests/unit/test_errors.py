@@ -1,6 +1,7 @@
 """Errors keep their names and stay short, however deep Temporal wraps them and however they came through history."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,8 +15,10 @@ from temporalio.exceptions import (
     FailureError,
     RetryState,
     TerminatedError,
-    TimeoutError,
     TimeoutType,
+)
+from temporalio.exceptions import (
+    TimeoutError as TemporalTimeoutError,
 )
 
 from activities import errors
@@ -52,8 +55,8 @@ def by_child(cause: BaseException) -> ChildWorkflowError:
     return error
 
 
-def timeout() -> TimeoutError:
-    return TimeoutError("activity Heartbeat timeout", type=TimeoutType.HEARTBEAT, last_heartbeat_details=[])
+def timeout() -> TemporalTimeoutError:
+    return TemporalTimeoutError("activity Heartbeat timeout", type=TimeoutType.HEARTBEAT, last_heartbeat_details=[])
 
 
 async def through_history(error: BaseException) -> BaseException:
@@ -77,7 +80,9 @@ CASES = [
 @pytest.mark.parametrize(
     "wrap", [lambda e: e, by_activity, lambda e: by_child(by_activity(e)), lambda e: by_child(by_child(e))]
 )
-async def test_a_failure_is_known_however_it_is_wrapped(error: FailureError, kind: ErrorKind, text: str, wrap) -> None:  # type: ignore[no-untyped-def]
+async def test_a_failure_is_known_however_it_is_wrapped(
+    error: FailureError, kind: ErrorKind, text: str, wrap: Callable[[BaseException], BaseException]
+) -> None:
     for wrapped in (wrap(error), await through_history(wrap(error))):
         assert kind_of(wrapped) is kind
         assert text_of(wrapped) == text
@@ -117,7 +122,7 @@ def test_a_message_attribute_need_not_be_a_text() -> None:
 
 
 @pytest.mark.parametrize("build", [final, passing])
-async def test_texts_are_capped(build) -> None:  # type: ignore[no-untyped-def]
+def test_texts_are_capped(build: Callable[..., ApplicationError]) -> None:
     error = build(ErrorKind.MODEL_REJECTED, "x" * 100_000, ModelFailure(status=400))
     assert len(error.message) == ERROR_TEXT_LIMIT
     assert len(text_of(ValueError("x" * 100_000))) == ERROR_TEXT_LIMIT
@@ -129,7 +134,9 @@ async def test_details_and_delay_survive_history() -> None:
     assert isinstance(error, ApplicationError)
     assert (error.type, error.non_retryable, error.next_retry_delay) == ("RateLimited", False, timedelta(seconds=7))
     assert ModelFailure.model_validate(error.details[0]) == paid
-    assert (await through_history(final(ErrorKind.MODEL_REJECTED, "no"))).non_retryable is True  # type: ignore[attr-defined]
+    refused = await through_history(final(ErrorKind.MODEL_REJECTED, "no"))
+    assert isinstance(refused, ApplicationError)
+    assert refused.non_retryable
 
 
 def test_the_drawing_names_only_kinds_that_exist() -> None:

@@ -20,6 +20,10 @@ def refused(value: Any) -> ApplicationError:
     return caught.value
 
 
+def turn(**fields: Any) -> ModelTurn:
+    return ModelTurn(content=Content(), **fields)
+
+
 def request(*messages: Message) -> ModelRequest:
     return ModelRequest(agent="a", model="m", max_tokens=5, messages=messages)
 
@@ -30,8 +34,8 @@ def request(*messages: Message) -> ModelRequest:
         (Content(text=BIG), "Content.text"),
         (ModelTurn(content=Content(text=BIG)), "ModelTurn.content.text"),
         (request(Message(parts=()), Message(parts=(Part(text="t"), Part(text=BIG)))), "ModelRequest.messages[1].parts[1].text"),
-        (ModelTurn(content=Content(), data={"a": 1, "rows": [{"n": 1}, {"n": BIG}]}), "ModelTurn.data.rows[1].n"),
-        (ModelTurn(content=Content(), tool_calls=(ToolCall(id="i", name="n", input={"b": BIG}),)), "ModelTurn.tool_calls[0].input.b"),
+        (turn(data={"a": 1, "rows": [{"n": 1}, {"n": BIG}]}), "ModelTurn.data.rows[1].n"),
+        (turn(tool_calls=(ToolCall(id="i", name="n", input={"b": BIG}),)), "ModelTurn.tool_calls[0].input.b"),
         ({"a": {"b": BIG}}, "dict.a.b"),
         ([1, [2, BIG]], "list[1][1]"),
         (BIG, "str"),

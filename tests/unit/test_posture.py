@@ -76,7 +76,7 @@ def test_milliseconds_win_over_seconds() -> None:
     assert retry_after({}) is None
 
 
-@given(st.integers(min_value=100, max_value=999), st.text(max_size=3000), st.none() | st.text(max_size=30))
+@given(st.integers(min_value=400, max_value=999), st.text(max_size=3000), st.none() | st.text(max_size=30))
 def test_every_status_becomes_an_error_that_names_its_request(
     status: int, message: str, error_type: str | None
 ) -> None:
@@ -85,6 +85,15 @@ def test_every_status_becomes_an_error_that_names_its_request(
     assert "(request req_9)" in error.message
     assert error.details == (ModelFailure(request_id="req_9"),)
     assert error.non_retryable is (400 <= status < 500 and status not in (408, 409, 425, 429))
+
+
+@pytest.mark.parametrize(
+    ("error_type", "final"), [("permission_error", True), ("overloaded_error", False), (None, False)]
+)
+def test_where_the_status_is_good_the_type_of_the_error_counts(error_type: str | None, final: bool) -> None:
+    error = posture(200, "in a stream", error_type)
+    assert error.non_retryable is final
+    assert "(request req_9)" in error.message
 
 
 def test_a_long_message_is_cut_before_the_advice() -> None:

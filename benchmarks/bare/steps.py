@@ -1,9 +1,8 @@
 """The baseline's one activity: a model call, by the stand-in in this process or by the Messages API over HTTP."""
 
 import asyncio
-from typing import TYPE_CHECKING
-
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 

@@ -1,4 +1,4 @@
-"""The baseline's worker process: `python -m benchmarks.baseline_worker --address A --task-queue Q --log FILE [--api URL]`."""
+"""The baseline's worker process: `python -m benchmarks.bare.worker --address A --task-queue Q --log FILE [--api URL]`."""
 
 import argparse
 import asyncio
@@ -7,8 +7,8 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from benchmarks.baseline import BareDag
-from benchmarks.baseline_steps import BareSteps
+from benchmarks.bare.steps import BareSteps
+from benchmarks.bare.workflow import BareDag
 from benchmarks.graphs import CallLog, prepare_text
 
 

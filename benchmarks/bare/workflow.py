@@ -11,7 +11,7 @@ from typing import TypedDict
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from benchmarks.baseline_steps import BareSteps, StepInput
+    from benchmarks.bare.steps import BareSteps, StepInput
     from benchmarks.graphs import Work
 
 

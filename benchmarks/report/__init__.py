@@ -1,0 +1,1 @@
+"""Turns the figures into `docs/performance.md`."""

@@ -1,0 +1,121 @@
+"""Writes `docs/performance.md` from the figures: tables, verdicts, and for each missed target where its time goes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.report.sections import SECTIONS
+from benchmarks.report.shortfall import explain
+from benchmarks.report.tables import TITLES, latency_of, show, table
+
+Row = Mapping[str, Any]
+
+GRAPHS = {"chain20": "chain of 20", "fan50": "fan-out of 50", "rand60": "random graph of 60"}
+
+HEAD = """# Performance
+
+Written by `make bench` from `benchmarks/results/latest.json`; edit `benchmarks/report/page.py`, not this page.
+
+```
+make bench                                           # everything, about half an hour
+.venv/bin/python -m benchmarks --only rand60,crash   # these anew, the others kept
+.venv/bin/python -m benchmarks --quick               # does it work at all, a minute or two
+```
+
+The same graphs run through the product's own path (a plan handed to `PlanAndExecuteWorkflow`, agents, content store,
+heartbeats, trace) and through a bare Temporal workflow as anyone would write it (one activity a step, outputs as plain
+values, no heartbeat). Both make the same model calls, in turn, in one run. First column: the model is scripted, within the
+worker's process, on the embedded default server. HTTP: the real client of the Messages API streams from a local server with
+a set latency; client and server of that API share the same cores. Answers are 2 kB of text.
+
+This is one dev server and one worker on a small machine that others use too. Compare columns of one row, not rows with
+other machines: "other cores" is what others used meanwhile, "loop" is how long a fixed piece of Python took.
+"""
+
+
+def page(result: Row) -> str:
+    """Return the whole page."""
+    figures = result["figures"]
+    timed = [row for graph in GRAPHS for row in figures.get(graph, ())]
+    sections = [HEAD, _machine(result), "## What we mean to reach\n\n" + _targets(result["targets"])]
+    if missed := explain(result):
+        sections.append("### What is not reached, and where the time goes\n\n" + "\n\n".join(missed))
+    if timed:
+        sections.append("## One run: makespan ÷ longest path of model calls\n\n" + _ratios(timed))
+        sections.append("## What noise touches least: history and calls\n\n" + _histories(timed))
+        sections.append("## Where the time of a run goes\n\n" + _legs(timed))
+    sections += [
+        f"## {title}\n\n" + "\n\n".join(write(row) for row in figures[name])
+        for name, title, write in SECTIONS
+        if figures.get(name)
+    ]
+    return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def _machine(result: Row) -> str:
+    machine = result["machine"]
+    quick = " **Quick run: these are no results.**" if result["quick"] else ""
+    return (
+        f"Taken {result['at']} at {machine['commit']} on {machine['cores']} cores ({machine['cpu']}), "
+        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {machine['temporal']}, temporalio "
+        f"{machine['temporalio']}, pydantic {machine['pydantic']}, obstore {machine['obstore']}, "
+        f"anthropic {machine['anthropic']}.{quick} Each cell: median (smallest–largest)."
+    )
+
+
+def _targets(verdicts: Sequence[Row]) -> str:
+    rows = [
+        (verdict["name"], verdict["wanted"], f"{verdict['measured']:,g}", "yes" if verdict["reached"] else "**no**")
+        for verdict in verdicts
+    ]
+    return table(("first column", "wanted", "measured", "reached"), rows)
+
+
+def _across(
+    rows: Sequence[Row], cell: Callable[[Row], str], first: Callable[[Row], str] = lambda row: _case(row)
+) -> str:
+    """Build a table of one line a case and one column a side; sides that a case lacks stay empty."""
+    names = [name for name in TITLES if any(name in row["sides"] for row in rows)]
+    lines = [
+        (first(row), *(cell(row["sides"][name]) if name in row["sides"] else "" for name in names)) for row in rows
+    ]
+    return table(("", *(TITLES[name] for name in names)), lines)
+
+
+def _case(row: Row) -> str:
+    return f"{GRAPHS[row['graph']]}, {latency_of(row)}"
+
+
+def _ratios(rows: Sequence[Row]) -> str:
+    noise = _across(
+        rows, lambda side: show(side["other_cores"]), lambda row: f"{_case(row)} ({row['calibration_ms']} ms)"
+    )
+    ratios = _across(rows, lambda side: f"{show(side['ratio'])}, n={side['ratio']['n']}")
+    return f"{ratios}\n\nOther cores (loop):\n\n{noise}"
+
+
+def _histories(rows: Sequence[Row]) -> str:
+    def cell(side: Row) -> str:
+        calls = "/".join(str(number) for number in dict.fromkeys(side["calls"]))
+        return f"{side['events_per_step']['median']:g} ev, {side['bytes_per_step']['median']:,} B, {calls} calls"
+
+    return (
+        "Events and bytes of history per step, and model calls of one run. An activity is three events, a workflow task "
+        "three more; how many results one task takes depends on timing.\n\n" + _across(rows, cell)
+    )
+
+
+def _legs(rows: Sequence[Row]) -> str:
+    parts = []
+    for row in rows:
+        if row["latency_s"] >= 1:
+            continue
+        sides = [name for name in ("product", "bare", "product_http", "bare_http") if name in row["sides"]]
+        names = list(dict.fromkeys(leg for name in sides for leg in row["sides"][name]["legs_ms"]))
+        lines = [(leg, *(f"{row['sides'][name]['legs_ms'].get(leg, 0):,.1f}" for name in sides)) for leg in names]
+        for title, field in (
+            ("worker CPU a step", "worker_cpu_ms_per_step"),
+            ("server CPU a step", "server_cpu_ms_per_step"),
+        ):
+            lines.append((title, *(f"{row['sides'][name][field]['median']:.1f}" for name in sides)))
+        parts.append(f"{_case(row)} (ms, medians):\n\n" + table(("", *(TITLES[name] for name in sides)), lines))
+    return "\n\n".join(parts)

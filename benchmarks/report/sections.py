@@ -1,0 +1,88 @@
+"""The figures that stand on their own: throughput, large texts, crash."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.report.tables import TITLES, latency_of, show, table
+
+Row = Mapping[str, Any]
+
+
+def _throughput(row: Row) -> str:
+    fields = {
+        "runs a second": "runs_per_s",
+        "median run, s": "median_run_s",
+        "worker CPU a run, ms": "worker_cpu_ms_per_run",
+        "server CPU a run, ms": "server_cpu_ms_per_run",
+        "other cores": "other_cores",
+    }
+    names = [name for name in TITLES if name in row["sides"]]
+    lines = [(title, *(show(row["sides"][name][field]) for name in names)) for title, field in fields.items()]
+    lines.append(
+        (
+            "model calls a run",
+            *("/".join(f"{calls:g}" for calls in row["sides"][name]["calls_per_run"]) for name in names),
+        )
+    )
+    lines.append(("worker memory, peak MB", *(f"{row['sides'][name]['worker_mb']:g}" for name in names)))
+    return f"{row['runs']} runs of six steps, {latency_of(row)} each.\n\n" + table(
+        ("", *(TITLES[name] for name in names)), lines
+    )
+
+
+def _gather(row: Row) -> str:
+    lines = [
+        (
+            TITLES[name],
+            f"{side['completed']}" + (f" ({side['error']})" if side["error"] else ""),
+            show(side["seconds"]) if side["seconds"] else "",
+            show(side["worker_mb"]),
+            show(side["idle_worker_mb"]),
+            show(side["history_bytes"]),
+        )
+        for name, side in row["sides"].items()
+    ]
+    head = ("", "completed", "seconds", "worker, peak MB", "before, MB", "bytes of history")
+    return f"Thirty answers of {row['size']:,} bytes into one step, each time on a fresh worker.\n\n" + table(
+        head, lines
+    )
+
+
+def _crash(row: Row) -> str:
+    lines = [
+        (
+            TITLES[name],
+            show(side["ready_s"]),
+            show(side["rerun_s"]),
+            show(side["next_step_s"]),
+            show(side["total_s"]),
+            "/".join(map(str, side["calls"])),
+            str(max(side["completed_steps_repeated"])),
+        )
+        for name, side in row["sides"].items()
+    ]
+    head = (
+        "",
+        "new worker ready, s",
+        "killed step runs again, s",
+        "next step starts, s",
+        "whole run, s",
+        "calls",
+        "finished steps repeated",
+    )
+    beat = (
+        f"heartbeat time-out of the baseline {row['heartbeat_s']:g} s"
+        if row["heartbeat_s"]
+        else "baseline without heartbeat"
+    )
+    return (
+        f"Chain of {row['steps']} at {latency_of(row)}; {beat}. Seconds count from the start of the new worker.\n\n"
+        + table(head, lines)
+    )
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
+    ("throughput", "Many runs at once", _throughput),
+    ("gather", "30 × 1 MB into one", _gather),
+    ("crash", "kill -9 of the worker in the tenth call", _crash),
+)

@@ -1,0 +1,74 @@
+"""Says for each missed target, in words filled with measured numbers, how far off it is and where the time goes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Row = Mapping[str, Any]
+
+REPORT = "activity started to completed, less latency"
+WAIT = "workflow task scheduled to started"
+TASK = "workflow task started to completed"
+HEAD = "start to first activity"
+TAIL = "last activity to end"
+
+
+def explain(result: Row) -> list[str]:
+    """Return one paragraph for each target that was missed."""
+    return [_one(result, verdict) for verdict in result["targets"] if not verdict["reached"]]
+
+
+def _one(result: Row, verdict: Row) -> str:
+    rows = result["figures"][verdict["figure"]]
+    begin = f"**{verdict['name']}**: {verdict['measured']:,g}, wanted {verdict['wanted']}."
+    if verdict["figure"] == "throughput":
+        return f"{begin} {_throughput(rows[0], result['machine']['cores'])}"
+    if verdict["figure"] in ("gather", "crash"):
+        return begin
+    if "per step" in verdict["name"]:
+        return f"{begin} {_history(rows[0])}"
+    latency = 2.0 if verdict["name"].endswith("2 s") else 0.2
+    return f"{begin} {_time(next(row for row in rows if row['latency_s'] == latency))}"
+
+
+def _time(row: Row) -> str:
+    product, bare = row["sides"]["product"], row["sides"]["bare"]
+    legs, theirs = product["legs_ms"], bare["legs_ms"]
+    over = (product["ratio"]["median"] - 1) * row["ideal_s"] * 1e3
+    return (
+        f"That is {over:,.0f} ms over the {row['ideal_s']:g} s that the model calls of the longest path take; bare Temporal "
+        f"is at {bare['ratio']['median']:g} beside it. {legs[HEAD]:,.0f} ms lie before the first step starts (bare: "
+        f"{theirs[HEAD]:,.0f}) and {legs[TAIL]:,.0f} ms after the last ends (bare: {theirs[TAIL]:,.0f}). In between, an answer "
+        f"takes {legs[REPORT]:.1f} ms to be kept and recorded (bare: {theirs[REPORT]:.1f}), and the decision that follows "
+        f"waits {legs[WAIT]:.1f} ms and takes {legs[TASK]:.1f} ms (bare: {theirs[WAIT]:.1f} and {theirs[TASK]:.1f}). "
+        f"CPU a step: {product['worker_cpu_ms_per_step']['median']:.1f} ms in the worker (bare: "
+        f"{bare['worker_cpu_ms_per_step']['median']:.1f}), {product['server_cpu_ms_per_step']['median']:.1f} ms in the server "
+        f"(bare: {bare['server_cpu_ms_per_step']['median']:.1f}). {_noise(product)}"
+    )
+
+
+def _history(row: Row) -> str:
+    product = row["sides"]["product"]
+    tasks, events = product["workflow_tasks"], product["events_per_step"]
+    return (
+        f"{row['steps']} activities are three events each and the rest is workflow tasks: {tasks['median']:g} of them "
+        f"({tasks['min']:g}–{tasks['max']:g}), {events['median']:g} events a step. Results that come together share a task; "
+        f"the slower the machine, the more they come apart. {_noise(product)}"
+    )
+
+
+def _throughput(row: Row, cores: int) -> str:
+    product, bare = row["sides"]["product"], row["sides"]["bare_default"]
+    tuned = row["sides"].get("bare", bare)
+    worker, server = (product[field]["median"] for field in ("worker_cpu_ms_per_run", "server_cpu_ms_per_run"))
+    most = cores * 1e3 / (worker + server)
+    return (
+        f"{product['runs_per_s']['median']:g} runs a second against {bare['runs_per_s']['median']:g} on a default server and "
+        f"{tuned['runs_per_s']['median']:g} for bare Temporal on the same server as the product. A run costs {worker:.0f} ms of "
+        f"CPU in the worker (bare: {tuned['worker_cpu_ms_per_run']['median']:.0f}) and {server:.0f} ms in the server (bare: "
+        f"{tuned['server_cpu_ms_per_run']['median']:.0f}); {cores} cores that did nothing else would make {most:.1f} runs a "
+        f"second of that. {_noise(product)}"
+    )
+
+
+def _noise(side: Row) -> str:
+    return f"Others used {side['other_cores']['median']:g} cores meanwhile."

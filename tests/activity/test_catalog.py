@@ -1,0 +1,114 @@
+"""What a run records of its agents: complete, resolved, and unchanged by later edits of the files."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.catalog import CatalogActivities
+from activities.content import ContentStore
+from activities.contracts import Catalog, CatalogRequest
+from activities.errors import ErrorKind
+from activities.llm.base import ModelTable
+from bootstrap import LOCAL_MODEL, Settings
+
+TABLE = ModelTable.model_validate(
+    {
+        "aliases": {"sonnet": "big", "inherit": "big", "haiku": "small"},
+        "models": {
+            "big": {"window": 1000, "max_output": 900, "thinking": 300, "continuations": 5},
+            "small": {"window": 500, "max_output": 50},
+        },
+    }
+)
+
+
+def write(directory: Path, name: str, *fields: str) -> None:
+    directory.mkdir(exist_ok=True)
+    text = "\n".join(["---", f"name: {name}", f"description: Helps as {name}.", *fields, "---", f"You are {name}.", ""])
+    (directory / f"{name}.md").write_text(text)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    agents = tmp_path / "agents"
+    write(agents, "writer", "model: sonnet", "fallback: helper", "max_tokens: 100", "timeout: 7.5", "tools: Read, Grep")
+    write(agents, "helper", "model: haiku", "fallback: last", "temperature: 0.5")
+    write(agents, "last", "model: own-model")
+    write(agents, "other")
+    return agents
+
+
+async def read(directory: Path, store: ContentStore, *names: str, table: ModelTable = TABLE) -> Catalog:
+    activities = CatalogActivities(directory, store, table, heartbeat=2.5)
+    catalog: Catalog = await ActivityEnvironment().run(activities.read_catalog, CatalogRequest(agents=names))
+    return catalog
+
+
+async def test_a_card_says_all_a_run_needs(directory: Path, store: ContentStore) -> None:
+    catalog = await read(directory, store)
+    assert [card.name for card in catalog.agents] == ["helper", "last", "other", "writer"]
+    assert catalog.heartbeat == 2.5
+    writer = catalog.get("writer")
+    assert writer is not None
+    assert (writer.description, writer.model, writer.window) == ("Helps as writer.", "big", 1000)
+    assert (writer.max_tokens, writer.timeout, writer.continuations) == (400, 7.5, 5)  # with room to think
+    assert (writer.fallback, writer.tools, writer.attempts) == ("helper", ("Read", "Grep"), 3)
+    assert await store.text(writer.system) == "You are writer."
+    cards = {card.name: card for card in catalog.agents}
+    helper, other, last = cards["helper"], cards["other"], cards["last"]
+    assert (helper.model, helper.temperature, last.model, last.window) == ("small", 0.5, "own-model", 200_000)
+    assert (helper.max_tokens, other.max_tokens) == (50, 900)  # never more than the model gives
+
+
+async def test_a_run_that_needs_few_agents_records_them_and_their_fallbacks(
+    directory: Path, store: ContentStore
+) -> None:
+    assert [card.name for card in (await read(directory, store, "writer")).agents] == ["helper", "last", "writer"]
+    assert [card.name for card in (await read(directory, store, "last", "other")).agents] == ["last", "other"]
+
+
+async def test_an_edit_changes_no_run_that_has_its_catalog(directory: Path, store: ContentStore) -> None:
+    recorded = (await read(directory, store, "last")).agents[0]
+    (directory / "last.md").write_text("---\nname: last\ndescription: d\n---\nYou are another.\n")
+    assert await store.text(recorded.system) == "You are last."
+    assert await store.text((await read(directory, store, "last")).agents[0].system) == "You are another."
+
+
+async def test_an_override_in_the_environment_moves_every_agent(
+    directory: Path, store: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_ALIASES", '{"sonnet": "my-model", "inherit": "haiku"}')
+    table = Settings(anthropic_base_url="http://localhost:1", _env_file=None).model_table()
+    models = {card.name: card.model for card in (await read(directory, store, table=table)).agents}
+    haiku = table.aliases["haiku"]
+    assert models == {"writer": "my-model", "helper": haiku, "other": haiku, "last": "own-model"}
+
+
+async def test_without_a_key_one_local_model_answers_all(
+    directory: Path, store: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    cards = (await read(directory, store, table=Settings(_env_file=None).model_table())).agents
+    assert {(card.model, card.window, card.continuations) for card in cards} == {(LOCAL_MODEL, 4096, 0)}
+    assert {card.max_tokens for card in cards} == {100, 256}
+
+
+async def test_every_problem_is_told_at_once_and_finally(directory: Path, store: ContentStore) -> None:
+    write(directory, "bad", "max_tokens: x")
+    write(directory, "lost", "fallback: nobody")
+    with pytest.raises(ApplicationError) as caught:
+        await read(directory, store, "last")
+    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.CATALOG_INVALID, True)
+    first, second = caught.value.message.splitlines()
+    assert first.startswith(f"{directory / 'bad.md'}:4: max_tokens: ")
+    assert second.startswith(f"{directory / 'lost.md'}:4: fallback 'nobody' is no agent")
+
+
+async def test_an_agent_that_is_not_there_is_told_with_those_that_are(directory: Path, store: ContentStore) -> None:
+    with pytest.raises(ApplicationError) as caught:
+        await read(directory, store, "writer", "painter")
+    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.UNKNOWN_AGENT, True)
+    assert caught.value.message == "no agent named painter; there are helper, last, other, writer"

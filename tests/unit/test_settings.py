@@ -1,0 +1,164 @@
+"""Settings come from the environment and `.env`, and whatever is wrong is named by its variable."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from activities.llm.base import ModelSpec, ModelTable
+from bootstrap import LOCAL_MODEL, PROJECT, Settings, SettingsError, address_of, load_settings, running_stack
+
+VARIABLES = [name.upper() for name in Settings.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [*VARIABLES, *(name for name in os.environ if name.startswith("TEMPORAL_"))]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-profile.toml"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_set_means_the_embedded_default(tmp_path: Path) -> None:
+    settings = load_settings()
+    assert settings.local
+    assert settings.store_url == (tmp_path / ".agentic" / "content").as_uri()
+    table = settings.model_table()
+    assert {table.resolve(name) for name in ("opus", "sonnet", "haiku", "inherit", "anything")} == {LOCAL_MODEL}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CONTENT_INLINE_BYTES", "-1", "greater than or equal to 0"),
+        ("PAYLOAD_LIMIT_BYTES", "9000000", "less than or equal to 2097152"),
+        ("MAX_DOCUMENT_BYTES", "many", "valid integer"),
+        ("RETRY_AFTER_CAP", "0", "greater than 0"),
+        ("HEARTBEAT_TIMEOUT", "0.1", "greater than or equal to 0.5"),
+        ("MODEL_READ_TIMEOUT", "soon", "valid number"),
+        ("SHUTDOWN_GRACE", "-1", "greater than or equal to 0"),
+        ("MODEL_ALIASES", "opus=my-model", 'must be JSON such as {"opus": "my-model"}'),
+        ("MODEL_ALIASES", '["opus"]', "valid dictionary"),
+        ("MODEL_ALIASES", '{"opus": 5}', "valid string"),
+        ("CONTENT_STORE_URL", "texts/here", "s3://bucket/prefix or file:///directory"),
+        ("CONTENT_STORE_URL", "/texts/here", "s3://bucket/prefix or file:///directory"),
+        ("CONTENT_STORE_URL", "file://texts/here", "three slashes"),
+        ("ANTHROPIC_BASE_URL", "localhost:8080", "must begin with http:// or https://"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert said in str(caught.value)
+
+
+def test_every_wrong_variable_is_named_and_no_secret_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+    monkeypatch.setenv("RETRY_AFTER_CAP", "x")
+    monkeypatch.setenv("SHUTDOWN_GRACE", "y")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "RETRY_AFTER_CAP" in str(caught.value)
+    assert "SHUTDOWN_GRACE" in str(caught.value)
+    monkeypatch.delenv("RETRY_AFTER_CAP")
+    monkeypatch.delenv("SHUTDOWN_GRACE")
+    assert "sk-secret" not in f"{caught.value!r} {load_settings()!r}"
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    default = load_settings()
+    monkeypatch.setenv(variable, "")
+    assert load_settings() == default
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/prefix", "gs://bucket", "az://box/x", "file:///var/a%20b", "memory:///"])
+def test_store_addresses_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("CONTENT_STORE_URL", url)
+    assert load_settings().store_url == url
+
+
+def test_who_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://localhost:8080")
+    assert not load_settings().local
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    assert not load_settings().local
+    assert load_settings().model_table().only is None
+
+
+def test_an_alias_is_overridden_and_may_name_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    plain = load_settings().model_table()
+    monkeypatch.setenv("MODEL_ALIASES", '{"opus": "sonnet", "haiku": "mine", "a": "b", "b": "a"}')
+    table = load_settings().model_table()
+    assert table.resolve("opus") == plain.resolve("sonnet") != plain.resolve("opus")
+    assert (table.resolve("haiku"), table.resolve("claude-x")) == ("mine", "claude-x")
+    assert table.resolve("a") in ("a", "b")  # a circle ends
+
+
+def test_the_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "# comment\nTASK_QUEUE=from-file\nRETRY_AFTER_CAP=5\nSHUTDOWN_GRACE=\nSOMETHING_ELSE=1\n"
+        'MODEL_ALIASES={"opus": "mine"}\n'
+    )
+    monkeypatch.setenv("RETRY_AFTER_CAP", "7")
+    settings = load_settings()
+    assert (settings.task_queue, settings.retry_after_cap, settings.shutdown_grace) == ("from-file", 7, 120)
+    assert settings.model_aliases == {"opus": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("[models.m]\nprice = 5", "price"),
+        ("[models.m]\ninput = 'much'", "valid number"),
+        ("models = [", "Invalid"),
+        ("\xff", "utf-8"),
+    ],
+)
+def test_a_wrong_table_of_models_names_the_setting(tmp_path: Path, text: str | None, said: str) -> None:
+    file = tmp_path / "models.toml"
+    if text is not None:
+        file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SettingsError, match=f"^MODELS_FILE={file} cannot be read: ") as caught:
+        Settings(models_file=file).model_table()
+    assert said in str(caught.value)
+
+
+def test_our_own_table_is_whole() -> None:
+    table = Settings(anthropic_api_key=None, anthropic_base_url="http://x").model_table()
+    for name in ("opus", "sonnet", "haiku", "inherit"):
+        spec = table.models[table.resolve(name)]
+        assert spec.input < spec.output
+        assert spec.cache_read < spec.input < spec.cache_write
+        assert spec.thinking < spec.max_output <= spec.window
+    assert table.models[LOCAL_MODEL] == ModelSpec(window=4096, max_output=256, temperature=True, continuations=0)
+    assert (PROJECT / "models.toml").is_file()
+    assert ModelTable().spec("unknown") == ModelSpec()
+
+
+def test_a_stack_runs_only_while_its_lock_is_held(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    assert running_stack(settings) is None
+    (tmp_path / "up.json").write_text(json.dumps({"address": "127.0.0.1:7999", "model_url": "http://127.0.0.1:8"}))
+    assert running_stack(settings) is None
+    assert address_of(settings)[0] == "localhost:7233"
+    with (tmp_path / "up.lock").open("w") as lock:
+        assert running_stack(settings) is None
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert running_stack(settings) == {"address": "127.0.0.1:7999", "model_url": "http://127.0.0.1:8"}
+        assert address_of(settings)[0] == "127.0.0.1:7999"
+    assert running_stack(settings) is None
+
+
+def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "cluster.example:7233")
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "prod")
+    address, config = address_of(Settings(state_dir=tmp_path))
+    assert (address, config["namespace"]) == ("cluster.example:7233", "prod")

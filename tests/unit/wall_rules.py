@@ -1,0 +1,178 @@
+"""Who may import whom, and what files may be called and weigh: data and imports flow one way."""
+
+import ast
+import sys
+from collections.abc import Iterator
+
+from tests.unit.house import ROOMS, Import, Rule, Source
+
+ACTIVITIES_FOR_DOOR_ONE = (
+    "activities.catalog",
+    "activities.content",
+    "activities.contracts",
+    "activities.errors",
+)
+ACTIVITIES_FOR_BOOTSTRAP = ("activities.contracts", "activities.llm.base", "activities.payload_guard")
+BAD_NAMES = ("utils", "util", "helpers", "helper", "common", "shared", "manager", "core")
+LINES = 300
+
+
+def _ours(source: Source) -> list[Import]:
+    """Return the imports of project modules, relative ones included."""
+    return [found for found in source.imports if found.top in (*ROOMS, "tests", "benchmarks", "samples", "")]
+
+
+def _within(found: Import, *packages: str) -> bool:
+    return any(found.module == package or found.module.startswith(f"{package}.") for package in packages)
+
+
+def _breaks(source: Source, wall: str, forbidden: list[Import]) -> Iterator[str]:
+    for found in forbidden:
+        what = f"{found.module}.{found.name}".rstrip(".")
+        yield f"{source.path}:{found.line}: {what}: {wall}"
+
+
+def _is_workflow_module(module: str) -> bool:
+    """Tell a workflow (`workflows.plan_and_execute`) from the package and what all workflows use."""
+    name = module.removeprefix("workflows.")
+    return module.startswith("workflows.") and "." not in name and name not in ("contracts", "patterns", "policies")
+
+
+def door_one(source: Source) -> Iterator[str]:
+    if source.path != "starter.py" and not source.under("cli"):
+        return
+    allowed = ("bootstrap", "cli", "workflows.contracts", "workflows.patterns.planning", *ACTIVITIES_FOR_DOOR_ONE)
+    wrong = [
+        found
+        for found in _ours(source)
+        if not _within(found, *allowed) and not _is_workflow_module(found.module) and found.top != "local_model"
+    ]
+    yield from _breaks(
+        source,
+        "starter and cli talk to Temporal through the client; take it from bootstrap, workflow classes, "
+        f"workflows.contracts, workflows.patterns.planning or {', '.join(ACTIVITIES_FOR_DOOR_ONE)}, or pass it in",
+        wrong,
+    )
+
+
+def door_two(source: Source) -> Iterator[str]:
+    if source.path == "worker.py":
+        wrong = [found for found in _ours(source) if not _within(found, "bootstrap", "activities", "workflows")]
+        yield from _breaks(source, "the worker builds the two rooms from bootstrap; move this there", wrong)
+
+
+def closet(source: Source) -> Iterator[str]:
+    if source.path == "bootstrap.py":
+        wrong = [found for found in _ours(source) if not _within(found, *ACTIVITIES_FOR_BOOTSTRAP)]
+        allowed = ", ".join(ACTIVITIES_FOR_BOOTSTRAP)
+        yield from _breaks(source, f"both doors import bootstrap, so it knows only {allowed}; turn it round", wrong)
+
+
+def room_one(source: Source) -> Iterator[str]:
+    if not source.under("workflows"):
+        return
+    wrong = [found for found in _ours(source) if found.top not in ("workflows", "activities")]
+    yield from _breaks(source, "workflows know no door and no model; pass it in the request", wrong)
+    wrong = [
+        found
+        for found in _ours(source)
+        if _within(found, "activities")
+        and not (found.name and _within(found, "activities.contracts", "activities.errors"))
+        and not found.name.endswith("Activities")
+    ]
+    yield from _breaks(
+        source, "workflows take from activities only classes *Activities, contracts and errors; call an activity", wrong
+    )
+
+
+def workflows_apart(source: Source) -> Iterator[str]:
+    if source.under("workflows"):
+        wrong = [found for found in _ours(source) if _is_workflow_module(found.module)]
+        yield from _breaks(source, "no workflow or pattern imports a workflow; move what both need to patterns", wrong)
+
+
+def policies_and_contracts_below(source: Source) -> Iterator[str]:
+    if source.path in ("workflows/policies.py", "workflows/contracts.py"):
+        wrong = [found for found in _ours(source) if _within(found, "workflows.patterns", "workflows.policies")]
+        yield from _breaks(source, "all patterns use this file, so it uses none; move the code to a pattern", wrong)
+
+
+def room_two(source: Source) -> Iterator[str]:
+    if source.under("activities"):
+        wrong = [found for found in _ours(source) if found.top != "activities"]
+        yield from _breaks(source, "activities know only their own package; put it in activities.contracts", wrong)
+
+
+def one_anthropic(source: Source) -> Iterator[str]:
+    if source.room in ROOMS and source.path != "activities/llm/claude.py":
+        wrong = [found for found in source.imports if found.top == "anthropic"]
+        yield from _breaks(source, "only activities/llm/claude.py imports anthropic; use activities.llm.base", wrong)
+
+
+def local_model_alone(source: Source) -> Iterator[str]:
+    if source.under("local_model"):
+        wrong = [found for found in _ours(source) if found.top != "local_model"]
+        yield from _breaks(source, "the local model is a server of its own; give it what it needs over HTTP", wrong)
+    elif source.room in ROOMS and not source.under("cli/embedded"):
+        wrong = [found for found in source.imports if found.top == "local_model"]
+        yield from _breaks(source, "only cli/embedded knows the local model; everybody else speaks HTTP to it", wrong)
+
+
+def plain_contracts(source: Source) -> Iterator[str]:
+    if source.room in ROOMS and source.path.endswith("/contracts.py"):
+        allowed = {*sys.stdlib_module_names, "pydantic"}
+        wrong = [found for found in source.imports if found.top not in allowed and found.module != "activities.contracts"]
+        yield from _breaks(source, "contracts are a schema: pydantic, stdlib and activities.contracts alone", wrong)
+
+
+def no_tests_inside(source: Source) -> Iterator[str]:
+    if source.room in ROOMS:
+        wrong = [found for found in source.imports if found.top in ("tests", "benchmarks", "samples", "pytest")]
+        yield from _breaks(source, "the product runs without its tests; move what it needs into a room", wrong)
+
+
+def imports_on_top(source: Source) -> Iterator[str]:
+    if source.under("workflows"):
+        for outer in ast.walk(source.tree):
+            if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef):
+                for node in ast.walk(outer):
+                    if isinstance(node, ast.Import | ast.ImportFrom):
+                        yield f"{source.path}:{node.lineno}: the sandbox imports when it runs; import at the top"
+
+
+def bare_packages(source: Source) -> Iterator[str]:
+    if source.path in ("workflows/__init__.py", "workflows/patterns/__init__.py"):
+        for node in source.tree.body:
+            if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
+                yield f"{source.path}:{node.lineno}: the sandbox runs this for each run; keep the docstring only"
+
+
+def telling_names(source: Source) -> Iterator[str]:
+    for part in source.path.removesuffix(".py").split("/"):
+        if part in BAD_NAMES:
+            yield f"{source.path}: {part!r} says nothing; name it after what it does or holds"
+
+
+def short_files(source: Source) -> Iterator[str]:
+    lines = len(source.text.splitlines())
+    if lines > LINES:
+        yield f"{source.path}: {lines} lines are more than {LINES}; split it by what its parts are for"
+
+
+WALLS: tuple[Rule, ...] = (
+    door_one,
+    door_two,
+    closet,
+    room_one,
+    workflows_apart,
+    policies_and_contracts_below,
+    room_two,
+    one_anthropic,
+    local_model_alone,
+    plain_contracts,
+    no_tests_inside,
+    imports_on_top,
+    bare_packages,
+    telling_names,
+    short_files,
+)
