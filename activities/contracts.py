@@ -7,7 +7,7 @@ for each step of each run.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -19,6 +19,9 @@ class Contract(BaseModel):
     """A frozen message that ignores fields it does not know and writes only those that differ from their default."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    recorded: ClassVar[bool] = True
+    """Whether it lands in history; the size limit holds for those that do."""
 
     @model_serializer(mode="wrap")
     def _leave_out_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -194,7 +197,12 @@ class Catalog(Contract):
 
 
 class StoreRequest(Contract):
-    """A text to keep in the content store; `by_reference` keeps it out of history however short it is."""
+    """A text to keep in the content store; `by_reference` keeps it out of history however short it is.
+
+    Only for local activities, whose input is not recorded: so it may be larger than history could hold.
+    """
+
+    recorded: ClassVar[bool] = False
 
     text: str
     media_type: str = "text/plain"

@@ -24,7 +24,7 @@ def guarded(limit: int) -> type[PydanticPayloadConverter]:
         def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
             payloads = super().to_payloads(values)
             for value, payload in zip(values, payloads, strict=True):
-                if len(payload.data) > limit:
+                if len(payload.data) > limit and getattr(value, "recorded", True):
                     raise final(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
             return payloads
 

@@ -72,7 +72,7 @@ class Engine:
     http: httpx2.AsyncClient = field(init=False)
 
     def __post_init__(self) -> None:
-        headers = {"authorization": f"Bearer {self.key}"}
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
         # A connection per call: the C++ server closes kept ones at its own times, which a client meets as an error.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         self.http = httpx2.AsyncClient(

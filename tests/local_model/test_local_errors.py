@@ -9,7 +9,7 @@ import anthropic
 import httpx2
 import pytest
 from anthropic import AsyncAnthropic
-from conftest import LocalModel
+from tests.local_model.local_model_process import LocalModel
 from pytest_httpserver import HTTPServer
 
 from local_model.app import create_app
@@ -18,7 +18,7 @@ from local_model.engine import Engine
 pytestmark = pytest.mark.xdist_group("local_model")
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
-GOOD = {"model": "m", "max_tokens": 5, "messages": HELLO}
+GOOD: Any = {"model": "m", "max_tokens": 5, "messages": HELLO}
 
 
 async def post(url: str, content: str, path: str = "/v1/messages", method: str = "POST") -> httpx2.Response:
@@ -105,10 +105,10 @@ async def test_engine_that_fails_within_a_stream_sends_an_error_event(httpserver
     httpserver.expect_request("/completion").respond_with_json({"error": {"message": "out of memory"}}, status=500)
     engine = Engine(httpserver.url_for("").rstrip("/"))
     async with sdk_of(engine) as sdk:
-        seen = []
+        events = await sdk.messages.create(**GOOD, stream=True)
+        seen = [(await anext(events)).type for _ in range(2)]
         with pytest.raises(anthropic.APIStatusError, match="out of memory"):
-            async for event in await sdk.messages.create(**GOOD, stream=True):
-                seen.append(event.type)
+            await anext(events)
         assert seen == ["message_start", "content_block_start"]
         with pytest.raises(anthropic.InternalServerError, match="out of memory"):
             await sdk.messages.create(**GOOD)

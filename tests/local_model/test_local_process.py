@@ -6,11 +6,12 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from anthropic import AsyncAnthropic
-from conftest import LocalModel
+from tests.local_model.local_model_process import LocalModel
 
 from local_model import BANNER
 
@@ -28,9 +29,13 @@ async def test_signal_ends_it_while_it_works(start_local_model: Start, number: s
         reading = asyncio.create_task(
             sdk.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": "word " * 3000}])
         )
-        await asyncio.sleep(0)
-        while psutil.Process(running.process.pid).cpu_times().user == 0:
+        for _ in range(200):
+            health: Any = await sdk.get("/health", cast_to=object)
+            if health["busy_slots"]:
+                break
             await asyncio.sleep(0.05)
+        else:
+            pytest.fail("it never began to work")
         started = time.monotonic()
         running.process.send_signal(number)
         code = await asyncio.to_thread(running.process.wait, 10)

@@ -60,14 +60,15 @@ def _imports(node: ast.AST) -> Iterator[Import]:
     if isinstance(node, ast.Import):
         yield from (Import(alias.name, "", node.lineno) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
+        # A relative import keeps its dots, so that it belongs to no room and breaks all walls.
+        module = "." * node.level + (node.module or "")
         for alias in node.names:
-            inner = f"{node.module}.{alias.name}"
+            inner = f"{module}.{alias.name}"
             place = ROOT.joinpath(*inner.split("."))
-            if place.is_dir() or place.with_suffix(".py").is_file():
+            if not node.level and (place.is_dir() or place.with_suffix(".py").is_file()):
                 yield Import(inner, "", node.lineno)
             else:
-                # A relative import has no module here, and so breaks the walls of every room.
-                yield Import(node.module or ".", alias.name, node.lineno)
+                yield Import(module, alias.name, node.lineno)
 
 
 def sources(root: Path = ROOT) -> list[Source]:
