@@ -51,8 +51,12 @@ remaining fifth would lose running calls, and pay them again."""
 EAGER_ACTIVITIES = 64
 """Activities of one workflow task that may start here without another round trip; the SDK's default is 3."""
 
-PASSED_THROUGH = ("activities", "workflows.contracts")
-"""Modules the sandbox shares instead of importing them anew for each run; none of them has state."""
+PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
+"""Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
+tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
+
+POLICED = ("activities", "workflows.contracts")
+"""What even the tests pass through."""
 
 
 def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
@@ -67,10 +71,16 @@ def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
 
 
 def build_worker(
-    client: Client, settings: Settings, llm: LLM, *, task_queue: str | None = None, max_activities: int = 200
+    client: Client,
+    settings: Settings,
+    llm: LLM,
+    *,
+    task_queue: str | None = None,
+    max_activities: int = 200,
+    passed_through: Sequence[str] = PASSED_THROUGH,
 ) -> Worker:
     """Build the worker; `llm` is whatever answers the agents."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)
     return Worker(
         client,
         task_queue=task_queue or settings.task_queue,

@@ -6,6 +6,7 @@ file never changes a run that has started.
 """
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,6 +202,19 @@ def _with_fallbacks(names: Iterable[str], agents: Iterable[AgentFile]) -> set[st
     return wanted
 
 
+CACHED_SECONDS = 60.0
+"""How long a catalog is reused while no agent file changes; it is not for ever, so that prompts which a content store has
+expired are written again."""
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+def _stamp(directory: Path) -> Stamp:
+    """Tell whether any agent file changed: name, time of change in ns, and size of each."""
+    found = ((path.name, path.stat()) for path in sorted(directory.glob("*.md")))
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
+
+
 class CatalogActivities:
     """Reads the catalog for a run."""
 
@@ -209,6 +223,7 @@ class CatalogActivities:
         self._store = store
         self._models = models
         self._heartbeat = heartbeat
+        self._cached: dict[CatalogRequest, tuple[Stamp, float, Catalog]] = {}
 
     @activity.defn
     async def read_catalog(self, request: CatalogRequest) -> Catalog:
@@ -216,6 +231,16 @@ class CatalogActivities:
 
         Raises CatalogInvalid with every problem found, or UnknownAgent if a requested one is not there (both final).
         """
+        # Reading a dozen files as YAML costs more than the rest of a short run.
+        stamp, now = _stamp(self._directory), time.monotonic()
+        cached = self._cached.get(request)
+        if cached is not None and cached[0] == stamp and now - cached[1] < CACHED_SECONDS:
+            return cached[2]
+        catalog = await self._read(request)
+        self._cached[request] = (stamp, now, catalog)
+        return catalog
+
+    async def _read(self, request: CatalogRequest) -> Catalog:
         agents, problems = read_agents(self._directory)
         if problems:
             raise final(ErrorKind.CATALOG_INVALID, "\n".join(map(str, problems)))

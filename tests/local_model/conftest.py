@@ -7,6 +7,7 @@ from typing import Any
 
 import anthropic
 import pytest
+
 from tests.local_model.local_model_process import LocalModel
 
 HERE = Path(__file__).parent

@@ -92,7 +92,8 @@ class TestFitted:
     def test_what_matches_ours_matches_the_callers(self) -> None:
         wanted = record(a={"type": ["string", "null"]}, b={"type": "object", "additionalProperties": TEXT})
         ours = fitted(wanted, 400, strict=True)
-        for value in ({"a": None, "b": {}}, {"a": "x", "b": {"key": "y"}}):
+        values: list[Any] = [{"a": None, "b": {}}, {"a": "x", "b": {"key": "y"}}]
+        for value in values:
             jsonschema.validate(value, ours)
             jsonschema.validate(value, wanted)
 

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 from anthropic import AsyncAnthropic
-from tests.local_model.local_model_process import LocalModel
 
 from local_model import BANNER
+from tests.local_model.local_model_process import LocalModel
 
 pytestmark = pytest.mark.xdist_group("local_model")
 

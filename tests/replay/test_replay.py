@@ -10,13 +10,13 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from bootstrap import data_converter
 from tests.replay.paths import PATHS
-from worker import PASSED_THROUGH, WORKFLOWS
+from worker import POLICED, WORKFLOWS
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 
 def replayer() -> Replayer:
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*POLICED)
     return Replayer(
         workflows=WORKFLOWS,
         data_converter=data_converter(512 * 1024),

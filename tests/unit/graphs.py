@@ -46,7 +46,7 @@ def longest(graph: DAG, weights: dict[str, int]) -> int:
     return max(until(node) for node in graph)
 
 
-class _Jump(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Jump(selectors.DefaultSelector):
     """Instead of waiting, lets the time go by."""
 
     skipped = 0.0

@@ -162,15 +162,14 @@ def details(status: RunStatus) -> str:
     ]
     for row in status.steps[:ROWS_SHOWN]:
         shown = row.note or (row.output.summary if row.output else "")
-        cells = (
-            f"{MARKS[row.state]} {row.state}",
-            row.step,
-            row.agent,
-            ", ".join(row.depends_on),
-            shown.replace("|", "¦")[:80],
-        )
-        lines.append("| " + " | ".join(cells) + " |")
+        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown[:80])
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     if len(status.steps) > ROWS_SHOWN:
         lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
-    lines += [f"\n> not understood: {notice}" for notice in status.notices]
+    lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    # Step ids and file names may hold anything, and a bar or a line break would end the cell.
+    return " ".join(text.split()).replace("|", "¦")
