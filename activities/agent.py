@@ -44,7 +44,7 @@ class AgentActivities:
             try:
                 call, beginning, left_out = await self._resolve(request)
                 reply = await self._llm.answer(call, progress)
-                progress.usage = reply.usage
+                progress.usage, progress.counted = reply.usage, True
                 return await self._turn(request, reply, beginning, left_out, started)
             except ApplicationError as error:
                 raise self._priced(error, request, progress) from error.__cause__

@@ -15,7 +15,6 @@ from activities.contracts import (
     DocumentSource,
     ExtractedText,
     ExtractRequest,
-    Part,
     StoreRequest,
 )
 from activities.documents import DocumentActivities
@@ -31,7 +30,8 @@ from workflows.contracts import (
     StepRow,
     StepState,
 )
-from workflows.patterns.ask import CHARACTERS_PER_TOKEN, Answer, Ask
+from workflows.patterns.ask import Answer, Ask
+from workflows.patterns.digest import Digest, labelled, part_characters
 from workflows.patterns.observed import Observed
 from workflows.patterns.scheduling import run_graph
 from workflows.patterns.tracing import RunLog
@@ -45,9 +45,6 @@ SPECIALISTS = {
 }
 CLASSIFIED_CHARACTERS = 4000
 """How much of a document the classifier reads: its beginning and its end say what it is."""
-
-WINDOW_SHARE = 0.6
-"""Share of a model's window that one part may fill; the rest is for the prompt and the answer."""
 
 TYPE_SCHEMA = {
     "type": "object",
@@ -164,7 +161,7 @@ class _Pipeline:
         self._log.begin(step)
         text = await workflow.execute_activity_method(
             DocumentActivities.extract_text,
-            ExtractRequest(document=self._document, part_characters=self._part_characters()),
+            ExtractRequest(document=self._document, part_characters=part_characters(self._catalog)),
             **policies.extract_text(self._catalog.heartbeat, step),
         )
         note = f"{len(text.parts)} parts" if len(text.parts) > 1 else ""
@@ -189,37 +186,17 @@ class _Pipeline:
         return DocumentType(said)
 
     async def _specialist(self, kind: DocumentType, text: ExtractedText) -> Answer:
-        """Let the specialist read the document, part by part where it has several, and combine the parts."""
+        """Let the specialist read the document, part by part where it has several."""
         agent, step = SPECIALISTS[kind], f"{self._name} · analyse"
         if len(text.parts) == 1:
             return await self._ask("analyse", agent, "Analyse this document.", {"document": text.parts[0]})
-        total = len(text.parts)
-        names = {f"part {number} of {total}": part for number, part in enumerate(text.parts, 1)}
         self._log.begin(step, agent)
-        outcomes = await run_graph(
-            dict.fromkeys(names, ()),
-            lambda name: self._plain_ask(f"Analyse {name} of a long document.", agent, {name: names[name]}),
-            max_parallel=4,
-        )
-        for outcome in outcomes.values():
-            if outcome.error is not None:
-                raise outcome.error
-        analyses = {name: outcomes[name].value.content for name in names}  # type: ignore[union-attr]
-        combined = await self._combine(agent, analyses)
-        self._log.end(step, StepState.DONE, output=combined.content, note=f"worked on in {total} parts, then combined")
-        return combined
-
-    async def _combine(self, agent: str, analyses: dict[str, Content]) -> Answer:
-        """Combine the analyses of parts into one, in groups that fit the window, until one is left."""
-        question = (
-            "Combine these analyses of the parts of one document into one analysis. Keep figures, names and dates."
-        )
-        while True:
-            groups = _groups(analyses, self._part_characters())
-            answers = [await self._plain_ask(question, agent, group) for group in groups]
-            if len(answers) == 1:
-                return answers[0]
-            analyses = {f"group {number}": answer.content for number, answer in enumerate(answers, 1)}
+        digest = Digest(self._log, self._catalog, step, agent)
+        answer = await digest.of(text.parts)
+        self._notes += digest.notes
+        note = f"worked on in {len(text.parts)} parts, then combined"
+        self._log.end(step, StepState.DONE, output=answer.content, note=note)
+        return answer
 
     async def _ask(
         self,
@@ -238,7 +215,7 @@ class _Pipeline:
             self._log,
             self._catalog,
             step,
-            _parts(question, context),
+            labelled(question, context),
             schema=schema,
             takes_broken=takes_broken,
             context_characters=context_characters,
@@ -247,31 +224,6 @@ class _Pipeline:
         self._notes += answer.notes
         self._log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
         return answer
-
-    async def _plain_ask(self, question: str, agent: str, context: dict[str, Content]) -> Answer:
-        ask = Ask(self._log, self._catalog, f"{self._name} · analyse", _parts(question, context))
-        answer = await ask.of(agent)
-        self._notes += answer.notes
-        return answer
-
-    def _part_characters(self) -> int:
-        window = min(card.window for card in self._catalog.agents)
-        return max(1000, int(window * WINDOW_SHARE * CHARACTERS_PER_TOKEN))
-
-
-def _parts(question: str, context: dict[str, Content]) -> list[Part]:
-    return [*(Part.of(content, label=label) for label, content in context.items()), Part(text=question)]
-
-
-def _groups(contents: dict[str, Content], characters: int) -> list[dict[str, Content]]:
-    """Pack contents in order into groups that fit, at least two to a group so that each round makes fewer."""
-    groups: list[dict[str, Content]] = [{}]
-    for name, content in contents.items():
-        size = sum(other.size for other in groups[-1].values())
-        if len(groups[-1]) >= 2 and size + content.size > characters:
-            groups.append({})
-        groups[-1][name] = content
-    return groups
 
 
 def _distinct(names: list[str]) -> list[str]:

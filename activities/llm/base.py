@@ -44,10 +44,14 @@ class ModelReply:
 
 @dataclass
 class Progress:
-    """How far a running call is: characters received and the usage known so far (paid even if the call breaks off)."""
+    """How far a running call is: characters received and the usage known so far (paid even if the call breaks off).
+
+    `counted` says that the usage is the provider's final count.
+    """
 
     characters: int = 0
     usage: Usage = field(default_factory=Usage)
+    counted: bool = False
 
     def received(self, text: str) -> None:
         """Count a piece of the answer."""
@@ -55,6 +59,8 @@ class Progress:
 
     def paid(self) -> Usage:
         """Return what a call that breaks off now has cost: the API tells output tokens only at the end, so they are estimated."""
+        if self.counted:
+            return self.usage
         tokens = max(self.usage.output_tokens, self.characters // CHARACTERS_PER_TOKEN)
         return self.usage.model_copy(update={"output_tokens": tokens})
 

@@ -51,7 +51,7 @@ class ClaudeLLM:
                 async for event in stream:
                     if event.type in ("message_start", "message_delta"):
                         message = stream.current_message_snapshot
-                        progress.usage = _usage(message)
+                        progress.usage, progress.counted = _usage(message), event.type == "message_delta"
                     elif event.type == "text":
                         progress.received(event.text)
                     elif event.type == "input_json":

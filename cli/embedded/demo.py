@@ -21,7 +21,7 @@ from cli.embedded.board import Board
 from cli.embedded.demo_view import ended_steps, finished, names_of, progress_table, result_table
 from cli.embedded.state import Child, StackState, identify, read_state
 from cli.leaving import cause_of
-from cli.waiting import result_of
+from cli.waiting import PASSING
 from workflows.contracts import (
     DocumentAnalysisRequest,
     DocumentAnalysisResult,
@@ -68,7 +68,7 @@ class Demo:
             static_summary=f"Demo: analyse {len(sources)} sample documents",
         )
         self._board.say(f"Run {handle.id} analyses {len(sources)} documents: {self._state.run_url(handle.id)}", "bold")
-        result: asyncio.Task[DocumentAnalysisResult] = asyncio.create_task(result_of(handle))
+        result: asyncio.Task[DocumentAnalysisResult] = asyncio.create_task(_result_of(handle))
         try:
             await self._follow(handle, result, kill=kill)
             return await self._report(handle, await result)
@@ -167,3 +167,14 @@ class Demo:
         again = sum(call.attempt > 1 for call in calls)
         cut_off = f" ({again} cut off by the crash and asked again)" if again else ""
         return f"✓ Finished model calls: {len(calls)}, none repeated{cut_off}; {len(before)} before the crash.", "green"
+
+
+async def _result_of(handle: Handle) -> DocumentAnalysisResult:
+    """Wait for the result through outages; unlike `cli.waiting`, without advice to start a worker, since that is being done."""
+    while True:
+        try:
+            return await handle.result()
+        except RPCError as error:
+            if error.status not in PASSING:
+                raise
+            await asyncio.sleep(0.5)

@@ -33,7 +33,7 @@ class Part:
     log: Path
     checks: Mapping[str, str]
     grace: float
-    ready_within: float = 60.0
+    ready_within: float = 120.0
     needs: tuple[str, ...] = ()
     hint: str = ""
 
@@ -80,7 +80,6 @@ def model_part(state_dir: Path, ports: Mapping[str, int]) -> Part:
         log=state_dir / "logs" / "model.log",
         checks={"HTTP": f"{url}/health"},
         grace=5.0,
-        ready_within=120.0,
     )
 
 
