@@ -151,7 +151,10 @@ def address_of(settings: Settings) -> tuple[str, dict[str, Any]]:
     """Find the server: environment or profile first, then the embedded stack of this directory, then the default port."""
     from temporalio.envconfig import ClientConfig
 
-    config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
+    try:
+        config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
+    except (ValueError, RuntimeError) as error:
+        raise SettingsError(f"TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE: {str(error)[:300]}") from error
     stack = running_stack(settings)
     address = config.pop("target_host", None) or (stack["address"] if stack else DEFAULT_ADDRESS)
     return address, config
@@ -160,7 +163,7 @@ def address_of(settings: Settings) -> tuple[str, dict[str, Any]]:
 async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Client":
     """Connect to Temporal by profile (`TEMPORAL_*`, `TEMPORAL_PROFILE`), with our converter and, if configured, tracing.
 
-    Raises ServerUnavailableError.
+    Raises ServerUnavailableError, and SettingsError for an address or a profile that cannot be used.
     """
     from temporalio.client import Client
     from temporalio.service import RPCError
@@ -173,11 +176,19 @@ async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Clie
             data_converter=data_converter(settings.payload_limit_bytes),
             plugins=[*plugins, *_tracing(settings)],
         )
+    except ValueError as error:
+        raise SettingsError(f"TEMPORAL_ADDRESS={address}: {error}; write host:port") from error
     except (RuntimeError, RPCError) as error:
         raise ServerUnavailableError(
-            f"no Temporal server answers at {address} ({str(error)[:200]}). "
+            f"no Temporal server answers at {address} ({_reason(error)}). "
             "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    # The SDK's core wraps the operating system's words in a dump of its own structures.
+    said = re.search(r'message: "([^"]+)"', str(error))
+    return said[1].lower() if said else str(error)[:200]
 
 
 def _tracing(settings: Settings) -> "list[Plugin]":

@@ -130,7 +130,4 @@ async def _connect(settings: Settings) -> Client:
     Runtime.set_default(
         Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet))), error_if_already_set=False
     )
-    try:
-        return await connect(settings)
-    except (ValueError, RuntimeError) as error:
-        raise LeavingError(WRONG, f"TEMPORAL_ADDRESS or TEMPORAL_PROFILE is wrong: {error}") from error
+    return await connect(settings)

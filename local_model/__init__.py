@@ -19,11 +19,12 @@ The hint format. The scorer can be told better label words and a better cue in t
 since that is the one place that every JSON schema dialect, the Anthropic API included, accepts:
 
     {"enum": ["legal", "financial", "general"],
-     "description": "Kind of document. Label words: legal=law/legal/contract, financial=finance/financial/money, "
-                    "general=daily/general/life. Cue: The text above is a document about"}
+     "description": "Kind of document. Label words: legal=law/legal/contract/agreement, "
+                    "financial=finance/financial/money/business, general=daily/life/people/stories. "
+                    "Cue: The text above is a document about"}
 
 - `Label words:` value=word, separated by commas, ended by a full stop, a line break or the end. Several words
-  for one value are separated by `/` and averaged; three words each are clearly better than one. Values left out
+  for one value are separated by `/` and averaged; four words each are clearly better than one. Values left out
   stand for themselves (`_` becomes a space).
 - `Cue:` the start of a sentence that a label word completes; runs to the end of its line. Without it:
   "The text above is a document about" for properties called kind, category, topic, class, label or type (or ending
@@ -33,7 +34,7 @@ since that is the one place that every JSON schema dialect, the Anthropic API in
   the docstring of the `StrEnum`.
 
 What is scored is the content of the last `<part …>…</part>` or `<document …>…</document>` in the last user message,
-or that whole message if there is none; the first 384 tokens of it.
+or that whole message if there is none; its first 48 and its first 256 tokens, averaged.
 
 Tools: `tool_choice` `tool` and `any` give a `tool_use` block whose input matches the tool's schema; `any` picks the
 tool by scoring names and descriptions. `auto` and `none` give plain text: this model cannot judge when to call.

@@ -24,7 +24,10 @@ from local_model.messages import Tool
 from local_model.prompting import Prompt
 
 CONTENT_FREE = ("N/A", "[text]", "This is a document.")
-READ = 384  # document tokens that are read for a choice
+# Tokens of the document that are read for a choice, twice, and the scores averaged: its first lines often say what
+# it is, and later ones of a contract are full of money. Measured on 20 documents of 50 to 600 tokens, four label words
+# each: 48 and 256 right on all, by the widest margin; 384 alone right on 19; one label word each right on 14 to 17.
+READINGS = (48, 256)
 TOPIC_CUE = "The text above is a document about"
 TOPICS = ("kind", "category", "topic", "class", "label", "type")
 TOOL_CUE = "The text above is a request to"
@@ -52,17 +55,24 @@ def softmax(scores: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def calibrated(document: Sequence[float], blanks: Sequence[Sequence[float]], sizes: Sequence[int]) -> list[float]:
+def calibrated(
+    readings: Sequence[Sequence[float]], blanks: Sequence[Sequence[float]], sizes: Sequence[int]
+) -> list[float]:
     """Return the probability of each option from log-probabilities of all words, option after option.
 
-    `document` and each of `blanks` hold one number per word; `sizes` says how many words each option has.
+    Each of `readings` (of the document) and `blanks` (of nothing) has one number per word; `sizes` says how many words
+    each option has.
     """
-    lifted = [score - sum(blank[i] for blank in blanks) / len(blanks) for i, score in enumerate(document)]
+    lifted = [score - expected for score, expected in zip(_means(readings), _means(blanks), strict=True)]
     means, start = [], 0
     for size in sizes:
         means.append(sum(lifted[start : start + size]) / size)
         start += size
     return softmax(means)
+
+
+def _means(rows: Sequence[Sequence[float]]) -> list[float]:
+    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
 def forks(words: Sequence[Sequence[int]]) -> dict[int, list[int]]:
@@ -91,8 +101,9 @@ class Chooser:
             self._blanks[question] = blanks
             if len(self._blanks) > 256:
                 self._blanks.pop(next(iter(self._blanks)))
-        scores = await self._score([*prompt.lead, *prompt.document[:READ], *cue], words)
-        return calibrated(scores, self._blanks[question], [len(option) for option in question.words])
+        ends = sorted({min(end, len(prompt.document)) for end in READINGS})
+        readings = [await self._score([*prompt.lead, *prompt.document[:end], *cue], words) for end in ends]
+        return calibrated(readings, self._blanks[question], [len(option) for option in question.words])
 
     async def _score(self, prompt: list[int], words: Sequence[Sequence[int]]) -> list[float]:
         """Return the log-probability of each word after the prompt, among these words."""

@@ -18,7 +18,7 @@ from activities.content import ContentStore
 from activities.contracts import DocumentSource
 from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
-from cli.embedded.demo_view import ended_steps, finished, names_of, progress_table, result_table
+from cli.embedded.demo_view import ended_steps, finished, progress_table, result_table
 from cli.embedded.state import Child, StackState, identify, read_state
 from cli.leaving import cause_of
 from cli.waiting import PASSING
@@ -53,6 +53,7 @@ class Demo:
         self._state = state
         self._board = board
         self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+        self._names: list[str] = []
         self._before_crash: Trace | None = None
         self._killed: Child | None = None
         self._note = ""
@@ -60,6 +61,7 @@ class Demo:
     async def run(self, *, kill: bool) -> bool:
         """Analyse the samples; returns whether every document succeeded."""
         sources = [await self._source(path) for path in sorted(SAMPLES.iterdir()) if path.is_file()]
+        self._names = [source.name for source in sources]
         handle: Handle = await self._client.start_workflow(
             DocumentAnalysisWorkflow.run,
             DocumentAnalysisRequest(documents=tuple(sources), max_parallel=2),
@@ -86,19 +88,22 @@ class Demo:
         """Show the run until it ends, and kill the worker on the way."""
         began = time.monotonic()
         status: RunStatus | None = None
-        on_terminal = self._board.console.is_terminal
+        look = asyncio.create_task(self._status(handle))
         with Live(console=self._board.console, auto_refresh=False, transient=True) as live:
             while not result.done():
                 self._look_for_new_worker()
-                seen = await self._status(handle)
-                if seen is not None:
-                    self._show_changes(status, seen)
-                    status = seen
-                if status is not None and on_terminal:
-                    live.update(progress_table(status, time.monotonic() - began, self._note), refresh=True)
-                if kill and status is not None and KILL_AFTER <= finished(status) < len(names_of(status)):
-                    kill = not await self._kill_worker(handle)
+                if look.done():
+                    if seen := look.result():
+                        self._show_changes(status, seen)
+                        status = seen
+                    if kill and KILL_AFTER <= finished(status) < len(self._names):
+                        kill = not await self._kill_worker(handle)
+                    look = asyncio.create_task(self._status(handle))
+                if self._board.console.is_terminal:
+                    table = progress_table(self._names, status, time.monotonic() - began, self._note)
+                    live.update(table, refresh=True)
                 await asyncio.wait([result], timeout=LOOK_EVERY)
+        look.cancel()
         if kill:
             self._board.say("No worker was killed: the run was through before, or the stack runs none.", "yellow")
 
@@ -142,7 +147,7 @@ class Demo:
             self._board.say(
                 f"↻ The supervisor started worker {worker.pid}; the run goes on where it was.", "bold green"
             )
-            self._killed, self._note = None, "new worker"
+            self._killed, self._note = None, "a new worker took over"
 
     async def _report(self, handle: Handle, result: DocumentAnalysisResult) -> bool:
         report = DocumentReport.model_validate_json(await self._store.text(result.report))

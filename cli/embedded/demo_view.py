@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from workflows.contracts import CallTrace, DocumentAnalysisResult, RunStatus, StepRow, StepState
+from workflows.contracts import CallTrace, DocumentAnalysisResult, RunStatus, Spend, StepRow, StepState
 
 STAGES = ("extract", "classify", "analyse", "summarise")
 SEPARATOR = " · "
@@ -21,14 +21,10 @@ MARKS = {
 }
 
 
-def finished(status: RunStatus) -> int:
+def finished(status: RunStatus | None) -> int:
     """Count the documents that are through."""
-    return sum(row.step.endswith(SEPARATOR + STAGES[-1]) and row.state is StepState.DONE for row in status.steps)
-
-
-def names_of(status: RunStatus) -> list[str]:
-    """Return the names of the documents."""
-    return list(dict.fromkeys(row.step.rpartition(SEPARATOR)[0] for row in status.steps))
+    rows = status.steps if status else ()
+    return sum(row.step.endswith(SEPARATOR + STAGES[-1]) and row.state is StepState.DONE for row in rows)
 
 
 def ended_steps(before: RunStatus | None, now: RunStatus) -> list[StepRow]:
@@ -38,17 +34,17 @@ def ended_steps(before: RunStatus | None, now: RunStatus) -> list[StepRow]:
     return [row for row in now.steps if row.state in over and row.step not in known]
 
 
-def progress_table(status: RunStatus, seconds: float, note: str) -> Table:
-    """Render the stages of each document."""
-    spend = status.spend
+def progress_table(names: Sequence[str], status: RunStatus | None, seconds: float, note: str) -> Table:
+    """Render the stages of each document, as far as they are known."""
+    spend = status.spend if status else Spend()
     tokens = spend.input_tokens + spend.output_tokens
     caption = f"{seconds:.0f} s · {spend.calls} model calls · {tokens:,} tokens" + (f" · {note}" if note else "")
     table = Table(caption=caption, caption_justify="left")
     table.add_column("document")
     for stage in STAGES:
         table.add_column(stage, justify="center")
-    states = {row.step: row.state for row in status.steps}
-    for name in names_of(status):
+    states = {row.step: row.state for row in status.steps} if status else {}
+    for name in names:
         table.add_row(name, *(MARKS[states.get(name + SEPARATOR + stage, StepState.PENDING)] for stage in STAGES))
     return table
 

@@ -25,8 +25,9 @@ KIND = {
         "kind": {
             "type": "string",
             "enum": ["legal", "financial", "general"],
-            "description": "Kind of document. Label words: legal=law/legal/contract, financial=finance/financial/money, "
-            "general=daily/general/life. Cue: The text above is a document about",
+            "description": "Kind of document. Label words: legal=law/legal/contract/agreement, "
+            "financial=finance/financial/money/business, general=daily/life/people/stories. "
+            "Cue: The text above is a document about",
         },
         "confidence": {"type": "number"},
     },

@@ -158,12 +158,12 @@ class TestChoosing:
     def test_calibration_takes_off_what_is_expected_anyway(self) -> None:
         document = [math.log(0.6), math.log(0.4)]
         blanks = [[math.log(0.9), math.log(0.1)]]
-        first, second = choosing.calibrated(document, blanks, [1, 1])
+        first, second = choosing.calibrated([document], blanks, [1, 1])
         assert second == pytest.approx((0.4 / 0.1) / (0.4 / 0.1 + 0.6 / 0.9))
         assert first + second == pytest.approx(1)
 
     def test_words_of_one_option_are_averaged(self) -> None:
-        odds = choosing.calibrated([-1.0, -3.0, -2.0], [[0.0, 0.0, 0.0]], [2, 1])
+        odds = choosing.calibrated([[-1.0, -3.0, -2.0], [-1.0, -3.0, -2.0]], [[0.0, 0.0, 0.0]], [2, 1])
         assert odds == pytest.approx([0.5, 0.5])
 
     def test_forks(self) -> None:

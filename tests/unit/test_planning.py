@@ -24,6 +24,7 @@ def plan(*steps: PlanStep) -> Plan:
 
 PROBLEMS: list[tuple[str, Plan, list[str]]] = [
     ("none", plan(step("a"), step("b", "a")), []),
+    ("just not too many steps", plan(*(step(str(number)) for number in range(6))), []),
     ("no steps", plan(), ["the plan has no steps; add at least one"]),
     (
         "unknown agent",

@@ -148,6 +148,17 @@ async def test_a_persons_invalid_plan_is_refused_with_every_problem(runner: Runn
     assert all(problem in text_of(cause) for problem in ("'nobody'", "input is empty", "step 9, which does not exist"))
 
 
+async def test_an_agent_that_is_not_there_is_refused_before_anything_is_paid(runner: Runner) -> None:
+    request = PlanRequest(task="t", agents=("writer", "nope"))
+    async with runner.worker(lambda call: "never") as llm:
+        handle = await runner.start(RUN, request)
+        with pytest.raises(WorkflowFailureError) as failure:
+            await handle.result()
+    assert kind_of(failure.value.cause) is ErrorKind.UNKNOWN_AGENT
+    assert "there is no nope; choose from analyst" in text_of(failure.value.cause)
+    assert llm.calls == []
+
+
 async def test_dry_run_executes_nothing(runner: Runner) -> None:
     plan = plan_of(step(1), step(2), step(3, depends_on=[1, 2]))
     result, llm = await runner.run(lambda call: "never", RUN, PlanRequest(plan=plan, dry_run=True))

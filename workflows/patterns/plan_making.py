@@ -38,6 +38,10 @@ class PlanMaking:
             if found:
                 raise final(ErrorKind.PLAN_INVALID, "the plan cannot run: " + "; ".join(found))
             return plan
+        unknown = [name for name in request.agents if self._catalog.get(name) is None]
+        if unknown:
+            names = ", ".join(self._executors())
+            raise final(ErrorKind.UNKNOWN_AGENT, f"agents: there is no {', '.join(unknown)}; choose from {names}")
         if not request.task.strip():
             raise final(ErrorKind.INPUT_INVALID, "task: say what shall be done, or give a plan")
         return await self._planned([Part(text=self._instruction())], kept={}) or self._fallback()

@@ -222,5 +222,5 @@ def shape_of(plan: Plan) -> PlanShape:
     while candidates:
         node = max(candidates, key=lambda candidate: paths[candidate])
         critical.append(node)
-        candidates = [after for after in dependents[node] if paths[after] == paths[node] - 1]
+        candidates = dependents[node]
     return PlanShape(critical_path=tuple(critical), waves=tuple(map(tuple, waves)))
