@@ -61,7 +61,10 @@ POLICED = ("activities", "workflows.contracts")
 
 def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
     """Build every activity on one content store, one model table and one model client."""
-    store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+    try:
+        store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+    except (ValueError, OSError) as error:
+        raise SettingsError(str(error)) from error
     models = settings.model_table()
     agent = AgentActivities(llm, store, models)
     catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)

@@ -81,8 +81,11 @@ class Problem:
 
 
 def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:
-    """Read every `*.md` of a directory, sorted by name; bad files become problems and the rest is returned."""
-    paths = sorted(directory.glob("*.md"))
+    """Read every `*.md` of a directory, sorted by name; bad files become problems and the rest is returned.
+
+    Hidden files are left out.
+    """
+    paths = _paths(directory)
     if not paths:
         return [], [Problem(directory, 1, "no agent files here; add one as <name>.md, or set AGENTS_DIR")]
     agents: list[AgentFile] = []
@@ -94,6 +97,11 @@ def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:
             agents.append(agent)
     problems += _duplicates(agents) + _fallbacks(agents)
     return sorted(agents, key=lambda agent: agent.front.name), problems
+
+
+def _paths(directory: Path) -> list[Path]:
+    # Hidden files are an editor's or an archive's own (`.#writer.md`, `._writer.md`).
+    return sorted(directory.glob("[!.]*.md"))
 
 
 def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
@@ -211,7 +219,8 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 def _stamp(directory: Path) -> Stamp:
     """Tell whether any agent file changed: name, time of change in ns, and size of each."""
-    found = ((path.name, path.stat()) for path in sorted(directory.glob("*.md")))
+    # A link that leads nowhere has no state of its own, and `read_agents` is to tell of it.
+    found = ((path.name, path.stat() if path.exists() else path.lstat()) for path in _paths(directory))
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
 
 

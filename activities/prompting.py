@@ -4,6 +4,7 @@ Labelled parts stand in `<part label="…">` tags, so that a model can tell mate
 relies on the same tags.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
@@ -11,12 +12,21 @@ from activities.contracts import Part
 
 CONTINUE = "Continue exactly where you stopped. Repeat nothing."
 
+_CLOSING = re.compile(r"</part", re.IGNORECASE)
+_DEFUSED = "< /part"
 _CUT = "\n[… {count} characters left out …]\n"
 
 
 def render(parts: Sequence[tuple[str, str]]) -> str:
-    """Join (label, text) pairs into one prompt; parts without a label stand as they are."""
-    return "\n\n".join(f"<part label={quoteattr(label)}>\n{text}\n</part>" if label else text for label, text in parts)
+    """Join (label, text) pairs into one prompt; parts without a label stand as they are.
+
+    Material that holds a closing tag itself cannot end its part early: the tag is defused.
+    """
+    return "\n\n".join(_tagged(label, text) if label else text for label, text in parts)
+
+
+def _tagged(label: str, text: str) -> str:
+    return f"<part label={quoteattr(label)}>\n{_CLOSING.sub(_DEFUSED, text)}\n</part>"
 
 
 def cut_to_fit(texts: Mapping[Part, str], budget: int) -> tuple[dict[Part, str], int]:

@@ -107,6 +107,33 @@ async def test_every_problem_is_told_at_once_and_finally(directory: Path, store:
     assert second.startswith(f"{directory / 'lost.md'}:4: fallback 'nobody' is no agent")
 
 
+async def test_files_of_an_editor_are_no_agents_and_a_lost_file_is_told(directory: Path, store: ContentStore) -> None:
+    (directory / ".#writer.md").symlink_to(directory / "somebody@somewhere")
+    (directory / "._writer.md").write_bytes(b"\x00\x05\xff")
+    assert len((await read(directory, store)).agents) == 4
+    (directory / "gone.md").symlink_to(directory / "nowhere")
+    with pytest.raises(ApplicationError, match=r"gone\.md:1: cannot be read") as caught:
+        await read(directory, store)
+    assert caught.value.type == ErrorKind.CATALOG_INVALID
+
+
+async def test_one_reader_sees_every_change_at_once(directory: Path, store: ContentStore) -> None:
+    activities = CatalogActivities(directory, store, TABLE, heartbeat=2.5)
+
+    async def descriptions() -> list[str]:
+        catalog: Catalog = await ActivityEnvironment().run(activities.read_catalog, CatalogRequest(agents=("last",)))
+        return [card.description for card in catalog.agents]
+
+    assert await descriptions() == await descriptions() == ["Helps as last."]
+    (directory / "last.md").write_text("---\nname: last\ndescription: Helps no more.\n---\nYou are last.\n")
+    assert await descriptions() == ["Helps no more."]
+    (directory / "last.md").rename(directory / "first.md")
+    assert await descriptions() == ["Helps no more."]
+    (directory / "first.md").unlink()
+    with pytest.raises(ApplicationError, match="fallback 'last' is no agent"):
+        await descriptions()
+
+
 async def test_an_agent_that_is_not_there_is_told_with_those_that_are(directory: Path, store: ContentStore) -> None:
     with pytest.raises(ApplicationError) as caught:
         await read(directory, store, "writer", "painter")
