@@ -84,6 +84,7 @@ AMBIGUOUS: list[tuple[Any, str]] = [
     (plan(step(1), step(2, depends_on=[1], follows=[1])), "steps[1].follows"),
     (plan(step(1), step(2, condition="only if step 1 fails")), "steps[1].condition"),
     ({"steps": [step(1)], "later": [step(2)]}, "the plan.later: there are steps in it"),
+    ({**step(1), "then": [step(2)]}, "steps[0].then: there are steps in it"),
     ({"steps": {"1": step(2), "2": step(1)}}, "'1' is the key of one step and the id of another"),
     ({"first": [step(1)], "second": [step(2)]}, "steps: there is no list of steps"),
 ]

@@ -68,6 +68,12 @@ def test_exactly_what_depends_on_a_failed_node_is_skipped(drawn: tuple[DAG, set[
         assert node in closure(graph, {str(outcomes[node].skipped_by)})
 
 
+def test_skips_are_told_in_the_order_in_which_nodes_would_have_started() -> None:
+    nodes = Nodes(failing={"bad"})
+    run_fast(nodes.run({"short": ("bad",), "long": ("bad",), "end": ("long",), "bad": ()}))
+    assert nodes.skips == [("long", "bad"), ("short", "bad"), ("end", "bad")]
+
+
 @steady
 @given(failing())
 def test_draining_lets_what_runs_finish_and_starts_nothing_more(drawn: tuple[DAG, set[str], int]) -> None:

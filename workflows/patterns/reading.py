@@ -89,7 +89,7 @@ class Reading:
 
     def _without_list(self, data: Mapping[str, Any]) -> list[Any] | None:
         """Read one step alone, or steps under their ids."""
-        if _has(data, "agent") and _has(data, "input") and not any(map(_holds_steps, data.values())):
+        if _has(data, "agent") and _has(data, "input"):
             self.notes.append("the one step is read as a plan of one step")
             return [data]
         if not data or not all(_looks_like_a_step(value) for value in data.values()):
