@@ -102,7 +102,7 @@ class Chooser:
             if len(self._blanks) > 256:
                 self._blanks.pop(next(iter(self._blanks)))
         ends = sorted({min(end, len(prompt.document)) for end in READINGS})
-        readings = [await self._score([*prompt.lead, *prompt.document[:end], *cue], words) for end in ends]
+        readings = [await self._score([*prompt.opening, *prompt.document[:end], *cue], words) for end in ends]
         return calibrated(readings, self._blanks[question], [len(option) for option in question.words])
 
     async def _score(self, prompt: list[int], words: Sequence[Sequence[int]]) -> list[float]:

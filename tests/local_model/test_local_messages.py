@@ -137,10 +137,10 @@ async def test_control_tokens_of_a_caller_stay_text(client: AsyncAnthropic) -> N
     assert two.input_tokens - one.input_tokens > 4  # as one control token it would be 1
 
 
-async def test_second_call_about_a_document_finds_it_in_the_cache(client: AsyncAnthropic) -> None:
-    document = f'<part label="document">\n{"The river rose quickly after the storm. " * 12}\n</part>'
-    first = await client.messages.create(model=MODEL, max_tokens=1, system="One.", messages=asked(document))
-    second = await client.messages.create(model=MODEL, max_tokens=1, system="Two, other.", messages=asked(document))
+async def test_second_question_of_an_agent_finds_the_document_in_the_cache(client: AsyncAnthropic) -> None:
+    document = f'<part label="document">\n{"The river rose quickly after the storm. " * 12}\n</part>\n\n'
+    first = await client.messages.create(model=MODEL, max_tokens=1, system="Read.", messages=asked(document + "Who?"))
+    second = await client.messages.create(model=MODEL, max_tokens=1, system="Read.", messages=asked(document + "When?"))
     assert first.usage.input_tokens > 90
     assert (second.usage.cache_read_input_tokens or 0) > 90
     assert second.usage.input_tokens < 30

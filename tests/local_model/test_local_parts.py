@@ -184,13 +184,6 @@ class TestPrompting:
     def test_without_tags_all_is_the_document(self) -> None:
         assert prompting.around_document("just text") == ("", "just text", "")
 
-    def test_parts_come_first(self) -> None:
-        text = 'Sum up.\n\n<part label="a">\nA\n</part>\n\n<part label="b">\nB\n</part>\n\nBriefly.'
-        assert prompting.parts_first(text) == (
-            '<part label="a">\nA\n</part>\n\n<part label="b">\nB\n</part>\n\nSum up.\n\nBriefly.'
-        )
-        assert prompting.parts_first("no parts") == "no parts"
-
     def test_neighbours_of_one_role_are_joined(self) -> None:
         turns = [("user", "a"), ("user", "b"), ("assistant", "c")]
         assert prompting.merged(turns) == [("user", "a\n\nb"), ("assistant", "c")]

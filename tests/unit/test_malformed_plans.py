@@ -4,8 +4,11 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from activities.agent import parse
+from tests.unit.graphs import steady
 from tests.unit.malformed_plans import AGENTS, MALFORMED, READABLE, UNREADABLE, Malformed, pair, plan, step
 from workflows.contracts import Plan, PlanChange
 from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
@@ -136,3 +139,30 @@ def test_numbers_and_texts_are_the_same_ids() -> None:
     assert found is not None
     assert found.steps[1].depends_on == ("1",)
     assert changes == []
+
+
+def test_one_thing_said_twice_is_no_doubt() -> None:
+    found, wrong, _ = read_plan(plan({**step(1), "id": 1, "task": step(1)["input"]}))
+    assert wrong == []
+    assert found == read_plan(plan(step(1)))[0]
+
+
+WORDS = st.sampled_from(
+    ["steps", "step", "id", "agent", "input", "task", "depends_on", "after", "plan", "1", "[1]", "{}", ""]
+)
+LEAVES = st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | WORDS | st.text(max_size=3)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5), max_leaves=25
+)
+
+
+@steady
+@given(JSON)
+def test_whatever_a_model_says_is_either_a_plan_or_problems(data: Any) -> None:
+    found, wrong, changes = read_plan(data)
+    assert (found is None) == bool(wrong)
+    if found is not None:
+        assert read_plan(found.model_dump(mode="json"))[0] == found
+        repaired, _ = repair(found, AGENTS)
+        problems(repaired, AGENTS, max_steps=2)
+    assert all(change.change and change.stage == "deterministic" for change in changes)
