@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from temporalio.client import WorkflowFailureError
+
 from benchmarks.graphs import GRAPHS
 from benchmarks.machine import Load, calibration_ms, cpu_seconds, peak_memory_mb, spread, wait_for_quiet
 from benchmarks.sides import Side, SideName
@@ -27,6 +29,7 @@ class Samples:
     server_cpu: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
 
 
 async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int, patience: float) -> dict[str, Any]:
@@ -53,19 +56,25 @@ async def _once(stack: Stack, side: Side, runs: int, samples: Samples) -> None:
     load = Load(stack.pids)
     worker, server = cpu_seconds(side.worker.pid), cpu_seconds(side.server.pid)
     started = time.perf_counter()
-    seconds = await asyncio.gather(*(_run(side) for _ in range(runs)))
-    samples.rate.append(runs / (time.perf_counter() - started))
+    ended = await asyncio.gather(*(_run(side) for _ in range(runs)))
+    seconds = [length for length in ended if length is not None]
+    samples.rate.append(len(seconds) / (time.perf_counter() - started))
     samples.median_run.append(statistics.median(seconds))
+    samples.failed.append(runs - len(seconds))
     samples.worker_cpu.append((cpu_seconds(side.worker.pid) - worker) / runs * 1e3)
     samples.server_cpu.append((cpu_seconds(side.server.pid) - server) / runs * 1e3)
     samples.others.append(load.others())
     samples.calls.append(len(side.calls()))
 
 
-async def _run(side: Side) -> float:
+async def _run(side: Side) -> float | None:
+    """Return how long a run took, or None if it failed."""
     started = time.perf_counter()
     handle = await side.start(GRAPHS[GRAPH], LATENCY, SIZE)
-    await handle.result()
+    try:
+        await handle.result()
+    except WorkflowFailureError:
+        return None
     return time.perf_counter() - started
 
 
@@ -76,6 +85,7 @@ def _summary(samples: Samples, side: Side, runs: int) -> dict[str, Any]:
         "worker_cpu_ms_per_run": spread(samples.worker_cpu, 1),
         "server_cpu_ms_per_run": spread(samples.server_cpu, 1),
         "calls_per_run": [round(calls / runs, 2) for calls in samples.calls],
+        "failed_runs": samples.failed,
         "worker_mb": peak_memory_mb(side.worker.pid),
         "other_cores": spread(samples.others, 2),
     }

@@ -18,13 +18,12 @@ def _throughput(row: Row) -> str:
     }
     names = [name for name in TITLES if name in row["sides"]]
     lines = [(title, *(show(row["sides"][name][field]) for name in names)) for title, field in fields.items()]
-    lines.append(
-        (
-            "model calls a run",
-            *("/".join(f"{calls:g}" for calls in row["sides"][name]["calls_per_run"]) for name in names),
-        )
-    )
-    lines.append(("worker memory, peak MB", *(f"{row['sides'][name]['worker_mb']:g}" for name in names)))
+    each: dict[str, Callable[[Row], str]] = {
+        "model calls a run": lambda side: "/".join(f"{calls:g}" for calls in side["calls_per_run"]),
+        "failed runs": lambda side: "/".join(map(str, side["failed_runs"])),
+        "worker memory, peak MB": lambda side: f"{side['worker_mb']:g}",
+    }
+    lines += [(title, *(write(row["sides"][name]) for name in names)) for title, write in each.items()]
     return f"{row['runs']} runs of six steps, {latency_of(row)} each.\n\n" + table(
         ("", *(TITLES[name] for name in names)), lines
     )

@@ -20,11 +20,16 @@ def explain(result: Row) -> list[str]:
 def _one(result: Row, verdict: Row) -> str:
     rows = result["figures"][verdict["figure"]]
     begin = f"**{verdict['name']}**: {verdict['measured']:,g}, wanted {verdict['wanted']}."
+    if "model calls" in verdict["name"]:
+        return (
+            f"{begin} Calls were made twice because their heartbeats came too late: the server, the worker and their queue "
+            f"were busy for longer than the time-out. {_noise(rows[0]['sides']['product'])}"
+        )
     if verdict["figure"] == "throughput":
         return f"{begin} {_throughput(rows[0], result['machine']['cores'])}"
     if verdict["figure"] in ("gather", "crash"):
         return begin
-    if "per step" in verdict["name"]:
+    if verdict["name"].endswith("per step"):
         return f"{begin} {_history(rows[0])}"
     latency = 2.0 if verdict["name"].endswith("2 s") else 0.2
     return f"{begin} {_time(next(row for row in rows if row['latency_s'] == latency))}"
