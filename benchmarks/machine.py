@@ -25,7 +25,6 @@ def describe() -> dict[str, Any]:
     """Describe the machine and the versions that were measured."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     server = subprocess.run([find_temporal(), "--version"], capture_output=True, text=True, check=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -33,9 +32,14 @@ def describe() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "temporal": server.stdout.strip(),
-        "commit": commit.stdout.strip(),
         **{name: version(name) for name in PACKAGES},
     }
+
+
+def commit() -> str:
+    """Name the commit that is measured, marked if files differ from it; empty outside a repository."""
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def _cpu_model() -> str:

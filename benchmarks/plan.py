@@ -1,5 +1,6 @@
 """Which figures are taken, on which sides, how often; and how they are put together for `results/latest.json`."""
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import crash, gathering, speed, throughput
+from benchmarks.machine import commit
 from benchmarks.sides import SideName
 from benchmarks.stack import Stack, open_stack
 from benchmarks.targets import MEGABYTE, RUNS
@@ -90,5 +92,6 @@ async def take(names: list[str], extent: Extent, directory: Path, say: Callable[
         for name in FIGURES:
             if name in names:
                 say(f"{name} …")
-                found[name] = await FIGURES[name](stack, extent)
+                rows = await FIGURES[name](stack, extent)
+                found[name] = [row | {"at": time.strftime("%Y-%m-%d %H:%M"), "commit": commit()} for row in rows]
     return found

@@ -59,8 +59,8 @@ class Side:
         if limit is not None:
             options["execution_timeout"] = timedelta(seconds=limit)
         if not self.name.is_product:
-            request = RunInput({step: list(needed) for step, needed in dag.items()}, latency, size, heartbeat)
-            return await self.client.start_workflow(BareDag.run, request, **options)
+            bare = RunInput({step: list(needed) for step, needed in dag.items()}, latency, size, heartbeat)
+            return await self.client.start_workflow(BareDag.run, bare, **options)
         steps = [
             PlanStep(
                 step=step,
@@ -70,8 +70,11 @@ class Side:
             )
             for step, needed in dag.items()
         ]
-        plan = PlanRequest(plan=Plan(steps=tuple(steps)), max_parallel=MAX_PARALLEL)
-        return await self.client.start_workflow(PlanAndExecuteWorkflow.run, plan, **options)
+        # What `starter.py plan --plan FILE --max-parallel 64` starts.
+        request = PlanRequest(plan=Plan(steps=tuple(steps)), max_parallel=MAX_PARALLEL)
+        return await self.client.start_workflow(
+            PlanAndExecuteWorkflow.run, request, static_summary=f"own plan {run}.json", **options
+        )
 
     def expect(self, latency: float, size: int) -> None:
         """Forget all calls, and set how the Messages API answers from now on."""

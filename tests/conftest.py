@@ -12,7 +12,6 @@ from temporalio.testing import WorkflowEnvironment
 from activities.content import ContentStore
 from bootstrap import Settings, data_converter
 
-
 # How long an example takes says nothing here: other tests run at the same time.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

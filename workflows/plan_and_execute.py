@@ -4,6 +4,8 @@ The plan is validated before anything runs; what cannot be repaired goes back to
 runs. An invalid plan is never executed, and a person's own plan is never rewritten by a model.
 """
 
+import asyncio
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -122,7 +124,7 @@ class PlanAndExecuteWorkflow(Observed):
         self.log.begin(name)
         try:
             answer = await Ask(self.log, self._catalog, name, parts).of(agent)
-        except BaseException as error:
+        except (Exception, asyncio.CancelledError) as error:
             self.log.end(name, StepState.FAILED, note=text_of(error))
             raise
         self.log.end(name, StepState.DONE, output=answer.content, note="; ".join(answer.notes))

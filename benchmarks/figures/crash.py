@@ -53,7 +53,6 @@ async def measure(
         "steps": len(GRAPHS[GRAPH]),
         "heartbeat_s": heartbeat,
         "calibration_ms": calibration_ms(),
-        "at": time.strftime("%Y-%m-%d %H:%M"),
         "sides": results,
     }
 

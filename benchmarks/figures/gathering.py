@@ -28,7 +28,6 @@ async def measure(stack: Stack, sides: Sequence[SideName], size: int, reps: int)
         "size": size,
         "latency_s": LATENCY,
         "calibration_ms": calibration_ms(),
-        "at": time.strftime("%Y-%m-%d %H:%M"),
         "sides": results,
     }
 

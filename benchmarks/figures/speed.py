@@ -55,7 +55,6 @@ async def measure(
         "ideal_s": ideal,
         "size": SIZE,
         "calibration_ms": calibration_ms(),
-        "at": time.strftime("%Y-%m-%d %H:%M"),
         "sides": {
             side.name.value: _summary(samples[side.name], ideal, steps) | {"worker_mb": peak_memory_mb(side.worker.pid)}
             for side in chosen

@@ -46,7 +46,6 @@ async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int,
         "latency_s": LATENCY,
         "size": SIZE,
         "calibration_ms": calibration_ms(),
-        "at": time.strftime("%Y-%m-%d %H:%M"),
         "sides": {side.name.value: _summary(samples[side.name], side, runs) for side in chosen},
     }
 

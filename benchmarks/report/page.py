@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.report.sections import SECTIONS
 from benchmarks.report.shortfall import explain
-from benchmarks.report.tables import TITLES, latency_of, show, table
+from benchmarks.report.tables import TITLES, latency_of, show, table, taken
 
 Row = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ def _machine(result: Row) -> str:
     machine = result["machine"]
     quick = " **Quick run: these are no results.**" if result["quick"] else ""
     return (
-        f"Taken {result['at']} at {machine['commit']} on {machine['cores']} cores ({machine['cpu']}), "
+        f"Last taken {result['at']} on {machine['cores']} cores ({machine['cpu']}), "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {machine['temporal']}, temporalio "
         f"{machine['temporalio']}, pydantic {machine['pydantic']}, obstore {machine['obstore']}, "
         f"anthropic {machine['anthropic']}.{quick} Each cell: median (smallest–largest)."
@@ -87,10 +87,10 @@ def _case(row: Row) -> str:
 
 def _ratios(rows: Sequence[Row]) -> str:
     noise = _across(
-        rows, lambda side: show(side["other_cores"]), lambda row: f"{_case(row)} ({row['calibration_ms']} ms)"
+        rows, lambda side: show(side["other_cores"]), lambda row: f"{_case(row)} ({taken(row)})"
     )
     ratios = _across(rows, lambda side: f"{show(side['ratio'])}, n={side['ratio']['n']}")
-    return f"{ratios}\n\nOther cores (loop):\n\n{noise}"
+    return f"{ratios}\n\nOther cores:\n\n{noise}"
 
 
 def _histories(rows: Sequence[Row]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.report.tables import TITLES, latency_of, show, table
+from benchmarks.report.tables import TITLES, latency_of, show, table, taken
 
 Row = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ def _throughput(row: Row) -> str:
         "worker memory, peak MB": lambda side: f"{side['worker_mb']:g}",
     }
     lines += [(title, *(write(row["sides"][name]) for name in names)) for title, write in each.items()]
-    return f"{row['runs']} runs of six steps, {latency_of(row)} each.\n\n" + table(
+    return f"{row['runs']} runs of six steps, {latency_of(row)} each ({taken(row)}).\n\n" + table(
         ("", *(TITLES[name] for name in names)), lines
     )
 
@@ -42,7 +42,7 @@ def _gather(row: Row) -> str:
         for name, side in row["sides"].items()
     ]
     head = ("", "completed", "seconds", "worker, peak MB", "before, MB", "bytes of history")
-    return f"Thirty answers of {row['size']:,} bytes into one step, each time on a fresh worker.\n\n" + table(
+    return f"Thirty answers of {row['size']:,} bytes into one step, each time on a fresh worker ({taken(row)}).\n\n" + table(
         head, lines
     )
 

@@ -33,3 +33,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def latency_of(row: Mapping[str, Any]) -> str:
     """Write the latency of a figure's model calls."""
     return f"{row['latency_s']:g} s" if row["latency_s"] >= 1 else f"{row['latency_s'] * 1e3:.0f} ms"
+
+
+def taken(row: Mapping[str, Any]) -> str:
+    """Say when a figure was taken, at which commit, and how fast the machine was."""
+    at = f"{row['at']} at {row['commit']}" if row["commit"] else row["at"]
+    return f"{at}, loop {row['calibration_ms']:g} ms"

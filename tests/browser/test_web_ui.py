@@ -55,12 +55,12 @@ async def test_summaries_and_the_plan_are_shown(page: Page, tmp_path: Path) -> N
         await handle.terminate()
         request = PlanRequest(task="a brief", plan=PLAN)
         await client.execute_workflow(PlanAndExecuteWorkflow.run, request, id="shown", task_queue="agents")
-        listed = subprocess.run(
+        listed = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
             [binary("temporal"), "workflow", "show", "--detailed", "-w", "shown", "--address", server.address],
             env=clean_environment(),
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        shown = [line.split(": ")[1] for line in listed.splitlines() if line.startswith("userMetadata.summary")]
-        assert shown[-4:] == ["read the agents", "facts · researcher", "brief · writer", "keep the report"]
+        summaries = [line.split(": ")[1] for line in listed.splitlines() if line.startswith("userMetadata.summary")]
+        assert summaries[-4:] == ["read the agents", "facts · researcher", "brief · writer", "keep the report"]

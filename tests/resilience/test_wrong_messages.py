@@ -59,10 +59,12 @@ class Cli:
         assert done.returncode == 0, done.stderr
 
     def describe(self, run: str) -> dict[str, Any]:
-        return json.loads(self("describe", "-w", run, "-o", "json").stdout)
+        described: dict[str, Any] = json.loads(self("describe", "-w", run, "-o", "json").stdout)
+        return described
 
     def state(self, run: str) -> str:
-        return self.describe(run)["workflowExecutionInfo"]["status"].removeprefix("WORKFLOW_EXECUTION_STATUS_")
+        status = str(self.describe(run)["workflowExecutionInfo"]["status"])
+        return status.removeprefix("WORKFLOW_EXECUTION_STATUS_")
 
     def failure(self, run: str) -> str:
         return self("show", "-w", run, "-o", "json").stdout

@@ -41,7 +41,8 @@ class Runner:
             handle = await self.start(workflow, request)
             return await handle.result(), llm
 
-    async def text(self, content: Content) -> str:
+    async def text(self, content: Content | None) -> str:
+        assert content is not None
         return await self.store.text(content)
 
 

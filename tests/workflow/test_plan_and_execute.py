@@ -213,6 +213,15 @@ async def test_replan_keeps_finished_steps_and_finds_another_way(runner: Runner)
     assert [s.step for s in report.plan.steps] == ["1", "3"]
 
 
+async def test_a_new_plan_may_not_reuse_the_number_of_a_finished_step(runner: Runner) -> None:
+    first = plan_json(step(1), step(2, depends_on=[1]))
+    reusing = plan_json(step(1, do="do another 1"), step(3, depends_on=[1]))
+    script = scripted(first, reusing, plan_json(step(3, depends_on=[1])), steps=failing("2"))
+    result, llm = await runner.run(script, RUN, PlanRequest(task="t", on_step_failure=OnStepFailure.REPLAN))
+    assert result.state is RunState.COMPLETED
+    assert "step 1 is finished already" in said([call for call in llm.calls if is_planner(call)][2])
+
+
 async def test_replanning_is_bounded(runner: Runner) -> None:
     plans = [plan_json(step(n)) for n in (1, 2, 3)]
 
@@ -282,6 +291,7 @@ async def test_status_and_trace_answer_while_and_after_the_run(runner: Runner) -
         status = await handle.query(PlanAndExecuteWorkflow.status)
         trace = await handle.query(PlanAndExecuteWorkflow.trace)
     assert status.state is RunState.COMPLETED
+    assert status.steps[0].output is not None
     assert status.steps[0].output.text == "ok"
     assert trace.calls[0].output == "ok"
     assert trace.calls[0].input == "do 1"

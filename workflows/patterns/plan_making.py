@@ -70,7 +70,9 @@ class PlanMaking:
                 return None
             plan, found = self._read(answer)
             if plan is not None:
-                plan, found = self._checked(_with_kept(plan, kept), self._planned_executors())
+                reused = _reused(plan, kept)
+                plan, found = self._checked(_with_kept(plan, kept), self._planned_executors(kept))
+                found = [*reused, *found]
             if plan is not None and not found:
                 return plan
             self.changes.append(PlanChange(stage="planner", change="sent back: " + "; ".join(found)[:1000]))
@@ -120,8 +122,9 @@ class PlanMaking:
     def _executors(self) -> list[str]:
         return [card.name for card in self._catalog.agents]
 
-    def _planned_executors(self) -> list[str]:
-        return [card.name for card in self._cards()]
+    def _planned_executors(self, kept: Mapping[str, PlanStep]) -> list[str]:
+        # What is finished stays, even by an agent that the planner may not choose.
+        return sorted({card.name for card in self._cards()} | {step.agent for step in kept.values()})
 
     def _cards(self) -> list[AgentCard]:
         wanted = self._request.agents
@@ -141,8 +144,17 @@ class PlanMaking:
         )
 
 
+def _reused(plan: Plan, kept: Mapping[str, PlanStep]) -> list[str]:
+    """Find new steps under a finished step's number: who depends on that number would get the old result."""
+    return [
+        f"step {step.step} is finished already; give the new step a number of its own"
+        for step in plan.steps
+        if step.step in kept and (step.agent, step.input) != (kept[step.step].agent, kept[step.step].input)
+    ]
+
+
 def _with_kept(plan: Plan, kept: Mapping[str, PlanStep]) -> Plan:
-    """Put finished steps in front; a new step that repeats a finished one is dropped."""
+    """Put finished steps in front; a new step that repeats a finished one word for word is dropped."""
     fresh = [step for step in plan.steps if step.step not in kept]
     return Plan(steps=(*kept.values(), *fresh))
 
