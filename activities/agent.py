@@ -35,22 +35,35 @@ class AgentActivities:
     async def call_model(self, request: ModelRequest) -> ModelTurn:
         """Make one Messages API call.
 
-        Raises the errors drawn in `activities.errors`; retryable ones carry the server's wished delay.
+        A call that was answered is never made again: where the answer could not be reported (the worker died, the server
+        was away), the next attempt finds it in the content store. Raises the errors drawn in `activities.errors`;
+        retryable ones carry the server's wished delay.
         """
         started = time.monotonic()
         progress = Progress()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
         async with beating(lambda: {"characters": progress.characters}):
             try:
+                if (finished := await self._finished()) is not None:
+                    return finished
                 call, beginning, left_out = await self._resolve(request)
                 reply = await self._llm.answer(call, progress)
                 progress.usage, progress.counted = reply.usage, True
-                return await self._turn(request, reply, beginning, left_out, started)
+                turn = await self._turn(request, reply, beginning, left_out, started)
+                await self._store.remember(_call_name(), turn.model_dump_json().encode())
+                return turn
             except ApplicationError as error:
                 raise self._priced(error, request, progress) from error.__cause__
             except Exception as error:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise self._priced(unexpected, request, progress) from error
+
+    async def _finished(self) -> ModelTurn | None:
+        """Find the answer of an earlier attempt of this very call."""
+        if activity.info().attempt == 1:
+            return None
+        kept = await self._store.recall(_call_name())
+        return ModelTurn.model_validate_json(kept) if kept is not None else None
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
@@ -116,6 +129,12 @@ class AgentActivities:
             non_retryable=error.non_retryable,
             next_retry_delay=error.next_retry_delay,
         )
+
+
+def _call_name() -> str:
+    """Name this call, the same in every attempt; with the run's id, so that a run that was reset asks anew."""
+    info = activity.info()
+    return f"call/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"
 
 
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})

@@ -115,6 +115,25 @@ class ContentStore:
             )
         return data
 
+    async def remember(self, name: str, data: bytes) -> None:
+        """Keep bytes under a name of one's own; whoever comes first wins. Raises ContentUnavailable."""
+        try:
+            await obstore.put_async(self._store, _named(name), data, mode="create")
+        except AlreadyExistsError:
+            pass
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from None
+
+    async def recall(self, name: str) -> bytes | None:
+        """Return what was kept under a name, or None. Raises ContentUnavailable."""
+        try:
+            result = await obstore.get_async(self._store, _named(name))
+            return bytes(await result.bytes_async())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from None
+
     async def keep(
         self, text: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
     ) -> Content:
@@ -166,6 +185,10 @@ class ContentActivities:
 def _brief(error: Exception) -> str:
     # obstore appends a dump of its innards, which would be kept in history for ever.
     return f"{type(error).__name__}: {str(error).partition('Debug source')[0].strip()[:500]}"
+
+
+def _named(name: str) -> str:
+    return f"named/{_key(reference(name.encode()))}"
 
 
 def _key(ref: str) -> str:

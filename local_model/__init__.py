@@ -39,6 +39,9 @@ or that whole message if there is none; its first 48 and its first 256 tokens, a
 Tools: `tool_choice` `tool` and `any` give a `tool_use` block whose input matches the tool's schema; `any` picks the
 tool by scoring names and descriptions. `auto` and `none` give plain text: this model cannot judge when to call.
 
+On its first start the built-in weights are rewritten into a form that reads prompts about twice as fast (145 MB in
+`~/.cache/local_model`; `LOCAL_MODEL_CACHE` names another folder, or is `off`).
+
 Other weights: `LOCAL_MODEL_GGUF=/path/to/model.gguf`, any chat model that llama.cpp runs, through the same endpoint.
 """
 

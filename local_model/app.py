@@ -3,12 +3,9 @@
 The trap: a full queue must be told with a status (529), so a request takes its place before its stream begins.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -25,50 +22,11 @@ from local_model.answering import Answerer
 from local_model.engine import Engine
 from local_model.errors import ApiError, invalid
 from local_model.messages import CountRequest, MessageRequest
+from local_model.queueing import Gate
 from local_model.streaming import EventStream, envelope, respond_whole
 
 LARGEST_BODY = 32 * 1024 * 1024
 Body = TypeVar("Body", bound=CountRequest)
-
-
-@dataclass
-class Gate:
-    """Lets `places` requests work at a time and `queue` more wait; refuses the rest."""
-
-    places: int
-    queue: int
-    inside: int = 0
-    free: asyncio.Semaphore = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.free = asyncio.Semaphore(self.places)
-
-    def enter(self) -> "Place":
-        """Take a place in the queue at once; 529 if it is full."""
-        if self.inside >= self.places + self.queue:
-            raise ApiError(529, "Overloaded: too many requests are waiting for the local model")
-        self.inside += 1
-        return Place(self)
-
-
-class Place:
-    """One request's place: waits on entry until it is its turn."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-
-    async def __aenter__(self) -> None:
-        try:
-            await self._gate.free.acquire()
-        except BaseException:
-            self._gate.inside -= 1
-            raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._gate.inside -= 1
-        self._gate.free.release()
 
 
 def banner(engine: Engine) -> str:

@@ -150,8 +150,10 @@ def _enum_of(node: Schema) -> list[Any] | None:
     enums = [list(branch["enum"]) for branch in branches if "enum" in branch]
     nulls = [branch for branch in branches if branch.get("type") == "null"]
     members = enums[0] if len(enums) == 1 and len(enums) + len(nulls) == len(branches) else None
-    simple = members is not None and all(isinstance(member, str | int | float | bool | None) for member in members)
-    return members if simple else None
+    if members is None or not all(isinstance(member, str | int | float | bool | None) for member in members):
+        return None
+    distinct = {default_words(member)[0] for member in members}  # 1 and "1" are written the same
+    return members if len(distinct) == len(members) else None
 
 
 def question(name: str, hint: str, options: Sequence[Any]) -> Question:

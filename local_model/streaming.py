@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from local_model.answering import Delta, Event, Finished, Opened
 from local_model.errors import ApiError
 from local_model.messages import Usage
+from local_model.queueing import Place
 
 PING_AFTER = 2.0  # seconds without an event
 
@@ -117,7 +118,7 @@ class EventStream(Response):
     def __init__(
         self,
         events: AsyncGenerator[Event, None],
-        place: AbstractAsyncContextManager[None],
+        place: Place,
         start: dict[str, Any],
         request_id: str,
     ) -> None:
@@ -130,8 +131,11 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's signature)
         """Send the stream until it ends or the client goes away."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await until_gone(receive, self._send(send))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await until_gone(receive, self._send(send))
+        finally:
+            self.place.leave()
 
     async def _send(self, send: Send) -> None:
         async def put(data: bytes, more: bool = True) -> None:
@@ -140,7 +144,7 @@ class EventStream(Response):
         kind = "text"
         await put(frame("message_start", message=self.start) + frame("ping"))
         try:
-            async with aclosing(with_pings(_inside(self.place, self.events))) as events:
+            async with aclosing(with_pings(_in_turn(self.place, self.events))) as events:
                 async for event in events:
                     if isinstance(event, Opened) and event.tool:
                         kind = "tool_use"
@@ -151,10 +155,9 @@ class EventStream(Response):
         await put(b"", more=False)
 
 
-async def _inside(
-    place: AbstractAsyncContextManager[None], events: AsyncGenerator[Event, None]
-) -> AsyncGenerator[Event, None]:
-    async with place, aclosing(events):
+async def _in_turn(place: Place, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    await place.turn()
+    async with aclosing(events):
         async for event in events:
             yield event
 
@@ -177,9 +180,10 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def respond_whole(
-    request: Request, events: AsyncGenerator[Event, None], place: AbstractAsyncContextManager[None], model: str
-) -> Response:
+async def respond_whole(request: Request, events: AsyncGenerator[Event, None], place: Place, model: str) -> Response:
     """Return the whole message as the response, or an empty one if nobody waits for it any more."""
-    message = await until_gone(request.receive, gathered(_inside(place, events), model))
+    try:
+        message = await until_gone(request.receive, gathered(_in_turn(place, events), model))
+    finally:
+        place.leave()
     return JSONResponse(message) if message else Response(status_code=499)

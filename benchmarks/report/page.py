@@ -86,9 +86,7 @@ def _case(row: Row) -> str:
 
 
 def _ratios(rows: Sequence[Row]) -> str:
-    noise = _across(
-        rows, lambda side: show(side["other_cores"]), lambda row: f"{_case(row)} ({taken(row)})"
-    )
+    noise = _across(rows, lambda side: show(side["other_cores"]), lambda row: f"{_case(row)} ({taken(row)})")
     ratios = _across(rows, lambda side: f"{show(side['ratio'])}, n={side['ratio']['n']}")
     return f"{ratios}\n\nOther cores:\n\n{noise}"
 

@@ -42,8 +42,9 @@ def _gather(row: Row) -> str:
         for name, side in row["sides"].items()
     ]
     head = ("", "completed", "seconds", "worker, peak MB", "before, MB", "bytes of history")
-    return f"Thirty answers of {row['size']:,} bytes into one step, each time on a fresh worker ({taken(row)}).\n\n" + table(
-        head, lines
+    return (
+        f"Thirty answers of {row['size']:,} bytes into one step, each time on a fresh worker ({taken(row)}).\n\n"
+        + table(head, lines)
     )
 
 
@@ -75,7 +76,7 @@ def _crash(row: Row) -> str:
         else "baseline without heartbeat"
     )
     return (
-        f"Chain of {row['steps']} at {latency_of(row)}; {beat}. Seconds count from the start of the new worker.\n\n"
+        f"A chain of {row['steps']} at {latency_of(row)}; {beat} ({taken(row)}). Seconds after the new worker began.\n\n"
         + table(head, lines)
     )
 

@@ -93,7 +93,7 @@ async def test_without_a_key_one_local_model_answers_all(
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     cards = (await read(directory, store, table=Settings(_env_file=None).model_table())).agents
     assert {(card.model, card.window, card.continuations) for card in cards} == {(LOCAL_MODEL, 4096, 0)}
-    assert {card.max_tokens for card in cards} == {100, 256}
+    assert {card.max_tokens for card in cards} == {100, 128}
 
 
 async def test_every_problem_is_told_at_once_and_finally(directory: Path, store: ContentStore) -> None:

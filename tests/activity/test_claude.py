@@ -196,3 +196,12 @@ async def test_an_empty_address_in_the_environment_means_claude(monkeypatch: pyt
     async with make_client("key", None, 120) as client:
         assert (str(client.base_url).rstrip("/"), client.max_retries) == (CLAUDE_URL, 0)
         assert client.timeout == Timeout(120, connect=10)
+
+
+async def test_an_answered_call_is_never_made_again(caller: Caller, wire: Wire) -> None:
+    wire.replies = [answer("The tides rise."), answer("They fall.")]
+    first = await caller.call()
+    caller.env.info = replace(caller.env.info, attempt=2)
+    again = await caller.call()
+    assert again == first
+    assert len(wire.hits) == 1

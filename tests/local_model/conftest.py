@@ -14,8 +14,14 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def local_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
-    running = LocalModel(tmp_path_factory.mktemp("local_model") / "log")
+def weights_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all processes of this run keep the fast copy of the weights."""
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="session")
+def local_model(tmp_path_factory: pytest.TempPathFactory, weights_cache: Path) -> Iterator[LocalModel]:
+    running = LocalModel(tmp_path_factory.mktemp("local_model") / "log", weights_cache)
     try:
         running.wait_until_ready()
         yield running
@@ -29,12 +35,12 @@ def url(local_model: LocalModel) -> str:
 
 
 @pytest.fixture
-def start_local_model(tmp_path: Path) -> Iterator[Callable[..., LocalModel]]:
+def start_local_model(tmp_path: Path, weights_cache: Path) -> Iterator[Callable[..., LocalModel]]:
     """Starts further processes, with flags and environment of their own; all are ended."""
     started: list[LocalModel] = []
 
     def start(*flags: str, **environment: str) -> LocalModel:
-        started.append(LocalModel(tmp_path / f"log{len(started)}", *flags, **environment))
+        started.append(LocalModel(tmp_path / f"log{len(started)}", weights_cache, *flags, **environment))
         return started[-1]
 
     yield start

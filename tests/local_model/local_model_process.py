@@ -13,8 +13,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 class LocalModel:
     """A running `python -m local_model`, its output in a file."""
 
-    def __init__(self, log: Path, *flags: str, **environment: str) -> None:
+    def __init__(self, log: Path, cache: Path, *flags: str, **environment: str) -> None:
         self.log = log
+        environment = {"LOCAL_MODEL_CACHE": str(cache)} | environment
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOCAL_MODEL", "ANTHROPIC"))}
         with log.open("wb") as out:
             self.process = subprocess.Popen(

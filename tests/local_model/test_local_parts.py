@@ -1,6 +1,6 @@
 """The pure parts: schemas, choices, prompts, assembly. No server."""
 
-import math
+import asyncio
 from typing import Any
 
 import anthropic
@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, Field
 
-from local_model import assembly, choosing, dialect, prompting
+from local_model import assembly, dialect, prompting
 from local_model.errors import ApiError
-from local_model.messages import Message, MessageRequest, Tool
+from local_model.messages import Message, MessageRequest
+from local_model.queueing import Gate
 from local_model.schema import fitted, longest
 
 
@@ -104,76 +105,6 @@ class TestFitted:
         assert fitted(schema, 99, strict=True)["properties"]["kind"]["description"] == "The kind.\nCue: It is"
 
 
-class TestChoosing:
-    def test_hints_in_the_description(self) -> None:
-        hint = (
-            "Kind of document. Label words: legal=law/contract, financial=finance, other_things=daily. "
-            "Cue: The text above is a document about\n\n{format: text}"
-        )
-        question = choosing.question("kind", hint, ["legal", "financial", "other_things", "left_out"])
-        assert question.cue == "The text above is a document about"
-        assert question.words == (("law", "contract"), ("finance",), ("daily",), ("left out",))
-
-    @pytest.mark.parametrize(
-        ("name", "cue"),
-        [
-            ("kind", choosing.TOPIC_CUE),
-            ("document_type", choosing.TOPIC_CUE),
-            ("risk_level", "Overall, the risk level of the text above is"),
-        ],
-    )
-    def test_cue_from_the_name(self, name: str, cue: str) -> None:
-        assert choosing.question(name, "No hints here", ["a", "b"]).cue == cue
-
-    def test_what_is_decided(self) -> None:
-        schema = fitted(
-            record(
-                kind={"enum": ["a", "b"]},
-                only={"enum": ["x"]},
-                maybe={"anyOf": [{"enum": ["c", "d"]}, {"type": "null"}]},
-                plain_flag={"type": "boolean"},
-                flag={"type": "boolean", "description": "Cue: Is it urgent? The answer is"},
-                nested=record(side={"oneOf": [{"const": "l"}, {"const": "r"}]}),
-                many={"type": "array", "items": {"enum": ["e", "f"]}},
-            ),
-            400,
-            strict=True,
-        )
-        found = {decision.path: decision for decision in choosing.decisions(schema)}
-        assert set(found) == {("kind",), ("maybe",), ("flag",), ("nested", "side")}
-        assert found["maybe",].options == ("c", "d")
-        assert found["flag",].question.words == (("yes",), ("no",))
-
-    def test_confidence_beside(self) -> None:
-        schema = fitted(
-            record(kind={"enum": ["a", "b"]}, confidence={"type": "number"}, deep=record(x={"enum": [1, 2]})),
-            400,
-            strict=True,
-        )
-        assert choosing.confidence_beside(schema, ("kind",)) == ("confidence",)
-        assert choosing.confidence_beside(schema, ("deep", "x")) is None
-        percent = fitted(record(k=TEXT, confidence={"type": "number", "minimum": 5, "maximum": 9}), 99, strict=True)
-        assert choosing.confidence_beside(percent, ("k",)) is None
-
-    def test_calibration_takes_off_what_is_expected_anyway(self) -> None:
-        document = [math.log(0.6), math.log(0.4)]
-        blanks = [[math.log(0.9), math.log(0.1)]]
-        first, second = choosing.calibrated([document], blanks, [1, 1])
-        assert second == pytest.approx((0.4 / 0.1) / (0.4 / 0.1 + 0.6 / 0.9))
-        assert first + second == pytest.approx(1)
-
-    def test_words_of_one_option_are_averaged(self) -> None:
-        odds = choosing.calibrated([[-1.0, -3.0, -2.0], [-1.0, -3.0, -2.0]], [[0.0, 0.0, 0.0]], [2, 1])
-        assert odds == pytest.approx([0.5, 0.5])
-
-    def test_forks(self) -> None:
-        assert choosing.forks([[1, 2], [1, 3], [4], []]) == {1: [0, 1], 4: [2]}
-
-    def test_tools_stand_for_their_first_sentence_and_name(self) -> None:
-        tools = [Tool(name="web_search", description="Search the web. Use rarely."), Tool(name="stop")]
-        assert choosing.tool_question(tools).words == (("search the web", "web search"), ("stop",))
-
-
 class TestPrompting:
     def test_document_is_the_last_tagged_part(self) -> None:
         text = 'Do it.\n<part label="a > b">\nfirst\n</part>\n<document>\nsecond\n</document>\nEnd.'
@@ -257,6 +188,23 @@ class TestAssembly:
         node = {"type": "string", "minLength": 30, "maxLength": 40}
         assert assembly.as_string("Too short.", node, cut=False) is None
         assert assembly.as_string('"Quoted."', {"type": "string", "maxLength": 40}, cut=False) == "Quoted."
+
+
+class TestQueueing:
+    async def test_places_are_given_back_once_whatever_happened(self) -> None:
+        gate = Gate(places=1, queue=1)
+        working, waiting = gate.enter(), gate.enter()
+        with pytest.raises(ApiError, match="Overloaded"):
+            gate.enter()
+        await working.turn()
+        turn = asyncio.create_task(waiting.turn())
+        await asyncio.sleep(0)
+        turn.cancel()
+        waiting.leave()
+        assert gate.inside == 1
+        working.leave()
+        working.leave()
+        assert (gate.inside, gate.free.locked()) == (0, False)
 
 
 class TestMessages:

@@ -10,9 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
+import xllamacpp
 from anthropic import AsyncAnthropic
 
 from local_model import BANNER
+from local_model.engine import find_weights
+from local_model.requantising import faster
 from tests.local_model.local_model_process import LocalModel
 
 pytestmark = pytest.mark.xdist_group("local_model")
@@ -78,6 +81,36 @@ def test_engine_not_installed(start_local_model: Start, tmp_path: Path) -> None:
     assert code == 1
     assert "pip install xllamacpp" in line
     assert "\n" not in line
+
+
+def test_fast_copy_of_the_weights_is_made_once(local_model: LocalModel, weights_cache: Path) -> None:
+    local_model.wait_until_ready()
+    (copy,) = weights_cache.iterdir()
+    made = copy.stat().st_mtime_ns
+    original = find_weights(None)
+    library = Path(xllamacpp.xllamacpp.__file__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_MODEL_CACHE", str(weights_cache))
+        assert faster(original, library) == copy
+        patch.setenv("LOCAL_MODEL_CACHE", "off")
+        assert faster(original, library) == original
+    assert copy.stat().st_mtime_ns == made
+    assert copy.stat().st_size > original.stat().st_size
+
+
+def test_weights_that_cannot_be_copied_are_used_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Path(xllamacpp.xllamacpp.__file__)
+    weights = tmp_path / "broken.gguf"
+    weights.write_bytes(b"GGUF" + bytes(10))
+    monkeypatch.setenv("LOCAL_MODEL_CACHE", str(tmp_path / "cache"))
+    assert faster(weights, library) == weights  # not a GGUF file
+    assert not list((tmp_path / "cache").iterdir())
+    monkeypatch.setenv("LOCAL_MODEL_CACHE", str(weights / "folder"))
+    assert faster(find_weights(None), library) == find_weights(None)  # no such folder can be
+    monkeypatch.setenv("LOCAL_MODEL_CACHE", str(tmp_path / "cache"))
+    no_symbols = Path("libc.so.6")
+    assert faster(find_weights(None), no_symbols) == find_weights(None)
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_port_in_use(start_local_model: Start) -> None:
