@@ -52,7 +52,9 @@ TYPE_SCHEMA = {
         "type": {
             "type": "string",
             "enum": [kind.value for kind in DocumentType],
-            "description": "Kind of document. Label words: legal=law, financial=finance, general=daily. "
+            # The local model scores these words; to Claude they say what each kind is about.
+            "description": "Kind of document. Label words: legal=law/legal/contract/agreement, "
+            "financial=finance/financial/money/business, general=daily/life/people/stories. "
             "Cue: The text above is a document about",
         }
     },
