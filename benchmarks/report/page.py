@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.report.sections import SECTIONS
 from benchmarks.report.shortfall import explain
-from benchmarks.report.tables import TITLES, latency_of, show, table, taken
+from benchmarks.report.tables import TITLES, latency_of, number, show, table, taken
 
 Row = Mapping[str, Any]
 
@@ -94,7 +94,7 @@ def _ratios(rows: Sequence[Row]) -> str:
 def _histories(rows: Sequence[Row]) -> str:
     def cell(side: Row) -> str:
         calls = "/".join(str(number) for number in dict.fromkeys(side["calls"]))
-        return f"{side['events_per_step']['median']:g} ev, {side['bytes_per_step']['median']:,} B, {calls} calls"
+        return f"{side['events_per_step']['median']:g} ev, {number(side['bytes_per_step']['median'])} B, {calls} calls"
 
     return (
         "Events and bytes of history per step, and model calls of one run. An activity is three events, a workflow task "

@@ -7,6 +7,10 @@ from benchmarks.report.tables import TITLES, latency_of, show, table, taken
 
 Row = Mapping[str, Any]
 
+LOST = (
+    "a step's calls counted as lost each time, because heartbeats were later than their time-out on this busy machine."
+)
+
 
 def _throughput(row: Row) -> str:
     fields = {
@@ -24,8 +28,12 @@ def _throughput(row: Row) -> str:
         "worker memory, peak MB": lambda side: f"{side['worker_mb']:g}",
     }
     lines += [(title, *(write(row["sides"][name]) for name in names)) for title, write in each.items()]
-    return f"{row['runs']} runs of six steps, {latency_of(row)} each ({taken(row)}).\n\n" + table(
-        ("", *(TITLES[name] for name in names)), lines
+    failed = {TITLES[name]: sum(row["sides"][name]["failed_runs"]) for name in names}
+    note = "".join(f"\n\n{number} runs failed ({title}): {LOST}" for title, number in failed.items() if number)
+    return (
+        f"{row['runs']} runs of six steps, {latency_of(row)} each ({taken(row)}).\n\n"
+        + table(("", *(TITLES[name] for name in names)), lines)
+        + note
     )
 
 

@@ -27,7 +27,9 @@ def _one(result: Row, verdict: Row) -> str:
         )
     if verdict["figure"] == "throughput":
         return f"{begin} {_throughput(rows[0], result['machine']['cores'])}"
-    if verdict["figure"] in ("gather", "crash"):
+    if verdict["figure"] == "gather":
+        return f"{begin} {_gather(rows[0])}"
+    if verdict["figure"] == "crash":
         return begin
     if verdict["name"].endswith("per step"):
         return f"{begin} {_history(rows[0])}"
@@ -58,6 +60,15 @@ def _history(row: Row) -> str:
         f"{row['steps']} activities are three events each and the rest is workflow tasks: {tasks['median']:g} of them "
         f"({tasks['min']:g}–{tasks['max']:g}), {events['median']:g} events a step. Results that come together share a task; "
         f"the slower the machine, the more they come apart. {_noise(product)}"
+    )
+
+
+def _gather(row: Row) -> str:
+    product = row["sides"]["product"]
+    idle, peak, prompt = product["idle_worker_mb"]["median"], product["worker_mb"]["median"], 30 * row["size"] / 2**20
+    return (
+        f"The worker has {idle:.0f} MB before its first call. The one prompt of {prompt:.0f} MB adds {peak - idle:.0f} MB, "
+        f"{(peak - idle) / prompt:.1f} times itself: its parts, and the copies made while they are put together."
     )
 
 
