@@ -30,6 +30,7 @@ class Samples:
     others: list[float] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int, patience: float) -> dict[str, Any]:
@@ -56,24 +57,25 @@ async def _once(stack: Stack, side: Side, runs: int, samples: Samples) -> None:
     worker, server = cpu_seconds(side.worker.pid), cpu_seconds(side.server.pid)
     started = time.perf_counter()
     ended = await asyncio.gather(*(_run(side) for _ in range(runs)))
-    seconds = [length for length in ended if length is not None]
+    seconds = [length for length in ended if not isinstance(length, str)]
     samples.rate.append(len(seconds) / (time.perf_counter() - started))
-    samples.median_run.append(statistics.median(seconds))
+    samples.median_run.append(statistics.median(seconds or [0.0]))
     samples.failed.append(runs - len(seconds))
+    samples.errors += [error for error in ended if isinstance(error, str)]
     samples.worker_cpu.append((cpu_seconds(side.worker.pid) - worker) / runs * 1e3)
     samples.server_cpu.append((cpu_seconds(side.server.pid) - server) / runs * 1e3)
     samples.others.append(load.others())
     samples.calls.append(len(side.calls()))
 
 
-async def _run(side: Side) -> float | None:
-    """Return how long a run took, or None if it failed."""
+async def _run(side: Side) -> float | str:
+    """Return how long a run took, or why it failed."""
     started = time.perf_counter()
     handle = await side.start(GRAPHS[GRAPH], LATENCY, SIZE)
     try:
         await handle.result()
-    except WorkflowFailureError:
-        return None
+    except WorkflowFailureError as failure:
+        return str(failure.cause)[:300]
     return time.perf_counter() - started
 
 
@@ -85,6 +87,7 @@ def _summary(samples: Samples, side: Side, runs: int) -> dict[str, Any]:
         "server_cpu_ms_per_run": spread(samples.server_cpu, 1),
         "calls_per_run": [round(calls / runs, 2) for calls in samples.calls],
         "failed_runs": samples.failed,
+        "error": samples.errors[0] if samples.errors else "",
         "worker_mb": peak_memory_mb(side.worker.pid),
         "other_cores": spread(samples.others, 2),
     }
