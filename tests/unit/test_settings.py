@@ -140,7 +140,9 @@ def test_our_own_table_is_whole() -> None:
         assert spec.thinking < spec.max_output <= spec.window
     local = table.models[LOCAL_MODEL]
     assert (local.window, local.input, local.output) == (4096, 0, 0)
-    assert local.temperature and local.forced_tools and local.max_output < local.window
+    assert local.temperature
+    assert local.forced_tools
+    assert local.max_output < local.window
     assert not local.continuations, "a small model that meets its limit rambles on"
     assert (PROJECT / "models.toml").is_file()
     assert ModelTable().spec("unknown") == ModelSpec()
