@@ -46,6 +46,10 @@ def wait_for(condition: Callable[[], T], what: str, *, timeout: float = 30.0, in
         time.sleep(interval)
 
 
+def _hears_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class RealProcess:
     """A process whose output (both streams) goes to a file; `start` may be called again after it ended."""
@@ -82,6 +86,8 @@ class RealProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that.
+                preexec_fn=_hears_ctrl_c,
             )
 
     def wait_until(self, ready: Callable[[], T], what: str, *, timeout: float = 30.0) -> T:

@@ -92,7 +92,7 @@ def workflows_apart(source: Source) -> Iterator[str]:
 
 
 def policies_and_contracts_below(source: Source) -> Iterator[str]:
-    if source.path in ("workflows/policies.py", "workflows/contracts.py"):
+    if source.path == "workflows/policies.py" or source.under("workflows/contracts"):
         wrong = [found for found in _ours(source) if _within(found, "workflows.patterns", "workflows.policies")]
         yield from _breaks(source, "all patterns use this file, so it uses none; move the code to a pattern", wrong)
 
@@ -119,12 +119,11 @@ def local_model_alone(source: Source) -> Iterator[str]:
 
 
 def plain_contracts(source: Source) -> Iterator[str]:
-    if source.room in ROOMS and source.path.endswith("/contracts.py"):
+    if source.under("activities/contracts", "workflows/contracts"):
         allowed = {*sys.stdlib_module_names, "pydantic"}
-        wrong = [
-            found for found in source.imports if found.top not in allowed and found.module != "activities.contracts"
-        ]
-        yield from _breaks(source, "contracts are a schema: pydantic, stdlib and activities.contracts alone", wrong)
+        rooms = ("activities.contracts", f"{source.room}.contracts")
+        wrong = [found for found in source.imports if found.top not in allowed and not _within(found, *rooms)]
+        yield from _breaks(source, "contracts are a schema: pydantic, stdlib and other contracts alone", wrong)
 
 
 def no_tests_inside(source: Source) -> Iterator[str]:

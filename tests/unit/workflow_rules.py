@@ -98,8 +98,8 @@ def _gone_through(node: ast.AST) -> list[ast.expr]:
 def contract_names() -> frozenset[str]:
     """Return the names of all contracts, those that derive from other contracts included."""
     bases: dict[str, list[str]] = {}
-    for path in ("activities/contracts.py", "workflows/contracts.py"):
-        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+    for path in sorted((*(ROOT / "activities/contracts").glob("*.py"), *(ROOT / "workflows/contracts").glob("*.py"))):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 bases[node.name] = [dotted(base) for base in node.bases]
     names = {"Contract"}
@@ -112,7 +112,9 @@ def one_contract_each(source: Source) -> Iterator[str]:
     """Workflows' `run` and `__init__`, and activities, take one contract; run and activities return one or nothing."""
     if not source.under("workflows", "activities"):
         return
-    taken = {found.name for found in source.imports if found.module.endswith(".contracts")} & contract_names()
+    taken = {
+        found.name for found in source.imports if re.fullmatch(r"\w+\.contracts(\.\w+)?", found.module)
+    } & contract_names()
     for function in functions(source.tree):
         marks = {dotted(mark.func if isinstance(mark, ast.Call) else mark) for mark in function.decorator_list}
         if not marks & {"workflow.run", "workflow.init", "activity.defn"}:

@@ -1,0 +1,73 @@
+"""What activities take and give back: everything here lands in event history.
+
+The trap: running executions decode these models from old histories, so this package is a database schema. Fields are
+added with a default and never renamed. Defaults are left out of the JSON, because every byte here is stored once
+for each step of each run.
+"""
+
+from activities.contracts.agents import AgentCard, Catalog, CatalogRequest
+from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
+from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
+from activities.contracts.models import (
+    Message,
+    ModelFailure,
+    ModelRequest,
+    ModelTurn,
+    StopReason,
+    ToolAnswer,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+from activities.contracts.routing import Labelled, LabelRequest
+from activities.contracts.searches import CitedText, CiteRequest, Finding, Findings, SearchRequest, SourceKind
+from activities.contracts.tools import (
+    AppendRequest,
+    Effect,
+    ToolCard,
+    ToolRequest,
+    ToolResult,
+    Toolset,
+    ToolsetRequest,
+    Transcript,
+)
+
+__all__ = [
+    "SUMMARY_LENGTH",
+    "AgentCard",
+    "AppendRequest",
+    "Catalog",
+    "CatalogRequest",
+    "CiteRequest",
+    "CitedText",
+    "Content",
+    "Contract",
+    "DocumentSource",
+    "Effect",
+    "ExtractRequest",
+    "ExtractedText",
+    "Finding",
+    "Findings",
+    "LabelRequest",
+    "Labelled",
+    "Message",
+    "ModelFailure",
+    "ModelRequest",
+    "ModelTurn",
+    "Part",
+    "SearchRequest",
+    "SourceKind",
+    "StopReason",
+    "StoreRequest",
+    "Summary",
+    "ToolAnswer",
+    "ToolCall",
+    "ToolCard",
+    "ToolRequest",
+    "ToolResult",
+    "ToolSpec",
+    "Toolset",
+    "ToolsetRequest",
+    "Transcript",
+    "Usage",
+]

@@ -1,0 +1,44 @@
+"""Agents as a running execution sees them."""
+
+from activities.contracts.base import Contract, Part
+
+
+class AgentCard(Contract):
+    """An agent as a running execution sees it, resolved and recorded once at its start.
+
+    `model` is the API's name (aliases resolved), `window` its context in tokens, `timeout` seconds for one call,
+    `attempts` how often a call is tried, `continuations` how often a cut-off answer is asked to go on, `system` the
+    system prompt in the content store. `fallbacks` are asked in turn when it fails: an agent's name (`writer@haiku` is
+    the writer on another model), `person` or `say:TEXT`; `fallback` is the one agent that older histories name.
+    """
+
+    name: str
+    description: str
+    model: str
+    window: int
+    max_tokens: int
+    timeout: float
+    system: Part
+    fallback: str | None = None
+    tools: tuple[str, ...] = ()
+    temperature: float | None = None
+    attempts: int = 3
+    continuations: int = 2
+    fallbacks: tuple[str, ...] = ()
+
+
+class CatalogRequest(Contract):
+    """Which agents to read; empty means all."""
+
+    agents: tuple[str, ...] = ()
+
+
+class Catalog(Contract):
+    """All agents a run may call, sorted by name, and the heartbeat time-out of its model calls in seconds."""
+
+    agents: tuple[AgentCard, ...]
+    heartbeat: float = 10.0
+
+    def get(self, name: str) -> AgentCard | None:
+        """Return the card of that name, or None."""
+        return next((card for card in self.agents if card.name == name), None)

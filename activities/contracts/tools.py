@@ -1,0 +1,96 @@
+"""Tools: what an agent may call, one call of one, and the transcript that the calls become part of."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from activities.contracts.base import Content, Contract, Part
+from activities.contracts.models import Message
+
+
+class Effect(StrEnum):
+    """What a tool does to the world."""
+
+    READ = "read"
+    WRITE = "write"
+    """Changes something, and names a tool that undoes it."""
+    IRREVERSIBLE = "irreversible"
+
+
+class ToolCard(Contract):
+    """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
+
+    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it.
+    """
+
+    name: str
+    effect: Effect = Effect.READ
+    timeout: float = 60.0
+    attempts: int = 3
+    server: str = ""
+    undo: str = ""
+
+
+class ToolsetRequest(Contract):
+    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, or `mcp__server` for all."""
+
+    names: tuple[str, ...]
+
+
+class Toolset(Contract):
+    """The tools of one agent, recorded when a run first needs them, so that a running execution never sees others.
+
+    `specs` refers to their names, descriptions and schemas in the content store (a JSON list of `ToolSpec`), `missing`
+    lists the names that nothing answers to.
+    """
+
+    tools: tuple[ToolCard, ...] = ()
+    specs: Part = Part()
+    missing: tuple[str, ...] = ()
+
+    def get(self, name: str) -> ToolCard | None:
+        """Return the card of that name, or None."""
+        return next((card for card in self.tools if card.name == name), None)
+
+
+class ToolRequest(Contract):
+    """One call of a tool: arguments inline, or as JSON in the content store (`ref`).
+
+    `key` is the same in every attempt and in every run of this workflow id, for whoever the tool talks to. `specs` is
+    the toolset's, so that arguments are checked against the schema that the model saw.
+    """
+
+    tool: str
+    key: str
+    specs: Part
+    input: Mapping[str, Any] = Field(default_factory=dict)
+    ref: str | None = None
+    server: str = ""
+
+
+class ToolResult(Contract):
+    """What a tool gave, or its own error (`failed`) as text for the model; `ms` is the time inside the activity."""
+
+    content: Content
+    failed: bool = False
+    ms: int = 0
+    attempt: int = 1
+
+
+class Transcript(Contract):
+    """A conversation in the content store: the last entry (`ref`) names the one before it, so each text is kept once.
+
+    `messages` counts its messages.
+    """
+
+    ref: str
+    messages: int = 0
+
+
+class AppendRequest(Contract):
+    """Messages to put at the end of a transcript without asking a model."""
+
+    transcript: Transcript | None
+    messages: tuple[Message, ...]

@@ -1,0 +1,111 @@
+"""Plans: what a planner or a person writes, and what running one gives."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from activities.contracts import Content, Contract
+from workflows.contracts.runs import RunState, Spend, StepRow, Trace
+
+MAX_STEPS = 100
+
+
+MAX_PARALLEL = 32
+
+
+def _as_id(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+StepId = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=64)]
+
+
+class PlanStep(Contract):
+    """One step of a plan; ids may be numbers or strings."""
+
+    step: StepId
+    agent: str
+    input: str
+    depends_on: tuple[StepId, ...] = ()
+
+
+class Plan(Contract):
+    """Steps that form a directed acyclic graph through `depends_on`."""
+
+    steps: tuple[PlanStep, ...]
+
+
+class OnStepFailure(StrEnum):
+    """What a failed step does to the rest of the plan."""
+
+    SKIP_DEPENDENTS = "skip_dependents"
+    FAIL_FAST = "fail_fast"
+    REPLAN = "replan"
+
+
+class PlanRequest(Contract):
+    """A task to plan and execute, or a person's own plan to execute as it stands.
+
+    `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
+    by default that is one step for `fallback_agent`.
+    """
+
+    task: str = Field(default="", max_length=200_000)
+    plan: Plan | None = None
+    agents: tuple[str, ...] = ()
+    planner: str = "planner"
+    fallback_agent: str = "generalist"
+    fallback_plan: Plan | None = None
+    max_steps: int = Field(default=MAX_STEPS, ge=1, le=500)
+    max_parallel: int = Field(default=MAX_PARALLEL, ge=1, le=200)
+    on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
+    dry_run: bool = False
+
+
+class PlanChange(Contract):
+    """One change made to a plan before it ran: by which stage, and what."""
+
+    stage: Literal["deterministic", "planner", "fallback", "replan"]
+    change: str
+
+
+class PlanShape(Contract):
+    """How a plan will run: its longest chain of steps, and what can run at the same time."""
+
+    critical_path: tuple[str, ...] = ()
+    waves: tuple[tuple[str, ...], ...] = ()
+
+
+class StepAnswer(Contract):
+    """What a last step of a plan gave."""
+
+    step: str
+    content: Content
+
+
+class PlanReport(Contract):
+    """The whole record of a plan's run, kept in the content store: plan as run, outcomes, repairs, trace."""
+
+    task: str = ""
+    plan: Plan
+    shape: PlanShape = PlanShape()
+    steps: tuple[StepRow, ...] = ()
+    changes: tuple[PlanChange, ...] = ()
+    trace: Trace = Trace()
+
+
+class PlanResult(Contract):
+    """What a plan's run gives: the answers of its last steps, its cost, and the reference of its full report.
+
+    The report is by reference, because a copy of every step in the result would double the history of the run.
+    """
+
+    state: RunState
+    report: Content
+    answers: tuple[StepAnswer, ...] = ()
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    changes: int = 0
+    spend: Spend = Spend()

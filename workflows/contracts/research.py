@@ -1,0 +1,52 @@
+"""Parallel research: a topic, several sources at once, one synthesis with checked citations."""
+
+from pydantic import Field
+
+from activities.contracts import Content, Contract, Finding, SourceKind, Summary
+from workflows.contracts.runs import RunState, Spend
+
+
+class SourcePlan(Contract):
+    """One source to search: which agent reads what is found, and how many seconds both may take."""
+
+    source: SourceKind
+    agent: str
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+
+
+class ResearchRequest(Contract):
+    """A topic to research; no sources means web, academic and news, and local documents where none of them answers.
+
+    `min_sources` is how many must answer; with fewer the run fails. `deadline` is in seconds for all sources together.
+    """
+
+    topic: str = Field(min_length=1, max_length=20_000)
+    sources: tuple[SourcePlan, ...] = ()
+    min_sources: int = Field(default=1, ge=1, le=10)
+    deadline: float = Field(default=120.0, gt=0, le=86_400)
+    findings_per_source: int = Field(default=8, ge=1, le=50)
+    synthesiser: str = "synthesiser"
+
+
+class SourceOutcome(Contract):
+    """What one source gave: the notes of its agent, or the gap and why."""
+
+    source: SourceKind
+    agent: str = ""
+    notes: Content | None = None
+    findings: int = 0
+    seconds: float = 0.0
+    gap: Summary = ""
+
+
+class ResearchResult(Contract):
+    """The synthesis with numbered citations; `cited` are its sources in that order, `removed` the citations to nothing."""
+
+    state: RunState
+    answer: Content | None
+    sources: tuple[SourceOutcome, ...]
+    report: Content
+    cited: tuple[Finding, ...] = ()
+    removed: tuple[str, ...] = ()
+    spend: Spend = Spend()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,123 @@
+"""What every run shows of itself: steps, calls, spend and state."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from activities.contracts import Content, Contract, Summary
+
+
+class StepState(StrEnum):
+    """Where a step is."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class RunState(StrEnum):
+    """Where a run is; `partial` means that it ended with answers although steps failed."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class Spend(Contract):
+    """What model calls cost so far: tokens by tier and USD, failed and repeated calls included."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    usd: float = 0.0
+
+    def plus(self, other: "Spend") -> "Spend":
+        """Add two spends."""
+        return Spend(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            usd=round(self.usd + other.usd, 6),
+        )
+
+
+class CallTrace(Contract):
+    """One model call in the step trace; `started` is workflow time in UTC, `ms` from scheduling to result."""
+
+    workflow_id: str
+    step: str
+    agent: str
+    model: str
+    started: datetime
+    ms: int
+    success: bool
+    attempt: int = 1
+    input: Summary = ""
+    output: Summary = ""
+    spend: Spend = Spend()
+    error: str = ""
+    request_id: str = ""
+
+
+class Trace(Contract):
+    """All calls of a run, in the order in which they ended."""
+
+    calls: tuple[CallTrace, ...] = ()
+
+
+class StepRow(Contract):
+    """A step as people see it; `note` says why it failed, was skipped or went another way."""
+
+    step: str
+    agent: str = ""
+    input: Summary = ""
+    depends_on: tuple[str, ...] = ()
+    state: StepState = StepState.PENDING
+    started: datetime | None = None
+    ended: datetime | None = None
+    output: Content | None = None
+    note: str = ""
+
+
+class Hop(Contract):
+    """One change to a fallback: from which agent to which, at which step, and why."""
+
+    step: str
+    origin: str
+    target: str
+    reason: Summary = ""
+
+
+class Question(Contract):
+    """Something a run asks a person, open until `deadline` (UTC); `id` names it in the answer."""
+
+    id: str
+    text: Summary
+    deadline: datetime
+
+
+class RunStatus(Contract):
+    """What the `status` query answers; `notices` lists messages that could not be understood."""
+
+    workflow_id: str
+    pattern: str
+    state: RunState
+    steps: tuple[StepRow, ...] = ()
+    spend: Spend = Spend()
+    notices: tuple[str, ...] = ()
+    hops: tuple[Hop, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+
+class RunReport(Contract):
+    """The step trace of a run, kept in the content store."""
+
+    steps: tuple[StepRow, ...] = ()
+    trace: Trace = Trace()
+    hops: tuple[Hop, ...] = ()

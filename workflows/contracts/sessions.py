@@ -1,0 +1,52 @@
+"""The durable agent: one tool-using agent on one task."""
+
+from pydantic import Field
+
+from activities.contracts import Content, Contract, Toolset, Transcript
+from workflows.contracts.runs import Hop, RunState, Spend
+
+
+class SessionLimits(Contract):
+    """Where a tool-using agent stops: model turns, tokens of all calls together, and seconds from the first turn on."""
+
+    turns: int = Field(default=50, ge=1, le=10_000)
+    tokens: int = Field(default=2_000_000, ge=1)
+    seconds: float = Field(default=86_400.0, gt=0)
+
+
+class SessionProgress(Contract):
+    """How far a session is: carried over by continue-as-new, and where a later session can go on."""
+
+    transcript: Transcript | None = None
+    toolset: Toolset | None = None
+    turns: int = 0
+    tool_calls: int = 0
+    compactions: int = 0
+    started: float = 0.0
+    spend: Spend = Spend()
+    hops: tuple[Hop, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class AgentSessionRequest(Contract):
+    """A task for one agent; `continues` is the progress of an earlier session to go on from.
+
+    `allowed` names irreversible tools that the person who starts the run approves beforehand.
+    """
+
+    agent: str
+    task: str = Field(default="", max_length=200_000)
+    limits: SessionLimits = SessionLimits()
+    allowed: tuple[str, ...] = ()
+    continues: SessionProgress | None = None
+
+
+class AgentSessionResult(Contract):
+    """The agent's last words, why it stopped, and the whole conversation by reference."""
+
+    state: RunState
+    answer: Content | None
+    stopped: str
+    report: Content
+    progress: SessionProgress = SessionProgress()
+    spend: Spend = Spend()

@@ -1,0 +1,102 @@
+"""Consensus: the same material to several analysts, one verdict by a rule that is data."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from activities.contracts import Content, Contract, DocumentSource, Part, Summary
+from workflows.contracts.runs import RunState, Spend
+
+
+class RuleKind(StrEnum):
+    """How votes become a verdict."""
+
+    MAJORITY = "majority"
+    """More than half of all voters."""
+    WEIGHTED = "weighted"
+    """More than half of all weight."""
+    UNANIMOUS = "unanimous"
+    """All voters."""
+    QUORUM = "quorum"
+    """At least `quorum` voters."""
+
+
+class Rule(Contract):
+    """A rule; `quorum` counts voters, weights are each voter's own."""
+
+    kind: RuleKind = RuleKind.MAJORITY
+    quorum: int = Field(default=2, ge=1)
+
+
+class Voter(Contract):
+    """One analyst: an agent, the angle it takes (added to the question), and its weight."""
+
+    agent: str
+    name: str = ""
+    angle: str = ""
+    weight: float = Field(default=1.0, gt=0)
+
+
+class OnTie(StrEnum):
+    """Who decides when the votes do not."""
+
+    JUDGE = "judge"
+    PERSON = "person"
+    FLAG = "flag"
+    """Nobody: the disagreement is the result."""
+
+
+class ConsensusRequest(Contract):
+    """A question about a document (or about `material`), the options to choose from, and who votes by which rule.
+
+    `deadline` is in seconds, for a person who has to break a tie.
+    """
+
+    question: str = Field(min_length=1, max_length=20_000)
+    document: DocumentSource | None = None
+    material: Part | None = None
+    options: tuple[str, ...] = ("yes", "no", "unclear")
+    voters: tuple[Voter, ...] = ()
+    rule: Rule = Rule()
+    on_tie: OnTie = OnTie.JUDGE
+    judge: str = "judge"
+    deadline: float = Field(default=300.0, gt=0, le=31_536_000)
+
+
+class VoteState(StrEnum):
+    """How a vote ended; a failed voter is not an abstention."""
+
+    CAST = "cast"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Vote(Contract):
+    """One analyst's verdict with its confidence (0 to 1), reasons and evidence."""
+
+    voter: str
+    agent: str
+    state: VoteState
+    verdict: str = ""
+    confidence: float | None = None
+    reasons: Summary = ""
+    evidence: tuple[Summary, ...] = ()
+    full: Content | None = None
+    weight: float = 1.0
+    error: Summary = ""
+    spend: Spend = Spend()
+
+
+class ConsensusResult(Contract):
+    """The verdict (empty when flagged), how it came about, and every vote; `dissent` names the voters who differed."""
+
+    state: RunState
+    verdict: str
+    decided_by: str
+    agreed: bool
+    votes: tuple[Vote, ...]
+    report: Content
+    dissent: tuple[str, ...] = ()
+    stopped_early: bool = False
+    spend: Spend = Spend()
+    notes: tuple[str, ...] = ()
