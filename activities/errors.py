@@ -4,7 +4,9 @@
     ├── retryable: the world may be better in a moment
     │   ├── RateLimited          429; waits as long as the server asks (`next_retry_delay`)
     │   ├── ModelUnavailable     408, 409, 425, 5xx, 529, connection and time-out errors, a stream that broke off
-    │   └── ContentUnavailable   the content store does not answer
+    │   ├── ContentUnavailable   the content store does not answer
+    │   ├── ToolUnavailable      a tool's server or file system does not answer
+    │   └── SourceUnavailable    a search source does not answer
     └── final: the same call would fail again
         ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
         ├── ModelRejected        400, 422: the request itself is wrong
@@ -14,6 +16,9 @@
         ├── ContentMissing, ContentAltered          the reference leads nowhere, or to other bytes
         ├── PayloadTooLarge                         a message too big for history
         ├── CatalogInvalid                          an agent file cannot be read
+        ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid     a name or a setting leads nowhere
+        ├── LimitReached                            turns, tokens or time of an agent are used up
+        ├── NotAnswered                             a person was asked and did not answer in time
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -63,6 +68,13 @@ class ErrorKind(StrEnum):
     DOCUMENT_TOO_LARGE = "DocumentTooLarge"
     DOCUMENT_UNSUPPORTED = "DocumentUnsupported"
     DOCUMENT_UNREADABLE = "DocumentUnreadable"
+    TOOL_UNAVAILABLE = "ToolUnavailable"
+    TOOL_UNKNOWN = "ToolUnknown"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    SOURCE_NOT_CONFIGURED = "SourceNotConfigured"
+    CLASSIFIER_INVALID = "ClassifierInvalid"
+    LIMIT_REACHED = "LimitReached"
+    NOT_ANSWERED = "NotAnswered"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"
