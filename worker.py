@@ -26,6 +26,7 @@ from activities.catalog import CatalogActivities
 from activities.content import ContentActivities, ContentStore
 from activities.documents import DocumentActivities
 from activities.llm.base import LLM
+from activities.transcripts import TranscriptActivities
 from bootstrap import (
     LOCAL_MODEL,
     ServerUnavailableError,
@@ -51,6 +52,10 @@ remaining fifth would lose running calls, and pay them again."""
 EAGER_ACTIVITIES = 64
 """Activities of one workflow task that may start here without another round trip; the SDK's default is 3."""
 
+WORKFLOW_THREADS = 4
+"""Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
+and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
+
 PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
 """Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
@@ -70,7 +75,14 @@ def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
     catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
     content = ContentActivities(store)
     documents = DocumentActivities(store, settings.max_document_bytes)
-    return [agent.call_model, catalog.read_catalog, content.keep_text, documents.extract_text]
+    transcripts = TranscriptActivities(store)
+    return [
+        agent.call_model,
+        catalog.read_catalog,
+        content.keep_text,
+        documents.extract_text,
+        transcripts.append_messages,
+    ]
 
 
 def build_worker(
@@ -91,6 +103,8 @@ def build_worker(
         activities=activities(settings, llm),
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_concurrent_activities=max_activities,
+        max_concurrent_workflow_tasks=WORKFLOW_THREADS,
+        max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,

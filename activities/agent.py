@@ -4,7 +4,10 @@ An answer that breaks its schema is not an error here: the call was paid, so the
 decides (repair, fallback). The trap: never raise a raw exception, because its class is lost on the way into history.
 """
 
+import asyncio
+import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -14,11 +17,22 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.content import ContentStore, encodable
-from activities.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part, StopReason, Usage
+from activities.contracts import (
+    Message,
+    ModelFailure,
+    ModelRequest,
+    ModelTurn,
+    Part,
+    StopReason,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
-from activities.prompting import CONTINUE, cut_to_fit, render
+from activities.prompting import CONTINUE, cut_to_fit, render, shortened
+from activities.transcripts import EMPTY, Transcripts
 
 SCHEMA_ERRORS_SHOWN = 10
 
@@ -30,6 +44,7 @@ class AgentActivities:
         self._llm = llm
         self._store = store
         self._models = models
+        self._transcripts = Transcripts(store)
 
     @activity.defn
     async def call_model(self, request: ModelRequest) -> ModelTurn:
@@ -54,6 +69,12 @@ class AgentActivities:
                 return turn
             except ApplicationError as error:
                 raise self._priced(error, request, progress) from error.__cause__
+            except asyncio.CancelledError as error:
+                details = activity.cancellation_details()
+                if progress.paid() == Usage() or details is None or not details.cancel_requested:
+                    raise
+                # A cancelled activity can say nothing; a failed one can say what it cost.
+                raise self._priced(final(ErrorKind.CANCELLED, "cancelled"), request, progress) from error
             except Exception as error:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise self._priced(unexpected, request, progress) from error
@@ -72,24 +93,44 @@ class AgentActivities:
         left_out = 0
         if request.context_characters is not None:
             texts, left_out = cut_to_fit(texts, request.context_characters)
-        messages = [(message.role, _rendered(message, texts)) for message in request.messages]
+        messages: list[tuple[str, str]] = [(message.role, _rendered(message, texts)) for message in request.messages]
         beginning = ""
         if request.continues is not None:
             beginning = await self._store.text(request.continues)
         if beginning.strip():
             messages += [("assistant", beginning), ("user", CONTINUE)]
         spec = self._models.spec(request.model)
+        history, messages = await self._history(request, messages)
         call = ModelCall(
             model=request.model,
             messages=tuple(messages),
+            history=tuple(history),
             max_tokens=request.max_tokens,
             system=await self._store.text(request.system) if request.system else "",
             output_schema=request.output_schema,
-            tools=request.tools,
+            tools=(*request.tools, *await self._toolset(request.toolset)),
             tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
             temperature=request.temperature if spec.temperature else None,
+            web_searches=request.web_searches if spec.web_search else 0,
         )
         return call, beginning, left_out
+
+    async def _history(
+        self, request: ModelRequest, messages: list[tuple[str, str]]
+    ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """Split the conversation into what must go in the API's own form and the plain texts after it."""
+        earlier = await self._transcripts.messages(request.transcript)
+        if not earlier and not any(message.answers or message.blocks for message in request.messages):
+            return [], messages
+        raw = [await self._transcripts.raw(message) for message in (*earlier, *request.messages)]
+        if request.context_characters is not None:
+            raw = shortened(raw, request.context_characters)
+        return raw, messages[len(request.messages) :]
+
+    async def _toolset(self, specs: Part | None) -> tuple[ToolSpec, ...]:
+        if specs is None:
+            return ()
+        return tuple(ToolSpec.model_validate(spec) for spec in from_json(await self._store.text(specs)))
 
     async def _turn(
         self, request: ModelRequest, reply: ModelReply, beginning: str, left_out: int, started: float
@@ -104,7 +145,7 @@ class AgentActivities:
             stop_reason=reply.stop_reason,
             data=data,
             schema_errors=schema_errors,
-            tool_calls=reply.tool_calls,
+            tool_calls=tuple([await self._call(call) for call in reply.tool_calls]),
             usage=reply.usage,
             model="" if reply.model == request.model else reply.model,
             request_id=reply.request_id,
@@ -112,7 +153,31 @@ class AgentActivities:
             ms=round((time.monotonic() - started) * 1000),
             attempt=activity.info().attempt,
             left_out_characters=left_out,
+            transcript=await self._extended(request, reply),
+            findings=await self._findings(reply),
         )
+
+    async def _call(self, call: ToolCall) -> ToolCall:
+        """Keep large arguments out of history."""
+        written = json.dumps(dict(call.input), ensure_ascii=False)
+        kept = await self._store.keep(written, media_type="application/json")
+        return call if kept.ref is None else call.model_copy(update={"input": {}, "ref": kept.ref})
+
+    async def _extended(self, request: ModelRequest, reply: ModelReply) -> str | None:
+        if not request.keeps_transcript:
+            return None
+        # A call that was cut off has no end, and one that nobody answers makes the conversation unusable.
+        whole = reply.stop_reason in (StopReason.TOOL_USE, StopReason.PAUSE_TURN)
+        blocks = [block for block in reply.content() if whole or block.get("type") != "tool_use"]
+        said = await self._transcripts.assistant(blocks)
+        return (await self._transcripts.append(request.transcript, (*request.messages, said))).ref
+
+    async def _findings(self, reply: ModelReply) -> Part | None:
+        """Keep what the provider found on the web: titles, addresses and dates, in its order."""
+        found = web_findings(reply.blocks)
+        if not found:
+            return None
+        return Part.of(await self._store.keep(json.dumps(found, ensure_ascii=False), media_type="application/json"))
 
     def _priced(self, error: ApplicationError, request: ModelRequest, progress: Progress) -> ApplicationError:
         """Add what the failed call cost, so that the ledger of the run is complete."""
@@ -152,9 +217,24 @@ def _check(schema: dict[str, Any] | None) -> None:
 
 
 def _rendered(message: Message, texts: dict[Part, str]) -> str:
-    # The API refuses blank messages, and a model may well have answered nothing.
     text = render([(part.label, texts[part]) for part in message.parts])
-    return text if text.strip() else "(nothing)"
+    return text if text.strip() else EMPTY
+
+
+def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """List what a provider's own web search found: title, url and age of each page, each page once."""
+    found: dict[str, dict[str, str]] = {}
+    for block in blocks:
+        results = block.get("content") if block.get("type") == "web_search_tool_result" else None
+        for result in results if isinstance(results, list) else []:
+            url = str(result.get("url", ""))
+            if url and url not in found:
+                found[url] = {
+                    "title": str(result.get("title", "")),
+                    "url": url,
+                    "published": str(result.get("page_age") or ""),
+                }
+    return list(found.values())
 
 
 def parse(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

@@ -6,6 +6,7 @@ relies on the same tags.
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from activities.contracts import Part
@@ -50,3 +51,34 @@ def cut_to_fit(texts: Mapping[Part, str], budget: int) -> tuple[dict[Part, str],
             kept[part] = text[: share - tail] + _CUT.format(count=missing) + text[len(text) - tail :]
             left_out += missing
     return kept, left_out
+
+
+def shortened(messages: Sequence[dict[str, Any]], budget: int) -> list[dict[str, Any]]:
+    """Cut the tool results of a conversation so that they take at most `budget` characters in all, the longest first."""
+    lengths = sorted(len(block["content"]) for block in _results(messages))
+    share, left = budget, budget
+    for position, length in enumerate(lengths):
+        share = max(0, left) // (len(lengths) - position)
+        if length > share:
+            break
+        left -= length
+    return [
+        {**message, "content": [_shortened(block, share) for block in message["content"]]}
+        if isinstance(message["content"], list)
+        else message
+        for message in messages
+    ]
+
+
+def _results(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    blocks = [block for message in messages if isinstance(message["content"], list) for block in message["content"]]
+    return [block for block in blocks if block.get("type") == "tool_result" and isinstance(block.get("content"), str)]
+
+
+def _shortened(block: dict[str, Any], share: int) -> dict[str, Any]:
+    text = block.get("content")
+    if block.get("type") != "tool_result" or not isinstance(text, str) or len(text) <= share:
+        return block
+    tail = share // 3
+    cut = _CUT.format(count=len(text) - share)
+    return {**block, "content": text[: share - tail] + cut + text[len(text) - tail :]}

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from activities.catalog import AgentFile, Problem
+from activities.agent_files import AgentFile, Problem
 from cli.pages import row, table
 
 
@@ -22,7 +22,7 @@ def agents_data(
                 "model": agent.front.model,
                 "resolved": resolve(agent.front.model),
                 "tools": list(agent.front.tools),
-                "fallback": agent.front.fallback,
+                "fallback": list(agent.front.fallback),
             }
             for agent in agents
         ],
@@ -38,5 +38,5 @@ def agents_page(agents: Sequence[dict[str, Any]]) -> list[RenderableType]:
     for agent in agents:
         same = agent["model"] == agent["resolved"]
         model = agent["model"] if same else f"{agent['model']} → {agent['resolved']}"
-        row(made, agent["name"], model, ", ".join(agent["tools"]), agent["fallback"] or "", agent["description"])
+        row(made, agent["name"], model, ", ".join(agent["tools"]), ", ".join(agent["fallback"]), agent["description"])
     return [made] if agents else []

@@ -130,7 +130,7 @@ async def _begin(
 
 def agents(as_json: Json = False) -> None:
     """List the agents and check their files. Exit code 1 if any file has a problem."""
-    from activities.catalog import read_agents
+    from activities.agent_files import read_agents
     from bootstrap import load_settings
     from cli.agents_page import agents_data, agents_page
     from cli.pages import show

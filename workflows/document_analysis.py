@@ -6,11 +6,9 @@ is worked on in parts, which are then combined.
 
 from temporalio import workflow
 
-from activities.catalog import CatalogActivities
 from activities.content import ContentActivities
 from activities.contracts import (
     Catalog,
-    CatalogRequest,
     Content,
     DocumentSource,
     ExtractedText,
@@ -30,10 +28,11 @@ from workflows.contracts import (
     StepRow,
     StepState,
 )
-from workflows.patterns.ask import Answer, Ask
+from workflows.patterns.calling import Answer
+from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
+from workflows.patterns.gathering import each
 from workflows.patterns.observed import Observed
-from workflows.patterns.scheduling import run_graph
 from workflows.patterns.tracing import RunLog
 
 CLASSIFIER = "classifier"
@@ -70,15 +69,15 @@ class DocumentAnalysisWorkflow(Observed):
     @workflow.init
     def __init__(self, request: DocumentAnalysisRequest) -> None:
         self.log = RunLog("document analysis")
-        self._catalog = Catalog(agents=())
+        self._crew = Crew(self.log, Catalog(agents=()))
         self._names = _distinct([document.name for document in request.documents])
         self._documents = dict(zip(self._names, request.documents, strict=True))
 
     @workflow.run
     async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
         """Analyse each document on its own, `max_parallel` at a time."""
-        self._catalog = await self._read_catalog()
-        outcomes = await run_graph(dict.fromkeys(self._names, ()), self._analyse, max_parallel=request.max_parallel)
+        self._crew = await Crew.assemble(self.log, self.people, agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()))
+        outcomes = await each(self._documents, self._analyse, max_parallel=request.max_parallel)
         documents = tuple(value for name in self._names if (value := outcomes[name].value) is not None)
         failed = [document for document in documents if document.error]
         state = RunState.FAILED if len(failed) == len(documents) else RunState.PARTIAL if failed else RunState.COMPLETED
@@ -92,17 +91,10 @@ class DocumentAnalysisWorkflow(Observed):
             raise final(kind, causes, result)
         return result
 
-    async def _read_catalog(self) -> Catalog:
-        return await workflow.execute_local_activity_method(
-            CatalogActivities.read_catalog,
-            CatalogRequest(agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values())),
-            **policies.read_catalog(),
-        )
-
     async def _analyse(self, name: str) -> DocumentOutcome:
         """Take one document through the pipeline; whatever goes wrong is its outcome, and nobody else's."""
         started = workflow.now()
-        pipeline = _Pipeline(self.log, self._catalog, name, self._documents[name])
+        pipeline = _Pipeline(self._crew, name, self._documents[name])
         try:
             outcome = await pipeline.run()
         except Exception as error:
@@ -125,14 +117,14 @@ class DocumentAnalysisWorkflow(Observed):
 class _Pipeline:
     """The stages of one document."""
 
-    def __init__(self, log: RunLog, catalog: Catalog, name: str, document: DocumentSource) -> None:
-        self._log = log
-        self._catalog = catalog
+    def __init__(self, crew: Crew, name: str, document: DocumentSource) -> None:
+        self._crew = crew
+        self._log = crew.log
         self._name = name
         self._document = document
         self._notes: list[str] = []
         for stage in ("extract", "classify", "analyse", "summarise"):
-            log.add(StepRow(step=f"{name} · {stage}"))
+            crew.log.add(StepRow(step=f"{name} · {stage}"))
 
     async def run(self) -> DocumentOutcome:
         text = await self._extract()
@@ -163,8 +155,8 @@ class _Pipeline:
         self._log.begin(step)
         text = await workflow.execute_activity_method(
             DocumentActivities.extract_text,
-            ExtractRequest(document=self._document, part_characters=part_characters(self._catalog)),
-            **policies.extract_text(self._catalog.heartbeat, step),
+            ExtractRequest(document=self._document, part_characters=part_characters(self._crew.catalog)),
+            **policies.extract_text(self._crew.catalog.heartbeat, step),
         )
         note = f"{len(text.parts)} parts" if len(text.parts) > 1 else ""
         self._log.end(step, StepState.DONE, output=text.parts[0], note=note)
@@ -193,7 +185,7 @@ class _Pipeline:
         if len(text.parts) == 1:
             return await self._ask("analyse", agent, "Analyse this document.", {"document": text.parts[0]})
         self._log.begin(step, agent)
-        digest = Digest(self._log, self._catalog, step, agent)
+        digest = Digest(self._crew, step, agent)
         answer = await digest.of(text.parts)
         self._notes += digest.notes
         note = f"worked on in {len(text.parts)} parts, then combined"
@@ -213,16 +205,14 @@ class _Pipeline:
     ) -> Answer:
         step = f"{self._name} · {stage}"
         self._log.begin(step, agent)
-        ask = Ask(
-            self._log,
-            self._catalog,
+        answer = await self._crew.ask(
             step,
+            agent,
             labelled(question, context),
             schema=schema,
             takes_broken=takes_broken,
             context_characters=context_characters,
         )
-        answer = await ask.of(agent)
         self._notes += answer.notes
         self._log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
         return answer

@@ -9,9 +9,8 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from activities.catalog import CatalogActivities
 from activities.content import ContentActivities
-from activities.contracts import Catalog, CatalogRequest, Content, Part, StoreRequest
+from activities.contracts import Catalog, Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, text_of
 from workflows import policies
 from workflows.contracts import (
@@ -25,7 +24,8 @@ from workflows.contracts import (
     StepRow,
     StepState,
 )
-from workflows.patterns.ask import Answer, Ask
+from workflows.patterns.calling import Answer
+from workflows.patterns.crew import Crew
 from workflows.patterns.observed import Observed
 from workflows.patterns.plan_making import PlanMaking
 from workflows.patterns.planning import ends_of, graph_of, shape_of
@@ -48,14 +48,14 @@ class PlanAndExecuteWorkflow(Observed):
     def __init__(self, request: PlanRequest) -> None:
         self.log = RunLog("plan and execute")
         self._request = request
-        self._catalog = Catalog(agents=())
+        self._crew = Crew(self.log, Catalog(agents=()))
         self._outcomes: dict[str, Outcome[Answer]] = {}
 
     @workflow.run
     async def run(self, request: PlanRequest) -> PlanResult:
         """Run the plan; fails with the typed cause when no last step gave an answer."""
-        self._catalog = await self._read_catalog()
-        making = PlanMaking(self.log, self._catalog, request)
+        self._crew = await Crew.assemble(self.log, self.people)
+        making = PlanMaking(self._crew, request)
         plan = await making.make()
         if request.dry_run:
             return await self._result(plan, making)
@@ -64,11 +64,6 @@ class PlanAndExecuteWorkflow(Observed):
         if not result.answers:
             raise final(self._cause_kind(), f"no last step of the plan succeeded: {self._cause()}", result)
         return result
-
-    async def _read_catalog(self) -> Catalog:
-        return await workflow.execute_local_activity_method(
-            CatalogActivities.read_catalog, CatalogRequest(), **policies.read_catalog()
-        )
 
     async def _execute(self, plan: Plan, making: PlanMaking) -> Plan:
         """Run the plan, replanning after failures as often as allowed; returns the plan as run."""
@@ -123,7 +118,7 @@ class PlanAndExecuteWorkflow(Observed):
     async def _step(self, name: str, agent: str, parts: list[Part]) -> Answer:
         self.log.begin(name)
         try:
-            answer = await Ask(self.log, self._catalog, name, parts).of(agent)
+            answer = await self._crew.ask(name, agent, parts)
         except (Exception, asyncio.CancelledError) as error:
             self.log.end(name, StepState.FAILED, note=text_of(error))
             raise

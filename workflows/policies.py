@@ -7,10 +7,11 @@ start-to-close and a schedule-to-close time-out and bounded attempts.
 from datetime import timedelta
 
 from pydantic import ValidationError
+from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityConfig, LocalActivityConfig
 
-from activities.contracts import AgentCard
+from activities.contracts import AgentCard, ToolCard
 
 RUN_FAILURES = (ValidationError, TypeError, ValueError)
 """Exceptions that fail a run instead of its task: wrong input from a caller. `NondeterminismError` is none of them, so a
@@ -20,9 +21,14 @@ RETRY_WAITS = 180.0
 """Seconds that all waits between the attempts of one call may add up to."""
 
 
-def call_model(card: AgentCard, heartbeat: float, summary: str) -> ActivityConfig:
-    """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks."""
+def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
+    """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
+
+    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    """
+    kind = workflow.ActivityCancellationType
     return ActivityConfig(
+        cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if counts_cancelled else kind.TRY_CANCEL,
         start_to_close_timeout=timedelta(seconds=card.timeout),
         schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS),
         heartbeat_timeout=timedelta(seconds=heartbeat),
@@ -62,6 +68,43 @@ def keep_text(summary: str) -> LocalActivityConfig:
 
     Local, because only a local activity's input stays out of history.
     """
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=summary,
+    )
+
+
+def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound the reading of an agent's tools, which may start servers."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=120),
+        schedule_to_close_timeout=timedelta(seconds=300),
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary=summary,
+    )
+
+
+def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound one tool call by the tool's own time-out and attempts."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=card.timeout),
+        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS),
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=60),
+            maximum_attempts=card.attempts,
+        ),
+        summary=summary,
+    )
+
+
+def append_messages(summary: str) -> LocalActivityConfig:
+    """Bound the writing of a few messages: content-addressed, so repeating it changes nothing."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90),

@@ -25,6 +25,12 @@ class AgentCard(Contract):
     attempts: int = 3
     continuations: int = 2
     fallbacks: tuple[str, ...] = ()
+    web_searches: int = 0
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Return its fallbacks in order."""
+        return self.fallbacks or ((self.fallback,) if self.fallback else ())
 
 
 class CatalogRequest(Contract):

@@ -18,7 +18,11 @@ CHARACTERS_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class ModelCall:
-    """One call with all texts resolved; `messages` are (role, text) pairs, oldest first."""
+    """One call with all texts resolved; `messages` are (role, text) pairs, oldest first.
+
+    `history` comes before them: messages in the API's own form, with tool calls, their results and thinking.
+    `web_searches` is how often the provider may search the web while it answers.
+    """
 
     model: str
     messages: tuple[tuple[str, str], ...]
@@ -28,11 +32,13 @@ class ModelCall:
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: Literal["auto", "any", "none"] = "auto"
     temperature: float | None = None
+    history: tuple[dict[str, Any], ...] = ()
+    web_searches: int = 0
 
 
 @dataclass(frozen=True)
 class ModelReply:
-    """What the model said, why it stopped, and what it used."""
+    """What the model said, why it stopped, and what it used; `blocks` is the answer in the API's own form."""
 
     text: str
     stop_reason: StopReason
@@ -40,6 +46,18 @@ class ModelReply:
     model: str
     request_id: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    blocks: tuple[dict[str, Any], ...] = ()
+
+    def content(self) -> list[dict[str, Any]]:
+        """Return the answer as content blocks, made from text and tool calls where the provider gave none."""
+        if self.blocks:
+            return list(self.blocks)
+        text = [{"type": "text", "text": self.text}] if self.text.strip() else []
+        calls = [
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.input)}
+            for call in self.tool_calls
+        ]
+        return [*text, *calls]
 
 
 @dataclass
@@ -79,7 +97,7 @@ class ModelSpec(BaseModel):
     A prompt of more than `long_prompt` tokens costs `long_factor` times as much in every tier. `thinking` is added to an
     agent's own token limit, because what a model thinks before it answers counts towards it. `temperature` and
     `forced_tools` say whether the model takes that parameter and the tool choice "any". `continuations` is how often an
-    answer that met its token limit is asked to go on.
+    answer that met its token limit is asked to go on. `web_search` says whether the provider can search the web for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +114,7 @@ class ModelSpec(BaseModel):
     temperature: bool = False
     forced_tools: bool = True
     continuations: int = 2
+    web_search: bool = False
 
 
 class ModelTable(BaseModel):

@@ -16,6 +16,7 @@ from activities.llm.base import ModelCall, ModelReply, Progress
 from activities.llm.posture import DEFAULT_RETRY_AFTER_CAP, error_for_status
 
 CLAUDE_URL = "https://api.anthropic.com"
+WEB_SEARCH = "web_search_20250305"
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection to open; a server that is there answers within a few round trips."""
 
@@ -102,7 +103,7 @@ def _parameters(call: ModelCall) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         "model": call.model,
         "max_tokens": call.max_tokens,
-        "messages": [{"role": role, "content": text} for role, text in call.messages],
+        "messages": [*call.history, *({"role": role, "content": text} for role, text in call.messages)],
     }
     if call.system:
         parameters["system"] = [{"type": "text", "text": call.system, "cache_control": {"type": "ephemeral"}}]
@@ -110,14 +111,18 @@ def _parameters(call: ModelCall) -> dict[str, Any]:
         # The API takes a subset of JSON schema; the SDK moves the rest into descriptions. We check the whole ourselves.
         schema = anthropic.transform_schema(call.output_schema)
         parameters["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    if call.tools:
-        tools: list[dict[str, Any]] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-            for tool in call.tools
-        ]
+    tools: list[dict[str, Any]] = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in call.tools
+    ]
+    if call.web_searches:
+        tools.append({"type": WEB_SEARCH, "name": "web_search", "max_uses": call.web_searches})
+    if tools:
         tools[-1]["cache_control"] = {"type": "ephemeral"}
         parameters["tools"] = tools
         parameters["tool_choice"] = {"type": call.tool_choice}
+    if call.history:
+        # The whole conversation so far is read again in the next turn: from the cache, at a tenth of the price.
+        parameters["cache_control"] = {"type": "ephemeral"}
     if call.temperature is not None:
         # The SDK no longer names it, because current models refuse it; the model table says which still take it.
         parameters["extra_body"] = {"temperature": call.temperature}
@@ -136,6 +141,7 @@ def _reply(message: Message, request_id: str) -> ModelReply:
             for block in message.content
             if block.type == "tool_use"
         ),
+        blocks=tuple(block.to_dict(mode="json", exclude_none=True) for block in message.content),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.catalog import AgentFile, Problem, read_agents
+from activities.agent_files import AgentFile, Problem, read_agents
 from bootstrap import PROJECT
 
 BODY = "\n---\nYou help.\n"
@@ -92,7 +92,7 @@ def test_fields_left_out_or_empty_get_their_defaults(tmp_path: Path) -> None:
     (plain, empty), problems = written(tmp_path, agent("a"), agent("b", "model:", "tools:", "fallback: ~"))
     assert problems == []
     for front in (plain.front, empty.front):
-        assert (front.model, front.tools, front.fallback, front.max_tokens) == ("inherit", (), None, 8192)
+        assert (front.model, front.tools, front.fallback, front.max_tokens) == ("inherit", (), (), 8192)
         assert (front.timeout, front.temperature) == (300, None)
 
 
@@ -193,5 +193,8 @@ def test_fallbacks_lead_somewhere(tmp_path: Path) -> None:
         "1.md:5: the fallbacks go in a circle (b → c → b); drop one of them",
         "2.md:4: the fallbacks go in a circle (c → b → c); drop one of them",
         "3.md:4: the fallbacks go in a circle (d → d); drop one of them",
-        "4.md:4: fallback 'nobody' is no agent; choose one of a, b, c, d, e, f",
+        (
+            "4.md:4: fallback 'nobody' is no agent; choose one of a, b, c, d, e, f, "
+            "or write 'model:NAME', 'person' or 'say: TEXT'"
+        ),
     ]

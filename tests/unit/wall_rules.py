@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.unit.house import ROOMS, Import, Rule, Source
 
 ACTIVITIES_FOR_DOOR_ONE = (
-    "activities.catalog",
+    "activities.agent_files",
     "activities.content",
     "activities.contracts",
     "activities.errors",

@@ -48,7 +48,7 @@ class Spend(Contract):
 
 
 class CallTrace(Contract):
-    """One model call in the step trace; `started` is workflow time in UTC, `ms` from scheduling to result."""
+    """One model or tool call (`tool`) in the step trace; `started` is workflow time in UTC, `ms` from scheduling to result."""
 
     workflow_id: str
     step: str
@@ -63,6 +63,7 @@ class CallTrace(Contract):
     spend: Spend = Spend()
     error: str = ""
     request_id: str = ""
+    tool: str = ""
 
 
 class Trace(Contract):

@@ -1,33 +1,35 @@
 """Asks an agent and gets a usable answer: every way a model call can end leads somewhere.
 
 An answer that breaks its schema goes back with the errors, one cut off by its token limit is continued, a prompt that
-does not fit is compacted, and whatever remains goes to the agent's fallback. Each call is an activity, so nothing that
-was paid is asked twice.
+does not fit is compacted, and whatever remains goes to the agent's fallbacks: another agent, another model, a person, a
+canned answer. Each call is an activity, so nothing that was paid is asked twice. An agent with tools works in a loop.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.agent import AgentActivities
 from activities.contracts import (
     AgentCard,
-    Catalog,
     Content,
     Message,
-    ModelFailure,
     ModelRequest,
     ModelTurn,
     Part,
     StopReason,
 )
-from activities.errors import ErrorKind, final, kind_of, root_of, text_of
-from workflows import policies
-from workflows.patterns.tracing import RunLog
+from activities.errors import ErrorKind, final, kind_of, text_of
+from workflows.patterns.agent_loop import AgentLoop
+from workflows.patterns.calling import Answer, call_model
 
+if TYPE_CHECKING:
+    from workflows.patterns.crew import Crew
+
+MAX_HOPS = 20
+PERSON = "person"
+CANNED = "say:"
 MAX_REPAIRS = 2
 MAX_COMPACTIONS = 2
 CHARACTERS_PER_TOKEN = 3.0
@@ -44,63 +46,77 @@ NO_FALLBACK = frozenset(
 """Failures that any other agent would meet as well."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
-
-    `wrong` says how `data` breaks the schema, where the asker takes broken answers.
-    """
-
-    content: Content
-    agent: str
-    data: dict[str, Any] | None = None
-    notes: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-
-
 @dataclass
 class Ask:
     """One question to an agent, for one step of a run.
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
     `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
+    With `counts_cancelled`, cancelling waits until the running call has told what it cost.
     """
 
-    log: RunLog
-    catalog: Catalog
+    crew: "Crew"
     step: str
     parts: Sequence[Part]
     schema: dict[str, Any] | None = None
     max_repairs: int = MAX_REPAIRS
     takes_broken: bool = False
     context_characters: int | None = None
+    counts_cancelled: bool = False
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
         """Ask the agent, then its fallbacks in turn; raises a final ApplicationError when none of them answers."""
-        card: AgentCard | None = self._card(agent)
-        tried: list[str] = []
-        while card is not None:
-            tried.append(card.name)
+        chain, tried = [agent], ""
+        errors: list[str] = []
+        for position in range(MAX_HOPS):
+            target = chain[position]
+            if tried:
+                self._hop(tried, target, errors[-1])
             try:
-                return await self._ask(card)
+                return await self._answer_of(target, chain)
             except (ActivityError, ApplicationError) as error:
                 if is_cancelled_exception(error):
                     raise
-                kind, following = kind_of(error), card.fallback
-                if following is None or following in tried or kind in NO_FALLBACK:
-                    text = "; ".join([*self.notes, f"{card.name}: {text_of(error)}"])
-                    raise final(kind, text) from error
-                self.notes.append(f"{card.name} failed ({kind}: {text_of(error)[:120]}), so {following} was asked")
-                card = self._card(following)
-        raise AssertionError  # the loop leaves by return or raise
+                kind, tried = kind_of(error), target
+                errors.append(f"{kind}: {text_of(error)}")
+                if position + 1 == len(chain) or kind in NO_FALLBACK:
+                    raise final(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
+        raise final(ErrorKind.UNKNOWN_AGENT, f"{agent}: more than {MAX_HOPS} fallbacks in a row; shorten the chain")
 
-    def _card(self, agent: str) -> AgentCard:
-        card = self.catalog.get(agent)
-        if card is None:
-            names = ", ".join(card.name for card in self.catalog.agents)
-            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
-        return card
+    def _hop(self, origin: str, target: str, reason: str) -> None:
+        self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
+        self.crew.log.hop(self.step, origin, target, reason)
+
+    async def _answer_of(self, target: str, chain: list[str]) -> Answer:
+        """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
+        if target.startswith(CANNED):
+            said = target.removeprefix(CANNED).strip()
+            return Answer(Content(text=said, size=len(said.encode())), "canned answer", notes=tuple(self.notes))
+        if target == PERSON:
+            return await self._person()
+        card = self.crew.card(target)
+        # A canned answer or a person's words have no schema.
+        usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
+        chain += [name for name in usable if name not in chain]
+        if card.tools:
+            return await self._loop(card)
+        return await self._ask(card)
+
+    async def _loop(self, card: AgentCard) -> Answer:
+        loop = AgentLoop(
+            self.crew, self.step, card, schema=self.schema, max_repairs=self.max_repairs, takes_broken=self.takes_broken
+        )
+        ended = await loop.run(self.parts)
+        self.notes += ended.notes
+        return Answer(ended.content, card.name, ended.data, tuple(self.notes), ended.wrong)
+
+    async def _person(self) -> Answer:
+        question = next((part.text for part in self.parts if part.text and not part.label), self.step)
+        said = await self.crew.people.ask(f"{self.step}: {question}") if self.crew.people else None
+        if said is None:
+            raise final(ErrorKind.NOT_ANSWERED, "no person answered in time")
+        return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
 
     async def _ask(self, card: AgentCard) -> Answer:
         request = ModelRequest(
@@ -116,7 +132,7 @@ class Ask:
         repairs = continuations = compactions = 0
         while True:
             try:
-                turn = await self._call(card, request)
+                turn = await call_model(self.crew, self.step, card, request, counts_cancelled=self.counts_cancelled)
             except ActivityError as error:
                 if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or compactions == MAX_COMPACTIONS:
                     raise
@@ -143,21 +159,6 @@ class Ask:
             else:
                 return self._answer(card, turn)
 
-    async def _call(self, card: AgentCard, request: ModelRequest) -> ModelTurn:
-        started = workflow.now()
-        summary = f"{self.step} · {card.name}"
-        try:
-            turn = await workflow.execute_activity_method(
-                AgentActivities.call_model,
-                request,
-                **policies.call_model(card, self.catalog.heartbeat, summary),
-            )
-        except ActivityError as error:
-            self.log.call_failed(self.step, request, _failure(error), text_of(error), workflow.now() - started)
-            raise
-        self.log.call_done(self.step, request, turn, workflow.now() - started)
-        return turn
-
     def _continues(self, card: AgentCard, continuations: int) -> bool:
         return self.schema is None and continuations < card.continuations
 
@@ -183,13 +184,3 @@ def _repaired(request: ModelRequest, turn: ModelTurn, wrong: Sequence[str]) -> M
     demand = Part(text=f"That answer cannot be used:\n{listed}\nGive the whole answer again, corrected.")
     said = Message(role="assistant", parts=(Part.of(turn.content),))
     return request.model_copy(update={"messages": (*request.messages, said, Message(parts=(demand,)))})
-
-
-def _failure(error: ActivityError) -> ModelFailure:
-    root = root_of(error)
-    if isinstance(root, ApplicationError) and root.details:
-        try:
-            return ModelFailure.model_validate(root.details[0])
-        except ValueError:
-            return ModelFailure()
-    return ModelFailure()

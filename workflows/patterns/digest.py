@@ -7,9 +7,10 @@ that gets nowhere, so a group takes two even where they do not fit; what is too 
 from collections.abc import Mapping, Sequence
 
 from activities.contracts import Catalog, Content, Part
-from workflows.patterns.ask import CHARACTERS_PER_TOKEN, Answer, Ask
-from workflows.patterns.scheduling import run_graph
-from workflows.patterns.tracing import RunLog
+from workflows.patterns.ask import CHARACTERS_PER_TOKEN
+from workflows.patterns.calling import Answer
+from workflows.patterns.crew import Crew
+from workflows.patterns.gathering import each
 
 WINDOW_SHARE = 0.6
 """Share of a model's window that one part may fill; the rest is for the prompt and the answer."""
@@ -34,18 +35,17 @@ def labelled(question: str, context: Mapping[str, Content]) -> list[Part]:
 class Digest:
     """The reading of one long text by one agent, as one step of a run; `notes` say what happened on the way."""
 
-    def __init__(self, log: RunLog, catalog: Catalog, step: str, agent: str) -> None:
+    def __init__(self, crew: Crew, step: str, agent: str) -> None:
         self.notes: list[str] = []
-        self._log = log
-        self._catalog = catalog
+        self._crew = crew
         self._step = step
         self._agent = agent
 
     async def of(self, parts: Sequence[Content]) -> Answer:
         """Analyse every part and combine the analyses; raises the error of the first part that failed."""
         names = {f"part {number} of {len(parts)}": part for number, part in enumerate(parts, 1)}
-        outcomes = await run_graph(
-            dict.fromkeys(names, ()),
+        outcomes = await each(
+            names,
             lambda name: self._ask(f"Analyse {name} of a long document.", {name: names[name]}),
             max_parallel=MAX_PARALLEL_PARTS,
         )
@@ -60,14 +60,14 @@ class Digest:
 
     async def _combined(self, analyses: dict[str, Content]) -> Answer:
         while True:
-            groups = groups_of(analyses, part_characters(self._catalog))
+            groups = groups_of(analyses, part_characters(self._crew.catalog))
             answers = [await self._ask(COMBINE, group) for group in groups]
             if len(answers) == 1:
                 return answers[0]
             analyses = {f"group {number}": answer.content for number, answer in enumerate(answers, 1)}
 
     async def _ask(self, question: str, context: Mapping[str, Content]) -> Answer:
-        answer = await Ask(self._log, self._catalog, self._step, labelled(question, context)).of(self._agent)
+        answer = await self._crew.ask(self._step, self._agent, labelled(question, context))
         self.notes += answer.notes
         return answer
 

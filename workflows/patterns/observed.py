@@ -5,11 +5,14 @@ So a dynamic handler takes everything, never raises, and puts it where people se
 """
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows.contracts import RunStatus, Trace
+from workflows.patterns.people import People
 from workflows.patterns.tracing import RunLog
 
 
@@ -17,6 +20,16 @@ class Observed:
     """Base of our workflows; the subclass sets `self.log` in its `@workflow.init`."""
 
     log: RunLog
+
+    @cached_property
+    def people(self) -> People:
+        """The people whom this run may ask."""
+        return People(self.log)
+
+    @workflow.signal(description="Answer a question of this run: a text, or {question, answer}")
+    def answer(self, *args: Any) -> None:
+        """Take a person's answer."""
+        self.people.answer(args)
 
     @workflow.query(description="Steps, spend and state of this run")
     def status(self) -> RunStatus:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.contracts import AgentCard, Catalog, Part
+from activities.contracts import AgentCard, Part
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import Plan, PlanChange, PlanRequest, PlanStep
-from workflows.patterns.ask import Answer, Ask
+from workflows.patterns.calling import Answer
+from workflows.patterns.crew import Crew
 from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
 from workflows.patterns.scheduling import Outcome
-from workflows.patterns.tracing import RunLog
 
 MAX_PLANNER_REPAIRS = 2
 PROBLEMS_SHOWN = 50
@@ -24,10 +24,10 @@ PLANNING_STEP = "plan"
 class PlanMaking:
     """The making of one run's plan; `changes` records every repair."""
 
-    def __init__(self, log: RunLog, catalog: Catalog, request: PlanRequest) -> None:
+    def __init__(self, crew: Crew, request: PlanRequest) -> None:
         self.changes: list[PlanChange] = []
-        self._log = log
-        self._catalog = catalog
+        self._crew = crew
+        self._catalog = crew.catalog
         self._request = request
 
     async def make(self) -> Plan:
@@ -56,7 +56,7 @@ class PlanMaking:
         fresh = await self._planned(parts, kept=kept)
         if fresh is None:
             return plan
-        self._log.forget([step.step for step in plan.steps if step.step not in kept])
+        self._crew.log.forget([step.step for step in plan.steps if step.step not in kept])
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
         return fresh
@@ -85,8 +85,9 @@ class PlanMaking:
 
     async def _ask_planner(self, parts: Sequence[Part]) -> Answer | None:
         try:
-            ask = Ask(self._log, self._catalog, PLANNING_STEP, parts, schema=PLAN_SCHEMA, takes_broken=True)
-            answer = await ask.of(self._request.planner)
+            answer = await self._crew.ask(
+                PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, takes_broken=True
+            )
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):
                 raise

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
 
 T = TypeVar("T")
 Graph = Mapping[str, Sequence[str]]
@@ -32,11 +33,15 @@ class AfterFailure(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a node ended: with a value, with an error, or skipped because of another node (`skipped_by`)."""
+    """How a node ended: with a value, with an error, or skipped because of another node (`skipped_by`).
+
+    `cancelled` says that its error is our own doing: it was not needed any more.
+    """
 
     value: T | None = None
     error: BaseException | None = None
     skipped_by: str | None = None
+    cancelled: bool = False
 
     @property
     def ok(self) -> bool:
@@ -93,12 +98,14 @@ async def run_graph(
     outcomes: dict[str, Outcome[T]] | None = None,
     after_failure: AfterFailure = AfterFailure.GO_ON,
     on_skip: Callable[[str, str], None] | None = None,
+    enough: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
 ) -> dict[str, Outcome[T]]:
     """Execute every node once and return all outcomes; nodes that have one in `outcomes` are not run again.
 
     `outcomes` is filled as nodes end, so that `execute` can read the values of its node's dependencies there. Nodes
     that never started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running
-    nodes. `on_skip(node, cause)` is called for each node that is skipped. Raises ValueError for a graph with a circle or
+    nodes. `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts
+    and what runs is cancelled. Raises ValueError for a graph with a circle or
     an unknown dependency, and for a width below one.
     """
     if max_parallel < 1:
@@ -117,6 +124,9 @@ async def run_graph(
                 if after_failure is AfterFailure.CANCEL:
                     # Once only: a second request would break off what a node does to leave cleanly.
                     running.cancel()
+            elif enough is not None and not running.stopped and running.tasks and enough(running.outcomes):
+                running.stopped = True
+                running.cancel()
     except (Exception, asyncio.CancelledError):
         running.cancel()
         await asyncio.gather(*running.tasks.values(), return_exceptions=True)
@@ -140,6 +150,7 @@ class _Running(Generic[T]):
         self.outcomes = outcomes
         self.tasks: dict[str, asyncio.Task[T]] = {}
         self.stopped = False
+        self._cancelled = False
         self._execute = execute
         self._max_parallel = max_parallel
         self._on_skip = on_skip
@@ -174,12 +185,14 @@ class _Running(Generic[T]):
         for node in ended:
             task = self.tasks.pop(node)
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            self._settle(node, Outcome(error=error) if error else Outcome(value=task.result()))
+            cancelled = self._cancelled and error is not None and is_cancelled_exception(error)
+            self._settle(node, Outcome(error=error, cancelled=cancelled) if error else Outcome(value=task.result()))
             failed = failed or error is not None
         return failed
 
     def cancel(self) -> None:
         """Ask every running node to stop."""
+        self._cancelled = True
         for task in self.tasks.values():
             task.cancel()
 

@@ -11,8 +11,19 @@ from typing import Any
 
 from temporalio import workflow
 
-from activities.contracts import SUMMARY_LENGTH, Content, ModelFailure, ModelRequest, ModelTurn, Usage
-from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState, Trace
+from activities.contracts import SUMMARY_LENGTH, Content, ModelFailure, ModelRequest, ModelTurn, ToolResult, Usage
+from workflows.contracts import (
+    CallTrace,
+    Hop,
+    Question,
+    RunReport,
+    RunState,
+    RunStatus,
+    Spend,
+    StepRow,
+    StepState,
+    Trace,
+)
 
 MARKS = {
     StepState.PENDING: "·",
@@ -35,6 +46,8 @@ class RunLog:
         self.steps: dict[str, StepRow] = {}
         self.calls: list[CallTrace] = []
         self.notices: list[str] = []
+        self.hops: list[Hop] = []
+        self.questions: dict[str, Question] = {}
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -86,6 +99,42 @@ class RunLog:
             request_id=failure.request_id,
         )
 
+    def tool_called(
+        self, step: str, agent: str, tool: str, arguments: str, result: ToolResult | None, error: str, waited: timedelta
+    ) -> None:
+        """Record a tool call: its result (which may be the tool's own error), or the error that ended it."""
+        said = result.content.summary or (result.content.text or "") if result else ""
+        self.calls.append(
+            CallTrace(
+                workflow_id=workflow.info().workflow_id,
+                step=step,
+                agent=agent,
+                model="",
+                tool=tool,
+                started=workflow.now() - waited,
+                ms=round(waited.total_seconds() * 1000),
+                success=result is not None and not result.failed,
+                attempt=result.attempt if result else 1,
+                input=arguments[:SUMMARY_LENGTH],
+                output=said[:SUMMARY_LENGTH],
+                error=error[:SUMMARY_LENGTH],
+            )
+        )
+
+    def hop(self, step: str, origin: str, target: str, reason: str) -> None:
+        """Record a change to a fallback."""
+        self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
+
+    def asks(self, question: Question) -> None:
+        """Show a question to people."""
+        self.questions[question.id] = question
+        self._show()
+
+    def answered(self, question: str) -> None:
+        """Take a question back, answered or not."""
+        self.questions.pop(question, None)
+        self._show()
+
     def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
         spend = Spend(
             calls=1,
@@ -96,7 +145,7 @@ class RunLog:
             usd=usd,
         )
         self.spend = self.spend.plus(spend)
-        first = next((part.text for part in asked.messages[0].parts if part.text), "")
+        first = next((part.text for message in asked.messages[:1] for part in message.parts if part.text), "")
         self.calls.append(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
@@ -125,11 +174,17 @@ class RunLog:
             steps=tuple(self.steps.values()),
             spend=self.spend,
             notices=tuple(self.notices),
+            hops=tuple(self.hops),
+            questions=tuple(self.questions.values()),
         )
 
     def trace(self) -> Trace:
         """Answer the `trace` query."""
         return Trace(calls=tuple(self.calls))
+
+    def report(self) -> RunReport:
+        """Return all that is kept of a run when it ends."""
+        return RunReport(steps=tuple(self.steps.values()), trace=self.trace(), hops=tuple(self.hops))
 
     def close(self, state: RunState) -> None:
         """Mark the run as ended."""
@@ -166,6 +221,10 @@ def details(status: RunStatus) -> str:
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     if len(status.steps) > ROWS_SHOWN:
         lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
+    for question in status.questions:
+        said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
+        lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
+        lines.append(f"\n    {said}")
     lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
 

@@ -1,0 +1,69 @@
+"""One model call from workflow code, recorded with what it cost, and what an agent's answer is.
+
+The trap: a failed or cancelled call was paid as well, so its cost comes with its error.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.agent import AgentActivities
+from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn
+from activities.errors import ErrorKind, kind_of, root_of, text_of
+from workflows import policies
+
+if TYPE_CHECKING:
+    from workflows.patterns.crew import Crew
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
+
+    `wrong` says how `data` breaks the schema, where the asker takes broken answers.
+    """
+
+    content: Content
+    agent: str
+    data: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+async def call_model(
+    crew: "Crew", step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
+) -> ModelTurn:
+    """Make one model call and record it in the run's log; raises ActivityError.
+
+    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    """
+    started = workflow.now()
+    log = crew.log
+    try:
+        turn = await workflow.execute_activity_method(
+            AgentActivities.call_model,
+            request,
+            **policies.call_model(
+                card, crew.catalog.heartbeat, f"{step} · {card.name}", counts_cancelled=counts_cancelled
+            ),
+        )
+    except ActivityError as error:
+        log.call_failed(step, request, _failure(error), text_of(error), workflow.now() - started)
+        if kind_of(error) is ErrorKind.CANCELLED:
+            raise asyncio.CancelledError from error
+        raise
+    log.call_done(step, request, turn, workflow.now() - started)
+    return turn
+
+
+def _failure(error: ActivityError) -> ModelFailure:
+    root = root_of(error)
+    if isinstance(root, ApplicationError) and root.details:
+        try:
+            return ModelFailure.model_validate(root.details[0])
+        except ValueError:
+            return ModelFailure()
+    return ModelFailure()

@@ -1,0 +1,134 @@
+"""The agents of one run: read once, recorded, and asked through one place.
+
+The trap: a running execution must never see a changed agent or tool. So cards are read when the run starts, the tools of an
+agent when it is first asked, and both stay what they were.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+
+from activities.catalog import CatalogActivities
+from activities.content import ContentActivities
+from activities.contracts import (
+    AgentCard,
+    Catalog,
+    CatalogRequest,
+    Content,
+    Part,
+    StoreRequest,
+    Toolset,
+    ToolsetRequest,
+)
+from activities.errors import ErrorKind, final, text_of
+from activities.tools import ToolActivities
+from workflows import policies
+from workflows.contracts import StepRow, StepState
+from workflows.patterns.ask import MAX_REPAIRS, Ask
+from workflows.patterns.calling import Answer
+from workflows.patterns.people import People
+from workflows.patterns.tracing import RunLog
+
+
+class Crew:
+    """The agents of one run, and the tools that they may use; `allowed` are irreversible tools approved beforehand."""
+
+    def __init__(
+        self, log: RunLog, catalog: Catalog, people: People | None = None, allowed: Sequence[str] = ()
+    ) -> None:
+        self.log = log
+        self.catalog = catalog
+        self.people = people
+        self.allowed = tuple(allowed)
+        self._toolsets: dict[tuple[str, ...], Toolset] = {}
+        self._reading = asyncio.Lock()
+
+    @classmethod
+    async def assemble(
+        cls, log: RunLog, people: People | None = None, *, agents: Sequence[str] = (), allowed: Sequence[str] = ()
+    ) -> "Crew":
+        """Read the agents (none named: all of them); raises CatalogInvalid or UnknownAgent."""
+        catalog = await workflow.execute_local_activity_method(
+            CatalogActivities.read_catalog, CatalogRequest(agents=tuple(agents)), **policies.read_catalog()
+        )
+        return cls(log, catalog, people, allowed)
+
+    def card(self, agent: str) -> AgentCard:
+        """Return an agent's card; raises UnknownAgent with the names that exist."""
+        card = self.catalog.get(agent)
+        if card is None:
+            names = ", ".join(card.name for card in self.catalog.agents)
+            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
+        return card
+
+    def adopt(self, card: AgentCard, toolset: Toolset) -> None:
+        """Take over the tools that an earlier part of this run has read."""
+        self._toolsets[card.tools] = toolset
+
+    async def toolset(self, card: AgentCard) -> Toolset:
+        """Return the tools of an agent, read when it is first asked for."""
+        async with self._reading:
+            if card.tools not in self._toolsets:
+                toolset = await workflow.execute_activity_method(
+                    ToolActivities.read_toolset,
+                    ToolsetRequest(names=card.tools),
+                    **policies.read_toolset(self.catalog.heartbeat, f"read the tools of {card.name}"),
+                )
+                self._toolsets[card.tools] = toolset
+                if toolset.missing:
+                    self.log.notice(f"{card.name}: no tool here answers to {', '.join(toolset.missing)}")
+            return self._toolsets[card.tools]
+
+    async def ask(
+        self,
+        step: str,
+        agent: str,
+        parts: Sequence[Part],
+        *,
+        schema: dict[str, Any] | None = None,
+        takes_broken: bool = False,
+        context_characters: int | None = None,
+        max_repairs: int = MAX_REPAIRS,
+        counts_cancelled: bool = False,
+    ) -> Answer:
+        """Ask an agent, its fallbacks if need be; raises a final ApplicationError when nobody answers."""
+        ask = Ask(
+            self,
+            step,
+            parts,
+            schema=schema,
+            takes_broken=takes_broken,
+            context_characters=context_characters,
+            max_repairs=max_repairs,
+            counts_cancelled=counts_cancelled,
+        )
+        return await ask.of(agent)
+
+    async def step(self, step: str, agent: str, parts: Sequence[Part], **options: Any) -> Answer:
+        """Ask as `ask` does, as a step of its own that people see begin and end."""
+        if step not in self.log.steps:
+            first = next((part.text for part in parts if part.text and not part.label), "")
+            self.log.add(StepRow(step=step, agent=agent, input=" ".join(first.split())[:200]))
+        self.log.begin(step, agent)
+        try:
+            answer = await self.ask(step, agent, parts, **options)
+        except (Exception, asyncio.CancelledError) as error:
+            self.log.end(step, StepState.FAILED, note=text_of(error))
+            raise
+        self.log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
+        return answer
+
+    async def keep_report(self) -> Content:
+        """Keep the step trace of the run in the content store."""
+        return await workflow.execute_local_activity_method(
+            ContentActivities.keep_text,
+            StoreRequest(
+                text=self.log.report().model_dump_json(),
+                media_type="application/json",
+                summary="report of the run",
+                by_reference=True,
+            ),
+            **policies.keep_text("keep the report"),
+        )

@@ -1,0 +1,49 @@
+"""One tool call from workflow code, recorded; whatever goes wrong with it becomes something the model can read.
+
+The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's.
+"""
+
+from typing import TYPE_CHECKING
+
+from activities.tools import ToolActivities
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.contracts import Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
+from activities.errors import ErrorKind, kind_of, text_of
+from workflows import policies
+
+if TYPE_CHECKING:
+    from workflows.patterns.crew import Crew
+
+RUN_ENDING = frozenset({ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED})
+"""Failures that no model can do anything about."""
+
+
+async def call_tool(crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part) -> ToolAnswer:
+    """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
+    started = workflow.now()
+    shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
+    request = ToolRequest(
+        tool=call.name,
+        key=f"{workflow.info().workflow_id}/{step}/{call.id}",
+        specs=specs,
+        input=call.input,
+        ref=call.ref,
+        server=card.server,
+    )
+    result: ToolResult | None = None
+    try:
+        result = await workflow.execute_activity_method(
+            ToolActivities.call_tool,
+            request,
+            **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
+        )
+    except ActivityError as error:
+        crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
+        if kind_of(error) in RUN_ENDING:
+            raise
+        said = f"{card.name} could not be used: {text_of(error)[:500]}"
+        return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
+    crew.log.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
+    return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)
