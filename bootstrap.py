@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
+    workspace_dir: Path | None = None
+    """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
@@ -104,6 +106,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The content store's URL, defaults resolved."""
         return self.content_store_url or (self.state_dir.resolve() / "content").as_uri()
+
+    @property
+    def workspace(self) -> Path:
+        """The agents' workspace, default resolved."""
+        return (self.workspace_dir or self.state_dir / "workspace").resolve()
 
     def model_table(self) -> ModelTable:
         """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""

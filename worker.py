@@ -26,6 +26,9 @@ from activities.catalog import CatalogActivities
 from activities.content import ContentActivities, ContentStore
 from activities.documents import DocumentActivities
 from activities.llm.base import LLM
+from activities.toolbox.files import file_tools
+from activities.toolbox.workspace import Workspace
+from activities.tools import ToolActivities
 from activities.transcripts import TranscriptActivities
 from bootstrap import (
     LOCAL_MODEL,
@@ -36,10 +39,11 @@ from bootstrap import (
     load_settings,
     running_stack,
 )
+from workflows.agent_session import AgentSessionWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
-WORKFLOWS: Sequence[type] = (DocumentAnalysisWorkflow, PlanAndExecuteWorkflow)
+WORKFLOWS: Sequence[type] = (AgentSessionWorkflow, DocumentAnalysisWorkflow, PlanAndExecuteWorkflow)
 
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole
@@ -76,12 +80,15 @@ def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
     content = ContentActivities(store)
     documents = DocumentActivities(store, settings.max_document_bytes)
     transcripts = TranscriptActivities(store)
+    tools = ToolActivities(store, file_tools(Workspace(settings.workspace)))
     return [
         agent.call_model,
         catalog.read_catalog,
         content.keep_text,
         documents.extract_text,
         transcripts.append_messages,
+        tools.read_toolset,
+        tools.call_tool,
     ]
 
 

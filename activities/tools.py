@@ -1,20 +1,201 @@
-"""Calls tools for agents (founder's placeholder with the agreed signatures; the tools' author replaces this file)."""
+"""Calls tools for agents: arguments checked against the schema that the model saw, results by reference.
 
+A tool's own error is a result that the model reads; what is the world's fault is an error that Temporal tries again. The
+trap: a finished call must never run twice, so its result is kept before it is reported, and a later attempt finds it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.contracts import ToolRequest, ToolResult, Toolset, ToolsetRequest
-from activities.errors import ErrorKind, final
+from activities.content import ContentStore
+from activities.contracts import Part, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
+from activities.errors import ErrorKind, final, passing, text_of
+from activities.heartbeat import beating
+from activities.toolbox.mcp_servers import McpServers, McpTool
+from activities.toolbox.names import McpName, mcp_name, our_name
+from activities.toolbox.tool import Tool, ToolError
+
+SPECS = TypeAdapter(tuple[ToolSpec, ...])
+LISTINGS = 2
+"""How often a server is asked for its tools before an agent goes without them."""
+NAME_LENGTH = 128
+"""Longest tool name that the Messages API takes."""
 
 
 class ToolActivities:
-    """Calls tools on behalf of agents."""
+    """Calls tools on behalf of agents: ours, and those of MCP servers."""
+
+    def __init__(self, store: ContentStore, tools: Sequence[Tool], servers: McpServers | None = None) -> None:
+        self._store = store
+        self._tools = {tool.name: tool for tool in tools}
+        self._servers = servers or McpServers({})
 
     @activity.defn
     async def read_toolset(self, request: ToolsetRequest) -> Toolset:
-        """Read the tools of an agent."""
-        return Toolset(missing=request.names)
+        """Read the tools of an agent; names that nothing answers to are listed with the reason, not fatal."""
+        async with beating():
+            found: dict[str, tuple[ToolCard, ToolSpec]] = {}
+            missing: list[str] = []
+            asked = {name: mcp_name(name) for name in request.names}
+            listings = await self._listings([each.server for each in asked.values() if each])
+            for name, theirs in asked.items():
+                tool = self._tools.get(our_name(name))
+                if theirs:
+                    tools, why = _chosen(theirs, listings.get(theirs.server))
+                    found.update({each.card.name: (each.card, each.spec) for each in tools})
+                    missing += [f"{name} ({why})"] if why else []
+                elif tool:
+                    found[tool.name] = (tool.card, tool.spec)
+                else:
+                    missing.append(name)
+            specs = SPECS.dump_json(tuple(spec for _, spec in found.values())).decode()
+            kept = await self._store.keep(specs, media_type="application/json", by_reference=True)
+            cards = tuple(card for card, _ in found.values())
+            return Toolset(tools=cards, specs=Part.of(kept), missing=tuple(missing))
 
     @activity.defn
     async def call_tool(self, request: ToolRequest) -> ToolResult:
-        """Call one tool."""
-        raise final(ErrorKind.TOOL_UNKNOWN, f"there is no tool {request.tool!r}")
+        """Call one tool.
+
+        Raises ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
+        """
+        started = time.monotonic()
+        async with beating():
+            finished = await self._store.recall(_call_name()) if activity.info().attempt > 1 else None
+            if finished is not None:
+                return ToolResult.model_validate_json(finished)
+            self._check_known(request)
+            try:
+                said, failed, undo = await self._outcome(request)
+            except ApplicationError:
+                raise
+            except OSError as error:
+                raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
+            except Exception as error:
+                raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+            result = ToolResult(
+                content=await self._store.keep(said),
+                failed=failed,
+                ms=round((time.monotonic() - started) * 1000),
+                attempt=activity.info().attempt,
+                undo=undo,
+            )
+            await self._store.remember(_call_name(), result.model_dump_json().encode())
+            return result
+
+    async def _listings(self, servers: Sequence[str]) -> dict[str, list[McpTool] | str]:
+        """Ask each configured server for its tools, side by side; gives why it cannot where it does not answer."""
+
+        async def listing(server: str) -> list[McpTool] | str:
+            reason = ""
+            for _ in range(LISTINGS):
+                try:
+                    return await self._servers.tools(server)
+                except OSError as error:
+                    reason = text_of(error)
+            return reason
+
+        known = [server for server in dict.fromkeys(servers) if server in self._servers.names]
+        return dict(zip(known, await asyncio.gather(*map(listing, known)), strict=True))
+
+    def _check_known(self, request: ToolRequest) -> None:
+        if request.server and request.server not in self._servers.names:
+            names = ", ".join(self._servers.names) or "none"
+            raise final(
+                ErrorKind.TOOL_UNKNOWN, f"this worker has no MCP server {request.server!r} (MCP_CONFIG: {names})"
+            )
+        if not request.server and request.tool not in self._tools:
+            names = ", ".join(sorted(self._tools))
+            raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
+
+    async def _outcome(self, request: ToolRequest) -> tuple[str, bool, Mapping[str, Any]]:
+        """Run the tool; returns what the model shall read, whether that is an error, and the undo's arguments."""
+        arguments: Any = dict(request.input)
+        if request.ref is not None:
+            arguments = from_json(await self._store.text(Part(ref=request.ref)))
+        wrong = await self._wrong(arguments, request)
+        if wrong:
+            return wrong, True, {}
+        if request.server:
+            answer = await self._servers.call(request.server, request.tool, arguments, request.key)
+            return answer.text, answer.failed, {}
+        tool = self._tools[request.tool]
+        try:
+            checked = tool.arguments.model_validate(arguments)
+        except ValidationError as error:
+            listed = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            return f"wrong arguments: {listed}", True, {}
+        try:
+            undo = await self._undo(tool, checked)
+            return await tool.run(checked), False, undo
+        except ToolError as error:
+            return str(error), True, {}
+
+    async def _undo(self, tool: Tool, arguments: BaseModel) -> Mapping[str, Any]:
+        """Keep what the call is about to replace, once: a later attempt would find its own work there."""
+        if tool.former is None:
+            return {}
+        name = f"undo/{_call_name()}"
+        kept = await self._store.recall(name) if activity.info().attempt > 1 else None
+        if kept is None:
+            former = await asyncio.to_thread(tool.former, arguments)
+            ref = None if former.data is None else await self._store.put(former.data)
+            kept = _UNDO.dump_json({"path": former.path, "ref": ref})
+            await self._store.remember(name, kept)
+        return _UNDO.validate_json(kept)
+
+    async def _wrong(self, arguments: Any, request: ToolRequest) -> str:
+        """Say how arguments break the schema that the model saw, if they do."""
+        specs = SPECS.validate_json(await self._store.text(request.specs))
+        schema = next((spec.input_schema for spec in specs if spec.name == request.tool), None)
+        if schema is None:
+            return f"{request.tool} is none of this agent's tools"
+        # With a registry of its own: the default one fetches whatever address a schema of a server refers to.
+        checking = Draft202012Validator(schema, registry=Registry())
+        errors = sorted(checking.iter_errors(arguments), key=lambda error: error.json_path)
+        return "wrong arguments: " + "; ".join(f"{one.json_path}: {one.message}" for one in errors) if errors else ""
+
+
+_UNDO: TypeAdapter[dict[str, str | None]] = TypeAdapter(dict[str, str | None])
+
+
+def _chosen(asked: McpName, listing: list[McpTool] | str | None) -> tuple[list[McpTool], str]:
+    """Pick the tools that a name means; gives also what is wrong, in words."""
+    if listing is None:
+        return [], f"no MCP server {asked.server!r} is configured"
+    if isinstance(listing, str):
+        return [], listing
+    wanted = [each for each in listing if asked.tool in ("", each.card.name)]
+    usable = [each for each in wanted if _usable(each.spec)]
+    if not wanted:
+        return [], f"the MCP server {asked.server} has no such tool"
+    unusable = [each.name for each in wanted if each not in usable]
+    return usable, f"its name or schema cannot be used: {', '.join(unusable)}" if unusable else ""
+
+
+def _usable(spec: ToolSpec) -> bool:
+    """Whether a model can be told of a tool, and arguments be checked against its schema."""
+    try:
+        Draft202012Validator.check_schema(spec.input_schema)
+        for _ in Draft202012Validator(spec.input_schema, registry=Registry()).iter_errors({}):
+            pass
+    except (SchemaError, Unresolvable):
+        return False
+    return len(spec.name) <= NAME_LENGTH and spec.input_schema.get("type") == "object"
+
+
+def _call_name() -> str:
+    """Name this call, the same in every attempt; with the run's id, so that a run that was reset calls anew."""
+    info = activity.info()
+    return f"tool/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"

@@ -28,7 +28,8 @@ M = TypeVar("M", bound=BaseModel)
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
-OURS = (DOCUMENTS, PLAN)
+SESSION = "AgentSessionWorkflow"
+OURS = (DOCUMENTS, PLAN, SESSION)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

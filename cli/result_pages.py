@@ -7,13 +7,27 @@ from rich.rule import Rule
 from rich.text import Text
 
 from cli.pages import STYLES, money, row, safe, seconds, steps_table, table
-from cli.results import DocumentPage, Page, PlanPage, ReadDocument, counted, dry
+from cli.results import DocumentPage, Page, PlanPage, ReadDocument, SessionPage, counted, dry
 from workflows.contracts import PlanShape
 
 
 def result_page(page: Page) -> list[RenderableType]:
     """Show any result."""
+    if isinstance(page, SessionPage):
+        return session_page(page)
     return plan_page(page) if isinstance(page, PlanPage) else documents_page(page)
+
+
+def session_page(page: SessionPage) -> list[RenderableType]:
+    """Show what an agent answered, after how many turns and tool calls."""
+    result = page.result
+    done = f"{counted(result.progress.turns, 'turn')}, {counted(result.progress.tool_calls, 'tool call')}"
+    return [
+        Text(safe(page.answer)),
+        Text(),
+        *(Text(safe(f"note: {note}"), style="yellow") for note in result.progress.notes),
+        Text.assemble((result.state, STYLES[result.state]), f" · {done} · {money(result.spend)}"),
+    ]
 
 
 def shape_lines(shape: PlanShape, steps: int) -> list[Text]:

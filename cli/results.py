@@ -17,8 +17,9 @@ from activities.contracts import Content
 from activities.errors import ErrorKind
 from bootstrap import Settings
 from cli.leaving import WRONG, LeavingError
-from cli.reaching import DOCUMENTS, PLAN
+from cli.reaching import DOCUMENTS, PLAN, SESSION
 from workflows.contracts import (
+    AgentSessionResult,
     DocumentAnalysisResult,
     DocumentOutcome,
     DocumentReport,
@@ -28,9 +29,12 @@ from workflows.contracts import (
     Spend,
 )
 
-RESULTS: dict[str, type[PlanResult] | type[DocumentAnalysisResult]] = {
+Result = PlanResult | DocumentAnalysisResult | AgentSessionResult
+
+RESULTS: dict[str, type[PlanResult] | type[DocumentAnalysisResult] | type[AgentSessionResult]] = {
     PLAN: PlanResult,
     DOCUMENTS: DocumentAnalysisResult,
+    SESSION: AgentSessionResult,
 }
 
 
@@ -116,7 +120,33 @@ def _named(outcome: DocumentOutcome) -> str:
     return outcome.error if outcome.error.startswith(outcome.name) else f"{outcome.name}: {outcome.error}"
 
 
-Page = PlanPage | DocumentPage
+@dataclass(frozen=True)
+class SessionPage:
+    """The result of an agent's session, its answer resolved."""
+
+    result: AgentSessionResult
+    answer: str
+
+    @property
+    def complaint(self) -> str:
+        """What makes the exit code 1 although the run completed: a limit that ended it."""
+        return f"the agent stopped: {self.result.stopped}" if self.result.stopped else ""
+
+    def data(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        progress = self.result.progress
+        return {
+            "state": self.result.state,
+            "answer": self.answer,
+            "stopped": self.result.stopped,
+            "turns": progress.turns,
+            "tool_calls": progress.tool_calls,
+            "notes": list(progress.notes),
+            "spend": plain(self.result.spend),
+        }
+
+
+Page = PlanPage | DocumentPage | SessionPage
 
 
 class Reader:
@@ -127,12 +157,14 @@ class Reader:
         self._url = settings.store_url
         self._id = workflow_id
 
-    async def page(self, result: PlanResult | DocumentAnalysisResult) -> Page:
+    async def page(self, result: Result) -> Page:
         """Read everything that the result refers to; raises LeavingError naming CONTENT_STORE_URL if it is not there."""
         if isinstance(result, PlanResult):
             report = PlanReport.model_validate_json(await self._text(result.report))
             answers = {answer.step: await self._text(answer.content) for answer in result.answers}
             return PlanPage(result, report, answers)
+        if isinstance(result, AgentSessionResult):
+            return SessionPage(result, await self._text(result.answer))
         trace = DocumentReport.model_validate_json(await self._text(result.report)).trace
         documents = []
         for outcome in result.documents:
@@ -159,7 +191,7 @@ class Reader:
             raise LeavingError(WRONG, message) from error
 
 
-def partial(error: BaseException, workflow: str) -> PlanResult | DocumentAnalysisResult | None:
+def partial(error: BaseException, workflow: str) -> Result | None:
     """Return the result that a failed run of this workflow left in its failure, if it did."""
     details = error.details if isinstance(error, ApplicationError) else ()
     try:

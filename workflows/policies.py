@@ -111,3 +111,39 @@ def append_messages(summary: str) -> LocalActivityConfig:
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary=summary,
     )
+
+
+def polite_queue(task_queue: str) -> str:
+    """Name the task queue of searches that a source wants spaced; the worker of that queue limits their rate."""
+    return f"{task_queue}-arxiv"
+
+
+def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | None = None) -> ActivityConfig:
+    """Bound the search of one source: its own time holds for all attempts and for waiting in the queue together.
+
+    A little more is allowed here, so that the run's own timer ends it, which says what was late.
+    """
+    bound = timedelta(seconds=timeout + 5)
+    return ActivityConfig(
+        task_queue=task_queue,
+        start_to_close_timeout=bound,
+        schedule_to_close_timeout=bound,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=30),
+            maximum_attempts=3,
+        ),
+        summary=summary,
+    )
+
+
+def check_citations(summary: str) -> LocalActivityConfig:
+    """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=summary,
+    )

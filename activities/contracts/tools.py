@@ -71,12 +71,16 @@ class ToolRequest(Contract):
 
 
 class ToolResult(Contract):
-    """What a tool gave, or its own error (`failed`) as text for the model; `ms` is the time inside the activity."""
+    """What a tool gave, or its own error (`failed`) as text for the model; `ms` is the time inside the activity.
+
+    `undo` are the arguments for the tool that undoes this call (empty: there is nothing to undo).
+    """
 
     content: Content
     failed: bool = False
     ms: int = 0
     attempt: int = 1
+    undo: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class Transcript(Contract):

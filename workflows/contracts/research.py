@@ -7,17 +7,18 @@ from workflows.contracts.runs import RunState, Spend
 
 
 class SourcePlan(Contract):
-    """One source to search: which agent reads what is found, and how many seconds both may take."""
+    """One source to search, who reads what is found (no name: the source's own agent), and how many seconds both may take."""
 
     source: SourceKind
-    agent: str
+    agent: str = ""
     timeout: float = Field(default=60.0, gt=0, le=3600)
 
 
 class ResearchRequest(Contract):
     """A topic to research; no sources means web, academic and news, and local documents where none of them answers.
 
-    `min_sources` is how many must answer; with fewer the run fails. `deadline` is in seconds for all sources together.
+    `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.
+    `deadline` is in seconds for all sources together.
     """
 
     topic: str = Field(min_length=1, max_length=20_000)
@@ -29,7 +30,10 @@ class ResearchRequest(Contract):
 
 
 class SourceOutcome(Contract):
-    """What one source gave: the notes of its agent, or the gap and why."""
+    """What one source gave: the notes of its agent, or the gap and why.
+
+    With both, its agent failed or was late, and `notes` are the findings as they were found.
+    """
 
     source: SourceKind
     agent: str = ""

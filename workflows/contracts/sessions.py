@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from activities.contracts import Content, Contract, Toolset, Transcript
+from activities.contracts import Content, Contract, Message, Toolset, Transcript
 from workflows.contracts.runs import Hop, RunState, Spend
 
 
@@ -15,9 +15,13 @@ class SessionLimits(Contract):
 
 
 class SessionProgress(Contract):
-    """How far a session is: carried over by continue-as-new, and where a later session can go on."""
+    """How far a session is: carried over by continue-as-new, and where a later session can go on.
+
+    `left` is what the next turn is told first, `started` the workflow time of the first turn in seconds.
+    """
 
     transcript: Transcript | None = None
+    left: tuple[Message, ...] = ()
     toolset: Toolset | None = None
     turns: int = 0
     tool_calls: int = 0

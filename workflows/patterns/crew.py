@@ -67,6 +67,10 @@ class Crew:
         """Take over the tools that an earlier part of this run has read."""
         self._toolsets[card.tools] = toolset
 
+    def read_toolset(self, card: AgentCard) -> Toolset | None:
+        """Return the tools of an agent as far as they have been read."""
+        return self._toolsets.get(card.tools)
+
     async def toolset(self, card: AgentCard) -> Toolset:
         """Return the tools of an agent, read when it is first asked for."""
         async with self._reading:

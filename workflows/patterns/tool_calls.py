@@ -5,12 +5,12 @@ The trap: a call's key must be the same in every attempt and after a reset, so i
 
 from typing import TYPE_CHECKING
 
-from activities.tools import ToolActivities
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.contracts import Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
 from activities.errors import ErrorKind, kind_of, text_of
+from activities.tools import ToolActivities
 from workflows import policies
 
 if TYPE_CHECKING:

@@ -1,0 +1,114 @@
+"""Searches one source as one activity, and checks the citations of a text against what was found.
+
+What a source gave is remembered for the day, so that a run that is repeated, and many runs on one topic, ask it once. The trap:
+sources under load answer with nothing or with a part; such an answer must not be the answer of the whole day.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.citations import checked
+from activities.content import ContentStore, reference, summarise
+from activities.contracts import (
+    SUMMARY_LENGTH,
+    CitedText,
+    CiteRequest,
+    Finding,
+    Findings,
+    SearchRequest,
+    SourceKind,
+)
+from activities.errors import ErrorKind, final, passing, text_of
+from activities.formats.text import tidy
+from activities.heartbeat import beating
+from activities.sources.base import Answered, Hit, Source
+
+LETTERS = {SourceKind.WEB: "W", SourceKind.ACADEMIC: "A", SourceKind.NEWS: "N", SourceKind.LOCAL: "L"}
+"""What the ids of a source's findings begin with."""
+
+TEXT_LENGTH = 1200
+"""Characters of one finding that a model reads."""
+URL_LENGTH = 500
+NOTES_KEPT = 5
+
+
+class SearchActivities:
+    """Searches on behalf of agents, and keeps their citations honest."""
+
+    def __init__(self, store: ContentStore, sources: Mapping[SourceKind, Source]) -> None:
+        self._store = store
+        self._sources = sources
+
+    @activity.defn
+    async def search(self, request: SearchRequest) -> Findings:
+        """Search one source; nothing found is an answer, too.
+
+        Raises SourceUnavailable (passing where the source may recover), SourceNotConfigured (final) or ContentUnavailable.
+        """
+        source = self._sources.get(request.source)
+        if source is None:
+            raise final(ErrorKind.SOURCE_NOT_CONFIGURED, f"this worker has no source {request.source}")
+        async with beating():
+            try:
+                return await self._search(source, request)
+            except (ApplicationError, asyncio.CancelledError):
+                raise
+            except Exception as error:
+                raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+
+    @activity.defn
+    async def check_citations(self, request: CiteRequest) -> CitedText:
+        """Number the citations of a text, list their sources below it, and take out those that lead to nothing."""
+        text, cited, removed = checked(await self._store.text(request.text), request.findings)
+        return CitedText(content=await self._store.keep(text), cited=tuple(cited), removed=tuple(removed))
+
+    async def _search(self, source: Source, request: SearchRequest) -> Findings:
+        name = _name(source, request)
+        if name and (kept := await self._store.recall(name)) is not None:
+            return Findings.model_validate_json(kept).model_copy(update={"cached": True})
+        answered = await source.search(request.query, request.limit)
+        findings = await self._findings(request.source, answered)
+        if name and findings.found and answered.whole:
+            await self._store.remember(name, findings.model_dump_json().encode())
+        return findings
+
+    async def _findings(self, kind: SourceKind, answered: Answered) -> Findings:
+        found: list[Finding] = []
+        texts: list[str] = []
+        for number, hit in enumerate(answered.hits, 1):
+            finding = _finding(f"{LETTERS[kind]}{number}", hit)
+            found.append(finding)
+            texts.append(_rendered(finding, hit.text))
+        summary = "; ".join(finding.title for finding in found)
+        return Findings(
+            source=kind,
+            found=tuple(found),
+            text=await self._store.keep("\n\n".join(texts), summary=summary),
+            notes=tuple(summarise(note, SUMMARY_LENGTH) for note in answered.notes[:NOTES_KEPT]),
+        )
+
+
+def _name(source: Source, request: SearchRequest) -> str:
+    """Name a search, the same all day (UTC); "" for one that is not to be remembered."""
+    if source.fingerprint is None:
+        return ""
+    day = datetime.now(UTC).date().isoformat()
+    query = reference(" ".join(request.query.split()).encode())
+    return f"search/{request.source}/{day}/{request.limit}/{query}/{source.fingerprint}"
+
+
+def _finding(name: str, hit: Hit) -> Finding:
+    title = summarise(tidy(hit.title) or hit.url or "untitled", SUMMARY_LENGTH)
+    return Finding(id=name, title=title, url=hit.url[:URL_LENGTH], published=hit.published)
+
+
+def _rendered(finding: Finding, text: str) -> str:
+    text = " ".join(tidy(text).split())
+    if len(text) > TEXT_LENGTH:
+        text = text[: TEXT_LENGTH - 1].rstrip() + "…"
+    head = f"[{finding.id}] {finding.title}" + (f" ({finding.published})" if finding.published else "")
+    return "\n".join(filter(None, (f"{head} {finding.url}".rstrip(), text)))

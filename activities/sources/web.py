@@ -1,0 +1,118 @@
+"""The web, through a search service of the operator's choice: a SearXNG instance, or Brave's API with a key.
+
+The trap: SearXNG answers JSON only where its operator allowed it (`search.formats` in settings.yml), and says no more than 403.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import ErrorKind, final
+from activities.sources.base import Answered, Hit
+from activities.sources.feeds import plain, web_address
+from activities.sources.fetching import Fetcher
+from activities.sources.words import brief
+
+BRAVE_URL = "https://api.search.brave.com/res/v1/web/search"
+QUERY_CHARACTERS = 400
+QUERY_WORDS = 50
+"""What Brave takes at most."""
+BRAVE_RESULTS = 20
+
+
+class UnconfiguredWeb:
+    """Stands for a web search that nobody configured, and says what to set."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Remember nothing."""
+        return None
+
+    async def search(self, query: str, limit: int) -> Answered:  # noqa: ARG002 - whatever is asked
+        """Raise SourceNotConfigured."""
+        raise final(
+            ErrorKind.SOURCE_NOT_CONFIGURED,
+            "no web search is configured: set SEARXNG_URL to a SearXNG instance that answers JSON, or BRAVE_API_KEY "
+            "to a key of Brave's search API",
+        )
+
+
+class SearxngSource:
+    """Searches the web through a SearXNG instance (https://docs.searxng.org/dev/search_api.html)."""
+
+    def __init__(self, fetcher: Fetcher, url: str) -> None:
+        self._fetcher = fetcher
+        self._url = url.rstrip("/").removesuffix("/search") + "/search"
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Tell one instance from another."""
+        return self._url
+
+    async def search(self, query: str, limit: int) -> Answered:
+        """Return the pages found, in the order of the instance."""
+        parameters = {"q": brief(query, QUERY_CHARACTERS, QUERY_WORDS), "format": "json"}
+        try:
+            data = await self._fetcher.get_json(self._url, parameters=parameters)
+        except ApplicationError as error:
+            if "answered 403" not in error.message:
+                raise
+            advice = "allow `json` under search.formats in its settings.yml, or check SEARXNG_URL"
+            raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: {advice}") from None
+        hits = _hits(data.get("results"), text="content", published=("publishedDate",))[:limit]
+        silent = [" ".join(map(str, each)) for each in data.get("unresponsive_engines") or () if isinstance(each, list)]
+        notes = (f"engines that did not answer: {', '.join(silent)}"[:300],) if silent else ()
+        return Answered(tuple(hits), notes, whole=not silent)
+
+
+class BraveSource:
+    """Searches the web through Brave's API (https://api-dashboard.search.brave.com/app/documentation)."""
+
+    def __init__(self, fetcher: Fetcher, key: str, url: str = BRAVE_URL) -> None:
+        self._fetcher = fetcher
+        self._key = key
+        self._url = url
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Tell one endpoint from another."""
+        return self._url
+
+    async def search(self, query: str, limit: int) -> Answered:
+        """Return the pages found, in Brave's order."""
+        parameters = {
+            "q": brief(query, QUERY_CHARACTERS, QUERY_WORDS),
+            "count": str(min(limit, BRAVE_RESULTS)),
+            "text_decorations": "false",
+        }
+        try:
+            data = await self._fetcher.get_json(
+                self._url, parameters=parameters, headers={"X-Subscription-Token": self._key}
+            )
+        except ApplicationError as error:
+            if not any(f"answered {status}" in error.message for status in (401, 403, 422)):
+                raise
+            raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: check BRAVE_API_KEY") from None
+        web = data.get("web")
+        found = web.get("results") if isinstance(web, dict) else None
+        return Answered(tuple(_hits(found, text="description", published=("page_age", "age"))[:limit]))
+
+
+def _hits(results: Any, *, text: str, published: Sequence[str]) -> list[Hit]:
+    """Read a list of results leniently: what has neither title nor address is left out."""
+    hits = []
+    for result in results if isinstance(results, list) else ():
+        if not isinstance(result, dict):
+            continue
+        url, title = web_address(result.get("url")), plain(str(result.get("title") or ""))
+        if url:
+            days = [day for field in published if (day := _day(result.get(field)))]
+            hits.append(Hit(title or url, url, next(iter(days), ""), plain(str(result.get(text) or ""))))
+    return hits
+
+
+def _day(value: Any) -> str:
+    """Take the day out of an ISO date; anything else ("2 days ago") is no date to be cited."""
+    day = str(value or "")[:10]
+    return day if len(day) == 10 and day[4] == day[7] == "-" and day.replace("-", "").isdigit() else ""

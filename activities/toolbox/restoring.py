@@ -1,0 +1,33 @@
+"""The undo of a write or an edit: a file gets its former bytes back.
+
+The trap: an undo runs long after the call and perhaps on another worker, so it takes a reference, never the bytes.
+"""
+
+from pydantic import BaseModel, Field
+
+from activities.content import ContentStore
+from activities.contracts import Effect
+from activities.toolbox.files import RESTORE
+from activities.toolbox.tool import Tool, tool
+from activities.toolbox.workspace import Workspace
+
+
+class RestoreFile(BaseModel):
+    """Arguments of restore_file; they come from the result of the call that is undone."""
+
+    path: str = Field(description="the file, within the workspace")
+    ref: str | None = Field(default=None, description="content reference of its former bytes; none: it did not exist")
+
+
+def restoring_tools(workspace: Workspace, store: ContentStore) -> list[Tool]:
+    """Make the undo of the tools that write files; calling it twice changes nothing."""
+
+    @tool(effect=Effect.WRITE)
+    async def restore_file(arguments: RestoreFile) -> str:
+        """Give a file of the workspace its former bytes back, or remove it where there was none."""
+        data = await store.get(arguments.ref) if arguments.ref is not None else None
+        workspace.restore(arguments.path, data)
+        return f"{arguments.path} is as it was" if data is not None else f"{arguments.path} is gone again"
+
+    assert restore_file.name == RESTORE
+    return [restore_file]

@@ -1,0 +1,299 @@
+"""Tools of real MCP servers, over stdio and over HTTP: what agents see of them, and what a crash costs."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.content import ContentStore
+from activities.contracts import Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest
+from activities.errors import ErrorKind
+from activities.toolbox import mcp_servers
+from activities.toolbox.mcp_servers import McpServers
+from activities.tools import ToolActivities
+from tests.processes import PROJECT, RealProcess, clean_environment, free_port, wait_for
+
+DOUBLE = [sys.executable, "-m", "tests.doubles.mcp_server"]
+
+
+class Mcp:
+    """Calls tools of configured servers the way a worker does."""
+
+    def __init__(self, directory: Path, store: ContentStore, servers: dict[str, Any]) -> None:
+        config = directory / ".mcp.json"
+        config.write_text(json.dumps({"mcpServers": servers}))
+        self.store = store
+        self.servers = McpServers.read(config)
+        self.activities = ToolActivities(store, [], self.servers)
+
+    async def toolset(self, *names: str) -> Toolset:
+        return await ActivityEnvironment().run(self.activities.read_toolset, ToolsetRequest(names=names))
+
+    async def call(self, toolset: Toolset, tool: str, attempt: int = 1, **arguments: Any) -> ToolResult:
+        card = toolset.get(tool)
+        assert card
+        request = ToolRequest(tool=tool, key="k", specs=toolset.specs, input=arguments, server=card.server)
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=attempt, activity_id=tool)
+        return await environment.run(self.activities.call_tool, request)
+
+    async def said(self, toolset: Toolset, tool: str, attempt: int = 1, **arguments: Any) -> str:
+        result = await self.call(toolset, tool, attempt, **arguments)
+        assert not result.failed, result.content.text
+        return await self.store.text(result.content)
+
+
+Making = Callable[[dict[str, Any]], Mcp]
+
+
+@pytest.fixture
+async def making(tmp_path: Path, store: ContentStore) -> AsyncIterator[Making]:
+    made: list[Mcp] = []
+    before = {process.pid for process in _processes()}
+
+    def make(servers: dict[str, Any]) -> Mcp:
+        made.append(Mcp(tmp_path, store, servers))
+        return made[-1]
+
+    yield make
+    for mcp in made:
+        await mcp.servers.aclose()
+    assert [process for process in _processes() if process.pid not in before] == []
+
+
+@pytest.fixture
+def stdio(making: Making) -> Mcp:
+    command = {"command": DOUBLE[0], "args": [*DOUBLE[1:], "stdio"], "env": {"PYTHONPATH": str(PROJECT)}}
+    return making({"double": command})
+
+
+@pytest.fixture
+async def http_server(making: Making, tmp_path: Path) -> AsyncIterator[RealProcess]:
+    port = free_port()
+    process = RealProcess([*DOUBLE, "http", str(port)], tmp_path / "http.log", clean_environment(PORT=str(port)))
+    process.start()
+    await _listening(port)
+    yield process
+    with suppress(ProcessLookupError):
+        process.kill()
+
+
+async def _listening(port: int) -> None:
+    def reached() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    await asyncio.to_thread(wait_for, reached, "the server to listen")
+
+
+def over_http(making: Making, process: RealProcess) -> Mcp:
+    return making({"double": {"type": "http", "url": f"http://127.0.0.1:{process.env['PORT']}/mcp"}})
+
+
+async def _holding(path: Path) -> int:
+    """Wait until the server works on a call; returns its process's id."""
+    await asyncio.to_thread(wait_for, path.exists, "the call to arrive")
+    return int(await asyncio.to_thread(path.read_text))
+
+
+def _processes() -> list[psutil.Process]:
+    """Return the processes of MCP servers that this test has started, those included that nobody has buried."""
+    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("python")]
+
+
+async def _crashed(
+    mcp: Mcp, toolset: Toolset, marker: Path, kill: Callable[[int], object] = lambda pid: os.kill(pid, signal.SIGKILL)
+) -> ApplicationError:
+    """Kill the server in the middle of a call; returns what the call raised."""
+    calling = asyncio.create_task(mcp.call(toolset, "mcp__double__hold", path=str(marker)))
+    kill(await _holding(marker))
+    with pytest.raises(ApplicationError) as caught:
+        await asyncio.wait_for(calling, 20)
+    return caught.value
+
+
+async def test_a_published_server_answers(making: Making) -> None:
+    mcp = making({"time": {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"]}})
+    toolset = await mcp.toolset("mcp__time")
+    assert [(card.name, card.effect, card.server) for card in toolset.tools] == [
+        ("mcp__time__get_current_time", Effect.READ, "time"),
+        ("mcp__time__convert_time", Effect.READ, "time"),
+    ]
+    said = await mcp.said(
+        toolset,
+        "mcp__time__convert_time",
+        source_timezone="UTC",
+        time="12:00",
+        target_timezone="Asia/Tokyo",
+    )
+    assert json.loads(said)["time_difference"] == "+9.0h"
+    wrong = await mcp.call(toolset, "mcp__time__get_current_time", timezone="Mars/Olympus")
+    assert wrong.failed
+    assert "timezone" in (wrong.content.text or "").lower()
+    missing = await mcp.call(toolset, "mcp__time__get_current_time")
+    assert missing.failed
+    assert "'timezone' is a required property" in (missing.content.text or "")
+
+
+async def test_tools_of_all_pages_are_namespaced_and_rated(stdio: Mcp) -> None:
+    toolset = await stdio.toolset("mcp__double__*", "Bash", "mcp__double__absent", "mcp__nobody__x")
+    assert {card.name: card.effect for card in toolset.tools} == {
+        "mcp__double__add": Effect.READ,
+        "mcp__double__note_append": Effect.IRREVERSIBLE,
+        "mcp__double__hold": Effect.IRREVERSIBLE,
+        "mcp__double__picture": Effect.IRREVERSIBLE,
+        "mcp__double__fail": Effect.IRREVERSIBLE,
+    }
+    assert toolset.missing == (
+        "Bash",
+        "mcp__double__absent (the MCP server double has no such tool)",
+        "mcp__nobody__x (no MCP server 'nobody' is configured)",
+    )
+    specs = json.loads(await stdio.store.text(Part(ref=toolset.specs.ref)))
+    assert specs[0]["description"] == "Add two numbers."
+    assert specs[0]["input_schema"]["required"] == ["a", "b"]
+
+
+async def test_results_are_text_and_a_tools_own_error_is_a_result(stdio: Mcp) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    assert await stdio.said(toolset, "mcp__double__add", a=2, b=3) == "5"
+    assert await stdio.said(toolset, "mcp__double__picture") == (
+        "here it is\n[image, image/png, 6 bytes; it cannot be shown]"
+    )
+    failed = await stdio.call(toolset, "mcp__double__fail")
+    assert failed.failed
+    assert "the stove is cold" in (failed.content.text or "")
+    wrong = await stdio.call(toolset, "mcp__double__add", a=2, b="x")
+    assert (wrong.failed, wrong.content.text) == (True, "wrong arguments: $.b: 'x' is not of type 'integer'")
+
+
+async def test_a_finished_call_is_not_made_again_and_names_may_differ(stdio: Mcp, tmp_path: Path) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    notes = tmp_path / "notes.txt"
+    for attempt in (1, 2):
+        said = await stdio.said(toolset, "mcp__double__note_append", attempt, path=str(notes), line="once")
+        assert said == "appended"
+    assert notes.read_text() == "once\n"
+
+
+async def test_a_new_worker_calls_by_the_names_that_a_run_recorded(making: Making, stdio: Mcp, tmp_path: Path) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    await stdio.servers.aclose()
+    another = making(json.loads((tmp_path / ".mcp.json").read_text())["mcpServers"])
+    notes = tmp_path / "notes.txt"
+    assert await another.said(toolset, "mcp__double__note_append", path=str(notes), line="x") == "appended"
+
+
+async def test_a_server_killed_in_a_call_is_started_again_by_the_next_attempt(stdio: Mcp, tmp_path: Path) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    error = await _crashed(stdio, toolset, tmp_path / "held")
+    assert (error.type, error.non_retryable) == (ErrorKind.TOOL_UNAVAILABLE, False)
+    assert "the MCP server double does not answer" in error.message
+    assert await stdio.said(toolset, "mcp__double__hold", attempt=2, path=str(tmp_path / "held")) == "answered"
+
+
+async def test_a_server_killed_while_idle_is_started_again(stdio: Mcp) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    [server] = _processes()
+    server.kill()
+    server.wait(10)
+    said = ""
+    for attempt in (1, 2):
+        with suppress(ApplicationError):
+            said = await stdio.said(toolset, "mcp__double__add", attempt, a=1, b=1)
+    assert said == "2"
+
+
+async def test_over_http_a_crash_costs_one_attempt(making: Making, http_server: RealProcess, tmp_path: Path) -> None:
+    mcp = over_http(making, http_server)
+    toolset = await mcp.toolset("mcp__double")
+    assert await mcp.said(toolset, "mcp__double__add", a=2, b=3) == "5"
+    error = await _crashed(mcp, toolset, tmp_path / "held", lambda _: http_server.kill())
+    assert (error.type, error.non_retryable) == (ErrorKind.TOOL_UNAVAILABLE, False)
+    with pytest.raises(ApplicationError) as caught:
+        await mcp.call(toolset, "mcp__double__add", a=1, b=1)
+    assert caught.value.type == ErrorKind.TOOL_UNAVAILABLE
+    http_server.start()
+    await _listening(int(http_server.env["PORT"]))
+    assert await mcp.said(toolset, "mcp__double__hold", attempt=2, path=str(tmp_path / "held")) == "answered"
+
+
+async def test_a_server_that_forgot_the_session_gets_a_new_one(making: Making, http_server: RealProcess) -> None:
+    mcp = over_http(making, http_server)
+    toolset = await mcp.toolset("mcp__double")
+    http_server.kill()
+    http_server.start()
+    await _listening(int(http_server.env["PORT"]))
+    said = ""
+    for attempt in (1, 2):
+        with suppress(ApplicationError):
+            said = await mcp.said(toolset, "mcp__double__add", attempt, a=1, b=1)
+    assert said == "2"
+
+
+async def test_calls_side_by_side_share_one_process(stdio: Mcp) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    said = await asyncio.gather(*(stdio.said(toolset, "mcp__double__add", a=n, b=n) for n in range(10)))
+    assert said == [str(2 * n) for n in range(10)]
+    assert len(_processes()) == 1
+
+
+async def test_a_server_that_cannot_start_is_missing_and_says_why(making: Making) -> None:
+    broken = [sys.executable, "-c", "import sys; sys.exit('the licence ran out')"]
+    mcp = making(
+        {
+            "broken": {"command": broken[0], "args": broken[1:]},
+            "absent": {"command": "/no/such/program"},
+            "away": {"type": "http", "url": f"http://127.0.0.1:{free_port()}/mcp"},
+        }
+    )
+    toolset = await mcp.toolset("mcp__broken__x", "mcp__absent", "mcp__away")
+    assert toolset.tools == ()
+    reasons = dict(zip(("broken", "absent", "away"), toolset.missing, strict=True))
+    assert "the licence ran out" in reasons["broken"]
+    assert "No such file" in reasons["absent"]
+    assert "the MCP server away does not answer" in reasons["away"]
+
+
+async def test_a_call_without_an_answer_is_tried_again(
+    stdio: Mcp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    monkeypatch.setattr(mcp_servers, "CALL_SECONDS", 0.5)
+    with pytest.raises(ApplicationError) as caught:
+        await stdio.call(toolset, "mcp__double__hold", path=str(tmp_path / "held"))
+    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TOOL_UNAVAILABLE, False)
+    assert "no answer in 0.5 s" in caught.value.message
+    assert await stdio.said(toolset, "mcp__double__hold", attempt=2, path=str(tmp_path / "held")) == "answered"
+
+
+async def test_a_cancelled_call_leaves_the_server_usable(stdio: Mcp, tmp_path: Path) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    calling = asyncio.create_task(stdio.call(toolset, "mcp__double__hold", path=str(tmp_path / "held")))
+    pid = await _holding(tmp_path / "held")
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert await stdio.said(toolset, "mcp__double__add", a=1, b=2) == "3"
+    assert psutil.pid_exists(pid)
+
+
+async def test_a_server_that_this_worker_lacks_ends_the_call(stdio: Mcp) -> None:
+    toolset = await stdio.toolset("mcp__double")
+    other = ToolActivities(stdio.store, [])
+    request = ToolRequest(tool="mcp__double__add", key="k", specs=toolset.specs, server="double")
+    with pytest.raises(ApplicationError) as caught:
+        await ActivityEnvironment().run(other.call_tool, request)
+    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TOOL_UNKNOWN, True)

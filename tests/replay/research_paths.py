@@ -1,0 +1,98 @@
+"""The paths of parallel research: what to run, with which sources, and how the scripted model behaves on the way.
+
+In the form of `paths.py`, with the sources besides; `Research.worker` runs what records them. The trap: a source that would
+reach the network makes a history that nobody can record again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from activities.contracts import SourceKind
+from activities.errors import ErrorKind, final
+from activities.llm.base import ModelCall
+from activities.llm.scripted import Script, ScriptedLLM
+from activities.sources.base import Source
+from tests.workflow.conftest import Runner
+from tests.workflow.researching import Given, citing, hit, is_synthesis, researching
+from workflows.contracts import ResearchRequest, SourcePlan
+from workflows.parallel_research import ParallelResearchWorkflow
+
+RUN = ParallelResearchWorkflow.run
+WEB, ACADEMIC, NEWS, LOCAL = SourceKind.WEB, SourceKind.ACADEMIC, SourceKind.NEWS, SourceKind.LOCAL
+
+
+@dataclass(frozen=True)
+class Research:
+    """One path; the fields of `paths.Path`, and `sources` as they are at that path's time."""
+
+    request: Callable[[Runner], Awaitable[Any]]
+    script: Callable[[], Script]
+    sources: Callable[[], Mapping[SourceKind, Source]]
+    cancel: bool = False
+    local: bool = True
+    workflow: Callable[..., Any] = field(default=RUN)
+
+    def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
+        """Run the workers of this path."""
+        return researching(runner, self.script(), self.sources())
+
+
+def research(
+    given: Callable[[], Mapping[SourceKind, Source]],
+    script: Callable[[], Script] = lambda: citing,
+    *,
+    cancel: bool = False,
+    **fields: Any,
+) -> Research:
+    async def request(runner: Runner) -> ResearchRequest:
+        return ResearchRequest.model_validate({"topic": "How efficient are heat pumps?"} | fields)
+
+    return Research(request, script, given, cancel)
+
+
+def found(**changes: Given) -> Callable[[], Mapping[SourceKind, Source]]:
+    """Give one finding in each source, apart from the changes."""
+    every: dict[SourceKind, Source] = {kind: Given((hit(f"From {kind}"),)) for kind in SourceKind}
+    return lambda: every | {SourceKind(name): source for name, source in changes.items()}
+
+
+def gone() -> Given:
+    return Given(error=lambda: final(ErrorKind.SOURCE_UNAVAILABLE, "it answered 404"))
+
+
+def inventing(call: ModelCall) -> str:
+    return "Good [W1]. Invented [W7]." if is_synthesis(call) else "note [W1]"
+
+
+def without_readers(call: ModelCall) -> str:
+    if is_synthesis(call):
+        return "From the abstract [A1]."
+    raise final(ErrorKind.MODEL_REJECTED, "no")
+
+
+def without_synthesiser(call: ModelCall) -> str:
+    if "Join the notes" in call.messages[0][1]:
+        raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
+    return "note"
+
+
+def only(*kinds: SourceKind, **seconds: float) -> tuple[SourcePlan, ...]:
+    return tuple(SourcePlan(source=kind, timeout=seconds.get(kind.value, 60.0)) for kind in kinds)
+
+
+RESEARCH_PATHS: dict[str, Research] = {
+    "research-three-sources": research(found()),
+    "research-one-dead-one-late": research(found(web=gone(), news=Given((hit("Late"),), seconds=30)), deadline=2.0),
+    "research-own-time": research(found(news=Given((hit("Late"),), seconds=30)), sources=only(WEB, NEWS, news=1.0)),
+    "research-local-asked-for": research(found(), sources=only(LOCAL)),
+    "research-falls-back-to-local": research(found(web=gone(), academic=gone(), news=Given())),
+    "research-too-few": research(found(web=gone(), academic=Given(), local=Given()), min_sources=2),
+    "research-citation-to-nothing": research(found(), lambda: inventing, sources=only(WEB)),
+    "research-unread-findings": research(found(), lambda: without_readers, sources=only(ACADEMIC)),
+    "research-synthesiser-fails": research(found(), lambda: without_synthesiser, sources=only(WEB)),
+    "research-long-topic": research(found(), topic="How efficient are heat pumps in winter? " * 60, sources=only(WEB)),
+    "research-source-twice": research(found(), sources=only(WEB, WEB)),
+    "research-cancelled": research(found(web=Given(seconds=600)), cancel=True),
+}

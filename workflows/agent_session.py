@@ -1,0 +1,127 @@
+"""One durable, tool-using agent on one task, alone.
+
+The trap: a session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
+a session that was cancelled leaves a conversation that a later one can go on from.
+"""
+
+import asyncio
+
+from temporalio import workflow
+
+from activities.contracts import Catalog, Message, Part
+from activities.errors import text_of
+from workflows import policies
+from workflows.contracts import (
+    AgentSessionRequest,
+    AgentSessionResult,
+    RunState,
+    SessionProgress,
+    Spend,
+    StepRow,
+    StepState,
+)
+from workflows.patterns.agent_loop import AgentLoop, LoopEnd, LoopState
+from workflows.patterns.crew import Crew
+from workflows.patterns.observed import Observed
+from workflows.patterns.tracing import RunLog
+
+STEP = "session"
+NOTES_CARRIED = 50
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class AgentSessionWorkflow(Observed):
+    """Lets one agent work on one task until it answers or meets a limit."""
+
+    @workflow.init
+    def __init__(self, request: AgentSessionRequest) -> None:
+        self.log = RunLog("agent session")
+        self._request = request
+        self._crew = Crew(self.log, Catalog(agents=()))
+        self._loop: AgentLoop | None = None
+
+    @workflow.run
+    async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
+        """Run the loop; raises the typed cause when the model gives up."""
+        self._crew = await Crew.assemble(self.log, self.people, agents=(request.agent,), allowed=request.allowed)
+        self._loop = await self._resumed(request)
+        self.log.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
+        self.log.begin(STEP)
+        try:
+            ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
+        except (Exception, asyncio.CancelledError) as error:
+            self.log.end(STEP, StepState.FAILED, note=text_of(error))
+            raise
+        return await self._result(ended)
+
+    @workflow.query(description="How far the session is, and where a later one can go on")
+    def progress(self) -> SessionProgress:
+        """Return the progress of the session."""
+        return self._progress()
+
+    async def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
+        """Build the loop, with the conversation of the session that this one goes on from."""
+        card = self._crew.card(request.agent)
+        before = request.continues or SessionProgress()
+        if before.toolset is not None:
+            self._crew.adopt(card, before.toolset)
+        self.log.spend = before.spend
+        self.log.hops += before.hops
+        told = (Message(parts=(Part(text=request.task),)),) if before.transcript and request.task.strip() else ()
+        return AgentLoop(
+            self._crew,
+            STEP,
+            card,
+            limits=request.limits,
+            started=before.started or None,
+            state=LoopState(
+                transcript=before.transcript,
+                left=before.left or told,
+                turns=before.turns,
+                tool_calls=before.tool_calls,
+                compactions=before.compactions,
+                tokens=_tokens(before.spend),
+            ),
+            notes=list(before.notes),
+            pause=self._continue_if_long,
+        )
+
+    def _continue_if_long(self) -> None:
+        """Leave before the next turn when history has grown long; all that matters goes along."""
+        if not workflow.info().is_continue_as_new_suggested():
+            return
+        task = "" if self._loop and self._loop.state.turns else self._request.task
+        workflow.continue_as_new(self._request.model_copy(update={"continues": self._progress(), "task": task}))
+
+    def _progress(self) -> SessionProgress:
+        if self._loop is None:
+            return self._request.continues or SessionProgress()
+        state = self._loop.state
+        return SessionProgress(
+            transcript=state.transcript,
+            toolset=self._crew.read_toolset(self._crew.card(self._request.agent)),
+            left=state.left,
+            turns=state.turns,
+            tool_calls=state.tool_calls,
+            compactions=state.compactions,
+            started=self._loop.started or 0.0,
+            spend=self.log.spend,
+            hops=tuple(self.log.hops),
+            notes=tuple(self._loop.notes[-NOTES_CARRIED:]),
+        )
+
+    async def _result(self, ended: LoopEnd) -> AgentSessionResult:
+        self.log.end(STEP, StepState.DONE, output=ended.content, note="; ".join(ended.notes))
+        self.log.close(RunState.PARTIAL if ended.stopped else RunState.COMPLETED)
+        return AgentSessionResult(
+            state=self.log.state,
+            answer=ended.content,
+            stopped=ended.stopped,
+            report=await self._crew.keep_report(),
+            progress=self._progress(),
+            spend=self.log.spend,
+        )
+
+
+def _tokens(spend: Spend) -> int:
+    return spend.input_tokens + spend.output_tokens + spend.cache_read_tokens + spend.cache_write_tokens
