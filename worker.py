@@ -26,9 +26,11 @@ from activities.catalog import CatalogActivities
 from activities.content import ContentActivities, ContentStore
 from activities.documents import DocumentActivities
 from activities.llm.base import LLM
+from activities.route_picks import RoutePickActivities
 from activities.toolbox.files import file_tools
 from activities.toolbox.workspace import Workspace
 from activities.tools import ToolActivities
+from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from bootstrap import (
     LOCAL_MODEL,
@@ -42,8 +44,14 @@ from bootstrap import (
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
+from workflows.request_handling import RequestHandlingWorkflow
 
-WORKFLOWS: Sequence[type] = (AgentSessionWorkflow, DocumentAnalysisWorkflow, PlanAndExecuteWorkflow)
+WORKFLOWS: Sequence[type] = (
+    AgentSessionWorkflow,
+    DocumentAnalysisWorkflow,
+    PlanAndExecuteWorkflow,
+    RequestHandlingWorkflow,
+)
 
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole
@@ -89,6 +97,8 @@ def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
         transcripts.append_messages,
         tools.read_toolset,
         tools.call_tool,
+        TrainedRouterActivities(store).label_request,
+        RoutePickActivities(store).check_picks,
     ]
 
 

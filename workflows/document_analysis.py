@@ -31,7 +31,7 @@ from workflows.contracts import (
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
-from workflows.patterns.gathering import each
+from workflows.patterns.gathering import distinct, each
 from workflows.patterns.observed import Observed
 from workflows.patterns.tracing import RunLog
 
@@ -70,7 +70,7 @@ class DocumentAnalysisWorkflow(Observed):
     def __init__(self, request: DocumentAnalysisRequest) -> None:
         self.log = RunLog("document analysis")
         self._crew = Crew(self.log, Catalog(agents=()))
-        self._names = _distinct([document.name for document in request.documents])
+        self._names = distinct([document.name for document in request.documents])
         self._documents = dict(zip(self._names, request.documents, strict=True))
 
     @workflow.run
@@ -216,13 +216,3 @@ class _Pipeline:
         self._notes += answer.notes
         self._log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
         return answer
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Number names that occur more than once, since steps are told apart by them."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return result

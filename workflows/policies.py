@@ -147,3 +147,23 @@ def check_citations(summary: str) -> LocalActivityConfig:
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary=summary,
     )
+
+
+def label_request(summary: str) -> LocalActivityConfig:
+    """Bound the sorting of one text by a trained classifier: milliseconds, but for reading the classifier once."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=summary,
+    )
+
+
+def check_picks(summary: str) -> LocalActivityConfig:
+    """Bound the check of what a model filled in: pure but for the content store, so repeating it changes nothing."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=summary,
+    )

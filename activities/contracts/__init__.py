@@ -19,7 +19,7 @@ from activities.contracts.models import (
     ToolSpec,
     Usage,
 )
-from activities.contracts.routing import Labelled, LabelRequest
+from activities.contracts.routing import Labelled, LabelRequest, Pick, Picks, PicksRequest
 from activities.contracts.searches import CitedText, CiteRequest, Finding, Findings, SearchRequest, SourceKind
 from activities.contracts.tools import (
     AppendRequest,
@@ -55,6 +55,9 @@ __all__ = [
     "ModelRequest",
     "ModelTurn",
     "Part",
+    "Pick",
+    "Picks",
+    "PicksRequest",
     "SearchRequest",
     "SourceKind",
     "StopReason",

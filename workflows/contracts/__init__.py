@@ -27,7 +27,9 @@ from workflows.contracts.plans import (
 )
 from workflows.contracts.requests import (
     GENERAL,
+    MAX_REQUESTS,
     Category,
+    Priority,
     RequestText,
     RouteAnswer,
     RouteOutcome,
@@ -64,6 +66,7 @@ from workflows.contracts.verdicts import (
 __all__ = [
     "GENERAL",
     "MAX_PARALLEL",
+    "MAX_REQUESTS",
     "MAX_STEPS",
     "AgentSessionRequest",
     "AgentSessionResult",
@@ -86,6 +89,7 @@ __all__ = [
     "PlanResult",
     "PlanShape",
     "PlanStep",
+    "Priority",
     "Question",
     "RequestText",
     "ResearchRequest",

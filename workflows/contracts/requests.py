@@ -7,14 +7,17 @@ from pydantic import Field
 from activities.contracts import Content, Contract, Part, Summary
 from workflows.contracts.runs import RunState, Spend
 
+Priority = Literal["low", "normal", "high", "urgent"]
 GENERAL = "general_inquiry"
+MAX_REQUESTS = 200
+"""Requests of one run: with their answers, they must fit into one message of history."""
 
 
 class Category(Contract):
     """A kind of request and who handles it; `ticket` opens a ticket for people instead of answering alone.
 
     `input_schema` (JSON schema of an object) is what the routing model fills in when it picks this route as a tool;
-    `alone` forbids other routes beside it.
+    `alone` forbids other routes beside it. `words` stand for the category where a small model scores words instead of writing.
     """
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
@@ -23,6 +26,7 @@ class Category(Contract):
     ticket: bool = False
     input_schema: dict[str, Any] | None = None
     alone: bool = False
+    words: tuple[str, ...] = ()
 
 
 class RequestText(Contract):
@@ -40,7 +44,7 @@ class RouteRequest(Contract):
     request goes to `general`.
     """
 
-    requests: tuple[RequestText, ...] = Field(min_length=1)
+    requests: tuple[RequestText, ...] = Field(min_length=1, max_length=MAX_REQUESTS)
     categories: tuple[Category, ...] = ()
     general: str = GENERAL
     router: Literal["classifier", "trained", "llm"] = "classifier"
@@ -53,7 +57,7 @@ class Ticket(Contract):
     """What people get when a request is escalated."""
 
     title: Summary
-    priority: Literal["low", "normal", "high", "urgent"] = "high"
+    priority: Priority = "high"
     category: str = ""
     request: Part = Part()
 

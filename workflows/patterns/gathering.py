@@ -5,7 +5,7 @@ each task waits for the slowest; here every task carries the time that is left t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -61,6 +61,20 @@ async def each(
 ) -> dict[str, Outcome[T]]:
     """Do the same for many inputs, `max_parallel` at a time; `do` is given the name of its input."""
     return await run_graph(dict.fromkeys(inputs, ()), do, max_parallel=max_parallel)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Number names that occur more than once, since tasks and steps are told apart by them."""
+    taken = dict.fromkeys(names, 0)
+    result: list[str] = []
+    for name in names:
+        taken[name] += 1
+        number, numbered = taken[name], name
+        while numbered in result or (number > 1 and numbered in names):
+            numbered = f"{name} ({number})"
+            number += 1
+        result.append(numbered)
+    return result
 
 
 async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T]) -> T:

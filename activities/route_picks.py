@@ -1,0 +1,67 @@
+"""Checks what a model filled in for the routes it picked, against the schemas that it saw.
+
+Filled inputs may be large, so they are read and kept here and a workflow sees references only. The trap: a schema may refer to
+an address, and a checker that follows it would fetch it; this one has a registry of its own, which fetches nothing.
+"""
+
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from temporalio import activity
+
+from activities.content import ContentStore
+from activities.contracts import Part, Pick, Picks, PicksRequest, ToolCall, ToolSpec
+from activities.errors import ErrorKind, final
+
+WRONG_SHOWN = 10
+_SPECS = TypeAdapter(tuple[ToolSpec, ...])
+
+
+class RoutePickActivities:
+    """Checks picks on behalf of workflows."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+
+    @activity.defn
+    async def check_picks(self, request: PicksRequest) -> Picks:
+        """Check every pick; a wrong one is an answer here, because the model can mend it.
+
+        Raises InputInvalid (final) where a route's own schema is wrong, and the content store's errors.
+        """
+        specs = {spec.name: spec for spec in _SPECS.validate_json(await self._store.text(request.specs))}
+        return Picks(picks=tuple([await self._checked(call, specs) for call in request.calls]))
+
+    async def _checked(self, call: ToolCall, specs: dict[str, ToolSpec]) -> Pick:
+        spec = specs.get(call.name)
+        if spec is None:
+            names = ", ".join(specs)
+            return Pick(
+                id=call.id, tool=call.name[:64], wrong=(f"there is no tool {call.name[:64]!r}; there are {names}",)
+            )
+        filled: Any = dict(call.input)
+        if call.ref is not None:
+            filled = from_json(await self._store.text(Part(ref=call.ref)))
+        wrong = _wrong(filled, spec)
+        if wrong or not filled:
+            return Pick(id=call.id, tool=call.name, wrong=wrong)
+        written = json.dumps(filled, ensure_ascii=False)
+        kept = await self._store.keep(written, media_type="application/json")
+        return Pick(id=call.id, tool=call.name, filled=kept)
+
+
+def _wrong(filled: Any, spec: ToolSpec) -> tuple[str, ...]:
+    try:
+        Draft202012Validator.check_schema(spec.input_schema)
+        errors = list(Draft202012Validator(spec.input_schema, registry=Registry()).iter_errors(filled))
+    except (SchemaError, Unresolvable) as error:
+        why = getattr(error, "message", "") or str(error)
+        raise final(ErrorKind.INPUT_INVALID, f"the input_schema of {spec.name!r} is wrong: {why[:200]}") from None
+    errors.sort(key=lambda error: error.json_path)
+    return tuple(f"{error.json_path}: {error.message}"[:300] for error in errors[:WRONG_SHOWN])
