@@ -6,8 +6,9 @@ from cli.start.agent import agent
 from cli.start.agents import agents
 from cli.start.document import document
 from cli.start.plan import plan
+from cli.start.research import research
 
-COMMANDS = (document, plan, agent, agents)
+COMMANDS = (document, plan, research, agent, agents)
 
 
 def register(app: typer.Typer) -> None:
