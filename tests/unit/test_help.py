@@ -6,14 +6,30 @@ from typing import get_args
 
 import pytest
 
+from activities.contracts import SourceKind
 from cli.reaching import OURS
-from cli.start import OnFailure
+from cli.start.plan import OnFailure
+from cli.start.research import Kind
 from tests.processes import PROJECT
 from worker import WORKFLOWS
 from workflows.contracts import OnStepFailure
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich")
-COMMANDS = ["up", "demo", "document", "plan", "agents", "list", "status", "watch", "result", "trace", "cancel"]
+COMMANDS = [
+    "up",
+    "demo",
+    "document",
+    "plan",
+    "research",
+    "agent",
+    "agents",
+    "list",
+    "status",
+    "watch",
+    "result",
+    "trace",
+    "cancel",
+]
 SCRIPT = """
 import sys
 import starter
@@ -53,3 +69,4 @@ def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
     assert set(OURS) == {workflow.__name__ for workflow in WORKFLOWS}
     assert get_args(OnFailure) == tuple(OnStepFailure)
+    assert list(map(str, Kind)) == list(map(str, SourceKind))
