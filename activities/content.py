@@ -115,10 +115,10 @@ class ContentStore:
             )
         return data
 
-    async def remember(self, name: str, data: bytes) -> None:
-        """Keep bytes under a name of one's own; whoever comes first wins. Raises ContentUnavailable."""
+    async def remember(self, name: str, data: bytes, *, anew: bool = False) -> None:
+        """Keep bytes under a name of one's own; whoever comes first wins, or with `anew` last. Raises ContentUnavailable."""
         try:
-            await obstore.put_async(self._store, _named(name), data, mode="create")
+            await obstore.put_async(self._store, _named(name), data, mode="overwrite" if anew else "create")
         except AlreadyExistsError:
             pass
         except (BaseError, OSError) as error:

@@ -4,32 +4,26 @@ scikit-learn is imported when training begins and not before, because importing 
 classifier gives to its own examples are too good, so accuracy and calibration come from examples that were left out.
 """
 
-import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from activities.label_model import MOST_CATEGORIES, LabelModel, softmax, terms
+from activities.request_tables import Row, TableError, read_table
 
+DEFAULT_NAME = "default"
 TEXT, LABEL = "text", "label"
-SEPARATORS = ",;\t"
 NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 FOLDS = 5
 FEWEST = 5
 """Examples that every category needs, so that each fold can leave one out."""
-PROBLEMS_SHOWN = 20
 STRENGTH = 10.0
 """How far the weights may go (scikit-learn's C); the best of 3, 10 and 30 on the sample's own folds."""
 COLDEST, HOTTEST = 0.05, 20.0
 DIGITS = 5
-
-
-class TrainingError(ValueError):
-    """A file that nothing can be learnt from; the message names the rows and fields, and how to mend them."""
 
 
 @dataclass(frozen=True)
@@ -64,104 +58,59 @@ class Training:
     folds: int
 
 
+def router_name(name: str = DEFAULT_NAME) -> str:
+    """Return the name under which the content store remembers the reference of a trained router."""
+    return f"router/{name}"
+
+
 def read_examples(data: bytes, where: str) -> Examples:
-    """Read a CSV file; raises TrainingError that lists everything wrong in it."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{where}: not UTF-8 at byte {error.start}; save it as CSV in UTF-8") from error
-    if "\0" in text:
-        raise TrainingError(f"{where}: a binary file, not CSV; save it as CSV in UTF-8")
-    if not text.strip():
-        raise TrainingError(f"{where}: the file is empty; give it the columns {TEXT!r} and {LABEL!r}")
-    found, problems = _rows(text, where)
-    examples, repeated, contradictions = _distinct(found)
-    problems += contradictions
-    if problems:
-        more = len(problems) - PROBLEMS_SHOWN
-        listed = problems[:PROBLEMS_SHOWN] + ([f"… and {more} more"] if more > 0 else [])
-        raise TrainingError(f"{where}: nothing was trained:\n  " + "\n  ".join(listed))
-    result = Examples(tuple(examples), repeated)
-    _check_counts(result, where)
+    """Read labelled texts from CSV; raises TableError that lists everything wrong in them."""
+    table = read_table(data, where, (TEXT, LABEL))
+    examples = [example for row in table.rows if (example := _example(row, table.problems)) is not None]
+    distinct = _distinct(examples, table.problems)
+    table.check()
+    result = Examples(tuple(distinct), len(examples) - len(distinct))
+    _check_counts(result.counts, where)
     return result
 
 
-def _rows(text: str, where: str) -> tuple[list[Example], list[str]]:
-    lines = _records(text, where)
-    header = [name.strip().casefold() for name in next(lines)]
-    for name in (TEXT, LABEL):
-        if name not in header:
-            shown = ", ".join(map(repr, header))[:200]
-            raise TrainingError(
-                f"{where}: the column {name!r} is missing; the first row names {shown}. "
-                f"Name the columns {TEXT!r} and {LABEL!r} there"
-            )
-        if header.count(name) > 1:
-            raise TrainingError(f"{where}: the column {name!r} is there twice; keep one of them")
-    examples: list[Example] = []
-    problems: list[str] = []
-    for row, fields in enumerate(lines, 2):
-        if not fields:
-            continue
-        if len(fields) != len(header):
-            problems.append(
-                f"row {row}: {len(fields)} fields instead of {len(header)}; put a text with a separator in quotes"
-            )
-            continue
-        said, label = fields[header.index(TEXT)].strip(), fields[header.index(LABEL)].strip()
-        if not said:
-            problems.append(f"row {row}: {TEXT!r} is empty; write the request there or delete the row")
-        elif not terms(said):
-            problems.append(f"row {row}: {TEXT!r} has no word in it; write the request there or delete the row")
-        if not label:
-            problems.append(f"row {row}: {LABEL!r} is empty; name the category")
-        elif not NAME.fullmatch(label):
-            problems.append(f"row {row}: {LABEL!r} is {label[:40]!r}; use letters, digits, '_' and '-', at most 64")
-        examples.append(Example(said, label, row))
-    return examples, problems
+def _example(row: Row, problems: list[str]) -> Example | None:
+    text, label = row.fields[TEXT], row.fields[LABEL]
+    before = len(problems)
+    if not terms(text):
+        what = "has no word in it" if text else "is empty"
+        problems.append(f"row {row.number}: {TEXT!r} {what}; write the request there or delete the row")
+    if not label:
+        problems.append(f"row {row.number}: {LABEL!r} is empty; name the category")
+    elif not NAME.fullmatch(label):
+        problems.append(f"row {row.number}: {LABEL!r} is {label[:40]!r}; use letters, digits, '_' and '-', at most 64")
+    return Example(text, label, row.number) if len(problems) == before else None
 
 
-def _records(text: str, where: str) -> Iterator[list[str]]:
-    first = text.lstrip("\r\n").splitlines()[0]
-    separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=separator, strict=True)
-    while True:
-        try:
-            yield next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise TrainingError(
-                f"{where}: line {reader.line_num}: {error}; check the quotes there (a quote within quotes is doubled)"
-            ) from error
-
-
-def _distinct(found: Sequence[Example]) -> tuple[list[Example], int, list[str]]:
+def _distinct(examples: Sequence[Example], problems: list[str]) -> list[Example]:
     """Drop repeated rows, and list those that contradict each other."""
     first: dict[str, Example] = {}
-    problems: list[str] = []
-    for example in found:
+    for example in examples:
         earlier = first.setdefault(" ".join(example.text.casefold().split()), example)
         if earlier.label != example.label:
             problems.append(
                 f"row {example.row}: the text of row {earlier.row} again, there labelled {earlier.label!r}, here "
                 f"{example.label!r}; keep the one that is right"
             )
-    return list(first.values()), len(found) - len(first), problems
+    return list(first.values())
 
 
-def _check_counts(examples: Examples, where: str) -> None:
-    counts = examples.counts
+def _check_counts(counts: Mapping[str, int], where: str) -> None:
     if len(counts) < 2:
         names = ", ".join(map(repr, counts)) or "none"
-        raise TrainingError(f"{where}: {LABEL!r} needs two categories or more, and there is {names}; add examples")
+        raise TableError(
+            f"{where}: {LABEL!r} needs two categories or more, and there is {names}; add examples of others"
+        )
     if len(counts) > MOST_CATEGORIES:
-        raise TrainingError(f"{where}: {LABEL!r} has {len(counts)} categories, over {MOST_CATEGORIES}; join some")
+        raise TableError(f"{where}: {LABEL!r} has {len(counts)} categories, over {MOST_CATEGORIES}; join some")
     few = [f"{name!r} has {count}" for name, count in counts.items() if count < FEWEST]
     if few:
-        raise TrainingError(
-            f"{where}: every {LABEL!r} needs {FEWEST} different texts, but {', '.join(few)}; add examples"
-        )
+        raise TableError(f"{where}: every {LABEL!r} needs {FEWEST} different texts, but {', '.join(few)}; add examples")
 
 
 def train(examples: Examples) -> Training:

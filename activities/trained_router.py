@@ -13,12 +13,6 @@ from activities.label_model import LabelModel, read_model
 
 KEPT = 8
 """How many classifiers a worker holds in memory; each takes a few megabytes."""
-DEFAULT_NAME = "default"
-
-
-def router_name(name: str = DEFAULT_NAME) -> str:
-    """Return the name under which the content store remembers the reference of a classifier."""
-    return f"router/{name}"
 
 
 class TrainedRouterActivities:

@@ -70,3 +70,13 @@ def _read(file: Path, option: str) -> str:
         raise LeavingError(WRONG, f"{option} {file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except OSError as error:
         raise LeavingError(WRONG, f"{option} {file} cannot be read ({error.strerror or error})") from error
+
+
+def read_bytes(file: Path, option: str) -> bytes:
+    """Read a file as it is (`-` for stdin); raises LeavingError naming the option."""
+    try:
+        return sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
+    except IsADirectoryError as error:
+        raise LeavingError(WRONG, f"{option} {file} is a directory; pass a file") from error
+    except OSError as error:
+        raise LeavingError(WRONG, f"{option} {file} cannot be read ({error.strerror or error})") from error

@@ -30,7 +30,8 @@ PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
-OURS = (DOCUMENTS, PLAN, RESEARCH, SESSION)
+REQUESTS = "RequestHandlingWorkflow"
+OURS = (DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)
@@ -48,13 +49,7 @@ class Reach:
 
     def store(self) -> ContentStore:
         """Open the content store; raises LeavingError naming CONTENT_STORE_URL."""
-        url = self.settings.store_url
-        try:
-            return ContentStore.open(url, self.settings.content_inline_bytes)
-        except ValueError as error:
-            raise LeavingError(WRONG, str(error)) from error
-        except OSError as error:
-            raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
+        return open_store(self.settings)
 
     async def served(self, task_queue: str) -> bool:
         """Whether a worker has polled the task queue lately."""
@@ -103,6 +98,17 @@ class Reach:
         stack = running_stack(self.settings)
         ui = stack.get("ui") if stack else None
         return f"{ui}/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
+
+
+def open_store(settings: Settings) -> ContentStore:
+    """Open the content store; raises LeavingError naming CONTENT_STORE_URL."""
+    url = settings.store_url
+    try:
+        return ContentStore.open(url, settings.content_inline_bytes)
+    except ValueError as error:
+        raise LeavingError(WRONG, str(error)) from error
+    except OSError as error:
+        raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
 
 
 def no_worker(task_queue: str, why: str = "") -> LeavingError:

@@ -1,4 +1,4 @@
-"""The commands that start work, one file each, and `agents`, which shows who does it."""
+"""The commands that start work, one file each; `agents`, which shows who does it, and `train-router`, which teaches."""
 
 import typer
 
@@ -7,8 +7,10 @@ from cli.start.agents import agents
 from cli.start.document import document
 from cli.start.plan import plan
 from cli.start.research import research
+from cli.start.route import route
+from cli.start.train_router import train_router
 
-COMMANDS = (document, plan, research, agent, agents)
+COMMANDS = (document, plan, research, route, train_router, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,6 +21,8 @@ COMMANDS = [
     "document",
     "plan",
     "research",
+    "route",
+    "train-router",
     "agent",
     "agents",
     "list",

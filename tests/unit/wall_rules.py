@@ -11,6 +11,8 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.content",
     "activities.contracts",
     "activities.errors",
+    "activities.request_tables",
+    "activities.router_training",
 )
 ACTIVITIES_FOR_BOOTSTRAP = ("activities.contracts", "activities.llm.base", "activities.payload_guard")
 BAD_NAMES = ("utils", "util", "helpers", "helper", "common", "shared", "manager", "core")
