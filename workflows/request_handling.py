@@ -30,8 +30,9 @@ from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import distinct, each
 from workflows.patterns.observed import Observed
+from workflows.patterns.route_categories import TICKET_SCHEMA
 from workflows.patterns.route_choosing import ROUTERS, Chooser
-from workflows.patterns.routing import TICKET_SCHEMA, Choice, Route, categories_of, priority_of, problems, route_tools
+from workflows.patterns.routing import Choice, Route, categories_of, priority_of, problems, route_tools
 from workflows.patterns.tracing import RunLog
 
 SHORT_REQUEST = 1000

@@ -5,12 +5,20 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
 from activities.contracts import Part, StopReason, ToolCall, Usage
+from activities.errors import ErrorKind, final
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import Script
 from activities.router_training import Example, Examples, train
 from tests.workflow.conftest import Runner
-from workflows.contracts import RequestText, RouteRequest
+from workflows.contracts import RequestText, RouteOutcome, RouteRequest, RouteResult
+from workflows.request_handling import RequestHandlingWorkflow
+
+RUN = RequestHandlingWorkflow.run
 
 BILLING = "I was charged twice in May, please refund one of the payments."
 TECHNICAL = "The app crashes with error 500 when I log in."
@@ -103,3 +111,25 @@ def tiny_model() -> bytes:
 async def trained(runner: Runner) -> str:
     """Keep the tiny classifier and return its reference."""
     return await runner.store.put(tiny_model())
+
+
+async def route(runner: Runner, script: Script, request: RouteRequest) -> tuple[RouteResult, list[ModelCall]]:
+    result, llm = await runner.run(script, RUN, request)
+    assert isinstance(result, RouteResult)
+    return result, llm.calls
+
+
+async def one(runner: Runner, script: Script, text: str, **fields: Any) -> tuple[RouteOutcome, list[ModelCall]]:
+    result, made = await route(runner, script, asking(text, **fields))
+    return result.outcomes[0], made
+
+
+async def failure(runner: Runner, script: Script, request: RouteRequest) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await runner.run(script, RUN, request)
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause
+
+
+def out_of_order(call: ModelCall) -> str:
+    raise final(ErrorKind.MODEL_REJECTED, "out of order")

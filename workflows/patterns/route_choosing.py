@@ -32,7 +32,8 @@ from workflows.patterns.ask import CANNED, NO_FALLBACK, PERSON
 from workflows.patterns.calling import call_model
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
-from workflows.patterns.routing import NO_ROUTE, Choice, decided, general, label_question, label_schema, picked
+from workflows.patterns.route_categories import NO_ROUTE
+from workflows.patterns.routing import Choice, decided, general, label_question, label_schema, picked
 
 CLASSIFIER = "request-classifier"
 ROUTER = "router"
