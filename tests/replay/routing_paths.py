@@ -28,13 +28,15 @@ from tests.workflow.routing import (
 )
 from workflows.contracts import Category
 
+TINY = "the tiny one"
+LOST = "A" * 43
 MATTER = {"matter": "charged twice"}
 PROBLEM = {"problem": "it crashes"}
 
 
 def routing(script: Callable[[], Script], *texts: str, cancel: bool = False, **fields: Any) -> Path:
     async def request(runner: Runner) -> Any:
-        given = {**fields, "trained": await trained(runner)} if fields.get("trained") else fields
+        given = {**fields, "trained": await trained(runner)} if fields.get("trained") == TINY else fields
         return asking(*texts, **given)
 
     return Path(RUN, request, script, cancel)
@@ -75,9 +77,10 @@ ROUTING_PATHS: dict[str, Path] = {
     ),
     "routing-wrong-categories": routing(labelling, BILLING, general="nowhere"),
     "routing-cancelled": routing(lambda: never, BILLING, cancel=True),
-    "routing-trained": routing(labelling, *TEXTS.values(), router="trained", trained="yes"),
-    "routing-trained-unsure": routing(labelling, "吾輩は猫である", router="trained", trained="yes"),
+    "routing-trained": routing(labelling, *TEXTS.values(), router="trained", trained=TINY),
+    "routing-trained-unsure": routing(labelling, "吾輩は猫である", router="trained", trained=TINY),
     "routing-trained-missing": routing(labelling, BILLING, router="trained"),
+    "routing-trained-lost": routing(labelling, BILLING, router="trained", trained=LOST),
     "routing-picked": picked(calls(("billing", MATTER))),
     "routing-picked-several": picked(calls(("billing", MATTER), ("technical_support", PROBLEM))),
     "routing-picked-alone": picked(calls(("billing", MATTER), ("escalation_required", {"reason": "r"})), text=GRAVE),
