@@ -39,7 +39,7 @@ SHORT_REQUEST = 1000
 """Characters of a request that may travel inline; every call of a run repeats it in history."""
 CAUSES_SHOWN = 3
 
-HANDLE = "Handle the request above."
+HANDLE = "Write a short reply to the customer's request above."
 OPEN_TICKET = "Write the ticket for the request above."
 
 _SPECS = TypeAdapter(tuple[ToolSpec, ...])

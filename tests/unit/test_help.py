@@ -10,11 +10,12 @@ from activities.contracts import SourceKind
 from cli.reaching import OURS
 from cli.start.plan import OnFailure
 from cli.start.research import Kind
+from cli.start.route import Router
 from tests.processes import PROJECT
 from worker import WORKFLOWS
-from workflows.contracts import OnStepFailure
+from workflows.contracts import OnStepFailure, RouteRequest
 
-HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich")
+HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
 COMMANDS = [
     "up",
     "demo",
@@ -41,7 +42,10 @@ raise SystemExit(code)
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["up", "--help"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plan", "--help"], ["route", "--help"], ["train-router", "--help"], ["up", "--help"], ["nonsense"]],
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     # Typer itself reads the options of a single command through pydantic; the list of commands has none.
     heavy = (*HEAVY, "pydantic") if arguments == ["--help"] else HEAVY
@@ -71,4 +75,13 @@ def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
     assert set(OURS) == {workflow.__name__ for workflow in WORKFLOWS}
     assert get_args(OnFailure) == tuple(OnStepFailure)
+    assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)
     assert list(map(str, Kind)) == list(map(str, SourceKind))
+
+
+def test_neither_the_worker_nor_a_workflow_loads_what_only_training_needs() -> None:
+    script = "import sys, worker, cli.requests; print('sklearn' in sys.modules, 'skops' in sys.modules)"
+
+    ended = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert ended.stdout.split() == ["False", "False"]

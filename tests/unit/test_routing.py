@@ -145,7 +145,9 @@ def test_none_fits_counts_only_where_nothing_else_was_picked() -> None:
     assert picked(asking(), [pick(NO_ROUTE, reason="x"), pick("billing", matter="a")]).category == "billing"
     none = picked(asking(), [pick(NO_ROUTE, reason="a poem")])
     assert none.category == GENERAL
-    assert "a poem" in none.notes[0]
+    assert none.notes == ("no route fits (a poem), so it went to general_inquiry",)
+    long = Pick(id="1", tool=NO_ROUTE, filled=Content(ref="r", summary='{"reason": "a very long…'))
+    assert "a very long" in picked(asking(), [long]).notes[0]
     assert "picked no route" in picked(asking(), []).notes[0]
 
 

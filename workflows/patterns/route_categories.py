@@ -16,7 +16,7 @@ DEFAULT_CATEGORIES = (
         name="billing",
         agent="billing",
         description="Settle a matter of money: an invoice, a charge, a payment, a refund, a price that was charged.",
-        words=("payment", "invoice", "refund", "price"),
+        words=("payments", "invoices", "refunds"),
         input_schema={
             "type": "object",
             "properties": {
@@ -32,7 +32,7 @@ DEFAULT_CATEGORIES = (
         name="technical_support",
         agent="technical-support",
         description="Fix something that does not work: an error, an outage, a device, a login, a set-up.",
-        words=("error", "bug", "crash", "device"),
+        words=("errors", "crashes", "software"),
         input_schema={
             "type": "object",
             "properties": {
@@ -48,7 +48,7 @@ DEFAULT_CATEGORIES = (
         name=GENERAL,
         agent="general-inquiry",
         description="Answer a question about the company, its products or places; take praise or a suggestion.",
-        words=("information", "shop", "visit", "thanks"),
+        words=("events", "shopping", "visiting"),
         input_schema={
             "type": "object",
             "properties": {"question": {"type": "string", "maxLength": 200, "description": "What is asked."}},
@@ -60,7 +60,7 @@ DEFAULT_CATEGORIES = (
         name="escalation_required",
         agent="escalation",
         description="Hand a grave complaint to a manager: a legal threat, danger, injury, a data leak, abuse, long neglect.",
-        words=("lawyer", "police", "danger", "complaint"),
+        words=("abuse", "accidents", "lawsuits"),
         ticket=True,
         alone=True,
         input_schema={

@@ -4,6 +4,7 @@ The trap: a router that is unsure or talks nonsense looks like one that knows. S
 unsurely, goes to the general handler, and a note says so.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +72,7 @@ def label_schema(categories: Mapping[str, Category]) -> dict[str, Any]:
         f"{category.name}={'/'.join(map(_word, category.words))}" for category in categories.values() if category.words
     )
     # The local model scores these words; Claude reads the kinds in the question.
-    hint = f" Label words: {words}. Cue: The text above is about" if words else ""
+    hint = f" Label words: {words}. Cue: The text above is a message about" if words else ""
     return {
         "type": "object",
         "properties": {
@@ -133,7 +134,7 @@ def picked(request: RouteRequest, picks: Sequence[Pick]) -> Choice:
             routes.append(Route(categories[pick.tool], pick.filled))
     if not routes:
         none = next((pick for pick in picks if pick.tool == NO_ROUTE), None)
-        said = f" ({_shown(none.filled)})" if none is not None and none.filled is not None else ""
+        said = f" ({_reason(none.filled)})" if none is not None and none.filled is not None else ""
         return general(request, f"no route fits{said}" if none is not None else "the router picked no route")
     notes: list[str] = []
     alone = next((route for route in routes if route.category.alone), None)
@@ -168,5 +169,10 @@ def _word(word: str) -> str:
     return " ".join(word.translate(str.maketrans(",/.=", "    ")).split())
 
 
-def _shown(filled: Content) -> str:
-    return " ".join((filled.text or filled.summary).split())[:100]
+def _reason(filled: Content) -> str:
+    """Return why no route fits, where it was said shortly enough to be at hand."""
+    try:
+        said = json.loads(filled.text or "")["reason"]
+    except (ValueError, KeyError, TypeError):
+        said = filled.summary
+    return " ".join(str(said).split())[:100]

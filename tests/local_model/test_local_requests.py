@@ -1,0 +1,38 @@
+"""The small local model on requests that nothing was tuned on: far better than a guess, and far from the trained classifier."""
+
+import csv
+import json
+from pathlib import Path
+
+import anthropic
+
+from workflows.patterns.route_categories import DEFAULT_CATEGORIES
+from workflows.patterns.routing import label_question, label_schema
+
+HELD_OUT = Path(__file__).parents[1] / "requests" / "held_out.csv"
+
+
+async def test_most_requests_are_sorted_right(client: anthropic.AsyncAnthropic) -> None:
+    categories = {category.name: category for category in DEFAULT_CATEGORIES}
+    with HELD_OUT.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    right = 0
+    for row in rows:
+        answer = await client.messages.create(
+            model="haiku",
+            max_tokens=64,
+            messages=[
+                {
+                    "role": "user",
+                    "content": f'<part label="request">\n{row["text"]}\n</part>\n\n{label_question(categories)}',
+                }
+            ],
+            output_config={"format": {"type": "json_schema", "schema": label_schema(categories)}},
+        )
+        block = answer.content[0]
+        assert block.type == "text"
+        said = json.loads(block.text)
+        assert 0 <= said["confidence"] <= 1
+        right += said["category"] == row["label"]
+    # Measured at 43 of 60; a guess would get 15.
+    assert right >= 38
