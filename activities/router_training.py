@@ -180,7 +180,8 @@ def _fitted(texts: Sequence[str], labels: Sequence[str]) -> _Fitted:
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     vectorizer = TfidfVectorizer(analyzer=terms, sublinear_tf=True)
-    classifier = LogisticRegression(C=STRENGTH, max_iter=2000)
+    # The default solver computes in threads that wait for each other: on a busy machine 50 s instead of 2 for 500 examples.
+    classifier = LogisticRegression(C=STRENGTH, solver="saga", tol=1e-3, max_iter=2000, random_state=0)
     classifier.fit(vectorizer.fit_transform(texts), labels)
     return _Fitted(vectorizer, classifier)
 

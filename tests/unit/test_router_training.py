@@ -1,5 +1,6 @@
 """Training a router: every way in which a file can be wrong, and numbers that mean the same here as in scikit-learn."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def test_our_numbers_say_what_scikit_learn_says() -> None:
         model = train(examples).model
         texts, labels = zip(*((each.text, each.label) for each in examples.examples), strict=True)
         vectors = TfidfVectorizer(analyzer=terms, sublinear_tf=True)
-        theirs = LogisticRegression(C=10.0, max_iter=2000).fit(vectors.fit_transform(texts), labels)
+        theirs = LogisticRegression(C=10.0, solver="saga", tol=1e-3, max_iter=2000, random_state=0).fit(
+            vectors.fit_transform(texts), labels
+        )
         for text in ("fix the bill, fix it!", "please pay", "shop"):
             odds = dict(zip(theirs.classes_, theirs.predict_proba(vectors.transform([text]))[0], strict=True))
             ours = dict(model.model_copy(update={"temperature": 1.0}).probabilities(text))
@@ -126,8 +129,6 @@ GOOD_MODEL: dict[str, Any] = {
     ],
 )
 def test_what_is_no_classifier_is_refused(change: dict[str, Any], told: str) -> None:
-    import json
-
     assert read_model(json.dumps(GOOD_MODEL).encode(), "it").probabilities("pay")[0][0] == "a"
     with pytest.raises(ApplicationError) as caught:
         read_model(json.dumps(GOOD_MODEL | change).encode(), "content X")
