@@ -39,6 +39,11 @@ class RequestPage:
     requests: tuple[ReadRequest, ...]
 
     @property
+    def headline(self) -> str:
+        """Where each request went."""
+        return ", ".join(f"{one.name}: {_routes(one)}" for one in self.result.outcomes)
+
+    @property
     def complaint(self) -> str:
         """What makes the exit code 1 although the run completed: requests that failed."""
         failed = [f"{one.name}: {one.error}" for one in self.result.outcomes if one.error]
@@ -84,14 +89,17 @@ async def read_requests(reader: Reader, result: RouteResult) -> RequestPage:
 def _request(read: ReadRequest) -> Iterable[RenderableType]:
     outcome = read.outcome
     sure = f" · {outcome.confidence:.0%} sure" if outcome.confidence is not None else ""
-    routes = ", ".join(answer.category for answer in outcome.answers) or "failed"
-    yield Rule(Text(safe(f"{outcome.name} · {routes}{sure}")), align="left")
+    yield Rule(Text(safe(f"{outcome.name} · {_routes(outcome)}{sure}")), align="left")
     if outcome.error:
         yield Text(safe(outcome.error), style="red")
     for each in read.answers:
         yield from _answer(each, failed=bool(outcome.error))
     yield from (Text(safe(f"note: {note}"), style="yellow") for note in outcome.notes)
     yield Text(seconds(outcome.seconds), style="dim")
+
+
+def _routes(outcome: RouteOutcome) -> str:
+    return " + ".join(answer.category for answer in outcome.answers) or "failed"
 
 
 def _answer(read: ReadAnswer, *, failed: bool) -> Iterable[RenderableType]:

@@ -34,6 +34,11 @@ FOR_ONE = {
         "missing": (["{}"], "documents"),
     },
     "ParallelResearchWorkflow": {"no topic": (['{"topic": ""}'], "topic")},
+    "RequestHandlingWorkflow": {
+        "no requests": (['{"requests": []}'], "requests"),
+        "wrong router": (['{"requests": [{"name": "r", "text": {"text": "x"}}], "router": "dice"}'], "router"),
+        "wrong category": (['{"requests": [{"name": "r", "text": {}}], "general": "x"}'], "general: there is no"),
+    },
     "AgentSessionWorkflow": {"no agent": (['{"task": "x"}'], "agent")},
 }
 CASES = [
