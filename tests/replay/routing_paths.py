@@ -29,21 +29,25 @@ from tests.workflow.routing import (
 from workflows.contracts import Category
 
 TINY = "the tiny one"
-LOST = "A" * 43
+BROKEN = "what is no classifier"
 MATTER = {"matter": "charged twice"}
 PROBLEM = {"problem": "it crashes"}
 
 
 def routing(script: Callable[[], Script], *texts: str, cancel: bool = False, **fields: Any) -> Path:
     async def request(runner: Runner) -> Any:
-        given = {**fields, "trained": await trained(runner)} if fields.get("trained") == TINY else fields
-        return asking(*texts, **given)
+        made = {TINY: trained, BROKEN: broken}.get(fields.get("trained", ""))
+        return asking(*texts, **(fields | {"trained": await made(runner)} if made else fields))
 
     return Path(RUN, request, script, cancel)
 
 
 def picked(*turns: Any, text: str = BILLING) -> Path:
     return routing(lambda: picking(*turns), text, router="llm")
+
+
+async def broken(runner: Runner) -> str:
+    return await runner.store.put(b"no classifier")
 
 
 def without_classifier(call: ModelCall) -> str:
@@ -80,7 +84,7 @@ ROUTING_PATHS: dict[str, Path] = {
     "routing-trained": routing(labelling, *TEXTS.values(), router="trained", trained=TINY),
     "routing-trained-unsure": routing(labelling, "吾輩は猫である", router="trained", trained=TINY),
     "routing-trained-missing": routing(labelling, BILLING, router="trained"),
-    "routing-trained-lost": routing(labelling, BILLING, router="trained", trained=LOST),
+    "routing-trained-broken": routing(labelling, BILLING, router="trained", trained=BROKEN),
     "routing-picked": picked(calls(("billing", MATTER))),
     "routing-picked-several": picked(calls(("billing", MATTER), ("technical_support", PROBLEM))),
     "routing-picked-alone": picked(calls(("billing", MATTER), ("escalation_required", {"reason": "r"})), text=GRAVE),
