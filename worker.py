@@ -42,8 +42,14 @@ from bootstrap import (
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
+from workflows.staged_delivery import StagedDeliveryWorkflow
 
-WORKFLOWS: Sequence[type] = (AgentSessionWorkflow, DocumentAnalysisWorkflow, PlanAndExecuteWorkflow)
+WORKFLOWS: Sequence[type] = (
+    AgentSessionWorkflow,
+    DocumentAnalysisWorkflow,
+    PlanAndExecuteWorkflow,
+    StagedDeliveryWorkflow,
+)
 
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole

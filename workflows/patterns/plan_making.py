@@ -149,6 +149,7 @@ class PlanMaking:
             f"Write a plan of at most {self._request.max_steps} steps. Each step names one agent, its full input, and the "
             "steps whose results it needs. Steps that need nothing of each other run at the same time. "
             "Let one last step put the results together."
+            + (" Every agent sees the parts that you see." if self._material else "")
         )
 
 
