@@ -59,6 +59,23 @@ class Settings(BaseSettings):
     state_dir: Path = Path(".agentic")
     workspace_dir: Path | None = None
     """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
+    library_dir: Path = PROJECT / "samples" / "library"
+    """The folder whose documents research searches where nothing else can be reached."""
+    search_contact: str = ""
+    """A mail address or page, told to the services that research asks."""
+    arxiv_url: str = "https://export.arxiv.org/api/query"
+    news_feeds: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses of RSS or Atom feeds, by comma."""
+    searxng_url: str = ""
+    brave_api_key: SecretStr | None = None
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts whose pages agents may fetch, by comma: `example.org`, `*.example.org`, `*` for all."""
+    fetch_private: bool = False
+    """Whether they may be loopback and private addresses."""
+    database_url: SecretStr | None = None
+    """The database that agents may question, read-only (a SQLAlchemy URL)."""
+    mcp_config: Path | None = None
+    """The file of MCP servers. Default: `.mcp.json`, where there is one."""
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
@@ -83,7 +100,19 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError('must be JSON such as {"opus": "my-model"}') from error
 
-    @field_validator("anthropic_base_url")
+    @field_validator("news_feeds", "fetch_allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    @field_validator("news_feeds")
+    @classmethod
+    def _are_web_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            cls._is_web_address(value)
+        return values
+
+    @field_validator("anthropic_base_url", "arxiv_url", "searxng_url")
     @classmethod
     def _is_web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
@@ -111,6 +140,12 @@ class Settings(BaseSettings):
     def workspace(self) -> Path:
         """The agents' workspace, default resolved."""
         return (self.workspace_dir or self.state_dir / "workspace").resolve()
+
+    @property
+    def mcp_servers_file(self) -> Path | None:
+        """The file of MCP servers, default resolved; None where there is none."""
+        usual = Path(".mcp.json")
+        return self.mcp_config or (usual if usual.is_file() else None)
 
     def model_table(self) -> ModelTable:
         """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""

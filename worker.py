@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -26,8 +27,11 @@ from activities.catalog import CatalogActivities
 from activities.content import ContentActivities, ContentStore
 from activities.documents import DocumentActivities
 from activities.llm.base import LLM
-from activities.toolbox.files import file_tools
-from activities.toolbox.workspace import Workspace
+from activities.search import SearchActivities
+from activities.sources.configured import SourceOptions, configured_sources
+from activities.toolbox.mcp_servers import McpServers
+from activities.toolbox.standard import standard_tools
+from activities.toolbox.tool import Tool
 from activities.tools import ToolActivities
 from activities.transcripts import TranscriptActivities
 from bootstrap import (
@@ -41,12 +45,15 @@ from bootstrap import (
 )
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
+from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
+from workflows.policies import polite_queue
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
     AgentSessionWorkflow,
     DocumentAnalysisWorkflow,
+    ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
     StagedDeliveryWorkflow,
 )
@@ -74,31 +81,73 @@ POLICED = ("activities", "workflows.contracts")
 """What even the tests pass through."""
 
 
-def activities(settings: Settings, llm: LLM) -> list[Callable[..., Any]]:
-    """Build every activity on one content store, one model table and one model client."""
-    try:
-        store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
-    except (ValueError, OSError) as error:
-        raise SettingsError(str(error)) from error
-    models = settings.model_table()
-    agent = AgentActivities(llm, store, models)
-    catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
-    content = ContentActivities(store)
-    documents = DocumentActivities(store, settings.max_document_bytes)
-    transcripts = TranscriptActivities(store)
-    tools = ToolActivities(store, file_tools(Workspace(settings.workspace)))
-    return [
-        agent.call_model,
-        catalog.read_catalog,
-        content.keep_text,
-        documents.extract_text,
-        transcripts.append_messages,
-        tools.read_toolset,
-        tools.call_tool,
-    ]
+class Rooms:
+    """Every activity of one worker, built on one content store, one model table and one model client."""
+
+    def __init__(self, settings: Settings, llm: LLM) -> None:
+        try:
+            store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+            self.servers = McpServers.read(settings.mcp_servers_file)
+            tools = _tools(settings, store)
+        except (ValueError, OSError) as error:
+            raise SettingsError(str(error)) from error
+        models = settings.model_table()
+        self.agent = AgentActivities(llm, store, models)
+        self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+        self.content = ContentActivities(store)
+        self.documents = DocumentActivities(store, settings.max_document_bytes)
+        self.search = SearchActivities(store, configured_sources(_source_options(settings), store))
+        self.tools = ToolActivities(store, tools, self.servers)
+        self.transcripts = TranscriptActivities(store)
+
+    @property
+    def general(self) -> list[Callable[..., Any]]:
+        """The activities of the task queue that everybody uses."""
+        return [
+            self.agent.call_model,
+            self.catalog.read_catalog,
+            self.content.keep_text,
+            self.documents.extract_text,
+            self.search.search,
+            self.search.number_findings,
+            self.search.check_citations,
+            self.tools.read_toolset,
+            self.tools.call_tool,
+            self.transcripts.append_messages,
+        ]
+
+    @property
+    def polite(self) -> list[Callable[..., Any]]:
+        """The activities of the queue whose searches wait for their turn."""
+        return [self.search.search]
 
 
-def build_worker(
+def _tools(settings: Settings, store: ContentStore) -> list[Tool]:
+    return standard_tools(
+        store,
+        settings.workspace,
+        fetch_allow=settings.fetch_allow,
+        fetch_private=settings.fetch_private,
+        database_url=settings.database_url.get_secret_value() if settings.database_url else "",
+        max_document_bytes=settings.max_document_bytes,
+    )
+
+
+def _source_options(settings: Settings) -> SourceOptions:
+    return SourceOptions(
+        library_dir=settings.library_dir,
+        index_dir=settings.state_dir.resolve() / "library",
+        max_document_bytes=settings.max_document_bytes,
+        contact=settings.search_contact,
+        arxiv_url=settings.arxiv_url,
+        news_feeds=settings.news_feeds,
+        searxng_url=settings.searxng_url,
+        brave_api_key=settings.brave_api_key.get_secret_value() if settings.brave_api_key else "",
+    )
+
+
+@asynccontextmanager
+async def working(
     client: Client,
     settings: Settings,
     llm: LLM,
@@ -106,14 +155,17 @@ def build_worker(
     task_queue: str | None = None,
     max_activities: int = 200,
     passed_through: Sequence[str] = PASSED_THROUGH,
-) -> Worker:
-    """Build the worker; `llm` is whatever answers the agents."""
+) -> AsyncIterator[None]:
+    """Work on the task queue and on its polite one; `llm` is whatever answers the agents."""
+    rooms = Rooms(settings, llm)
+    queue = task_queue or settings.task_queue
+    grace = timedelta(seconds=settings.shutdown_grace)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)
-    return Worker(
+    general = Worker(
         client,
-        task_queue=task_queue or settings.task_queue,
+        task_queue=queue,
         workflows=WORKFLOWS,
-        activities=activities(settings, llm),
+        activities=rooms.general,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_concurrent_activities=max_activities,
         max_concurrent_workflow_tasks=WORKFLOW_THREADS,
@@ -121,8 +173,21 @@ def build_worker(
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
-        graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_grace),
+        graceful_shutdown_timeout=grace,
     )
+    polite = Worker(
+        client,
+        task_queue=polite_queue(queue),
+        activities=rooms.polite,
+        max_concurrent_activities=1,
+        max_concurrent_activity_task_polls=1,
+        graceful_shutdown_timeout=grace,
+    )
+    try:
+        async with general, polite:
+            yield
+    finally:
+        await rooms.servers.aclose()
 
 
 def model_client(settings: Settings) -> LLM:
@@ -153,8 +218,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     llm = model_client(settings)
     client = await connect(settings)
     task_queue = arguments.task_queue or settings.task_queue
-    worker = build_worker(client, settings, llm, task_queue=task_queue, max_activities=arguments.max_activities)
-    async with worker:
+    async with working(client, settings, llm, task_queue=task_queue, max_activities=arguments.max_activities):
         health = await _serve_health(arguments.host, arguments.health_port)
         _announce(client, settings, task_queue)
         await stop.wait()

@@ -222,7 +222,10 @@ def _rendered(message: Message, texts: dict[Part, str]) -> str:
 
 
 def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """List what a provider's own web search found: title, url and age of each page, each page once."""
+    """List what a provider's own web search found: title, url, age and what the answer takes from it, each page once.
+
+    The pages themselves come encrypted, so all that is known of one is what the model said when it cited it.
+    """
     found: dict[str, dict[str, str]] = {}
     for block in blocks:
         results = block.get("content") if block.get("type") == "web_search_tool_result" else None
@@ -233,7 +236,12 @@ def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                     "title": str(result.get("title", "")),
                     "url": url,
                     "published": str(result.get("page_age") or ""),
+                    "text": "",
                 }
+        for citation in block.get("citations") or [] if block.get("type") == "text" else []:
+            page = found.get(str(citation.get("url", "")))
+            if page is not None and str(block.get("text", "")) not in page["text"]:
+                page["text"] = f"{page['text']} {block.get('text', '')}".strip()
     return list(found.values())
 
 

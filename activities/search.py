@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -19,6 +20,7 @@ from activities.contracts import (
     CiteRequest,
     Finding,
     Findings,
+    FoundRequest,
     SearchRequest,
     SourceKind,
 )
@@ -26,6 +28,7 @@ from activities.errors import ErrorKind, final, passing, text_of
 from activities.formats.text import tidy
 from activities.heartbeat import beating
 from activities.sources.base import Answered, Hit, Source
+from activities.sources.feeds import day_of
 
 LETTERS = {SourceKind.WEB: "W", SourceKind.ACADEMIC: "A", SourceKind.NEWS: "N", SourceKind.LOCAL: "L"}
 """What the ids of a source's findings begin with."""
@@ -59,6 +62,18 @@ class SearchActivities:
                 raise
             except Exception as error:
                 raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+
+    @activity.defn
+    async def number_findings(self, request: FoundRequest) -> Findings:
+        """Number what a model found by itself; what it cited comes before what it only saw."""
+        pages: dict[str, Hit] = {}
+        for part in request.found:
+            for page in from_json(await self._store.text(part)):
+                hit = Hit(page["title"], page["url"], day_of(page["published"]), page["text"])
+                if hit.url not in pages or not pages[hit.url].text:
+                    pages[hit.url] = hit
+        hits = sorted(pages.values(), key=lambda hit: not hit.text)
+        return await self._findings(request.source, Answered(tuple(hits[: request.limit])))
 
     @activity.defn
     async def check_citations(self, request: CiteRequest) -> CitedText:

@@ -13,7 +13,7 @@ from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import ScriptedLLM
 from benchmarks.graphs import CallLog, Work, prepare_text, text_of
 from bootstrap import connect, load_settings
-from worker import build_worker
+from worker import working
 
 
 def scripted(log: CallLog) -> ScriptedLLM:
@@ -39,7 +39,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     prepare_text()
     settings = load_settings()
     client = await connect(settings)
-    async with build_worker(client, settings, scripted(CallLog(arguments.log))):
+    async with working(client, settings, scripted(CallLog(arguments.log))):
         print("worker ready", flush=True)
         await asyncio.Event().wait()
 

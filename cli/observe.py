@@ -45,9 +45,8 @@ def list_runs(
 def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
     from cli.pages import show, status_page
-    from cli.printing import print_json
+    from cli.printing import plain, print_json
     from cli.reaching import reaching
-    from cli.results import plain
     from workflows.contracts import RunStatus
 
     async def command(reach: "Reach") -> RunStatus:
@@ -78,7 +77,7 @@ def result(
 
     from cli.printing import print_json
     from cli.reaching import no_worker, reaching
-    from cli.results import RESULTS
+    from cli.results import KINDS
     from cli.running import finish
 
     async def command(reach: "Reach") -> None:
@@ -92,7 +91,7 @@ def result(
                 return
             if not await reach.served(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")
-        kind = RESULTS[found.workflow_type]
+        kind = KINDS[found.workflow_type].result
         handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
         await finish(reach, handle, found.workflow_type, as_json=as_json)
 
@@ -126,7 +125,7 @@ def trace(
 def _write_lines(found: "Trace", file: Path) -> None:
     import json
 
-    from cli.results import plain
+    from cli.printing import plain
 
     lines = "".join(json.dumps(plain(call), ensure_ascii=False) + "\n" for call in found.calls)
     if str(file) == "-":

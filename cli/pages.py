@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.results import counted
+from cli.printing import counted
 from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {

@@ -28,8 +28,9 @@ M = TypeVar("M", bound=BaseModel)
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
+RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
-OURS = (DOCUMENTS, PLAN, SESSION)
+OURS = (DOCUMENTS, PLAN, RESEARCH, SESSION)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

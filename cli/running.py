@@ -19,10 +19,9 @@ from cli import pages
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
 from cli.printing import print_json
 from cli.reaching import Reach, no_worker, word
-from cli.result_pages import result_page
-from cli.results import RESULTS, Page, Reader, partial
+from cli.results import KINDS, Page, Reader, partial
 from cli.waiting import may_be_left, result_of
-from workflows.contracts import PlanResult, RunStatus
+from workflows.contracts import RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -39,14 +38,14 @@ async def start(
         if not detach:
             raise no_worker(queue, "nothing was started")
         say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")
-    prefix = "plan" if RESULTS[workflow] is PlanResult else "documents"
+    kind = KINDS[workflow]
     try:
         handle: Handle = await reach.client.start_workflow(
             workflow,
             request,
-            id=workflow_id or f"{prefix}-{secrets.token_hex(4)}",
+            id=workflow_id or f"{kind.prefix}-{secrets.token_hex(4)}",
             task_queue=queue,
-            result_type=RESULTS[workflow],
+            result_type=kind.result,
             static_summary=summary[:200] or None,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -68,7 +67,7 @@ async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
         f"attached to {workflow_id}, which is already going with the input it was started with"
         + _where(reach, workflow_id)
     )
-    return reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=RESULTS[workflow])
+    return reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=KINDS[workflow].result)
 
 
 def _where(reach: Reach, workflow_id: str) -> str:
@@ -86,11 +85,11 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     page = None
     with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
         if result is not None:
-            page = await Reader(reach.store(), reach.settings, handle.id).page(result)
+            page = await KINDS[workflow].read(Reader(reach.store(), reach.settings, handle.id), result)
     if as_json:
         _print_json(handle.id, page, cause_of(error) if error else "")
     elif page is not None:
-        pages.show(result_page(page))
+        pages.show(page.lines())
     complaint = cause_of(error) if error else page.complaint if page else ""
     if complaint:
         raise LeavingError(FAILED, complaint)

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from cli import pages
 from cli.leaving import FAILED, LeavingError, cause_of
 from cli.reaching import Reach, no_worker
-from cli.results import RESULTS
+from cli.results import KINDS
 from cli.waiting import Seen, may_be_left, result_of
 from workflows.contracts import DocumentAnalysisResult, RunStatus, StepState
 
@@ -23,7 +23,7 @@ async def follow(reach: Reach, workflow_id: str) -> None:
     found = await reach.find(workflow_id)
     if found.status is WorkflowExecutionStatus.RUNNING and not await reach.served(found.task_queue):
         raise no_worker(found.task_queue, f"run {workflow_id!r} is still running")
-    kind = RESULTS[found.workflow_type]
+    kind = KINDS[found.workflow_type].result
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=kind)
     complaint = ""
     with may_be_left(workflow_id), _shown() as seen:

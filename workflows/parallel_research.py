@@ -19,6 +19,7 @@ from activities.contracts import (
     CiteRequest,
     Finding,
     Findings,
+    FoundRequest,
     Part,
     SearchRequest,
     SourceKind,
@@ -48,6 +49,8 @@ READERS = {
     SourceKind.NEWS: "news-researcher",
     SourceKind.LOCAL: "local-researcher",
 }
+SEARCHER = "web-searcher"
+"""Searches the web by itself, where its model can and no search service is configured."""
 DEFAULT_SOURCES = (SourceKind.WEB, SourceKind.ACADEMIC, SourceKind.NEWS)
 POLITE = (SourceKind.ACADEMIC,)
 """Sources whose searches are spaced by the rate limit of a task queue of their own."""
@@ -99,7 +102,7 @@ class ParallelResearchWorkflow(Observed):
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise final(ErrorKind.INPUT_INVALID, f"{', '.join(twice)}: name each source once")
-        agents = [plan.agent for plan in self._plans] + [READERS[SourceKind.LOCAL], self._request.synthesiser]
+        agents = [*(plan.agent for plan in self._plans), READERS[SourceKind.LOCAL], SEARCHER, self._request.synthesiser]
         self._crew = await Crew.assemble(self.log, self.people, agents=list(dict.fromkeys(agents)))
         if len(self._request.topic) > SHORT_TOPIC:
             kept = await workflow.execute_local_activity_method(
@@ -158,14 +161,8 @@ class ParallelResearchWorkflow(Observed):
     async def _search(self, kind: SourceKind, seconds: float) -> Findings:
         step = f"{kind} · search"
         self.log.begin(step)
-        queue = policies.polite_queue(workflow.info().task_queue) if kind in POLITE else None
-        query = " ".join(self._request.topic.split())[:QUERY_CHARACTERS]
         try:
-            findings = await workflow.execute_activity_method(
-                SearchActivities.search,
-                SearchRequest(source=kind, query=query, limit=self._request.findings_per_source),
-                **policies.search(self._crew.catalog.heartbeat, seconds, f"search {kind}", task_queue=queue),
-            )
+            findings = await self._found_by(step, kind, seconds)
         except (Exception, asyncio.CancelledError) as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise
@@ -173,6 +170,27 @@ class ParallelResearchWorkflow(Observed):
         note = f"{len(findings.found)} findings" + (", remembered from today" if findings.cached else "")
         self.log.end(step, StepState.DONE, output=findings.text, note=note)
         return findings
+
+    async def _found_by(self, step: str, kind: SourceKind, seconds: float) -> Findings:
+        """Search a source; the web, where no search service is configured, by a model that can search it itself."""
+        queue = policies.polite_queue(workflow.info().task_queue) if kind in POLITE else None
+        query = " ".join(self._request.topic.split())[:QUERY_CHARACTERS]
+        try:
+            return await workflow.execute_activity_method(
+                SearchActivities.search,
+                SearchRequest(source=kind, query=query, limit=self._request.findings_per_source),
+                **policies.search(self._crew.catalog.heartbeat, seconds, f"search {kind}", task_queue=queue),
+            )
+        except ActivityError as error:
+            unconfigured = kind is SourceKind.WEB and kind_of(error) is ErrorKind.SOURCE_NOT_CONFIGURED
+            if not (unconfigured and self._crew.card(SEARCHER).web_searches):
+                raise
+        answer = await self._crew.ask(step, SEARCHER, [self._topic_part()])
+        return await workflow.execute_local_activity_method(
+            SearchActivities.number_findings,
+            FoundRequest(source=kind, found=answer.findings, limit=self._request.findings_per_source),
+            **policies.number_findings("number what the model found"),
+        )
 
     def _without_reader(self, plan: SourcePlan, error: BaseException | None) -> SourceOutcome:
         """Make do with what there is of a branch that failed: its findings, or nothing."""

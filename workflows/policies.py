@@ -139,6 +139,16 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
     )
 
 
+def number_findings(summary: str) -> LocalActivityConfig:
+    """Bound the numbering of what a model found: it reads and writes the content store alone."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=summary,
+    )
+
+
 def check_citations(summary: str) -> LocalActivityConfig:
     """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
     return LocalActivityConfig(

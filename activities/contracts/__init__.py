@@ -20,7 +20,15 @@ from activities.contracts.models import (
     Usage,
 )
 from activities.contracts.routing import Labelled, LabelRequest
-from activities.contracts.searches import CitedText, CiteRequest, Finding, Findings, SearchRequest, SourceKind
+from activities.contracts.searches import (
+    CitedText,
+    CiteRequest,
+    Finding,
+    Findings,
+    FoundRequest,
+    SearchRequest,
+    SourceKind,
+)
 from activities.contracts.tools import (
     AppendRequest,
     Effect,
@@ -48,6 +56,7 @@ __all__ = [
     "ExtractedText",
     "Finding",
     "Findings",
+    "FoundRequest",
     "LabelRequest",
     "Labelled",
     "Message",

@@ -41,6 +41,14 @@ class Findings(Contract):
     cached: bool = False
 
 
+class FoundRequest(Contract):
+    """What a model found by itself (references to JSON lists of titles, addresses, dates and texts), to be numbered."""
+
+    source: SourceKind
+    found: tuple[Part, ...]
+    limit: int = 8
+
+
 class CiteRequest(Contract):
     """A text that cites `[W1]` or `[A2, N1]`, and the findings that exist."""
 

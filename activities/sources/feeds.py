@@ -92,3 +92,9 @@ def _day(entry: Any) -> str:
             except ValueError:
                 continue
     return ""
+
+
+def day_of(value: Any) -> str:
+    """Take the day out of an ISO date; anything else ("2 days ago") is no date to be cited."""
+    day = str(value or "")[:10]
+    return day if len(day) == 10 and day[4] == day[7] == "-" and day.replace("-", "").isdigit() else ""

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import ErrorKind, final
 from activities.sources.base import Answered, Hit
-from activities.sources.feeds import plain, web_address
+from activities.sources.feeds import day_of, plain, web_address
 from activities.sources.fetching import Fetcher
 from activities.sources.words import brief
 
@@ -107,12 +107,6 @@ def _hits(results: Any, *, text: str, published: Sequence[str]) -> list[Hit]:
             continue
         url, title = web_address(result.get("url")), plain(str(result.get("title") or ""))
         if url:
-            days = [day for field in published if (day := _day(result.get(field)))]
+            days = [day for field in published if (day := day_of(result.get(field)))]
             hits.append(Hit(title or url, url, next(iter(days), ""), plain(str(result.get(text) or ""))))
     return hits
-
-
-def _day(value: Any) -> str:
-    """Take the day out of an ISO date; anything else ("2 days ago") is no date to be cited."""
-    day = str(value or "")[:10]
-    return day if len(day) == 10 and day[4] == day[7] == "-" and day.replace("-", "").isdigit() else ""

@@ -14,7 +14,7 @@ from activities.errors import ErrorKind, kind_of
 from activities.llm.claude import ClaudeLLM, make_client
 from bootstrap import Settings
 from tests.doubles.wire import Hit, Reply, Wire, answer, error, serving
-from worker import build_worker
+from worker import working
 from workflows.contracts import Plan, PlanRequest, PlanResult, RunState
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
@@ -69,7 +69,7 @@ async def run(env: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Run]:
         )
         async with (
             make_client(None, wire.url, settings.model_read_timeout) as client,
-            build_worker(env.client, settings, ClaudeLLM(client, settings.retry_after_cap)),
+            working(env.client, settings, ClaudeLLM(client, settings.retry_after_cap)),
         ):
             yield Run(env, wire, settings.task_queue)
 

@@ -127,7 +127,7 @@ def test_invalid_own_plan_fails_with_every_problem(stack: Stack, tmp_path: Path)
     ended = stack.run("plan", "--plan", str(file), "--dry-run")
 
     assert ended.returncode == 1
-    assert "there is no agent 'nobody'; use one of analyst" in ended.stderr
+    assert "there is no agent 'nobody'; use one of academic-researcher, analyst" in ended.stderr
     assert "step 1 depends on step 9, which does not exist" in ended.stderr
 
 

@@ -14,7 +14,7 @@ START, SCHEDULE = "start_to_close_timeout=X", "schedule_to_close_timeout=X"
 RETRY = "retry_policy=RetryPolicy(maximum_attempts=3)"
 
 BAD: list[tuple[Rule, str, str]] = [
-    (walls.door_one, "starter.py", "from worker import build_worker"),
+    (walls.door_one, "starter.py", "from worker import working"),
     (walls.door_one, "cli/made_up.py", "from activities.llm.base import ModelTable"),
     (walls.door_one, "cli/made_up.py", "from activities.agent import AgentActivities"),
     (walls.door_one, "cli/made_up.py", "from workflows import policies"),

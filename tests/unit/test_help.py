@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from cli.reaching import OURS
-from cli.start import OnFailure
+from cli.start.plan import OnFailure
 from tests.processes import PROJECT
 from worker import WORKFLOWS
 from workflows.contracts import OnStepFailure

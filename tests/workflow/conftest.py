@@ -14,7 +14,7 @@ from activities.content import ContentStore
 from activities.contracts import Content
 from activities.llm.scripted import Script, ScriptedLLM
 from bootstrap import Settings
-from worker import POLICED, build_worker
+from worker import POLICED, working
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Runner:
     @asynccontextmanager
     async def worker(self, script: Script) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
-        async with build_worker(self.env.client, self.settings, llm, passed_through=POLICED):
+        async with working(self.env.client, self.settings, llm, passed_through=POLICED):
             yield llm
 
     async def start(self, workflow: Callable[..., Any], request: Any) -> WorkflowHandle[Any, Any]:

@@ -10,7 +10,7 @@ from activities.llm.scripted import ScriptedLLM
 from bootstrap import data_converter
 from tests.workflow.conftest import Runner
 from tests.workflow.test_plan_and_execute import plan_of, scripted, step
-from worker import build_worker
+from worker import working
 from workflows.contracts import PlanRequest
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
@@ -36,7 +36,7 @@ def limited(runner: Runner, limit: int) -> Client:
 async def test_a_payload_over_the_limit_fails_the_run(
     runner: Runner, limit: int, plan: Any, script: Any, named: str
 ) -> None:
-    async with build_worker(limited(runner, limit), runner.settings, ScriptedLLM(script)):
+    async with working(limited(runner, limit), runner.settings, ScriptedLLM(script)):
         handle = await runner.start(PlanAndExecuteWorkflow.run, PlanRequest(plan=plan))
         with pytest.raises(WorkflowFailureError) as failure:
             await handle.result()

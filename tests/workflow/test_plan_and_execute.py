@@ -155,7 +155,7 @@ async def test_an_agent_that_is_not_there_is_refused_before_anything_is_paid(run
         with pytest.raises(WorkflowFailureError) as failure:
             await handle.result()
     assert kind_of(failure.value.cause) is ErrorKind.UNKNOWN_AGENT
-    assert "there is no nope; choose from analyst" in text_of(failure.value.cause)
+    assert "there is no nope; choose from academic-researcher, analyst" in text_of(failure.value.cause)
     assert llm.calls == []
 
 

@@ -70,10 +70,14 @@ class LoopState:
 
 @dataclass(frozen=True)
 class LoopEnd:
-    """How a loop ended: the last words, and `stopped` with the reason if a limit ended it."""
+    """How a loop ended: the last words, and `stopped` with the reason if a limit ended it.
+
+    `findings` refer to what the model found on the web by itself.
+    """
 
     content: Content
     stopped: str = ""
+    findings: tuple[Part, ...] = ()
     data: dict[str, Any] | None = None
     wrong: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -97,10 +101,12 @@ class AgentLoop:
     _toolset: Toolset = field(default_factory=Toolset, init=False)
     _task: tuple[Part, ...] = field(default=(), init=False)
     _last: Content = field(default_factory=Content, init=False)
+    _findings: list[Part] = field(default_factory=list, init=False)
 
     async def run(self, task: Sequence[Part]) -> LoopEnd:
         """Work until the agent answers or a limit is met; raises a final ApplicationError when the model gives up."""
-        self._toolset = await self.crew.toolset(self.card)
+        if self.card.tools:
+            self._toolset = await self.crew.toolset(self.card)
         self._task = tuple(task)
         self.started = workflow.time() if self.started is None else self.started
         if not self.state.turns and not self.state.left:
@@ -154,6 +160,8 @@ class AgentLoop:
         self.state.tokens += (
             usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens
         )
+        if turn.findings is not None:
+            self._findings.append(turn.findings)
         if turn.transcript is not None:
             count = (self.state.transcript.messages if self.state.transcript else 0) + len(request.messages) + 1
             self.state.transcript = Transcript(ref=turn.transcript, messages=count)
@@ -267,7 +275,7 @@ class AgentLoop:
     def _end(self, **fields: Any) -> LoopEnd:
         if stopped := fields.get("stopped"):
             self.notes.append(f"{self.card.name} stopped: {stopped}")
-        return LoopEnd(content=self._last, notes=tuple(self.notes), **fields)
+        return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
 
 
 def _unanswered(call: ToolCall, why: str) -> ToolAnswer:

@@ -99,7 +99,7 @@ class Ask:
         # A canned answer or a person's words have no schema.
         usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
         chain += [name for name in usable if name not in chain]
-        if card.tools:
+        if card.tools or card.web_searches:
             return await self._loop(card)
         return await self._ask(card)
 
@@ -109,7 +109,7 @@ class Ask:
         )
         ended = await loop.run(self.parts)
         self.notes += ended.notes
-        return Answer(ended.content, card.name, ended.data, tuple(self.notes), ended.wrong)
+        return Answer(ended.content, card.name, ended.data, tuple(self.notes), ended.wrong, ended.findings)
 
     async def _person(self) -> Answer:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.agent import AgentActivities
-from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn
+from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part
 from activities.errors import ErrorKind, kind_of, root_of, text_of
 from workflows import policies
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Answer:
     """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
 
-    `wrong` says how `data` breaks the schema, where the asker takes broken answers.
+    `wrong` says how `data` breaks the schema, where the asker takes broken answers. `findings` refer to what the model found
+    on the web by itself.
     """
 
     content: Content
@@ -31,6 +32,7 @@ class Answer:
     data: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    findings: tuple[Part, ...] = ()
 
 
 async def call_model(

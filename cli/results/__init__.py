@@ -1,0 +1,44 @@
+"""What each workflow's result is, and the page that shows it. A new workflow gets a line in KINDS and a file beside this one."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio.exceptions import ApplicationError
+
+from cli.reaching import DOCUMENTS, PLAN, RESEARCH, SESSION
+from cli.results.documents import read_documents
+from cli.results.plans import read_plan
+from cli.results.reading import Page, Reader
+from cli.results.research import read_research
+from cli.results.sessions import read_session
+from workflows.contracts import AgentSessionResult, DocumentAnalysisResult, PlanResult, ResearchResult
+
+__all__ = ["KINDS", "Kind", "Page", "Reader", "partial"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The result of one workflow: its contract, how it is read into a page, and how ids of its runs begin."""
+
+    prefix: str
+    result: type[BaseModel]
+    read: Callable[[Reader, Any], Awaitable[Page]]
+
+
+KINDS: Mapping[str, Kind] = {
+    PLAN: Kind("plan", PlanResult, read_plan),
+    DOCUMENTS: Kind("documents", DocumentAnalysisResult, read_documents),
+    RESEARCH: Kind("research", ResearchResult, read_research),
+    SESSION: Kind("agent", AgentSessionResult, read_session),
+}
+
+
+def partial(error: BaseException, workflow: str) -> BaseModel | None:
+    """Return the result that a failed run of this workflow left in its failure, if it did."""
+    details = error.details if isinstance(error, ApplicationError) else ()
+    try:
+        return KINDS[workflow].result.model_validate(details[0])
+    except (ValueError, IndexError):
+        return None

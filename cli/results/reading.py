@@ -1,0 +1,57 @@
+"""Follows the references of a result into the content store; what each pattern's result looks like stands beside this file.
+
+The trap: a result holds references into the worker's content store. Where the starter's is another, the run is fine and
+only the reading fails, so that error must not look like a failed run.
+"""
+
+from typing import Any, Protocol
+
+from rich.console import RenderableType
+from temporalio.exceptions import ApplicationError
+
+from activities.content import ContentStore
+from activities.contracts import Content
+from activities.errors import ErrorKind
+from bootstrap import Settings
+from cli.leaving import WRONG, LeavingError
+
+
+class Page(Protocol):
+    """A result with its texts: for people as lines, for programs as data."""
+
+    @property
+    def complaint(self) -> str:
+        """What makes the exit code 1 although the run completed, or ""."""
+        ...
+
+    def data(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        ...
+
+    def lines(self) -> list[RenderableType]:
+        """Show it."""
+        ...
+
+
+class Reader:
+    """Follows references into the content store of the starter."""
+
+    def __init__(self, store: ContentStore, settings: Settings, workflow_id: str) -> None:
+        self._store = store
+        self._url = settings.store_url
+        self._id = workflow_id
+
+    async def text(self, content: Content | None) -> str:
+        """Return the text of a content ("" for none); raises LeavingError naming CONTENT_STORE_URL if it is not there."""
+        if content is None:
+            return ""
+        try:
+            return await self._store.text(content)
+        except ApplicationError as error:
+            if error.type != ErrorKind.CONTENT_MISSING:
+                raise
+            message = (
+                f"the run has ended, but its texts are not in this starter's content store ({self._url}): the worker "
+                f"uses another one. Set CONTENT_STORE_URL to the same URL for both, then: starter.py result {self._id}"
+            )
+            raise LeavingError(WRONG, message) from error

@@ -1,0 +1,50 @@
+"""What a research gave: the answer with its sources, and what each source gave or why it did not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from cli.pages import STYLES, money, row, safe, seconds, table
+from cli.printing import plain
+from cli.results.reading import Reader
+from workflows.contracts import ResearchResult
+
+
+@dataclass(frozen=True)
+class ResearchPage:
+    """The result of a research, its texts resolved; `notes` are each source's, by source."""
+
+    result: ResearchResult
+    answer: str
+    notes: dict[str, str]
+
+    @property
+    def complaint(self) -> str:
+        """What makes the exit code 1 although the run completed; gaps are none, as long as enough sources answered."""
+        return ""
+
+    def data(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        sources = [{**plain(outcome), "notes": self.notes.get(outcome.source, "")} for outcome in self.result.sources]
+        return {**plain(self.result), "answer": self.answer, "sources": sources}
+
+    def lines(self) -> list[RenderableType]:
+        """Show the answer, the sources, gaps and totals."""
+        result = self.result
+        made = table("source", "agent", "findings", "time", "gap")
+        for outcome in result.sources:
+            row(made, outcome.source, outcome.agent, str(outcome.findings), seconds(outcome.seconds), outcome.gap)
+        return [
+            *([Text(safe(self.answer)), Text()] if self.answer else []),
+            made,
+            *(Text(safe(f"note: {note}"), style="yellow") for note in result.notes),
+            Text.assemble((result.state, STYLES[result.state]), f" · {money(result.spend)}"),
+        ]
+
+
+async def read_research(reader: Reader, result: ResearchResult) -> ResearchPage:
+    """Read the answer and the notes of each source."""
+    notes = {outcome.source: await reader.text(outcome.notes) for outcome in result.sources}
+    return ResearchPage(result, await reader.text(result.answer), notes)

@@ -1,0 +1,43 @@
+"""`starter.py agent`: one agent with its tools, alone."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.leaving import WRONG, LeavingError
+from cli.start.begin import Detach, Id, Json, begin, given
+
+if TYPE_CHECKING:
+    from cli.reaching import Reach
+
+
+def agent(
+    name: Annotated[str, typer.Argument(help="Which agent: see 'starter.py agents'.", metavar="NAME")],
+    task: Annotated[str, typer.Argument(help="What it shall do.", metavar="TASK")],
+    turns: Annotated[int | None, typer.Option(help="Most model turns.", min=1, max=10_000)] = None,
+    tokens: Annotated[int | None, typer.Option(help="Most tokens of all calls together.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Longest time in seconds.", min=0.001)] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Approve this irreversible tool beforehand; may be given again.")
+    ] = None,
+    run_id: Id = None,
+    detach: Detach = False,
+    as_json: Json = False,
+) -> None:
+    """Let one agent, with its tools, work on TASK until it answers.
+
+    Exit code 1 if it failed, or if a limit ended it.
+    """
+    from cli.reaching import SESSION, reaching
+    from workflows.contracts import AgentSessionRequest, SessionLimits
+
+    if not task.strip():
+        raise LeavingError(WRONG, "TASK: say what the agent shall do")
+    limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
+    request = AgentSessionRequest(agent=name, task=task, limits=limits, allowed=tuple(allow or ()))
+
+    async def command(reach: "Reach") -> None:
+        summary = f"{name}: {' '.join(task.split())}"
+        await begin(reach, SESSION, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+
+    reaching(command)

@@ -1,0 +1,47 @@
+"""What all commands that start a run share: their options, and how a run begins and is waited for.
+
+The trap: whatever is imported at the top here is imported by `--help` as well.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from cli.reaching import Reach
+
+Id = Annotated[
+    str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on without you.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+async def begin(
+    reach: "Reach",
+    workflow: str,
+    request: "BaseModel",
+    *,
+    run_id: str | None,
+    summary: str,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Start a run or attach to the one of that id, and show its result unless `detach`."""
+    from cli.printing import print_json
+    from cli.running import finish, start
+
+    handle, attached = await start(reach, workflow, request, workflow_id=run_id, summary=summary, detach=detach)
+    if not detach:
+        await finish(reach, handle, workflow, as_json=as_json)
+    elif as_json:
+        print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
+    else:
+        print(f"{handle.id} goes on without you: starter.py watch {handle.id}")
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Leave out what was not given, so that the contract's own default counts."""
+    return {name: value for name, value in options.items() if value is not None}

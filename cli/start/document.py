@@ -1,0 +1,40 @@
+"""`starter.py document`: the fixed pipeline, for one document or many."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.start.begin import Detach, Id, Json, begin, given
+
+if TYPE_CHECKING:
+    from cli.reaching import Reach
+
+
+def document(
+    files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML, Markdown or text files.", metavar="FILE")],
+    run_id: Id = None,
+    detach: Detach = False,
+    as_json: Json = False,
+    max_parallel: Annotated[int | None, typer.Option(help="Documents at the same time.", min=1, max=100)] = None,
+) -> None:
+    """Analyse documents: type, specialist's analysis, summary.
+
+    Each document fails alone. Exit code 1 if any of them failed.
+    """
+    from activities.contracts import DocumentSource
+    from bootstrap import load_settings
+    from cli.inputs import read_files
+    from cli.reaching import DOCUMENTS, reaching
+    from workflows.contracts import DocumentAnalysisRequest
+
+    read = read_files(files, load_settings().max_document_bytes)
+
+    async def command(reach: "Reach") -> None:
+        store = reach.store()
+        sources = [DocumentSource(name=name, ref=await store.put(data), size=len(data)) for name, data in read]
+        request = DocumentAnalysisRequest(documents=tuple(sources), **given(max_parallel=max_parallel))
+        summary = ", ".join(name for name, _ in read)
+        await begin(reach, DOCUMENTS, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+
+    reaching(command)

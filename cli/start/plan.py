@@ -1,0 +1,64 @@
+"""`starter.py plan`: a task that is broken into steps, or a person's own plan."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.leaving import WRONG, LeavingError
+from cli.start.begin import Detach, Id, Json, begin, given
+
+if TYPE_CHECKING:
+    from cli.reaching import Reach
+
+OnFailure = Literal["skip_dependents", "fail_fast", "replan"]
+
+
+def plan(
+    task: Annotated[str | None, typer.Argument(help="What shall be done.", metavar="TASK")] = None,
+    task_file: Annotated[Path | None, typer.Option(help="Read the task from this file (- for stdin).")] = None,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Run your own plan: JSON (- for stdin); no model rewrites it.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only make and check the plan, and show its shape.")
+    ] = False,
+    on_step_failure: Annotated[
+        OnFailure | None,
+        typer.Option(help="What a failed step does to the rest; by default, what depends on it is skipped."),
+    ] = None,
+    max_parallel: Annotated[int | None, typer.Option(help="Steps at the same time.", min=1, max=200)] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Most steps a plan may have.", min=1, max=500)] = None,
+    agents: Annotated[str | None, typer.Option(help="Only these agents, by comma: researcher,writer.")] = None,
+    fallback_plan: Annotated[
+        Path | None, typer.Option(help="JSON plan that runs if the planner gives no valid one.")
+    ] = None,
+    run_id: Id = None,
+    detach: Detach = False,
+    as_json: Json = False,
+) -> None:
+    """Break TASK into steps for agents and run them as a graph.
+
+    A planner writes the plan; with --plan FILE it is your own. Exit code 1 if no last step gave an answer.
+    """
+    from cli.inputs import read_plan_file, read_task
+    from cli.reaching import PLAN, reaching
+    from workflows.contracts import PlanRequest
+
+    said = read_task(task, task_file)
+    if not said.strip() and plan_file is None:
+        raise LeavingError(WRONG, "TASK: say what shall be done, or give your own plan with --plan FILE")
+    request = PlanRequest(
+        task=said,
+        plan=read_plan_file(plan_file, "--plan") if plan_file else None,
+        fallback_plan=read_plan_file(fallback_plan, "--fallback-plan") if fallback_plan else None,
+        agents=tuple(name.strip() for name in (agents or "").split(",") if name.strip()),
+        dry_run=dry_run,
+        **given(on_step_failure=on_step_failure, max_parallel=max_parallel, max_steps=max_steps),
+    )
+
+    async def command(reach: "Reach") -> None:
+        summary = " ".join(said.split()) or f"own plan {plan_file}"
+        await begin(reach, PLAN, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+
+    reaching(command)

@@ -1,0 +1,54 @@
+"""`starter.py research`: several sources at once, one answer whose citations are checked."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.leaving import WRONG, LeavingError
+from cli.start.begin import Detach, Id, Json, begin, given
+
+if TYPE_CHECKING:
+    from cli.reaching import Reach
+
+Kind = Literal["web", "academic", "news", "local"]
+
+
+def research(
+    topic: Annotated[str, typer.Argument(help="What shall be found out.", metavar="TOPIC")],
+    source: Annotated[
+        list[Kind] | None, typer.Option(help="Search this source; may be given again. Default: web, academic and news.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds for each source, its reading included.", min=0.1, max=3600)
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(help="Seconds for all sources together.", min=0.1, max=86_400)
+    ] = None,
+    min_sources: Annotated[int | None, typer.Option(help="How many sources must give findings.", min=1, max=10)] = None,
+    findings: Annotated[int | None, typer.Option(help="Most findings of each source.", min=1, max=50)] = None,
+    run_id: Id = None,
+    detach: Detach = False,
+    as_json: Json = False,
+) -> None:
+    """Research TOPIC in several sources at once.
+
+    A source that is dead, slow or empty is a gap, named in the answer. Exit code 1 if too few sources gave findings.
+    """
+    from activities.contracts import SourceKind
+    from cli.reaching import RESEARCH, reaching
+    from workflows.contracts import ResearchRequest, SourcePlan
+
+    if not topic.strip():
+        raise LeavingError(WRONG, "TOPIC: say what shall be found out")
+    kinds = source or (["web", "academic", "news"] if timeout is not None else [])
+    request = ResearchRequest(
+        topic=topic,
+        sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),
+        **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings),
+    )
+
+    async def command(reach: "Reach") -> None:
+        summary = " ".join(topic.split())
+        await begin(reach, RESEARCH, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+
+    reaching(command)
