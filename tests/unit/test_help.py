@@ -13,7 +13,20 @@ from worker import WORKFLOWS
 from workflows.contracts import OnStepFailure
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich")
-COMMANDS = ["up", "demo", "document", "plan", "agents", "list", "status", "watch", "result", "trace", "cancel"]
+COMMANDS = [
+    "up",
+    "demo",
+    "document",
+    "plan",
+    "staged",
+    "agents",
+    "list",
+    "status",
+    "watch",
+    "result",
+    "trace",
+    "cancel",
+]
 SCRIPT = """
 import sys
 import starter
