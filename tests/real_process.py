@@ -16,7 +16,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PROJECT = Path(__file__).resolve().parent.parent
-OURS = ("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE")
+OURS = (
+    *("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE"),
+    *("WORKSPACE_", "LIBRARY_", "SEARCH", "SEARXNG_", "BRAVE_", "ARXIV_", "NEWS_", "FETCH_", "DATABASE_", "MCP_"),
+)
 """Beginnings of variables that the product reads and that must not come in from outside."""
 
 

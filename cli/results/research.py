@@ -46,5 +46,5 @@ class ResearchPage:
 
 async def read_research(reader: Reader, result: ResearchResult) -> ResearchPage:
     """Read the answer and the notes of each source."""
-    notes = {outcome.source: await reader.text(outcome.notes) for outcome in result.sources}
+    notes = {outcome.source.value: await reader.text(outcome.notes) for outcome in result.sources}
     return ResearchPage(result, await reader.text(result.answer), notes)

@@ -1,6 +1,7 @@
 """`starter.py research`: several sources at once, one answer whose citations are checked."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,14 @@ from cli.start.begin import Detach, Id, Json, begin, given
 if TYPE_CHECKING:
     from cli.reaching import Reach
 
-Kind = Literal["web", "academic", "news", "local"]
+
+class Kind(StrEnum):
+    """The sources, as `activities.contracts` names them; said again here, because importing those is not light."""
+
+    WEB = "web"
+    ACADEMIC = "academic"
+    NEWS = "news"
+    LOCAL = "local"
 
 
 def research(
@@ -40,7 +48,7 @@ def research(
 
     if not topic.strip():
         raise LeavingError(WRONG, "TOPIC: say what shall be found out")
-    kinds = source or (["web", "academic", "news"] if timeout is not None else [])
+    kinds = source or ([Kind.WEB, Kind.ACADEMIC, Kind.NEWS] if timeout is not None else [])
     request = ResearchRequest(
         topic=topic,
         sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),

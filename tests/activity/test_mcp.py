@@ -4,73 +4,26 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest
+from activities.contracts import Effect, Part, ToolRequest, Toolset
 from activities.errors import ErrorKind
 from activities.toolbox import mcp_servers
-from activities.toolbox.mcp_servers import McpServers
 from activities.tools import ToolActivities
+from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
 from tests.processes import PROJECT, RealProcess, clean_environment, free_port, wait_for
 
+__all__ = ["making"]
+
 DOUBLE = [sys.executable, "-m", "tests.doubles.mcp_server"]
-
-
-class Mcp:
-    """Calls tools of configured servers the way a worker does."""
-
-    def __init__(self, directory: Path, store: ContentStore, servers: dict[str, Any]) -> None:
-        config = directory / ".mcp.json"
-        config.write_text(json.dumps({"mcpServers": servers}))
-        self.store = store
-        self.servers = McpServers.read(config)
-        self.activities = ToolActivities(store, [], self.servers)
-
-    async def toolset(self, *names: str) -> Toolset:
-        return await ActivityEnvironment().run(self.activities.read_toolset, ToolsetRequest(names=names))
-
-    async def call(self, toolset: Toolset, tool: str, attempt: int = 1, **arguments: Any) -> ToolResult:
-        card = toolset.get(tool)
-        assert card
-        request = ToolRequest(tool=tool, key="k", specs=toolset.specs, input=arguments, server=card.server)
-        environment = ActivityEnvironment()
-        environment.info = replace(environment.info, attempt=attempt, activity_id=tool)
-        return await environment.run(self.activities.call_tool, request)
-
-    async def said(self, toolset: Toolset, tool: str, attempt: int = 1, **arguments: Any) -> str:
-        result = await self.call(toolset, tool, attempt, **arguments)
-        assert not result.failed, result.content.text
-        return await self.store.text(result.content)
-
-
-Making = Callable[[dict[str, Any]], Mcp]
-
-
-@pytest.fixture
-async def making(tmp_path: Path, store: ContentStore) -> AsyncIterator[Making]:
-    made: list[Mcp] = []
-    before = {process.pid for process in _processes()}
-
-    def make(servers: dict[str, Any]) -> Mcp:
-        made.append(Mcp(tmp_path, store, servers))
-        return made[-1]
-
-    yield make
-    for mcp in made:
-        await mcp.servers.aclose()
-    assert [process for process in _processes() if process.pid not in before] == []
 
 
 @pytest.fixture
@@ -84,18 +37,10 @@ async def http_server(making: Making, tmp_path: Path) -> AsyncIterator[RealProce
     port = free_port()
     process = RealProcess([*DOUBLE, "http", str(port)], tmp_path / "http.log", clean_environment(PORT=str(port)))
     process.start()
-    await _listening(port)
+    await listening(port)
     yield process
     with suppress(ProcessLookupError):
         process.kill()
-
-
-async def _listening(port: int) -> None:
-    def reached() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    await asyncio.to_thread(wait_for, reached, "the server to listen")
 
 
 def over_http(making: Making, process: RealProcess) -> Mcp:
@@ -108,14 +53,9 @@ async def _holding(path: Path) -> int:
     return int(await asyncio.to_thread(path.read_text))
 
 
-def _processes() -> list[psutil.Process]:
-    """Return the processes of MCP servers that this test has started, those included that nobody has buried."""
-    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("python")]
-
-
 def _servers() -> list[psutil.Process]:
     """Return the double's processes; fixtures of other tests may keep children of this one, too."""
-    return [process for process in _processes() if "tests.doubles.mcp_server" in process.cmdline()]
+    return [process for process in processes() if "tests.doubles.mcp_server" in process.cmdline()]
 
 
 async def _crashed(
@@ -127,29 +67,6 @@ async def _crashed(
     with pytest.raises(ApplicationError) as caught:
         await asyncio.wait_for(calling, 20)
     return caught.value
-
-
-async def test_a_published_server_answers(making: Making) -> None:
-    mcp = making({"time": {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"]}})
-    toolset = await mcp.toolset("mcp__time")
-    assert [(card.name, card.effect, card.server) for card in toolset.tools] == [
-        ("mcp__time__get_current_time", Effect.READ, "time"),
-        ("mcp__time__convert_time", Effect.READ, "time"),
-    ]
-    said = await mcp.said(
-        toolset,
-        "mcp__time__convert_time",
-        source_timezone="UTC",
-        time="12:00",
-        target_timezone="Asia/Tokyo",
-    )
-    assert json.loads(said)["time_difference"] == "+9.0h"
-    wrong = await mcp.call(toolset, "mcp__time__get_current_time", timezone="Mars/Olympus")
-    assert wrong.failed
-    assert "timezone" in (wrong.content.text or "").lower()
-    missing = await mcp.call(toolset, "mcp__time__get_current_time")
-    assert missing.failed
-    assert "'timezone' is a required property" in (missing.content.text or "")
 
 
 async def test_tools_of_all_pages_are_namespaced_and_rated(stdio: Mcp) -> None:
@@ -231,7 +148,7 @@ async def test_over_http_a_crash_costs_one_attempt(making: Making, http_server: 
         await mcp.call(toolset, "mcp__double__add", a=1, b=1)
     assert caught.value.type == ErrorKind.TOOL_UNAVAILABLE
     http_server.start()
-    await _listening(int(http_server.env["PORT"]))
+    await listening(int(http_server.env["PORT"]))
     assert await mcp.said(toolset, "mcp__double__hold", attempt=2, path=str(tmp_path / "held")) == "answered"
 
 
@@ -240,7 +157,7 @@ async def test_a_server_that_forgot_the_session_gets_a_new_one(making: Making, h
     toolset = await mcp.toolset("mcp__double")
     http_server.kill()
     http_server.start()
-    await _listening(int(http_server.env["PORT"]))
+    await listening(int(http_server.env["PORT"]))
     said = ""
     for attempt in (1, 2):
         with suppress(ApplicationError):

@@ -6,8 +6,10 @@ from typing import get_args
 
 import pytest
 
+from activities.contracts import SourceKind
 from cli.reaching import OURS
 from cli.start.plan import OnFailure
+from cli.start.research import Kind
 from tests.processes import PROJECT
 from worker import WORKFLOWS
 from workflows.contracts import OnStepFailure
@@ -18,7 +20,9 @@ COMMANDS = [
     "demo",
     "document",
     "plan",
+    "research",
     "staged",
+    "agent",
     "agents",
     "list",
     "status",
@@ -66,3 +70,4 @@ def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
     assert set(OURS) == {workflow.__name__ for workflow in WORKFLOWS}
     assert get_args(OnFailure) == tuple(OnStepFailure)
+    assert list(map(str, Kind)) == list(map(str, SourceKind))
