@@ -44,7 +44,7 @@ def taken_over(done: Sequence[StageOutput], stopped_at: str, from_stage: str | N
     if from_stage is None:
         if not stopped_at:
             raise LeavingError(
-                WRONG, f"--resume: that run is complete; say from where to do it again: --from-stage {choices}"
+                WRONG, f"--resume: that run is complete; name the stage to do again with --from-stage: {choices}"
             )
         return tuple(done)
     if from_stage in names:

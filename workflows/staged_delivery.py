@@ -109,7 +109,8 @@ class StagedDeliveryWorkflow(Observed):
             try:
                 output = await self._attempt(stage, work)
             except (Exception, asyncio.CancelledError) as error:
-                failures.append(f"attempt {len(failures) + 1} failed: {text_of(error)[:300]}")
+                why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)[:300]}"
+                failures.append(f"attempt {len(failures) + 1} {why}")
                 if _is_hopeless(error) or len(failures) == stage.attempts:
                     self.log.end(stage.name, StepState.FAILED, note="; ".join(failures))
                     raise

@@ -5,8 +5,24 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import ErrorKind, final
 from activities.llm.base import ModelCall
-from workflows.contracts import Rubric, Stage
+from tests.workflow.conftest import Runner
+from workflows.contracts import RunReport, Stage, StagedRequest, StagedResult, StepRow
+from workflows.staged_delivery import StagedDeliveryWorkflow
+
+RUN = StagedDeliveryWorkflow.run
+TASK = "Write a product brief for a bicycle light."
+PRICES = {
+    "type": "object",
+    "properties": {"price": {"type": "integer"}},
+    "required": ["price"],
+    "additionalProperties": False,
+}
 
 CRITIC = "Judge the draft by these criteria"
 REWRITE = "Rewrite the draft"
@@ -102,6 +118,32 @@ def stage(name: str, *agents: str, **fields: Any) -> Stage:
     return Stage.model_validate({"name": name} | given | fields)
 
 
-def rubric(**fields: Any) -> Rubric:
-    """Build a rubric of one criterion."""
-    return Rubric.model_validate({"criteria": ("clear",)} | fields)
+async def deliver(runner: Runner, script: Any, **fields: Any) -> tuple[StagedResult, list[ModelCall]]:
+    result, llm = await runner.run(script, RUN, StagedRequest.model_validate({"task": TASK} | fields))
+    assert isinstance(result, StagedResult)
+    return result, llm.calls
+
+
+async def failure(runner: Runner, script: Any, **fields: Any) -> tuple[ApplicationError, list[ModelCall]]:
+    async with runner.worker(script) as llm:
+        handle = await runner.start(RUN, StagedRequest.model_validate({"task": TASK} | fields))
+        with pytest.raises(WorkflowFailureError) as caught:
+            await handle.result()
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause, llm.calls
+
+
+async def rows_of(runner: Runner, result: StagedResult) -> dict[str, StepRow]:
+    report = RunReport.model_validate_json(await runner.text(result.report))
+    return {row.step: row for row in report.steps}
+
+
+def refusing(*words: str) -> Any:
+    """Refuse work whose question holds one of the words."""
+
+    def answer(call: ModelCall) -> str:
+        if any(word in asked(call) for word in words):
+            raise final(ErrorKind.MODEL_REJECTED, f"cannot do {asked(call)[:20]}")
+        return f"result of {asked(call)}"
+
+    return answer

@@ -9,8 +9,7 @@ from activities.contracts import Content
 from activities.errors import ErrorKind, final
 from activities.llm.base import ModelCall
 from tests.workflow.conftest import Runner
-from tests.workflow.staging import asked, kind_of_call, labels, part, said, scripted, stage
-from tests.workflow.test_staged_delivery import PRICES, deliver, rows_of
+from tests.workflow.staging import PRICES, asked, deliver, kind_of_call, labels, part, rows_of, said, scripted, stage
 from workflows.contracts import RunState, StagedResult, StageOutput, StepState
 
 DRAFT = StageOutput(stage="draft", content=Content(text="first draft"))
