@@ -12,6 +12,7 @@ from activities.errors import ErrorKind, final, kind_of, text_of
 from activities.llm.base import ModelCall
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import (
+    PRICES,
     RUN,
     TASK,
     asked,
@@ -26,6 +27,7 @@ from tests.workflow.staging import (
     stage,
     stage_of,
 )
+from tests.workflow.test_agent_session import calls
 from workflows.contracts import RunState, StagedProgress, StagedRequest, StagedResult, StageOutput, StepState
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
@@ -154,3 +156,10 @@ async def test_a_run_whose_stages_are_all_done_gives_them_back(runner: Runner) -
     assert result.stages == (FACTS,)
     assert result.state is RunState.COMPLETED
     assert calls == []
+
+
+async def test_an_agent_that_stops_before_its_answer_is_typed_fails_the_stage(runner: Runner) -> None:
+    stages = (stage("facts", "file-clerk", output_schema=PRICES),)
+    error, _ = await failure(runner, lambda call: calls(("list_files", {}), tokens=2_000_000), stages=stages)
+    assert kind_of(error) is ErrorKind.OUTPUT_INVALID
+    assert "file-clerk stopped before its answer fitted the schema" in text_of(error)
