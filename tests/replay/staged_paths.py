@@ -83,11 +83,13 @@ STAGED_PATHS: dict[str, Path] = {
     "staged-typed-never": staged(
         lambda: scripted(work=typing(*["{}"] * 3)), stage("facts", "generalist", output_schema=PRICES)
     ),
-    "staged-typed-stopped": staged(
-        lambda: scripted(work=exhausted), stage("facts", "file-clerk", output_schema=PRICES)
-    ),
+    "staged-typed-stopped": staged(lambda: exhausted, stage("facts", "file-clerk", output_schema=PRICES)),
     "staged-replanned": staged(
         lambda: scripted(in_turn(IN_TURN, plan_json((3, "writer", "do three", [1]))), refusing("do two")),
+        stage("draft", max_steps=4, attempts=2),
+    ),
+    "staged-replan-fails": staged(
+        lambda: scripted(in_turn(IN_TURN, CIRCLE, CIRCLE, CIRCLE), once("do two")),
         stage("draft", max_steps=4, attempts=2),
     ),
     "staged-tried-again": staged(lambda: scripted(work=once("'draft'")), stage("draft", attempts=2)),
