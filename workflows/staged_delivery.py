@@ -17,6 +17,7 @@ from activities.contracts import Catalog, Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, kind_of, text_of
 from workflows import policies
 from workflows.contracts import (
+    Rubric,
     RunState,
     Stage,
     StagedProgress,
@@ -31,7 +32,7 @@ from workflows.patterns.crew import Crew
 from workflows.patterns.observed import Observed
 from workflows.patterns.review import Review, Reviewed
 from workflows.patterns.stage_work import StageWork
-from workflows.patterns.stages import DEFAULT_STAGES, UNMENDABLE, judges_earlier, label_of, lead_of, problems_of
+from workflows.patterns.stages import DEFAULT_STAGES, UNMENDABLE, judges_earlier, label_of, lead_of, problems_of, told
 from workflows.patterns.tracing import RunLog
 
 SHORT_TASK = 1000
@@ -109,25 +110,28 @@ class StagedDeliveryWorkflow(Observed):
             try:
                 output = await self._attempt(stage, work)
             except (Exception, asyncio.CancelledError) as error:
-                why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)[:300]}"
+                why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)}"
                 failures.append(f"attempt {len(failures) + 1} {why}")
                 if _is_hopeless(error) or len(failures) == stage.attempts:
                     self.log.end(stage.name, StepState.FAILED, note="; ".join(failures))
                     raise
             else:
                 break
-        notes = (*failures, *output.notes)
+        notes = told((*failures, *output.notes))
         self.log.end(stage.name, StepState.DONE, output=output.content, note="; ".join(notes))
         return output.model_copy(update={"attempts": len(failures) + 1, "notes": notes})
 
     async def _attempt(self, stage: Stage, work: StageWork) -> StageOutput:
-        """Write the stage's draft by sub-steps, unless it judges an earlier one; then review it, if it is a review stage."""
+        """Write a draft by sub-steps, unless the stage judges an earlier one; then review it, if it is a review stage."""
+        material = self._material()
         if judges_earlier(stage, list(self._outputs)):
             before = list(self._outputs.values())[-1]
-            answer = Answer(before.content, before.stage)
+            answer, material = Answer(before.content, before.stage), material[:-1]
         else:
             answer = await work.draft()
-        reviewed = await self._review(stage, answer) if stage.rubric else Reviewed(answer, None, ())
+        reviewed = Reviewed(answer, None, ())
+        if stage.rubric is not None:
+            reviewed = await self._review(stage, stage.rubric, material).of(answer)
         return StageOutput(
             stage=stage.name,
             content=reviewed.draft.content,
@@ -138,20 +142,17 @@ class StagedDeliveryWorkflow(Observed):
             notes=(*work.notes, *answer.notes, *reviewed.notes),
         )
 
-    async def _review(self, stage: Stage, draft: Answer) -> Reviewed:
-        assert stage.rubric is not None
-        judged_is_earlier = judges_earlier(stage, list(self._outputs))
-        review = Review(
+    def _review(self, stage: Stage, rubric: Rubric, material: Sequence[Part]) -> Review:
+        return Review(
             self._crew,
             stage.name,
-            stage.rubric,
+            rubric,
             writer=lead_of(stage),
             reviewer=stage.reviewer,
             goal=stage.goal,
-            material=self._material()[: -1 if judged_is_earlier else None],
+            material=material,
             schema=stage.output_schema,
         )
-        return await review.of(draft)
 
     def _material(self) -> list[Part]:
         """Return what every sub-step sees: the task, and the outputs of all earlier stages."""

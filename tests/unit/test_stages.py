@@ -12,6 +12,7 @@ from workflows.patterns.stages import (
     lead_of,
     planning_of,
     problems_of,
+    told,
 )
 
 AGENTS = ("analyst", "generalist", "planner", "researcher", "reviewer", "writer")
@@ -109,3 +110,9 @@ def test_only_the_first_stages_in_order_can_be_taken_over(done: tuple[str, ...],
 def test_names_that_would_be_mixed_up_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         stage(name)
+
+
+def test_notes_are_told_once_in_order_cut_and_counted() -> None:
+    assert told(["a", "b", "a", "a"]) == ("a (3 times)", "b")
+    assert told(["x" * 301]) == ("x" * 299 + "…",)
+    assert told([str(number) for number in range(23)]) == (*map(str, range(20)), "… and 3 more notes")

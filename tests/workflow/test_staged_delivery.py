@@ -114,7 +114,10 @@ async def test_a_stage_that_nobody_can_plan_is_one_step_of_its_first_agent_and_s
     assert Counter(map(kind_of_call, calls)) == {"plan": 3, "work": 1}
     assert calls[-1].system.startswith("You are an analyst")
     assert asked(calls[-1]) == "Do the stage 'draft' of the task in the part 'task'. This stage gives: the draft"
-    assert result.stages[0].notes[-1] == "fallback: no valid plan, so one step for analyst runs"
+    sent_back, fallback = result.stages[0].notes
+    assert sent_back.startswith("planner: sent back: step 1: there is no agent 'nobody'")
+    assert sent_back.endswith("(3 times)")
+    assert fallback == "fallback: no valid plan, so one step for analyst runs"
 
 
 async def test_a_planner_that_fails_costs_one_call_a_stage_and_the_run_completes(runner: Runner) -> None:

@@ -94,7 +94,8 @@ class Review:
         if answer is None or critique is None:
             self.notes.append("the draft stands unreviewed" if number == 1 else f"round {number} was not judged")
             return None
-        self.crew.log.end(step, StepState.DONE, output=answer.content, note=f"{critique.score} of 100")
+        note = "; ".join((f"{critique.score} of 100", *answer.notes))
+        self.crew.log.end(step, StepState.DONE, output=answer.content, note=note)
         return critique
 
     async def _revise(self, rounds: Sequence[Round]) -> Answer | None:

@@ -18,7 +18,6 @@ from workflows.patterns.scheduling import AfterFailure, Outcome
 from workflows.patterns.stages import lead_of, planning_of
 
 JOIN = "Put the results of the steps together into one. It shall be this: "
-NOTE_LENGTH = 300
 
 
 class StageWork:
@@ -50,7 +49,7 @@ class StageWork:
     @property
     def notes(self) -> tuple[str, ...]:
         """What happened to the plan before it ran."""
-        return tuple(f"{change.stage}: {change.change}"[:NOTE_LENGTH] for change in self._making.changes)
+        return tuple(f"{change.stage}: {change.change}" for change in self._making.changes)
 
     async def draft(self) -> Answer:
         """Plan, run what is not done, and return the last step's answer; raises a final error of the first failure's kind."""

@@ -58,6 +58,11 @@ UNMENDABLE = frozenset(
 """Failures that another attempt would meet as well."""
 
 
+NOTE_LENGTH = 300
+NOTES_KEPT = 20
+"""How much of what happened on the way a result tells; the trace tells all of it."""
+
+
 def lead_of(stage: Stage) -> str:
     """Return the stage's first agent: it does a stage that nobody planned, joins results, and revises."""
     return stage.agents[0] if stage.agents else LEAD
@@ -87,6 +92,14 @@ def planning_of(stage: Stage, earlier: Sequence[str], planner: str) -> PlanReque
 def label_of(stage: str) -> str:
     """Name the part that holds the output of a stage."""
     return f"stage {stage}"
+
+
+def told(notes: Sequence[str]) -> tuple[str, ...]:
+    """Shorten notes for a result: what came several times stands there once, and what is too much is counted."""
+    counted = Counter(note if len(note) <= NOTE_LENGTH else f"{note[: NOTE_LENGTH - 1]}…" for note in notes)
+    kept = [note if times == 1 else f"{note} ({times} times)" for note, times in counted.items()]
+    more = len(kept) - NOTES_KEPT
+    return (*kept[:NOTES_KEPT], *([f"… and {more} more notes"] if more > 0 else []))
 
 
 def problems_of(
