@@ -53,7 +53,7 @@ def without_readers(call: ModelCall) -> str:
 
 
 def without_synthesiser(call: ModelCall) -> str:
-    if "Join the notes" in call.messages[0][1]:
+    if is_synthesis(call) or "What do these notes" in call.messages[0][1]:
         raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
     return "note"
 

@@ -246,7 +246,7 @@ async def test_findings_that_nobody_read_still_reach_the_synthesiser(runner: Run
 
 async def test_a_synthesiser_that_fails_leaves_the_notes_in_the_error(runner: Runner) -> None:
     def no_synthesis(call: ModelCall) -> str:
-        if "Join the notes" in said(call):
+        if "What do these notes" in said(call):
             raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
         return "note"
 
