@@ -76,8 +76,11 @@ class StagedDeliveryWorkflow(Observed):
         """Read the agents, refuse stages that cannot run, and keep a long task in the content store."""
         self._crew = await Crew.assemble(self.log, self.people)
         agents = [card.name for card in self._crew.catalog.agents]
-        if found := problems_of(self._stages, self._request.done, agents, self._request.planner):
-            raise final(ErrorKind.INPUT_INVALID, "the stages cannot run: " + "; ".join(found))
+        found = problems_of(self._stages, self._request.done, agents, self._request.planner)
+        if not self._request.task.strip():
+            found.insert(0, "task: say what shall be delivered")
+        if found:
+            raise final(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
         if len(self._request.task) > SHORT_TASK:
             kept = await self._kept(self._request.task, "keep the task")
             self._task = Part.of(kept, label="task")

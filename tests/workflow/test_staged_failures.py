@@ -135,6 +135,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"stages": (stage("a", "planner"),)}, "stage 'a', agents: 'planner' plans the stages"),
     ({"stages": (stage("a", rubric={}, reviewer="x"),)}, "stage 'a', reviewer: there is no agent 'x'"),
     ({"stages": (stage("a", output_schema={"type": "array"}),)}, "stage 'a', output_schema: it does not describe"),
+    ({"task": " \n"}, "task: say what shall be delivered"),
     ({"planner": "nobody"}, "planner: there is no agent 'nobody'"),
     ({"done": (FACTS,)}, "done: facts are not the first of the stages research, outline"),
     ({"stages": (stage("facts"),), "done": (FACTS, FACTS)}, "done: facts, facts are not the first of the stages facts"),
