@@ -68,6 +68,24 @@ async def test_a_stage_without_a_planner_is_tried_again_as_it_is(runner: Runner)
     assert result.state is RunState.COMPLETED
 
 
+async def test_a_stage_that_nobody_could_plan_is_tried_again_without_asking_the_planner(runner: Runner) -> None:
+    nonsense = plan_json((1, "nobody", "do it", []))
+    stages = (stage("draft", max_steps=3, attempts=2),)
+    _, calls = await failure(runner, scripted(lambda call: nonsense, refusing("'draft'")), stages=stages)
+    # Three plans, then the writer and its fallback, twice.
+    assert [kind_of_call(call) for call in calls] == ["plan"] * 3 + ["work"] * 4
+
+
+async def test_after_a_failed_sub_step_nothing_new_starts_in_its_stage(runner: Runner) -> None:
+    plan = plan_json((1, "writer", "do bad", []), (2, "writer", "do more", []))
+    stages = (stage("draft", max_steps=3),)
+    script = scripted(lambda call: plan, refusing("do bad"))
+    error, calls = await failure(runner, script, stages=stages, max_parallel=1)
+    assert "do more" not in [asked(call) for call in calls]
+    rows = await rows_of(runner, StagedResult.model_validate(error.details[0]))
+    assert rows["draft · 2"].state is StepState.SKIPPED
+
+
 async def test_a_stage_that_fails_for_good_is_named_and_what_is_done_is_kept(runner: Runner) -> None:
     stages = (stage("facts"), stage("draft", attempts=2), stage("final"))
     error, _ = await failure(runner, scripted(work=refusing("'draft'")), stages=stages)
@@ -92,6 +110,8 @@ async def test_a_failure_that_no_attempt_can_mend_is_not_tried_again(runner: Run
     assert kind_of(error) is ErrorKind.INPUT_INVALID
     assert "the output schema is wrong at" in text_of(error)
     assert calls == []
+    rows = await rows_of(runner, StagedResult.model_validate(error.details[0]))
+    assert "attempt 2" not in rows["draft"].note
 
 
 async def test_a_run_goes_on_from_the_stages_that_an_earlier_one_has_done(runner: Runner) -> None:
