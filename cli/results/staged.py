@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cli.pages import STYLES, money, row, safe, table
-from cli.printing import plain
+from cli.printing import counted, plain
 from cli.results.reading import Reader
 from workflows.contracts import StagedResult, StageOutput
 
@@ -34,6 +34,13 @@ class StagedPage:
     def complaint(self) -> str:
         """What makes the exit code 1 although the run completed; a run that gave all its outputs has none."""
         return ""
+
+    @property
+    def headline(self) -> str:
+        """Which stages gave an output, in how many steps or with which score, which one failed, and the last text."""
+        stages = [_in_short(read.output) for read in self.stages]
+        failed = [f"{self.result.failed}: failed"] if self.result.failed else []
+        return f"{', '.join([*stages, *failed])} · {self.stages[-1].text if self.stages else ''}"
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -72,3 +79,7 @@ async def read_staged(reader: Reader, result: StagedResult) -> StagedPage:
         data = json.loads(await reader.text(output.data)) if output.data else None
         stages.append(ReadStage(output, await reader.text(output.content), data))
     return StagedPage(reader.run_id, result, tuple(stages))
+
+
+def _in_short(output: StageOutput) -> str:
+    return f"{output.stage}: " + (counted(output.steps, "step") if output.score is None else f"{output.score} of 100")
