@@ -50,12 +50,14 @@ from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.policies import polite_queue
+from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
     AgentSessionWorkflow,
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
+    StagedDeliveryWorkflow,
 )
 
 STICKY_TIMEOUT = timedelta(seconds=1)

@@ -7,8 +7,9 @@ from cli.start.agents import agents
 from cli.start.document import document
 from cli.start.plan import plan
 from cli.start.research import research
+from cli.start.staged import staged
 
-COMMANDS = (document, plan, research, agent, agents)
+COMMANDS = (document, plan, research, staged, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,6 +21,7 @@ COMMANDS = [
     "document",
     "plan",
     "research",
+    "staged",
     "agent",
     "agents",
     "list",
