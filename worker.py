@@ -53,6 +53,7 @@ from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.policies import polite_queue
 from workflows.request_handling import RequestHandlingWorkflow
+from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
     AgentSessionWorkflow,
@@ -60,6 +61,7 @@ WORKFLOWS: Sequence[type] = (
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
     RequestHandlingWorkflow,
+    StagedDeliveryWorkflow,
 )
 
 STICKY_TIMEOUT = timedelta(seconds=1)

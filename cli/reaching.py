@@ -31,7 +31,8 @@ DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
-OURS = (DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION)
+STAGED = "StagedDeliveryWorkflow"
+OURS = (DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION, STAGED)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

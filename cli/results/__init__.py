@@ -7,14 +7,22 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION
+from cli.reaching import DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
 from cli.results.reading import Page, Reader
 from cli.results.requests import read_requests
 from cli.results.research import read_research
 from cli.results.sessions import read_session
-from workflows.contracts import AgentSessionResult, DocumentAnalysisResult, PlanResult, ResearchResult, RouteResult
+from cli.results.staged import read_staged
+from workflows.contracts import (
+    AgentSessionResult,
+    DocumentAnalysisResult,
+    PlanResult,
+    ResearchResult,
+    RouteResult,
+    StagedResult,
+)
 
 __all__ = ["KINDS", "Kind", "Page", "Reader", "partial"]
 
@@ -34,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     RESEARCH: Kind("research", ResearchResult, read_research),
     REQUESTS: Kind("requests", RouteResult, read_requests),
     SESSION: Kind("agent", AgentSessionResult, read_session),
+    STAGED: Kind("staged", StagedResult, read_staged),
 }
 
 

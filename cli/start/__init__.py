@@ -8,9 +8,10 @@ from cli.start.document import document
 from cli.start.plan import plan
 from cli.start.research import research
 from cli.start.route import route
+from cli.start.staged import staged
 from cli.start.train_router import train_router
 
-COMMANDS = (document, plan, research, route, train_router, agent, agents)
+COMMANDS = (document, plan, research, staged, route, train_router, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

@@ -39,6 +39,11 @@ FOR_ONE = {
         "wrong router": (['{"requests": [{"name": "r", "text": {"text": "x"}}], "router": "dice"}'], "router"),
         "wrong category": (['{"requests": [{"name": "r", "text": {}}], "general": "x"}'], "general: there is no"),
     },
+    "StagedDeliveryWorkflow": {
+        "no task": (['{"task": ""}'], "task"),
+        "blank name": (['{"task": "t", "stages": [{"name": " ", "goal": "g"}]}'], "stages.0.name"),
+        "nobody": (['{"task": "t", "stages": [{"name": "a", "goal": "g", "agents": ["x"]}]}'], "there is no agent"),
+    },
     "AgentSessionWorkflow": {"no agent": (['{"task": "x"}'], "agent")},
 }
 CASES = [

@@ -24,6 +24,7 @@ COMMANDS = [
     "research",
     "route",
     "train-router",
+    "staged",
     "agent",
     "agents",
     "list",

@@ -51,7 +51,7 @@ from workflows.contracts.runs import (
     Trace,
 )
 from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits, SessionProgress
-from workflows.contracts.stages import Rubric, Stage, StagedRequest, StagedResult, StageOutput
+from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
 from workflows.contracts.verdicts import (
     ConsensusRequest,
     ConsensusResult,
@@ -111,6 +111,7 @@ __all__ = [
     "Spend",
     "Stage",
     "StageOutput",
+    "StagedProgress",
     "StagedRequest",
     "StagedResult",
     "StepAnswer",
