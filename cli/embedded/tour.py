@@ -13,17 +13,20 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.content import ContentStore
+from activities.contracts import Part
 from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
 from cli.embedded.state import StackState
 from cli.leaving import cause_of
-from cli.reaching import PLAN, RESEARCH, SESSION, STAGED
+from cli.reaching import PLAN, REQUESTS, RESEARCH, SESSION, STAGED
 from cli.results import KINDS, Reader
 from workflows.contracts import (
     AgentSessionRequest,
     Plan,
     PlanRequest,
+    RequestText,
     ResearchRequest,
+    RouteRequest,
     SessionLimits,
     Stage,
     StagedRequest,
@@ -47,6 +50,12 @@ async def _plan(_: ContentStore) -> PlanRequest:
     return PlanRequest(plan=Plan.model_validate(json.loads((SAMPLES / "plans" / "launch-brief.json").read_text())))
 
 
+async def _requests(store: ContentStore) -> RouteRequest:
+    lines = (SAMPLES / "requests" / "inbox.txt").read_text().splitlines()[:2]
+    texts = {f"request {number}": Part.of(await store.keep(line)) for number, line in enumerate(lines, 1)}
+    return RouteRequest(requests=tuple(RequestText(name=name, text=text) for name, text in texts.items()))
+
+
 async def _research(_: ContentStore) -> ResearchRequest:
     return ResearchRequest(topic="How efficient are heat pumps in winter?", findings_per_source=2)
 
@@ -67,6 +76,7 @@ async def _staged(_: ContentStore) -> StagedRequest:
 STOPS = (
     Stop("plan, run as a graph", "plan --plan samples/plans/launch-brief.json", PLAN, _plan),
     Stop("fixed stages", 'staged "Say why a reusable lunch box pays off."', STAGED, _staged),
+    Stop("routing", "route --file samples/requests/inbox.txt", REQUESTS, _requests),
     Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
     Stop("agent with tools", 'agent file-clerk "List the files of the workspace."', SESSION, _session),
 )
