@@ -22,7 +22,13 @@ MARKS = {
     StepState.FAILED: ("✗", "red"),
     StepState.SKIPPED: ("–", "dim"),
 }
-STYLES = {RunState.COMPLETED: "green", RunState.PARTIAL: "yellow", RunState.FAILED: "red", RunState.RUNNING: "yellow"}
+STYLES = {
+    RunState.RUNNING: "yellow",
+    RunState.COMPLETED: "green",
+    RunState.PARTIAL: "yellow",
+    RunState.FAILED: "red",
+    RunState.CANCELLED: "red",
+}
 NOTE_SHOWN = 160
 CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "�")
 WIDTH_WITHOUT_TERMINAL = 160

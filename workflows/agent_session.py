@@ -22,7 +22,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.agent_loop import AgentLoop, LoopEnd, LoopState
 from workflows.patterns.crew import Crew
-from workflows.patterns.observed import Observed
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.tracing import RunLog
 
 STEP = "session"
@@ -41,6 +41,7 @@ class AgentSessionWorkflow(Observed):
         self._loop: AgentLoop | None = None
 
     @workflow.run
+    @closing
     async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
         """Run the loop; raises the typed cause when the model gives up."""
         self._crew = await Crew.assemble(self.log, self.people, agents=(request.agent,), allowed=request.allowed)

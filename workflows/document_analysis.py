@@ -32,7 +32,7 @@ from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
 from workflows.patterns.gathering import distinct, each
-from workflows.patterns.observed import Observed
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.tracing import RunLog
 
 CLASSIFIER = "classifier"
@@ -74,6 +74,7 @@ class DocumentAnalysisWorkflow(Observed):
         self._documents = dict(zip(self._names, request.documents, strict=True))
 
     @workflow.run
+    @closing
     async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
         """Analyse each document on its own, `max_parallel` at a time."""
         self._crew = await Crew.assemble(self.log, self.people, agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()))

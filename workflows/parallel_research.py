@@ -40,7 +40,7 @@ from workflows.contracts import (
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import gather
-from workflows.patterns.observed import Observed
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.tracing import RunLog
 
 READERS = {
@@ -79,6 +79,7 @@ class ParallelResearchWorkflow(Observed):
         self._notes: list[str] = []
 
     @workflow.run
+    @closing
     async def run(self, request: ResearchRequest) -> ResearchResult:
         """Search and read all sources, join their notes, and check the citations."""
         await self._prepare()

@@ -21,7 +21,7 @@ from workflows.contracts import (
     StepState,
 )
 from workflows.patterns.crew import Crew
-from workflows.patterns.observed import Observed
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.plan_making import PlanMaking
 from workflows.patterns.plan_running import PlanRunning
 from workflows.patterns.planning import ends_of, shape_of
@@ -48,6 +48,7 @@ class PlanAndExecuteWorkflow(Observed):
         self._running = PlanRunning(self._crew, request.max_parallel)
 
     @workflow.run
+    @closing
     async def run(self, request: PlanRequest) -> PlanResult:
         """Run the plan; fails with the typed cause when no last step gave an answer."""
         self._crew = await Crew.assemble(self.log, self.people)

@@ -29,7 +29,7 @@ from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import distinct, each
-from workflows.patterns.observed import Observed
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.route_categories import TICKET_SCHEMA
 from workflows.patterns.route_choosing import ROUTERS, Chooser
 from workflows.patterns.routing import Choice, Route, categories_of, priority_of, problems, route_tools
@@ -61,6 +61,7 @@ class RequestHandlingWorkflow(Observed):
         self._texts = {name: each.text for name, each in zip(names, request.requests, strict=True)}
 
     @workflow.run
+    @closing
     async def run(self, request: RouteRequest) -> RouteResult:
         """Route and handle each request on its own, `max_parallel` at a time."""
         await self._prepare()

@@ -29,7 +29,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
-from workflows.patterns.observed import Observed
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.review import Review, Reviewed
 from workflows.patterns.stage_work import StageWork
 from workflows.patterns.stages import DEFAULT_STAGES, UNMENDABLE, judges_earlier, label_of, lead_of, problems_of, told
@@ -54,6 +54,7 @@ class StagedDeliveryWorkflow(Observed):
         self._at_work = ""
 
     @workflow.run
+    @closing
     async def run(self, request: StagedRequest) -> StagedResult:
         """Check everything first, then work on one stage after the other."""
         await self._prepare()

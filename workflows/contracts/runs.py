@@ -23,6 +23,7 @@ class RunState(StrEnum):
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Spend(Contract):

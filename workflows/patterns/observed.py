@@ -4,9 +4,10 @@ The trap: a signal with no handler is buffered unseen, and one with the wrong nu
 So a dynamic handler takes everything, never raises, and puts it where people see it.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -14,6 +15,24 @@ from temporalio.common import RawValue
 from workflows.contracts import RunStatus, Trace
 from workflows.patterns.people import People
 from workflows.patterns.tracing import RunLog
+
+W = TypeVar("W", bound="Observed")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
+    """Let a `run` close its log even where it is cancelled or breaks off, so that nobody sees it running for ever."""
+
+    @wraps(run)
+    async def closed(self: W, request: Request) -> Result:
+        try:
+            return await run(self, request)
+        except (Exception, asyncio.CancelledError) as error:
+            self.log.broke_off(error)
+            raise
+
+    return closed
 
 
 class Observed:

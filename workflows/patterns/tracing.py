@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
 
 from activities.contracts import SUMMARY_LENGTH, Content, ModelFailure, ModelRequest, ModelTurn, ToolResult, Usage
 from workflows.contracts import (
@@ -192,6 +193,11 @@ class RunLog:
         """Mark the run as ended."""
         self.state = state
         self._show()
+
+    def broke_off(self, error: BaseException) -> None:
+        """Mark a run that ends with this error as ended, unless it has said itself how it ended."""
+        if self.state is RunState.RUNNING:
+            self.close(RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED)
 
     def _update(self, step: str, update: dict[str, Any]) -> None:
         self.steps[step] = self.steps.get(step, StepRow(step=step)).model_copy(update=update)
