@@ -30,7 +30,8 @@ PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
-OURS = (DOCUMENTS, PLAN, RESEARCH, SESSION)
+CONSENSUS = "ConsensusAnalysisWorkflow"
+OURS = (CONSENSUS, DOCUMENTS, PLAN, RESEARCH, SESSION)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)
