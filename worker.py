@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -25,9 +25,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
 from activities.content import ContentActivities, ContentStore
+from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
 from activities.llm.base import LLM
 from activities.search import SearchActivities
+from activities.sources.base import Source
 from activities.sources.configured import SourceOptions, configured_sources
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.standard import standard_tools
@@ -84,7 +86,7 @@ POLICED = ("activities", "workflows.contracts")
 class Rooms:
     """Every activity of one worker, built on one content store, one model table and one model client."""
 
-    def __init__(self, settings: Settings, llm: LLM) -> None:
+    def __init__(self, settings: Settings, llm: LLM, sources: Mapping[SourceKind, Source] | None = None) -> None:
         try:
             store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
             self.servers = McpServers.read(settings.mcp_servers_file)
@@ -96,7 +98,7 @@ class Rooms:
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
         self.content = ContentActivities(store)
         self.documents = DocumentActivities(store, settings.max_document_bytes)
-        self.search = SearchActivities(store, configured_sources(_source_options(settings), store))
+        self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store))
         self.tools = ToolActivities(store, tools, self.servers)
         self.transcripts = TranscriptActivities(store)
 
@@ -155,9 +157,10 @@ async def working(
     task_queue: str | None = None,
     max_activities: int = 200,
     passed_through: Sequence[str] = PASSED_THROUGH,
+    sources: Mapping[SourceKind, Source] | None = None,
 ) -> AsyncIterator[None]:
-    """Work on the task queue and on its polite one; `llm` is whatever answers the agents."""
-    rooms = Rooms(settings, llm)
+    """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched."""
+    rooms = Rooms(settings, llm, sources)
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)

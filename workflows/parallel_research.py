@@ -145,10 +145,7 @@ class ParallelResearchWorkflow(Observed):
             gap = "; ".join((NOTHING, *findings.notes))[:SUMMARY_LENGTH]
             return SourceOutcome(source=plan.source, agent=plan.agent, gap=gap)
         self._found[plan.source] = findings
-        question = (
-            f"The part above holds what a search in the source {plan.source.value!r} found on the topic below. Note what it "
-            "says about the topic, and cite the ids in square brackets."
-        )
+        question = "What do these findings say about the topic below? Cite their ids in square brackets."
         answer = await self._crew.step(
             f"{plan.source} · read",
             plan.agent,
@@ -215,7 +212,7 @@ class ParallelResearchWorkflow(Observed):
         ]
         gaps = [f"- {line}" for line in map(_gap_line, self._outcomes.values()) if line]
         told = f"\nGaps to be named in the answer:\n{chr(10).join(gaps)}" if gaps else ""
-        question = f"Join the notes above into one answer on the topic below. Keep their citations.{told}"
+        question = f"What do these notes say about the topic below? Give one answer, with their citations.{told}"
         draft = await self._crew.step(
             "synthesise",
             self._request.synthesiser,

@@ -43,7 +43,7 @@ class NewsSource:
         if not self._feeds:
             raise final(
                 ErrorKind.SOURCE_NOT_CONFIGURED,
-                'no news feeds are configured: set NEWS_FEEDS to a JSON list of RSS or Atom addresses, such as ["https://…"]',
+                "no news feeds are configured: set NEWS_FEEDS to RSS or Atom addresses, by comma",
             )
         turn = asyncio.Semaphore(AT_ONCE)
         read = await asyncio.gather(*(self._read(url, turn) for url in self._feeds))

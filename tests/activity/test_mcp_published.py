@@ -4,6 +4,7 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
@@ -14,7 +15,7 @@ from tests.processes import RealProcess, clean_environment, free_port
 __all__ = ["making"]
 
 SERVER = [sys.executable, "-m", "mcp_server_time", "--local-timezone", "UTC"]
-NOON = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
+NOON: dict[str, Any] = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
 
 
 async def difference(mcp: Mcp, toolset: Toolset) -> str:

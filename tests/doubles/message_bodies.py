@@ -68,12 +68,23 @@ def whole_message(body: dict[str, Any], text: str, number: int) -> dict[str, Any
     }
 
 
+def calling(tool: str, given: dict[str, Any], turn: int, number: int) -> dict[str, Any]:
+    """Build the part of an answer message that calls a tool."""
+    filled = {
+        name: value.replace("{turn}", str(turn)) if isinstance(value, str) else value for name, value in given.items()
+    }
+    block = {"type": "tool_use", "id": f"toolu_{number}", "name": tool, "input": filled}
+    return {"content": [block], "stop_reason": "tool_use"}
+
+
 def events_before(message: dict[str, Any]) -> list[str]:
-    """Return the events that come before the first text."""
+    """Return the events that come before the first text, or before the arguments of a tool call."""
+    block = message["content"][0]
+    empty: dict[str, Any] = {"text": ""} if block["type"] == "text" else {"input": {}}
     start = message | {"content": [], "stop_reason": None, "usage": message["usage"] | {"output_tokens": 1}}
     return [
         event("message_start", message=start),
-        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        event("content_block_start", index=0, content_block=block | empty),
     ]
 
 

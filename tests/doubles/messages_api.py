@@ -7,7 +7,7 @@
   one for `writer`; with any other schema: the smallest object that fits it, the first value of each enum;
 - otherwise the text `Answer to: <begin of the last user message>`, filled up to `size` characters.
 
-`GET /hits` lists all calls, oldest first: {n, model, system, user, started, ended, outcome}. `system` and `user` are the
+`GET /hits` lists all calls, oldest first: {n, model, system, user, turn, started, ended, outcome}. `system` and `user` are the
 first 400 characters of the system prompt and of the last user message, `started` and `ended` Unix seconds (`ended` is null
 while the call runs), `outcome` one of answered, failed (status), broken (stream), abandoned (the client left), running.
 
@@ -20,6 +20,9 @@ while the call runs), `outcome` one of answered, failed (status), broken (stream
   `status` with `error_type`, `message`, `headers`: an HTTP error; `stream_error`: an error of this type within the stream;
   `breaks`: "connection" drops the connection in the middle of the answer, "stream" ends the stream cleanly there,
   "silence" says nothing more from there on.
+
+  `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far;
+  with `before_turn` the rule counts for conversations of fewer answers alone.
 
 `POST /reset` forgets hits, rules and changes. `GET /health` answers `ok`.
 """
@@ -38,7 +41,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.doubles.message_bodies import answer_text, event, events_before, whole_message
+from tests.doubles.message_bodies import answer_text, calling, event, events_before, whole_message
 from tests.doubles.rules import Rule, Script
 
 SHOWN = 400
@@ -77,15 +80,17 @@ class Double:
         """Answer one call of the Messages API."""
         body = await request.json()
         call = {"system": _text(body.get("system", "")), "user": _last_user(body), "model": body["model"]}
+        turn = sum(message["role"] == "assistant" for message in body["messages"])
         hit = {
             "n": len(self.hits) + 1,
             **{name: value[:SHOWN] for name, value in call.items()},
+            "turn": turn,
             "started": time.time(),
             "ended": None,
             "outcome": "running",
         }
         self.hits.append(hit)
-        rule = next((rule for rule in self._rules if rule.fits(call)), Rule())
+        rule = next((rule for rule in self._rules if rule.fits(call | {"turn": turn})), Rule())
         if rule.times is not None:
             rule.times -= 1
         headers = {"request-id": f"req_{hit['n']}", **rule.headers}
@@ -96,6 +101,8 @@ class Double:
         message = whole_message(body, answer_text(body, call["user"], size) if text is None else text, hit["n"])
         message["stop_reason"] = rule.stop_reason
         message["usage"] |= rule.usage
+        if rule.tool:
+            message |= calling(rule.tool, rule.input, turn, hit["n"])
         if body.get("stream"):
             return StreamingResponse(self._stream(message, rule, hit), headers=headers, media_type="text/event-stream")
         await self._wait(rule)
@@ -109,8 +116,11 @@ class Double:
         return JSONResponse(error, status_code=rule.status or 500, headers=headers)
 
     async def _stream(self, message: dict[str, Any], rule: Rule, hit: dict[str, Any]) -> AsyncIterator[str]:
-        text = message["content"][0]["text"]
-        pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+        said = message["content"][0]
+        written, kind = (
+            (said["text"], "text") if said["type"] == "text" else (json.dumps(said["input"]), "partial_json")
+        )
+        pieces = [written[start : start + PIECE] for start in range(0, len(written), PIECE)]
         try:
             for before in events_before(message):
                 yield before
@@ -121,13 +131,14 @@ class Double:
                 return
             if rule.breaks:
                 yield event(
-                    "content_block_delta", index=0, delta={"type": "text_delta", "text": text[: len(text) // 2]}
+                    "content_block_delta", index=0, delta={"type": "text_delta", "text": written[: len(written) // 2]}
                 )
                 _end(hit, f"broken ({rule.breaks})")
                 await _break(rule.breaks)
                 return
             for piece in pieces:
-                yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+                delta = {"type": "text_delta" if kind == "text" else "input_json_delta", kind: piece}
+                yield event("content_block_delta", index=0, delta=delta)
             yield event("content_block_stop", index=0)
             delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
             yield event("message_delta", delta=delta, usage=message["usage"])

@@ -26,11 +26,16 @@ class Rule(BaseModel):
     headers: dict[str, str] = {}
     stream_error: str | None = None
     breaks: Literal["connection", "stream", "silence"] | None = None
+    tool: str = ""
+    input: dict[str, Any] = {}
+    before_turn: int | None = None
 
     def fits(self, call: dict[str, Any]) -> bool:
         """Whether the rule is for this call and not used up."""
         wanted = (("system", self.system), ("user", self.user), ("model", self.model))
-        return self.times != 0 and all(part in call[name] for name, part in wanted)
+        if self.times == 0 or (self.before_turn is not None and call["turn"] >= self.before_turn):
+            return False
+        return all(part in call[name] for name, part in wanted)
 
 
 class Script(BaseModel):

@@ -12,7 +12,8 @@ from temporalio.testing import WorkflowEnvironment
 from activities.content import ContentStore
 from bootstrap import Settings, data_converter
 from tests.conftest import binary
-from tests.replay.paths import PATHS, Path
+from tests.replay.path import Path
+from tests.replay.paths import PATHS
 from tests.workflow.conftest import Runner
 
 HISTORIES = FilePath(__file__).with_name("histories")
@@ -30,7 +31,7 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
     )
     async with environment:
         runner = Runner(environment, settings, ContentStore.open(settings.store_url))
-        async with runner.worker(path.script()) as llm:
+        async with path.worker(runner) as llm:
             handle = await runner.start(path.workflow, await path.request(runner))
             if path.cancel:
                 while not llm.calls:  # noqa: ASYNC110 - the model double has no event to wait for

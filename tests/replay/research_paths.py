@@ -1,21 +1,16 @@
-"""The paths of parallel research: what to run, with which sources, and how the scripted model behaves on the way.
+"""The paths of parallel research: with which sources, and how the scripted model behaves on the way."""
 
-In the form of `paths.py`, with the sources besides; `Research.worker` runs what records them. The trap: a source that would
-reach the network makes a history that nobody can record again.
-"""
-
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from activities.contracts import SourceKind
 from activities.errors import ErrorKind, final
 from activities.llm.base import ModelCall
-from activities.llm.scripted import Script, ScriptedLLM
+from activities.llm.scripted import Script
 from activities.sources.base import Source
+from tests.replay.path import Path
 from tests.workflow.conftest import Runner
-from tests.workflow.researching import Given, citing, hit, is_synthesis, researching
+from tests.workflow.researching import Given, cannot_search, citing, hit, is_synthesis, searching_itself
 from workflows.contracts import ResearchRequest, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 
@@ -23,33 +18,18 @@ RUN = ParallelResearchWorkflow.run
 WEB, ACADEMIC, NEWS, LOCAL = SourceKind.WEB, SourceKind.ACADEMIC, SourceKind.NEWS, SourceKind.LOCAL
 
 
-@dataclass(frozen=True)
-class Research:
-    """One path; the fields of `paths.Path`, and `sources` as they are at that path's time."""
-
-    request: Callable[[Runner], Awaitable[Any]]
-    script: Callable[[], Script]
-    sources: Callable[[], Mapping[SourceKind, Source]]
-    cancel: bool = False
-    local: bool = True
-    workflow: Callable[..., Any] = field(default=RUN)
-
-    def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
-        """Run the workers of this path."""
-        return researching(runner, self.script(), self.sources())
-
-
 def research(
     given: Callable[[], Mapping[SourceKind, Source]],
     script: Callable[[], Script] = lambda: citing,
     *,
     cancel: bool = False,
+    local: bool = True,
     **fields: Any,
-) -> Research:
+) -> Path:
     async def request(runner: Runner) -> ResearchRequest:
         return ResearchRequest.model_validate({"topic": "How efficient are heat pumps?"} | fields)
 
-    return Research(request, script, given, cancel)
+    return Path(RUN, request, script, cancel, local, given)
 
 
 def found(**changes: Given) -> Callable[[], Mapping[SourceKind, Source]]:
@@ -73,7 +53,7 @@ def without_readers(call: ModelCall) -> str:
 
 
 def without_synthesiser(call: ModelCall) -> str:
-    if "Join the notes" in call.messages[0][1]:
+    if is_synthesis(call) or "What do these notes" in call.messages[0][1]:
         raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
     return "note"
 
@@ -82,7 +62,7 @@ def only(*kinds: SourceKind, **seconds: float) -> tuple[SourcePlan, ...]:
     return tuple(SourcePlan(source=kind, timeout=seconds.get(kind.value, 60.0)) for kind in kinds)
 
 
-RESEARCH_PATHS: dict[str, Research] = {
+RESEARCH_PATHS: dict[str, Path] = {
     "research-three-sources": research(found()),
     "research-one-dead-one-late": research(found(web=gone(), news=Given((hit("Late"),), seconds=30)), deadline=2.0),
     "research-own-time": research(found(news=Given((hit("Late"),), seconds=30)), sources=only(WEB, NEWS, news=1.0)),
@@ -94,5 +74,8 @@ RESEARCH_PATHS: dict[str, Research] = {
     "research-synthesiser-fails": research(found(), lambda: without_synthesiser, sources=only(WEB)),
     "research-long-topic": research(found(), topic="How efficient are heat pumps in winter? " * 60, sources=only(WEB)),
     "research-source-twice": research(found(), sources=only(WEB, WEB)),
+    "research-by-a-model": research(
+        found(web=cannot_search()), lambda: searching_itself, local=False, sources=only(WEB)
+    ),
     "research-cancelled": research(found(web=Given(seconds=600)), cancel=True),
 }

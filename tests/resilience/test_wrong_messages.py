@@ -4,35 +4,43 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from tests.conftest import binary
 from tests.processes import DevServer, clean_environment, dev_server, messages_api, wait_for, worker
+from worker import WORKFLOWS
 
 pytestmark = pytest.mark.xdist_group("wrong_messages")
 
 PLAN = '{"steps": [{"step": 1, "agent": "writer", "input": "wait"}]}'
-REFUSED_STARTS = {
+REQUESTS = {kind.__name__: get_type_hints(kind.run)["request"].__name__ for kind in WORKFLOWS}  # type: ignore[attr-defined]
+FOR_ALL = {
+    "none": ([], "request"),
+    "two": (["{}", "{}"], "positional argument"),
+    "text": (['"do it"'], "{request}"),
+    "null": (["null"], "{request}"),
+}
+"""What no workflow may be started with; the reason names the type of the request."""
+FOR_ONE = {
     "PlanAndExecuteWorkflow": {
-        "none": ([], "request"),
-        "two": (["{}", "{}"], "positional argument"),
-        "text": (['"write a poem"'], "PlanRequest"),
         "wrong type": (['{"max_parallel": "many"}'], "max_parallel"),
         "wrong plan": (['{"plan": {"steps": [{"agent": "writer"}]}}'], "plan.steps.0.step"),
         "nothing to do": (["{}"], "task: say what shall be done"),
     },
     "DocumentAnalysisWorkflow": {
-        "none": ([], "request"),
-        "two": (["{}", "{}"], "positional argument"),
-        "text": (['"contract.pdf"'], "DocumentAnalysisRequest"),
         "no documents": (['{"documents": []}'], "documents"),
         "missing": (["{}"], "documents"),
-        "null": (["null"], "DocumentAnalysisRequest"),
     },
+    "ParallelResearchWorkflow": {"no topic": (['{"topic": ""}'], "topic")},
+    "AgentSessionWorkflow": {"no agent": (['{"task": "x"}'], "agent")},
 }
-CASES = [(kind, name) for kind, cases in REFUSED_STARTS.items() for name in cases]
+CASES = [
+    (kind, name, inputs, reason.format(request=REQUESTS[kind]))
+    for kind in REQUESTS
+    for name, (inputs, reason) in (FOR_ALL | FOR_ONE.get(kind, {})).items()
+]
 JUNK_SIGNALS: list[tuple[str, list[str]]] = [
     ("approve", []),
     ("approve", ['"yes"']),
@@ -77,9 +85,10 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         yield Cli(server)
 
 
-@pytest.mark.parametrize(("kind", "case"), CASES)
-def test_a_wrong_start_fails_the_run_with_the_reason(cli: Cli, kind: str, case: str) -> None:
-    inputs, reason = REFUSED_STARTS[kind][case]
+@pytest.mark.parametrize(("kind", "case", "inputs", "reason"), CASES, ids=lambda value: str(value)[:24])
+def test_a_wrong_start_fails_the_run_with_the_reason(
+    cli: Cli, kind: str, case: str, inputs: list[str], reason: str
+) -> None:
     run = f"{kind}-{case}".replace(" ", "-")
     cli.start(kind, run, inputs)
     state = wait_for(lambda: (found := cli.state(run)) != "RUNNING" and found, "the run to end")

@@ -1,8 +1,9 @@
 """Runs real workflows with the real activity classes; only the model is scripted."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,8 +12,9 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.content import ContentStore
-from activities.contracts import Content
+from activities.contracts import Content, SourceKind
 from activities.llm.scripted import Script, ScriptedLLM
+from activities.sources.base import Source
 from bootstrap import Settings
 from worker import POLICED, working
 
@@ -26,9 +28,11 @@ class Runner:
     store: ContentStore
 
     @asynccontextmanager
-    async def worker(self, script: Script) -> AsyncIterator[ScriptedLLM]:
+    async def worker(
+        self, script: Script, sources: Mapping[SourceKind, Source] | None = None
+    ) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
-        async with working(self.env.client, self.settings, llm, passed_through=POLICED):
+        async with working(self.env.client, self.settings, llm, passed_through=POLICED, sources=sources):
             yield llm
 
     async def start(self, workflow: Callable[..., Any], request: Any) -> WorkflowHandle[Any, Any]:
@@ -44,6 +48,14 @@ class Runner:
     async def text(self, content: Content | None) -> str:
         assert content is not None
         return await self.store.text(content)
+
+
+def crew_of(runner: Runner, directory: Path, agents: Mapping[str, str]) -> Runner:
+    """Give the runner agents of its own: names, and the rest of their front matter."""
+    directory.mkdir()
+    for name, fields in agents.items():
+        (directory / f"{name}.md").write_text(f"---\nname: {name}\ndescription: d\n{fields}\n---\nYou are {name}.\n")
+    return Runner(runner.env, runner.settings.model_copy(update={"agents_dir": directory}), runner.store)
 
 
 @pytest.fixture

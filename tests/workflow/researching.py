@@ -1,26 +1,14 @@
-"""Runs parallel research with workers as the product builds them: one for the task queue, one for the polite queue."""
+"""Sources and agents of parallel research, scripted."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-
-from activities.agent import AgentActivities
-from activities.catalog import CatalogActivities
-from activities.content import ContentActivities
-from activities.contracts import SourceKind
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script, ScriptedLLM
-from activities.search import SearchActivities
-from activities.sources.base import Answered, Hit, Source
-from tests.workflow.conftest import Runner
-from worker import POLICED
-from workflows.parallel_research import ParallelResearchWorkflow
-from workflows.policies import polite_queue
+from activities.contracts import StopReason, Usage
+from activities.errors import ErrorKind, final
+from activities.llm.base import ModelCall, ModelReply
+from activities.sources.base import Answered, Hit
 
 ID = re.compile(r"^\[([A-Z]\d+)\]", re.MULTILINE)
 
@@ -59,41 +47,30 @@ def is_synthesis(call: ModelCall) -> bool:
     return call.system.startswith("You join the notes")
 
 
+def cannot_search() -> Given:
+    """Build a web source that nobody configured."""
+    return Given(error=lambda: final(ErrorKind.SOURCE_NOT_CONFIGURED, "no web search is configured"))
+
+
+def searching_itself(call: ModelCall) -> str | ModelReply:
+    """Find two pages as a model that searches the web by itself does, and cite one of them; else as `citing`."""
+    if not call.web_searches:
+        return citing(call)
+    pages = [
+        {"type": "web_search_result", "title": "Seen", "url": "https://seen.example/", "page_age": "2 days ago"},
+        {"type": "web_search_result", "title": "Cited", "url": "https://cited.example/", "page_age": "2026-02-03"},
+    ]
+    blocks = (
+        {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "heat pumps"}},
+        {"type": "web_search_tool_result", "tool_use_id": "s1", "content": pages},
+        {"type": "text", "text": "They are efficient.", "citations": [{"url": "https://cited.example/"}]},
+    )
+    return ModelReply("They are efficient.", StopReason.END_TURN, Usage(input_tokens=9), call.model, blocks=blocks)
+
+
 def citing(call: ModelCall) -> str:
     """Cite every finding as a reader, and every note as a synthesiser."""
     if is_synthesis(call):
         cited = re.findall(r"[A-Z]\d+ matters \[[A-Z]\d+\]", said(call))
         return "Answer: " + ", ".join(cited) + "."
     return "\n".join(f"{name} matters [{name}]." for name in ID.findall(said(call)))
-
-
-@asynccontextmanager
-async def researching(
-    runner: Runner, script: Script, sources: Mapping[SourceKind, Source]
-) -> AsyncIterator[ScriptedLLM]:
-    """Run both workers on one set of sources."""
-    llm = ScriptedLLM(script)
-    models = runner.settings.model_table()
-    agents = AgentActivities(llm, runner.store, models)
-    catalog = CatalogActivities(runner.settings.agents_dir, runner.store, models, runner.settings.heartbeat_timeout)
-    search = SearchActivities(runner.store, sources)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*POLICED)
-    queue = runner.settings.task_queue
-    general = Worker(
-        runner.env.client,
-        task_queue=queue,
-        workflows=[ParallelResearchWorkflow],
-        activities=[
-            agents.call_model,
-            catalog.read_catalog,
-            ContentActivities(runner.store).keep_text,
-            search.search,
-            search.check_citations,
-        ],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
-    )
-    polite = Worker(
-        runner.env.client, task_queue=polite_queue(queue), activities=[search.search], max_concurrent_activities=1
-    )
-    async with general, polite:
-        yield llm

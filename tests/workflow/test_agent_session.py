@@ -12,7 +12,7 @@ from activities.contracts import StopReason, ToolCall, Usage
 from activities.errors import ErrorKind, final, kind_of
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import Script
-from tests.workflow.conftest import Runner
+from tests.workflow.conftest import Runner, crew_of
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.contracts import (
     AgentSessionRequest,
@@ -181,14 +181,6 @@ async def test_an_agent_with_tools_works_in_a_plan_as_well(runner: Runner) -> No
     assert (runner.settings.workspace / "a.md").read_text() == "A"
 
 
-def crew_of(runner: Runner, directory: Path, *agents: tuple[str, str]) -> Runner:
-    """Give the runner agents of its own: name and the rest of the front matter."""
-    directory.mkdir()
-    for name, fields in agents:
-        (directory / f"{name}.md").write_text(f"---\nname: {name}\ndescription: d\n{fields}\n---\nYou are {name}.\n")
-    return Runner(runner.env, runner.settings.model_copy(update={"agents_dir": directory}), runner.store)
-
-
 def failing(*models_or_agents: str) -> Script:
     def script(call: ModelCall) -> str:
         if any(
@@ -209,9 +201,7 @@ async def hops(runner: Runner, script: Script, request: Any) -> tuple[Any, Seque
 
 
 async def test_fallbacks_lead_over_another_model_and_agents_to_a_canned_answer(runner: Runner, tmp_path: Path) -> None:
-    ours = crew_of(
-        runner, tmp_path / "crew", ("a", "fallback: [b, 'say: We will write to you.']"), ("b", "model: other")
-    )
+    ours = crew_of(runner, tmp_path / "crew", {"a": "fallback: [b, 'say: We will write to you.']", "b": "model: other"})
     plan = PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Hello"),)))
     result, _ = await ours.run(failing("a", "b"), PlanAndExecuteWorkflow.run, plan)
     assert result.answers[0].content.text == "We will write to you."
@@ -220,7 +210,7 @@ async def test_fallbacks_lead_over_another_model_and_agents_to_a_canned_answer(r
 
 
 async def test_a_person_answers_last_or_is_not_waited_for_for_ever(runner: Runner, tmp_path: Path) -> None:
-    ours = crew_of(runner, tmp_path / "crew", ("a", "fallback: person"))
+    ours = crew_of(runner, tmp_path / "crew", {"a": "fallback: person"})
     plan = PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Hello?"),)))
     async with ours.worker(failing("a")):
         handle = await ours.start(PlanAndExecuteWorkflow.run, plan)

@@ -22,7 +22,7 @@ from activities.sources.web import SearxngSource
 from bootstrap import PROJECT
 from tests.processes import free_port
 from tests.workflow.conftest import Runner
-from tests.workflow.researching import Given, citing, hit, is_synthesis, researching, said
+from tests.workflow.researching import Given, citing, hit, is_synthesis, said
 from workflows.contracts import (
     ResearchRequest,
     ResearchResult,
@@ -77,7 +77,7 @@ def plans(*kinds: SourceKind, **seconds: float) -> tuple[SourcePlan, ...]:
 async def research(
     runner: Runner, given: Mapping[SourceKind, Source], script: Any = citing, **fields: Any
 ) -> tuple[ResearchResult, list[ModelCall]]:
-    async with researching(runner, script, given) as llm:
+    async with runner.worker(script, given) as llm:
         handle = await runner.start(RUN, ResearchRequest(**{"topic": TOPIC, **fields}))
         result = await handle.result()
     assert isinstance(result, ResearchResult)
@@ -246,7 +246,7 @@ async def test_findings_that_nobody_read_still_reach_the_synthesiser(runner: Run
 
 async def test_a_synthesiser_that_fails_leaves_the_notes_in_the_error(runner: Runner) -> None:
     def no_synthesis(call: ModelCall) -> str:
-        if "Join the notes" in said(call):
+        if "What do these notes" in said(call):
             raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
         return "note"
 
@@ -260,7 +260,7 @@ async def test_a_synthesiser_that_fails_leaves_the_notes_in_the_error(runner: Ru
 
 async def test_cancelling_the_run_cancels_all_branches(runner: Runner) -> None:
     sources = all_three(web=Given(seconds=600), news=Given(seconds=600))
-    async with researching(runner, citing, sources):
+    async with runner.worker(citing, sources):
         handle = await runner.start(RUN, ResearchRequest(topic=TOPIC))
 
         async with asyncio.timeout(30):
@@ -287,7 +287,7 @@ async def test_a_source_named_twice_and_an_unknown_agent_are_refused(runner: Run
 async def test_a_long_topic_travels_by_reference(runner: Runner) -> None:
     web = Given((hit("Web page"),))
     topic = "How efficient are heat pumps in winter? " * 400
-    async with researching(runner, citing, {WEB: web}) as llm:
+    async with runner.worker(citing, {WEB: web}) as llm:
         handle = await runner.start(RUN, ResearchRequest(topic=topic, sources=plans(WEB)))
         await handle.result()
         history = (await handle.fetch_history()).to_json()

@@ -1,0 +1,34 @@
+"""What a path is: one way that a workflow can take, to be recorded once and replayed for ever."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from activities.contracts import SourceKind
+from activities.llm.scripted import Script, ScriptedLLM
+from activities.sources.base import Source
+from tests.workflow.conftest import Runner, crew_of
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path: the workflow, its request (made when the content store is there), the model's script.
+
+    `local` runs it with the local model's row of the table: a small window, and cut-off answers are not continued.
+    `agents` (name to front matter) are agents of its own instead of the project's. `sources` are what is searched; without
+    them a source would reach the network, and nobody could record the path again.
+    """
+
+    workflow: Callable[..., Any]
+    request: Callable[[Runner], Awaitable[Any]]
+    script: Callable[[], Script]
+    cancel: bool = False
+    local: bool = True
+    sources: Callable[[], Mapping[SourceKind, Source]] = dict
+    agents: Mapping[str, str] = field(default_factory=dict)
+
+    def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
+        """Run the workers of this path."""
+        ours = crew_of(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
+        return ours.worker(self.script(), self.sources())

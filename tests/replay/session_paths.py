@@ -1,0 +1,91 @@
+"""The paths of sessions: tools, their errors, limits, summing up, cancelling, going on; and of fallback chains."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from activities.contracts import StopReason, Usage
+from activities.errors import ErrorKind, final
+from activities.llm.base import ModelCall, ModelReply
+from activities.llm.scripted import Script
+from tests.replay.path import Path
+from tests.workflow.conftest import Runner
+from tests.workflow.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
+from workflows.contracts import Plan, PlanRequest, PlanStep, SessionLimits, SessionProgress
+from workflows.plan_and_execute import PlanAndExecuteWorkflow
+
+PLAN = PlanAndExecuteWorkflow.run
+LISTING = calls(("list_files", {}))
+
+
+def session(script: Callable[[], Script], *, cancel: bool = False, **fields: Any) -> Path:
+    async def request(runner: Runner) -> Any:
+        return task(**fields)
+
+    return Path(SESSION, request, script, cancel)
+
+
+def chain(script: Callable[[], Script], *, local: bool = True, **agents: str) -> Path:
+    """Ask agent `a` in a plan of one step."""
+
+    async def request(runner: Runner) -> PlanRequest:
+        return PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Hello?"),)))
+
+    return Path(PLAN, request, script, local=local, agents=agents)
+
+
+async def _in_plan(runner: Runner) -> PlanRequest:
+    return PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="file-clerk", input="Write"),)))
+
+
+def filling(call: ModelCall) -> ModelReply | str:
+    """Fill the window, sum up, and end."""
+    if "Sum up for yourself" in str(call.history[-1:]):
+        return "Nothing there."
+    if "what you have done so far" in " ".join(text for _, text in call.messages):
+        return "Done."
+    return calls(("list_files", {}), tokens=4096)
+
+
+def overflowing(call: ModelCall) -> ModelReply | str:
+    """Refuse a conversation that does not fit, until it is summed up."""
+    if "Sum up for yourself" in str(call.history[-1:]):
+        return "Nothing there."
+    if call.history:
+        raise final(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
+    return "Done." if "what you have done so far" in " ".join(text for _, text in call.messages) else LISTING
+
+
+def holding(call: ModelCall) -> Any:
+    return WRITING[0] if not call.history else asyncio.sleep(3600, "never")
+
+
+def refusing(call: ModelCall) -> ModelReply:
+    if not call.history:
+        return LISTING
+    return ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), call.model)
+
+
+SESSION_PATHS: dict[str, Path] = {
+    "session-tools": session(lambda: in_turn(*WRITING)),
+    "session-tool-errors": session(
+        lambda: in_turn(
+            calls(("read_file", {"path": "no.md"}), ("read_file", {"file": 1}), ("launch_rocket", {}), turn=1),
+            "It is not there.",
+        )
+    ),
+    "session-turns-used-up": session(lambda: lambda _: LISTING, limits=SessionLimits(turns=2)),
+    "session-tokens-used-up": session(lambda: lambda _: LISTING, limits=SessionLimits(tokens=20)),
+    "session-summed-up": session(lambda: filling),
+    "session-overflows": session(lambda: overflowing),
+    "session-cancelled-in-a-call": session(lambda: holding, cancel=True),
+    "session-refused": session(lambda: refusing),
+    "session-goes-on": session(
+        lambda: in_turn("Gone on."), text="And now?", continues=SessionProgress(turns=3, tool_calls=2)
+    ),
+    "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
+    "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
+    "plan-fallback-model": chain(lambda: failing("claude-sonnet-5-5"), local=False, a="fallback: 'model:opus'"),
+    "plan-fallback-canned": chain(lambda: failing("a"), a="fallback: 'say: We will write to you.'"),
+    "plan-fallback-person": chain(lambda: failing("a"), a="fallback: person"),
+}

@@ -1,0 +1,113 @@
+"""A session of 200 turns with its worker killed three times: no finished model call and no finished tool call is made again."""
+
+import asyncio
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+
+from bootstrap import PROJECT, data_converter
+from tests.processes import DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
+from workflows.agent_session import AgentSessionWorkflow
+from workflows.contracts import AgentSessionRequest, AgentSessionResult, SessionLimits
+
+pytestmark = pytest.mark.xdist_group("crashes")
+
+TURNS = 200
+KILLS = 3
+APPEND = "mcp__double__note_append"
+CLERK = "---\nname: clerk\ndescription: Takes notes.\nmodel: sonnet\ntools: mcp__double\n---\nYou take notes."
+
+
+@dataclass
+class Session:
+    """One server, one double of the Messages API, and one worker whose clerk appends a line to a file in each turn."""
+
+    server: DevServer
+    api: MessagesApi
+    working: RealProcess
+    written: Path
+
+    async def start(self, turns: int) -> "WorkflowHandle[AgentSessionWorkflow, AgentSessionResult]":
+        note = {"tool": APPEND, "input": {"path": str(self.written), "line": "note {turn}"}, "before_turn": turns - 1}
+        self.api.script(rules=[note, {"text": "All noted."}])
+        client = await Client.connect(self.server.address, data_converter=data_converter(512 * 1024))
+        limits = SessionLimits(turns=turns + 10)
+        request = AgentSessionRequest(agent="clerk", task="Take notes.", allowed=(APPEND,), limits=limits)
+        return await client.start_workflow(AgentSessionWorkflow.run, request, id="session", task_queue="agents")
+
+    def turns(self) -> Counter[int]:
+        """How often each turn's call was made."""
+        return Counter(hit["turn"] for hit in self.api.hits())
+
+    def notes(self) -> Counter[str]:
+        """How often each line was written."""
+        return Counter(self.written.read_text().splitlines())
+
+    def kill_at(self, moments: list[int]) -> None:
+        """Kill the worker when so many calls were made, and start it again."""
+        for moment in moments:
+            wait_for(partial(self._reached, moment), f"{moment} model calls", timeout=90, interval=0.01)
+            self.working.kill()
+            self.working.start()
+            self.working.wait_until(lambda: "worker ready" in self.working.output, "the worker is ready", timeout=60)
+
+    def _reached(self, calls: int) -> bool:
+        return len(self.api.hits()) >= calls
+
+
+@contextmanager
+def session(directory: Path, *options: str) -> Iterator[Session]:
+    agents = directory / "agents"
+    agents.mkdir()
+    (agents / "clerk.md").write_text(CLERK)
+    command = {"command": sys.executable, "args": ["-m", "tests.doubles.mcp_server", "stdio"]}
+    servers = {"double": {**command, "env": {"PYTHONPATH": str(PROJECT)}}}
+    config = directory / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": servers}))
+    settings = {"AGENTS_DIR": str(agents), "MCP_CONFIG": str(config), "HEARTBEAT_TIMEOUT": "4", "SHUTDOWN_GRACE": "5"}
+    with (
+        dev_server(directory, options=options) as server,
+        messages_api(directory, latency=0.01) as api,
+        worker(directory, server, api, **settings) as working,
+    ):
+        yield Session(server, api, working, directory / "notes.txt")
+
+
+async def test_kill_9_at_three_turns_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    moments = sorted(random.Random(seed).sample(range(5, TURNS - 10), KILLS))
+    said = f"seed {seed}, killed at {moments}"
+    with session(tmp_path) as running:
+        handle = await running.start(TURNS)
+        await asyncio.to_thread(running.kill_at, moments)
+        result = await asyncio.wait_for(handle.result(), 120)
+        turns, notes = running.turns(), running.notes()
+    assert result.answer is not None
+    assert (result.answer.text, result.progress.turns, result.progress.tool_calls) == ("All noted.", TURNS, TURNS - 1)
+    # What was in flight when its worker died may have been made once more, and nothing else.
+    assert set(turns) == set(range(TURNS)), said
+    assert set(notes) == {f"note {turn}" for turn in range(TURNS - 1)}, said
+    assert turns.total() + notes.total() <= 2 * TURNS - 1 + KILLS, said
+
+
+async def test_a_session_whose_history_grows_continues_as_new(tmp_path: Path) -> None:
+    turns = 30
+    with session(tmp_path, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=100") as running:
+        handle = await running.start(turns)
+        result = await asyncio.wait_for(handle.result(), 60)
+        last = await handle.describe()
+        made, notes = running.turns(), running.notes()
+    assert last.run_id != handle.first_execution_run_id
+    assert last.history_length < 150
+    assert (result.progress.turns, result.progress.tool_calls) == (turns, turns - 1)
+    assert set(made.items()) == {(turn, 1) for turn in range(turns)}
+    assert set(notes.items()) == {(f"note {turn}", 1) for turn in range(turns - 1)}
