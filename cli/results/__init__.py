@@ -7,13 +7,14 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import DOCUMENTS, PLAN, RESEARCH, SESSION
+from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, RESEARCH, SESSION
+from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
 from cli.results.reading import Page, Reader
 from cli.results.research import read_research
 from cli.results.sessions import read_session
-from workflows.contracts import AgentSessionResult, DocumentAnalysisResult, PlanResult, ResearchResult
+from workflows.contracts import AgentSessionResult, ConsensusResult, DocumentAnalysisResult, PlanResult, ResearchResult
 
 __all__ = ["KINDS", "Kind", "Page", "Reader", "partial"]
 
@@ -31,6 +32,7 @@ KINDS: Mapping[str, Kind] = {
     PLAN: Kind("plan", PlanResult, read_plan),
     DOCUMENTS: Kind("documents", DocumentAnalysisResult, read_documents),
     RESEARCH: Kind("research", ResearchResult, read_research),
+    CONSENSUS: Kind("consensus", ConsensusResult, read_consensus),
     SESSION: Kind("agent", AgentSessionResult, read_session),
 }
 

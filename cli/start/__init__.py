@@ -4,11 +4,12 @@ import typer
 
 from cli.start.agent import agent
 from cli.start.agents import agents
+from cli.start.consensus import consensus
 from cli.start.document import document
 from cli.start.plan import plan
 from cli.start.research import research
 
-COMMANDS = (document, plan, research, agent, agents)
+COMMANDS = (document, plan, research, consensus, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

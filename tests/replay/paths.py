@@ -4,9 +4,10 @@
 history recorded on one path says nothing about the others, so a new branch in workflow code needs an entry here.
 """
 
+from tests.replay.consensus_paths import CONSENSUS_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
 from tests.replay.session_paths import SESSION_PATHS
 
-PATHS: dict[str, Path] = PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | SESSION_PATHS
+PATHS: dict[str, Path] = PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | SESSION_PATHS | CONSENSUS_PATHS

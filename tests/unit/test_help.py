@@ -8,11 +8,12 @@ import pytest
 
 from activities.contracts import SourceKind
 from cli.reaching import OURS
+from cli.start.consensus import By, Tie
 from cli.start.plan import OnFailure
 from cli.start.research import Kind
 from tests.processes import PROJECT
 from worker import WORKFLOWS
-from workflows.contracts import OnStepFailure
+from workflows.contracts import OnStepFailure, OnTie, RuleKind
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich")
 COMMANDS = [
@@ -21,6 +22,7 @@ COMMANDS = [
     "document",
     "plan",
     "research",
+    "consensus",
     "agent",
     "agents",
     "list",
@@ -29,6 +31,7 @@ COMMANDS = [
     "result",
     "trace",
     "cancel",
+    "answer",
 ]
 SCRIPT = """
 import sys
@@ -70,3 +73,5 @@ def test_commands_know_every_workflow_and_choice() -> None:
     assert set(OURS) == {workflow.__name__ for workflow in WORKFLOWS}
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert list(map(str, Kind)) == list(map(str, SourceKind))
+    assert list(map(str, By)) == list(map(str, RuleKind))
+    assert list(map(str, Tie)) == list(map(str, OnTie))

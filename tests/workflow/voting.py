@@ -1,16 +1,23 @@
-"""Scripts a panel: what each agent answers when it votes, judges, fails, or is held in the middle of its call."""
+"""Scripts a panel: what each agent answers when it votes, judges, fails, or is held in the middle of its call; and runs it."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
 from activities.errors import ErrorKind, final
 from activities.llm.base import ModelCall
 from activities.llm.scripted import Script
-from workflows.contracts import ConsensusRequest, Voter
+from tests.workflow.conftest import Runner
+from workflows.consensus_analysis import ConsensusAnalysisWorkflow
+from workflows.contracts import ConsensusRequest, ConsensusResult, Voter, VoteState
 from workflows.patterns.consensus import PANEL
 
+RUN = ConsensusAnalysisWorkflow.run
 WHO = {
     "You are an analyst": "analyst",
     "You are a sceptic": "sceptic",
@@ -65,3 +72,29 @@ def request(voters: tuple[Voter, ...] = FIVE, **fields: Any) -> ConsensusRequest
     """Build a request for a panel."""
     given: Mapping[str, Any] = {"question": QUESTION, "options": ("yes", "no"), "voters": voters}
     return ConsensusRequest.model_validate({**given, **fields})
+
+
+async def decide(runner: Runner, script: Any, *args: Any, **fields: Any) -> tuple[ConsensusResult, list[ModelCall]]:
+    result, llm = await runner.run(script, RUN, request(*args, **fields))
+    assert isinstance(result, ConsensusResult)
+    return result, llm.calls
+
+
+async def failure(runner: Runner, script: Any, *args: Any, **fields: Any) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await decide(runner, script, *args, **fields)
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause
+
+
+def states(result: ConsensusResult) -> dict[VoteState, int]:
+    found = [vote.state for vote in result.votes]
+    return {state: found.count(state) for state in VoteState if state in found}
+
+
+def words(call: ModelCall) -> int:
+    return sum(len(text.split()) for _, text in call.messages) + len(call.system.split())
+
+
+def said(call: ModelCall) -> str:
+    return "\n".join(text for _, text in call.messages)
