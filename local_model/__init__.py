@@ -37,7 +37,8 @@ What is scored is the content of the last `<part …>…</part>` or `<document �
 or that whole message if there is none; its first 48 and its first 256 tokens, averaged.
 
 Tools: `tool_choice` `tool` and `any` give a `tool_use` block whose input matches the tool's schema; `any` picks the
-tool by scoring names and descriptions. `auto` and `none` give plain text: this model cannot judge when to call.
+tool by scoring names and descriptions. `none` gives plain text. `auto` (the default) calls the tool that fits best, once: this
+model cannot judge when to call, so a conversation that holds a tool's result already gets text. Other weights: text.
 
 On its first start the built-in weights are rewritten into a form that reads prompts about twice as fast (145 MB in
 `~/.cache/local_model`; `LOCAL_MODEL_CACHE` names another folder, or is `off`).

@@ -76,7 +76,7 @@ class Answerer:
     async def prepare(self, request: MessageRequest) -> Job:
         """Understand a request; 400 if it cannot be answered as asked or does not fit into the window."""
         budget = min(request.max_tokens, LONG_JSON) if self.engine.built_in else request.max_tokens
-        if tools := request.candidates():
+        if tools := request.candidates() or (request.offered() if self.engine.built_in else []):
             for tool in tools:
                 _check(tool.input_schema, f"tools: input_schema of '{tool.name}'")
             closed = tuple((tool, fitted(tool.input_schema, budget, strict=False)) for tool in tools)

@@ -76,7 +76,7 @@ class Tool(_Frozen):
 
 
 class ToolChoice(_Frozen):
-    """How tools may be used: `any` and `tool` force a call, `auto` and `none` get a plain text answer."""
+    """How tools may be used: `any` and `tool` force a call, `none` gets a plain text answer; for `auto` see `offered`."""
 
     type: Literal["auto", "any", "tool", "none"]
     name: str = ""
@@ -121,6 +121,13 @@ class CountRequest(_Frozen):
         if self.tool_choice.type == "any":
             return self.tools
         return [tool for tool in self.tools if tool.name == self.tool_choice.name]
+
+    def offered(self) -> list[Tool]:
+        """Return the tools that may be called, as long as none has been: whoever cannot judge calls once, then answers."""
+        if self.tool_choice is not None and self.tool_choice.type != "auto":
+            return []
+        called = any(block.type == "tool_result" for message in self.messages for block in message.content)
+        return [] if called else self.tools
 
     def answer_schema(self) -> dict[str, Any] | None:
         """Return the JSON schema that the answer must match, if one was given."""

@@ -101,8 +101,11 @@ async def _running(settings: Settings) -> StackState:
 
 
 async def _show(settings: Settings, board: Board, state: StackState, kill: bool) -> int:
-    from cli.embedded.demo import Demo  # The SDK and the workflows take a second to import; `up` needs neither.
+    # The SDK and the workflows take a second to import; `up` needs neither.
+    from cli.embedded.demo import Demo
+    from cli.embedded.tour import Tour
 
     os.environ.update(local_environment(state.address))
     client = await connect(settings)
-    return DONE if await Demo(settings, client, state, board).run(kill=kill) else FAILED
+    shown = await Demo(settings, client, state, board).run(kill=kill)
+    return DONE if await Tour(settings, client, state, board).run() and shown else FAILED

@@ -38,6 +38,11 @@ class DocumentPage:
         causes = "; ".join(f"{one.error_kind}: {_named(one)}" for one in failed)
         return f"{len(failed)} of {counted(len(self.documents), 'document')} failed: {causes}" if failed else ""
 
+    @property
+    def headline(self) -> str:
+        """What kind each document is."""
+        return ", ".join(f"{one.outcome.name}: {one.outcome.type or one.outcome.error_kind}" for one in self.documents)
+
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
         documents = [

@@ -26,6 +26,11 @@ class PlanPage:
         """What makes the exit code 1 although the run completed; a plan with answers is none."""
         return ""
 
+    @property
+    def headline(self) -> str:
+        """What the last steps answered."""
+        return " ".join(self.answers.values())
+
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
         return {

@@ -24,6 +24,11 @@ class Page(Protocol):
         """What makes the exit code 1 although the run completed, or ""."""
         ...
 
+    @property
+    def headline(self) -> str:
+        """What came out, in a line or two."""
+        ...
+
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
         ...

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cli.pages import STYLES, money, row, safe, seconds, table
-from cli.printing import plain
+from cli.printing import counted, plain
 from cli.results.reading import Reader
 from workflows.contracts import ResearchResult
 
@@ -24,6 +24,15 @@ class ResearchPage:
     def complaint(self) -> str:
         """What makes the exit code 1 although the run completed; gaps are none, as long as enough sources answered."""
         return ""
+
+    @property
+    def headline(self) -> str:
+        """Which sources gave findings, which did not, and the answer."""
+        sources = ", ".join(
+            f"{one.source}: {counted(one.findings, 'finding') if one.findings else 'gap'}"
+            for one in self.result.sources
+        )
+        return f"{sources} · {self.answer}"
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""

@@ -24,6 +24,11 @@ class SessionPage:
         """What makes the exit code 1 although the run completed: a limit that ended it."""
         return f"the agent stopped: {self.result.stopped}" if self.result.stopped else ""
 
+    @property
+    def headline(self) -> str:
+        """What the agent answered, and after how many tool calls."""
+        return f"{counted(self.result.progress.tool_calls, 'tool call')} · {self.answer}"
+
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
         progress = self.result.progress

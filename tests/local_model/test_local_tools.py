@@ -82,10 +82,22 @@ async def test_any_picks_the_tool_that_fits(client: AsyncAnthropic, request_text
     jsonschema.validate(call.input, next(tool["input_schema"] for tool in TOOLS if tool["name"] == wanted))
 
 
-@pytest.mark.parametrize("choice", [{"type": "auto"}, {"type": "none"}, None])
-async def test_tools_that_need_not_be_called_are_not(client: AsyncAnthropic, choice: Any) -> None:
-    extra = {"tool_choice": choice} if choice else {}
+async def test_a_tool_that_must_not_be_called_is_not(client: AsyncAnthropic) -> None:
     message = await client.messages.create(
-        model=MODEL, max_tokens=8, messages=asked("Say hello to Ada."), tools=TOOLS, **extra
+        model=MODEL, max_tokens=8, messages=asked("Say hello to Ada."), tools=TOOLS, tool_choice={"type": "none"}
     )
     assert message.content[0].type == "text"
+
+
+@pytest.mark.parametrize("extra", [{"tool_choice": {"type": "auto"}}, {}])
+async def test_left_to_itself_it_calls_a_tool_once_and_then_answers(
+    client: AsyncAnthropic, extra: dict[str, Any]
+) -> None:
+    question = asked("Say hello to Ada.")
+    first = await client.messages.create(model=MODEL, max_tokens=100, messages=question, tools=TOOLS, **extra)
+    call = first.content[0]
+    assert call.type == "tool_use"
+    result: Any = {"type": "tool_result", "tool_use_id": call.id, "content": "Hello, Ada."}
+    conversation: Any = [*question, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    second = await client.messages.create(model=MODEL, max_tokens=8, messages=conversation, tools=TOOLS, **extra)
+    assert second.content[0].type == "text"

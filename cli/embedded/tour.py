@@ -1,0 +1,94 @@
+"""The tour after the demo: one small run of each other pattern, all at once, and a line on what came of each.
+
+The trap: one small model answers all of them, one call at a time, so the samples are as small as they can be.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+from temporalio.client import Client, WorkflowFailureError
+
+from activities.content import ContentStore
+from bootstrap import PROJECT, Settings
+from cli.embedded.board import Board
+from cli.embedded.state import StackState
+from cli.leaving import cause_of
+from cli.reaching import PLAN, RESEARCH, SESSION
+from cli.results import KINDS, Reader
+from workflows.contracts import AgentSessionRequest, Plan, PlanRequest, ResearchRequest, SessionLimits
+
+SAMPLES = PROJECT / "samples"
+SHOWN = 150
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One pattern: what a person would type, and the run that shows it here."""
+
+    title: str
+    command: str
+    workflow: str
+    request: Callable[[ContentStore], Awaitable[BaseModel]]
+
+
+async def _plan(_: ContentStore) -> PlanRequest:
+    return PlanRequest(plan=Plan.model_validate(json.loads((SAMPLES / "plans" / "launch-brief.json").read_text())))
+
+
+async def _research(_: ContentStore) -> ResearchRequest:
+    return ResearchRequest(topic="How efficient are heat pumps in winter?", findings_per_source=2)
+
+
+async def _session(_: ContentStore) -> AgentSessionRequest:
+    task = "List the files of the workspace."
+    return AgentSessionRequest(agent="file-clerk", task=task, limits=SessionLimits(turns=2))
+
+
+STOPS = (
+    Stop("plan, run as a graph", "plan --plan samples/plans/launch-brief.json", PLAN, _plan),
+    Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
+    Stop("agent with tools", 'agent file-clerk "List the files of the workspace."', SESSION, _session),
+)
+
+
+class Tour:
+    """One tour, on a stack that runs."""
+
+    def __init__(self, settings: Settings, client: Client, state: StackState, board: Board) -> None:
+        self._settings = settings
+        self._client = client
+        self._state = state
+        self._board = board
+        self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+
+    async def run(self) -> bool:
+        """Run all stops at once; returns whether every one succeeded."""
+        self._board.say(f"\nThe other patterns, {len(STOPS)} runs at once:", "bold")
+        return all(await asyncio.gather(*map(self._stop, STOPS)))
+
+    async def _stop(self, stop: Stop) -> bool:
+        kind = KINDS[stop.workflow]
+        began = datetime.now(UTC)
+        handle = await self._client.start_workflow(
+            stop.workflow,
+            await stop.request(self._store),
+            id=f"tour-{kind.prefix}-{began:%Y%m%d-%H%M%S}",
+            task_queue=self._state.task_queue or self._settings.task_queue,
+            result_type=kind.result,
+            static_summary=f"Tour: {stop.title}",
+        )
+        try:
+            page = await kind.read(Reader(self._store, self._settings, handle.id), await handle.result())
+        except WorkflowFailureError as error:
+            self._board.say(f"✗ {stop.title}: {cause_of(error)}", "bold red")
+            return False
+        said = " ".join(page.headline.split())
+        said = said if len(said) <= SHOWN else f"{said[: SHOWN - 1]}…"
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        self._board.say(f"✓ {stop.title} ({seconds:.0f} s): {said}", "green")
+        self._board.say(f"    python starter.py {stop.command}\n    {self._state.run_url(handle.id)}")
+        return True
