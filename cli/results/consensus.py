@@ -31,6 +31,11 @@ class ConsensusPage:
         """What makes the exit code 1 although the run completed: that there is no verdict."""
         return "" if self.result.verdict else f"no verdict: {'; '.join(self.result.notes)}"
 
+    @property
+    def headline(self) -> str:
+        """The verdict and how it came about, and who dissented."""
+        return " · ".join(line.plain for line in self._verdict())
+
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
         votes = [{**plain(vote), "full": self.answers.get(vote.voter, "")} for vote in self.result.votes]

@@ -140,6 +140,20 @@ async def test_a_person_who_does_not_answer_leaves_the_tie_flagged(runner: Runne
     assert result.notes[-1] == "no person answered within 3600 s, so nobody decided"
 
 
+async def test_many_options_leave_room_for_the_question_to_a_person(runner: Runner) -> None:
+    options = tuple(f"option number {number} of many" for number in range(12))
+    script = panel(analyst=options[0], sceptic=options[1])
+    async with runner.worker(script):
+        handle = await runner.start(RUN, request(TWO, on_tie=OnTie.PERSON, options=options, deadline=60.0))
+        async with asyncio.timeout(30):
+            while not (asked := (await handle.query(ConsensusAnalysisWorkflow.status)).questions):  # noqa: ASYNC110  a query has no event
+                await asyncio.sleep(0.05)
+        await handle.signal("answer", options[7].upper())
+        result = await handle.result()
+    assert asked[0].text == f"The votes are divided: {QUESTION} (one of 12 options)"
+    assert result.verdict == options[7]
+
+
 async def test_when_every_voter_failed_the_run_fails_and_says_why_and_what_it_cost(runner: Runner) -> None:
     error = await failure(runner, five(FAIL, FAIL, FAIL, FAIL, FAIL))
     assert kind_of(error) is ErrorKind.NOTHING_SUCCEEDED
