@@ -51,6 +51,7 @@ from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.policies import polite_queue
+from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
     AgentSessionWorkflow,
@@ -58,6 +59,7 @@ WORKFLOWS: Sequence[type] = (
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
+    StagedDeliveryWorkflow,
 )
 
 STICKY_TIMEOUT = timedelta(seconds=1)

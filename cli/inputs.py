@@ -49,18 +49,23 @@ def read_plan_file(file: Path, option: str) -> Plan:
 
     Raises LeavingError with line and column, or with the field.
     """
-    text = _read(file, option)
-    try:
-        data: Any = json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; mend it there") from error
+    data = read_json(file, option)
     plan, problems, changes = read_plan(data)
     for change in changes:
         say(f"{option} {file}: {change.change}")
     if plan is None:
         raise LeavingError(WRONG, f"{option} {file}: " + "; ".join(problems))
     return plan
+
+
+def read_json(file: Path, option: str) -> Any:
+    """Read JSON (`-` for stdin); raises LeavingError with line and column."""
+    text = _read(file, option)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; mend it there") from error
 
 
 def _read(file: Path, option: str) -> str:

@@ -31,7 +31,8 @@ DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
-OURS = (CONSENSUS, DOCUMENTS, PLAN, RESEARCH, SESSION)
+STAGED = "StagedDeliveryWorkflow"
+OURS = (CONSENSUS, DOCUMENTS, PLAN, RESEARCH, SESSION, STAGED)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

@@ -4,14 +4,11 @@ The plan is validated before anything runs; what cannot be repaired goes back to
 runs. An invalid plan is never executed, and a person's own plan is never rewritten by a model.
 """
 
-import asyncio
-
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from activities.content import ContentActivities
-from activities.contracts import Catalog, Content, Part, StoreRequest
-from activities.errors import ErrorKind, final, text_of
+from activities.contracts import Catalog, Content, StoreRequest
+from activities.errors import final
 from workflows import policies
 from workflows.contracts import (
     OnStepFailure,
@@ -21,15 +18,14 @@ from workflows.contracts import (
     PlanResult,
     RunState,
     StepAnswer,
-    StepRow,
     StepState,
 )
-from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.observed import Observed
 from workflows.patterns.plan_making import PlanMaking
-from workflows.patterns.planning import ends_of, graph_of, shape_of
-from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
+from workflows.patterns.plan_running import PlanRunning
+from workflows.patterns.planning import ends_of, shape_of
+from workflows.patterns.scheduling import AfterFailure
 from workflows.patterns.tracing import RunLog
 
 MAX_REPLANS = 2
@@ -49,12 +45,13 @@ class PlanAndExecuteWorkflow(Observed):
         self.log = RunLog("plan and execute")
         self._request = request
         self._crew = Crew(self.log, Catalog(agents=()))
-        self._outcomes: dict[str, Outcome[Answer]] = {}
+        self._running = PlanRunning(self._crew, request.max_parallel)
 
     @workflow.run
     async def run(self, request: PlanRequest) -> PlanResult:
         """Run the plan; fails with the typed cause when no last step gave an answer."""
         self._crew = await Crew.assemble(self.log, self.people)
+        self._running = PlanRunning(self._crew, request.max_parallel)
         making = PlanMaking(self._crew, request)
         plan = await making.make()
         if request.dry_run:
@@ -62,89 +59,33 @@ class PlanAndExecuteWorkflow(Observed):
         plan = await self._execute(plan, making)
         result = await self._result(plan, making)
         if not result.answers:
-            raise final(self._cause_kind(), f"no last step of the plan succeeded: {self._cause()}", result)
+            raise final(
+                self._running.cause_kind(), f"no last step of the plan succeeded: {self._running.cause()}", result
+            )
         return result
 
     async def _execute(self, plan: Plan, making: PlanMaking) -> Plan:
         """Run the plan, replanning after failures as often as allowed; returns the plan as run."""
         replans = MAX_REPLANS if self._request.on_step_failure is OnStepFailure.REPLAN else 0
         while True:
-            await self._run_steps(plan, after=self._after_failure(replans))
-            failed = [step for step, outcome in self._outcomes.items() if outcome.error is not None]
+            await self._running.run(plan, self._after_failure(replans))
+            failed = self._running.failures()
             if not failed or replans == 0:
                 return plan
             replans -= 1
-            done = {step: outcome for step, outcome in self._outcomes.items() if outcome.ok}
-            plan = await making.replan(plan, done, {step: self._error_of(step) for step in failed})
-            self._outcomes = done
+            plan = await making.replan(plan, self._running.keep_done(), failed)
 
     def _after_failure(self, replans: int) -> AfterFailure:
         if self._request.on_step_failure is OnStepFailure.REPLAN and replans == 0:
             return AfterFailure.GO_ON
         return AFTER_FAILURE[self._request.on_step_failure]
 
-    async def _run_steps(self, plan: Plan, after: AfterFailure) -> None:
-        steps = {step.step: step for step in plan.steps}
-        for step in plan.steps:
-            if step.step not in self._outcomes:
-                row = StepRow(
-                    step=step.step,
-                    agent=step.agent,
-                    input=" ".join(step.input.split())[:200],
-                    depends_on=step.depends_on,
-                )
-                self.log.add(row)
-
-        async def execute(name: str) -> Answer:
-            step = steps[name]
-            parts = [Part(text=step.input)]
-            for dependency in step.depends_on:
-                answer = self._outcomes[dependency].value
-                assert answer is not None
-                parts.append(Part.of(answer.content, label=f"step {dependency}"))
-            return await self._step(name, step.agent, parts)
-
-        await run_graph(
-            graph_of(plan),
-            execute,
-            max_parallel=self._request.max_parallel,
-            outcomes=self._outcomes,
-            after_failure=after,
-            on_skip=lambda step, cause: self.log.end(
-                step, StepState.SKIPPED, note=f"skipped, because step {cause} failed"
-            ),
-        )
-
-    async def _step(self, name: str, agent: str, parts: list[Part]) -> Answer:
-        self.log.begin(name)
-        try:
-            answer = await self._crew.ask(name, agent, parts)
-        except (Exception, asyncio.CancelledError) as error:
-            self.log.end(name, StepState.FAILED, note=text_of(error))
-            raise
-        self.log.end(name, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
-        return answer
-
-    def _error_of(self, step: str) -> str:
-        error = self._outcomes[step].error
-        return text_of(error) if error else ""
-
-    def _cause(self) -> str:
-        failed = [step for step, outcome in self._outcomes.items() if outcome.error is not None]
-        return "; ".join(f"step {step}: {self._error_of(step)}" for step in failed[:3])
-
-    def _cause_kind(self) -> ErrorKind:
-        for outcome in self._outcomes.values():
-            if isinstance(outcome.error, ApplicationError) and outcome.error.type in set(ErrorKind):
-                return ErrorKind(outcome.error.type)
-        return ErrorKind.NOTHING_SUCCEEDED
-
     async def _result(self, plan: Plan, making: PlanMaking) -> PlanResult:
         states = [row.state for row in self.log.steps.values()]
         answers = [
             StepAnswer(step=step, content=outcome.value.content)
             for step in ends_of(plan)
-            if (outcome := self._outcomes.get(step)) and outcome.value
+            if (outcome := self._running.outcomes.get(step)) and outcome.value
         ]
         whole = all(state is StepState.DONE for state in states)
         self.log.close(RunState.COMPLETED if whole else RunState.PARTIAL if answers else RunState.FAILED)

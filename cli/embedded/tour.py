@@ -17,9 +17,17 @@ from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
 from cli.embedded.state import StackState
 from cli.leaving import cause_of
-from cli.reaching import PLAN, RESEARCH, SESSION
+from cli.reaching import PLAN, RESEARCH, SESSION, STAGED
 from cli.results import KINDS, Reader
-from workflows.contracts import AgentSessionRequest, Plan, PlanRequest, ResearchRequest, SessionLimits
+from workflows.contracts import (
+    AgentSessionRequest,
+    Plan,
+    PlanRequest,
+    ResearchRequest,
+    SessionLimits,
+    Stage,
+    StagedRequest,
+)
 
 SAMPLES = PROJECT / "samples"
 SHOWN = 150
@@ -48,8 +56,17 @@ async def _session(_: ContentStore) -> AgentSessionRequest:
     return AgentSessionRequest(agent="file-clerk", task=task, limits=SessionLimits(turns=2))
 
 
+async def _staged(_: ContentStore) -> StagedRequest:
+    stages = (
+        Stage(name="outline", goal="Three points that the text makes.", agents=("analyst",), max_steps=1, attempts=1),
+        Stage(name="text", goal="Two sentences that make these points.", agents=("writer",), max_steps=1, attempts=1),
+    )
+    return StagedRequest(task="Say why a reusable lunch box pays off.", stages=stages)
+
+
 STOPS = (
     Stop("plan, run as a graph", "plan --plan samples/plans/launch-brief.json", PLAN, _plan),
+    Stop("fixed stages", 'staged "Say why a reusable lunch box pays off."', STAGED, _staged),
     Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
     Stop("agent with tools", 'agent file-clerk "List the files of the workspace."', SESSION, _session),
 )

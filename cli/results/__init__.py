@@ -7,14 +7,22 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, RESEARCH, SESSION
+from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, RESEARCH, SESSION, STAGED
 from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
 from cli.results.reading import Page, Reader
 from cli.results.research import read_research
 from cli.results.sessions import read_session
-from workflows.contracts import AgentSessionResult, ConsensusResult, DocumentAnalysisResult, PlanResult, ResearchResult
+from cli.results.staged import read_staged
+from workflows.contracts import (
+    AgentSessionResult,
+    ConsensusResult,
+    DocumentAnalysisResult,
+    PlanResult,
+    ResearchResult,
+    StagedResult,
+)
 
 __all__ = ["KINDS", "Kind", "Page", "Reader", "partial"]
 
@@ -34,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     RESEARCH: Kind("research", ResearchResult, read_research),
     CONSENSUS: Kind("consensus", ConsensusResult, read_consensus),
     SESSION: Kind("agent", AgentSessionResult, read_session),
+    STAGED: Kind("staged", StagedResult, read_staged),
 }
 
 

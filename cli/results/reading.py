@@ -46,6 +46,11 @@ class Reader:
         self._url = settings.store_url
         self._id = workflow_id
 
+    @property
+    def run_id(self) -> str:
+        """The run whose result is read."""
+        return self._id
+
     async def text(self, content: Content | None) -> str:
         """Return the text of a content ("" for none); raises LeavingError naming CONTENT_STORE_URL if it is not there."""
         if content is None:

@@ -8,8 +8,9 @@ from cli.start.consensus import consensus
 from cli.start.document import document
 from cli.start.plan import plan
 from cli.start.research import research
+from cli.start.staged import staged
 
-COMMANDS = (document, plan, research, consensus, agent, agents)
+COMMANDS = (document, plan, research, consensus, staged, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

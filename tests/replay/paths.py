@@ -9,5 +9,6 @@ from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
 from tests.replay.session_paths import SESSION_PATHS
+from tests.replay.staged_paths import STAGED_PATHS
 
-PATHS: dict[str, Path] = PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | SESSION_PATHS | CONSENSUS_PATHS
+PATHS: dict[str, Path] = PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | SESSION_PATHS | STAGED_PATHS | CONSENSUS_PATHS

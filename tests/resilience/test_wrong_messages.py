@@ -41,6 +41,11 @@ FOR_ONE = {
         "missing": (["{}"], "documents"),
     },
     "ParallelResearchWorkflow": {"no topic": (['{"topic": ""}'], "topic")},
+    "StagedDeliveryWorkflow": {
+        "no task": (['{"task": ""}'], "task"),
+        "blank name": (['{"task": "t", "stages": [{"name": " ", "goal": "g"}]}'], "stages.0.name"),
+        "nobody": (['{"task": "t", "stages": [{"name": "a", "goal": "g", "agents": ["x"]}]}'], "there is no agent"),
+    },
     "AgentSessionWorkflow": {"no agent": (['{"task": "x"}'], "agent")},
 }
 CASES = [

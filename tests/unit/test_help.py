@@ -23,6 +23,7 @@ COMMANDS = [
     "plan",
     "research",
     "consensus",
+    "staged",
     "agent",
     "agents",
     "list",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.graphs import DAG, closure, steady
 from workflows.contracts import Plan, PlanStep
-from workflows.patterns.planning import find_cycle, problems
+from workflows.patterns.planning import ends_of, find_cycle, problems, with_one_end
 
 AGENTS = ("legal-analyst", "researcher", "writer")
 
@@ -117,3 +117,15 @@ def test_a_circle_is_found_exactly_when_a_step_waits_for_itself(graph: dict[str,
     assert bool(found) == any(node in closure(inner, {node}) for node in inner)
     assert all(after in inner[node] for node, after in pairwise(found))
     assert len(found) == 0 or found[0] == found[-1]
+
+
+def test_a_plan_with_one_end_stays_as_it_is() -> None:
+    whole = plan(step("a"), step("b", "a"))
+    assert with_one_end(whole, "writer", "join") is whole
+
+
+def test_several_ends_are_joined_by_a_step_with_a_name_of_its_own() -> None:
+    joined = with_one_end(plan(step("a"), step("result", "a"), step("b")), "writer", "join")
+    assert joined.steps[-1] == PlanStep(step="result 2", agent="writer", input="join", depends_on=("result", "b"))
+    assert ends_of(joined) == ["result 2"]
+    assert problems(joined, AGENTS, 10) == []

@@ -49,7 +49,7 @@ from workflows.contracts.runs import (
     Trace,
 )
 from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits, SessionProgress
-from workflows.contracts.stages import Rubric, Stage, StagedRequest, StagedResult, StageOutput
+from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
 from workflows.contracts.verdicts import (
     ConsensusRequest,
     ConsensusResult,
@@ -107,6 +107,7 @@ __all__ = [
     "Spend",
     "Stage",
     "StageOutput",
+    "StagedProgress",
     "StagedRequest",
     "StagedResult",
     "StepAnswer",

@@ -11,7 +11,7 @@ from workflows.contracts.runs import RunState, Spend
 class Rubric(Contract):
     """By what a draft is judged: criteria in words, the score (0 to 100) that is good enough, and how many rounds at most."""
 
-    criteria: tuple[str, ...] = ("correct", "complete", "clear")
+    criteria: tuple[str, ...] = Field(default=("correct", "complete", "clear"), min_length=1)
     good_enough: int = Field(default=80, ge=0, le=100)
     rounds: int = Field(default=3, ge=1, le=10)
 
@@ -20,11 +20,13 @@ class Stage(Contract):
     """One fixed stage: what it shall give, by which agents, in at most `max_steps` sub-steps that a model plans.
 
     `output_schema` types the output (JSON schema of an object); `rubric` makes it a review stage, in which the stage's
-    agent writes and `reviewer` judges. A failed stage is tried `attempts` times before the run ends.
+    first agent writes and `reviewer` judges: the output of the stage before it, or, as the first stage or with a schema,
+    what it wrote itself. A failed stage is tried `attempts` times before the run ends.
     """
 
-    name: str = Field(min_length=1, max_length=64)
-    goal: str = Field(min_length=1)
+    # The names of sub-steps are made of it and a dot in the middle, so it holds none.
+    name: str = Field(pattern=r"^[^\s·][^·]*$", max_length=64)
+    goal: str = Field(min_length=1, max_length=20_000)
     agents: tuple[str, ...] = ()
     max_steps: int = Field(default=4, ge=1, le=20)
     output_schema: dict[str, Any] | None = None
@@ -34,7 +36,10 @@ class Stage(Contract):
 
 
 class StageOutput(Contract):
-    """What a stage gave: its text, `data` where the stage has a schema, `score` where it was reviewed."""
+    """What a stage gave: its text, `data` where the stage has a schema, `score` where it was reviewed.
+
+    `data` refers to a JSON object; `steps` counts the steps that are part of it, `rounds` the drafts that were judged.
+    """
 
     stage: str
     content: Content
@@ -47,20 +52,33 @@ class StageOutput(Contract):
 
 
 class StagedRequest(Contract):
-    """A task and the stages it goes through (none: the default ones); stages in `done` are taken over, not run again."""
+    """A task and the stages it goes through (none: the default ones); stages in `done` are taken over, not run again.
+
+    `done` holds outputs of an earlier run, from the first stage on and in order.
+    """
 
     task: str = Field(min_length=1, max_length=200_000)
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Stage, ...] = Field(default=(), max_length=50)
     planner: str = "planner"
     max_parallel: int = Field(default=8, ge=1, le=200)
     done: tuple[StageOutput, ...] = ()
 
 
 class StagedResult(Contract):
-    """Outputs in the order of the stages; `failed` names the stage that ended the run early."""
+    """Outputs in the order of the stages; `failed` names the stage that ended the run early.
+
+    `partial` means that all stages gave an output, although a step failed on the way, for instance a review.
+    """
 
     state: RunState
     stages: tuple[StageOutput, ...]
     report: Content
     failed: str = ""
     spend: Spend = Spend()
+
+
+class StagedProgress(Contract):
+    """How far a run is: the outputs so far, in order, and the stage at work; a later run can go on from there."""
+
+    done: tuple[StageOutput, ...] = ()
+    stage: str = ""

@@ -22,10 +22,16 @@ PLANNING_STEP = "plan"
 
 
 class PlanMaking:
-    """The making of one run's plan; `changes` records every repair."""
+    """The making of one plan; `changes` records every repair.
 
-    def __init__(self, crew: Crew, request: PlanRequest) -> None:
+    `prefix` goes before step ids wherever people see them, and `material` is what the planner sees beside the task.
+    """
+
+    def __init__(self, crew: Crew, request: PlanRequest, *, prefix: str = "", material: Sequence[Part] = ()) -> None:
         self.changes: list[PlanChange] = []
+        self.fell_back = False
+        self._prefix = prefix
+        self._material = tuple(material)
         self._crew = crew
         self._catalog = crew.catalog
         self._request = request
@@ -44,19 +50,19 @@ class PlanMaking:
             raise final(ErrorKind.UNKNOWN_AGENT, f"agents: there is no {', '.join(unknown)}; choose from {names}")
         if not request.task.strip():
             raise final(ErrorKind.INPUT_INVALID, "task: say what shall be done, or give a plan")
-        return await self._planned([Part(text=self._instruction())], kept={}) or self._fallback()
+        return await self._planned([*self._material, Part(text=self._instruction())], kept={}) or self._fallback()
 
     async def replan(self, plan: Plan, done: Mapping[str, Outcome[Answer]], failures: Mapping[str, str]) -> Plan:
         """Ask for new steps after failures; finished steps stay as they are. Without a usable answer the old plan goes on."""
         kept = {step.step: step for step in plan.steps if step.step in done}
-        parts = [Part(text=self._instruction() + _what_failed(failures, kept))]
+        parts = [*self._material, Part(text=self._instruction() + _what_failed(failures, kept))]
         for name, outcome in done.items():
             assert outcome.value is not None
             parts.append(Part.of(outcome.value.content, label=f"step {name}"))
         fresh = await self._planned(parts, kept=kept)
         if fresh is None:
             return plan
-        self._crew.log.forget([step.step for step in plan.steps if step.step not in kept])
+        self._crew.log.forget([self._prefix + step.step for step in plan.steps if step.step not in kept])
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
         return fresh
@@ -86,7 +92,7 @@ class PlanMaking:
     async def _ask_planner(self, parts: Sequence[Part]) -> Answer | None:
         try:
             answer = await self._crew.ask(
-                PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, takes_broken=True
+                self._prefix + PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, takes_broken=True
             )
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):
@@ -117,6 +123,7 @@ class PlanMaking:
         if found:
             raise final(ErrorKind.PLAN_INVALID, "the fallback plan cannot run either: " + "; ".join(found))
         whose = "the given fallback plan" if request.fallback_plan else f"one step for {request.fallback_agent}"
+        self.fell_back = True
         self.changes.append(PlanChange(stage="fallback", change=f"no valid plan, so {whose} runs"))
         return plan
 
@@ -142,6 +149,7 @@ class PlanMaking:
             f"Write a plan of at most {self._request.max_steps} steps. Each step names one agent, its full input, and the "
             "steps whose results it needs. Steps that need nothing of each other run at the same time. "
             "Let one last step put the results together."
+            + (" Every agent sees the parts that you see." if self._material else "")
         )
 
 

@@ -207,6 +207,16 @@ def ends_of(plan: Plan) -> list[str]:
     return [step.step for step in plan.steps if step.step not in needed]
 
 
+def with_one_end(plan: Plan, agent: str, do: str) -> Plan:
+    """Let one step come last: where a valid plan has several ends, add one by `agent` that gets the results of them all."""
+    ends = ends_of(plan)
+    if len(ends) == 1:
+        return plan
+    taken = {step.step for step in plan.steps}
+    name = next(name for name in ("result", *(f"result {n}" for n in range(2, len(taken) + 3))) if name not in taken)
+    return Plan(steps=(*plan.steps, PlanStep(step=name, agent=agent, input=do, depends_on=tuple(ends))))
+
+
 def shape_of(plan: Plan) -> PlanShape:
     """Work out the critical path of a valid plan and which steps can run at the same time."""
     graph = graph_of(plan)

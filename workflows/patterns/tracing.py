@@ -145,7 +145,9 @@ class RunLog:
             usd=usd,
         )
         self.spend = self.spend.plus(spend)
-        first = next((part.text for message in asked.messages[:1] for part in message.parts if part.text), "")
+        said = [part for message in asked.messages[:1] for part in message.parts if part.text]
+        # What is asked says more of a call than the material it comes with.
+        first = next((part.text for part in [*(part for part in said if not part.label), *said]), None) or ""
         self.calls.append(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,

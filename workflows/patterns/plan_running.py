@@ -1,0 +1,97 @@
+"""Runs the steps of a valid plan as a graph: each step sees its own input and the results it depends on.
+
+What has ended well stays in `outcomes` and is not run again, so that a plan can be replaced or tried again in the middle.
+The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import Part
+from activities.errors import ErrorKind, text_of
+from workflows.contracts import Plan, StepRow, StepState
+from workflows.patterns.calling import Answer
+from workflows.patterns.crew import Crew
+from workflows.patterns.planning import ends_of, graph_of
+from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
+
+
+class PlanRunning:
+    """The running of one plan's steps; `outcomes` tells how each ended.
+
+    `prefix` goes before step ids wherever people see them, `material` is what every step sees before its input, and the
+    last steps answer by `schema` if there is one.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        max_parallel: int,
+        *,
+        prefix: str = "",
+        material: Sequence[Part] = (),
+        schema: dict[str, Any] | None = None,
+    ) -> None:
+        self.outcomes: dict[str, Outcome[Answer]] = {}
+        self._crew = crew
+        self._max_parallel = max_parallel
+        self._prefix = prefix
+        self._material = tuple(material)
+        self._schema = schema
+
+    async def run(self, plan: Plan, after: AfterFailure = AfterFailure.GO_ON) -> None:
+        """Run every step that has no outcome yet; a step's failure is its outcome and is not raised."""
+        steps = {step.step: step for step in plan.steps}
+        ends = ends_of(plan)
+        for step in plan.steps:
+            if step.step not in self.outcomes:
+                row = StepRow(
+                    step=self._prefix + step.step,
+                    agent=step.agent,
+                    input=" ".join(step.input.split())[:200],
+                    depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
+                )
+                self._crew.log.add(row)
+
+        async def execute(name: str) -> Answer:
+            step = steps[name]
+            parts = [*self._material, Part(text=step.input)]
+            for dependency in step.depends_on:
+                answer = self.outcomes[dependency].value
+                assert answer is not None
+                parts.append(Part.of(answer.content, label=f"step {dependency}"))
+            schema = self._schema if name in ends else None
+            return await self._crew.step(self._prefix + name, step.agent, parts, schema=schema)
+
+        await run_graph(
+            graph_of(plan),
+            execute,
+            max_parallel=self._max_parallel,
+            outcomes=self.outcomes,
+            after_failure=after,
+            on_skip=lambda step, cause: self._crew.log.end(
+                self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed"
+            ),
+        )
+
+    def failures(self) -> dict[str, str]:
+        """Return why each failed step failed."""
+        return {step: text_of(outcome.error) for step, outcome in self.outcomes.items() if outcome.error is not None}
+
+    def keep_done(self) -> dict[str, Outcome[Answer]]:
+        """Forget all steps but those that are done, and return these."""
+        self.outcomes = {step: outcome for step, outcome in self.outcomes.items() if outcome.ok}
+        return self.outcomes
+
+    def cause(self) -> str:
+        """Say in one line why steps failed."""
+        return "; ".join(f"step {step}: {error}" for step, error in list(self.failures().items())[:3])
+
+    def cause_kind(self) -> ErrorKind:
+        """Name the kind of the first failure."""
+        for outcome in self.outcomes.values():
+            if isinstance(outcome.error, ApplicationError) and outcome.error.type in set(ErrorKind):
+                return ErrorKind(outcome.error.type)
+        return ErrorKind.NOTHING_SUCCEEDED

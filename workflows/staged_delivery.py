@@ -1,0 +1,199 @@
+"""Hybrid: fixed stages, given as data, one after the other; within each stage a model decides the sub-steps.
+
+A stage that fails is tried again alone. One that fails for good ends the run, which keeps what is done, so that a later run
+goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.content import ContentActivities
+from activities.contracts import Catalog, Content, Part, StoreRequest
+from activities.errors import ErrorKind, final, kind_of, text_of
+from workflows import policies
+from workflows.contracts import (
+    Rubric,
+    RunState,
+    Stage,
+    StagedProgress,
+    StagedRequest,
+    StagedResult,
+    StageOutput,
+    StepRow,
+    StepState,
+)
+from workflows.patterns.calling import Answer
+from workflows.patterns.crew import Crew
+from workflows.patterns.observed import Observed
+from workflows.patterns.review import Review, Reviewed
+from workflows.patterns.stage_work import StageWork
+from workflows.patterns.stages import DEFAULT_STAGES, UNMENDABLE, judges_earlier, label_of, lead_of, problems_of, told
+from workflows.patterns.tracing import RunLog
+
+SHORT_TASK = 1000
+"""Longer tasks are kept in the content store, because every call repeats them."""
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class StagedDeliveryWorkflow(Observed):
+    """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
+
+    @workflow.init
+    def __init__(self, request: StagedRequest) -> None:
+        self.log = RunLog("staged delivery")
+        self._request = request
+        self._crew = Crew(self.log, Catalog(agents=()))
+        self._stages = request.stages or DEFAULT_STAGES
+        self._task = Part(text=request.task, label="task")
+        self._outputs: dict[str, StageOutput] = {}
+        self._at_work = ""
+
+    @workflow.run
+    async def run(self, request: StagedRequest) -> StagedResult:
+        """Check everything first, then work on one stage after the other."""
+        await self._prepare()
+        self._lay_out(request.done)
+        for stage in self._stages[len(request.done) :]:
+            try:
+                self._outputs[stage.name] = await self._deliver(stage)
+            except (ActivityError, ApplicationError) as error:
+                if is_cancelled_exception(error):
+                    raise
+                raise await self._failed(stage, error) from error
+        return await self._result()
+
+    @workflow.query(description="The outputs so far, and the stage at work; a later run can go on from there")
+    def progress(self) -> StagedProgress:
+        """Return how far the run is."""
+        return StagedProgress(done=tuple(self._outputs.values()), stage=self._at_work)
+
+    async def _prepare(self) -> None:
+        """Read the agents, refuse stages that cannot run, and keep a long task in the content store."""
+        self._crew = await Crew.assemble(self.log, self.people)
+        agents = [card.name for card in self._crew.catalog.agents]
+        found = problems_of(self._stages, self._request.done, agents, self._request.planner)
+        if not self._request.task.strip():
+            found.insert(0, "task: say what shall be delivered")
+        if found:
+            raise final(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
+        if len(self._request.task) > SHORT_TASK:
+            kept = await self._kept(self._request.task, "keep the task")
+            self._task = Part.of(kept, label="task")
+
+    def _lay_out(self, done: Sequence[StageOutput]) -> None:
+        """Show all stages, and take over those that an earlier run has finished."""
+        before = ""
+        for stage in self._stages:
+            row = StepRow(step=stage.name, input=stage.goal[:200], depends_on=(before,) if before else ())
+            self.log.add(row)
+            before = stage.name
+        for output in done:
+            self._outputs[output.stage] = output
+            self.log.end(output.stage, StepState.DONE, output=output.content, note="taken over from an earlier run")
+
+    async def _deliver(self, stage: Stage) -> StageOutput:
+        """Get a stage's output, in as many attempts as it has."""
+        self._at_work = stage.name
+        self.log.begin(stage.name)
+        work = StageWork(
+            self._crew,
+            stage,
+            planner=self._request.planner,
+            max_parallel=self._request.max_parallel,
+            earlier=tuple(self._outputs),
+            material=self._material(),
+        )
+        failures: list[str] = []
+        while True:
+            try:
+                output = await self._attempt(stage, work)
+            except (Exception, asyncio.CancelledError) as error:
+                why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)}"
+                failures.append(f"attempt {len(failures) + 1} {why}")
+                if _is_hopeless(error) or len(failures) == stage.attempts:
+                    self.log.end(stage.name, StepState.FAILED, note="; ".join(failures))
+                    raise
+            else:
+                break
+        notes = told((*failures, *output.notes))
+        self.log.end(stage.name, StepState.DONE, output=output.content, note="; ".join(notes))
+        return output.model_copy(update={"attempts": len(failures) + 1, "notes": notes})
+
+    async def _attempt(self, stage: Stage, work: StageWork) -> StageOutput:
+        """Write a draft by sub-steps, unless the stage judges an earlier one; then review it, if it is a review stage."""
+        material = self._material()
+        if judges_earlier(stage, list(self._outputs)):
+            before = list(self._outputs.values())[-1]
+            answer, material = Answer(before.content, before.stage), material[:-1]
+        else:
+            answer = await work.draft()
+        reviewed = Reviewed(answer, None, ())
+        if stage.rubric is not None:
+            reviewed = await self._review(stage, stage.rubric, material).of(answer)
+        return StageOutput(
+            stage=stage.name,
+            content=reviewed.draft.content,
+            data=await self._typed(stage, reviewed.draft.data),
+            score=reviewed.score,
+            steps=work.steps,
+            rounds=len(reviewed.rounds),
+            notes=(*work.notes, *answer.notes, *reviewed.notes),
+        )
+
+    def _review(self, stage: Stage, rubric: Rubric, material: Sequence[Part]) -> Review:
+        return Review(
+            self._crew,
+            stage.name,
+            rubric,
+            writer=lead_of(stage),
+            reviewer=stage.reviewer,
+            goal=stage.goal,
+            material=material,
+            schema=stage.output_schema,
+        )
+
+    def _material(self) -> list[Part]:
+        """Return what every sub-step sees: the task, and the outputs of all earlier stages."""
+        outputs = self._outputs.values()
+        return [self._task, *(Part.of(each.data or each.content, label=label_of(each.stage)) for each in outputs)]
+
+    async def _typed(self, stage: Stage, data: dict[str, Any] | None) -> Content | None:
+        if data is None:
+            return None
+        text = json.dumps(data, ensure_ascii=False)
+        return await self._kept(text, f"{stage.name} · keep the data", media_type="application/json")
+
+    async def _kept(self, text: str, why: str, **form: Any) -> Content:
+        return await workflow.execute_local_activity_method(
+            ContentActivities.keep_text, StoreRequest(text=text, **form), **policies.keep_text(why)
+        )
+
+    async def _failed(self, stage: Stage, error: Exception) -> Exception:
+        for row in list(self.log.steps.values()):
+            if row.state is StepState.PENDING:
+                self.log.end(row.step, StepState.SKIPPED, note=f"not reached, because stage {stage.name} failed")
+        return final(kind_of(error), f"stage {stage.name!r} failed: {text_of(error)}", await self._result(stage.name))
+
+    async def _result(self, failed: str = "") -> StagedResult:
+        whole = all(row.state is StepState.DONE for row in self.log.steps.values())
+        self.log.close(RunState.FAILED if failed else RunState.COMPLETED if whole else RunState.PARTIAL)
+        self._at_work = failed
+        return StagedResult(
+            state=self.log.state,
+            stages=tuple(self._outputs.values()),
+            report=await self._crew.keep_report(),
+            failed=failed,
+            spend=self.log.spend,
+        )
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
+    if not isinstance(error, ActivityError | ApplicationError):
+        return True
+    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE
