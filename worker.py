@@ -48,6 +48,7 @@ from bootstrap import (
     running_stack,
 )
 from workflows.agent_session import AgentSessionWorkflow
+from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
@@ -57,6 +58,7 @@ from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
     AgentSessionWorkflow,
+    ConsensusAnalysisWorkflow,
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,

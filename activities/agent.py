@@ -193,6 +193,7 @@ class AgentActivities:
             type=error.type,
             non_retryable=error.non_retryable,
             next_retry_delay=error.next_retry_delay,
+            category=error.category,
         )
 
 

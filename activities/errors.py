@@ -32,6 +32,7 @@ from typing import Any
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    ApplicationErrorCategory,
     CancelledError,
     ChildWorkflowError,
 )
@@ -84,8 +85,9 @@ class ErrorKind(StrEnum):
 
 
 def final(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
-    """Build an error that no retry can mend."""
-    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True)
+    """Build an error that no retry can mend; that somebody cancelled it is nothing for the worker's log to complain of."""
+    benign = ApplicationErrorCategory.BENIGN if kind is ErrorKind.CANCELLED else ApplicationErrorCategory.UNSPECIFIED
+    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True, category=benign)
 
 
 def passing(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:

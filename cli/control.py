@@ -1,4 +1,4 @@
-"""The command that changes a run: `cancel`."""
+"""The commands that change a run: `cancel`, and `answer` where it asks a person."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ WAIT = 10.0
 def register(app: typer.Typer) -> None:
     """Mount the commands."""
     app.command()(cancel)
+    app.command()(answer)
 
 
 def cancel(run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]) -> None:
@@ -21,6 +22,40 @@ def cancel(run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar=
     from cli.reaching import reaching
 
     print(reaching(lambda reach: _cancel(reach, run_id)))
+
+
+def answer(
+    run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")],
+    said: Annotated[str, typer.Argument(help="The answer.", metavar="TEXT")],
+    question: Annotated[str | None, typer.Option(help="Which question, where several are open: question-1.")] = None,
+) -> None:
+    """Answer what a run asks a person. Exit code 2 if it asks nothing, or if that is no answer to it."""
+    from cli.reaching import reaching
+
+    print(reaching(lambda reach: _answer(reach, run_id, said, question)))
+
+
+async def _answer(reach: "Reach", workflow_id: str, said: str, question: str | None) -> str:
+    from temporalio.client import WorkflowExecutionStatus
+
+    from cli.leaving import WRONG, LeavingError
+    from cli.reaching import word
+    from workflows.contracts import RunStatus
+
+    found = await reach.find(workflow_id)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        raise LeavingError(WRONG, f"{workflow_id} has ended already ({word(found.status)}); nothing was answered")
+    before = await reach.ask(found, "status", RunStatus)
+    asked = [one for one in before.questions if question in (None, one.id)]
+    if len(asked) != 1:
+        open_ones = ", ".join(one.id for one in before.questions) or "none"
+        raise LeavingError(WRONG, f"name one open question with --question; {workflow_id} has {open_ones}")
+    handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
+    await handle.signal("answer", {"question": asked[0].id, "answer": said})
+    after = await reach.ask(found, "status", RunStatus)
+    if asked[0].id in [one.id for one in after.questions]:
+        raise LeavingError(WRONG, f"not taken: {after.notices[-1] if after.notices else asked[0].text}")
+    return f"{asked[0].id} of {workflow_id} is answered: {said}"
 
 
 async def _cancel(reach: "Reach", workflow_id: str) -> str:

@@ -127,7 +127,11 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         f" · {money(status.spend)}",
     )  # fmt: skip
     notices = [Text(safe(f"not understood: {notice}"), style="yellow") for notice in status.notices]
-    return Group(head, steps_table(status.steps, room), *notices)
+    questions = [
+        Text(safe(f"{one.id} asks: {one.text} → starter.py answer {status.workflow_id} TEXT"), style="bold")
+        for one in status.questions
+    ]
+    return Group(head, steps_table(status.steps, room), *questions, *notices)
 
 
 def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:

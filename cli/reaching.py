@@ -30,9 +30,10 @@ PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
+CONSENSUS = "ConsensusAnalysisWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
 STAGED = "StagedDeliveryWorkflow"
-OURS = (DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION, STAGED)
+OURS = (CONSENSUS, DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION, STAGED)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

@@ -18,7 +18,8 @@ class ScriptedLLM:
     """Answers each call by a function of the call; a text becomes a reply that ended normally.
 
     `latency` is in seconds. `calls` holds every call made, in order. The script may raise any error of
-    `activities.errors`, or return an awaitable to wait for something first.
+    `activities.errors`, or return an awaitable to wait for something first; like Claude's, the prompt of such a call is paid
+    for as soon as it has begun.
     """
 
     script: Script
@@ -32,12 +33,16 @@ class ScriptedLLM:
             await asyncio.sleep(self.latency)
         said = self.script(call)
         if not isinstance(said, str | ModelReply):
+            progress.usage = Usage(input_tokens=_words_in(call))
             said = await said
         reply = said if isinstance(said, ModelReply) else self._reply(call, said)
         progress.received(reply.text)
         return reply
 
     def _reply(self, call: ModelCall, text: str) -> ModelReply:
-        words_in = sum(len(words.split()) for _, words in call.messages) + len(call.system.split())
-        usage = Usage(input_tokens=words_in, output_tokens=len(text.split()))
+        usage = Usage(input_tokens=_words_in(call), output_tokens=len(text.split()))
         return ModelReply(text, StopReason.END_TURN, usage, call.model, f"scripted-{len(self.calls)}")
+
+
+def _words_in(call: ModelCall) -> int:
+    return sum(len(words.split()) for _, words in call.messages) + len(call.system.split())

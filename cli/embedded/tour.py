@@ -13,15 +13,16 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError
 
 from activities.content import ContentStore
-from activities.contracts import Part
+from activities.contracts import DocumentSource, Part
 from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
 from cli.embedded.state import StackState
 from cli.leaving import cause_of
-from cli.reaching import PLAN, REQUESTS, RESEARCH, SESSION, STAGED
+from cli.reaching import CONSENSUS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
 from cli.results import KINDS, Reader
 from workflows.contracts import (
     AgentSessionRequest,
+    ConsensusRequest,
     Plan,
     PlanRequest,
     RequestText,
@@ -34,6 +35,7 @@ from workflows.contracts import (
 
 SAMPLES = PROJECT / "samples"
 SHOWN = 150
+QUESTION = "What is this text about?"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ class Stop:
 
 async def _plan(_: ContentStore) -> PlanRequest:
     return PlanRequest(plan=Plan.model_validate(json.loads((SAMPLES / "plans" / "launch-brief.json").read_text())))
+
+
+async def _consensus(store: ContentStore) -> ConsensusRequest:
+    file = SAMPLES / "documents" / "general-garden-minutes.html"
+    data = await asyncio.to_thread(file.read_bytes)
+    document = DocumentSource(name=file.name, ref=await store.put(data), size=len(data))
+    return ConsensusRequest(question=QUESTION, document=document, options=("meeting", "sale", "court"))
 
 
 async def _requests(store: ContentStore) -> RouteRequest:
@@ -77,6 +86,13 @@ STOPS = (
     Stop("plan, run as a graph", "plan --plan samples/plans/launch-brief.json", PLAN, _plan),
     Stop("fixed stages", 'staged "Say why a reusable lunch box pays off."', STAGED, _staged),
     Stop("routing", "route --file samples/requests/inbox.txt", REQUESTS, _requests),
+    Stop(
+        "consensus of three",
+        f'consensus samples/documents/general-garden-minutes.html --question "{QUESTION}" '
+        "--option meeting --option sale --option court",
+        CONSENSUS,
+        _consensus,
+    ),
     Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
     Stop("agent with tools", 'agent file-clerk "List the files of the workspace."', SESSION, _session),
 )

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
+from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
+from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
 from cli.results.reading import Page, Reader
@@ -17,6 +18,7 @@ from cli.results.sessions import read_session
 from cli.results.staged import read_staged
 from workflows.contracts import (
     AgentSessionResult,
+    ConsensusResult,
     DocumentAnalysisResult,
     PlanResult,
     ResearchResult,
@@ -41,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     DOCUMENTS: Kind("documents", DocumentAnalysisResult, read_documents),
     RESEARCH: Kind("research", ResearchResult, read_research),
     REQUESTS: Kind("requests", RouteResult, read_requests),
+    CONSENSUS: Kind("consensus", ConsensusResult, read_consensus),
     SESSION: Kind("agent", AgentSessionResult, read_session),
     STAGED: Kind("staged", StagedResult, read_staged),
 }

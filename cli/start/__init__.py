@@ -4,6 +4,7 @@ import typer
 
 from cli.start.agent import agent
 from cli.start.agents import agents
+from cli.start.consensus import consensus
 from cli.start.document import document
 from cli.start.plan import plan
 from cli.start.research import research
@@ -11,7 +12,7 @@ from cli.start.route import route
 from cli.start.staged import staged
 from cli.start.train_router import train_router
 
-COMMANDS = (document, plan, research, staged, route, train_router, agent, agents)
+COMMANDS = (document, plan, staged, route, train_router, research, consensus, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

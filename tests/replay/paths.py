@@ -4,6 +4,7 @@
 history recorded on one path says nothing about the others, so a new branch in workflow code needs an entry here.
 """
 
+from tests.replay.consensus_paths import CONSENSUS_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
@@ -11,4 +12,6 @@ from tests.replay.routing_paths import ROUTING_PATHS
 from tests.replay.session_paths import SESSION_PATHS
 from tests.replay.staged_paths import STAGED_PATHS
 
-PATHS: dict[str, Path] = PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | ROUTING_PATHS | SESSION_PATHS | STAGED_PATHS
+PATHS: dict[str, Path] = (
+    PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | ROUTING_PATHS | SESSION_PATHS | STAGED_PATHS | CONSENSUS_PATHS
+)

@@ -15,6 +15,7 @@ from tests.conftest import binary
 from tests.replay.path import Path
 from tests.replay.paths import PATHS
 from tests.workflow.conftest import Runner
+from workflows.contracts import RunStatus
 
 HISTORIES = FilePath(__file__).with_name("histories")
 
@@ -37,6 +38,11 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
                 while not llm.calls:  # noqa: ASYNC110 - the model double has no event to wait for
                     await asyncio.sleep(0.05)
                 await handle.cancel()
+            if path.answers:
+                while not (await handle.query("status", result_type=RunStatus)).questions:  # noqa: ASYNC110 - nor has a query
+                    await asyncio.sleep(0.05)
+                for answer in path.answers:
+                    await handle.signal("answer", answer)
             try:
                 await handle.result()
             except WorkflowFailureError as failure:

@@ -29,6 +29,13 @@ FOR_ONE = {
         "wrong plan": (['{"plan": {"steps": [{"agent": "writer"}]}}'], "plan.steps.0.step"),
         "nothing to do": (["{}"], "task: say what shall be done"),
     },
+    "ConsensusAnalysisWorkflow": {
+        "none": ([], "request"),
+        "two": (["{}", "{}"], "positional argument"),
+        "text": (['"is it so?"'], "ConsensusRequest"),
+        "wrong rule": (['{"question": "q", "rule": {"kind": "loud"}}'], "rule.kind"),
+        "one option": (['{"question": "q", "options": ["yes"]}'], "options: 1 given; name at least two"),
+    },
     "DocumentAnalysisWorkflow": {
         "no documents": (['{"documents": []}'], "documents"),
         "missing": (["{}"], "documents"),

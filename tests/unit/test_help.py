@@ -8,12 +8,13 @@ import pytest
 
 from activities.contracts import SourceKind
 from cli.reaching import OURS
+from cli.start.consensus import By, Tie
 from cli.start.plan import OnFailure
 from cli.start.research import Kind
 from cli.start.route import Router
 from tests.processes import PROJECT
 from worker import WORKFLOWS
-from workflows.contracts import OnStepFailure, RouteRequest
+from workflows.contracts import OnStepFailure, OnTie, RouteRequest, RuleKind
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
 COMMANDS = [
@@ -24,6 +25,7 @@ COMMANDS = [
     "research",
     "route",
     "train-router",
+    "consensus",
     "staged",
     "agent",
     "agents",
@@ -33,6 +35,7 @@ COMMANDS = [
     "result",
     "trace",
     "cancel",
+    "answer",
 ]
 SCRIPT = """
 import sys
@@ -78,6 +81,8 @@ def test_commands_know_every_workflow_and_choice() -> None:
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)
     assert list(map(str, Kind)) == list(map(str, SourceKind))
+    assert list(map(str, By)) == list(map(str, RuleKind))
+    assert list(map(str, Tie)) == list(map(str, OnTie))
 
 
 def test_neither_the_worker_nor_a_workflow_loads_what_only_training_needs() -> None:

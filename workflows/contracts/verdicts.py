@@ -18,7 +18,7 @@ class RuleKind(StrEnum):
     UNANIMOUS = "unanimous"
     """All voters."""
     QUORUM = "quorum"
-    """At least `quorum` voters."""
+    """At least `quorum` voters, and more than for any other option."""
 
 
 class Rule(Contract):
@@ -88,7 +88,11 @@ class Vote(Contract):
 
 
 class ConsensusResult(Contract):
-    """The verdict (empty when flagged), how it came about, and every vote; `dissent` names the voters who differed."""
+    """The verdict (empty when flagged), how it came about, and every vote; `dissent` names the voters who differed.
+
+    `decided_by` is the rule, `judge`, `person` or `nobody`; `ruling` is what a judge or a person said where the votes did not
+    decide. `agreed` says that all who voted chose the verdict.
+    """
 
     state: RunState
     verdict: str
@@ -97,6 +101,7 @@ class ConsensusResult(Contract):
     votes: tuple[Vote, ...]
     report: Content
     dissent: tuple[str, ...] = ()
+    ruling: Vote | None = None
     stopped_early: bool = False
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()

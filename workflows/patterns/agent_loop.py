@@ -93,6 +93,7 @@ class AgentLoop:
     schema: dict[str, Any] | None = None
     max_repairs: int = 2
     takes_broken: bool = False
+    counts_cancelled: bool = False
     limits: SessionLimits = field(default_factory=SessionLimits)
     started: float | None = None
     state: LoopState = field(default_factory=LoopState)
@@ -154,7 +155,7 @@ class AgentLoop:
         return turn
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self.crew, self.step, self.card, request)
+        turn = await call_model(self.crew, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
         usage = turn.usage
         self.state.turns += 1
         self.state.tokens += (

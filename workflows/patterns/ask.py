@@ -105,7 +105,13 @@ class Ask:
 
     async def _loop(self, card: AgentCard) -> Answer:
         loop = AgentLoop(
-            self.crew, self.step, card, schema=self.schema, max_repairs=self.max_repairs, takes_broken=self.takes_broken
+            self.crew,
+            self.step,
+            card,
+            schema=self.schema,
+            max_repairs=self.max_repairs,
+            takes_broken=self.takes_broken,
+            counts_cancelled=self.counts_cancelled,
         )
         ended = await loop.run(self.parts)
         self.notes += ended.notes
@@ -176,7 +182,13 @@ class Ask:
     def _answer(self, card: AgentCard, turn: ModelTurn) -> Answer:
         if turn.stop_reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED):
             self.notes.append(f"{card.name}: the answer is cut off at its token limit")
-        return Answer(content=turn.content, agent=card.name, data=turn.data, notes=tuple(self.notes))
+        return Answer(
+            content=turn.content,
+            agent=card.name,
+            data=turn.data,
+            notes=tuple(self.notes),
+            left_out_characters=turn.left_out_characters,
+        )
 
 
 def _repaired(request: ModelRequest, turn: ModelTurn, wrong: Sequence[str]) -> ModelRequest:

@@ -24,7 +24,7 @@ class Answer:
     """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
 
     `wrong` says how `data` breaks the schema, where the asker takes broken answers. `findings` refer to what the model found
-    on the web by itself.
+    on the web by itself, `left_out_characters` is how much of the labelled parts it was not shown.
     """
 
     content: Content
@@ -33,6 +33,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     findings: tuple[Part, ...] = ()
+    left_out_characters: int = 0
 
 
 async def call_model(
@@ -40,7 +41,7 @@ async def call_model(
 ) -> ModelTurn:
     """Make one model call and record it in the run's log; raises ActivityError.
 
-    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then.
     """
     started = workflow.now()
     log = crew.log
@@ -54,11 +55,19 @@ async def call_model(
         )
     except ActivityError as error:
         log.call_failed(step, request, _failure(error), text_of(error), workflow.now() - started)
-        if kind_of(error) is ErrorKind.CANCELLED:
+        if kind_of(error) is ErrorKind.CANCELLED or (counts_cancelled and _is_cancelled()):
             raise asyncio.CancelledError from error
         raise
     log.call_done(step, request, turn, workflow.now() - started)
+    if counts_cancelled and _is_cancelled():
+        # It answered before it heard; without this, a repair or a tool would come next.
+        raise asyncio.CancelledError
     return turn
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _failure(error: ActivityError) -> ModelFailure:

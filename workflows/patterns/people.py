@@ -34,6 +34,9 @@ class People:
         name = f"question-{self._asked}"
         self._options[name] = tuple(options)
         choice = f" ({' | '.join(options)})" if options else ""
+        if len(choice) > SUMMARY_LENGTH // 2:
+            # The question itself must be seen; who answers otherwise is told the options.
+            choice = f" (one of {len(options)} options)"
         shown = f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
         deadline = workflow.now() + timedelta(seconds=seconds)
         self._log.asks(Question(id=name, text=shown, deadline=deadline))

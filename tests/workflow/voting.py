@@ -1,0 +1,100 @@
+"""Scripts a panel: what each agent answers when it votes, judges, fails, or is held in the middle of its call; and runs it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import ErrorKind, final
+from activities.llm.base import ModelCall
+from activities.llm.scripted import Script
+from tests.workflow.conftest import Runner
+from workflows.consensus_analysis import ConsensusAnalysisWorkflow
+from workflows.contracts import ConsensusRequest, ConsensusResult, Voter, VoteState
+from workflows.patterns.consensus import PANEL
+
+RUN = ConsensusAnalysisWorkflow.run
+WHO = {
+    "You are an analyst": "analyst",
+    "You are a sceptic": "sceptic",
+    "You are a careful reader": "general",
+    "You are a legal analyst": "legal",
+    "You are a financial analyst": "financial",
+    "You are a judge": "judge",
+    "You are a capable generalist": "generalist",
+}
+HOLD = "hold"
+FAIL = "fail"
+FIVE = PANEL
+TWO = PANEL[:2]
+QUESTION = "Does the lease bind the tenant?"
+
+
+def who(call: ModelCall) -> str:
+    """Tell which agent is called."""
+    return next(name for beginning, name in WHO.items() if call.system.startswith(beginning))
+
+
+def verdict(option: str, **fields: Any) -> str:
+    """Write a verdict as a model does."""
+    given = {"evidence": ["shall pay rent"], "reasons": f"It says {option}.", "verdict": option, "confidence": 0.8}
+    return json.dumps(given | fields)
+
+
+async def held() -> str:
+    """Never answer; only cancelling ends the call."""
+    await asyncio.Event().wait()
+    return ""
+
+
+def panel(**says: str) -> Script:
+    """Script each agent by name: an option to choose, FAIL, or HOLD; who is not named must not be asked."""
+
+    def script(call: ModelCall) -> "str | Awaitable[str]":
+        said = says[who(call)]
+        if said == FAIL:
+            raise final(ErrorKind.MODEL_REJECTED, "not today")
+        return held() if said == HOLD else verdict(said)
+
+    return script
+
+
+def five(analyst: str, sceptic: str, general: str, legal: str, financial: str, **more: str) -> Script:
+    """Script the five of the panel, and whom else."""
+    return panel(analyst=analyst, sceptic=sceptic, general=general, legal=legal, financial=financial, **more)
+
+
+def request(voters: tuple[Voter, ...] = FIVE, **fields: Any) -> ConsensusRequest:
+    """Build a request for a panel."""
+    given: Mapping[str, Any] = {"question": QUESTION, "options": ("yes", "no"), "voters": voters}
+    return ConsensusRequest.model_validate({**given, **fields})
+
+
+async def decide(runner: Runner, script: Any, *args: Any, **fields: Any) -> tuple[ConsensusResult, list[ModelCall]]:
+    result, llm = await runner.run(script, RUN, request(*args, **fields))
+    assert isinstance(result, ConsensusResult)
+    return result, llm.calls
+
+
+async def failure(runner: Runner, script: Any, *args: Any, **fields: Any) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await decide(runner, script, *args, **fields)
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause
+
+
+def states(result: ConsensusResult) -> dict[VoteState, int]:
+    found = [vote.state for vote in result.votes]
+    return {state: found.count(state) for state in VoteState if state in found}
+
+
+def words(call: ModelCall) -> int:
+    return sum(len(text.split()) for _, text in call.messages) + len(call.system.split())
+
+
+def said(call: ModelCall) -> str:
+    return "\n".join(text for _, text in call.messages)

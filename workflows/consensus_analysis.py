@@ -1,0 +1,283 @@
+"""Consensus: several analysts judge the same material at once, a rule that is data makes one verdict of theirs.
+
+Counting stops when no vote that is missing could change anything; who is still at work then is cancelled, and what that cost is
+counted. The trap: a panel that agrees on nothing still has to end, so a judge, a person or a flag comes after the votes.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.content import ContentActivities
+from activities.contracts import Catalog, Content, ExtractRequest, Part, StoreRequest
+from activities.documents import DocumentActivities
+from activities.errors import ErrorKind, final, kind_of, text_of
+from workflows import policies
+from workflows.contracts import (
+    ConsensusRequest,
+    ConsensusResult,
+    OnTie,
+    RunState,
+    Spend,
+    StepRow,
+    StepState,
+    Vote,
+    Voter,
+    VoteState,
+)
+from workflows.patterns.calling import Answer
+from workflows.patterns.consensus import Count, options_of, problems, seated
+from workflows.patterns.crew import Crew
+from workflows.patterns.digest import part_characters
+from workflows.patterns.gathering import gather
+from workflows.patterns.observed import Observed, closing
+from workflows.patterns.scheduling import Outcome
+from workflows.patterns.tracing import RunLog
+from workflows.patterns.verdicts import (
+    JUDGE_ANGLE,
+    cast,
+    judge_text,
+    not_cast,
+    verdict_schema,
+    voter_text,
+    voting_alone,
+)
+
+SHORT_QUESTION = 1000
+"""Longer questions are kept in the content store, because every call repeats them."""
+EXTRACT, JUDGE, PERSON = "extract", "tie · judge", "tie · person"
+NOBODY = "nobody"
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class ConsensusAnalysisWorkflow(Observed):
+    """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
+
+    @workflow.init
+    def __init__(self, request: ConsensusRequest) -> None:
+        self.log = RunLog("consensus")
+        self._request = request
+        self._count = Count(request.rule, seated(request.voters), options_of(request))
+        self._crew = Crew(self.log, Catalog(agents=()))
+        self._question = Part(text=request.question)
+        self._material: list[Part] = []
+        self._votes: dict[str, Vote] = {}
+        self._ruling: Vote | None = None
+        self._notes: list[str] = []
+
+    @workflow.run
+    @closing
+    async def run(self, request: ConsensusRequest) -> ConsensusResult:
+        """Let all vote, count, and have the tie broken where the votes decide nothing."""
+        await self._prepare()
+        await self._read_material()
+        await self._vote()
+        outcome = self._count.outcome(self._ballots())
+        if outcome.empty:
+            raise await self._failed()
+        if outcome.verdict:
+            return await self._result(outcome.verdict, request.rule.kind)
+        await self._break_tie()
+        if self._ruling is not None and self._ruling.verdict:
+            return await self._result(self._ruling.verdict, request.on_tie)
+        return await self._result("", NOBODY)
+
+    async def _prepare(self) -> None:
+        """Refuse what cannot be voted on, read the agents, and keep a long question in the content store."""
+        if wrong := problems(self._request):
+            raise final(ErrorKind.INPUT_INVALID, "; ".join(wrong))
+        judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
+        voting = [voter.agent for voter in self._count.voters]
+        crew = await Crew.assemble(self.log, self.people, agents=list(dict.fromkeys([*voting, *judges])))
+        cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
+        self._crew = Crew(self.log, crew.catalog.model_copy(update={"agents": cards}), self.people)
+        if len(self._request.question) > SHORT_QUESTION:
+            kept = await workflow.execute_local_activity_method(
+                ContentActivities.keep_text,
+                StoreRequest(text=self._request.question),
+                **policies.keep_text("keep the question"),
+            )
+            self._question = Part.of(kept)
+
+    async def _read_material(self) -> None:
+        """Turn the document into text; what is longer than a voter's window is cut for each call."""
+        if self._request.material is not None:
+            given = self._request.material
+            self._material.append(given.model_copy(update={"label": given.label or "material"}))
+        document = self._request.document
+        if document is None:
+            return
+        self.log.add(StepRow(step=EXTRACT, input=document.name[:200]))
+        self.log.begin(EXTRACT)
+        try:
+            text = await workflow.execute_activity_method(
+                DocumentActivities.extract_text,
+                ExtractRequest(document=document, part_characters=part_characters(self._crew.catalog)),
+                **policies.extract_text(self._crew.catalog.heartbeat, f"extract {document.name}"),
+            )
+        except ActivityError as error:
+            self.log.end(EXTRACT, StepState.FAILED, note=text_of(error))
+            if is_cancelled_exception(error):
+                raise
+            raise final(kind_of(error), text_of(error)) from error
+        self.log.end(EXTRACT, StepState.DONE, output=text.parts[0], note=f"{text.characters} characters")
+        several = len(text.parts) > 1
+        self._material += [
+            Part.of(part, label=f"{document.name}, part {number} of {len(text.parts)}" if several else document.name)
+            for number, part in enumerate(text.parts, 1)
+        ]
+
+    async def _vote(self) -> None:
+        """Ask all voters at once, until no further vote can change the outcome."""
+        voters = {voter.name: voter for voter in self._count.voters}
+        for voter in voters.values():
+            self.log.add(StepRow(step=_step(voter), agent=voter.agent, input=voter.angle[:200]))
+        ended = await gather(
+            {name: partial(self._ask_voter, voter) for name, voter in voters.items()},
+            enough=lambda outcomes: self._count.settled(_ballots(outcomes)) is not None,
+        )
+        for name, voter in voters.items():
+            self._votes[name] = self._vote_of(voter, ended.get(name))
+        if left := [name for name, vote in self._votes.items() if vote.state is VoteState.CANCELLED]:
+            done = len(self._votes) - len(left)
+            self._notes.append(
+                f"stopped after {done} of {len(self._votes)} votes: no other vote could change the outcome"
+            )
+
+    async def _ask_voter(self, voter: Voter) -> Answer:
+        options = self._count.options
+        text = voter_text(voter, options, material=bool(self._material))
+        answer = await self._crew.step(
+            _step(voter),
+            voter.agent,
+            [*self._material, Part(text=text), self._question],
+            schema=verdict_schema(self._request.question, voter.angle, options),
+            context_characters=part_characters(self._crew.catalog),
+            counts_cancelled=True,
+        )
+        if answer.data is None:
+            raise final(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")
+        return answer
+
+    def _vote_of(self, voter: Voter, outcome: Outcome[Answer] | None) -> Vote:
+        """Read how a voter ended; nothing at all means that it never started."""
+        spend = self._spent(_step(voter))
+        if outcome is None or outcome.cancelled:
+            note = (
+                "cancelled, because the outcome was settled"
+                if outcome
+                else "not asked, because the outcome was settled"
+            )
+            self.log.end(_step(voter), StepState.SKIPPED, note=note)
+            return not_cast(voter, VoteState.CANCELLED, note, spend)
+        if outcome.value is None:
+            error = text_of(outcome.error) if outcome.error else "ended without an answer"
+            return not_cast(voter, VoteState.FAILED, error, spend)
+        self._note(voter.name, outcome.value)
+        return cast(voter, outcome.value, spend)
+
+    async def _break_tie(self) -> None:
+        """Have a judge or a person decide; nobody where the request says so, or where they do not."""
+        self._notes.append(f"the votes decide nothing: {self._count.standing(self._ballots())}")
+        if self._request.on_tie is OnTie.JUDGE:
+            await self._ask_judge()
+        elif self._request.on_tie is OnTie.PERSON:
+            await self._ask_person()
+
+    async def _ask_judge(self) -> None:
+        judge = Voter(agent=self._request.judge, name="judge")
+        votes = [Part.of(vote.full, label=f"vote: {vote.voter}") for vote in self._votes.values() if vote.full]
+        text = judge_text(self._count.options, self._count.standing(self._ballots()))
+        try:
+            answer = await self._crew.step(
+                JUDGE,
+                judge.agent,
+                [*votes, *self._material, Part(text=text), self._question],
+                schema=verdict_schema(self._request.question, JUDGE_ANGLE, self._count.options),
+                context_characters=part_characters(self._crew.catalog),
+            )
+            if answer.data is None:
+                raise final(ErrorKind.OUTPUT_INVALID, f"{judge.agent} gave no verdict")
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            self._notes.append(f"the judge failed, so nobody decided: {text_of(error)}"[:500])
+            self._ruling = not_cast(judge, VoteState.FAILED, text_of(error), self._spent(JUDGE))
+            return
+        self._note(judge.name, answer)
+        self._ruling = cast(judge, answer, self._spent(JUDGE))
+
+    async def _ask_person(self) -> None:
+        options, seconds = self._count.options, self._request.deadline
+        self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
+        self.log.begin(PERSON)
+        said = await self.people.ask(
+            f"The votes are divided: {self._request.question}", options=options, seconds=seconds
+        )
+        person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
+        if said is None:
+            error = f"no person answered within {seconds:g} s, so nobody decided"
+            self.log.end(PERSON, StepState.FAILED, note=error)
+            self._notes.append(error)
+            self._ruling = not_cast(person, VoteState.FAILED, error, Spend())
+            return
+        self.log.end(PERSON, StepState.DONE, output=Content(text=said, size=len(said.encode())))
+        self._ruling = Vote(voter=person.name, agent=person.agent, state=VoteState.CAST, verdict=said)
+
+    def _ballots(self) -> dict[str, str | None]:
+        """Return what was chosen, and None where a voter failed; who was cancelled is left out."""
+        asked = {name: vote for name, vote in self._votes.items() if vote.state is not VoteState.CANCELLED}
+        return {name: vote.verdict or None for name, vote in asked.items()}
+
+    def _note(self, name: str, answer: Answer) -> None:
+        self._notes += [f"{name}: {note}" for note in answer.notes]
+        if answer.left_out_characters:
+            self._notes.append(
+                f"{name} read only a part: {answer.left_out_characters} characters of the material were cut"
+            )
+
+    def _spent(self, step: str) -> Spend:
+        spend = Spend()
+        for call in self.log.calls:
+            if call.step == step:
+                spend = spend.plus(call.spend)
+        return spend
+
+    async def _failed(self) -> Exception:
+        causes = "; ".join(f"{vote.voter}: {vote.error}" for vote in self._votes.values())
+        result = await self._result("", NOBODY, RunState.FAILED)
+        return final(ErrorKind.NOTHING_SUCCEEDED, f"every voter failed ({causes})", result)
+
+    async def _result(self, verdict: str, decided_by: str, state: RunState | None = None) -> ConsensusResult:
+        votes = [*self._votes.values(), *([self._ruling] if self._ruling else [])]
+        failed = any(vote.state is VoteState.FAILED for vote in votes)
+        self.log.close(state or (RunState.PARTIAL if failed else RunState.COMPLETED))
+        dissent = self._count.dissent(self._ballots(), verdict)
+        return ConsensusResult(
+            state=self.log.state,
+            verdict=verdict,
+            decided_by=decided_by,
+            agreed=bool(verdict) and not dissent,
+            votes=tuple(self._votes.values()),
+            dissent=dissent,
+            ruling=self._ruling,
+            stopped_early=any(vote.state is VoteState.CANCELLED for vote in votes),
+            spend=self.log.spend,
+            notes=tuple(self._notes),
+            report=await self._crew.keep_report(),
+        )
+
+
+def _step(voter: Voter) -> str:
+    return f"vote · {voter.name}"
+
+
+def _ballots(outcomes: Mapping[str, Outcome[Answer]]) -> dict[str, str | None]:
+    """Read the choices out of the answers as they come in."""
+    return {
+        name: str(outcome.value.data["verdict"]) if outcome.value and outcome.value.data else None
+        for name, outcome in outcomes.items()
+        if not outcome.cancelled
+    }
