@@ -69,11 +69,12 @@ class CatalogActivities:
             raise final(ErrorKind.CATALOG_INVALID, "\n".join(map(str, problems)))
         names = [agent.front.name for agent in agents]
         unknown = [name for name in request.agents if name not in names]
-        if unknown:
+        if unknown and not request.known_only:
             raise final(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {', '.join(names)}")
-        wanted = [agent for agent in agents if agent.front.name in with_fallbacks(request.agents or names, agents)]
+        reached = with_fallbacks(request.agents or names, agents)
+        wanted = [agent for agent in agents if agent.front.name in reached]
         cards = [card for agent in wanted for card in await self._cards(agent)]
-        return Catalog(agents=tuple(cards), heartbeat=self._heartbeat)
+        return Catalog(agents=tuple(cards), heartbeat=self._heartbeat, partial=request.known_only)
 
     async def _cards(self, agent: AgentFile) -> list[AgentCard]:
         """Make the card of an agent, and one for each other model that its fallbacks name."""

@@ -51,7 +51,7 @@ class PlanAndExecuteWorkflow(Observed):
     @closing
     async def run(self, request: PlanRequest) -> PlanResult:
         """Run the plan; fails with the typed cause when no last step gave an answer."""
-        self._crew = await Crew.assemble(self.log, self.people)
+        self._crew = await self._assembled(request)
         self._running = PlanRunning(self._crew, request.max_parallel)
         making = PlanMaking(self._crew, request)
         plan = await making.make()
@@ -64,6 +64,16 @@ class PlanAndExecuteWorkflow(Observed):
                 self._running.cause_kind(), f"no last step of the plan succeeded: {self._running.cause()}", result
             )
         return result
+
+    async def _assembled(self, request: PlanRequest) -> Crew:
+        """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""
+        if request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN:
+            named = list(dict.fromkeys(step.agent for step in request.plan.steps))
+            crew = await Crew.assemble(self.log, self.people, agents=named, known_only=True)
+            if not crew.catalog.partial or all(crew.catalog.get(name) for name in named):
+                return crew
+        # A name that needs a repair, or a refusal that says which names there are, needs all of them.
+        return await Crew.assemble(self.log, self.people)
 
     async def _execute(self, plan: Plan, making: PlanMaking) -> Plan:
         """Run the plan, replanning after failures as often as allowed; returns the plan as run."""

@@ -47,11 +47,19 @@ class Crew:
 
     @classmethod
     async def assemble(
-        cls, log: RunLog, people: People | None = None, *, agents: Sequence[str] = (), allowed: Sequence[str] = ()
+        cls,
+        log: RunLog,
+        people: People | None = None,
+        *,
+        agents: Sequence[str] = (),
+        allowed: Sequence[str] = (),
+        known_only: bool = False,
     ) -> "Crew":
-        """Read the agents (none named: all of them); raises CatalogInvalid or UnknownAgent."""
+        """Read the agents (none named: all of them); raises CatalogInvalid, and UnknownAgent unless `known_only`."""
         catalog = await workflow.execute_local_activity_method(
-            CatalogActivities.read_catalog, CatalogRequest(agents=tuple(agents)), **policies.read_catalog()
+            CatalogActivities.read_catalog,
+            CatalogRequest(agents=tuple(agents), known_only=known_only),
+            **policies.read_catalog(),
         )
         return cls(log, catalog, people, allowed)
 
