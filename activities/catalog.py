@@ -69,12 +69,11 @@ class CatalogActivities:
             raise final(ErrorKind.CATALOG_INVALID, "\n".join(map(str, problems)))
         names = [agent.front.name for agent in agents]
         unknown = [name for name in request.agents if name not in names]
-        if unknown and not request.known_only:
+        if unknown:
             raise final(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {', '.join(names)}")
-        reached = with_fallbacks(request.agents or names, agents)
-        wanted = [agent for agent in agents if agent.front.name in reached]
+        wanted = [agent for agent in agents if agent.front.name in with_fallbacks(request.agents or names, agents)]
         cards = [card for agent in wanted for card in await self._cards(agent)]
-        return Catalog(agents=tuple(cards), heartbeat=self._heartbeat, partial=request.known_only)
+        return Catalog(agents=tuple(cards), heartbeat=self._heartbeat)
 
     async def _cards(self, agent: AgentFile) -> list[AgentCard]:
         """Make the card of an agent, and one for each other model that its fallbacks name."""

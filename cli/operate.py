@@ -33,9 +33,8 @@ def up(
 
 def demo(
     kill: Annotated[bool, typer.Option(help="Kill the worker in the middle, to show that the run goes on.")] = True,
-    tour: Annotated[bool, typer.Option(help="Show the other patterns, too.")] = True,
 ) -> None:
     """Analyse the sample documents, with a crash in the middle. Starts what does not run yet, and ends that again."""
     from cli.embedded.commands import run_demo
 
-    raise typer.Exit(run_demo(kill=kill, tour=tour))
+    raise typer.Exit(run_demo(kill=kill))

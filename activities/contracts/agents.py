@@ -34,21 +34,16 @@ class AgentCard(Contract):
 
 
 class CatalogRequest(Contract):
-    """Which agents to read; empty means all. With `known_only`, names that no agent has are left out and not refused."""
+    """Which agents to read; empty means all."""
 
     agents: tuple[str, ...] = ()
-    known_only: bool = False
 
 
 class Catalog(Contract):
-    """All agents a run may call, sorted by name, and the heartbeat time-out of its model calls in seconds.
-
-    `partial` says that names which were asked for may be missing.
-    """
+    """All agents a run may call, sorted by name, and the heartbeat time-out of its model calls in seconds."""
 
     agents: tuple[AgentCard, ...]
     heartbeat: float = 10.0
-    partial: bool = False
 
     def get(self, name: str) -> AgentCard | None:
         """Return the card of that name, or None."""

@@ -29,9 +29,9 @@ def run_up(wishes: Wishes) -> int:
     return _run(lambda settings, board: _up(settings, board, wishes))
 
 
-def run_demo(*, kill: bool, tour: bool = True) -> int:
+def run_demo(*, kill: bool) -> int:
     """Show the demo on the running stack, or on one of its own; returns the exit code. Raises LeavingError, SettingsError."""
-    return _run(lambda settings, board: _demo(settings, board, kill, tour))
+    return _run(lambda settings, board: _demo(settings, board, kill))
 
 
 def _run(command: Callable[[Settings, Board], Awaitable[int]]) -> int:
@@ -64,18 +64,18 @@ async def _up(settings: Settings, board: Board, wishes: Wishes) -> int:
     return FAILED if stack.supervisor.failed else DONE if ready else INTERRUPTED
 
 
-async def _demo(settings: Settings, board: Board, kill: bool, tour: bool) -> int:
+async def _demo(settings: Settings, board: Board, kill: bool) -> int:
     try:
         stack = Stack(settings, Wishes(), board)
     except AlreadyRunningError:
         state = await _running(settings)
         board.say(f"Uses the stack that runs here, process {state.pid}.")
-        return await _show(settings, board, state, kill, tour)
+        return await _show(settings, board, state, kill)
     show: asyncio.Task[int] | None = None
     try:
         if not await stack.start():
             return FAILED if stack.supervisor.failed else INTERRUPTED
-        show = asyncio.create_task(_show(settings, board, stack.state, kill, tour))
+        show = asyncio.create_task(_show(settings, board, stack.state, kill))
         end = asyncio.create_task(stack.supervisor.wait())
         await asyncio.wait([show, end], return_when=asyncio.FIRST_COMPLETED)
         end.cancel()
@@ -100,7 +100,7 @@ async def _running(settings: Settings) -> StackState:
     raise LeavingError(UNSERVED, f"the stack in {settings.state_dir} did not get ready; look at where it was started")
 
 
-async def _show(settings: Settings, board: Board, state: StackState, kill: bool, tour: bool) -> int:
+async def _show(settings: Settings, board: Board, state: StackState, kill: bool) -> int:
     # The SDK and the workflows take a second to import; `up` needs neither.
     from cli.embedded.demo import Demo
     from cli.embedded.tour import Tour
@@ -108,5 +108,4 @@ async def _show(settings: Settings, board: Board, state: StackState, kill: bool,
     os.environ.update(local_environment(state.address))
     client = await connect(settings)
     shown = await Demo(settings, client, state, board).run(kill=kill)
-    toured = not tour or await Tour(settings, client, state, board).run()
-    return DONE if shown and toured else FAILED
+    return DONE if await Tour(settings, client, state, board).run() and shown else FAILED

@@ -117,13 +117,6 @@ async def test_files_of_an_editor_are_no_agents_and_a_lost_file_is_told(director
     assert caught.value.type == ErrorKind.CATALOG_INVALID
 
 
-async def test_names_that_nobody_has_can_be_left_out(directory: Path, store: ContentStore) -> None:
-    activities = CatalogActivities(directory, store, TABLE, heartbeat=2.5)
-    request = CatalogRequest(agents=("last", "nobody"), known_only=True)
-    catalog: Catalog = await ActivityEnvironment().run(activities.read_catalog, request)
-    assert ([card.name for card in catalog.agents], catalog.partial) == (["last"], True)
-
-
 async def test_one_reader_sees_every_change_at_once(directory: Path, store: ContentStore) -> None:
     activities = CatalogActivities(directory, store, TABLE, heartbeat=2.5)
 

@@ -94,7 +94,7 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
         assert state.ui in second.stdout
 
         api.reset()
-        showing = starter("demo", "--no-tour", env=env)
+        showing = starter("demo", env=env)
         assert showing.returncode == 0, showing
         assert f"kill -9 {before['worker']}" in showing.stdout
         # What the model was asked, against what the demo claims: only calls cut off by the kill were asked again.

@@ -52,26 +52,13 @@ async def held() -> str:
 
 
 def panel(**says: str) -> Script:
-    """Script each agent by name: an option to choose, FAIL, or HOLD; who is not named must not be asked.
-
-    Nobody answers before all who hold were asked: a voter that is cancelled before its call began has cost nothing.
-    """
-    waiting, all_asked = {name for name, said in says.items() if said == HOLD}, asyncio.Event()
+    """Script each agent by name: an option to choose, FAIL, or HOLD; who is not named must not be asked."""
 
     def script(call: ModelCall) -> "str | Awaitable[str]":
         said = says[who(call)]
-        waiting.discard(who(call))
-        if not waiting:
-            all_asked.set()
-        if said == HOLD:
-            return held()
-        return voting(said)
-
-    async def voting(said: str) -> str:
-        await all_asked.wait()
         if said == FAIL:
             raise final(ErrorKind.MODEL_REJECTED, "not today")
-        return verdict(said)
+        return held() if said == HOLD else verdict(said)
 
     return script
 
