@@ -19,6 +19,7 @@
         ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid     a name or a setting leads nowhere
         ├── LimitReached                            turns, tokens or time of an agent are used up
         ├── NotAnswered                             a person was asked and did not answer in time
+        ├── NotApproved                             an action without a person's yes, or another than the approved one
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -75,6 +76,7 @@ class ErrorKind(StrEnum):
     CLASSIFIER_INVALID = "ClassifierInvalid"
     LIMIT_REACHED = "LimitReached"
     NOT_ANSWERED = "NotAnswered"
+    NOT_APPROVED = "NotApproved"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"

@@ -5,6 +5,16 @@ added with a default and never renamed. Defaults are left out of the JSON, becau
 for each step of each run.
 """
 
+from activities.contracts.actions import (
+    SHORT_DIGEST,
+    Acting,
+    Approval,
+    ProposedAction,
+    Risk,
+    digest_of,
+    hashed,
+    same_digest,
+)
 from activities.contracts.agents import AgentCard, Catalog, CatalogRequest
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
@@ -33,9 +43,12 @@ from activities.contracts.tools import (
 )
 
 __all__ = [
+    "SHORT_DIGEST",
     "SUMMARY_LENGTH",
+    "Acting",
     "AgentCard",
     "AppendRequest",
+    "Approval",
     "Catalog",
     "CatalogRequest",
     "CiteRequest",
@@ -55,6 +68,8 @@ __all__ = [
     "ModelRequest",
     "ModelTurn",
     "Part",
+    "ProposedAction",
+    "Risk",
     "SearchRequest",
     "SourceKind",
     "StopReason",
@@ -70,4 +85,7 @@ __all__ = [
     "ToolsetRequest",
     "Transcript",
     "Usage",
+    "digest_of",
+    "hashed",
+    "same_digest",
 ]

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from activities.contracts import Content, Contract, Summary
+from workflows.contracts.gates import GateView
 
 
 class StepState(StrEnum):
@@ -104,7 +105,7 @@ class Question(Contract):
 
 
 class RunStatus(Contract):
-    """What the `status` query answers; `notices` lists messages that could not be understood."""
+    """What the `status` query answers; `notices` lists messages that changed nothing, `gates` those that wait for people."""
 
     workflow_id: str
     pattern: str
@@ -114,6 +115,7 @@ class RunStatus(Contract):
     notices: tuple[str, ...] = ()
     hops: tuple[Hop, ...] = ()
     questions: tuple[Question, ...] = ()
+    gates: tuple[GateView, ...] = ()
 
 
 class RunReport(Contract):
