@@ -27,7 +27,7 @@ def limited(runner: Runner, limit: int) -> Client:
     ("limit", "plan", "script", "named"),
     [
         # The catalog, an activity's result, is the first thing over this limit.
-        (2000, plan_of(step(1)), scripted(), "Catalog"),
+        (400, plan_of(step(1)), scripted(), "Catalog"),
         (8000, plan_of(step(1, do="x" * 9000)), scripted(), "ModelRequest.messages[0].parts[0].text"),
         (8000, plan_of(*WIDE), scripted(steps=lambda call: "word " * 150), "PlanResult.answers"),
     ],
