@@ -6,7 +6,7 @@ PYTEST ?= $(BIN)/python -m pytest -n auto --dist loadgroup
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint types bench record-histories lock clean
+.PHONY: help install demo up test chaos lint types bench record-histories lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ up: .venv/.runtime ## Start server, Web UI, local model and worker; Ctrl-C ends 
 
 test: .venv/.dev ## Run all tests
 	$(PYTEST)
+
+chaos: .venv/.dev ## Kill the worker at every boundary of do and undo, and print what became of each run
+	$(BIN)/python -m pytest tests/resilience/test_rollback_crashes.py -s -q
 
 lint: .venv/.dev ## Check style and formatting
 	$(BIN)/ruff check .

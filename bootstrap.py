@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     """Whether they may be loopback and private addresses."""
     database_url: SecretStr | None = None
     """The database that agents may question, read-only (a SQLAlchemy URL)."""
+    database_write_tables: Annotated[tuple[str, ...], NoDecode] = ()
+    """Tables of it whose rows agents may change, by comma."""
+    http_call_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts of the services that agents may call to change something, as in `fetch_allow`."""
+    http_call_private: bool = False
+    smtp_url: SecretStr | None = None
+    """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`."""
+    mail_from: str = ""
+    """The address that such mail comes from."""
     mcp_config: Path | None = None
     """The file of MCP servers. Default: `.mcp.json`, where there is one."""
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
@@ -100,7 +109,7 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError('must be JSON such as {"opus": "my-model"}') from error
 
-    @field_validator("news_feeds", "fetch_allow", mode="before")
+    @field_validator("news_feeds", "fetch_allow", "database_write_tables", "http_call_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value

@@ -38,6 +38,7 @@ from activities.toolbox.tool import Tool
 from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
+from activities.undoing import UndoActivities
 from bootstrap import (
     LOCAL_MODEL,
     ServerUnavailableError,
@@ -85,8 +86,7 @@ PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "wo
 """Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
 
-POLICED = ("activities", "workflows.contracts")
-"""What even the tests pass through."""
+POLICED = ("activities", "workflows.contracts")  # what even the tests pass through
 
 
 class Rooms:
@@ -109,6 +109,7 @@ class Rooms:
         self.tools = ToolActivities(store, tools, self.servers)
         self.trained_router = TrainedRouterActivities(store)
         self.transcripts = TranscriptActivities(store)
+        self.undoing = UndoActivities(store, tools)
 
     @property
     def general(self) -> list[Callable[..., Any]]:
@@ -126,12 +127,8 @@ class Rooms:
             self.tools.call_tool,
             self.trained_router.label_request,
             self.transcripts.append_messages,
+            self.undoing.undo_call,
         ]
-
-    @property
-    def polite(self) -> list[Callable[..., Any]]:
-        """The activities of the queue whose searches wait for their turn."""
-        return [self.search.search]
 
 
 def _tools(settings: Settings, store: ContentStore) -> list[Tool]:
@@ -141,6 +138,11 @@ def _tools(settings: Settings, store: ContentStore) -> list[Tool]:
         fetch_allow=settings.fetch_allow,
         fetch_private=settings.fetch_private,
         database_url=settings.database_url.get_secret_value() if settings.database_url else "",
+        database_write_tables=settings.database_write_tables,
+        http_call_allow=settings.http_call_allow,
+        http_call_private=settings.http_call_private,
+        smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
+        mail_from=settings.mail_from,
         max_document_bytes=settings.max_document_bytes,
     )
 
@@ -191,7 +193,7 @@ async def working(
     polite = Worker(
         client,
         task_queue=polite_queue(queue),
-        activities=rooms.polite,
+        activities=[rooms.search.search],
         max_concurrent_activities=1,
         max_concurrent_activity_task_polls=1,
         graceful_shutdown_timeout=grace,
@@ -283,12 +285,9 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(serve(load_settings(), arguments))
-    except SettingsError as error:
+    except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except ServerUnavailableError as error:
-        print(f"worker: {error}", file=sys.stderr)  # noqa: T201
-        return 3
+        return 2 if isinstance(error, SettingsError) else 3
     return 0
 
 

@@ -19,6 +19,8 @@
         ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid     a name or a setting leads nowhere
         ├── LimitReached                            turns, tokens or time of an agent are used up
         ├── NotAnswered                             a person was asked and did not answer in time
+        ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
+        ├── RolledBack                              a person asked for the run to be rolled back
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -76,6 +78,8 @@ class ErrorKind(StrEnum):
     CLASSIFIER_INVALID = "ClassifierInvalid"
     LIMIT_REACHED = "LimitReached"
     NOT_ANSWERED = "NotAnswered"
+    UNDO_REFUSED = "UndoRefused"
+    ROLLED_BACK = "RolledBack"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"

@@ -19,18 +19,21 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.content import ContentStore
-from activities.contracts import Part, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
+from activities.contracts import Effect, Part, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.toolbox.mcp_servers import McpServers, McpTool
 from activities.toolbox.names import McpName, mcp_name, our_name
 from activities.toolbox.tool import Tool, ToolError
+from activities.undo_records import UndoRecord, UndoRecords, digest
 
 SPECS = TypeAdapter(tuple[ToolSpec, ...])
 LISTINGS = 2
 """How often a server is asked for its tools before an agent goes without them."""
 NAME_LENGTH = 128
 """Longest tool name that the Messages API takes."""
+UNDO_BYTES = 1000
+"""Longest arguments of an undo, as JSON, that are reported; longer ones stay in the content store, under the call's key."""
 
 
 class ToolActivities:
@@ -40,6 +43,7 @@ class ToolActivities:
         self._store = store
         self._tools = {tool.name: tool for tool in tools}
         self._servers = servers or McpServers({})
+        self._records = UndoRecords(store)
 
     @activity.defn
     async def read_toolset(self, request: ToolsetRequest) -> Toolset:
@@ -70,29 +74,41 @@ class ToolActivities:
 
         Raises ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
         """
-        started = time.monotonic()
         async with beating():
-            finished = await self._store.recall(_call_name()) if activity.info().attempt > 1 else None
-            if finished is not None:
-                return ToolResult.model_validate_json(finished)
-            self._check_known(request)
+            calling = asyncio.ensure_future(self._call(request))
             try:
-                said, failed, undo = await self._outcome(request)
-            except ApplicationError:
-                raise
-            except OSError as error:
-                raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
-            except Exception as error:
-                raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
-            result = ToolResult(
-                content=await self._store.keep(said),
-                failed=failed,
-                ms=round((time.monotonic() - started) * 1000),
-                attempt=activity.info().attempt,
-                undo=undo,
-            )
-            await self._store.remember(_call_name(), result.model_dump_json().encode())
-            return result
+                return await asyncio.shield(calling)
+            except asyncio.CancelledError:
+                tool = self._tools.get(request.tool)
+                if tool is None or tool.effect is Effect.READ:
+                    calling.cancel()
+                    await asyncio.wait([calling])
+                    raise
+                return await calling  # what has begun to change something is finished, and reported
+
+    async def _call(self, request: ToolRequest) -> ToolResult:
+        started = time.monotonic()
+        finished = await self._store.recall(_call_name()) if activity.info().attempt > 1 else None
+        if finished is not None:
+            return ToolResult.model_validate_json(finished)
+        self._check_known(request)
+        try:
+            said, failed, undo = await self._outcome(request)
+        except ApplicationError:
+            raise
+        except OSError as error:
+            raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
+        except Exception as error:
+            raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+        result = ToolResult(
+            content=await self._store.keep(said),
+            failed=failed,
+            ms=round((time.monotonic() - started) * 1000),
+            attempt=activity.info().attempt,
+            undo=_reported(undo, request.key),
+        )
+        await self._store.remember(_call_name(), result.model_dump_json().encode())
+        return result
 
     async def _listings(self, servers: Sequence[str]) -> dict[str, list[McpTool] | str]:
         """Ask each configured server for its tools, side by side; gives why it cannot where it does not answer."""
@@ -136,24 +152,36 @@ class ToolActivities:
         except ValidationError as error:
             listed = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             return f"wrong arguments: {listed}", True, {}
+        if tool.prepare is not None:
+            return await self._change(tool, checked, request.key)
         try:
-            undo = await self._undo(tool, checked)
-            return await tool.run(checked), False, undo
+            return await tool.run(checked, request.key), False, {}
         except ToolError as error:
             return str(error), True, {}
 
-    async def _undo(self, tool: Tool, arguments: BaseModel) -> Mapping[str, Any]:
-        """Keep what the call is about to replace, once: a later attempt would find its own work there."""
-        if tool.former is None:
-            return {}
-        name = f"undo/{_call_name()}"
-        kept = await self._store.recall(name) if activity.info().attempt > 1 else None
-        if kept is None:
-            former = await asyncio.to_thread(tool.former, arguments)
-            ref = None if former.data is None else await self._store.put(former.data)
-            kept = _UNDO.dump_json({"path": former.path, "ref": ref})
-            await self._store.remember(name, kept)
-        return _UNDO.validate_json(kept)
+    async def _change(self, tool: Tool, arguments: BaseModel, key: str) -> tuple[str, bool, Mapping[str, Any]]:
+        """Run a tool that can be undone, once its undo is on record; a later attempt would find its own work there."""
+        call = digest(tool.name, arguments.model_dump(mode="json"))
+        earlier = await self._records.find(key)
+        if earlier is not None and earlier.call != call:
+            return "the id of this call was used for another change before; make the call anew", True, {}
+        try:
+            record = earlier or await self._recorded(tool, arguments, key, call)
+            if await self._records.closed(key):
+                return "this call was rolled back; it is not made any more", True, {}
+            said = await asyncio.to_thread(tool.made, arguments, record.arguments) if earlier and tool.made else ""
+            return said or await tool.run(arguments, key), False, record.arguments
+        except ToolError as error:
+            # This attempt changed nothing; whether an earlier one did, the undo can tell.
+            return str(error), True, earlier.arguments if earlier else {}
+
+    async def _recorded(self, tool: Tool, arguments: BaseModel, key: str, call: str) -> UndoRecord:
+        assert tool.prepare is not None
+        undo = await asyncio.to_thread(tool.prepare, arguments, key)
+        kept = {name: None if data is None else await self._store.put(data) for name, data in undo.kept.items()}
+        record = UndoRecord(call=call, arguments={**undo.arguments, **kept})
+        await self._records.keep(key, record)
+        return record
 
     async def _wrong(self, arguments: Any, request: ToolRequest) -> str:
         """Say how arguments break the schema that the model saw, if they do."""
@@ -167,7 +195,12 @@ class ToolActivities:
         return "wrong arguments: " + "; ".join(f"{one.json_path}: {one.message}" for one in errors) if errors else ""
 
 
-_UNDO: TypeAdapter[dict[str, str | None]] = TypeAdapter(dict[str, str | None])
+def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Shorten the arguments of an undo to what history shall hold: with the key, the undo finds the rest."""
+    return undo if len(_UNDO.dump_json(dict(undo))) <= UNDO_BYTES else {"key": key}
+
+
+_UNDO: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 def _chosen(asked: McpName, listing: list[McpTool] | str | None) -> tuple[list[McpTool], str]:

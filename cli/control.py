@@ -1,4 +1,4 @@
-"""The commands that change a run: `cancel`, and `answer` where it asks a person."""
+"""The commands that change a run: `cancel`, `rollback`, and `answer` where it asks a person."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ WAIT = 10.0
 def register(app: typer.Typer) -> None:
     """Mount the commands."""
     app.command()(cancel)
+    app.command()(rollback)
     app.command()(answer)
 
 
@@ -22,6 +23,54 @@ def cancel(run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar=
     from cli.reaching import reaching
 
     print(reaching(lambda reach: _cancel(reach, run_id)))
+
+
+def rollback(
+    run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")],
+    to: Annotated[
+        str, typer.Option(help="Only back to this checkpoint, for instance a step of a plan that is done.")
+    ] = "",
+) -> None:
+    """Stop a running run, take back what its tools changed, and list what became of each change.
+
+    Exit code 1 if something could not be taken back.
+    """
+    from cli.leaving import FAILED, LeavingError
+    from cli.reaching import reaching
+
+    said, whole = reaching(lambda reach: _roll_back(reach, run_id, to))
+    print(said)
+    if not whole:
+        raise LeavingError(FAILED, "not every change could be taken back")
+
+
+async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple[str, bool]:
+    from contextlib import suppress
+
+    from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+
+    from cli.leaving import WRONG, LeavingError
+    from cli.pages import safe
+    from cli.reaching import no_worker, word
+    from workflows.contracts import Changes, ChangeState, RollbackAnswer
+
+    found = await reach.find(workflow_id)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        return f"{workflow_id} had ended already ({word(found.status)}); nothing was rolled back", True
+    if not await reach.served(found.task_queue):
+        raise no_worker(found.task_queue, f"{workflow_id!r} goes on as it is")
+    handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
+    given = [{"checkpoint": checkpoint}] if checkpoint else []
+    answer = await handle.execute_update("rollback", args=given, result_type=RollbackAnswer)
+    if not answer.accepted:
+        raise LeavingError(WRONG, f"{workflow_id} is not rolled back: {answer.reason}")
+    with suppress(WorkflowFailureError):  # that is how such a run ends
+        await handle.result()
+    changes = await handle.query("changes", result_type=Changes)
+    rows = [f"  {each.state:14} {each.step} · {each.tool}({each.arguments}) {each.note}" for each in changes.changes]
+    left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
+    head = f"{workflow_id} is rolled back: {changes.summary or 'nothing was changed'}"
+    return "\n".join(safe(line) for line in [head, *rows]), not left and not changes.forgotten
 
 
 def answer(

@@ -43,8 +43,18 @@ class AgentSessionWorkflow(Observed):
     @workflow.run
     @closing
     async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
-        """Run the loop; raises the typed cause when the model gives up."""
-        self._crew = await Crew.assemble(self.log, self.people, agents=(request.agent,), allowed=request.allowed)
+        """Run the loop; raises the typed cause when the model gives up, after what was changed is rolled back by policy."""
+        return await self.rollback.guarded(self._work(request), request.on_failure)
+
+    @workflow.query(description="How far the session is, and where a later one can go on")
+    def progress(self) -> SessionProgress:
+        """Return the progress of the session."""
+        return self._progress()
+
+    async def _work(self, request: AgentSessionRequest) -> AgentSessionResult:
+        self._crew = await Crew.assemble(
+            self.log, self.people, agents=(request.agent,), allowed=request.allowed, rollback=self.rollback
+        )
         self._loop = await self._resumed(request)
         self.log.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
         self.log.begin(STEP)
@@ -53,12 +63,9 @@ class AgentSessionWorkflow(Observed):
         except (Exception, asyncio.CancelledError) as error:
             self.log.end(STEP, StepState.FAILED, note=text_of(error))
             raise
+        if ended.stopped:
+            await self.rollback.roll_back(request.on_failure, ended.stopped)
         return await self._result(ended)
-
-    @workflow.query(description="How far the session is, and where a later one can go on")
-    def progress(self) -> SessionProgress:
-        """Return the progress of the session."""
-        return self._progress()
 
     async def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
         """Build the loop, with the conversation of the session that this one goes on from."""
@@ -66,6 +73,7 @@ class AgentSessionWorkflow(Observed):
         before = request.continues or SessionProgress()
         if before.toolset is not None:
             self._crew.adopt(card, before.toolset)
+        self.rollback.adopt(before.changes)
         self.log.spend = before.spend
         self.log.hops += before.hops
         told = (Message(parts=(Part(text=request.task),)),) if before.transcript and request.task.strip() else ()
@@ -109,6 +117,7 @@ class AgentSessionWorkflow(Observed):
             spend=self.log.spend,
             hops=tuple(self.log.hops),
             notes=tuple(self._loop.notes[-NOTES_CARRIED:]),
+            changes=self.rollback.changes,
         )
 
     async def _result(self, ended: LoopEnd) -> AgentSessionResult:

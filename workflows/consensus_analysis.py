@@ -90,7 +90,9 @@ class ConsensusAnalysisWorkflow(Observed):
             raise final(ErrorKind.INPUT_INVALID, "; ".join(wrong))
         judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
         voting = [voter.agent for voter in self._count.voters]
-        crew = await Crew.assemble(self.log, self.people, agents=list(dict.fromkeys([*voting, *judges])))
+        crew = await Crew.assemble(
+            self.log, self.people, agents=list(dict.fromkeys([*voting, *judges])), rollback=self.rollback
+        )
         cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
         self._crew = Crew(self.log, crew.catalog.model_copy(update={"agents": cards}), self.people)
         if len(self._request.question) > SHORT_QUESTION:

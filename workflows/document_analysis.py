@@ -77,7 +77,9 @@ class DocumentAnalysisWorkflow(Observed):
     @closing
     async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
         """Analyse each document on its own, `max_parallel` at a time."""
-        self._crew = await Crew.assemble(self.log, self.people, agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()))
+        self._crew = await Crew.assemble(
+            self.log, self.people, agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()), rollback=self.rollback
+        )
         outcomes = await each(self._documents, self._analyse, max_parallel=request.max_parallel)
         documents = tuple(value for name in self._names if (value := outcomes[name].value) is not None)
         failed = [document for document in documents if document.error]

@@ -104,7 +104,9 @@ class ParallelResearchWorkflow(Observed):
         if twice:
             raise final(ErrorKind.INPUT_INVALID, f"{', '.join(twice)}: name each source once")
         agents = [*(plan.agent for plan in self._plans), READERS[SourceKind.LOCAL], SEARCHER, self._request.synthesiser]
-        self._crew = await Crew.assemble(self.log, self.people, agents=list(dict.fromkeys(agents)))
+        self._crew = await Crew.assemble(
+            self.log, self.people, agents=list(dict.fromkeys(agents)), rollback=self.rollback
+        )
         if len(self._request.topic) > SHORT_TOPIC:
             kept = await workflow.execute_local_activity_method(
                 ContentActivities.keep_text,

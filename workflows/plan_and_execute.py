@@ -50,14 +50,19 @@ class PlanAndExecuteWorkflow(Observed):
     @workflow.run
     @closing
     async def run(self, request: PlanRequest) -> PlanResult:
-        """Run the plan; fails with the typed cause when no last step gave an answer."""
+        """Run the plan; fails with the typed cause when no last step gave an answer, after a rollback by policy."""
+        return await self.rollback.guarded(self._work(request), request.on_failure)
+
+    async def _work(self, request: PlanRequest) -> PlanResult:
         self._crew = await self._assembled(request)
-        self._running = PlanRunning(self._crew, request.max_parallel)
+        self._running = PlanRunning(self._crew, request.max_parallel, on_done=self.rollback.mark)
         making = PlanMaking(self._crew, request)
         plan = await making.make()
         if request.dry_run:
             return await self._result(plan, making)
         plan = await self._execute(plan, making)
+        if not self._whole:
+            await self.rollback.roll_back(request.on_failure, self._running.cause() or "not every step was done")
         result = await self._result(plan, making)
         if not result.answers:
             raise final(
@@ -69,11 +74,11 @@ class PlanAndExecuteWorkflow(Observed):
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""
         if request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN:
             named = list(dict.fromkeys(step.agent for step in request.plan.steps))
-            crew = await Crew.assemble(self.log, self.people, agents=named, known_only=True)
+            crew = await Crew.assemble(self.log, self.people, agents=named, known_only=True, rollback=self.rollback)
             if not crew.catalog.partial or all(crew.catalog.get(name) for name in named):
                 return crew
         # A name that needs a repair, or a refusal that says which names there are, needs all of them.
-        return await Crew.assemble(self.log, self.people)
+        return await Crew.assemble(self.log, self.people, rollback=self.rollback)
 
     async def _execute(self, plan: Plan, making: PlanMaking) -> Plan:
         """Run the plan, replanning after failures as often as allowed; returns the plan as run."""
@@ -91,6 +96,10 @@ class PlanAndExecuteWorkflow(Observed):
             return AfterFailure.GO_ON
         return AFTER_FAILURE[self._request.on_step_failure]
 
+    @property
+    def _whole(self) -> bool:
+        return all(row.state is StepState.DONE for row in self.log.steps.values())
+
     async def _result(self, plan: Plan, making: PlanMaking) -> PlanResult:
         states = [row.state for row in self.log.steps.values()]
         answers = [
@@ -98,8 +107,7 @@ class PlanAndExecuteWorkflow(Observed):
             for step in ends_of(plan)
             if (outcome := self._running.outcomes.get(step)) and outcome.value
         ]
-        whole = all(state is StepState.DONE for state in states)
-        self.log.close(RunState.COMPLETED if whole else RunState.PARTIAL if answers else RunState.FAILED)
+        self.log.close(RunState.COMPLETED if self._whole else RunState.PARTIAL if answers else RunState.FAILED)
         return PlanResult(
             state=self.log.state,
             report=await self._keep_report(plan, making),
@@ -109,6 +117,7 @@ class PlanAndExecuteWorkflow(Observed):
             skipped=states.count(StepState.SKIPPED),
             changes=len(making.changes),
             spend=self.log.spend,
+            rollback=self.log.rollback,
         )
 
     async def _keep_report(self, plan: Plan, making: PlanMaking) -> Content:
@@ -119,6 +128,7 @@ class PlanAndExecuteWorkflow(Observed):
             steps=tuple(self.log.steps.values()),
             changes=tuple(making.changes),
             trace=self.log.trace(),
+            rollback=self.rollback.changes,
         )
         return await workflow.execute_local_activity_method(
             ContentActivities.keep_text,

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityConfig, LocalActivityConfig
 
-from activities.contracts import AgentCard, ToolCard
+from activities.contracts import AgentCard, Effect, ToolCard
 
 RUN_FAILURES = (ValidationError, TypeError, ValueError)
 """Exceptions that fail a run instead of its task: wrong input from a caller. `NondeterminismError` is none of them, so a
@@ -88,8 +88,13 @@ def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
 
 
 def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
-    """Bound one tool call by the tool's own time-out and attempts."""
+    """Bound one tool call by the tool's own time-out and attempts.
+
+    Cancelling waits until a tool that changes something has told whether it did.
+    """
+    kind = workflow.ActivityCancellationType
     return ActivityConfig(
+        cancellation_type=kind.TRY_CANCEL if card.effect is Effect.READ else kind.WAIT_CANCELLATION_COMPLETED,
         start_to_close_timeout=timedelta(seconds=card.timeout),
         schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS),
         heartbeat_timeout=timedelta(seconds=heartbeat),
@@ -98,6 +103,22 @@ def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
             backoff_coefficient=2.0,
             maximum_interval=timedelta(seconds=60),
             maximum_attempts=card.attempts,
+        ),
+        summary=summary,
+    )
+
+
+def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound one undo by the time-out of the call that it undoes; worth more attempts than the call itself."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=timeout),
+        schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS),
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=60),
+            maximum_attempts=8,
         ),
         summary=summary,
     )

@@ -83,7 +83,12 @@ class RequestHandlingWorkflow(Observed):
         if wrong := problems(self._request):
             raise final(ErrorKind.INPUT_INVALID, "; ".join(wrong))
         agents = [ROUTERS[self._request.router], *(category.agent for category in self._categories.values())]
-        self._crew = await Crew.assemble(self.log, self.people, agents=[name for name in dict.fromkeys(agents) if name])
+        self._crew = await Crew.assemble(
+            self.log,
+            self.people,
+            agents=[name for name in dict.fromkeys(agents) if name],
+            rollback=self.rollback,
+        )
         specs: Part | None = None
         if self._request.router == "llm":
             tools = _SPECS.dump_json(route_tools(self._categories)).decode()

@@ -38,6 +38,8 @@ from activities.contracts.tools import (
     Toolset,
     ToolsetRequest,
     Transcript,
+    UndoRequest,
+    UndoResult,
 )
 
 __all__ = [
@@ -81,5 +83,7 @@ __all__ = [
     "Toolset",
     "ToolsetRequest",
     "Transcript",
+    "UndoRequest",
+    "UndoResult",
     "Usage",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from activities.contracts.base import Content, Contract, Part
+from activities.contracts.base import Content, Contract, Part, Summary
 from activities.contracts.models import Message
 
 
@@ -73,7 +73,8 @@ class ToolRequest(Contract):
 class ToolResult(Contract):
     """What a tool gave, or its own error (`failed`) as text for the model; `ms` is the time inside the activity.
 
-    `undo` are the arguments for the tool that undoes this call (empty: there is nothing to undo).
+    `undo` are the arguments for the tool that undoes this call (empty: there is nothing to undo). A failed call that has them
+    may have had its effect in an earlier attempt.
     """
 
     content: Content
@@ -81,6 +82,25 @@ class ToolResult(Contract):
     ms: int = 0
     attempt: int = 1
     undo: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class UndoRequest(Contract):
+    """The undo of one call by the tool that undoes it; `key` is the key of the call.
+
+    `input` are that tool's arguments as far as they were reported: a call that never reported is found by its key.
+    """
+
+    tool: str
+    key: str
+    input: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class UndoResult(Contract):
+    """What an undo says; `happened` is false where the call never got as far as its effect."""
+
+    said: Summary = ""
+    happened: bool = True
+    attempt: int = 1
 
 
 class Transcript(Contract):

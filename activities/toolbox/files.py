@@ -1,11 +1,14 @@
 """Files in a workspace: read, write, edit, list and search them."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, Field
 
+from activities.content import reference
 from activities.contracts import Effect
-from activities.toolbox.tool import Former, Tool, ToolError, tool
+from activities.toolbox.tool import Tool, ToolError, Undo, tool
 from activities.toolbox.workspace import Workspace
 
 LISTED = 500
@@ -54,8 +57,16 @@ class SearchFiles(BaseModel):
 def file_tools(workspace: Workspace) -> list[Tool]:
     """Make the tools of one workspace."""
 
-    def former(arguments: WriteFile | EditFile) -> Former:
-        return Former(arguments.path, workspace.former(arguments.path))
+    def prepare(arguments: WriteFile | EditFile, _: str) -> Undo:
+        # In this order: a path that leads out shall be refused as what it is.
+        former = workspace.former(arguments.path)
+        after = reference(_changed(workspace, arguments))
+        return Undo({"path": arguments.path, "after": after}, kept={"ref": former})
+
+    def made(arguments: WriteFile | EditFile, undo: Mapping[str, Any]) -> str:
+        present = workspace.former(arguments.path)
+        there = present is not None and reference(present) == undo.get("after")
+        return _said(arguments) if there else ""
 
     @tool()
     def read_file(arguments: ReadFile) -> str:
@@ -87,23 +98,17 @@ def file_tools(workspace: Workspace) -> list[Tool]:
                 return "\n".join([*found[:MATCHES], "[… search more narrowly]"])
         return "\n".join(found) or "nothing found"
 
-    @tool(effect=Effect.WRITE, undo=RESTORE, former=former)
+    @tool(effect=Effect.WRITE, undo=RESTORE, prepare=prepare, made=made)
     def write_file(arguments: WriteFile) -> str:
         """Write a text file of the workspace; what it held before is replaced."""
-        workspace.write(arguments.path, arguments.content.encode())
-        return f"{arguments.path} written, {len(arguments.content)} characters"
+        workspace.write(arguments.path, _changed(workspace, arguments))
+        return _said(arguments)
 
-    @tool(effect=Effect.WRITE, undo=RESTORE, former=former)
+    @tool(effect=Effect.WRITE, undo=RESTORE, prepare=prepare, made=made)
     def edit_file(arguments: EditFile) -> str:
         """Replace one place in a text file of the workspace."""
-        text = _text(workspace, arguments.path)
-        times = text.count(arguments.old)
-        if times != 1:
-            raise ToolError(
-                f"{arguments.path}: the old text occurs {times} times; give a piece that occurs exactly once"
-            )
-        workspace.write(arguments.path, text.replace(arguments.old, arguments.new).encode())
-        return f"{arguments.path} edited"
+        workspace.write(arguments.path, _changed(workspace, arguments))
+        return _said(arguments)
 
     return [read_file, list_files, search_files, write_file, edit_file]
 
@@ -113,3 +118,19 @@ def _text(workspace: Workspace, path: str) -> str:
         return workspace.read(path).decode()
     except UnicodeDecodeError:
         raise ToolError(f"{path} is not a text file") from None
+
+
+def _changed(workspace: Workspace, arguments: WriteFile | EditFile) -> bytes:
+    if isinstance(arguments, WriteFile):
+        return arguments.content.encode()
+    text = _text(workspace, arguments.path)
+    times = text.count(arguments.old)
+    if times != 1:
+        raise ToolError(f"{arguments.path}: the old text occurs {times} times; give a piece that occurs exactly once")
+    return text.replace(arguments.old, arguments.new).encode()
+
+
+def _said(arguments: WriteFile | EditFile) -> str:
+    if isinstance(arguments, WriteFile):
+        return f"{arguments.path} written, {len(arguments.content)} characters"
+    return f"{arguments.path} edited"

@@ -1,14 +1,17 @@
 """The undo of a write or an edit: a file gets its former bytes back.
 
-The trap: an undo runs long after the call and perhaps on another worker, so it takes a reference, never the bytes.
+The trap: an undo runs long after the call and perhaps on another worker, so it takes a reference, never the bytes. And somebody
+may have changed the file since: what is not ours is never overwritten.
 """
+
+import asyncio
 
 from pydantic import BaseModel, Field
 
-from activities.content import ContentStore
+from activities.content import ContentStore, reference
 from activities.contracts import Effect
 from activities.toolbox.files import RESTORE
-from activities.toolbox.tool import Tool, tool
+from activities.toolbox.tool import Tool, ToolError, tool
 from activities.toolbox.workspace import Workspace
 
 
@@ -17,6 +20,7 @@ class RestoreFile(BaseModel):
 
     path: str = Field(description="the file, within the workspace")
     ref: str | None = Field(default=None, description="content reference of its former bytes; none: it did not exist")
+    after: str | None = Field(default=None, description="content reference of what the call wrote")
 
 
 def restoring_tools(workspace: Workspace, store: ContentStore) -> list[Tool]:
@@ -26,7 +30,12 @@ def restoring_tools(workspace: Workspace, store: ContentStore) -> list[Tool]:
     async def restore_file(arguments: RestoreFile) -> str:
         """Give a file of the workspace its former bytes back, or remove it where there was none."""
         data = await store.get(arguments.ref) if arguments.ref is not None else None
-        workspace.restore(arguments.path, data)
+        present = await asyncio.to_thread(workspace.former, arguments.path)
+        now = None if present is None else reference(present)
+        if arguments.after is not None and now not in (arguments.ref, arguments.after):
+            raise ToolError(f"{arguments.path} was changed by somebody else since; it is left as it stands")
+        if now != arguments.ref:
+            await asyncio.to_thread(workspace.restore, arguments.path, data)
         return f"{arguments.path} is as it was" if data is not None else f"{arguments.path} is gone again"
 
     assert restore_file.name == RESTORE

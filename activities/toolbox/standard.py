@@ -20,11 +20,16 @@ def standard_tools(
     fetch_allow: Sequence[str] = (),
     fetch_private: bool = False,
     database_url: str = "",
+    database_write_tables: Sequence[str] = (),
+    http_call_allow: Sequence[str] = (),
+    http_call_private: bool = False,
+    smtp_url: str = "",
+    mail_from: str = "",
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> list[Tool]:
-    """Make all tools: files and documents always, fetch_url with hosts to allow, query_database with a URL.
+    """Make all tools: files and documents always, the others where what they need is given.
 
-    The workspace's folder is made where it is not there. Raises ValueError that names FETCH_ALLOW or DATABASE_URL.
+    The workspace's folder is made where it is not there. Raises ValueError that names the setting that is wrong.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     folder = Workspace(workspace)
@@ -38,4 +43,16 @@ def standard_tools(
         from activities.toolbox.database import database_tools
 
         tools += database_tools(database_url)
+    if database_write_tables:
+        from activities.toolbox.rows import row_tools
+
+        tools += row_tools(database_url, database_write_tables)
+    if http_call_allow:
+        from activities.toolbox.http_call import http_tools
+
+        tools += http_tools(http_call_allow, private=http_call_private)
+    if smtp_url:
+        from activities.toolbox.mail import mail_tools
+
+        tools += mail_tools(smtp_url, mail_from)
     return tools

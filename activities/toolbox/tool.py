@@ -1,14 +1,14 @@
 """What a tool is: a function that takes one pydantic model and returns a text or data, with its effect on the world.
 
 The trap: what goes wrong for a reason the model can mend (a wrong path, a text that is not there) is a `ToolError`, and goes to
-the model; everything else is the world's fault, and is tried again.
+the model; everything else is the world's fault, and is tried again. So a tool raises `ToolError` only where nothing was changed.
 """
 
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,30 +20,45 @@ class ToolError(Exception):
     """A tool's own error; its text tells the model what to do differently."""
 
 
-@dataclass(frozen=True)
-class Former:
-    """What a call is about to replace: the file, and its bytes (None: there is none yet)."""
+class NeverHappenedError(Exception):
+    """Raised by an undo that finds out that there is nothing to undo."""
 
-    path: str
-    data: bytes | None
+
+@dataclass(frozen=True)
+class Undo:
+    """How a call will be undone: the arguments of its undo tool, known before its effect.
+
+    `kept` are bytes too large to travel: they go to the content store, and the undo's argument of that name becomes their
+    reference (None stays None).
+    """
+
+    arguments: Mapping[str, Any]
+    kept: Mapping[str, bytes | None] = field(default_factory=dict)
+
+
+Prepare = Callable[[Any, str], Undo]
+Made = Callable[[Any, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
 class Tool:
     """One tool; `timeout` in seconds for a call, `undo` names the tool that undoes it.
 
-    `call` is a plain function, which runs in a thread, or a coroutine function. `former` tells what a call with these
-    arguments is about to replace, so that the undo has something to restore.
+    `call` is a plain function, which runs in a thread, or a coroutine function; a `keyed` one also takes the key that is the
+    same in every attempt of a call. `prepare(arguments, key)` tells how the call will be undone, before it has its effect;
+    `made(arguments, undo's arguments)` tells a later attempt what an earlier one has said, if its effect is there already.
     """
 
     name: str
     description: str
     arguments: type[BaseModel]
-    call: Callable[[Any], Any]
+    call: Callable[..., Any]
     effect: Effect = Effect.READ
     timeout: float = 60.0
     undo: str = ""
-    former: Callable[[Any], Former] | None = None
+    prepare: Prepare | None = None
+    made: Made | None = None
+    keyed: bool = False
 
     @property
     def card(self) -> ToolCard:
@@ -56,12 +71,13 @@ class Tool:
         schema = self.arguments.model_json_schema()
         return ToolSpec(name=self.name, description=self.description, input_schema=schema)
 
-    async def run(self, arguments: BaseModel) -> str:
+    async def run(self, arguments: BaseModel, key: str = "") -> str:
         """Call the tool and return what the model shall read; raises ToolError, and whatever else the call raises."""
+        given = (arguments, key) if self.keyed else (arguments,)
         if inspect.iscoroutinefunction(self.call):
-            result = await self.call(arguments)
+            result = await self.call(*given)
         else:
-            result = await asyncio.to_thread(self.call, arguments)
+            result = await asyncio.to_thread(self.call, *given)
         if isinstance(result, BaseModel):
             return result.model_dump_json()
         return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
@@ -72,20 +88,23 @@ def tool(
     effect: Effect = Effect.READ,
     timeout: float = 60.0,
     undo: str = "",
-    former: Callable[[Any], Former] | None = None,
-) -> Callable[[Callable[[Any], Any]], Tool]:
+    prepare: Prepare | None = None,
+    made: Made | None = None,
+) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a typed function: its name, its docstring and the model it takes say the rest.
 
-    Raises TypeError for a function that does not take exactly one pydantic model, or has no docstring.
+    A second parameter, a string, makes it a keyed tool. Raises TypeError for a function that does not take exactly one
+    pydantic model (and perhaps a key), or has no docstring.
     """
 
-    def make(function: Callable[[Any], Any]) -> Tool:
+    def make(function: Callable[..., Any]) -> Tool:
         hints = [kind for name, kind in function.__annotations__.items() if name != "return"]
-        if len(hints) != 1 or not isinstance(hints[0], type) or not issubclass(hints[0], BaseModel):
+        keyed = len(hints) == 2 and hints[1] is str
+        if len(hints) != 1 + keyed or not isinstance(hints[0], type) or not issubclass(hints[0], BaseModel):
             raise TypeError(f"tool {function.__name__}: give it one argument, annotated with a pydantic model")
         if not function.__doc__:
             raise TypeError(f"tool {function.__name__}: write a docstring; the model reads it")
         description = " ".join(function.__doc__.split())
-        return Tool(function.__name__, description, hints[0], function, effect, timeout, undo, former)
+        return Tool(function.__name__, description, hints[0], function, effect, timeout, undo, prepare, made, keyed)
 
     return make

@@ -69,17 +69,18 @@ def web_tools(
 
 @dataclass(frozen=True)
 class Fetching:
-    """Gets bytes from hosts that are allowed; raises ValueError that names FETCH_ALLOW."""
+    """Gets bytes from hosts that are allowed; raises ValueError that names the setting that allows them."""
 
     allow: tuple[str, ...]
     private: bool
     seconds: float
     max_bytes: int
+    setting: str = "FETCH_ALLOW"
 
     def __post_init__(self) -> None:
         for host in self.allow:
             if not _PATTERN.fullmatch(host):
-                raise ValueError(f"FETCH_ALLOW: {host!r} is no host; write example.org, *.example.org or *")
+                raise ValueError(f"{self.setting}: {host!r} is no host; write example.org, *.example.org or *")
 
     async def get(self, url: str) -> tuple[str, str, bytes]:
         """Return the last address, the media type and the bytes; ToolError, or ConnectionError where waiting may help."""
@@ -96,8 +97,8 @@ class Fetching:
 
     async def _hop(self, url: str) -> str | tuple[str, bytes]:
         """Return where an address leads on, or its media type and bytes."""
-        target = self._target(url)
-        addresses = await self._addresses(target.host, target.port or (443 if target.scheme == "https" else 80))
+        target = self.target(url)
+        addresses = await self.addresses(target.host, target.port or (443 if target.scheme == "https" else 80))
         try:
             return await self._ask(target, addresses)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.DecodingError) as error:
@@ -105,7 +106,8 @@ class Fetching:
         except httpx2.HTTPError as error:
             raise ConnectionError(f"{_shown(url)} cannot be reached: {type(error).__name__}: {error}") from None
 
-    def _target(self, url: str) -> httpx2.URL:
+    def target(self, url: str) -> httpx2.URL:
+        """Return an address that may be asked; raises ToolError."""
         try:
             target = httpx2.URL(url)
         except (httpx2.InvalidURL, ValueError) as error:
@@ -114,10 +116,10 @@ class Fetching:
             raise ToolError(f"{_shown(url)!r}: write https:// or http:// and a host, without a name or password")
         host = target.host.rstrip(".").lower()
         if not any(_matches(host, pattern) for pattern in self.allow):
-            raise ToolError(f"{host} is not among the hosts that may be fetched: {', '.join(self.allow)}")
+            raise ToolError(f"{host} is not among the hosts that may be asked: {', '.join(self.allow)}")
         return target
 
-    async def _addresses(self, host: str, port: int) -> list[str]:
+    async def addresses(self, host: str, port: int) -> list[str]:
         """Resolve a name to addresses, all of which may be connected to."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -135,7 +137,7 @@ class Fetching:
 
     async def _ask(self, target: httpx2.URL, addresses: list[str]) -> str | tuple[str, bytes]:
         # No proxy from the environment: it would resolve the name again, and connect to what it finds.
-        async with httpx2.AsyncClient(verify=_certificates(), timeout=self.seconds, trust_env=False) as client:
+        async with httpx2.AsyncClient(verify=certificates(), timeout=self.seconds, trust_env=False) as client:
             for position, address in enumerate(addresses, 1):
                 request = client.build_request(
                     "GET",
@@ -208,6 +210,7 @@ def _text(data: bytes, url: str, media_type: str) -> str:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
+    """Return the certificates that servers are checked by."""
     # Reading the certificates takes tens of milliseconds, in which nothing else runs.
     return httpx2.create_ssl_context()

@@ -5,12 +5,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
+from activities.content import ContentStore, reference
 from activities.contracts import Part, ToolRequest, ToolResult, Toolset, ToolsetRequest
 from activities.errors import ErrorKind
 from activities.toolbox.files import file_tools
@@ -31,9 +32,11 @@ class Tools:
     async def toolset(self, *names: str) -> Toolset:
         return await ActivityEnvironment().run(self.activities.read_toolset, ToolsetRequest(names=names))
 
-    async def call(self, name: str, attempt: int = 1, ref: str | None = None, **arguments: Any) -> ToolResult:
+    async def call(
+        self, name: str, attempt: int = 1, ref: str | None = None, key: str = "", **arguments: Any
+    ) -> ToolResult:
         toolset = await self.toolset(*ALL)
-        request = ToolRequest(tool=name, key="k", specs=toolset.specs, input=arguments, ref=ref)
+        request = ToolRequest(tool=name, key=key or uuid4().hex, specs=toolset.specs, input=arguments, ref=ref)
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, attempt=attempt)
         result: ToolResult = await environment.run(self.activities.call_tool, request)
@@ -155,8 +158,10 @@ async def test_names_of_claude_code_are_ours_and_missing_ones_are_listed(tools: 
 async def test_a_write_says_how_it_is_undone(tools: Tools) -> None:
     (tools.root / "a.md").write_text("before")
     first = await tools.call("write_file", path="a.md", content="after")
-    assert first.undo == {"path": "a.md", "ref": await tools.store.put(b"before")}
-    assert (await tools.call("write_file", path="b.md", content="new")).undo == {"path": "b.md", "ref": None}
+    assert first.undo == {"path": "a.md", "ref": reference(b"before"), "after": reference(b"after")}
+    assert await tools.store.get(reference(b"before")) == b"before"
+    second = await tools.call("write_file", path="b.md", content="new")
+    assert second.undo == {"path": "b.md", "ref": None, "after": reference(b"new")}
     assert (await tools.call("read_file", path="b.md")).undo == {}
 
 
@@ -177,8 +182,8 @@ async def test_an_attempt_after_a_crash_remembers_what_stood_there_before_the_fi
 
     monkeypatch.setattr(tools.store, "remember", crashing)
     with pytest.raises(CrashError):
-        await tools.call("write_file", path="a.md", content="after")
+        await tools.call("write_file", key="k", path="a.md", content="after")
     monkeypatch.undo()
-    second = await tools.call("write_file", attempt=2, path="a.md", content="after")
+    second = await tools.call("write_file", attempt=2, key="k", path="a.md", content="after")
     assert (tools.root / "a.md").read_text() == "after"
-    assert second.undo == {"path": "a.md", "ref": await tools.store.put(b"before")}
+    assert second.undo["ref"] == reference(b"before")

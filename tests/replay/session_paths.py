@@ -11,7 +11,17 @@ from activities.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
-from workflows.contracts import Plan, PlanRequest, PlanStep, SessionLimits, SessionProgress
+from tests.workflow.test_rollback_asked import files_plan, writing_step
+from workflows.contracts import (
+    ROLL_BACK_ALL,
+    Extent,
+    Plan,
+    PlanRequest,
+    PlanStep,
+    RollbackPolicy,
+    SessionLimits,
+    SessionProgress,
+)
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 PLAN = PlanAndExecuteWorkflow.run
@@ -36,6 +46,15 @@ def chain(script: Callable[[], Script], *, local: bool = True, **agents: str) ->
 
 async def _in_plan(runner: Runner) -> PlanRequest:
     return PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="file-clerk", input="Write"),)))
+
+
+async def _undone_in_part(runner: Runner) -> PlanRequest:
+    return PlanRequest(plan=files_plan(("one", ()), ("bad", ())), on_failure=ROLL_BACK_ALL)
+
+
+async def _back_to_one(runner: Runner) -> PlanRequest:
+    policy = RollbackPolicy(extent=Extent.TO_CHECKPOINT, checkpoint="one")
+    return PlanRequest(plan=files_plan(("one", ()), ("two", ("one",)), ("bad", ("two",))), on_failure=policy)
 
 
 def filling(call: ModelCall) -> ModelReply | str:
@@ -66,6 +85,7 @@ def refusing(call: ModelCall) -> ModelReply:
     return ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), call.model)
 
 
+REFUSED = ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), "m")
 SESSION_PATHS: dict[str, Path] = {
     "session-tools": session(lambda: in_turn(*WRITING)),
     "session-tool-errors": session(
@@ -83,6 +103,13 @@ SESSION_PATHS: dict[str, Path] = {
     "session-goes-on": session(
         lambda: in_turn("Gone on."), text="And now?", continues=SessionProgress(turns=3, tool_calls=2)
     ),
+    "session-rolled-back": session(lambda: in_turn(WRITING[0], REFUSED), on_failure=ROLL_BACK_ALL),
+    "session-cancelled-and-rolled-back": session(lambda: holding, cancel=True, on_failure=ROLL_BACK_ALL),
+    "session-stopped-and-rolled-back": session(
+        lambda: in_turn(*WRITING), on_failure=ROLL_BACK_ALL, limits=SessionLimits(turns=2)
+    ),
+    "plan-rolled-back-in-part": Path(PLAN, _undone_in_part, lambda: writing_step),
+    "plan-back-to-a-checkpoint": Path(PLAN, _back_to_one, lambda: writing_step),
     "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
     "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
     "plan-fallback-model": chain(lambda: failing("claude-sonnet-5-5"), local=False, a="fallback: 'model:opus'"),

@@ -35,6 +35,7 @@ COMMANDS = [
     "result",
     "trace",
     "cancel",
+    "rollback",
     "answer",
 ]
 SCRIPT = """

@@ -4,6 +4,18 @@ The trap is the same as in `activities.contracts`: these models live in historie
 added with a default and never renamed.
 """
 
+from workflows.contracts.changes import (
+    KEEP,
+    ROLL_BACK_ALL,
+    Change,
+    Changes,
+    ChangeState,
+    Checkpoint,
+    Extent,
+    RollbackAnswer,
+    RollbackPolicy,
+    StuckDecision,
+)
 from workflows.contracts.documents import (
     DocumentAnalysisRequest,
     DocumentAnalysisResult,
@@ -65,13 +77,19 @@ from workflows.contracts.verdicts import (
 
 __all__ = [
     "GENERAL",
+    "KEEP",
     "MAX_PARALLEL",
     "MAX_REQUESTS",
     "MAX_STEPS",
+    "ROLL_BACK_ALL",
     "AgentSessionRequest",
     "AgentSessionResult",
     "CallTrace",
     "Category",
+    "Change",
+    "ChangeState",
+    "Changes",
+    "Checkpoint",
     "ConsensusRequest",
     "ConsensusResult",
     "DocumentAnalysisRequest",
@@ -79,6 +97,7 @@ __all__ = [
     "DocumentOutcome",
     "DocumentReport",
     "DocumentType",
+    "Extent",
     "Hop",
     "OnStepFailure",
     "OnTie",
@@ -94,6 +113,8 @@ __all__ = [
     "RequestText",
     "ResearchRequest",
     "ResearchResult",
+    "RollbackAnswer",
+    "RollbackPolicy",
     "RouteAnswer",
     "RouteOutcome",
     "RouteRequest",
@@ -118,6 +139,7 @@ __all__ = [
     "StepId",
     "StepRow",
     "StepState",
+    "StuckDecision",
     "Ticket",
     "Trace",
     "Vote",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from activities.contracts import Content, Contract
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import RunState, Spend, StepRow, Trace
 
 MAX_STEPS = 100
@@ -48,7 +49,8 @@ class PlanRequest(Contract):
     """A task to plan and execute, or a person's own plan to execute as it stands.
 
     `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
-    by default that is one step for `fallback_agent`.
+    by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
+    changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
     """
 
     task: str = Field(default="", max_length=200_000)
@@ -61,6 +63,7 @@ class PlanRequest(Contract):
     max_parallel: int = Field(default=MAX_PARALLEL, ge=1, le=200)
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
+    on_failure: RollbackPolicy = KEEP
 
 
 class PlanChange(Contract):
@@ -85,7 +88,10 @@ class StepAnswer(Contract):
 
 
 class PlanReport(Contract):
-    """The whole record of a plan's run, kept in the content store: plan as run, outcomes, repairs, trace."""
+    """The whole record of a plan's run, kept in the content store: plan as run, outcomes, repairs, trace.
+
+    `changes` are those made to the plan, `rollback` those made by tools and what became of them.
+    """
 
     task: str = ""
     plan: Plan
@@ -93,12 +99,14 @@ class PlanReport(Contract):
     steps: tuple[StepRow, ...] = ()
     changes: tuple[PlanChange, ...] = ()
     trace: Trace = Trace()
+    rollback: Changes = Changes()
 
 
 class PlanResult(Contract):
     """What a plan's run gives: the answers of its last steps, its cost, and the reference of its full report.
 
-    The report is by reference, because a copy of every step in the result would double the history of the run.
+    The report is by reference, because a copy of every step in the result would double the history of the run. `rollback`
+    counts what became of the tools' changes, in words (empty: nothing was rolled back); the report lists them.
     """
 
     state: RunState
@@ -109,3 +117,4 @@ class PlanResult(Contract):
     skipped: int = 0
     changes: int = 0
     spend: Spend = Spend()
+    rollback: str = ""

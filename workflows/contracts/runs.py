@@ -105,7 +105,10 @@ class Question(Contract):
 
 
 class RunStatus(Contract):
-    """What the `status` query answers; `notices` lists messages that could not be understood."""
+    """What the `status` query answers; `notices` lists messages that could not be understood.
+
+    `rollback` counts what became of the changes, where they were rolled back.
+    """
 
     workflow_id: str
     pattern: str
@@ -115,6 +118,7 @@ class RunStatus(Contract):
     notices: tuple[str, ...] = ()
     hops: tuple[Hop, ...] = ()
     questions: tuple[Question, ...] = ()
+    rollback: str = ""
 
 
 class RunReport(Contract):

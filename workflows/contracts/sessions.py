@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from activities.contracts import Content, Contract, Message, Toolset, Transcript
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import Hop, RunState, Spend
 
 
@@ -18,6 +19,7 @@ class SessionProgress(Contract):
     """How far a session is: carried over by continue-as-new, and where a later session can go on.
 
     `left` is what the next turn is told first, `started` the workflow time of the first turn in seconds.
+    `changes` is what its tools changed, and what became of it.
     """
 
     transcript: Transcript | None = None
@@ -30,12 +32,14 @@ class SessionProgress(Contract):
     spend: Spend = Spend()
     hops: tuple[Hop, ...] = ()
     notes: tuple[str, ...] = ()
+    changes: Changes = Changes()
 
 
 class AgentSessionRequest(Contract):
     """A task for one agent; `continues` is the progress of an earlier session to go on from.
 
-    `allowed` names irreversible tools that the person who starts the run approves beforehand.
+    `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` says how far to
+    roll back what its tools changed when the session fails, is cancelled or is stopped by a limit.
     """
 
     agent: str
@@ -43,6 +47,7 @@ class AgentSessionRequest(Contract):
     limits: SessionLimits = SessionLimits()
     allowed: tuple[str, ...] = ()
     continues: SessionProgress | None = None
+    on_failure: RollbackPolicy = KEEP
 
 
 class AgentSessionResult(Contract):

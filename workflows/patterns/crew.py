@@ -29,19 +29,30 @@ from workflows.contracts import StepRow, StepState
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.calling import Answer
 from workflows.patterns.people import People
+from workflows.patterns.rollback import Rollback
 from workflows.patterns.tracing import RunLog
 
 
 class Crew:
-    """The agents of one run, and the tools that they may use; `allowed` are irreversible tools approved beforehand."""
+    """The agents of one run, and the tools that they may use; `allowed` are irreversible tools approved beforehand.
+
+    What the tools change is kept in `rollback`.
+    """
 
     def __init__(
-        self, log: RunLog, catalog: Catalog, people: People | None = None, allowed: Sequence[str] = ()
+        self,
+        log: RunLog,
+        catalog: Catalog,
+        people: People | None = None,
+        allowed: Sequence[str] = (),
+        rollback: Rollback | None = None,
     ) -> None:
         self.log = log
         self.catalog = catalog
         self.people = people
         self.allowed = tuple(allowed)
+        self.rollback = rollback or Rollback(log)
+        self.rollback.heartbeat = catalog.heartbeat
         self._toolsets: dict[tuple[str, ...], Toolset] = {}
         self._reading = asyncio.Lock()
 
@@ -54,6 +65,7 @@ class Crew:
         agents: Sequence[str] = (),
         allowed: Sequence[str] = (),
         known_only: bool = False,
+        rollback: Rollback | None = None,
     ) -> "Crew":
         """Read the agents (none named: all of them); raises CatalogInvalid, and UnknownAgent unless `known_only`."""
         catalog = await workflow.execute_local_activity_method(
@@ -61,7 +73,7 @@ class Crew:
             CatalogRequest(agents=tuple(agents), known_only=known_only),
             **policies.read_catalog(),
         )
-        return cls(log, catalog, people, allowed)
+        return cls(log, catalog, people, allowed, rollback)
 
     def card(self, agent: str) -> AgentCard:
         """Return an agent's card; raises UnknownAgent with the names that exist."""

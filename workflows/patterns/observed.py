@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.contracts import RunStatus, Trace
+from workflows.contracts import Changes, RollbackAnswer, RunStatus, Trace
 from workflows.patterns.people import People
+from workflows.patterns.rollback import Rollback
 from workflows.patterns.tracing import RunLog
 
 W = TypeVar("W", bound="Observed")
@@ -45,10 +46,32 @@ class Observed:
         """The people whom this run may ask."""
         return People(self.log)
 
+    @cached_property
+    def rollback(self) -> Rollback:
+        """What this run has changed, and the way back."""
+        return Rollback(self.log)
+
     @workflow.signal(description="Answer a question of this run: a text, or {question, answer}")
     def answer(self, *args: Any) -> None:
         """Take a person's answer."""
         self.people.answer(args)
+
+    @workflow.signal(
+        name="rollback", description="Stop and take back what was changed: nothing, or a checkpoint's name"
+    )
+    def roll_back_signalled(self, *args: Any) -> None:
+        """Take a person's wish to roll back."""
+        self.rollback.ask(args)
+
+    @workflow.update(name="rollback", description="The same, answered at once: whether it is carried out, and why not")
+    def roll_back_asked(self, *args: Any) -> RollbackAnswer:
+        """Take a person's wish to roll back, and say whether it is carried out."""
+        return self.rollback.ask(args)
+
+    @workflow.query(description="What the tools of this run changed, and what became of it")
+    def changes(self) -> Changes:
+        """Return the changes of the run."""
+        return self.rollback.changes
 
     @workflow.query(description="Steps, spend and state of this run")
     def status(self) -> RunStatus:

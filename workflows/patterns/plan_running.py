@@ -4,7 +4,7 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
@@ -22,7 +22,7 @@ class PlanRunning:
     """The running of one plan's steps; `outcomes` tells how each ended.
 
     `prefix` goes before step ids wherever people see them, `material` is what every step sees before its input, and the
-    last steps answer by `schema` if there is one.
+    last steps answer by `schema` if there is one. `on_done` is told of each step that is done.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class PlanRunning:
         prefix: str = "",
         material: Sequence[Part] = (),
         schema: dict[str, Any] | None = None,
+        on_done: Callable[[str], None] | None = None,
     ) -> None:
         self.outcomes: dict[str, Outcome[Answer]] = {}
         self._crew = crew
@@ -40,6 +41,7 @@ class PlanRunning:
         self._prefix = prefix
         self._material = tuple(material)
         self._schema = schema
+        self._on_done = on_done
 
     async def run(self, plan: Plan, after: AfterFailure = AfterFailure.GO_ON) -> None:
         """Run every step that has no outcome yet; a step's failure is its outcome and is not raised."""
@@ -63,7 +65,10 @@ class PlanRunning:
                 assert answer is not None
                 parts.append(Part.of(answer.content, label=f"step {dependency}"))
             schema = self._schema if name in ends else None
-            return await self._crew.step(self._prefix + name, step.agent, parts, schema=schema)
+            answer = await self._crew.step(self._prefix + name, step.agent, parts, schema=schema)
+            if self._on_done:
+                self._on_done(name)
+            return answer
 
         await run_graph(
             graph_of(plan),

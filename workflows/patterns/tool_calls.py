@@ -1,5 +1,7 @@
 """One tool call from workflow code, recorded; whatever goes wrong with it becomes something the model can read.
 
+A call that changes something is put on the undo log before it is made: a crash in between must not hide it.
+
 The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's.
 """
 
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.contracts import Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
+from activities.contracts import Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
@@ -24,9 +26,10 @@ async def call_tool(crew: "Crew", step: str, agent: str, card: ToolCard, call: T
     """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
+    change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown)
     request = ToolRequest(
         tool=call.name,
-        key=f"{workflow.info().workflow_id}/{step}/{call.id}",
+        key=change.key if change else f"{workflow.info().workflow_id}/{step}/{call.id}",
         specs=specs,
         input=call.input,
         ref=call.ref,
@@ -40,10 +43,14 @@ async def call_tool(crew: "Crew", step: str, agent: str, card: ToolCard, call: T
             **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
         )
     except ActivityError as error:
+        if change is not None:
+            crew.rollback.broke_off(change, error)
         crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
         if kind_of(error) in RUN_ENDING:
             raise
         said = f"{card.name} could not be used: {text_of(error)[:500]}"
         return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
+    if change is not None:
+        crew.rollback.completed(change, result)
     crew.log.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)

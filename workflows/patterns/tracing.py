@@ -49,6 +49,7 @@ class RunLog:
         self.notices: list[str] = []
         self.hops: list[Hop] = []
         self.questions: dict[str, Question] = {}
+        self.rollback = ""
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -131,6 +132,11 @@ class RunLog:
         self.questions[question.id] = question
         self._show()
 
+    def rolls_back(self, summary: str) -> None:
+        """Show how far a rollback is."""
+        self.rollback = summary
+        self._show()
+
     def answered(self, question: str) -> None:
         """Take a question back, answered or not."""
         self.questions.pop(question, None)
@@ -179,6 +185,7 @@ class RunLog:
             notices=tuple(self.notices),
             hops=tuple(self.hops),
             questions=tuple(self.questions.values()),
+            rollback=self.rollback,
         )
 
     def trace(self) -> Trace:
@@ -229,6 +236,8 @@ def details(status: RunStatus) -> str:
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     if len(status.steps) > ROWS_SHOWN:
         lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
+    if status.rollback:
+        lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:
         said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")

@@ -1,0 +1,65 @@
+"""Undoes one call of a tool, whether or not the call was ever reported.
+
+The trap: an undo must be safe to make for a call that may have had its effect or not. What the call left under its key
+before the effect decides; where it left nothing, it never happened, and never will.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.content import ContentStore
+from activities.contracts import SUMMARY_LENGTH, UndoRequest, UndoResult
+from activities.errors import ErrorKind, final, passing, text_of
+from activities.heartbeat import beating
+from activities.toolbox.tool import NeverHappenedError, Tool, ToolError
+from activities.undo_records import UndoRecords
+
+
+class UndoActivities:
+    """Undoes the calls of tools."""
+
+    def __init__(self, store: ContentStore, tools: Sequence[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._records = UndoRecords(store)
+
+    @activity.defn
+    async def undo_call(self, request: UndoRequest) -> UndoResult:
+        """Undo one call; doing it again changes nothing.
+
+        Raises UndoRefused and ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
+        """
+        async with beating():
+            undoing = asyncio.ensure_future(self._undo(request))
+            try:
+                return await asyncio.shield(undoing)
+            except asyncio.CancelledError:
+                return await undoing  # half an undo helps nobody
+
+    async def _undo(self, request: UndoRequest) -> UndoResult:
+        tool = self._tools.get(request.tool)
+        if tool is None:
+            names = ", ".join(sorted(self._tools))
+            raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
+        attempt = activity.info().attempt
+        await self._records.close(request.key)
+        record = await self._records.find(request.key)
+        if record is None and not request.input:
+            return UndoResult(said="it never happened", happened=False, attempt=attempt)
+        try:
+            arguments = tool.arguments.model_validate(dict(record.arguments if record else request.input))
+            said = await tool.run(arguments, request.key)
+        except NeverHappenedError as error:
+            return UndoResult(said=str(error)[:SUMMARY_LENGTH], happened=False, attempt=attempt)
+        except (ToolError, ValidationError) as error:
+            raise final(ErrorKind.UNDO_REFUSED, text_of(error)) from error
+        except ApplicationError:
+            raise
+        except OSError as error:
+            raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
+        except Exception as error:
+            raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+        return UndoResult(said=said[:SUMMARY_LENGTH], attempt=attempt)

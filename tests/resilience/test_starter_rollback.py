@@ -1,0 +1,28 @@
+"""`starter.py rollback` against real processes: what a running agent has changed is taken back and listed."""
+
+from pathlib import Path
+
+from tests.processes import wait_for
+from tests.stacks import whole_stack
+
+
+def test_a_running_agent_is_rolled_back_and_each_change_listed(tmp_path: Path) -> None:
+    with whole_stack(tmp_path) as stack:
+        stack.api.script(
+            rules=[
+                {"tool": "write_file", "input": {"path": "a.md", "content": "new"}, "before_turn": 1},
+                {"text": "late", "latency": 300},
+            ]
+        )
+        stack.done("agent", "file-clerk", "write", "--id", "run", "--detach")
+        file = tmp_path / "state" / "workspace" / "a.md"
+        wait_for(lambda: len(stack.api.hits()) == 2, "the agent to have written")
+        assert file.read_text() == "new"
+        refused = stack.run("rollback", "run", "--to", "nowhere")
+        assert refused.returncode == 2
+        assert "there is no checkpoint 'nowhere'" in refused.stderr
+        said = stack.done("rollback", "run")
+        assert "run is rolled back: 1 undone" in said
+        assert "undone         session · write_file(path=a.md, content=new)" in said
+        assert not file.exists()
+        assert "had ended already" in stack.done("rollback", "run")

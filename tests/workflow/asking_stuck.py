@@ -1,0 +1,36 @@
+"""A session whose stuck compensations are decided on by a signal, as a gate will do it."""
+
+from typing import Any
+
+from temporalio import workflow
+
+from workflows import policies
+from workflows.agent_session import AgentSessionWorkflow
+from workflows.contracts import AgentSessionRequest, AgentSessionResult, Change, StuckDecision
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class AskingSessionWorkflow(AgentSessionWorkflow):
+    @workflow.init
+    def __init__(self, request: AgentSessionRequest) -> None:
+        super().__init__(request)
+        self.decisions: list[StuckDecision] = []
+        self.stuck: list[str] = []
+        self.rollback.on_stuck = self._decide
+
+    @workflow.run
+    async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
+        return await super().run(request)
+
+    @workflow.signal
+    def decide_stuck(self, *args: Any) -> None:
+        self.decisions.append(StuckDecision(args[0]))
+
+    @workflow.query
+    def asked(self) -> list[str]:
+        return self.stuck
+
+    async def _decide(self, change: Change, error: str) -> StuckDecision:
+        self.stuck.append(f"{change.tool}: {error}")
+        await workflow.wait_condition(lambda: bool(self.decisions))
+        return self.decisions.pop(0)
