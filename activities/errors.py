@@ -21,6 +21,7 @@
         ├── NotAnswered                             a person was asked and did not answer in time
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
+        ├── NotApproved                             an action without a person's yes, or another than the approved one
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -80,6 +81,7 @@ class ErrorKind(StrEnum):
     NOT_ANSWERED = "NotAnswered"
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
+    NOT_APPROVED = "NotApproved"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"

@@ -5,6 +5,16 @@ added with a default and never renamed. Defaults are left out of the JSON, becau
 for each step of each run.
 """
 
+from activities.contracts.actions import (
+    SHORT_DIGEST,
+    Acting,
+    Approval,
+    ProposedAction,
+    Risk,
+    digest_of,
+    hashed,
+    same_digest,
+)
 from activities.contracts.agents import AgentCard, Catalog, CatalogRequest
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
@@ -43,9 +53,12 @@ from activities.contracts.tools import (
 )
 
 __all__ = [
+    "SHORT_DIGEST",
     "SUMMARY_LENGTH",
+    "Acting",
     "AgentCard",
     "AppendRequest",
+    "Approval",
     "Catalog",
     "CatalogRequest",
     "CiteRequest",
@@ -69,6 +82,8 @@ __all__ = [
     "Pick",
     "Picks",
     "PicksRequest",
+    "ProposedAction",
+    "Risk",
     "SearchRequest",
     "SourceKind",
     "StopReason",
@@ -86,4 +101,7 @@ __all__ = [
     "UndoRequest",
     "UndoResult",
     "Usage",
+    "digest_of",
+    "hashed",
+    "same_digest",
 ]

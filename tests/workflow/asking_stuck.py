@@ -14,7 +14,7 @@ class AskingSessionWorkflow(AgentSessionWorkflow):
     @workflow.init
     def __init__(self, request: AgentSessionRequest) -> None:
         super().__init__(request)
-        self.decisions: list[StuckDecision] = []
+        self.said: list[StuckDecision] = []
         self.stuck: list[str] = []
         self.rollback.on_stuck = self._decide
 
@@ -24,7 +24,7 @@ class AskingSessionWorkflow(AgentSessionWorkflow):
 
     @workflow.signal
     def decide_stuck(self, *args: Any) -> None:
-        self.decisions.append(StuckDecision(args[0]))
+        self.said.append(StuckDecision(args[0]))
 
     @workflow.query
     def asked(self) -> list[str]:
@@ -32,5 +32,5 @@ class AskingSessionWorkflow(AgentSessionWorkflow):
 
     async def _decide(self, change: Change, error: str) -> StuckDecision:
         self.stuck.append(f"{change.tool}: {error}")
-        await workflow.wait_condition(lambda: bool(self.decisions))
-        return self.decisions.pop(0)
+        await workflow.wait_condition(lambda: bool(self.said))
+        return self.said.pop(0)

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from activities.contracts import Content, Contract, Summary
+from workflows.contracts.gates import GateView
 
 
 class StepState(StrEnum):
@@ -105,7 +106,7 @@ class Question(Contract):
 
 
 class RunStatus(Contract):
-    """What the `status` query answers; `notices` lists messages that could not be understood.
+    """What the `status` query answers; `notices` lists messages that changed nothing, `gates` those that wait for people.
 
     `rollback` counts what became of the changes, where they were rolled back.
     """
@@ -119,6 +120,7 @@ class RunStatus(Contract):
     hops: tuple[Hop, ...] = ()
     questions: tuple[Question, ...] = ()
     rollback: str = ""
+    gates: tuple[GateView, ...] = ()
 
 
 class RunReport(Contract):

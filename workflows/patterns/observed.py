@@ -1,4 +1,4 @@
-"""What every workflow of ours shows and withstands: the `status` and `trace` queries, and messages nobody understands.
+"""What every workflow of ours shows and withstands: its queries, people's decisions, and messages nobody understands.
 
 The trap: a signal with no handler is buffered unseen, and one with the wrong number of arguments wedges the run for ever.
 So a dynamic handler takes everything, never raises, and puts it where people see it.
@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.contracts import Changes, RollbackAnswer, RunStatus, Trace
+from workflows.contracts import Changes, DecisionLog, GateRecord, RollbackAnswer, RunStatus, Trace, Verdict
+from workflows.patterns.approval import Gates
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
 from workflows.patterns.tracing import RunLog
@@ -50,6 +51,36 @@ class Observed:
     def rollback(self) -> Rollback:
         """What this run has changed, and the way back."""
         return Rollback(self.log)
+
+    @cached_property
+    def gates(self) -> Gates:
+        """The gates at which this run waits for people."""
+        return Gates(self.log)
+
+    @workflow.signal(description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit}")
+    def approve(self, *args: Any) -> None:
+        """Take a person's yes."""
+        self.gates.receive(args, Verdict.APPROVE)
+
+    @workflow.signal(description="Deny what waits: nothing, your name, or {gate, by, reason, digest}")
+    def deny(self, *args: Any) -> None:
+        """Take a person's no."""
+        self.gates.receive(args, Verdict.DENY)
+
+    @workflow.signal(description="Decide: {gate, verdict, by, reason, digest, edit, channel}")
+    def decide(self, *args: Any) -> None:
+        """Take a person's decision in full."""
+        self.gates.receive(args)
+
+    @workflow.update(name="decide", description="Decide, and hear at once what came of it: the same as the signal")
+    def decide_now(self, *args: Any) -> GateRecord:
+        """Take a person's decision in full; refuses with the reason what changes nothing."""
+        return self.gates.answer(args)
+
+    @workflow.query(description="Every decision on this run's gates, as a chain of hashes")
+    def decisions(self) -> DecisionLog:
+        """Return the decision log."""
+        return self.gates.log
 
     @workflow.signal(description="Answer a question of this run: a text, or {question, answer}")
     def answer(self, *args: Any) -> None:

@@ -5,6 +5,8 @@ trap: it lives in the workflow's memory and is rebuilt by replay, so it may use 
 """
 
 import asyncio
+import json
+import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -12,9 +14,19 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from activities.contracts import SUMMARY_LENGTH, Content, ModelFailure, ModelRequest, ModelTurn, ToolResult, Usage
+from activities.contracts import (
+    SHORT_DIGEST,
+    SUMMARY_LENGTH,
+    Content,
+    ModelFailure,
+    ModelRequest,
+    ModelTurn,
+    ToolResult,
+    Usage,
+)
 from workflows.contracts import (
     CallTrace,
+    GateView,
     Hop,
     Question,
     RunReport,
@@ -50,6 +62,7 @@ class RunLog:
         self.hops: list[Hop] = []
         self.questions: dict[str, Question] = {}
         self.rollback = ""
+        self.gates: tuple[GateView, ...] = ()
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -142,6 +155,11 @@ class RunLog:
         self.questions.pop(question, None)
         self._show()
 
+    def waits_at(self, gates: Sequence[GateView]) -> None:
+        """Show the gates that wait for people, in place of those shown before."""
+        self.gates = tuple(gates)
+        self._show()
+
     def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
         spend = Spend(
             calls=1,
@@ -186,6 +204,7 @@ class RunLog:
             hops=tuple(self.hops),
             questions=tuple(self.questions.values()),
             rollback=self.rollback,
+            gates=self.gates,
         )
 
     def trace(self) -> Trace:
@@ -242,8 +261,27 @@ def details(status: RunStatus) -> str:
         said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
         lines.append(f"\n    {said}")
+    for gate in status.gates:
+        lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
     lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
+
+
+def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
+    """Show a gate: what is proposed, and the lines to copy that decide it."""
+    signal = f"temporal workflow signal --workflow-id {shlex.quote(workflow_id)}"
+    words = [f"{gate.risk} risk", f"until {gate.deadline:%Y-%m-%d %H:%M} UTC", f"digest {gate.digest[:SHORT_DIGEST]}"]
+    words += [f"{len(gate.approved_by)} of {gate.needed} approved"] if gate.needed > 1 else []
+    words += [f"by {', '.join(gate.may_decide)}"] if gate.may_decide else []
+    lines = [f"\n**{gate.name} waits for a person:** {_cell(gate.description)} ({_cell(' · '.join(words))})"]
+    if gate.tool:
+        target = f" on {gate.target}" if gate.target else ""
+        lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
+    for verdict in ("approve", "deny"):
+        named = json.dumps({"gate": gate.name, "verdict": verdict, "by": "your name"})
+        sent = f"--name {verdict} --input '\"your name\"'" if alone else f"--name decide --input {shlex.quote(named)}"
+        lines.append(f"\n    {signal} {sent}")
+    return lines
 
 
 def _cell(text: str) -> str:

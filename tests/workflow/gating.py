@@ -1,0 +1,166 @@
+"""A small workflow that acts only behind gates, its acting activity, and what tests send to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from pydantic import Field
+from temporalio import activity, workflow
+from temporalio.client import WorkflowHandle
+from temporalio.common import RetryPolicy
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.approvals import check_approved
+from activities.contracts import Approval, Contract, ProposedAction, Risk
+from workflows import policies
+from workflows.contracts import GateDecision, GateNews, GatePolicy, GatesCarried, GateView
+from workflows.patterns.observed import Observed
+from workflows.patterns.tracing import RunLog
+
+QUEUE = "gated"
+PASSED = ("activities", "workflows.contracts")
+
+
+class Job(Contract):
+    """What the workflow proposes: `gates` times the same payment, one after the other or `at_once`.
+
+    With `waits` it first waits for the signal `begin`, with `rolls` it continues as new at `roll`; `changed` is what the
+    activity is given in place of what was approved.
+    """
+
+    amount: Any = 5
+    policy: GatePolicy = GatePolicy()
+    risk: Risk = Risk.MEDIUM
+    requester: str = ""
+    gates: int = 1
+    at_once: bool = False
+    waits: bool = False
+    rolls: bool = False
+    indexed: bool = False
+    changed: dict[str, Any] | None = None
+    carried: GatesCarried = GatesCarried()
+    done: tuple[GateDecision, ...] = ()
+
+
+class Payment(Contract):
+    tool: str = "pay"
+    input: Mapping[str, Any] = Field(default_factory=dict)
+    ref: str | None = None
+    approval: Approval | None = None
+
+
+class Paid(Contract):
+    decisions: tuple[GateDecision, ...] = ()
+    paid: tuple[Any, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+@activity.defn
+async def pay(payment: Payment) -> Paid:
+    check_approved(payment, payment.approval)
+    return Paid(paid=(payment.input["amount"],))
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class GatedWorkflow(Observed):
+    @workflow.init
+    def __init__(self, request: Job) -> None:
+        self.log = RunLog("gated")
+        self.told: list[str] = []
+        self.begun = not request.waits
+        self.rolled = False
+        self.gates.notify = self.tell
+        self.gates.indexed = request.indexed
+        self.gates.restore(request.carried)
+
+    @workflow.run
+    async def run(self, request: Job) -> Paid:
+        await workflow.wait_condition(lambda: self.begun, timeout=timedelta(days=400))
+        paid: list[Any] = []
+        decisions = list(request.done)
+        if request.at_once:
+            decisions += await asyncio.gather(*(self.propose(request, n) for n in range(request.gates)))
+        while len(decisions) < request.gates:
+            one = self.go_on_as_new_when_told(request, tuple(decisions)) if request.rolls else self.propose(request)
+            decisions.append(await one)
+        for decision in decisions:
+            if decision.approved:
+                given = decision.action.input if request.changed is None else request.changed
+                done = await workflow.execute_activity(
+                    pay,
+                    Payment(tool=decision.action.tool, input=given, approval=decision.approval),
+                    start_to_close_timeout=timedelta(seconds=10),
+                    retry_policy=RetryPolicy(maximum_attempts=3),
+                )
+                paid += done.paid
+        return Paid(decisions=tuple(decisions), paid=tuple(paid), told=tuple(self.told))
+
+    @workflow.signal
+    def begin(self, *args: Any) -> None:
+        self.begun = True
+
+    @workflow.signal
+    def roll(self, *args: Any) -> None:
+        self.rolled = True
+
+    async def propose(self, request: Job, number: int = 0) -> GateDecision:
+        amount = request.amount if not request.at_once else f"{request.amount}-{number}"
+        action = ProposedAction(
+            description="Pay the bill",
+            agent="clerk",
+            tool="pay",
+            input={"amount": amount},
+            risk=request.risk,
+            target="acme",
+        )
+        return await self.gates.open(action, request.policy, requester=request.requester)
+
+    async def go_on_as_new_when_told(self, request: Job, done: tuple[GateDecision, ...]) -> GateDecision:
+        """Wait at a gate, or leave it open and go on as a new run."""
+        opened = asyncio.create_task(self.propose(request))
+        await workflow.wait_condition(lambda: self.rolled or opened.done(), timeout=timedelta(days=400))
+        if not opened.done():
+            onward = {"carried": self.gates.carried(), "waits": False, "done": done}
+            workflow.continue_as_new(request.model_copy(update=onward))
+        return opened.result()
+
+    async def tell(self, news: GateNews) -> None:
+        self.told.append(f"{news.kind} to {', '.join(news.to) or 'all'}")
+        if self.told == ["opened to nobody"]:
+            raise ValueError("nobody hears")
+
+
+@asynccontextmanager
+async def gated(env: WorkflowEnvironment, **options: Any) -> AsyncIterator[None]:
+    """Run a worker for the workflow above, in the full sandbox."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED)
+    async with Worker(
+        env.client,
+        task_queue=QUEUE,
+        workflows=[GatedWorkflow],
+        activities=[pay],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        **options,
+    ):
+        yield
+
+
+async def start(env: WorkflowEnvironment, job: Job, **options: Any) -> WorkflowHandle[Any, Any]:
+    return await env.client.start_workflow(
+        GatedWorkflow.run, job, id=f"gated-{uuid4().hex[:8]}", task_queue=QUEUE, **options
+    )
+
+
+async def waiting(handle: WorkflowHandle[Any, Any], count: int = 1) -> tuple[GateView, ...]:
+    """Wait until gates are open; only with time skipping disabled."""
+    async with asyncio.timeout(30):
+        while True:
+            status = await handle.query(GatedWorkflow.status)
+            if len(status.gates) == count:
+                return status.gates
+            await asyncio.sleep(0.05)

@@ -1,0 +1,229 @@
+"""Gates: where a run waits for people, by which policy, what they said, and what came of it.
+
+The trap: an open gate can wait for weeks and go through several deploys and continuations. So all of its state is here, as a
+schema, and none of it in a coroutine.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from activities.contracts import Approval, Contract, ProposedAction, Risk, Summary
+from workflows.contracts.decisions import DecisionLog, RecordKind, Verdict
+
+YEAR = 31_536_000.0
+"""Longest deadline, in seconds."""
+
+
+class OnTimeout(StrEnum):
+    """What the end of the time means; never a yes."""
+
+    DENY = "deny"
+    HALT = "halt"
+    """The run fails with NotAnswered: nothing after the gate may happen."""
+    ESCALATE = "escalate"
+    """The gate goes to `escalate_to` for as long again, once, and is denied then."""
+
+
+class GateOutcome(StrEnum):
+    """Where a gate is; each ends in exactly one of the last five."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    TIMED_OUT = "timed out"
+    HALTED = "halted"
+    CANCELLED = "cancelled"
+
+
+class GatePolicy(Contract):
+    """Who must say yes, and for how long they are waited for; one denial by anybody who may decide settles a gate.
+
+    `eligible` are names (none: anybody), `needed` how many different people must approve. `deadline`, `deadlines` by risk,
+    `remind_every` and `escalate_after` are in seconds; after `escalate_after`, `escalate_to` may decide as well. With
+    `edit_needs_another_approver` whoever changes the arguments does not count among those who approve them.
+    """
+
+    needed: int = Field(default=1, ge=1, le=100)
+    eligible: tuple[str, ...] = ()
+    requester_may_approve: bool = False
+    deadline: float = Field(default=300.0, gt=0, le=YEAR)
+    deadlines: Mapping[Risk, float] = Field(default_factory=dict)
+    remind_every: float | None = Field(default=None, ge=1)
+    escalate_after: float | None = Field(default=None, gt=0)
+    escalate_to: tuple[str, ...] = ()
+    on_timeout: OnTimeout = OnTimeout.DENY
+    edit_needs_another_approver: bool = True
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> "GatePolicy":
+        if (self.escalate_after is not None or self.on_timeout is OnTimeout.ESCALATE) and not self.escalate_to:
+            raise ValueError("escalate_to: name the people to whom the gate is escalated")
+        wrong = [risk for risk, seconds in self.deadlines.items() if not 0 < seconds <= YEAR]
+        if wrong:
+            raise ValueError(f"deadlines.{wrong[0]}: give seconds, more than 0 and at most {YEAR:.0f}")
+        people = {named(name) for name in (*self.eligible, *self.escalate_to)}
+        if self.eligible and len(people) < self.needed:
+            raise ValueError(
+                f"needed: {self.needed} people must approve, but eligible and escalate_to name {len(people)}"
+            )
+        return self
+
+    def seconds(self, risk: Risk) -> float:
+        """Return how long people have for an action of that risk."""
+        return self.deadlines.get(risk, self.deadline)
+
+
+class Approver(Contract):
+    """One counted yes."""
+
+    by: str
+    when: datetime
+    reason: Summary = ""
+
+
+class GateState(Contract):
+    """One gate, all of it; `proposed` is the digest of the action when it opened, `digest` that of the action as it stands.
+
+    `approvers` said yes to the action as it stands, `editor` changed it last; `claimed` once the run has gone on from it.
+    """
+
+    name: str
+    action: ProposedAction
+    proposed: str
+    digest: str
+    policy: GatePolicy
+    opened: datetime
+    deadline: datetime
+    requester: str = ""
+    approvers: tuple[Approver, ...] = ()
+    editor: str = ""
+    reminded: datetime | None = None
+    escalated: bool = False
+    extended: bool = False
+    outcome: GateOutcome = GateOutcome.PENDING
+    settled: datetime | None = None
+    by: tuple[str, ...] = ()
+    reason: Summary = ""
+    claimed: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether people can still decide."""
+        return self.outcome is GateOutcome.PENDING
+
+    @property
+    def may_decide(self) -> tuple[str, ...]:
+        """The people who may decide now; none means anybody."""
+        policy = self.policy
+        return (*policy.eligible, *policy.escalate_to) if policy.eligible and self.escalated else policy.eligible
+
+    @property
+    def escalates(self) -> datetime | None:
+        """When the gate is escalated before its deadline, if it still will be."""
+        after = self.policy.escalate_after
+        return None if after is None or self.escalated else self.opened + timedelta(seconds=after)
+
+    @property
+    def alarms(self) -> tuple[datetime, ...]:
+        """When something is due if nobody decides: the deadline, the escalation, a reminder."""
+        due = [self.deadline]
+        if self.escalates is not None:
+            due.append(self.escalates)
+        if self.policy.remind_every is not None:
+            due.append((self.reminded or self.opened) + timedelta(seconds=self.policy.remind_every))
+        return tuple(due)
+
+
+class Decision(Contract):
+    """What a person sent, as far as it was understood; `gate` may be empty where only one waits.
+
+    `edit` replaces all arguments of the action, `digest` names the action that the person saw (at least 12 characters).
+    """
+
+    verdict: Verdict
+    gate: str = ""
+    by: str = ""
+    reason: Summary = ""
+    digest: str = ""
+    edit: dict[str, Any] | None = None
+    channel: str = ""
+
+
+class GateDecision(Contract):
+    """What a gate came to: the action as approved (with edits), who decided, and the approval for the activity that acts."""
+
+    gate: str
+    outcome: GateOutcome
+    action: ProposedAction
+    by: tuple[str, ...] = ()
+    reason: Summary = ""
+    approval: Approval | None = None
+
+    @property
+    def approved(self) -> bool:
+        """Whether the action may be carried out."""
+        return self.outcome is GateOutcome.APPROVED and self.approval is not None
+
+
+class GateView(Contract):
+    """A waiting gate as people see it: what exactly, how bad, until when, and whose yes is missing.
+
+    `arguments` are JSON, cut after 1,000 characters, or their reference.
+    """
+
+    name: str
+    description: Summary
+    deadline: datetime
+    digest: str
+    agent: str = ""
+    tool: str = ""
+    arguments: str = ""
+    target: str = ""
+    risk: Risk = Risk.MEDIUM
+    needed: int = 1
+    approved_by: tuple[str, ...] = ()
+    may_decide: tuple[str, ...] = ()
+    requester: str = ""
+
+
+class GatesShown(Contract):
+    """The memo `gates` of a run: the gates that wait, and where its decision log stands; readable without any worker."""
+
+    waiting: tuple[GateView, ...] = ()
+    records: int = 0
+    head: str = ""
+
+
+class GateNews(Contract):
+    """What people are told: a gate of a run opened, was edited, escalated or settled (`kind`), or still waits (`reminded`).
+
+    `to` names who shall hear of it (none: whoever is on duty); `head` is the last hash of the decision log, noted outside.
+    """
+
+    workflow_id: str
+    kind: RecordKind
+    gate: GateView
+    outcome: GateOutcome = GateOutcome.PENDING
+    to: tuple[str, ...] = ()
+    head: str = ""
+
+
+class GatesCarried(Contract):
+    """All gates of a run: what continue-as-new takes along.
+
+    `early` are decisions that wait for their gate to open, `opened` counts all gates so far, those left behind as well.
+    """
+
+    gates: tuple[GateState, ...] = ()
+    early: tuple[Decision, ...] = ()
+    opened: int = 0
+    log: DecisionLog = DecisionLog()
+
+
+def named(name: str) -> str:
+    """Write a person's name as it is compared: case and spaces do not tell people apart."""
+    return " ".join(name.split()).casefold()

@@ -1,0 +1,251 @@
+"""Human approval as a move: a run opens a gate for a proposed action, and goes on with what people decided.
+
+    decision = await self.gates.open(ProposedAction(description="pay", tool="pay", input={"amount": 5}), GatePolicy(needed=2))
+    if decision.approved:
+        await pay(decision.action, decision.approval)
+
+The trap: act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from activities.contracts import SHORT_DIGEST, Approval, ProposedAction
+from activities.errors import ErrorKind, final, text_of
+from workflows.contracts import (
+    NOISE,
+    DecisionLog,
+    GateDecision,
+    GateNews,
+    GateOutcome,
+    GatePolicy,
+    GateRecord,
+    GatesCarried,
+    GatesShown,
+    GateState,
+    GateView,
+    RecordKind,
+    Verdict,
+)
+from workflows.patterns.gate_book import GateBook
+from workflows.patterns.gate_messages import read_decision
+from workflows.patterns.tracing import RunLog
+
+Notify = Callable[[GateNews], Awaitable[None]]
+"""Tells people of a gate, most likely by an activity; what it raises is noted and changes nothing."""
+
+NEWS = (
+    RecordKind.OPENED,
+    RecordKind.EDITED,
+    RecordKind.REMINDED,
+    RecordKind.ESCALATED,
+    RecordKind.APPROVED,
+    RecordKind.DENIED,
+    RecordKind.TIMED_OUT,
+    RecordKind.HALTED,
+)
+"""Kinds of records that people are told of."""
+
+TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
+MEMO = "gates"
+MEMO_RECORDS = "gate_records"
+"""Memo fields: what waits, and the newest records of the decision log; each change is one event in history."""
+
+PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
+GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
+ARGUMENTS_SHOWN = 1000
+
+
+class Gates:
+    """The gates of one run.
+
+    `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because
+    the server otherwise refuses the workflow task for ever, and no `try` sees it.
+    """
+
+    def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
+        self.notify = notify
+        self.indexed = indexed
+        self._log = log
+        self._book = GateBook()
+        self._published = 0
+        self._telling: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def log(self) -> DecisionLog:
+        """The decision log of this run."""
+        return self._book.log
+
+    def carried(self) -> GatesCarried:
+        """Return all gates for the next part of this run (continue-as-new)."""
+        return self._book.carried()
+
+    def restore(self, carried: GatesCarried) -> None:
+        """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
+        self._book = GateBook(carried)
+        self._published = carried.log.records[-1].seq if carried.log.records else 0
+        self._log.waits_at([_view(gate) for gate in self._book.waiting])
+
+    async def open(
+        self, action: ProposedAction, policy: GatePolicy | None = None, *, requester: str = "", name: str = ""
+    ) -> GateDecision:
+        """Wait until people have decided on an action, or the policy's time is over: then it is denied.
+
+        Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
+        """
+        seen = len(self._book.records)
+        try:
+            gate = self._book.open(action, policy or GatePolicy(), workflow.now(), requester=requester, name=name)
+        except ValueError as error:
+            raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
+        for record in self._book.records[seen:]:
+            self._notice(record)
+        try:
+            await self._settle(gate.name)
+        except asyncio.CancelledError:
+            self._book.cancel(gate.name, workflow.now())
+            self._publish()
+            raise
+        return self._decision(self._book.claim(gate.name))
+
+    def receive(self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal") -> GateRecord:
+        """Take whatever a person sent; never raises, and says in the record what came of it."""
+        read, now = read_decision(arguments, implied, channel), workflow.now()
+        record = self._book.unreadable(read, now, channel) if isinstance(read, str) else self._book.decide(read, now)
+        self._notice(record)
+        self._publish()
+        return record
+
+    def answer(self, arguments: Sequence[Any]) -> GateRecord:
+        """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
+        record = self.receive(arguments, channel="update")
+        if record.kind in TURNED_DOWN:
+            raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {record.reason}")
+        return record
+
+    async def _settle(self, name: str) -> None:
+        """Wait for people, waking for each reminder, the escalation and the deadline."""
+        self._book.tick(workflow.now())
+        self._publish()
+        while (gate := self._book.gates[name]).pending:
+            try:
+                await workflow.wait_condition(
+                    lambda: not self._book.gates[name].pending,
+                    timeout=min(gate.alarms) - workflow.now(),
+                    timeout_summary=_timer(gate),
+                )
+            except TimeoutError:
+                self._book.tick(workflow.now())
+                self._publish()
+
+    def _decision(self, gate: GateState) -> GateDecision:
+        if gate.outcome is GateOutcome.HALTED:
+            raise final(
+                ErrorKind.NOT_ANSWERED,
+                f"{gate.name}: nobody decided on {gate.action.description!r} by {gate.deadline:%Y-%m-%d %H:%M} UTC, "
+                "and its policy halts the run",
+            )
+        yes = Approval(
+            workflow_id=workflow.info().workflow_id,
+            gate=gate.name,
+            digest=gate.digest,
+            by=gate.by,
+            agent=gate.action.agent,
+            target=gate.action.target,
+        )
+        return GateDecision(
+            gate=gate.name,
+            outcome=gate.outcome,
+            action=gate.action,
+            by=gate.by,
+            reason=gate.reason,
+            approval=yes if gate.outcome is GateOutcome.APPROVED else None,
+        )
+
+    def _notice(self, record: GateRecord) -> None:
+        """Show a message that changed nothing."""
+        if record.kind in NOISE:
+            about = " ".join(
+                part for part in (record.gate, record.verdict, f"by {record.by}" if record.by else "") if part
+            )
+            self._log.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
+
+    def _publish(self) -> None:
+        """Show what waits, write new records into history, and tell people."""
+        waiting = [_view(gate) for gate in self._book.waiting]
+        self._log.waits_at(waiting)
+        new = [record for record in self._book.records if record.seq > self._published]
+        # A run that never opens a gate keeps the history it always had, whatever people send to it.
+        if not new or not self._book.gates:
+            return
+        self._published = new[-1].seq
+        shown = GatesShown(waiting=tuple(waiting), records=new[-1].seq, head=new[-1].hash)
+        workflow.upsert_memo({MEMO: shown, MEMO_RECORDS: DecisionLog(records=tuple(new), unkept=self._book.unkept)})
+        if self.indexed:
+            workflow.upsert_search_attributes(_index(self._book.waiting))
+        for record in new:
+            if self.notify is not None and record.kind in NEWS:
+                self._tell(self.notify, record)
+
+    def _tell(self, notify: Notify, record: GateRecord) -> None:
+        """Tell people in the background: whoever cannot be reached must not hold up a decision."""
+        gate = self._book.gates[record.gate]
+        news = GateNews(
+            workflow_id=workflow.info().workflow_id,
+            kind=record.kind,
+            gate=_view(gate),
+            outcome=gate.outcome,
+            to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
+            head=record.hash,
+        )
+
+        async def telling() -> None:
+            try:
+                await notify(news)
+            except Exception as error:
+                self._log.notice(f"people could not be told that {record.gate} is {record.kind}: {text_of(error)}")
+
+        key = f"{record.seq}"
+        self._telling[key] = asyncio.create_task(telling())
+        self._telling[key].add_done_callback(lambda _: self._telling.pop(key, None))
+
+
+def _index(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
+    """Name the gate that waits with the nearest deadline; nothing waits, nothing is indexed."""
+    first = min(waiting, key=lambda gate: gate.deadline, default=None)
+    if first is None:
+        return [PENDING_GATE.value_unset(), GATE_DEADLINE.value_unset()]
+    return [PENDING_GATE.value_set(first.name), GATE_DEADLINE.value_set(first.deadline)]
+
+
+def _view(gate: GateState) -> GateView:
+    action = gate.action
+    arguments = json.dumps(dict(action.input), ensure_ascii=False) if action.ref is None else action.ref
+    if len(arguments) > ARGUMENTS_SHOWN:
+        arguments = f"{arguments[:ARGUMENTS_SHOWN]}… ({len(arguments):,} characters)"
+    return GateView(
+        name=gate.name,
+        description=action.description,
+        deadline=gate.deadline,
+        digest=gate.digest,
+        agent=action.agent,
+        tool=action.tool,
+        arguments=arguments,
+        target=action.target,
+        risk=action.risk,
+        needed=gate.policy.needed,
+        approved_by=tuple(each.by for each in gate.approvers),
+        may_decide=gate.may_decide,
+        requester=gate.requester,
+    )
+
+
+def _timer(gate: GateState) -> str:
+    """Say on the timer what it waits for."""
+    what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
+    return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]

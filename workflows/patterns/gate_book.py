@@ -1,0 +1,271 @@
+"""All gates of one run and every decision on them, without a clock and without Temporal: time is passed in.
+
+A decision names a gate or not, comes before its gate opens, twice, after its time, for another action, or from somebody who
+may not decide; each becomes one record, and each gate ends in exactly one outcome. The trap: a yes to something that nobody
+has seen. So a decision without a gate's name never reaches a gate that opens after another one was settled.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, ProposedAction
+from workflows.contracts import (
+    NOISE,
+    NOISE_KEPT,
+    Approver,
+    Decision,
+    DecisionLog,
+    GateOutcome,
+    GatePolicy,
+    GateRecord,
+    GatesCarried,
+    GateState,
+    OnTimeout,
+    RecordKind,
+    Verdict,
+    named,
+)
+from workflows.patterns.gate_rules import able, objection, objection_to_edit
+
+EARLY_KEPT = 50
+RECORDS_CARRIED = 300
+"""Records that continue-as-new takes along; the older ones stay in the history that they were written in."""
+SETTLED_CARRIED = 100
+SOMEBODY = "somebody"
+
+
+class GateBook:
+    """The gates of one run by name, in the order in which they were opened, and the log of all that happened to them."""
+
+    def __init__(self, carried: GatesCarried | None = None) -> None:
+        carried = carried or GatesCarried()
+        self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
+        self.early: list[Decision] = list(carried.early)
+        self.records: list[GateRecord] = list(carried.log.records)
+        self.unkept = carried.log.unkept
+        self.opened = carried.opened
+        self._noise = sum(record.kind in NOISE for record in self.records)
+        self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
+
+    @property
+    def log(self) -> DecisionLog:
+        """The decision log so far."""
+        return DecisionLog(records=tuple(self.records), unkept=self.unkept)
+
+    @property
+    def waiting(self) -> list[GateState]:
+        """The gates that people can still decide, oldest first."""
+        return [gate for gate in self.gates.values() if gate.pending]
+
+    def carried(self) -> GatesCarried:
+        """Return all that a later run goes on with; of the gates that are done with only as much as tells a late decision."""
+        kept = [gate for gate in self.gates.values() if not gate.claimed]
+        done = [gate for gate in self.gates.values() if gate.claimed][-SETTLED_CARRIED:]
+        bare = [one.model_copy(update={"action": one.action.model_copy(update={"input": {}})}) for one in done]
+        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.unkept)
+        return GatesCarried(gates=(*bare, *kept), early=tuple(self.early), opened=self.opened, log=log)
+
+    def open(
+        self, action: ProposedAction, policy: GatePolicy, now: datetime, *, requester: str = "", name: str = ""
+    ) -> GateState:
+        """Open a gate, or go on with the one that an earlier part of this run left open for the same action.
+
+        Raises ValueError where nobody could approve it, or its name is taken.
+        """
+        digest = action.digest
+        name = name or self._left_open(digest) or self._free_name()
+        if name in self.gates:
+            return self._taken_up(name, digest)
+        if policy.eligible and len(able(policy, requester)) < policy.needed:
+            raise ValueError(
+                f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
+            )
+        self.opened += 1
+        self.gates[name] = GateState(
+            name=name,
+            action=action,
+            proposed=digest,
+            digest=digest,
+            policy=policy,
+            opened=now,
+            deadline=now + timedelta(seconds=policy.seconds(action.risk)),
+            requester=requester,
+        )
+        self._record(now, RecordKind.OPENED, name, by=requester, reason=_in_words(action))
+        mine = [each for each in self.early if each.gate == name or (self.opened == 1 and not each.gate)]
+        self.early = [each for each in self.early if each not in mine]
+        for decision in mine:
+            self._weigh(name, decision, now, early=True)
+        return self.gates[name]
+
+    def decide(self, decision: Decision, now: datetime) -> GateRecord:
+        """Take a decision and return its record, which says what came of it."""
+        self.tick(now)
+        name, waiting = decision.gate, self.waiting
+        if not name and len(waiting) > 1:
+            names = ", ".join(gate.name for gate in waiting)
+            return self._nothing(decision, now, RecordKind.REFUSED, f"{len(waiting)} gates wait, name one: {names}")
+        if not name and self.gates:
+            name = waiting[0].name if waiting else list(self.gates)[-1]
+        if name in self.gates:
+            return self._weigh(name, decision, now)
+        if len(self.early) >= EARLY_KEPT:
+            return self._nothing(decision, now, RecordKind.REFUSED, f"{EARLY_KEPT} early decisions are kept already")
+        self.early.append(decision)
+        opening = f"gate {name!r}" if name else "the first gate"
+        return self._nothing(decision, now, RecordKind.EARLY, f"kept until {opening} opens")
+
+    def unreadable(self, why: str, now: datetime, channel: str = "") -> GateRecord:
+        """Record a message that could not be understood."""
+        self.tick(now)
+        return self._record(now, RecordKind.UNREADABLE, channel=channel, reason=why, message=True)
+
+    def tick(self, now: datetime) -> None:
+        """Do all that is due by now: end the time of gates, escalate, remind."""
+        for name in list(self.gates):
+            while self.gates[name].pending and min(self.gates[name].alarms) <= now:
+                self._ring(self.gates[name], now)
+
+    def cancel(self, name: str, now: datetime) -> None:
+        """Close a gate that nobody waits for any more; changes nothing where it is settled."""
+        if self.gates[name].pending:
+            self._settle(name, now, RecordKind.CANCELLED, reason="the run was cancelled while the gate was open")
+
+    def claim(self, name: str) -> GateState:
+        """Take a settled gate's outcome, once: a second action needs a gate of its own."""
+        self._change(name, claimed=True)
+        return self.gates[name]
+
+    def _left_open(self, digest: str) -> str:
+        left = [name for name in self._orphans if self.gates[name].proposed == digest]
+        return left[0] if left else ""
+
+    def _free_name(self) -> str:
+        number = self.opened + 1
+        while f"gate-{number}" in self.gates:
+            number += 1
+        return f"gate-{number}"
+
+    def _taken_up(self, name: str, digest: str) -> GateState:
+        if name not in self._orphans or self.gates[name].proposed != digest:
+            raise ValueError(f"name: there is a gate {name!r} already in this run; give each action a gate of its own")
+        self._orphans.remove(name)
+        return self.gates[name]
+
+    def _ring(self, gate: GateState, now: datetime) -> None:
+        """Do the most important thing that is due at a gate."""
+        policy = gate.policy
+        to = f"to {', '.join(policy.escalate_to)}"
+        if gate.deadline <= now and policy.on_timeout is OnTimeout.ESCALATE and not gate.extended:
+            later = now + timedelta(seconds=policy.seconds(gate.action.risk))
+            self._change(gate.name, escalated=True, extended=True, deadline=later)
+            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
+        elif gate.deadline <= now:
+            kind = RecordKind.HALTED if policy.on_timeout is OnTimeout.HALT else RecordKind.TIMED_OUT
+            self._settle(gate.name, now, kind, reason="nobody decided in time")
+        elif gate.escalates is not None and gate.escalates <= now:
+            self._change(gate.name, escalated=True)
+            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
+        else:
+            # Missed reminders are not made up for: after an outage one is enough.
+            every, last = timedelta(seconds=policy.remind_every or 1), gate.reminded or gate.opened
+            self._change(gate.name, reminded=last + every * ((now - last) // every))
+            self._record(now, RecordKind.REMINDED, gate.name)
+
+    def _weigh(self, name: str, decision: Decision, now: datetime, *, early: bool = False) -> GateRecord:
+        """Hold a decision against its gate; an early one was recorded as a message when it came."""
+        gate, fresh = self.gates[name], not early
+        who = named(decision.by)
+        if not gate.pending:
+            again = bool(who) and who in map(named, gate.by) and decision.verdict is _said(gate)
+            kind = RecordKind.DUPLICATE if again else RecordKind.LATE
+            return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
+        if why := objection(gate, decision, early=early):
+            return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
+        if who and who in [named(each.by) for each in gate.approvers]:
+            why = f"{decision.by} has decided already, and the first decision counts"
+            return self._nothing(decision, now, RecordKind.DUPLICATE, why, name, message=fresh)
+        if decision.verdict is Verdict.DENY:
+            return self._settle(name, now, RecordKind.DENIED, decision, by=(decision.by or SOMEBODY,), message=fresh)
+        if decision.edit is not None:
+            edited = gate.action.model_copy(update={"input": decision.edit, "ref": None})
+            if edited.digest != gate.digest:
+                return self._edit(gate, edited, decision, now, message=fresh)
+        return self._count(name, decision, now, message=fresh)
+
+    def _edit(
+        self, gate: GateState, edited: ProposedAction, decision: Decision, now: datetime, *, message: bool
+    ) -> GateRecord:
+        """Change the action; everybody decides anew, because nobody has seen this one."""
+        if why := objection_to_edit(gate, decision):
+            return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
+        self._change(gate.name, action=edited, digest=edited.digest, approvers=(), editor=decision.by)
+        reason = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
+        record = self._record(now, RecordKind.EDITED, gate.name, decision, reason=reason, message=message)
+        if not gate.policy.edit_needs_another_approver:
+            self._count(gate.name, decision, now, message=False)
+        return record
+
+    def _count(self, name: str, decision: Decision, now: datetime, *, message: bool) -> GateRecord:
+        yes = Approver(by=decision.by or SOMEBODY, when=now, reason=decision.reason)
+        gate = self._change(name, approvers=(*self.gates[name].approvers, yes))
+        if len(gate.approvers) < gate.policy.needed:
+            return self._record(now, RecordKind.COUNTED, name, decision, reason=decision.reason, message=message)
+        by = tuple(each.by for each in gate.approvers)
+        return self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message)
+
+    def _settle(
+        self,
+        name: str,
+        now: datetime,
+        kind: RecordKind,
+        decision: Decision | None = None,
+        *,
+        by: tuple[str, ...] = (),
+        reason: str = "",
+        message: bool = False,
+    ) -> GateRecord:
+        reason = decision.reason if decision else reason
+        self._change(name, outcome=GateOutcome(kind.value), settled=now, by=by, reason=reason)
+        return self._record(now, kind, name, decision, reason=reason, message=message)
+
+    def _nothing(
+        self, decision: Decision, now: datetime, kind: RecordKind, why: str, name: str = "", *, message: bool = True
+    ) -> GateRecord:
+        """Record a decision that changes nothing, with the digest that it named."""
+        digest = decision.digest[:64]
+        return self._record(now, kind, name or decision.gate, decision, digest=digest, reason=why, message=message)
+
+    def _change(self, name: str, **update: Any) -> GateState:
+        self.gates[name] = self.gates[name].model_copy(update=update)
+        return self.gates[name]
+
+    def _record(
+        self, now: datetime, kind: RecordKind, name: str = "", decision: Decision | None = None, **fields: Any
+    ) -> GateRecord:
+        """Add a record to the chain; those of noise only as long as there is room."""
+        if decision is not None:
+            fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
+        if not fields.get("digest") and name in self.gates:
+            fields["digest"] = self.gates[name].digest
+        fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
+        last = self.records[-1] if self.records else None
+        seq, previous = (last.seq + 1, last.hash) if last else (1, "")
+        record = GateRecord(seq=seq, when=now, kind=kind, previous=previous, gate=name, **fields).sealed()
+        self._noise += kind in NOISE
+        if kind in NOISE and self._noise > NOISE_KEPT:
+            self.unkept += record.message
+            return record
+        self.records.append(record)
+        return record
+
+
+def _said(gate: GateState) -> Verdict | None:
+    said = {GateOutcome.APPROVED: Verdict.APPROVE, GateOutcome.DENIED: Verdict.DENY}
+    return said.get(gate.outcome)
+
+
+def _in_words(action: ProposedAction) -> str:
+    where = f" on {action.target}" if action.target else ""
+    call = f" [{action.agent or 'the run'} · {action.tool}{where} · {action.risk} risk]"[:120] if action.tool else ""
+    return f"{' '.join(action.description.split())[: SUMMARY_LENGTH - len(call)]}{call}"
