@@ -1,4 +1,4 @@
-"""Door 2, the process that does the work: the only place that knows every workflow and every activity.
+"""Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
 
@@ -12,33 +12,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.agent import AgentActivities
-from activities.catalog import CatalogActivities
-from activities.content import ContentActivities, ContentStore
 from activities.contracts import SourceKind
-from activities.documents import DocumentActivities
 from activities.llm.base import LLM
-from activities.route_picks import RoutePickActivities
-from activities.search import SearchActivities
 from activities.sources.base import Source
-from activities.sources.configured import SourceOptions, configured_sources
-from activities.toolbox.mcp_servers import McpServers
-from activities.toolbox.standard import standard_tools
-from activities.toolbox.tool import Tool
-from activities.tools import ToolActivities
-from activities.trained_router import TrainedRouterActivities
-from activities.transcripts import TranscriptActivities
-from activities.undoing import UndoActivities
 from bootstrap import (
     LOCAL_MODEL,
     ServerUnavailableError,
@@ -48,6 +33,7 @@ from bootstrap import (
     load_settings,
     running_stack,
 )
+from rooms import Rooms
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
@@ -87,77 +73,6 @@ PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "wo
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
 
 POLICED = ("activities", "workflows.contracts")  # what even the tests pass through
-
-
-class Rooms:
-    """Every activity of one worker, built on one content store, one model table and one model client."""
-
-    def __init__(self, settings: Settings, llm: LLM, sources: Mapping[SourceKind, Source] | None = None) -> None:
-        try:
-            store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
-            self.servers = McpServers.read(settings.mcp_servers_file)
-            tools = _tools(settings, store)
-        except (ValueError, OSError) as error:
-            raise SettingsError(str(error)) from error
-        models = settings.model_table()
-        self.agent = AgentActivities(llm, store, models)
-        self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
-        self.content = ContentActivities(store)
-        self.documents = DocumentActivities(store, settings.max_document_bytes)
-        self.route_picks = RoutePickActivities(store)
-        self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store))
-        self.tools = ToolActivities(store, tools, self.servers)
-        self.trained_router = TrainedRouterActivities(store)
-        self.transcripts = TranscriptActivities(store)
-        self.undoing = UndoActivities(store, tools)
-
-    @property
-    def general(self) -> list[Callable[..., Any]]:
-        """The activities of the task queue that everybody uses."""
-        return [
-            self.agent.call_model,
-            self.catalog.read_catalog,
-            self.content.keep_text,
-            self.documents.extract_text,
-            self.route_picks.check_picks,
-            self.search.search,
-            self.search.number_findings,
-            self.search.check_citations,
-            self.tools.read_toolset,
-            self.tools.call_tool,
-            self.trained_router.label_request,
-            self.transcripts.append_messages,
-            self.undoing.undo_call,
-        ]
-
-
-def _tools(settings: Settings, store: ContentStore) -> list[Tool]:
-    return standard_tools(
-        store,
-        settings.workspace,
-        fetch_allow=settings.fetch_allow,
-        fetch_private=settings.fetch_private,
-        database_url=settings.database_url.get_secret_value() if settings.database_url else "",
-        database_write_tables=settings.database_write_tables,
-        http_call_allow=settings.http_call_allow,
-        http_call_private=settings.http_call_private,
-        smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
-        mail_from=settings.mail_from,
-        max_document_bytes=settings.max_document_bytes,
-    )
-
-
-def _source_options(settings: Settings) -> SourceOptions:
-    return SourceOptions(
-        library_dir=settings.library_dir,
-        index_dir=settings.state_dir.resolve() / "library",
-        max_document_bytes=settings.max_document_bytes,
-        contact=settings.search_contact,
-        arxiv_url=settings.arxiv_url,
-        news_feeds=settings.news_feeds,
-        searxng_url=settings.searxng_url,
-        brave_api_key=settings.brave_api_key.get_secret_value() if settings.brave_api_key else "",
-    )
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio import activity
 
+import rooms
 import worker
 from activities.content import ContentStore
 from activities.contracts import StopReason, ToolCall, Usage
@@ -77,9 +78,9 @@ class StoppingStore(ContentStore):
 
 async def serve() -> None:
     """Work until the process is killed."""
-    real = worker._tools
-    worker._tools = lambda *given: [stopping(each) for each in real(*given)]
-    worker.ContentStore = StoppingStore  # type: ignore[attr-defined]  # the one place where the worker opens its store
+    real = rooms.tools_of
+    rooms.tools_of = lambda *given: [stopping(each) for each in real(*given)]
+    rooms.ContentStore = StoppingStore  # type: ignore[attr-defined]  # the one place where the worker opens its store
     settings = load_settings()
     async with worker.working(await connect(settings), settings, ScriptedLLM(script)):
         print("worker ready", flush=True)  # noqa: T201

@@ -22,6 +22,7 @@ BAD: list[tuple[Rule, str, str]] = [
     (walls.door_one, "cli/made_up.py", "from . import leaving"),
     (walls.door_two, "worker.py", "from cli.leaving import say"),
     (walls.door_two, "worker.py", "import local_model"),
+    (walls.behind_door_two, "rooms.py", "from workflows import policies"),
     (walls.closet, "bootstrap.py", "from activities.content import ContentStore"),
     (walls.closet, "bootstrap.py", "if TYPE_CHECKING:\n    from workflows.contracts import Plan"),
     (walls.room_one, FLOW, "from bootstrap import Settings"),

@@ -6,7 +6,8 @@ import pytest
 
 from activities.contracts import Content
 from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState, Trace
-from workflows.patterns.tracing import MARKS, ROWS_SHOWN, RunLog, details
+from workflows.patterns.details import MARKS, ROWS_SHOWN, details
+from workflows.patterns.tracing import RunLog
 
 HEADER = ["| | step | agent | waits for | note |", "|---|---|---|---|---|"]
 

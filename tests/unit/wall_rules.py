@@ -61,8 +61,18 @@ def door_one(source: Source) -> Iterator[str]:
 
 def door_two(source: Source) -> Iterator[str]:
     if source.path == "worker.py":
-        wrong = [found for found in _ours(source) if not _within(found, "bootstrap", "activities", "workflows")]
+        wrong = [
+            found for found in _ours(source) if not _within(found, "bootstrap", "rooms", "activities", "workflows")
+        ]
         yield from _breaks(source, "the worker builds the two rooms from bootstrap; move this there", wrong)
+
+
+def behind_door_two(source: Source) -> Iterator[str]:
+    if source.path == "rooms.py":
+        wrong = [found for found in _ours(source) if not _within(found, "bootstrap", "activities")]
+        yield from _breaks(
+            source, "rooms builds activities from settings; what knows workflows belongs in worker", wrong
+        )
 
 
 def closet(source: Source) -> Iterator[str]:
@@ -167,6 +177,7 @@ def short_files(source: Source) -> Iterator[str]:
 WALLS: tuple[Rule, ...] = (
     door_one,
     door_two,
+    behind_door_two,
     closet,
     room_one,
     workflows_apart,

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-import worker
+import rooms
 from activities.contracts import Effect, StopReason, Usage
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import Script
@@ -55,9 +55,9 @@ class Bench:
     around: Wrap | None = None
 
     def __post_init__(self) -> None:
-        real = worker._tools
+        real = rooms.tools_of
         self.monkeypatch.setattr(
-            worker, "_tools", lambda *given: [self._wrapped(each) for each in [*real(*given), ring_bell]]
+            rooms, "tools_of", lambda *given: [self._wrapped(each) for each in [*real(*given), ring_bell]]
         )
         self.runner.settings.workspace.mkdir(parents=True, exist_ok=True)
         (self.runner.settings.workspace / "a.md").write_text("old")

@@ -5,8 +5,6 @@ trap: it lives in the workflow's memory and is rebuilt by replay, so it may use 
 """
 
 import asyncio
-import json
-import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,7 +13,6 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from activities.contracts import (
-    SHORT_DIGEST,
     SUMMARY_LENGTH,
     Content,
     ModelFailure,
@@ -37,16 +34,9 @@ from workflows.contracts import (
     StepState,
     Trace,
 )
+from workflows.patterns.details import details
 
-MARKS = {
-    StepState.PENDING: "·",
-    StepState.RUNNING: "▶",
-    StepState.DONE: "✓",
-    StepState.FAILED: "✗",
-    StepState.SKIPPED: "–",
-}
 NOTICES_KEPT = 20
-ROWS_SHOWN = 100
 
 
 class RunLog:
@@ -238,52 +228,3 @@ class RunLog:
     def _render(self) -> None:
         self._stale = False
         workflow.set_current_details(details(self.status()))
-
-
-def details(status: RunStatus) -> str:
-    """Render a status as Markdown for the Web UI: a table of steps, what was spent, and what could not be understood."""
-    tokens = status.spend.input_tokens + status.spend.output_tokens
-    lines = [
-        f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
-        "",
-        "| | step | agent | waits for | note |",
-        "|---|---|---|---|---|",
-    ]
-    for row in status.steps[:ROWS_SHOWN]:
-        shown = row.note or (row.output.summary if row.output else "")
-        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown[:80])
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
-    if len(status.steps) > ROWS_SHOWN:
-        lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
-    if status.rollback:
-        lines.append(f"\n**rolled back:** {status.rollback}")
-    for question in status.questions:
-        said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
-        lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
-        lines.append(f"\n    {said}")
-    for gate in status.gates:
-        lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
-    lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
-    return "\n".join(lines)
-
-
-def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
-    """Show a gate: what is proposed, and the lines to copy that decide it."""
-    signal = f"temporal workflow signal --workflow-id {shlex.quote(workflow_id)}"
-    words = [f"{gate.risk} risk", f"until {gate.deadline:%Y-%m-%d %H:%M} UTC", f"digest {gate.digest[:SHORT_DIGEST]}"]
-    words += [f"{len(gate.approved_by)} of {gate.needed} approved"] if gate.needed > 1 else []
-    words += [f"by {', '.join(gate.may_decide)}"] if gate.may_decide else []
-    lines = [f"\n**{gate.name} waits for a person:** {_cell(gate.description)} ({_cell(' · '.join(words))})"]
-    if gate.tool:
-        target = f" on {gate.target}" if gate.target else ""
-        lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
-    for verdict in ("approve", "deny"):
-        named = json.dumps({"gate": gate.name, "verdict": verdict, "by": "your name"})
-        sent = f"--name {verdict} --input '\"your name\"'" if alone else f"--name decide --input {shlex.quote(named)}"
-        lines.append(f"\n    {signal} {sent}")
-    return lines
-
-
-def _cell(text: str) -> str:
-    # Step ids and file names may hold anything, and a bar or a line break would end the cell.
-    return " ".join(text.split()).replace("|", "¦")
