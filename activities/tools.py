@@ -18,6 +18,7 @@ from referencing.exceptions import Unresolvable
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.approvals import check_approved
 from activities.content import ContentStore
 from activities.contracts import Effect, Part, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from activities.errors import ErrorKind, final, passing, text_of
@@ -92,6 +93,7 @@ class ToolActivities:
         if finished is not None:
             return ToolResult.model_validate_json(finished)
         self._check_known(request)
+        self._check_approved(request)
         try:
             said, failed, undo = await self._outcome(request)
         except ApplicationError:
@@ -134,6 +136,12 @@ class ToolActivities:
         if not request.server and request.tool not in self._tools:
             names = ", ".join(sorted(self._tools))
             raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
+
+    def _check_approved(self, request: ToolRequest) -> None:
+        """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
+        effect = request.effect if request.server else self._tools[request.tool].effect
+        if effect is Effect.IRREVERSIBLE:
+            check_approved(request, request.approval)
 
     async def _outcome(self, request: ToolRequest) -> tuple[str, bool, Mapping[str, Any]]:
         """Run the tool; returns what the model shall read, whether that is an error, and the undo's arguments."""

@@ -39,6 +39,9 @@ class AgentSessionWorkflow(Observed):
         self._request = request
         self._crew = Crew(self.log, Catalog(agents=()))
         self._loop: AgentLoop | None = None
+        self.gates.policy, self.gates.requester = request.gate, request.requester
+        self.gates.restore(request.gates)
+        self.rollback.on_denied = request.on_denied
 
     @workflow.run
     @closing
@@ -53,7 +56,12 @@ class AgentSessionWorkflow(Observed):
 
     async def _work(self, request: AgentSessionRequest) -> AgentSessionResult:
         self._crew = await Crew.assemble(
-            self.log, self.people, agents=(request.agent,), allowed=request.allowed, rollback=self.rollback
+            self.log,
+            self.people,
+            agents=(request.agent,),
+            allowed=request.allowed,
+            rollback=self.rollback,
+            gates=self.gates,
         )
         self._loop = await self._resumed(request)
         self.log.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
@@ -100,7 +108,8 @@ class AgentSessionWorkflow(Observed):
         if not workflow.info().is_continue_as_new_suggested():
             return
         task = "" if self._loop and self._loop.state.turns else self._request.task
-        workflow.continue_as_new(self._request.model_copy(update={"continues": self._progress(), "task": task}))
+        onward = {"continues": self._progress(), "task": task, "gates": self.gates.carried()}
+        workflow.continue_as_new(self._request.model_copy(update=onward))
 
     def _progress(self) -> SessionProgress:
         if self._loop is None:

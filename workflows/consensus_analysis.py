@@ -28,6 +28,7 @@ from workflows.contracts import (
     VoteState,
 )
 from workflows.patterns.calling import Answer
+from workflows.patterns.choosing import choose
 from workflows.patterns.consensus import Count, options_of, problems, seated
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
@@ -91,10 +92,20 @@ class ConsensusAnalysisWorkflow(Observed):
         judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
         voting = [voter.agent for voter in self._count.voters]
         crew = await Crew.assemble(
-            self.log, self.people, agents=list(dict.fromkeys([*voting, *judges])), rollback=self.rollback
+            self.log,
+            self.people,
+            agents=list(dict.fromkeys([*voting, *judges])),
+            rollback=self.rollback,
+            gates=self.gates,
         )
         cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
-        self._crew = Crew(self.log, crew.catalog.model_copy(update={"agents": cards}), self.people)
+        self._crew = Crew(
+            self.log,
+            crew.catalog.model_copy(update={"agents": cards}),
+            self.people,
+            rollback=self.rollback,
+            gates=self.gates,
+        )
         if len(self._request.question) > SHORT_QUESTION:
             kept = await workflow.execute_local_activity_method(
                 ContentActivities.keep_text,
@@ -215,12 +226,14 @@ class ConsensusAnalysisWorkflow(Observed):
         options, seconds = self._count.options, self._request.deadline
         self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
         self.log.begin(PERSON)
-        said = await self.people.ask(
-            f"The votes are divided: {self._request.question}", options=options, seconds=seconds
-        )
+        text, why = f"The votes are divided: {self._request.question}", f"no person answered within {seconds:g} s"
+        if workflow.patched("tie-gate"):
+            said, why = await choose(self.gates, self.log, text, options, name="tie", seconds=seconds)
+        else:
+            said = await self.people.ask(text, options=options, seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
-            error = f"no person answered within {seconds:g} s, so nobody decided"
+            error = f"{why}, so nobody decided"
             self.log.end(PERSON, StepState.FAILED, note=error)
             self._notes.append(error)
             self._ruling = not_cast(person, VoteState.FAILED, error, Spend())

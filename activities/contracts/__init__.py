@@ -18,6 +18,7 @@ from activities.contracts.actions import (
 from activities.contracts.agents import AgentCard, Catalog, CatalogRequest
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
+from activities.contracts.effects import Effect
 from activities.contracts.models import (
     Message,
     ModelFailure,
@@ -41,7 +42,6 @@ from activities.contracts.searches import (
 )
 from activities.contracts.tools import (
     AppendRequest,
-    Effect,
     ToolCard,
     ToolRequest,
     ToolResult,

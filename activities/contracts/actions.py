@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from activities.contracts.base import Contract, Summary
-from activities.contracts.tools import Effect
+from activities.contracts.effects import Effect
 
 SHORT_DIGEST = 12
 """Characters of a digest that people see and may send back: enough to tell the actions of one run apart."""

@@ -1,22 +1,14 @@
 """Tools: what an agent may call, one call of one, and the transcript that the calls become part of."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
+from activities.contracts.actions import Approval
 from activities.contracts.base import Content, Contract, Part, Summary
+from activities.contracts.effects import Effect
 from activities.contracts.models import Message
-
-
-class Effect(StrEnum):
-    """What a tool does to the world."""
-
-    READ = "read"
-    WRITE = "write"
-    """Changes something, and names a tool that undoes it."""
-    IRREVERSIBLE = "irreversible"
 
 
 class ToolCard(Contract):
@@ -59,7 +51,8 @@ class ToolRequest(Contract):
     """One call of a tool: arguments inline, or as JSON in the content store (`ref`).
 
     `key` is the same in every attempt and in every run of this workflow id, for whoever the tool talks to. `specs` is
-    the toolset's, so that arguments are checked against the schema that the model saw.
+    the toolset's, so that arguments are checked against the schema that the model saw. A call that cannot be undone needs the
+    `approval` of exactly this call; `effect` is what the run's card says of a tool that is none of ours.
     """
 
     tool: str
@@ -68,6 +61,8 @@ class ToolRequest(Contract):
     input: Mapping[str, Any] = Field(default_factory=dict)
     ref: str | None = None
     server: str = ""
+    effect: Effect = Effect.READ
+    approval: Approval | None = None
 
 
 class ToolResult(Contract):

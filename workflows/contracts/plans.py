@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from activities.contracts import Content, Contract
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import RunState, Spend, StepRow, Trace
 
 MAX_STEPS = 100
@@ -23,12 +24,13 @@ StepId = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=
 
 
 class PlanStep(Contract):
-    """One step of a plan; ids may be numbers or strings."""
+    """One step of a plan; ids may be numbers or strings. With `confirm` a person must approve it before it starts."""
 
     step: StepId
     agent: str
     input: str
     depends_on: tuple[StepId, ...] = ()
+    confirm: bool = False
 
 
 class Plan(Contract):
@@ -51,6 +53,7 @@ class PlanRequest(Contract):
     `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
     by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
     changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
+    `gate` is the policy where people must approve a step or a tool call, `requester` who asked for the run and may not.
     """
 
     task: str = Field(default="", max_length=200_000)
@@ -64,6 +67,8 @@ class PlanRequest(Contract):
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
     on_failure: RollbackPolicy = KEEP
+    gate: GatePolicy = GatePolicy()
+    requester: str = ""
 
 
 class PlanChange(Contract):

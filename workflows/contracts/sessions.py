@@ -4,6 +4,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Message, Toolset, Transcript
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.gates import GatePolicy, GatesCarried
 from workflows.contracts.runs import Hop, RunState, Spend
 
 
@@ -39,7 +40,9 @@ class AgentSessionRequest(Contract):
     """A task for one agent; `continues` is the progress of an earlier session to go on from.
 
     `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` says how far to
-    roll back what its tools changed when the session fails, is cancelled or is stopped by a limit.
+    roll back what its tools changed when the session fails, is cancelled or is stopped by a limit, `on_denied` when a person
+    denies a call that cannot be undone: by default the agent goes on without it. `gate` is the policy of such calls, `requester`
+    who asked for the run and may not approve them, `gates` those of the part before.
     """
 
     agent: str
@@ -48,6 +51,10 @@ class AgentSessionRequest(Contract):
     allowed: tuple[str, ...] = ()
     continues: SessionProgress | None = None
     on_failure: RollbackPolicy = KEEP
+    on_denied: RollbackPolicy = KEEP
+    gate: GatePolicy = GatePolicy()
+    requester: str = ""
+    gates: GatesCarried = GatesCarried()
 
 
 class AgentSessionResult(Contract):

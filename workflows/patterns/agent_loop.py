@@ -36,6 +36,7 @@ from workflows.contracts import SessionLimits
 from workflows.patterns.calling import call_model
 from workflows.patterns.gathering import each
 from workflows.patterns.tool_calls import call_tool
+from workflows.patterns.tool_gates import call_gated
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -241,9 +242,10 @@ class AgentLoop:
         if card is None:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
-        if card.effect is Effect.IRREVERSIBLE and card.name not in self.crew.allowed:
-            self.notes.append(f"{card.name} was not called: it cannot be undone and nobody approved it")
-            return _unanswered(call, f"{card.name} cannot be undone, and no person has approved it. Go on without it.")
+        if card.effect is Effect.IRREVERSIBLE:
+            answer, note = await call_gated(self.crew, self.step, self.card.name, card, call, self._toolset.specs)
+            self.notes += [note] if note else []
+            return answer
         return await call_tool(self.crew, self.step, self.card.name, card, call, self._toolset.specs)
 
     def _is_full(self, turn: ModelTurn) -> bool:

@@ -32,7 +32,7 @@ from workflows.contracts import (
     RecordKind,
     Verdict,
 )
-from workflows.patterns.gate_book import GateBook
+from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
 from workflows.patterns.tracing import RunLog
 
@@ -64,13 +64,17 @@ ARGUMENTS_SHOWN = 1000
 class Gates:
     """The gates of one run.
 
-    `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because
-    the server otherwise refuses the workflow task for ever, and no `try` sees it.
+    `policy` and `requester` hold for gates that name none. `indexed` also writes the search attributes PendingGate and
+    GateDeadline; only where they are registered, because the server otherwise refuses the workflow task for ever, and no `try`
+    sees it. `choices` are the options of gates that choose among some.
     """
 
     def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
+        self.policy = GatePolicy()
+        self.requester = ""
         self.notify = notify
         self.indexed = indexed
+        self.choices: dict[str, tuple[str, ...]] = {}
         self._log = log
         self._book = GateBook()
         self._published = 0
@@ -87,20 +91,37 @@ class Gates:
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
+        if carried == GatesCarried():
+            return
         self._book = GateBook(carried)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
         self._log.waits_at([_view(gate) for gate in self._book.waiting])
 
     async def open(
-        self, action: ProposedAction, policy: GatePolicy | None = None, *, requester: str = "", name: str = ""
+        self,
+        action: ProposedAction,
+        policy: GatePolicy | None = None,
+        *,
+        requester: str = "",
+        name: str = "",
+        check: Check | None = None,
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
+
+        `check` says what is wrong with an edited action ("": nothing); such an edit is refused, and the gate stays open.
 
         Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
         """
         seen = len(self._book.records)
         try:
-            gate = self._book.open(action, policy or GatePolicy(), workflow.now(), requester=requester, name=name)
+            gate = self._book.open(
+                action,
+                policy or self.policy,
+                workflow.now(),
+                requester=requester or self.requester,
+                name=name,
+                check=check,
+            )
         except ValueError as error:
             raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
         for record in self._book.records[seen:]:

@@ -26,6 +26,7 @@ from activities.errors import ErrorKind, final, text_of
 from activities.tools import ToolActivities
 from workflows import policies
 from workflows.contracts import StepRow, StepState
+from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.calling import Answer
 from workflows.patterns.people import People
@@ -36,7 +37,7 @@ from workflows.patterns.tracing import RunLog
 class Crew:
     """The agents of one run, and the tools that they may use; `allowed` are irreversible tools approved beforehand.
 
-    What the tools change is kept in `rollback`.
+    What the tools change is kept in `rollback`; what cannot be undone waits at `gates`.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Crew:
         people: People | None = None,
         allowed: Sequence[str] = (),
         rollback: Rollback | None = None,
+        gates: Gates | None = None,
     ) -> None:
         self.log = log
         self.catalog = catalog
         self.people = people
         self.allowed = tuple(allowed)
         self.rollback = rollback or Rollback(log)
+        self.gates = gates
         self.rollback.heartbeat = catalog.heartbeat
         self._toolsets: dict[tuple[str, ...], Toolset] = {}
         self._reading = asyncio.Lock()
@@ -66,6 +69,7 @@ class Crew:
         allowed: Sequence[str] = (),
         known_only: bool = False,
         rollback: Rollback | None = None,
+        gates: Gates | None = None,
     ) -> "Crew":
         """Read the agents (none named: all of them); raises CatalogInvalid, and UnknownAgent unless `known_only`."""
         catalog = await workflow.execute_local_activity_method(
@@ -73,7 +77,7 @@ class Crew:
             CatalogRequest(agents=tuple(agents), known_only=known_only),
             **policies.read_catalog(),
         )
-        return cls(log, catalog, people, allowed, rollback)
+        return cls(log, catalog, people, allowed, rollback, gates)
 
     def card(self, agent: str) -> AgentCard:
         """Return an agent's card; raises UnknownAgent with the names that exist."""

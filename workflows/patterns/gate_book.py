@@ -5,6 +5,7 @@ may not decide; each becomes one record, and each gate ends in exactly one outco
 has seen. So a decision without a gate's name never reaches a gate that opens after another one was settled.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +35,10 @@ SETTLED_CARRIED = 100
 SOMEBODY = "somebody"
 
 
+Check = Callable[[ProposedAction], str]
+"""Says what is wrong with an edited action; "" for nothing."""
+
+
 class GateBook:
     """The gates of one run by name, in the order in which they were opened, and the log of all that happened to them."""
 
@@ -44,6 +49,7 @@ class GateBook:
         self.records: list[GateRecord] = list(carried.log.records)
         self.unkept = carried.log.unkept
         self.opened = carried.opened
+        self._checks: dict[str, Check] = {}
         self._noise = sum(record.kind in NOISE for record in self.records)
         self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
 
@@ -66,7 +72,14 @@ class GateBook:
         return GatesCarried(gates=(*bare, *kept), early=tuple(self.early), opened=self.opened, log=log)
 
     def open(
-        self, action: ProposedAction, policy: GatePolicy, now: datetime, *, requester: str = "", name: str = ""
+        self,
+        action: ProposedAction,
+        policy: GatePolicy,
+        now: datetime,
+        *,
+        requester: str = "",
+        name: str = "",
+        check: Check | None = None,
     ) -> GateState:
         """Open a gate, or go on with the one that an earlier part of this run left open for the same action.
 
@@ -74,6 +87,8 @@ class GateBook:
         """
         digest = action.digest
         name = name or self._left_open(digest) or self._free_name()
+        if check is not None:
+            self._checks[name] = check
         if name in self.gates:
             return self._taken_up(name, digest)
         if policy.eligible and len(able(policy, requester)) < policy.needed:
@@ -197,7 +212,8 @@ class GateBook:
         self, gate: GateState, edited: ProposedAction, decision: Decision, now: datetime, *, message: bool
     ) -> GateRecord:
         """Change the action; everybody decides anew, because nobody has seen this one."""
-        if why := objection_to_edit(gate, decision):
+        check = self._checks.get(gate.name)
+        if why := objection_to_edit(gate, decision) or (check(edited) if check else ""):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
         self._change(gate.name, action=edited, digest=edited.digest, approvers=(), editor=decision.by)
         reason = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")

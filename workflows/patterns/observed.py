@@ -6,7 +6,7 @@ So a dynamic handler takes everything, never raises, and puts it where people se
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -14,8 +14,10 @@ from temporalio.common import RawValue
 
 from workflows.contracts import Changes, DecisionLog, GateRecord, RollbackAnswer, RunStatus, Trace, Verdict
 from workflows.patterns.approval import Gates
+from workflows.patterns.choosing import answered
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
+from workflows.patterns.stuck import decide_on_stuck
 from workflows.patterns.tracing import RunLog
 
 W = TypeVar("W", bound="Observed")
@@ -50,7 +52,9 @@ class Observed:
     @cached_property
     def rollback(self) -> Rollback:
         """What this run has changed, and the way back."""
-        return Rollback(self.log)
+        rollback = Rollback(self.log)
+        rollback.on_stuck = partial(decide_on_stuck, self.gates)
+        return rollback
 
     @cached_property
     def gates(self) -> Gates:
@@ -85,7 +89,8 @@ class Observed:
     @workflow.signal(description="Answer a question of this run: a text, or {question, answer}")
     def answer(self, *args: Any) -> None:
         """Take a person's answer."""
-        self.people.answer(args)
+        if not answered(self.gates, self.log, args):
+            self.people.answer(args)
 
     @workflow.signal(
         name="rollback", description="Stop and take back what was changed: nothing, or a checkpoint's name"

@@ -33,11 +33,7 @@ class People:
         self._asked += 1
         name = f"question-{self._asked}"
         self._options[name] = tuple(options)
-        choice = f" ({' | '.join(options)})" if options else ""
-        if len(choice) > SUMMARY_LENGTH // 2:
-            # The question itself must be seen; who answers otherwise is told the options.
-            choice = f" (one of {len(options)} options)"
-        shown = f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
+        shown = with_options(text, options)
         deadline = workflow.now() + timedelta(seconds=seconds)
         self._log.asks(Question(id=name, text=shown, deadline=deadline))
         early = self._answers.pop(name, None)
@@ -57,7 +53,7 @@ class People:
 
     def answer(self, arguments: Sequence[Any]) -> None:
         """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
-        question, said = _read(arguments)
+        question, said = read_answer(arguments)
         if said is None:
             self._log.notice(f"answer with {len(arguments)} inputs not understood; send one text")
             return
@@ -81,7 +77,16 @@ class People:
         self._answers[question] = chosen or said
 
 
-def _read(arguments: Sequence[Any]) -> tuple[str, str | None]:
+def with_options(text: str, options: Sequence[str]) -> str:
+    """Shorten a question to what people are shown, its options behind it."""
+    choice = f" ({' | '.join(options)})" if options else ""
+    if len(choice) > SUMMARY_LENGTH // 2:
+        # The question itself must be seen; who answers otherwise is told the options.
+        choice = f" (one of {len(options)} options)"
+    return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
+
+
+def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
     """Find question and answer in whatever was sent."""
     if len(arguments) == 2 and all(isinstance(each, str) for each in arguments):
         return str(arguments[0]), str(arguments[1])

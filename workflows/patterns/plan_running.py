@@ -4,18 +4,20 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Part
-from activities.errors import ErrorKind, text_of
-from workflows.contracts import Plan, StepRow, StepState
+from activities.contracts import Part, ProposedAction
+from activities.errors import ErrorKind, final, text_of
+from workflows.contracts import Plan, PlanStep, StepRow, StepState
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.planning import ends_of, graph_of
 from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
+from workflows.patterns.tool_gates import reason_of
 
 
 class PlanRunning:
@@ -58,7 +60,7 @@ class PlanRunning:
                 self._crew.log.add(row)
 
         async def execute(name: str) -> Answer:
-            step = steps[name]
+            step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
             parts = [*self._material, Part(text=step.input)]
             for dependency in step.depends_on:
                 answer = self.outcomes[dependency].value
@@ -81,6 +83,27 @@ class PlanRunning:
             ),
         )
 
+    async def _confirmed(self, step: PlanStep) -> PlanStep:
+        """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
+        gates = self._crew.gates
+        if gates is None:
+            raise final(ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step")
+        name = self._prefix + step.step
+        self._crew.log.waits(name, "waits until a person has approved it")
+        action = ProposedAction(
+            description=f"step {name}: {step.agent} shall {' '.join(step.input.split())}"[:200],
+            agent=step.agent,
+            input={"input": step.input},
+        )
+        try:
+            decision = await gates.open(action, check=_input_missing)
+            if not decision.approved:
+                raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
+        except (Exception, asyncio.CancelledError) as error:
+            self._crew.log.end(name, StepState.FAILED, note=text_of(error))
+            raise
+        return step.model_copy(update={"input": decision.action.input["input"]})
+
     def failures(self) -> dict[str, str]:
         """Return why each failed step failed."""
         return {step: text_of(outcome.error) for step, outcome in self.outcomes.items() if outcome.error is not None}
@@ -100,3 +123,8 @@ class PlanRunning:
             if isinstance(outcome.error, ApplicationError) and outcome.error.type in set(ErrorKind):
                 return ErrorKind(outcome.error.type)
         return ErrorKind.NOTHING_SUCCEEDED
+
+
+def _input_missing(edited: ProposedAction) -> str:
+    said = edited.input.get("input")
+    return "" if isinstance(said, str) and said.strip() else 'input: give the step\'s new input as text: {"input": "…"}'

@@ -19,6 +19,7 @@ from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from activities.undoing import UndoActivities
 from workflows import policies
 from workflows.contracts import (
+    KEEP,
     ROLL_BACK_ALL,
     Change,
     Changes,
@@ -35,6 +36,7 @@ T = TypeVar("T")
 OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
 """Asked about a compensation that keeps failing, with its error: try it again, or give it up."""
 
+ASKED = "a person asked for it"
 ENDS_RUN = (FailureError, TimeoutError, asyncio.CancelledError, *policies.RUN_FAILURES)
 """What ends a run. Anything else is a bug of ours: it pauses the run until it is mended, and must undo nothing."""
 
@@ -47,12 +49,14 @@ class Rollback:
 
     def __init__(self, log: RunLog) -> None:
         self.on_stuck: OnStuck | None = None
+        self.on_denied = KEEP
         self.heartbeat = 10.0
         self._log = log
         self._undo_log = UndoLog()
         self._reason = ""
         self._asked: RollbackPolicy | None = None
         self._guards = False
+        self._why = ASKED
         self._undoing = asyncio.Lock()
 
     @property
@@ -117,8 +121,15 @@ class Rollback:
             raise told from error
         assert self._asked is not None
         await shielded(_stopped(task))
-        changes = await self.roll_back(self._asked, "a person asked for it")
-        raise final(ErrorKind.ROLLED_BACK, f"rolled back as asked: {changes.summary or 'nothing was changed'}", changes)
+        changes = await self.roll_back(self._asked, self._why)
+        head = "rolled back as asked" if self._why == ASKED else f"rolled back, because {self._why}"
+        raise final(ErrorKind.ROLLED_BACK, f"{head}: {changes.summary or 'nothing was changed'}", changes)
+
+    def denied(self, reason: str) -> None:
+        """Hear that a person denied an action of this run; rolls back and ends the run where `on_denied` says so."""
+        if self.on_denied.extent is not Extent.KEEP and self._guards and self._asked is None:
+            self._why = reason
+            self._asked = self.on_denied
 
     def ask(self, arguments: Sequence[Any]) -> RollbackAnswer:
         """Take a person's wish to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.contracts import Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
+from activities.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
@@ -22,7 +22,15 @@ RUN_ENDING = frozenset({ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, Er
 """Failures that no model can do anything about."""
 
 
-async def call_tool(crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part) -> ToolAnswer:
+async def call_tool(
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    approval: Approval | None = None,
+) -> ToolAnswer:
     """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
@@ -34,6 +42,8 @@ async def call_tool(crew: "Crew", step: str, agent: str, card: ToolCard, call: T
         input=call.input,
         ref=call.ref,
         server=card.server,
+        effect=card.effect if card.server else Effect.READ,
+        approval=approval,
     )
     result: ToolResult | None = None
     try:

@@ -60,6 +60,10 @@ class RunLog:
         self.steps[step.step] = step
         self._show()
 
+    def waits(self, step: str, note: str) -> None:
+        """Say of a step that has not begun what it waits for."""
+        self._update(step, {"note": note})
+
     def begin(self, step: str, agent: str | None = None) -> None:
         """Mark a step as running."""
         update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}

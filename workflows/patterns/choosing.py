@@ -1,0 +1,61 @@
+"""A question with a closed set of answers, put to people as a gate: a yes takes the proposed one, an edit another, a no none.
+
+The trap: whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from activities.contracts import Effect, ProposedAction, Risk
+from workflows.contracts import Question, Verdict
+from workflows.patterns.approval import Gates
+from workflows.patterns.people import read_answer, with_options
+from workflows.patterns.tracing import RunLog
+
+CHOICE = "choice"
+
+
+async def choose(
+    gates: Gates, log: RunLog, text: str, options: Sequence[str], *, name: str, seconds: float
+) -> tuple[str | None, str]:
+    """Wait until people have chosen; returns the option and by whom, or None and why nobody did."""
+
+    def wrong(edited: ProposedAction) -> str:
+        said = edited.input.get(CHOICE)
+        return "" if said in options else f"{CHOICE}: {said!r} is none of {', '.join(options)}"
+
+    action = ProposedAction(
+        description=with_options(f"{text}: {options[0]}?", options),
+        input={CHOICE: options[0]},
+        effect=Effect.READ,
+        risk=Risk.LOW,
+    )
+    wanted = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
+    gates.choices[name] = tuple(options)
+    log.asks(Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds)))
+    try:
+        decision = await gates.open(action, gates.policy.model_copy(update=wanted), name=name, check=wrong)
+    finally:
+        log.answered(name)
+        gates.choices.pop(name)
+    by = ", ".join(decision.by)
+    if decision.approved:
+        return str(decision.action.input[CHOICE]), by
+    return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
+
+
+def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:
+    """Take an answer as the decision on the choice that is open; False where it is for another question."""
+    question, said = read_answer(arguments)
+    if said is None or (not question and (len(gates.choices) != 1 or len(log.questions) != 1)):
+        return False
+    name = question or next(iter(gates.choices))
+    if name not in gates.choices:
+        return False
+    options = gates.choices[name]
+    chosen = next((option for option in options if option.casefold() == said.strip().casefold()), said)
+    gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")
+    return True

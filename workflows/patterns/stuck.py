@@ -1,0 +1,26 @@
+"""An undo that keeps failing is put before a person: a yes tries it again, a no or silence gives it up."""
+
+from temporalio import workflow
+
+from activities.contracts import ProposedAction, Risk
+from workflows.contracts import Change, StuckDecision
+from workflows.patterns.approval import Gates
+
+GATED = "stuck-gates"
+"""Marks runs that ask about stuck undos; older ones gave them up."""
+
+
+async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDecision:
+    """Ask whether an undo shall be tried again."""
+    if not workflow.patched(GATED):
+        return StuckDecision.GIVE_UP
+    action = ProposedAction(
+        description=f"try again to undo {change.step} · {change.tool}({change.arguments}), which fails: {error}"[:200],
+        agent=change.agent,
+        tool=change.undo_tool,
+        input={"key": change.key, **change.undo},
+        effect=change.effect,
+        risk=Risk.MEDIUM,
+    )
+    decision = await gates.open(action, check=lambda _: "an undo has no arguments to change; approve it or deny it")
+    return StuckDecision.RETRY if decision.approved else StuckDecision.GIVE_UP

@@ -1,0 +1,91 @@
+"""A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
+
+The trap: a person may change the arguments, and then the model believes that its own were used. So it is told.
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+from temporalio import workflow
+
+from activities.contracts import Approval, Part, ProposedAction, Risk, ToolAnswer, ToolCall, ToolCard
+from workflows.contracts import GateDecision, GateOutcome
+from workflows.patterns.tool_calls import call_tool
+
+if TYPE_CHECKING:
+    from workflows.patterns.crew import Crew
+
+GATED = "tool-gates"
+"""Marks runs whose irreversible calls open gates; older ones refused them at once."""
+BEFOREHAND = "allowed by the request"
+
+
+async def call_gated(
+    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part
+) -> tuple[ToolAnswer, str]:
+    """Call an irreversible tool with a person's yes; returns the answer, and a note on what people decided ("" for nothing).
+
+    Raises NotAnswered where the policy halts the run, and InputInvalid where nobody could ever approve it.
+    """
+    action = proposed(step, agent, card, call)
+    if card.name in crew.allowed:
+        return await call_tool(crew, step, agent, card, call, specs, _beforehand(action)), ""
+    if crew.gates is None or not workflow.patched(GATED):
+        said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
+        return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
+    decision = await crew.gates.open(action)
+    if not decision.approved:
+        why = reason_of(decision)
+        crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
+        return _refused(
+            call, f"{card.name} was not called: {why}. Go on without it."
+        ), f"{card.name} was not called: {why}"
+    made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
+    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval)
+    if decision.action.digest == action.digest:
+        return answer, f"{card.name} was approved by {', '.join(decision.by)}"
+    changed = json.dumps(dict(made.input), ensure_ascii=False)
+    told = f"A person changed the arguments to {changed}. What came of it:"
+    content = answer.content.model_copy(
+        update={"text": f"{told}\n{answer.content.text}"} if answer.content.ref is None else {"label": told}
+    )
+    note = f"{card.name} was approved by {', '.join(decision.by)} with changed arguments"
+    return answer.model_copy(update={"content": content}), note
+
+
+def proposed(step: str, agent: str, card: ToolCard, call: ToolCall) -> ProposedAction:
+    """Describe a call as the action that people decide on."""
+    shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
+    return ProposedAction(
+        description=f"{step}: {agent} wants to call {card.name}({shown})"[:200],
+        agent=agent,
+        tool=call.name,
+        input=call.input,
+        ref=call.ref,
+        effect=card.effect,
+        risk=Risk.HIGH,
+        target=card.server,
+    )
+
+
+def reason_of(decision: GateDecision) -> str:
+    """Say in words why an action was not approved."""
+    if decision.outcome is GateOutcome.TIMED_OUT:
+        return "nobody approved it in time"
+    by = f" by {', '.join(decision.by)}" if decision.by else ""
+    return f"it was {decision.outcome}{by}" + (f" ({decision.reason})" if decision.reason else "")
+
+
+def _beforehand(action: ProposedAction) -> Approval:
+    return Approval(
+        workflow_id=workflow.info().workflow_id,
+        gate=BEFOREHAND,
+        digest=action.digest,
+        by=(BEFOREHAND,),
+        agent=action.agent,
+        target=action.target,
+    )
+
+
+def _refused(call: ToolCall, why: str) -> ToolAnswer:
+    return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)
