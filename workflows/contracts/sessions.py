@@ -5,6 +5,7 @@ from pydantic import Field
 from activities.contracts import Content, Contract, Message, Toolset, Transcript
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import Hop, RunState, Spend
+from workflows.contracts.steering import Pause
 
 
 class SessionLimits(Contract):
@@ -39,7 +40,8 @@ class AgentSessionRequest(Contract):
     """A task for one agent; `continues` is the progress of an earlier session to go on from.
 
     `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` says how far to
-    roll back what its tools changed when the session fails, is cancelled or is stopped by a limit.
+    roll back what its tools changed when the session fails, is cancelled or is stopped by a limit. `paused` is set where a
+    session continues as new while it is paused.
     """
 
     agent: str
@@ -48,6 +50,7 @@ class AgentSessionRequest(Contract):
     allowed: tuple[str, ...] = ()
     continues: SessionProgress | None = None
     on_failure: RollbackPolicy = KEEP
+    paused: Pause | None = None
 
 
 class AgentSessionResult(Contract):

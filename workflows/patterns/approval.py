@@ -32,7 +32,7 @@ from workflows.contracts import (
     RecordKind,
     Verdict,
 )
-from workflows.patterns.gate_book import GateBook
+from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
 from workflows.patterns.tracing import RunLog
 
@@ -92,15 +92,24 @@ class Gates:
         self._log.waits_at([_view(gate) for gate in self._book.waiting])
 
     async def open(
-        self, action: ProposedAction, policy: GatePolicy | None = None, *, requester: str = "", name: str = ""
+        self,
+        action: ProposedAction,
+        policy: GatePolicy | None = None,
+        *,
+        requester: str = "",
+        name: str = "",
+        check: Check | None = None,
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
+        `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
         Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
         """
         seen = len(self._book.records)
         try:
-            gate = self._book.open(action, policy or GatePolicy(), workflow.now(), requester=requester, name=name)
+            gate = self._book.open(
+                action, policy or GatePolicy(), workflow.now(), requester=requester, name=name, check=check
+            )
         except ValueError as error:
             raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
         for record in self._book.records[seen:]:
@@ -125,7 +134,7 @@ class Gates:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
         record = self.receive(arguments, channel="update")
         if record.kind in TURNED_DOWN:
-            raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {record.reason}")
+            raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
 
     async def _settle(self, name: str) -> None:

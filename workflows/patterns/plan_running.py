@@ -4,7 +4,7 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
@@ -43,19 +43,19 @@ class PlanRunning:
         self._schema = schema
         self._on_done = on_done
 
-    async def run(self, plan: Plan, after: AfterFailure = AfterFailure.GO_ON) -> None:
-        """Run every step that has no outcome yet; a step's failure is its outcome and is not raised."""
+    async def run(
+        self,
+        plan: Plan,
+        after: AfterFailure = AfterFailure.GO_ON,
+        until: Callable[[Mapping[str, Outcome[Answer]]], bool] | None = None,
+    ) -> None:
+        """Run every step that has no outcome yet; a step's failure is its outcome and is not raised.
+
+        Once `until(outcomes)` holds, no other step starts, and it returns when the running ones have ended.
+        """
         steps = {step.step: step for step in plan.steps}
         ends = ends_of(plan)
-        for step in plan.steps:
-            if step.step not in self.outcomes:
-                row = StepRow(
-                    step=self._prefix + step.step,
-                    agent=step.agent,
-                    input=" ".join(step.input.split())[:200],
-                    depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
-                )
-                self._crew.log.add(row)
+        self.announce(plan)
 
         async def execute(name: str) -> Answer:
             step = steps[name]
@@ -76,10 +76,23 @@ class PlanRunning:
             max_parallel=self._max_parallel,
             outcomes=self.outcomes,
             after_failure=after,
+            until=until,
             on_skip=lambda step, cause: self._crew.log.end(
                 self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed"
             ),
         )
+
+    def announce(self, plan: Plan) -> None:
+        """Show the steps that have no outcome yet."""
+        for step in plan.steps:
+            if step.step not in self.outcomes:
+                row = StepRow(
+                    step=self._prefix + step.step,
+                    agent=step.agent,
+                    input=" ".join(step.input.split())[:200],
+                    depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
+                )
+                self._crew.log.add(row)
 
     def failures(self) -> dict[str, str]:
         """Return why each failed step failed."""

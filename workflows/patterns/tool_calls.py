@@ -14,6 +14,7 @@ from activities.contracts import Effect, Part, ToolAnswer, ToolCall, ToolCard, T
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
+from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -24,6 +25,7 @@ RUN_ENDING = frozenset({ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, Er
 
 async def call_tool(crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part) -> ToolAnswer:
     """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
+    await unpaused(crew.log)
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
     change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown)
