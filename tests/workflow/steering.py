@@ -26,7 +26,8 @@ async def at_a_checkpoint(handle: Handle) -> RunStatus:
 
 async def decided(handle: Handle, verdict: str, **fields: Any) -> GateRecord:
     message = {"verdict": verdict, "by": "ada"} | fields
-    return await handle.execute_update("decide", message, result_type=GateRecord)
+    record: GateRecord = await handle.execute_update("decide", message, result_type=GateRecord)
+    return record
 
 
 async def refusal(handle: Handle, **fields: Any) -> str:
@@ -39,4 +40,5 @@ async def refusal(handle: Handle, **fields: Any) -> str:
 
 
 async def asked(handle: Handle, what: str, *args: Any) -> PauseAnswer:
-    return await handle.execute_update(what, args=list(args), result_type=PauseAnswer)
+    answer: PauseAnswer = await handle.execute_update(what, args=list(args), result_type=PauseAnswer)
+    return answer

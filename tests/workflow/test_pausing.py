@@ -38,7 +38,7 @@ async def test_paused_steps_finish_and_nothing_starts_until_it_is_resumed(runner
     model = Held()
     plan = plan_of(step(1), step(2), step(3, depends_on=[1]), step(4, depends_on=[3, 2]))
     async with runner.worker(model) as llm:
-        handle = await runner.start(RUN, PlanRequest(plan=plan, checkpoint="steps=4"))  # type: ignore[arg-type]
+        handle = await runner.start(RUN, PlanRequest(plan=plan, checkpoint="steps=4"))
         await status_when(handle, lambda status: states(status)[:2] == [StepState.RUNNING] * 2)
         said = await asked(handle, "pause", {"by": "ada", "reason": "lunch"})
         assert said.accepted
@@ -62,9 +62,10 @@ async def test_junk_neither_pauses_nor_resumes_and_gates_open_while_paused(runne
     model = Held()
     model.free.set()
     async with runner.worker(model) as llm:
-        handle = await runner.start(RUN, PlanRequest(plan=plan_of(step(1)), checkpoint="after-plan"))  # type: ignore[arg-type]
+        handle = await runner.start(RUN, PlanRequest(plan=plan_of(step(1)), checkpoint="after-plan"))
         await at_a_checkpoint(handle)
-        for junk in ([1], [["a"]], ['{"who"'], [{"why": "x"}], ["a", "b"], [{"by": []}]):
+        junks: list[list[Any]] = [[1], [["a"]], ['{"who"'], [{"why": "x"}], ["a", "b"], [{"by": []}]]
+        for junk in junks:
             assert not (await asked(handle, "pause", *junk)).accepted
         assert (await asked(handle, "resume")).reason == "it is not paused"
         await handle.signal("pause", "wait")

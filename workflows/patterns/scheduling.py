@@ -106,8 +106,8 @@ async def run_graph(
     `outcomes` is filled as nodes end, so that `execute` can read the values of its node's dependencies there. Nodes
     that never started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running
     nodes. `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts
-    and what runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Raises ValueError for a graph with a circle or
-    an unknown dependency, and for a width below one.
+    and what runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Raises ValueError
+    for a graph with a circle or an unknown dependency, and for a width below one.
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
