@@ -112,8 +112,6 @@ class PlanAndExecuteWorkflow(Observed):
 
     async def _stopped(self, making: PlanMaking, why: str) -> PlanResult:
         """Keep what is done; stopping is no failure, so nothing is rolled back."""
-        if not self.log.steps:
-            self._running.announce(self._plan)
         for row in list(self.log.steps.values()):
             if row.state is StepState.PENDING:
                 self.log.end(row.step, StepState.SKIPPED, note=f"not run: {why}")

@@ -32,6 +32,7 @@ from workflows.patterns.calling import Answer
 from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
 from workflows.patterns.observed import Observed, closing
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.review import Review, Reviewed
 from workflows.patterns.stage_work import StageWork
 from workflows.patterns.stages import (
@@ -142,6 +143,7 @@ class StagedDeliveryWorkflow(Observed):
     async def _deliver(self, stage: Stage) -> StageOutput:
         """Get a stage's output, in as many attempts as it has."""
         self._at_work = stage.name
+        await unpaused(self.log)
         self.log.begin(stage.name)
         work = StageWork(
             self._crew,

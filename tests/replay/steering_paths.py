@@ -1,4 +1,4 @@
-"""The paths of runs that people steer: checkpoints continued, edited, stopped and left alone; pauses, also across a continuation."""
+"""The paths of runs that people steer: checkpoints continued, edited, stopped and left alone; and pauses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -25,7 +25,9 @@ def request(**fields: Any) -> PlanRequest:
 async def test_a_planned_run_goes_on_once_a_person_has_seen_its_plan(runner: Runner) -> None:
     async with runner.worker(scripted(plan_json(*THREE))) as llm:
         handle = await runner.start(RUN, PlanRequest.model_validate({"task": "t", "checkpoint": "after-plan"}))
-        (gate,) = (await at_a_checkpoint(handle)).gates
+        status = await at_a_checkpoint(handle)
+        (gate,) = status.gates
+        assert [row.state for row in status.steps if row.step != "plan"] == [StepState.PENDING] * 3
         assert '"depends_on": ["1"]' in gate.arguments
         assert "0 of 3 steps done; ahead: 1 writer, 2 writer, 3 writer" in gate.description
         assert all(map(is_planner, llm.calls))

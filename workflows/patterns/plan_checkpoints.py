@@ -64,6 +64,7 @@ class PlanCheckpoints:
         kept = {step.step: step for step in plan.steps if step.step in done and done[step.step].ok}
         ahead = [step for step in plan.steps if step.step not in kept]
         failed = len(self._running.failures())
+        self._running.announce(plan)  # so that people see each step of what they decide on
         told = f"{len(kept)} of {len(plan.steps)} steps done" + (f", {failed} failed" if failed else "")
         told += f"; ahead: {', '.join(f'{step.step} {step.agent}' for step in ahead)}"
         edited = await self._points.hold(
