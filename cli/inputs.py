@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cli.leaving import WRONG, LeavingError, say
-from workflows.contracts import Plan
+from workflows.contracts import CheckpointPolicy, Plan
 from workflows.patterns.planning import read_plan
 
 STDIN = "-"
@@ -56,6 +58,20 @@ def read_plan_file(file: Path, option: str) -> Plan:
     if plan is None:
         raise LeavingError(WRONG, f"{option} {file}: " + "; ".join(problems))
     return plan
+
+
+def read_checkpoint(given: str | None, *known: str) -> CheckpointPolicy | None:
+    """Read `--checkpoint`, which this command knows in the `known` forms; raises LeavingError with what to write."""
+    if given is None:
+        return None
+    try:
+        read = CheckpointPolicy.model_validate(given)
+    except ValidationError:
+        read = None
+    if read is None or read.when not in known:
+        forms = " or ".join("steps=3,5" if form == "steps" else form for form in known)
+        raise LeavingError(WRONG, f"--checkpoint {given}: this command does not stop there; write {forms}")
+    return read
 
 
 def read_json(file: Path, option: str) -> Any:

@@ -26,6 +26,7 @@ STYLES = {
     RunState.RUNNING: "yellow",
     RunState.COMPLETED: "green",
     RunState.PARTIAL: "yellow",
+    RunState.STOPPED: "yellow",
     RunState.FAILED: "red",
     RunState.CANCELLED: "red",
 }
@@ -131,7 +132,9 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         Text(safe(f"{one.id} asks: {one.text} → starter.py answer {status.workflow_id} TEXT"), style="bold")
         for one in status.questions
     ]
-    return Group(head, steps_table(status.steps, room), *questions, *notices)
+    told = f"{status.paused.told} → starter.py resume {status.workflow_id}" if status.paused else ""
+    paused = [Text(safe(told), style="bold")] if told else []
+    return Group(head, *paused, steps_table(status.steps, room), *questions, *notices)
 
 
 def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:

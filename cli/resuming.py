@@ -62,7 +62,11 @@ async def _left_by(handle: WorkflowHandle[Any, StagedResult]) -> StagedProgress 
         result: Any = await handle.result()
     except WorkflowFailureError as failure:
         result = partial(failure.cause, STAGED)
-    return StagedProgress(done=result.stages, stage=result.failed) if isinstance(result, StagedResult) else None
+    return (
+        StagedProgress(done=result.stages, stage=result.failed or result.next_stage)
+        if isinstance(result, StagedResult)
+        else None
+    )
 
 
 async def _asked_of(reach: Reach, handle: WorkflowHandle[Any, StagedResult]) -> StagedRequest:

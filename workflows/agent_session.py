@@ -36,6 +36,7 @@ class AgentSessionWorkflow(Observed):
     @workflow.init
     def __init__(self, request: AgentSessionRequest) -> None:
         self.log = RunLog("agent session")
+        self.log.paused = request.paused
         self._request = request
         self._crew = Crew(self.log, Catalog(agents=()))
         self._loop: AgentLoop | None = None
@@ -108,7 +109,12 @@ class AgentSessionWorkflow(Observed):
         if not workflow.info().is_continue_as_new_suggested():
             return
         task = "" if self._loop and self._loop.state.turns else self._request.task
-        onward = {"continues": self._progress(), "task": task, "gates": self.gates.carried()}
+        onward = {
+            "continues": self._progress(),
+            "task": task,
+            "gates": self.gates.carried(),
+            "paused": self.log.paused,
+        }
         workflow.continue_as_new(self._request.model_copy(update=onward))
 
     def _progress(self) -> SessionProgress:

@@ -34,6 +34,7 @@ from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import gather
 from workflows.patterns.observed import Observed, closing
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.scheduling import Outcome
 from workflows.patterns.tracing import RunLog
 from workflows.patterns.verdicts import (
@@ -122,6 +123,7 @@ class ConsensusAnalysisWorkflow(Observed):
         document = self._request.document
         if document is None:
             return
+        await unpaused(self.log)
         self.log.add(StepRow(step=EXTRACT, input=document.name[:200]))
         self.log.begin(EXTRACT)
         try:

@@ -33,6 +33,7 @@ from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
 from workflows.patterns.gathering import distinct, each
 from workflows.patterns.observed import Observed, closing
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.tracing import RunLog
 
 CLASSIFIER = "classifier"
@@ -159,6 +160,7 @@ class _Pipeline:
 
     async def _extract(self) -> ExtractedText:
         step = f"{self._name} · extract"
+        await unpaused(self._log)
         self._log.begin(step)
         text = await workflow.execute_activity_method(
             DocumentActivities.extract_text,

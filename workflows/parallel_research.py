@@ -41,6 +41,7 @@ from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import gather
 from workflows.patterns.observed import Observed, closing
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.tracing import RunLog
 
 READERS = {
@@ -175,6 +176,7 @@ class ParallelResearchWorkflow(Observed):
         """Search a source; the web, where no search service is configured, by a model that can search it itself."""
         queue = policies.polite_queue(workflow.info().task_queue) if kind in POLITE else None
         query = " ".join(self._request.topic.split())[:QUERY_CHARACTERS]
+        await unpaused(self.log)
         try:
             return await workflow.execute_activity_method(
                 SearchActivities.search,

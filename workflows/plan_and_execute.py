@@ -11,6 +11,8 @@ from activities.contracts import Catalog, Content, StoreRequest
 from activities.errors import final
 from workflows import policies
 from workflows.contracts import (
+    NO_CHECKPOINT,
+    CheckpointWhen,
     OnStepFailure,
     Plan,
     PlanReport,
@@ -20,8 +22,10 @@ from workflows.contracts import (
     StepAnswer,
     StepState,
 )
+from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
 from workflows.patterns.observed import Observed, closing
+from workflows.patterns.plan_checkpoints import PlanCheckpoints
 from workflows.patterns.plan_making import PlanMaking
 from workflows.patterns.plan_running import PlanRunning
 from workflows.patterns.planning import ends_of, shape_of
@@ -47,6 +51,7 @@ class PlanAndExecuteWorkflow(Observed):
         self._crew = Crew(self.log, Catalog(agents=()))
         self._running = PlanRunning(self._crew, request.max_parallel)
         self.gates.policy, self.gates.requester = request.gate, request.requester
+        self._plan = Plan(steps=())
 
     @workflow.run
     @closing
@@ -55,16 +60,23 @@ class PlanAndExecuteWorkflow(Observed):
         return await self.rollback.guarded(self._work(request), request.on_failure)
 
     async def _work(self, request: PlanRequest) -> PlanResult:
+        points = Checkpoints(self.gates, request.checkpoint)
+        points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.STEPS)
         self._crew = await self._assembled(request)
         self._running = PlanRunning(self._crew, request.max_parallel, on_done=self.rollback.mark)
         making = PlanMaking(self._crew, request)
-        plan = await making.make()
+        stops = PlanCheckpoints(points, making, self._running, self.log)
+        self._plan = await making.make()
+        stops.check(self._plan)
         if request.dry_run:
-            return await self._result(plan, making)
-        plan = await self._execute(plan, making)
+            return await self._result(making)
+        try:
+            await self._execute(making, stops)
+        except StoppedError as stop:
+            return await self._stopped(making, str(stop))
         if not self._whole:
             await self.rollback.roll_back(request.on_failure, self._running.cause() or "not every step was done")
-        result = await self._result(plan, making)
+        result = await self._result(making)
         if not result.answers:
             raise final(
                 self._running.cause_kind(), f"no last step of the plan succeeded: {self._running.cause()}", result
@@ -73,7 +85,8 @@ class PlanAndExecuteWorkflow(Observed):
 
     async def _assembled(self, request: PlanRequest) -> Crew:
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""
-        if request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN:
+        given = request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN
+        if request.plan is not None and given and request.checkpoint == NO_CHECKPOINT:
             named = list(dict.fromkeys(step.agent for step in request.plan.steps))
             crew = await Crew.assemble(
                 self.log, self.people, agents=named, known_only=True, rollback=self.rollback, gates=self.gates
@@ -83,16 +96,29 @@ class PlanAndExecuteWorkflow(Observed):
         # A name that needs a repair, or a refusal that says which names there are, needs all of them.
         return await Crew.assemble(self.log, self.people, rollback=self.rollback, gates=self.gates)
 
-    async def _execute(self, plan: Plan, making: PlanMaking) -> Plan:
-        """Run the plan, replanning after failures as often as allowed; returns the plan as run."""
+    async def _execute(self, making: PlanMaking, stops: PlanCheckpoints) -> None:
+        """Run the plan, replanning after failures as often as allowed; raises StoppedError at a checkpoint."""
         replans = MAX_REPLANS if self._request.on_step_failure is OnStepFailure.REPLAN else 0
+        self._plan = await stops.after_planning(self._plan)
         while True:
-            await self._running.run(plan, self._after_failure(replans))
+            after = self._after_failure(replans)
+            await self._running.run(self._plan, after, until=stops.due)
             failed = self._running.failures()
-            if not failed or replans == 0:
-                return plan
-            replans -= 1
-            plan = await making.replan(plan, self._running.keep_done(), failed)
+            if failed and replans:
+                replans -= 1
+                self._plan = await making.replan(self._plan, self._running.keep_done(), failed)
+                self._plan = await stops.after_planning(self._plan)
+            elif stops.due(self._running.outcomes) and not (failed and after is AfterFailure.CANCEL):
+                self._plan = await stops.between_steps(self._plan)
+            else:
+                return
+
+    async def _stopped(self, making: PlanMaking, why: str) -> PlanResult:
+        """Keep what is done; stopping is no failure, so nothing is rolled back."""
+        for row in list(self.log.steps.values()):
+            if row.state is StepState.PENDING:
+                self.log.end(row.step, StepState.SKIPPED, note=f"not run: {why}")
+        return await self._result(making, why)
 
     def _after_failure(self, replans: int) -> AfterFailure:
         if self._request.on_step_failure is OnStepFailure.REPLAN and replans == 0:
@@ -103,17 +129,18 @@ class PlanAndExecuteWorkflow(Observed):
     def _whole(self) -> bool:
         return all(row.state is StepState.DONE for row in self.log.steps.values())
 
-    async def _result(self, plan: Plan, making: PlanMaking) -> PlanResult:
+    async def _result(self, making: PlanMaking, stopped: str = "") -> PlanResult:
         states = [row.state for row in self.log.steps.values()]
         answers = [
             StepAnswer(step=step, content=outcome.value.content)
-            for step in ends_of(plan)
+            for step in ends_of(self._done_part() if stopped else self._plan)
             if (outcome := self._running.outcomes.get(step)) and outcome.value
         ]
-        self.log.close(RunState.COMPLETED if self._whole else RunState.PARTIAL if answers else RunState.FAILED)
+        ended = RunState.COMPLETED if self._whole else RunState.PARTIAL if answers else RunState.FAILED
+        self.log.close(RunState.STOPPED if stopped else ended)
         return PlanResult(
             state=self.log.state,
-            report=await self._keep_report(plan, making),
+            report=await self._keep_report(making),
             answers=tuple(answers),
             done=states.count(StepState.DONE),
             failed=states.count(StepState.FAILED),
@@ -121,13 +148,18 @@ class PlanAndExecuteWorkflow(Observed):
             changes=len(making.changes),
             spend=self.log.spend,
             rollback=self.log.rollback,
+            stopped=stopped,
         )
 
-    async def _keep_report(self, plan: Plan, making: PlanMaking) -> Content:
+    def _done_part(self) -> Plan:
+        outcomes = self._running.outcomes
+        return Plan(steps=tuple(one for one in self._plan.steps if one.step in outcomes and outcomes[one.step].ok))
+
+    async def _keep_report(self, making: PlanMaking) -> Content:
         report = PlanReport(
             task=self._request.task,
-            plan=plan,
-            shape=shape_of(plan),
+            plan=self._plan,
+            shape=shape_of(self._plan),
             steps=tuple(self.log.steps.values()),
             changes=tuple(making.changes),
             trace=self.log.trace(),

@@ -17,6 +17,7 @@ from activities.contracts import Catalog, Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, kind_of, text_of
 from workflows import policies
 from workflows.contracts import (
+    CheckpointWhen,
     Rubric,
     RunState,
     Stage,
@@ -28,11 +29,22 @@ from workflows.contracts import (
     StepState,
 )
 from workflows.patterns.calling import Answer
+from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
 from workflows.patterns.observed import Observed, closing
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.review import Review, Reviewed
 from workflows.patterns.stage_work import StageWork
-from workflows.patterns.stages import DEFAULT_STAGES, UNMENDABLE, judges_earlier, label_of, lead_of, problems_of, told
+from workflows.patterns.stages import (
+    DEFAULT_STAGES,
+    UNMENDABLE,
+    judges_earlier,
+    label_of,
+    lead_of,
+    problems_of,
+    read_edit,
+    told,
+)
 from workflows.patterns.tracing import RunLog
 
 SHORT_TASK = 1000
@@ -52,6 +64,7 @@ class StagedDeliveryWorkflow(Observed):
         self._task = Part(text=request.task, label="task")
         self._outputs: dict[str, StageOutput] = {}
         self._at_work = ""
+        self._points = Checkpoints(self.gates, request.checkpoint)
 
     @workflow.run
     @closing
@@ -59,9 +72,13 @@ class StagedDeliveryWorkflow(Observed):
         """Check everything first, then work on one stage after the other."""
         await self._prepare()
         self._lay_out(request.done)
-        for stage in self._stages[len(request.done) :]:
+        while len(self._outputs) < len(self._stages):
+            stage = self._stages[len(self._outputs)]
             try:
                 self._outputs[stage.name] = await self._deliver(stage)
+                await self._between_stages(stage)
+            except StoppedError as stop:
+                return await self._stopped(str(stop))
             except (ActivityError, ApplicationError) as error:
                 if is_cancelled_exception(error):
                     raise
@@ -75,6 +92,7 @@ class StagedDeliveryWorkflow(Observed):
 
     async def _prepare(self) -> None:
         """Read the agents, refuse stages that cannot run, and keep a long task in the content store."""
+        self._points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.EVERY_STAGE)
         self._crew = await Crew.assemble(self.log, self.people, rollback=self.rollback, gates=self.gates)
         agents = [card.name for card in self._crew.catalog.agents]
         found = problems_of(self._stages, self._request.done, agents, self._request.planner)
@@ -88,18 +106,44 @@ class StagedDeliveryWorkflow(Observed):
 
     def _lay_out(self, done: Sequence[StageOutput]) -> None:
         """Show all stages, and take over those that an earlier run has finished."""
-        before = ""
-        for stage in self._stages:
-            row = StepRow(step=stage.name, input=stage.goal[:200], depends_on=(before,) if before else ())
-            self.log.add(row)
-            before = stage.name
+        self._show_stages(self._stages)
         for output in done:
             self._outputs[output.stage] = output
             self.log.end(output.stage, StepState.DONE, output=output.content, note="taken over from an earlier run")
 
+    def _show_stages(self, stages: Sequence[Stage], before: str = "") -> None:
+        for stage in stages:
+            row = StepRow(step=stage.name, input=stage.goal[:200], depends_on=(before,) if before else ())
+            self.log.add(row)
+            before = stage.name
+
+    async def _between_stages(self, stage: Stage) -> None:
+        """Stop for people after a stage, if asked to; they may change the stages ahead."""
+        done = len(self._outputs)
+        ahead = self._stages[done:]
+        if not ahead or not self._points.at(CheckpointWhen.EVERY_STAGE):
+            return
+        agents = [card.name for card in self._crew.catalog.agents]
+        kept, outputs, planner = self._stages[:done], tuple(self._outputs.values()), self._request.planner
+        edited = await self._points.hold(
+            f"after stage {stage.name}",
+            f"{done} of {len(self._stages)} stages done; ahead: {', '.join(each.name for each in ahead)}",
+            {"stages": [each.model_dump(mode="json", exclude_defaults=True) for each in ahead]},
+            lambda edit: read_edit(edit, kept, outputs, agents, planner)[1],
+        )
+        if edited is None:
+            return
+        fresh, found = read_edit(edited, kept, outputs, agents, planner)
+        if found:
+            raise final(ErrorKind.INPUT_INVALID, "the edited stages cannot run: " + "; ".join(found))
+        self.log.forget([each.name for each in ahead])
+        self._stages = (*kept, *fresh)
+        self._show_stages(fresh, stage.name)
+
     async def _deliver(self, stage: Stage) -> StageOutput:
         """Get a stage's output, in as many attempts as it has."""
         self._at_work = stage.name
+        await unpaused(self.log)
         self.log.begin(stage.name)
         work = StageWork(
             self._crew,
@@ -108,11 +152,14 @@ class StagedDeliveryWorkflow(Observed):
             max_parallel=self._request.max_parallel,
             earlier=tuple(self._outputs),
             material=self._material(),
+            points=self._points,
         )
         failures: list[str] = []
         while True:
             try:
                 output = await self._attempt(stage, work)
+            except StoppedError:
+                raise
             except (Exception, asyncio.CancelledError) as error:
                 why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)}"
                 failures.append(f"attempt {len(failures) + 1} {why}")
@@ -180,16 +227,26 @@ class StagedDeliveryWorkflow(Observed):
                 self.log.end(row.step, StepState.SKIPPED, note=f"not reached, because stage {stage.name} failed")
         return final(kind_of(error), f"stage {stage.name!r} failed: {text_of(error)}", await self._result(stage.name))
 
-    async def _result(self, failed: str = "") -> StagedResult:
+    async def _stopped(self, why: str) -> StagedResult:
+        for row in list(self.log.steps.values()):
+            if row.state in (StepState.PENDING, StepState.RUNNING):
+                self.log.end(row.step, StepState.SKIPPED, note=f"not done: {why}")
+        return await self._result(stopped=why)
+
+    async def _result(self, failed: str = "", stopped: str = "") -> StagedResult:
         whole = all(row.state is StepState.DONE for row in self.log.steps.values())
-        self.log.close(RunState.FAILED if failed else RunState.COMPLETED if whole else RunState.PARTIAL)
-        self._at_work = failed
+        ended = RunState.FAILED if failed else RunState.COMPLETED if whole else RunState.PARTIAL
+        self.log.close(RunState.STOPPED if stopped else ended)
+        after = self._stages[len(self._outputs)].name if stopped else ""
+        self._at_work = failed or after
         return StagedResult(
             state=self.log.state,
             stages=tuple(self._outputs.values()),
             report=await self._crew.keep_report(),
             failed=failed,
             spend=self.log.spend,
+            stopped=stopped,
+            next_stage=after,
         )
 
 

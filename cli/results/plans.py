@@ -58,6 +58,8 @@ class PlanPage:
             Text(safe(f"changed by {change.stage}: {change.change}"), style="yellow") for change in report.changes
         ]
         counts = f"{result.done} done, {result.failed} failed, {result.skipped} skipped" if report.steps else "not run"
+        if result.stopped:
+            parts.append(Text(safe(result.stopped), style="yellow"))
         state = "valid" if dry(self) else result.state
         parts.append(Text.assemble((state, STYLES[result.state]), f" · {counts} · {money(result.spend)}"))
         return parts

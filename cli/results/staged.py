@@ -59,6 +59,7 @@ class StagedPage:
             row(made, output.stage, str(output.steps), score, rounds, str(output.attempts), " ".join(shown.split()))
         whole = bool(self.stages) and not result.failed
         onwards = f"stage {result.failed!r} failed; go on from there: starter.py staged --resume {self.run_id}"
+        stopped = f"{result.stopped}; go on from there: starter.py staged --resume {self.run_id}"
         return [
             *([Text(safe(self.stages[-1].text)), Text()] if whole else []),
             made,
@@ -67,6 +68,7 @@ class StagedPage:
                 for read in self.stages
                 for note in read.output.notes
             ),
+            *([Text(safe(stopped), style="yellow")] if result.stopped else []),
             *([Text(safe(onwards), style="yellow")] if result.failed else []),
             Text.assemble((result.state, STYLES[result.state]), f" · {money(result.spend)}"),
         ]

@@ -33,6 +33,10 @@ def plan(
     fallback_plan: Annotated[
         Path | None, typer.Option(help="JSON plan that runs if the planner gives no valid one.")
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Stop for people there: after-plan, or steps=3,5.", metavar="WHERE"),
+    ] = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -41,7 +45,7 @@ def plan(
 
     A planner writes the plan; with --plan FILE it is your own. Exit code 1 if no last step gave an answer.
     """
-    from cli.inputs import read_plan_file, read_task
+    from cli.inputs import read_checkpoint, read_plan_file, read_task
     from cli.reaching import PLAN, reaching
     from workflows.contracts import PlanRequest
 
@@ -54,7 +58,12 @@ def plan(
         fallback_plan=read_plan_file(fallback_plan, "--fallback-plan") if fallback_plan else None,
         agents=tuple(name.strip() for name in (agents or "").split(",") if name.strip()),
         dry_run=dry_run,
-        **given(on_step_failure=on_step_failure, max_parallel=max_parallel, max_steps=max_steps),
+        **given(
+            on_step_failure=on_step_failure,
+            max_parallel=max_parallel,
+            max_steps=max_steps,
+            checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
+        ),
     )
 
     async def command(reach: "Reach") -> None:

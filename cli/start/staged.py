@@ -24,6 +24,10 @@ def staged(
         str | None, typer.Option(help="With --resume: do this stage and those after it again.", metavar="NAME")
     ] = None,
     max_parallel: Annotated[int | None, typer.Option(help="Sub-steps at the same time.", min=1, max=200)] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Stop for people there: every-stage, or after-plan (of each stage).", metavar="WHERE"),
+    ] = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -32,14 +36,18 @@ def staged(
 
     Within each stage a model decides the sub-steps. Exit code 1 if a stage failed; --resume goes on from there.
     """
-    from cli.inputs import read_task
+    from cli.inputs import read_checkpoint, read_task
     from cli.reaching import STAGED, reaching
     from cli.stages_file import read_stages_file
     from workflows.contracts import StagedRequest
 
     said = read_task(task, task_file)
     _check(said, resume, from_stage)
-    changes = given(stages=read_stages_file(stages, "--stages") if stages else None, max_parallel=max_parallel)
+    changes = given(
+        stages=read_stages_file(stages, "--stages") if stages else None,
+        max_parallel=max_parallel,
+        checkpoint=read_checkpoint(checkpoint, "every-stage", "after-plan"),
+    )
     asked = None if resume else StagedRequest(task=said, **changes)
 
     async def command(reach: "Reach") -> None:

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from temporalio.client import WorkflowHandle
+
 from activities.contracts import SourceKind
 from activities.llm.scripted import Script, ScriptedLLM
 from activities.sources.base import Source
@@ -18,7 +20,7 @@ class Path:
     `local` runs it with the local model's row of the table: a small window, and cut-off answers are not continued.
     `agents` (name to front matter) are agents of its own instead of the project's. `sources` are what is searched; without
     them a source would reach the network, and nobody could record the path again. `answers` are what a person says, one after the
-    other, once the run asks.
+    other, once the run asks; `people` is what they do beside that.
     """
 
     workflow: Callable[..., Any]
@@ -29,6 +31,7 @@ class Path:
     sources: Callable[[], Mapping[SourceKind, Source]] = dict
     agents: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[Any, ...] = ()
+    people: Callable[[WorkflowHandle[Any, Any]], Awaitable[None]] | None = None
 
     def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
         """Run the workers of this path."""

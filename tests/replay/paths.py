@@ -11,7 +11,15 @@ from tests.replay.research_paths import RESEARCH_PATHS
 from tests.replay.routing_paths import ROUTING_PATHS
 from tests.replay.session_paths import SESSION_PATHS
 from tests.replay.staged_paths import STAGED_PATHS
+from tests.replay.steering_paths import STEERING_PATHS
 
 PATHS: dict[str, Path] = (
-    PLAN_PATHS | DOCUMENT_PATHS | RESEARCH_PATHS | ROUTING_PATHS | SESSION_PATHS | STAGED_PATHS | CONSENSUS_PATHS
+    PLAN_PATHS
+    | DOCUMENT_PATHS
+    | RESEARCH_PATHS
+    | ROUTING_PATHS
+    | SESSION_PATHS
+    | STAGED_PATHS
+    | CONSENSUS_PATHS
+    | STEERING_PATHS
 )

@@ -43,6 +43,8 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
                     await asyncio.sleep(0.05)
                 for answer in path.answers:
                     await handle.signal("answer", answer)
+            if path.people is not None:
+                await path.people(handle)
             try:
                 await handle.result()
             except WorkflowFailureError as failure:

@@ -64,6 +64,9 @@ JUNK_SIGNALS: list[tuple[str, list[str]]] = [
     ("aprove", ['{"a": 1}', "2"]),
     ("status", ["[1, 2, 3]"]),
     ("run", ["null"]),
+    ("pause", ["1", "2"]),
+    ("pause", ["[1]"]),
+    ("resume", []),
     ("", []),
 ]
 

@@ -87,6 +87,7 @@ from workflows.contracts.runs import (
 )
 from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits, SessionProgress
 from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
+from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from workflows.contracts.verdicts import (
     ConsensusRequest,
     ConsensusResult,
@@ -106,6 +107,7 @@ __all__ = [
     "MAX_STEPS",
     "NOISE",
     "NOISE_KEPT",
+    "NO_CHECKPOINT",
     "ROLL_BACK_ALL",
     "AgentSessionRequest",
     "AgentSessionResult",
@@ -116,6 +118,8 @@ __all__ = [
     "ChangeState",
     "Changes",
     "Checkpoint",
+    "CheckpointPolicy",
+    "CheckpointWhen",
     "ConsensusRequest",
     "ConsensusResult",
     "Decision",
@@ -139,6 +143,8 @@ __all__ = [
     "OnStepFailure",
     "OnTie",
     "OnTimeout",
+    "Pause",
+    "PauseAnswer",
     "Plan",
     "PlanChange",
     "PlanReport",

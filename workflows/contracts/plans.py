@@ -9,6 +9,7 @@ from activities.contracts import Content, Contract
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import RunState, Spend, StepRow, Trace
+from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 MAX_STEPS = 100
 
@@ -69,12 +70,13 @@ class PlanRequest(Contract):
     on_failure: RollbackPolicy = KEEP
     gate: GatePolicy = GatePolicy()
     requester: str = ""
+    checkpoint: CheckpointPolicy = NO_CHECKPOINT
 
 
 class PlanChange(Contract):
     """One change made to a plan before it ran: by which stage, and what."""
 
-    stage: Literal["deterministic", "planner", "fallback", "replan"]
+    stage: Literal["deterministic", "planner", "fallback", "replan", "checkpoint"]
     change: str
 
 
@@ -111,7 +113,8 @@ class PlanResult(Contract):
     """What a plan's run gives: the answers of its last steps, its cost, and the reference of its full report.
 
     The report is by reference, because a copy of every step in the result would double the history of the run. `rollback`
-    counts what became of the tools' changes, in words (empty: nothing was rolled back); the report lists them.
+    counts what became of the tools' changes, in words (empty: nothing was rolled back); the report lists them. `stopped` says
+    at which checkpoint, by whom and why the run was ended early; the answers are then those of the last steps that are done.
     """
 
     state: RunState
@@ -123,3 +126,4 @@ class PlanResult(Contract):
     changes: int = 0
     spend: Spend = Spend()
     rollback: str = ""
+    stopped: str = ""

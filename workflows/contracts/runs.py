@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from activities.contracts import Content, Contract, Summary
 from workflows.contracts.gates import GateView
+from workflows.contracts.steering import Pause
 
 
 class StepState(StrEnum):
@@ -18,11 +19,12 @@ class StepState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run is; `partial` means that it ended with answers although steps failed."""
+    """Where a run is; `partial` means that it ended with answers although steps failed, `stopped` at a checkpoint."""
 
     RUNNING = "running"
     COMPLETED = "completed"
     PARTIAL = "partial"
+    STOPPED = "stopped"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -121,6 +123,7 @@ class RunStatus(Contract):
     questions: tuple[Question, ...] = ()
     rollback: str = ""
     gates: tuple[GateView, ...] = ()
+    paused: Pause | None = None
 
 
 class RunReport(Contract):

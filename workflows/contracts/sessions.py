@@ -6,6 +6,7 @@ from activities.contracts import Content, Contract, Message, Toolset, Transcript
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy, GatesCarried
 from workflows.contracts.runs import Hop, RunState, Spend
+from workflows.contracts.steering import Pause
 
 
 class SessionLimits(Contract):
@@ -42,7 +43,8 @@ class AgentSessionRequest(Contract):
     `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` says how far to
     roll back what its tools changed when the session fails, is cancelled or is stopped by a limit, `on_denied` when a person
     denies a call that cannot be undone: by default the agent goes on without it. `gate` is the policy of such calls, `requester`
-    who asked for the run and may not approve them, `gates` those of the part before.
+    who asked for the run and may not approve them. `gates` are those of the part before, `paused` is set where a session
+    continues as new while it is paused.
     """
 
     agent: str
@@ -55,6 +57,7 @@ class AgentSessionRequest(Contract):
     gate: GatePolicy = GatePolicy()
     requester: str = ""
     gates: GatesCarried = GatesCarried()
+    paused: Pause | None = None
 
 
 class AgentSessionResult(Contract):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract
 from workflows.contracts.runs import RunState, Spend
+from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 
 class Rubric(Contract):
@@ -62,12 +63,14 @@ class StagedRequest(Contract):
     planner: str = "planner"
     max_parallel: int = Field(default=8, ge=1, le=200)
     done: tuple[StageOutput, ...] = ()
+    checkpoint: CheckpointPolicy = NO_CHECKPOINT
 
 
 class StagedResult(Contract):
     """Outputs in the order of the stages; `failed` names the stage that ended the run early.
 
-    `partial` means that all stages gave an output, although a step failed on the way, for instance a review.
+    `partial` means that all stages gave an output, although a step failed on the way, for instance a review. `stopped` says
+    at which checkpoint, by whom and why the run was ended before stage `next_stage`.
     """
 
     state: RunState
@@ -75,6 +78,8 @@ class StagedResult(Contract):
     report: Content
     failed: str = ""
     spend: Spend = Spend()
+    stopped: str = ""
+    next_stage: str = ""
 
 
 class StagedProgress(Contract):

@@ -108,8 +108,7 @@ class Gates:
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
-        `check` says what is wrong with an edited action ("": nothing); such an edit is refused, and the gate stays open.
-
+        `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
         Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
         """
         seen = len(self._book.records)
@@ -146,7 +145,7 @@ class Gates:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
         record = self.receive(arguments, channel="update")
         if record.kind in TURNED_DOWN:
-            raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {record.reason}")
+            raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
 
     async def _settle(self, name: str) -> None:

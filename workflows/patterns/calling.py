@@ -14,6 +14,7 @@ from activities.agent import AgentActivities
 from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part
 from activities.errors import ErrorKind, kind_of, root_of, text_of
 from workflows import policies
+from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -43,8 +44,9 @@ async def call_model(
 
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then.
     """
-    started = workflow.now()
     log = crew.log
+    await unpaused(log)
+    started = workflow.now()
     try:
         turn = await workflow.execute_activity_method(
             AgentActivities.call_model,

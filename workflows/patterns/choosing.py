@@ -23,9 +23,9 @@ async def choose(
 ) -> tuple[str | None, str]:
     """Wait until people have chosen; returns the option and by whom, or None and why nobody did."""
 
-    def wrong(edited: ProposedAction) -> str:
+    def wrong(edited: ProposedAction) -> Sequence[str]:
         said = edited.input.get(CHOICE)
-        return "" if said in options else f"{CHOICE}: {said!r} is none of {', '.join(options)}"
+        return () if said in options else (f"{CHOICE}: {said!r} is none of {', '.join(options)}",)
 
     action = ProposedAction(
         description=with_options(f"{text}: {options[0]}?", options),

@@ -29,6 +29,7 @@ from workflows.contracts import StepRow, StepState
 from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.calling import Answer
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
 from workflows.patterns.tracing import RunLog
@@ -99,6 +100,7 @@ class Crew:
         """Return the tools of an agent, read when it is first asked for."""
         async with self._reading:
             if card.tools not in self._toolsets:
+                await unpaused(self.log)
                 toolset = await workflow.execute_activity_method(
                     ToolActivities.read_toolset,
                     ToolsetRequest(names=card.tools),
@@ -139,6 +141,7 @@ class Crew:
         if step not in self.log.steps:
             first = next((part.text for part in parts if part.text and not part.label), "")
             self.log.add(StepRow(step=step, agent=agent, input=" ".join(first.split())[:200]))
+        await unpaused(self.log)
         self.log.begin(step, agent)
         try:
             answer = await self.ask(step, agent, parts, **options)

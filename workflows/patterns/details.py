@@ -24,6 +24,7 @@ def details(status: RunStatus) -> str:
     tokens = status.spend.input_tokens + status.spend.output_tokens
     lines = [
         f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
+        *([f"\n**{_cell(status.paused.told)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
         "",
         "| | step | agent | waits for | note |",
         "|---|---|---|---|---|",
@@ -44,6 +45,10 @@ def details(status: RunStatus) -> str:
         lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
     lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
+
+
+def _resume(workflow_id: str) -> str:
+    return f"`temporal workflow signal --workflow-id {shlex.quote(workflow_id)} --name resume`"
 
 
 def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:

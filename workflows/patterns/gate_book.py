@@ -5,7 +5,7 @@ may not decide; each becomes one record, and each gate ends in exactly one outco
 has seen. So a decision without a gate's name never reaches a gate that opens after another one was settled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,15 +28,14 @@ from workflows.contracts import (
 )
 from workflows.patterns.gate_rules import able, objection, objection_to_edit
 
+Check = Callable[[ProposedAction], Sequence[str]]
+"""Says in words all that is wrong with an edited action."""
+
 EARLY_KEPT = 50
 RECORDS_CARRIED = 300
 """Records that continue-as-new takes along; the older ones stay in the history that they were written in."""
 SETTLED_CARRIED = 100
 SOMEBODY = "somebody"
-
-
-Check = Callable[[ProposedAction], str]
-"""Says what is wrong with an edited action; "" for nothing."""
 
 
 class GateBook:
@@ -49,6 +48,7 @@ class GateBook:
         self.records: list[GateRecord] = list(carried.log.records)
         self.unkept = carried.log.unkept
         self.opened = carried.opened
+        self.why = ""  # in full why the last message changed nothing; records cut it
         self._checks: dict[str, Check] = {}
         self._noise = sum(record.kind in NOISE for record in self.records)
         self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
@@ -87,7 +87,7 @@ class GateBook:
         """
         digest = action.digest
         name = name or self._left_open(digest) or self._free_name()
-        if check is not None:
+        if check is not None and (name not in self.gates or name in self._orphans):
             self._checks[name] = check
         if name in self.gates:
             return self._taken_up(name, digest)
@@ -132,6 +132,7 @@ class GateBook:
 
     def unreadable(self, why: str, now: datetime, channel: str = "") -> GateRecord:
         """Record a message that could not be understood."""
+        self.why = why
         self.tick(now)
         return self._record(now, RecordKind.UNREADABLE, channel=channel, reason=why, message=True)
 
@@ -212,8 +213,8 @@ class GateBook:
         self, gate: GateState, edited: ProposedAction, decision: Decision, now: datetime, *, message: bool
     ) -> GateRecord:
         """Change the action; everybody decides anew, because nobody has seen this one."""
-        check = self._checks.get(gate.name)
-        if why := objection_to_edit(gate, decision) or (check(edited) if check else ""):
+        wrong = self._checks[gate.name](edited) if gate.name in self._checks else ()
+        if why := objection_to_edit(gate, decision) or "; ".join(wrong):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
         self._change(gate.name, action=edited, digest=edited.digest, approvers=(), editor=decision.by)
         reason = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
@@ -249,6 +250,7 @@ class GateBook:
         self, decision: Decision, now: datetime, kind: RecordKind, why: str, name: str = "", *, message: bool = True
     ) -> GateRecord:
         """Record a decision that changes nothing, with the digest that it named."""
+        self.why = why
         digest = decision.digest[:64]
         return self._record(now, kind, name or decision.gate, decision, digest=digest, reason=why, message=message)
 

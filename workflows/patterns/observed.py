@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.contracts import Changes, DecisionLog, GateRecord, RollbackAnswer, RunStatus, Trace, Verdict
+from workflows.contracts import Changes, DecisionLog, GateRecord, PauseAnswer, RollbackAnswer, RunStatus, Trace, Verdict
 from workflows.patterns.approval import Gates
 from workflows.patterns.choosing import answered
+from workflows.patterns.pausing import Pausing
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
 from workflows.patterns.stuck import decide_on_stuck
@@ -60,6 +61,33 @@ class Observed:
     def gates(self) -> Gates:
         """The gates at which this run waits for people."""
         return Gates(self.log)
+
+    @cached_property
+    def pausing(self) -> Pausing:
+        """The pausing of this run."""
+        return Pausing(self.log)
+
+    @workflow.signal(
+        name="pause", description="Pause: what runs finishes, nothing new starts; a reason, or {by, reason}"
+    )
+    def pause_signalled(self, *args: Any) -> None:
+        """Take a person's wish to pause the run."""
+        self.pausing.pause(args)
+
+    @workflow.update(name="pause", description="The same, answered at once")
+    def pause_asked(self, *args: Any) -> PauseAnswer:
+        """Take a person's wish to pause the run, and say what came of it."""
+        return self.pausing.pause(args)
+
+    @workflow.signal(name="resume", description="Go on after a pause")
+    def resume_signalled(self, *args: Any) -> None:
+        """Take a person's wish to go on."""
+        self.pausing.resume(args)
+
+    @workflow.update(name="resume", description="The same, answered at once")
+    def resume_asked(self, *args: Any) -> PauseAnswer:
+        """Take a person's wish to go on, and say what came of it."""
+        return self.pausing.resume(args)
 
     @workflow.signal(description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit}")
     def approve(self, *args: Any) -> None:

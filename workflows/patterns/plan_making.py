@@ -5,6 +5,7 @@ planner; then the fallback plan. Used for the first plan and after a failed step
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
@@ -66,6 +67,25 @@ class PlanMaking:
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
         return fresh
+
+    def read_edit(
+        self, edit: Mapping[str, Any], kept: Mapping[str, PlanStep]
+    ) -> tuple[Plan | None, list[str], list[PlanChange]]:
+        """Read `{"plan": …}`, which a person wrote in place of all that is ahead of the finished steps `kept`.
+
+        Returns the whole plan, or None and everything that is wrong with it; and what was repaired.
+        """
+        if list(edit) != ["plan"]:
+            return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
+        plan, found, changes = read_plan(edit["plan"])
+        if plan is None:
+            return None, found, changes
+        agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
+        plan, repairs = repair(plan, agents)
+        found = _reused(plan, kept)
+        whole, reordered = repair(_with_kept(plan, kept), agents)
+        found += problems(whole, agents, self._request.max_steps)
+        return None if found else whole, found, [*changes, *repairs, *reordered]
 
     async def _planned(self, parts: Sequence[Part], kept: Mapping[str, PlanStep]) -> Plan | None:
         """Ask the planner until its plan is valid, at most twice more; None if it never is."""

@@ -5,7 +5,7 @@ The trap: two runs of steps in one execution may use the same step ids, so rows 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
@@ -45,19 +45,19 @@ class PlanRunning:
         self._schema = schema
         self._on_done = on_done
 
-    async def run(self, plan: Plan, after: AfterFailure = AfterFailure.GO_ON) -> None:
-        """Run every step that has no outcome yet; a step's failure is its outcome and is not raised."""
+    async def run(
+        self,
+        plan: Plan,
+        after: AfterFailure = AfterFailure.GO_ON,
+        until: Callable[[Mapping[str, Outcome[Answer]]], bool] | None = None,
+    ) -> None:
+        """Run every step that has no outcome yet; a step's failure is its outcome and is not raised.
+
+        Once `until(outcomes)` holds, no other step starts, and it returns when the running ones have ended.
+        """
         steps = {step.step: step for step in plan.steps}
         ends = ends_of(plan)
-        for step in plan.steps:
-            if step.step not in self.outcomes:
-                row = StepRow(
-                    step=self._prefix + step.step,
-                    agent=step.agent,
-                    input=" ".join(step.input.split())[:200],
-                    depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
-                )
-                self._crew.log.add(row)
+        self.announce(plan)
 
         async def execute(name: str) -> Answer:
             step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
@@ -78,10 +78,23 @@ class PlanRunning:
             max_parallel=self._max_parallel,
             outcomes=self.outcomes,
             after_failure=after,
+            until=until,
             on_skip=lambda step, cause: self._crew.log.end(
                 self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed"
             ),
         )
+
+    def announce(self, plan: Plan) -> None:
+        """Show the steps that have no outcome yet."""
+        for step in plan.steps:
+            if step.step not in self.outcomes:
+                row = StepRow(
+                    step=self._prefix + step.step,
+                    agent=step.agent,
+                    input=" ".join(step.input.split())[:200],
+                    depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
+                )
+                self._crew.log.add(row)
 
     async def _confirmed(self, step: PlanStep) -> PlanStep:
         """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
@@ -125,6 +138,7 @@ class PlanRunning:
         return ErrorKind.NOTHING_SUCCEEDED
 
 
-def _input_missing(edited: ProposedAction) -> str:
+def _input_missing(edited: ProposedAction) -> Sequence[str]:
     said = edited.input.get("input")
-    return "" if isinstance(said, str) and said.strip() else 'input: give the step\'s new input as text: {"input": "…"}'
+    right = isinstance(said, str) and said.strip()
+    return () if right else ('input: give the step\'s new input as text: {"input": "…"}',)

@@ -32,6 +32,7 @@ from workflows.patterns.ask import CANNED, NO_FALLBACK, PERSON
 from workflows.patterns.calling import call_model
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
+from workflows.patterns.pausing import unpaused
 from workflows.patterns.route_categories import NO_ROUTE
 from workflows.patterns.routing import Choice, decided, general, label_question, label_schema, picked
 
@@ -86,6 +87,7 @@ class Chooser:
         return Choice(choice.routes, choice.confidence, (*answer.notes, *choice.notes))
 
     async def _trained(self, step: str, text: Part) -> Choice:
+        await unpaused(self.crew.log)
         labelled = await workflow.execute_local_activity_method(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),

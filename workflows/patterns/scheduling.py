@@ -99,20 +99,23 @@ async def run_graph(
     after_failure: AfterFailure = AfterFailure.GO_ON,
     on_skip: Callable[[str, str], None] | None = None,
     enough: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
+    until: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
 ) -> dict[str, Outcome[T]]:
     """Execute every node once and return all outcomes; nodes that have one in `outcomes` are not run again.
 
     `outcomes` is filled as nodes end, so that `execute` can read the values of its node's dependencies there. Nodes
     that never started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running
     nodes. `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts
-    and what runs is cancelled. Raises ValueError for a graph with a circle or
-    an unknown dependency, and for a width below one.
+    and what runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Raises ValueError
+    for a graph with a circle or an unknown dependency, and for a width below one.
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
     running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip)
     try:
         while True:
+            if until is not None and until(running.outcomes):
+                running.stopped = True
             if not running.stopped:
                 running.start_ready()
             if not running.tasks:

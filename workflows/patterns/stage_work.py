@@ -10,7 +10,9 @@ from activities.contracts import Part
 from activities.errors import ErrorKind, final
 from workflows.contracts import Plan, Stage
 from workflows.patterns.calling import Answer
+from workflows.patterns.checkpoint import Checkpoints
 from workflows.patterns.crew import Crew
+from workflows.patterns.plan_checkpoints import PlanCheckpoints
 from workflows.patterns.plan_making import PlanMaking
 from workflows.patterns.plan_running import PlanRunning
 from workflows.patterns.planning import ends_of, with_one_end
@@ -32,6 +34,7 @@ class StageWork:
         max_parallel: int,
         earlier: Sequence[str] = (),
         material: Sequence[Part] = (),
+        points: Checkpoints,
     ) -> None:
         prefix = prefix_of(stage)
         request = planning_of(stage, earlier, planner)
@@ -39,6 +42,7 @@ class StageWork:
         self._given = request.plan is not None
         self._making = PlanMaking(crew, request, prefix=prefix, material=material)
         self._running = PlanRunning(crew, max_parallel, prefix=prefix, material=material, schema=stage.output_schema)
+        self._stops = PlanCheckpoints(points, self._making, self._running, crew.log, prefix=prefix)
         self._plan: Plan | None = None
 
     @property
@@ -53,7 +57,10 @@ class StageWork:
 
     async def draft(self) -> Answer:
         """Plan, run what is not done, and return the last step's answer; raises a final error of the first failure's kind."""
-        plan = self._plan = with_one_end(await self._next_plan(), lead_of(self._stage), JOIN + self._stage.goal)
+        chosen = await self._next_plan()
+        if not self._given:
+            chosen = await self._stops.after_planning(chosen)
+        plan = self._plan = with_one_end(chosen, lead_of(self._stage), JOIN + self._stage.goal)
         await self._running.run(plan, AfterFailure.DRAIN)
         (last,) = ends_of(plan)
         ended = self._running.outcomes.get(last)

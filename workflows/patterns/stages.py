@@ -5,7 +5,10 @@ stages is a change of code on which running executions depend.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from activities.errors import ErrorKind
 from workflows.contracts import Plan, PlanRequest, PlanStep, Rubric, Stage, StageOutput
@@ -58,6 +61,7 @@ UNMENDABLE = frozenset(
 """Failures that another attempt would meet as well."""
 
 
+STAGES = TypeAdapter(tuple[Stage, ...])
 NOTE_LENGTH = 300
 NOTES_KEPT = 20
 """How much of what happened on the way a result tells; the trace tells all of it."""
@@ -123,6 +127,19 @@ def problems_of(
             "take over stages from the first on and in order"
         )
     return found
+
+
+def read_edit(
+    edit: Mapping[str, Any], before: Sequence[Stage], done: Sequence[StageOutput], agents: Collection[str], planner: str
+) -> tuple[tuple[Stage, ...], list[str]]:
+    """Read `{"stages": […]}`, written by a person in place of all stages after `before`; returns those, and what is wrong."""
+    if list(edit) != ["stages"]:
+        return (), ['edit: send {"stages": […]} with all stages that are still to be done']
+    try:
+        ahead = STAGES.validate_python(edit["stages"])
+    except ValidationError as error:
+        return (), [f"stages.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    return ahead, problems_of((*before, *ahead), done, agents, planner)
 
 
 def _problems_of(stage: Stage, agents: Collection[str], planner: str) -> Iterable[str]:

@@ -8,6 +8,7 @@ from workflows.patterns.approval import Gates
 
 GATED = "stuck-gates"
 """Marks runs that ask about stuck undos; older ones gave them up."""
+NOT_EDITED = "an undo has no arguments to change; approve it or deny it"
 
 
 async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDecision:
@@ -22,5 +23,5 @@ async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDeci
         effect=change.effect,
         risk=Risk.MEDIUM,
     )
-    decision = await gates.open(action, check=lambda _: "an undo has no arguments to change; approve it or deny it")
+    decision = await gates.open(action, check=lambda _: (NOT_EDITED,))
     return StuckDecision.RETRY if decision.approved else StuckDecision.GIVE_UP

@@ -14,6 +14,7 @@ from activities.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, T
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
+from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -32,6 +33,7 @@ async def call_tool(
     approval: Approval | None = None,
 ) -> ToolAnswer:
     """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
+    await unpaused(crew.log)
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
     change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown)

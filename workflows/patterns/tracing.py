@@ -25,6 +25,7 @@ from workflows.contracts import (
     CallTrace,
     GateView,
     Hop,
+    Pause,
     Question,
     RunReport,
     RunState,
@@ -53,6 +54,7 @@ class RunLog:
         self.questions: dict[str, Question] = {}
         self.rollback = ""
         self.gates: tuple[GateView, ...] = ()
+        self.paused: Pause | None = None
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -154,6 +156,11 @@ class RunLog:
         self.gates = tuple(gates)
         self._show()
 
+    def pauses(self, pause: Pause | None) -> None:
+        """Show that the run is paused, or goes on."""
+        self.paused = pause
+        self._show()
+
     def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
         spend = Spend(
             calls=1,
@@ -199,6 +206,7 @@ class RunLog:
             questions=tuple(self.questions.values()),
             rollback=self.rollback,
             gates=self.gates,
+            paused=self.paused,
         )
 
     def trace(self) -> Trace:
