@@ -7,9 +7,10 @@ a session that was cancelled leaves a conversation that a later one can go on fr
 import asyncio
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Catalog, Message, Part
-from activities.errors import text_of
+from activities.errors import ErrorKind, kind_of, text_of
 from workflows import policies
 from workflows.contracts import (
     AgentSessionRequest,
@@ -53,7 +54,12 @@ class AgentSessionWorkflow(Observed):
 
     async def _work(self, request: AgentSessionRequest) -> AgentSessionResult:
         self._crew = await Crew.assemble(
-            self.log, self.people, agents=(request.agent,), allowed=request.allowed, rollback=self.rollback
+            self.log,
+            self.people,
+            agents=(request.agent,),
+            allowed=request.allowed,
+            rollback=self.rollback,
+            budget=self.budget,
         )
         self._loop = await self._resumed(request)
         self.log.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
@@ -61,8 +67,11 @@ class AgentSessionWorkflow(Observed):
         try:
             ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
         except (Exception, asyncio.CancelledError) as error:
-            self.log.end(STEP, StepState.FAILED, note=text_of(error))
-            raise
+            if isinstance(error, ApplicationError) and kind_of(error) is ErrorKind.BUDGET_REACHED:
+                ended = self._loop.stop(text_of(error))
+            else:
+                self.log.end(STEP, StepState.FAILED, note=text_of(error))
+                raise
         if ended.stopped:
             await self.rollback.roll_back(request.on_failure, ended.stopped)
         return await self._result(ended)
@@ -100,7 +109,11 @@ class AgentSessionWorkflow(Observed):
         if not workflow.info().is_continue_as_new_suggested():
             return
         task = "" if self._loop and self._loop.state.turns else self._request.task
-        workflow.continue_as_new(self._request.model_copy(update={"continues": self._progress(), "task": task}))
+        workflow.continue_as_new(
+            self._request.model_copy(
+                update={"continues": self._progress(), "task": task, "budget": self.budget.carried}
+            )
+        )
 
     def _progress(self) -> SessionProgress:
         if self._loop is None:

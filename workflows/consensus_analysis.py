@@ -91,10 +91,14 @@ class ConsensusAnalysisWorkflow(Observed):
         judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
         voting = [voter.agent for voter in self._count.voters]
         crew = await Crew.assemble(
-            self.log, self.people, agents=list(dict.fromkeys([*voting, *judges])), rollback=self.rollback
+            self.log,
+            self.people,
+            agents=list(dict.fromkeys([*voting, *judges])),
+            rollback=self.rollback,
+            budget=self.budget,
         )
         cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
-        self._crew = Crew(self.log, crew.catalog.model_copy(update={"agents": cards}), self.people)
+        self._crew = Crew(self.log, crew.catalog.model_copy(update={"agents": cards}), self.people, budget=self.budget)
         if len(self._request.question) > SHORT_QUESTION:
             kept = await workflow.execute_local_activity_method(
                 ContentActivities.keep_text,

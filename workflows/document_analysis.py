@@ -78,7 +78,11 @@ class DocumentAnalysisWorkflow(Observed):
     async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
         """Analyse each document on its own, `max_parallel` at a time."""
         self._crew = await Crew.assemble(
-            self.log, self.people, agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()), rollback=self.rollback
+            self.log,
+            self.people,
+            agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()),
+            rollback=self.rollback,
+            budget=self.budget,
         )
         outcomes = await each(self._documents, self._analyse, max_parallel=request.max_parallel)
         documents = tuple(value for name in self._names if (value := outcomes[name].value) is not None)

@@ -74,11 +74,13 @@ class PlanAndExecuteWorkflow(Observed):
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""
         if request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN:
             named = list(dict.fromkeys(step.agent for step in request.plan.steps))
-            crew = await Crew.assemble(self.log, self.people, agents=named, known_only=True, rollback=self.rollback)
+            crew = await Crew.assemble(
+                self.log, self.people, agents=named, known_only=True, rollback=self.rollback, budget=self.budget
+            )
             if not crew.catalog.partial or all(crew.catalog.get(name) for name in named):
                 return crew
         # A name that needs a repair, or a refusal that says which names there are, needs all of them.
-        return await Crew.assemble(self.log, self.people, rollback=self.rollback)
+        return await Crew.assemble(self.log, self.people, rollback=self.rollback, budget=self.budget)
 
     async def _execute(self, plan: Plan, making: PlanMaking) -> Plan:
         """Run the plan, replanning after failures as often as allowed; returns the plan as run."""

@@ -88,6 +88,7 @@ class RequestHandlingWorkflow(Observed):
             self.people,
             agents=[name for name in dict.fromkeys(agents) if name],
             rollback=self.rollback,
+            budget=self.budget,
         )
         specs: Part | None = None
         if self._request.router == "llm":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -33,6 +33,9 @@ def plan(
     fallback_plan: Annotated[
         Path | None, typer.Option(help="JSON plan that runs if the planner gives no valid one.")
     ] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -55,6 +58,7 @@ def plan(
         agents=tuple(name.strip() for name in (agents or "").split(",") if name.strip()),
         dry_run=dry_run,
         **given(on_step_failure=on_step_failure, max_parallel=max_parallel, max_steps=max_steps),
+        **budgeted(budget_usd, budget_tokens, budget_calls),
     )
 
     async def command(reach: "Reach") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -24,6 +24,9 @@ def staged(
         str | None, typer.Option(help="With --resume: do this stage and those after it again.", metavar="NAME")
     ] = None,
     max_parallel: Annotated[int | None, typer.Option(help="Sub-steps at the same time.", min=1, max=200)] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -40,6 +43,7 @@ def staged(
     said = read_task(task, task_file)
     _check(said, resume, from_stage)
     changes = given(stages=read_stages_file(stages, "--stages") if stages else None, max_parallel=max_parallel)
+    changes |= budgeted(budget_usd, budget_tokens, budget_calls)
     asked = None if resume else StagedRequest(task=said, **changes)
 
     async def command(reach: "Reach") -> None:

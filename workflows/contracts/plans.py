@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from activities.contracts import Content, Contract
+from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
-from workflows.contracts.runs import RunState, Spend, StepRow, Trace
+from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
 
 MAX_STEPS = 100
 
@@ -64,6 +65,7 @@ class PlanRequest(Contract):
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
     on_failure: RollbackPolicy = KEEP
+    budget: Budget | None = None
 
 
 class PlanChange(Contract):
@@ -118,3 +120,4 @@ class PlanResult(Contract):
     changes: int = 0
     spend: Spend = Spend()
     rollback: str = ""
+    budget: BudgetShown | None = None

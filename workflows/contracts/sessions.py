@@ -3,8 +3,9 @@
 from pydantic import Field
 
 from activities.contracts import Content, Contract, Message, Toolset, Transcript
+from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
-from workflows.contracts.runs import Hop, RunState, Spend
+from workflows.contracts.runs import BudgetShown, Hop, RunState, Spend
 
 
 class SessionLimits(Contract):
@@ -48,6 +49,7 @@ class AgentSessionRequest(Contract):
     allowed: tuple[str, ...] = ()
     continues: SessionProgress | None = None
     on_failure: RollbackPolicy = KEEP
+    budget: Budget | None = None
 
 
 class AgentSessionResult(Contract):
@@ -59,3 +61,4 @@ class AgentSessionResult(Contract):
     report: Content
     progress: SessionProgress = SessionProgress()
     spend: Spend = Spend()
+    budget: BudgetShown | None = None

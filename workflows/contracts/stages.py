@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import Field
 
 from activities.contracts import Content, Contract
-from workflows.contracts.runs import RunState, Spend
+from workflows.contracts.budgets import Budget
+from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 
 class Rubric(Contract):
@@ -62,6 +63,7 @@ class StagedRequest(Contract):
     planner: str = "planner"
     max_parallel: int = Field(default=8, ge=1, le=200)
     done: tuple[StageOutput, ...] = ()
+    budget: Budget | None = None
 
 
 class StagedResult(Contract):
@@ -75,6 +77,7 @@ class StagedResult(Contract):
     report: Content
     failed: str = ""
     spend: Spend = Spend()
+    budget: BudgetShown | None = None
 
 
 class StagedProgress(Contract):

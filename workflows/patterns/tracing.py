@@ -22,6 +22,7 @@ from activities.contracts import (
     Usage,
 )
 from workflows.contracts import (
+    BudgetShown,
     CallTrace,
     GateView,
     Hop,
@@ -53,6 +54,7 @@ class RunLog:
         self.questions: dict[str, Question] = {}
         self.rollback = ""
         self.gates: tuple[GateView, ...] = ()
+        self.budget: BudgetShown | None = None
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -82,8 +84,8 @@ class RunLog:
             step,
             asked,
             waited,
-            turn.usage,
-            turn.usd,
+            turn.usage.plus(turn.wasted),
+            turn.usd + turn.wasted_usd,
             success=not turn.schema_errors,
             attempt=turn.attempt,
             output=turn.content.summary or (turn.content.text or "")[:SUMMARY_LENGTH],
@@ -150,6 +152,11 @@ class RunLog:
         self.gates = tuple(gates)
         self._show()
 
+    def stands(self, budget: BudgetShown | None) -> None:
+        """Show how the run stands with its budget."""
+        self.budget = budget
+        self._show()
+
     def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
         spend = Spend(
             calls=1,
@@ -195,11 +202,12 @@ class RunLog:
             questions=tuple(self.questions.values()),
             rollback=self.rollback,
             gates=self.gates,
+            budget=self.budget,
         )
 
     def trace(self) -> Trace:
         """Answer the `trace` query."""
-        return Trace(calls=tuple(self.calls))
+        return Trace(calls=tuple(self.calls), budget=self.budget)
 
     def report(self) -> RunReport:
         """Return all that is kept of a run when it ends."""
