@@ -94,10 +94,14 @@ class ErrorKind(StrEnum):
     UNEXPECTED = "Unexpected"
 
 
+NO_FAULT = (ErrorKind.CANCELLED, ErrorKind.RESERVATION_SHORT)
+
+
 def final(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
-    """Build an error that no retry can mend; that somebody cancelled it is nothing for the worker's log to complain of."""
-    benign = ApplicationErrorCategory.BENIGN if kind is ErrorKind.CANCELLED else ApplicationErrorCategory.UNSPECIFIED
-    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True, category=benign)
+    """Build an error that no retry can mend; what is no fault is nothing for the worker's log to complain of."""
+    categories = ApplicationErrorCategory
+    category = categories.BENIGN if kind in NO_FAULT else categories.UNSPECIFIED
+    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True, category=category)
 
 
 def passing(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:

@@ -13,7 +13,7 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from activities.agent import AgentActivities
 from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part, Usage
-from activities.errors import ErrorKind, kind_of, root_of, text_of
+from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows import policies
 from workflows.patterns.budget import Reservation
 
@@ -58,8 +58,10 @@ async def call_model(
         except ActivityError as error:
             said = _failure(error)
             paid += said.usage.tokens > 0
-            if kind_of(error) is not ErrorKind.RESERVATION_SHORT or paid >= card.attempts:
+            if kind_of(error) is not ErrorKind.RESERVATION_SHORT:
                 raise
+            if paid >= card.attempts:
+                raise final(ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid") from error
             needed = said.needed
         else:
             crew.budget.learn(turn)
