@@ -12,7 +12,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
-from activities.contracts import AgentCard, Catalog, ModelRequest, ModelTurn, ProposedAction, Risk
+from activities.contracts import AgentCard, Catalog, Contract, ModelRequest, ModelTurn, ProposedAction, Risk
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows.contracts import Budget, BudgetShown, Spend
 from workflows.patterns.approval import Gates
@@ -137,12 +137,21 @@ class Budgeting:
             await asyncio.gather(self._asking, return_exceptions=True)
 
     def told(self, error: BaseException) -> BaseException:
-        """Name the budget as what stopped a run that failed because of it, with the result that it left."""
-        if not self.stopped or is_cancelled_exception(error) or kind_of(error) is ErrorKind.BUDGET_REACHED:
+        """Say in the error of a failed run how it stands with its budget, and name the budget where that is what stopped it."""
+        if not self.limited or not isinstance(error, Exception) or is_cancelled_exception(error):
             return error
         root = root_of(error)
         details = root.details if isinstance(root, ApplicationError) else ()
-        return final(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *details)
+        shown = tuple(map(self.told_in, details))
+        if self.stopped and kind_of(error) is not ErrorKind.BUDGET_REACHED:
+            return final(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *shown)
+        return final(kind_of(error), text_of(error), *shown) if shown else error
+
+    def told_in(self, result: Any) -> Any:
+        """Say in a result how the run stands with its budget, if it has a place for that."""
+        if self.limited and isinstance(result, Contract) and "budget" in type(result).model_fields:
+            return result.model_copy(update={"budget": self.shown})
+        return result
 
     async def _fitting(self, worst: Spend) -> None:
         """Wait until a call fits: for calls at work first, then for people."""

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, wraps
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RawValue
 
@@ -77,10 +76,7 @@ class Observed:
 
     def _budgeted(self, result: Result) -> Result:
         """Say in a result how the run stands with its budget; raises BudgetReached where that ended it."""
-        shown = self.budget.shown
-        if shown is None or not isinstance(result, BaseModel):
-            return result
-        told = result.model_copy(update={"budget": shown})
+        told: Result = self.budget.told_in(result)
         if self.budget.stopped:
             raise final(ErrorKind.BUDGET_REACHED, self.budget.stopped, told)
         return told
