@@ -8,9 +8,9 @@ from activities.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.budgeting import DEAR, FITS_SEVEN, breaking_once, chain, dear, fan_out
 from tests.workflow.conftest import Runner
-from tests.workflow.test_agent_session import SESSION, calls, in_turn, task
+from tests.workflow.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import Budget, ConsensusRequest, OnTie, PlanRequest, Voter
+from workflows.contracts import ROLL_BACK_ALL, Budget, ConsensusRequest, OnTie, PlanRequest, Voter
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 PLAN = PlanAndExecuteWorkflow.run
@@ -29,6 +29,10 @@ def plan(
 
 async def _session(runner: Runner) -> Any:
     return task(budget=ONE_CALL)
+
+
+async def _rolled_back(runner: Runner) -> Any:
+    return task(budget=ONE_CALL, on_failure=ROLL_BACK_ALL)
 
 
 async def _long_material(runner: Runner) -> ConsensusRequest:
@@ -52,6 +56,7 @@ BUDGET_PATHS: dict[str, Path] = {
     "budget-attempt-paid": plan(fan_out(1, Budget(usd=1)), script=breaking_once),
     "budget-saves": plan(chain(3, Budget(usd=0.3, soft=0.5)), agent=f"{DEAR}\nfallback: 'model:haiku'"),
     "budget-prompt-longer": Path(ConsensusAnalysisWorkflow.run, _long_material, lambda: lambda _: '{"verdict": "yes"}'),
+    "budget-rolled-back": Path(SESSION, _rolled_back, lambda: in_turn(*WRITING), decisions=(("deny", "bob"),)),
     "budget-session-denied": Path(
         SESSION, _session, lambda: in_turn(calls(("list_files", {})), "never"), decisions=(("deny", "bob"),)
     ),

@@ -10,14 +10,15 @@ from activities.contracts import ModelFailure, StopReason, Usage
 from activities.errors import ErrorKind, passing
 from activities.llm.base import ModelCall, ModelReply
 from tests.workflow.conftest import Runner, crew_of
-from workflows.contracts import Budget, DecisionLog, GateView, Plan, PlanRequest, PlanStep, RunStatus
+from workflows.contracts import Budget, BudgetShown, DecisionLog, GateView, Plan, PlanRequest, PlanStep, RunStatus
 
 DEAR = "model: sonnet\nmax_tokens: 1000"
 COST = 0.1702
 """USD of one call below: 100 tokens in for 2 USD a million, and all of its 17,000 tokens out for 10."""
 WORST = 0.18
 """USD that a call below may cost at most, rounded up."""
-FITS_SEVEN = Budget(usd=6 * COST + WORST)
+LIMIT = 6 * COST + WORST
+FITS_SEVEN = Budget(usd=LIMIT)
 
 
 def priced(runner: Runner, directory: Path, **agents: str) -> Runner:
@@ -48,7 +49,7 @@ def breaking_once() -> Any:
 def fan_out(width: int, budget: Budget | None, **fields: Any) -> PlanRequest:
     """Ask agent `a` many things at once."""
     steps = tuple(PlanStep(step=str(number), agent="a", input=f"Question {number}?") for number in range(1, width + 1))
-    return PlanRequest(plan=Plan(steps=steps), max_parallel=width, budget=budget, **fields)
+    return PlanRequest(**{"plan": Plan(steps=steps), "max_parallel": width, "budget": budget} | fields)
 
 
 def chain(length: int, budget: Budget | None, **fields: Any) -> PlanRequest:
@@ -78,7 +79,14 @@ async def gate_of(handle: WorkflowHandle[Any, Any]) -> GateView:
 
 
 async def status_of(handle: WorkflowHandle[Any, Any]) -> RunStatus:
-    return await handle.query("status", result_type=RunStatus)
+    status: RunStatus = await handle.query("status", result_type=RunStatus)
+    return status
+
+
+async def budget_of(handle: WorkflowHandle[Any, Any]) -> BudgetShown:
+    shown = (await status_of(handle)).budget
+    assert shown is not None
+    return shown
 
 
 async def kinds_of(handle: WorkflowHandle[Any, Any]) -> list[str]:

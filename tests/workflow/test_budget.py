@@ -20,8 +20,10 @@ from tests.workflow.budgeting import (
     COST,
     DEAR,
     FITS_SEVEN,
+    LIMIT,
     WORST,
     breaking_once,
+    budget_of,
     chain,
     dear,
     fan_out,
@@ -33,16 +35,20 @@ from tests.workflow.budgeting import (
 )
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit
-from tests.workflow.test_agent_session import SESSION, calls, task
+from tests.workflow.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from worker import working
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.contracts import (
+    ROLL_BACK_ALL,
     AgentSessionResult,
     Budget,
+    ChangeState,
     ConsensusRequest,
     OnTie,
+    Plan,
     PlanRequest,
     PlanResult,
+    PlanStep,
     RequestText,
     ResearchRequest,
     RouteRequest,
@@ -86,22 +92,24 @@ async def test_a_fan_out_never_overshoots_and_asks_once(
     async with ours.worker(dear) as llm:
         handle = await ours.start(PLAN, fan_out(WIDTH, FITS_SEVEN))
         gate = await gate_of(handle)
-        shown = (await status_of(handle)).budget
+        shown = await budget_of(handle)
         assert len(llm.calls) == 7
-        assert (shown.spent.usd, shown.spent.calls, shown.reserved.calls) == (pytest.approx(7 * COST), 7, 0)
-        assert shown.spent.usd <= FITS_SEVEN.usd
+        assert (shown.spent.calls, shown.reserved.calls) == (7, 0)
+        assert shown.spent.usd == pytest.approx(7 * COST)
+        assert shown.spent.usd <= LIMIT
         assert "13 calls wait" in gate.description
         assert 13 * COST < json.loads(gate.arguments)["usd"] < 13 * WORST
         assert any("of the budget is spent (usd)" in said for said in shown.warnings)
         if name:
             await handle.signal(name, args=sent)
         if allowed == WIDTH:
-            result: PlanResult = await handle.result()
+            result = await handle.result()
             assert (result.state, result.done, result.budget.raised) == (RunState.COMPLETED, WIDTH, 1)
         elif allowed == 10:
             await gate_of(handle)
-            shown = (await status_of(handle)).budget
-            assert shown.spent.usd <= shown.usd == pytest.approx(FITS_SEVEN.usd + 3 * COST + 0.01)
+            shown = await budget_of(handle)
+            assert shown.usd is not None
+            assert shown.spent.usd <= shown.usd == pytest.approx(LIMIT + 3 * COST + 0.01)
             assert (await kinds_of(handle)) == recorded
             await handle.signal("deny", "bob")
         if allowed < WIDTH:
@@ -123,7 +131,7 @@ async def test_an_edit_that_is_no_amount_is_told_and_people_are_asked_again(runn
         await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": "many"}})
         while (gate := await gate_of(handle)).name != "gate-2":
             pass
-        shown = (await status_of(handle)).budget
+        shown = await budget_of(handle)
         assert "calls: 'many' is no amount" in " ".join(shown.warnings)
         assert gate.name == "gate-2"
         await handle.signal("approve", "alice")
@@ -144,12 +152,10 @@ async def test_what_a_broken_attempt_cost_is_counted(runner: Runner, tmp_path: P
 async def test_a_prompt_longer_than_guessed_is_sent_only_once_there_is_room(runner: Runner, tmp_path: Path) -> None:
     ours = priced(runner, tmp_path / "agents", a=DEAR, b=DEAR)
     content = await ours.store.keep("word " * 40_000)
-    request = fan_out(1, Budget(tokens=17_000 + 100_000))
-    step = request.plan.steps[0].model_copy(update={"input": "q" * 90_000})
-    long = request.model_copy(update={"plan": request.plan.model_copy(update={"steps": (step,)})})
+    long = Plan(steps=(PlanStep(step="1", agent="a", input="q" * 90_000),))
     assert content.ref
     async with ours.worker(dear) as llm:
-        handle = await ours.start(PLAN, long)
+        handle = await ours.start(PLAN, fan_out(1, Budget(tokens=17_000 + 100_000), plan=long))
         assert (await handle.result()).state is RunState.COMPLETED
         voted = ConsensusRequest(question="Is it?", voters=(Voter(agent="a"), Voter(agent="b")), material=Part(ref=content.ref),
                                  on_tie=OnTie.FLAG, budget=Budget(tokens=150_000))  # fmt: skip
@@ -222,6 +228,7 @@ async def test_a_session_carries_what_is_spent_and_the_raised_limit_across_conti
             parts = (await handle.describe()).run_id != handle.first_execution_run_id
     assert parts
     assert (len(llm.calls), left.spend.calls, left.progress.turns) == (12, 12, 12)
+    assert left.budget is not None
     assert (left.budget.calls, left.state) == (12, RunState.PARTIAL)
 
 
@@ -252,3 +259,16 @@ async def test_a_run_cancelled_at_its_gate_spends_no_more(runner: Runner) -> Non
         assert await kinds_of(handle) == ["opened", "cancelled"]
         assert (await status_of(handle)).state is RunState.CANCELLED
     assert len(llm.calls) == 1
+
+
+async def test_what_was_changed_before_the_budget_stopped_a_run_is_rolled_back_by_policy(runner: Runner) -> None:
+    async with runner.worker(in_turn(*WRITING)) as llm:
+        handle = await runner.start(SESSION, task(budget=Budget(calls=1), on_failure=ROLL_BACK_ALL))
+        await gate_of(handle)
+        assert len(list(runner.settings.workspace.iterdir())) == 2
+        await handle.signal("deny", "bob")
+        left = AgentSessionResult.model_validate((await stopped(handle)).details[0])
+        assert "2 undone" in (await status_of(handle)).rollback
+    assert len(llm.calls) == 1
+    assert list(runner.settings.workspace.iterdir()) == []
+    assert [change.state for change in left.progress.changes.changes] == [ChangeState.UNDONE] * 2
