@@ -31,6 +31,7 @@ from activities.contracts import (
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
+from activities.paid_attempts import PaidAttempts, hold, prompt_bound
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.transcripts import EMPTY, Transcripts
 
@@ -45,6 +46,7 @@ class AgentActivities:
         self._store = store
         self._models = models
         self._transcripts = Transcripts(store)
+        self._attempts = PaidAttempts(store)
 
     @activity.defn
     async def call_model(self, request: ModelRequest) -> ModelTurn:
@@ -55,29 +57,35 @@ class AgentActivities:
         retryable ones carry the server's wished delay.
         """
         started = time.monotonic()
-        progress = Progress()
+        progress, wasted = Progress(), Usage()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
         async with beating(lambda: {"characters": progress.characters}):
             try:
                 if (finished := await self._finished()) is not None:
                     return finished
+                wasted = await self._attempts.earlier(_call_name(), request)
                 call, beginning, left_out = await self._resolve(request)
+                bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
+                hold(request, bound, wasted)
                 reply = await self._llm.answer(call, progress)
                 progress.usage, progress.counted = reply.usage, True
                 turn = await self._turn(request, reply, beginning, left_out, started)
+                turn = self._reckoned(turn, request, bound, wasted)
                 await self._store.remember(_call_name(), turn.model_dump_json().encode())
                 return turn
             except ApplicationError as error:
-                raise self._priced(error, request, progress) from error.__cause__
+                raise await self._priced(error, request, progress, wasted) from error.__cause__
             except asyncio.CancelledError as error:
                 details = activity.cancellation_details()
-                if progress.paid() == Usage() or details is None or not details.cancel_requested:
+                if progress.paid().plus(wasted) == Usage() or details is None or not details.cancel_requested:
+                    await self._attempts.failed(_call_name(), request, progress.paid())
                     raise
                 # A cancelled activity can say nothing; a failed one can say what it cost.
-                raise self._priced(final(ErrorKind.CANCELLED, "cancelled"), request, progress) from error
+                cancelled = final(ErrorKind.CANCELLED, "cancelled")
+                raise await self._priced(cancelled, request, progress, wasted) from error
             except Exception as error:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
-                raise self._priced(unexpected, request, progress) from error
+                raise await self._priced(unexpected, request, progress, wasted) from error
 
     async def _finished(self) -> ModelTurn | None:
         """Find the answer of an earlier attempt of this very call."""
@@ -179,14 +187,26 @@ class AgentActivities:
             return None
         return Part.of(await self._store.keep(json.dumps(found, ensure_ascii=False), media_type="application/json"))
 
-    def _priced(self, error: ApplicationError, request: ModelRequest, progress: Progress) -> ApplicationError:
-        """Add what the failed call cost, so that the ledger of the run is complete."""
+    def _reckoned(self, turn: ModelTurn, request: ModelRequest, bound: int, wasted: Usage) -> ModelTurn:
+        """Add what the run's budget needs to know; nothing in a run without one whose first attempt succeeded."""
+        update: dict[str, Any] = {"prompt_bound": bound} if bound else {}
+        if wasted != Usage():
+            update |= {"wasted": wasted, "wasted_usd": self._models.usd(request.model, wasted)}
+        return turn.model_copy(update=update)
+
+    async def _priced(
+        self, error: ApplicationError, request: ModelRequest, progress: Progress, wasted: Usage
+    ) -> ApplicationError:
+        """Add what the failed call cost in all its attempts, so that the ledger of the run is complete."""
         details = error.details[0] if error.details else None
         if not isinstance(details, ModelFailure):
-            if progress.usage == Usage():
+            if progress.usage == Usage() and wasted == Usage():
+                await self._attempts.failed(_call_name(), request, Usage())
                 return error
             details = ModelFailure(model=request.model, usage=progress.paid())
-        usd = self._models.usd(details.model, details.usage)
+        await self._attempts.failed(_call_name(), request, details.usage)
+        usd = self._models.usd(details.model, details.usage) + self._models.usd(request.model, wasted)
+        details = details.model_copy(update={"usage": details.usage.plus(wasted)})
         return ApplicationError(
             error.message,
             details.model_copy(update={"usd": usd}),

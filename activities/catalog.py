@@ -73,17 +73,23 @@ class CatalogActivities:
             raise final(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {', '.join(names)}")
         reached = with_fallbacks(request.agents or names, agents)
         wanted = [agent for agent in agents if agent.front.name in reached]
-        cards = [card for agent in wanted for card in await self._cards(agent)]
+        cards = [card for agent in wanted for card in await self._cards(agent, request)]
         return Catalog(agents=tuple(cards), heartbeat=self._heartbeat, partial=request.known_only)
 
-    async def _cards(self, agent: AgentFile) -> list[AgentCard]:
+    async def _cards(self, agent: AgentFile, request: CatalogRequest) -> list[AgentCard]:
         """Make the card of an agent, and one for each other model that its fallbacks name."""
         chain = [_link(agent.front.name, link) for link in agent.front.fallback]
-        own = await self._card(agent, agent.front.name, agent.front.model, chain)
+        own = await self._card(agent, agent.front.name, agent.front.model, chain, measured=request.measured)
         models = [link.removeprefix(MODEL).strip() for link in agent.front.fallback if link.startswith(MODEL)]
-        return [own, *[await self._card(agent, _link(agent.front.name, MODEL + name), name, []) for name in models]]
+        others = [
+            await self._card(agent, _link(agent.front.name, MODEL + name), name, [], measured=request.measured)
+            for name in models
+        ]
+        return [own, *others]
 
-    async def _card(self, agent: AgentFile, name: str, model_name: str, chain: Sequence[str]) -> AgentCard:
+    async def _card(
+        self, agent: AgentFile, name: str, model_name: str, chain: Sequence[str], *, measured: bool
+    ) -> AgentCard:
         front = agent.front
         model = self._models.resolve(model_name)
         spec = self._models.spec(model)
@@ -103,4 +109,6 @@ class CatalogActivities:
             web_searches=MAX_WEB_SEARCHES if spec.web_search and any(tool in WEB_SEARCH for tool in front.tools) else 0,
             temperature=front.temperature,
             continuations=spec.continuations,
+            prices=spec.prices if measured else None,
+            system_bytes=len(agent.prompt.encode()) if measured else 0,
         )

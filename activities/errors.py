@@ -18,6 +18,8 @@
         ├── CatalogInvalid                          an agent file cannot be read
         ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid     a name or a setting leads nowhere
         ├── LimitReached                            turns, tokens or time of an agent are used up
+        ├── BudgetReached                           the run's budget is used up, and nobody raised it
+        ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
@@ -78,6 +80,8 @@ class ErrorKind(StrEnum):
     SOURCE_NOT_CONFIGURED = "SourceNotConfigured"
     CLASSIFIER_INVALID = "ClassifierInvalid"
     LIMIT_REACHED = "LimitReached"
+    BUDGET_REACHED = "BudgetReached"
+    RESERVATION_SHORT = "ReservationShort"
     NOT_ANSWERED = "NotAnswered"
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
@@ -90,10 +94,14 @@ class ErrorKind(StrEnum):
     UNEXPECTED = "Unexpected"
 
 
+NO_FAULT = (ErrorKind.CANCELLED, ErrorKind.RESERVATION_SHORT)
+
+
 def final(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
-    """Build an error that no retry can mend; that somebody cancelled it is nothing for the worker's log to complain of."""
-    benign = ApplicationErrorCategory.BENIGN if kind is ErrorKind.CANCELLED else ApplicationErrorCategory.UNSPECIFIED
-    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True, category=benign)
+    """Build an error that no retry can mend; what is no fault is nothing for the worker's log to complain of."""
+    categories = ApplicationErrorCategory
+    category = categories.BENIGN if kind in NO_FAULT else categories.UNSPECIFIED
+    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True, category=category)
 
 
 def passing(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:

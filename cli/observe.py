@@ -117,7 +117,7 @@ def trace(
 
     found = reaching(command)
     if jsonl is None:
-        show(trace_page(found.calls))
+        show(trace_page(found.calls, found.budget))
     else:
         _write_lines(found, jsonl)
 

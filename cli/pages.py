@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.printing import counted
-from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState
+from workflows.contracts import BudgetShown, CallTrace, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
     StepState.PENDING: ("·", "dim"),
@@ -134,10 +134,22 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     ]
     told = f"{status.paused.told} → starter.py resume {status.workflow_id}" if status.paused else ""
     paused = [Text(safe(told), style="bold")] if told else []
-    return Group(head, *paused, steps_table(status.steps, room), *questions, *notices)
+    table_ = steps_table(status.steps, room)
+    return Group(head, *paused, table_, *budget_lines(status.budget), *questions, *notices)
 
 
-def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:
+def budget_lines(budget: BudgetShown | None) -> list[Text]:
+    """Show how a run stands with its budget; nothing where it has none."""
+    if budget is None:
+        return []
+    said = [text for text in (*budget.warnings, budget.stopped) if text]
+    return [
+        Text.assemble(("budget: ", "bold"), safe(budget.line)),
+        *(Text(safe(f"budget: {text}"), style="yellow") for text in said),
+    ]
+
+
+def trace_page(calls: Sequence[CallTrace], budget: BudgetShown | None = None) -> list[RenderableType]:
     """Show model calls in the order in which they ended."""
     if not calls:
         return [Text("no model calls yet")]
@@ -152,4 +164,4 @@ def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:
             made, call.step, call.agent, call.model, str(call.ms), str(call.attempt), tokens,
             f"{spent.usd:.6f}", ended, call.error,
         )  # fmt: skip
-    return [made, Text(money(total))]
+    return [made, Text(money(total)), *budget_lines(budget)]

@@ -17,11 +17,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from cli import pages
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
-from cli.printing import print_json
+from cli.printing import plain, print_json
 from cli.reaching import Reach, no_worker, word
 from cli.results import KINDS, Page, Reader, partial
 from cli.waiting import may_be_left, result_of
-from workflows.contracts import RunStatus
+from workflows.contracts import BudgetShown, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -86,17 +86,19 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
         if result is not None:
             page = await KINDS[workflow].read(Reader(reach.store(), reach.settings, handle.id), result)
+    budget = getattr(result, "budget", None)
     if as_json:
-        _print_json(handle.id, page, cause_of(error) if error else "")
+        _print_json(handle.id, page, budget, cause_of(error) if error else "")
     elif page is not None:
-        pages.show(page.lines())
+        pages.show([*page.lines(), *pages.budget_lines(budget)])
     complaint = cause_of(error) if error else page.complaint if page else ""
     if complaint:
         raise LeavingError(FAILED, complaint)
 
 
-def _print_json(workflow_id: str, page: Page | None, error: str) -> None:
+def _print_json(workflow_id: str, page: Page | None, budget: BudgetShown | None, error: str) -> None:
     data = page.data() if page else {"state": "failed"}
+    data |= {"budget": plain(budget)} if budget else {}
     print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
 
 

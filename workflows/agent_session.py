@@ -7,9 +7,10 @@ a session that was cancelled leaves a conversation that a later one can go on fr
 import asyncio
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Catalog, Message, Part
-from activities.errors import text_of
+from activities.errors import ErrorKind, kind_of, text_of
 from workflows import policies
 from workflows.contracts import (
     AgentSessionRequest,
@@ -63,6 +64,7 @@ class AgentSessionWorkflow(Observed):
             allowed=request.allowed,
             rollback=self.rollback,
             gates=self.gates,
+            budget=self.budget,
         )
         self._loop = await self._resumed(request)
         self.log.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
@@ -70,8 +72,11 @@ class AgentSessionWorkflow(Observed):
         try:
             ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
         except (Exception, asyncio.CancelledError) as error:
-            self.log.end(STEP, StepState.FAILED, note=text_of(error))
-            raise
+            if isinstance(error, ApplicationError) and kind_of(error) is ErrorKind.BUDGET_REACHED:
+                ended = self._loop.stop(text_of(error))
+            else:
+                self.log.end(STEP, StepState.FAILED, note=text_of(error))
+                raise
         if ended.stopped:
             await self.rollback.roll_back(request.on_failure, ended.stopped)
         return await self._result(ended)
@@ -114,6 +119,7 @@ class AgentSessionWorkflow(Observed):
             "task": task,
             "gates": self.gates.carried(),
             "paused": self.log.paused,
+            "budget": self.budget.carried,
         }
         workflow.continue_as_new(self._request.model_copy(update=onward))
 

@@ -98,6 +98,7 @@ class ConsensusAnalysisWorkflow(Observed):
             agents=list(dict.fromkeys([*voting, *judges])),
             rollback=self.rollback,
             gates=self.gates,
+            budget=self.budget,
         )
         cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
         self._crew = Crew(
@@ -106,6 +107,7 @@ class ConsensusAnalysisWorkflow(Observed):
             self.people,
             rollback=self.rollback,
             gates=self.gates,
+            budget=self.budget,
         )
         if len(self._request.question) > SHORT_QUESTION:
             kept = await workflow.execute_local_activity_method(

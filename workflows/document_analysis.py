@@ -84,6 +84,7 @@ class DocumentAnalysisWorkflow(Observed):
             agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()),
             rollback=self.rollback,
             gates=self.gates,
+            budget=self.budget,
         )
         outcomes = await each(self._documents, self._analyse, max_parallel=request.max_parallel)
         documents = tuple(value for name in self._names if (value := outcomes[name].value) is not None)

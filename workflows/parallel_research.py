@@ -106,7 +106,12 @@ class ParallelResearchWorkflow(Observed):
             raise final(ErrorKind.INPUT_INVALID, f"{', '.join(twice)}: name each source once")
         agents = [*(plan.agent for plan in self._plans), READERS[SourceKind.LOCAL], SEARCHER, self._request.synthesiser]
         self._crew = await Crew.assemble(
-            self.log, self.people, agents=list(dict.fromkeys(agents)), rollback=self.rollback, gates=self.gates
+            self.log,
+            self.people,
+            agents=list(dict.fromkeys(agents)),
+            rollback=self.rollback,
+            gates=self.gates,
+            budget=self.budget,
         )
         if len(self._request.topic) > SHORT_TOPIC:
             kept = await workflow.execute_local_activity_method(

@@ -89,12 +89,18 @@ class PlanAndExecuteWorkflow(Observed):
         if request.plan is not None and given and request.checkpoint == NO_CHECKPOINT:
             named = list(dict.fromkeys(step.agent for step in request.plan.steps))
             crew = await Crew.assemble(
-                self.log, self.people, agents=named, known_only=True, rollback=self.rollback, gates=self.gates
+                self.log,
+                self.people,
+                agents=named,
+                known_only=True,
+                rollback=self.rollback,
+                gates=self.gates,
+                budget=self.budget,
             )
             if not crew.catalog.partial or all(crew.catalog.get(name) for name in named):
                 return crew
         # A name that needs a repair, or a refusal that says which names there are, needs all of them.
-        return await Crew.assemble(self.log, self.people, rollback=self.rollback, gates=self.gates)
+        return await Crew.assemble(self.log, self.people, rollback=self.rollback, gates=self.gates, budget=self.budget)
 
     async def _execute(self, making: PlanMaking, stops: PlanCheckpoints) -> None:
         """Run the plan, replanning after failures as often as allowed; raises StoppedError at a checkpoint."""

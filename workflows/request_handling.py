@@ -89,6 +89,7 @@ class RequestHandlingWorkflow(Observed):
             agents=[name for name in dict.fromkeys(agents) if name],
             rollback=self.rollback,
             gates=self.gates,
+            budget=self.budget,
         )
         specs: Part | None = None
         if self._request.router == "llm":

@@ -93,7 +93,9 @@ class StagedDeliveryWorkflow(Observed):
     async def _prepare(self) -> None:
         """Read the agents, refuse stages that cannot run, and keep a long task in the content store."""
         self._points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.EVERY_STAGE)
-        self._crew = await Crew.assemble(self.log, self.people, rollback=self.rollback, gates=self.gates)
+        self._crew = await Crew.assemble(
+            self.log, self.people, rollback=self.rollback, gates=self.gates, budget=self.budget
+        )
         agents = [card.name for card in self._crew.catalog.agents]
         found = problems_of(self._stages, self._request.done, agents, self._request.planner)
         if not self._request.task.strip():

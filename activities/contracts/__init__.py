@@ -15,7 +15,7 @@ from activities.contracts.actions import (
     hashed,
     same_digest,
 )
-from activities.contracts.agents import AgentCard, Catalog, CatalogRequest
+from activities.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
 from activities.contracts.effects import Effect
@@ -82,6 +82,7 @@ __all__ = [
     "Pick",
     "Picks",
     "PicksRequest",
+    "Prices",
     "ProposedAction",
     "Risk",
     "SearchRequest",

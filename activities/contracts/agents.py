@@ -3,6 +3,19 @@
 from activities.contracts.base import Contract, Part
 
 
+class Prices(Contract):
+    """What the tokens of a model cost at most, in USD per million.
+
+    `input` is the dearest of the tiers that a prompt may be charged by. A prompt over `long_prompt` tokens costs `long_factor`
+    times as much.
+    """
+
+    input: float
+    output: float
+    long_prompt: int | None = None
+    long_factor: float = 1.0
+
+
 class AgentCard(Contract):
     """An agent as a running execution sees it, resolved and recorded once at its start.
 
@@ -10,6 +23,7 @@ class AgentCard(Contract):
     `attempts` how often a call is tried, `continuations` how often a cut-off answer is asked to go on, `system` the
     system prompt in the content store. `fallbacks` are asked in turn when it fails: an agent's name (`writer@haiku` is
     the writer on another model), `person` or `say:TEXT`; `fallback` is the one agent that older histories name.
+    `prices` (None: not known) and `system_bytes` are there where the catalog was asked to be `measured`.
     """
 
     name: str
@@ -26,6 +40,8 @@ class AgentCard(Contract):
     continuations: int = 2
     fallbacks: tuple[str, ...] = ()
     web_searches: int = 0
+    prices: Prices | None = None
+    system_bytes: int = 0
 
     @property
     def chain(self) -> tuple[str, ...]:
@@ -34,10 +50,14 @@ class AgentCard(Contract):
 
 
 class CatalogRequest(Contract):
-    """Which agents to read; empty means all. With `known_only`, names that no agent has are left out and not refused."""
+    """Which agents to read; empty means all. With `known_only`, names that no agent has are left out and not refused.
+
+    `measured` asks for prices and sizes as well: runs with a budget need them, and others do not carry them.
+    """
 
     agents: tuple[str, ...] = ()
     known_only: bool = False
+    measured: bool = False
 
 
 class Catalog(Contract):

@@ -38,6 +38,20 @@ class Usage(Contract):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """All tokens together."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Add two usages."""
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
+
 
 class ToolSpec(Contract):
     """A tool the model may call: its name, what it does, and the JSON schema of its input."""
@@ -75,6 +89,8 @@ class ModelRequest(Contract):
     `context_characters` bounds the labelled parts: longer ones are cut evenly, and the turn says by how much.
     `transcript` is what was said before `messages`; with `keeps_transcript` the turn returns the transcript that holds all
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
+    `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
+    ReservationShort.
     """
 
     agent: str
@@ -92,6 +108,7 @@ class ModelRequest(Contract):
     keeps_transcript: bool = False
     toolset: Part | None = None
     web_searches: int = 0
+    reserved: int | None = None
 
 
 class ModelTurn(Contract):
@@ -100,7 +117,8 @@ class ModelTurn(Contract):
     `schema_errors` lists how the answer breaks the wanted schema (empty: it matches; `data` is there as far as it is
     JSON). `model` is left empty when it is the one that was asked for. `usd` comes from the price table, `ms` is the
     time inside the activity. `transcript` is the whole conversation where it was to be kept, `findings` what the model
-    found on the web by itself (a JSON list of titles, addresses and texts).
+    found on the web by itself (a JSON list of titles, addresses and texts). `wasted` and `wasted_usd` are what earlier
+    attempts of the call cost on top, `prompt_bound` how many tokens its prompt could have had at most, where room was reserved.
     """
 
     content: Content
@@ -117,13 +135,20 @@ class ModelTurn(Contract):
     left_out_characters: int = 0
     transcript: str | None = None
     findings: Part | None = None
+    wasted: Usage = Usage()
+    wasted_usd: float = 0.0
+    prompt_bound: int = 0
 
 
 class ModelFailure(Contract):
-    """Details that travel with a failed call's error: who refused, and what was paid all the same."""
+    """Details that travel with a failed call's error: who refused, and what was paid all the same, by all attempts.
+
+    `needed` is how many tokens the budget must reserve for the prompt of a call that was not sent.
+    """
 
     status: int | None = None
     request_id: str = ""
     model: str = ""
     usage: Usage = Usage()
     usd: float = 0.0
+    needed: int = 0

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from activities.contracts import StopReason, ToolCall, ToolSpec, Usage
+from activities.contracts import Prices, StopReason, ToolCall, ToolSpec, Usage
 
 TOKENS_PER_MILLION = 1_000_000
 
@@ -115,6 +115,18 @@ class ModelSpec(BaseModel):
     forced_tools: bool = True
     continuations: int = 2
     web_search: bool = False
+
+    @property
+    def prices(self) -> Prices | None:
+        """What its tokens cost at most, as a running execution reckons with it; None where the table has no price."""
+        if not (self.input or self.output):
+            return None
+        return Prices(
+            input=max(self.input, self.cache_read, self.cache_write),
+            output=self.output,
+            long_prompt=self.long_prompt,
+            long_factor=self.long_factor,
+        )
 
 
 class ModelTable(BaseModel):

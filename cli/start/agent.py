@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -20,6 +20,9 @@ def agent(
     allow: Annotated[
         list[str] | None, typer.Option(help="Approve this irreversible tool beforehand; may be given again.")
     ] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -34,7 +37,8 @@ def agent(
     if not task.strip():
         raise LeavingError(WRONG, "TASK: say what the agent shall do")
     limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
-    request = AgentSessionRequest(agent=name, task=task, limits=limits, allowed=tuple(allow or ()))
+    budget = budgeted(budget_usd, budget_tokens, budget_calls)
+    request = AgentSessionRequest(agent=name, task=task, limits=limits, allowed=tuple(allow or ()), **budget)
 
     async def command(reach: "Reach") -> None:
         summary = f"{name}: {' '.join(task.split())}"

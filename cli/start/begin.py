@@ -16,6 +16,16 @@ Id = Annotated[
     str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on without you.")]
+BudgetUsd = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-usd", help="Spend no more USD than this; a person is asked when it is reached.", min=0.000001
+    ),
+]
+BudgetTokens = Annotated[
+    int | None, typer.Option("--budget-tokens", help="Use no more tokens than this, all calls together.", min=1)
+]
+BudgetCalls = Annotated[int | None, typer.Option("--budget-calls", help="Make no more model calls than this.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -40,6 +50,14 @@ async def begin(
         print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
     else:
         print(f"{handle.id} goes on without you: starter.py watch {handle.id}")
+
+
+def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[str, Any]:
+    """Return the request's field `budget`; nothing where no limit was given."""
+    from workflows.contracts import Budget
+
+    limits = given(usd=usd, tokens=tokens, calls=calls)
+    return {"budget": Budget(**limits)} if limits else {}
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -54,6 +54,9 @@ def consensus(
     deadline: Annotated[
         float | None, typer.Option(help="Seconds that a person has to decide.", min=0.1, max=31_536_000)
     ] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -77,6 +80,7 @@ def consensus(
         voters=tuple(Voter(**_voter(written)) for written in voter or ()),
         rule=Rule.model_validate({"kind": kind, **given(quorum=quorum)}),
         **given(options=tuple(option) if option else None, on_tie=on_tie, judge=judge, deadline=deadline),
+        **budgeted(budget_usd, budget_tokens, budget_calls),
     )
     if wrong := problems(request):
         raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(wrong))

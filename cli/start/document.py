@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 def document(
     files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML, Markdown or text files.", metavar="FILE")],
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -28,12 +31,13 @@ def document(
     from cli.reaching import DOCUMENTS, reaching
     from workflows.contracts import DocumentAnalysisRequest
 
+    budget = budgeted(budget_usd, budget_tokens, budget_calls)
     read = read_files(files, load_settings().max_document_bytes)
 
     async def command(reach: "Reach") -> None:
         store = reach.store()
         sources = [DocumentSource(name=name, ref=await store.put(data), size=len(data)) for name, data in read]
-        request = DocumentAnalysisRequest(documents=tuple(sources), **given(max_parallel=max_parallel))
+        request = DocumentAnalysisRequest(documents=tuple(sources), **given(max_parallel=max_parallel), **budget)
         summary = ", ".join(name for name, _ in read)
         await begin(reach, DOCUMENTS, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
 

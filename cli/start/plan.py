@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -37,6 +37,9 @@ def plan(
         str | None,
         typer.Option(help="Stop for people there: after-plan, or steps=3,5.", metavar="WHERE"),
     ] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -64,6 +67,7 @@ def plan(
             max_steps=max_steps,
             checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
         ),
+        **budgeted(budget_usd, budget_tokens, budget_calls),
     )
 
     async def command(reach: "Reach") -> None:

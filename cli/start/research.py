@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -34,6 +34,9 @@ def research(
     ] = None,
     min_sources: Annotated[int | None, typer.Option(help="How many sources must give findings.", min=1, max=10)] = None,
     findings: Annotated[int | None, typer.Option(help="Most findings of each source.", min=1, max=50)] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -53,6 +56,7 @@ def research(
         topic=topic,
         sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),
         **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings),
+        **budgeted(budget_usd, budget_tokens, budget_calls),
     )
 
     async def command(reach: "Reach") -> None:

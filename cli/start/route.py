@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from activities.content import ContentStore
@@ -43,6 +43,9 @@ def route(
         float | None, typer.Option(help="Below this confidence the general handler answers.", min=0, max=1)
     ] = None,
     max_parallel: Annotated[int | None, typer.Option(help="Requests at the same time.", min=1, max=200)] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -67,6 +70,7 @@ def route(
             trained=await trained_reference(store, trained, reach.settings.store_url) if chosen == "trained" else "",
             categories=own,
             **given(general=general, threshold=threshold, max_parallel=max_parallel),
+            **budgeted(budget_usd, budget_tokens, budget_calls),
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
         await begin(reach, REQUESTS, asked, run_id=run_id, summary=summary, detach=detach, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import Detach, Id, Json, begin, given
+from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -28,6 +28,9 @@ def staged(
         str | None,
         typer.Option(help="Stop for people there: every-stage, or after-plan (of each stage).", metavar="WHERE"),
     ] = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -48,6 +51,7 @@ def staged(
         max_parallel=max_parallel,
         checkpoint=read_checkpoint(checkpoint, "every-stage", "after-plan"),
     )
+    changes |= budgeted(budget_usd, budget_tokens, budget_calls)
     asked = None if resume else StagedRequest(task=said, **changes)
 
     async def command(reach: "Reach") -> None:

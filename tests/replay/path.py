@@ -20,7 +20,8 @@ class Path:
     `local` runs it with the local model's row of the table: a small window, and cut-off answers are not continued.
     `agents` (name to front matter) are agents of its own instead of the project's. `sources` are what is searched; without
     them a source would reach the network, and nobody could record the path again. `answers` are what a person says, one after the
-    other, once the run asks; `people` is what they do beside that.
+    other, once the run asks; `decisions` (name of the signal, and its input) once it waits at a gate; `people` is what they do
+    beside that.
     """
 
     workflow: Callable[..., Any]
@@ -32,6 +33,7 @@ class Path:
     agents: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[Any, ...] = ()
     people: Callable[[WorkflowHandle[Any, Any]], Awaitable[None]] | None = None
+    decisions: tuple[tuple[str, Any], ...] = ()
 
     def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
         """Run the workers of this path."""

@@ -4,6 +4,7 @@
 history recorded on one path says nothing about the others, so a new branch in workflow code needs an entry here.
 """
 
+from tests.replay.budget_paths import BUDGET_PATHS
 from tests.replay.consensus_paths import CONSENSUS_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
@@ -14,7 +15,8 @@ from tests.replay.staged_paths import STAGED_PATHS
 from tests.replay.steering_paths import STEERING_PATHS
 
 PATHS: dict[str, Path] = (
-    PLAN_PATHS
+    BUDGET_PATHS
+    | PLAN_PATHS
     | DOCUMENT_PATHS
     | RESEARCH_PATHS
     | ROUTING_PATHS

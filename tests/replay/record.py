@@ -45,6 +45,10 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
                     await handle.signal("answer", answer)
             if path.people is not None:
                 await path.people(handle)
+            for name_of_signal, decision in path.decisions:
+                while not (await handle.query("status", result_type=RunStatus)).gates:  # noqa: ASYNC110 - nor has a query
+                    await asyncio.sleep(0.05)
+                await handle.signal(name_of_signal, decision)
             try:
                 await handle.result()
             except WorkflowFailureError as failure:

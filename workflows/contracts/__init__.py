@@ -4,6 +4,7 @@ The trap is the same as in `activities.contracts`: these models live in historie
 added with a default and never renamed.
 """
 
+from workflows.contracts.budgets import BUDGET_GATE, Budget
 from workflows.contracts.changes import (
     KEEP,
     ROLL_BACK_ALL,
@@ -74,6 +75,7 @@ from workflows.contracts.requests import (
 )
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourceOutcome, SourcePlan
 from workflows.contracts.runs import (
+    BudgetShown,
     CallTrace,
     Hop,
     Question,
@@ -100,6 +102,7 @@ from workflows.contracts.verdicts import (
 )
 
 __all__ = [
+    "BUDGET_GATE",
     "GENERAL",
     "KEEP",
     "MAX_PARALLEL",
@@ -112,6 +115,8 @@ __all__ = [
     "AgentSessionRequest",
     "AgentSessionResult",
     "Approver",
+    "Budget",
+    "BudgetShown",
     "CallTrace",
     "Category",
     "Change",

@@ -5,7 +5,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from activities.contracts import Content, Contract, DocumentSource
-from workflows.contracts.runs import RunState, Spend, StepRow, Trace
+from workflows.contracts.budgets import Budget
+from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
 
 
 class DocumentType(StrEnum):
@@ -21,6 +22,7 @@ class DocumentAnalysisRequest(Contract):
 
     documents: tuple[DocumentSource, ...] = Field(min_length=1)
     max_parallel: int = Field(default=4, ge=1, le=100)
+    budget: Budget | None = None
 
 
 class DocumentOutcome(Contract):
@@ -55,3 +57,4 @@ class DocumentAnalysisResult(Contract):
     documents: tuple[DocumentOutcome, ...]
     report: Content
     spend: Spend = Spend()
+    budget: BudgetShown | None = None

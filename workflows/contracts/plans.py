@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from activities.contracts import Content, Contract
+from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
-from workflows.contracts.runs import RunState, Spend, StepRow, Trace
+from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 MAX_STEPS = 100
@@ -71,6 +72,7 @@ class PlanRequest(Contract):
     gate: GatePolicy = GatePolicy()
     requester: str = ""
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
+    budget: Budget | None = None
 
 
 class PlanChange(Contract):
@@ -127,3 +129,4 @@ class PlanResult(Contract):
     spend: Spend = Spend()
     rollback: str = ""
     stopped: str = ""
+    budget: BudgetShown | None = None

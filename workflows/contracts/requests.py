@@ -5,7 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from activities.contracts import Content, Contract, Part, Summary
-from workflows.contracts.runs import RunState, Spend
+from workflows.contracts.budgets import Budget
+from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 Priority = Literal["low", "normal", "high", "urgent"]
 GENERAL = "general_inquiry"
@@ -51,6 +52,7 @@ class RouteRequest(Contract):
     trained: str = ""
     threshold: float = Field(default=0.5, ge=0, le=1)
     max_parallel: int = Field(default=8, ge=1, le=200)
+    budget: Budget | None = None
 
 
 class Ticket(Contract):
@@ -93,3 +95,4 @@ class RouteResult(Contract):
     outcomes: tuple[RouteOutcome, ...]
     report: Content
     spend: Spend = Spend()
+    budget: BudgetShown | None = None

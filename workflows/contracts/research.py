@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from activities.contracts import Content, Contract, Finding, SourceKind, Summary
-from workflows.contracts.runs import RunState, Spend
+from workflows.contracts.budgets import Budget
+from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 
 class SourcePlan(Contract):
@@ -27,6 +28,7 @@ class ResearchRequest(Contract):
     deadline: float = Field(default=120.0, gt=0, le=86_400)
     findings_per_source: int = Field(default=8, ge=1, le=50)
     synthesiser: str = "synthesiser"
+    budget: Budget | None = None
 
 
 class SourceOutcome(Contract):
@@ -54,3 +56,4 @@ class ResearchResult(Contract):
     removed: tuple[str, ...] = ()
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
+    budget: BudgetShown | None = None

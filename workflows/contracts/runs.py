@@ -39,6 +39,11 @@ class Spend(Contract):
     cache_write_tokens: int = 0
     usd: float = 0.0
 
+    @property
+    def tokens(self) -> int:
+        """All tokens together."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
     def plus(self, other: "Spend") -> "Spend":
         """Add two spends."""
         return Spend(
@@ -49,6 +54,31 @@ class Spend(Contract):
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             usd=round(self.usd + other.usd, 6),
         )
+
+
+class BudgetShown(Contract):
+    """How a run stands with its budget: its limits as they are now, and what was spent and is reserved for calls at work.
+
+    `raised` counts how often people raised it, `warnings` say what they should know, `stopped` why it ended the run.
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
+    spent: Spend = Spend()
+    reserved: Spend = Spend()
+    raised: int = 0
+    warnings: tuple[str, ...] = ()
+    stopped: str = ""
+
+    @property
+    def line(self) -> str:
+        """What is spent of each limit, in one line."""
+        parts = [] if self.usd is None else [f"${self.spent.usd:.4f} of ${self.usd:.4f}"]
+        parts += [] if self.tokens is None else [f"{self.spent.tokens} of {self.tokens} tokens"]
+        parts += [] if self.calls is None else [f"{self.spent.calls} of {self.calls} calls"]
+        parts += [f"raised {self.raised} times" if self.raised > 1 else "raised once"] if self.raised else []
+        return " · ".join(parts)
 
 
 class CallTrace(Contract):
@@ -71,9 +101,10 @@ class CallTrace(Contract):
 
 
 class Trace(Contract):
-    """All calls of a run, in the order in which they ended."""
+    """All calls of a run, in the order in which they ended, and how it stands with its budget."""
 
     calls: tuple[CallTrace, ...] = ()
+    budget: BudgetShown | None = None
 
 
 class StepRow(Contract):
@@ -124,6 +155,7 @@ class RunStatus(Contract):
     rollback: str = ""
     gates: tuple[GateView, ...] = ()
     paused: Pause | None = None
+    budget: BudgetShown | None = None
 
 
 class RunReport(Contract):

@@ -3,9 +3,10 @@
 from pydantic import Field
 
 from activities.contracts import Content, Contract, Message, Toolset, Transcript
+from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy, GatesCarried
-from workflows.contracts.runs import Hop, RunState, Spend
+from workflows.contracts.runs import BudgetShown, Hop, RunState, Spend
 from workflows.contracts.steering import Pause
 
 
@@ -58,6 +59,7 @@ class AgentSessionRequest(Contract):
     requester: str = ""
     gates: GatesCarried = GatesCarried()
     paused: Pause | None = None
+    budget: Budget | None = None
 
 
 class AgentSessionResult(Contract):
@@ -69,3 +71,4 @@ class AgentSessionResult(Contract):
     report: Content
     progress: SessionProgress = SessionProgress()
     spend: Spend = Spend()
+    budget: BudgetShown | None = None

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import Field
 
 from activities.contracts import Content, Contract
-from workflows.contracts.runs import RunState, Spend
+from workflows.contracts.budgets import Budget
+from workflows.contracts.runs import BudgetShown, RunState, Spend
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 
@@ -64,6 +65,7 @@ class StagedRequest(Contract):
     max_parallel: int = Field(default=8, ge=1, le=200)
     done: tuple[StageOutput, ...] = ()
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
+    budget: Budget | None = None
 
 
 class StagedResult(Contract):
@@ -80,6 +82,7 @@ class StagedResult(Contract):
     spend: Spend = Spend()
     stopped: str = ""
     next_stage: str = ""
+    budget: BudgetShown | None = None
 
 
 class StagedProgress(Contract):

@@ -5,7 +5,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from activities.contracts import Content, Contract, DocumentSource, Part, Summary
-from workflows.contracts.runs import RunState, Spend
+from workflows.contracts.budgets import Budget
+from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 
 class RuleKind(StrEnum):
@@ -61,6 +62,7 @@ class ConsensusRequest(Contract):
     on_tie: OnTie = OnTie.JUDGE
     judge: str = "judge"
     deadline: float = Field(default=300.0, gt=0, le=31_536_000)
+    budget: Budget | None = None
 
 
 class VoteState(StrEnum):
@@ -105,3 +107,4 @@ class ConsensusResult(Contract):
     stopped_early: bool = False
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
+    budget: BudgetShown | None = None

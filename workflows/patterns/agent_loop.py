@@ -125,6 +125,10 @@ class AgentLoop:
             if ended is not None:
                 return ended
 
+    def stop(self, why: str) -> LoopEnd:
+        """End the loop where it is, with the agent's last words."""
+        return self._end(stopped=why)
+
     def _limit(self) -> str:
         """Name the limit that is met, or say nothing."""
         assert self.started is not None

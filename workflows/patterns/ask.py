@@ -41,6 +41,7 @@ NO_FALLBACK = frozenset(
         ErrorKind.CONTENT_ALTERED,
         ErrorKind.CONTENT_UNAVAILABLE,
         ErrorKind.PAYLOAD_TOO_LARGE,
+        ErrorKind.BUDGET_REACHED,
     }
 )
 """Failures that any other agent would meet as well."""
@@ -99,6 +100,11 @@ class Ask:
         # A canned answer or a person's words have no schema.
         usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
         chain += [name for name in usable if name not in chain]
+        if (cheaper := self.crew.thrifty(card)) is not card:
+            why = "the soft limit of the run's budget is reached"
+            self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
+            self.crew.log.hop(self.step, card.name, cheaper.name, why)
+            card = cheaper
         if card.tools or card.web_searches:
             return await self._loop(card)
         return await self._ask(card)

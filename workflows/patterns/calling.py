@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from activities.agent import AgentActivities
-from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part
-from activities.errors import ErrorKind, kind_of, root_of, text_of
+from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part, Usage
+from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows import policies
+from workflows.patterns.budget import Reservation
 from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
@@ -40,10 +42,44 @@ class Answer:
 async def call_model(
     crew: "Crew", step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
 ) -> ModelTurn:
-    """Make one model call and record it in the run's log; raises ActivityError.
+    """Make one model call within the run's budget and record it in the run's log; raises ActivityError.
 
-    With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then.
+    With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
+    BudgetReached where there is no room for it.
     """
+    needed, paid = 0, 0
+    while True:
+        held = await crew.budget.reserve(card, request, needed)
+        if held is None:
+            return await _call(crew, step, card, request, counts_cancelled=counts_cancelled)
+        try:
+            turn = await _call(
+                crew, step, card, request.model_copy(update={"reserved": held.prompt}), counts_cancelled=True, held=held
+            )
+        except ActivityError as error:
+            said = _failure(error)
+            paid += said.usage.tokens > 0
+            if kind_of(error) is not ErrorKind.RESERVATION_SHORT:
+                raise
+            if paid >= card.attempts:
+                raise final(ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid") from error
+            needed = said.needed
+        else:
+            crew.budget.learn(turn)
+            return turn
+        finally:
+            crew.budget.release(held)
+
+
+async def _call(
+    crew: "Crew",
+    step: str,
+    card: AgentCard,
+    request: ModelRequest,
+    *,
+    counts_cancelled: bool,
+    held: Reservation | None = None,
+) -> ModelTurn:
     log = crew.log
     await unpaused(log)
     started = workflow.now()
@@ -56,7 +92,13 @@ async def call_model(
             ),
         )
     except ActivityError as error:
-        log.call_failed(step, request, _failure(error), text_of(error), workflow.now() - started)
+        failure = _failure(error)
+        if held is not None and isinstance(root_of(error), TemporalTimeoutError):
+            # Nobody knows what it cost, so it counts as the worst that it can have cost.
+            used = Usage(input_tokens=held.worst.input_tokens, output_tokens=held.worst.output_tokens)
+            failure = ModelFailure(usage=used, usd=held.worst.usd)
+        if kind_of(error) is not ErrorKind.RESERVATION_SHORT or failure.usage.tokens:
+            log.call_failed(step, request, failure, text_of(error), workflow.now() - started)
         if kind_of(error) is ErrorKind.CANCELLED or (counts_cancelled and _is_cancelled()):
             raise asyncio.CancelledError from error
         raise

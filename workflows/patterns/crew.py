@@ -28,6 +28,7 @@ from workflows import policies
 from workflows.contracts import StepRow, StepState
 from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
+from workflows.patterns.budget import Budgeting
 from workflows.patterns.calling import Answer
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
@@ -38,7 +39,7 @@ from workflows.patterns.tracing import RunLog
 class Crew:
     """The agents of one run, and the tools that they may use; `allowed` are irreversible tools approved beforehand.
 
-    What the tools change is kept in `rollback`; what cannot be undone waits at `gates`.
+    What the tools change is kept in `rollback`; what cannot be undone waits at `gates`; `budget` bounds what all of them spend.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Crew:
         allowed: Sequence[str] = (),
         rollback: Rollback | None = None,
         gates: Gates | None = None,
+        budget: Budgeting | None = None,
     ) -> None:
         self.log = log
         self.catalog = catalog
@@ -56,6 +58,7 @@ class Crew:
         self.allowed = tuple(allowed)
         self.rollback = rollback or Rollback(log)
         self.gates = gates
+        self.budget = budget or Budgeting(log, Gates(log))
         self.rollback.heartbeat = catalog.heartbeat
         self._toolsets: dict[tuple[str, ...], Toolset] = {}
         self._reading = asyncio.Lock()
@@ -71,14 +74,17 @@ class Crew:
         known_only: bool = False,
         rollback: Rollback | None = None,
         gates: Gates | None = None,
+        budget: Budgeting | None = None,
     ) -> "Crew":
         """Read the agents (none named: all of them); raises CatalogInvalid, and UnknownAgent unless `known_only`."""
         catalog = await workflow.execute_local_activity_method(
             CatalogActivities.read_catalog,
-            CatalogRequest(agents=tuple(agents), known_only=known_only),
+            CatalogRequest(agents=tuple(agents), known_only=known_only, measured=budget is not None and budget.limited),
             **policies.read_catalog(),
         )
-        return cls(log, catalog, people, allowed, rollback, gates)
+        if budget is not None:
+            budget.knows(catalog)
+        return cls(log, catalog, people, allowed, rollback, gates, budget)
 
     def card(self, agent: str) -> AgentCard:
         """Return an agent's card; raises UnknownAgent with the names that exist."""
@@ -86,6 +92,14 @@ class Crew:
         if card is None:
             names = ", ".join(card.name for card in self.catalog.agents)
             raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
+        return card
+
+    def thrifty(self, card: AgentCard) -> AgentCard:
+        """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
+        for link in card.chain if self.budget.soft and card.prices else ():
+            other = self.catalog.get(link) if link.startswith(f"{card.name}@") else None
+            if other and other.prices and card.prices and other.prices.output < card.prices.output:
+                return other
         return card
 
     def adopt(self, card: AgentCard, toolset: Toolset) -> None:

@@ -43,6 +43,9 @@ def details(status: RunStatus) -> str:
         lines.append(f"\n    {said}")
     for gate in status.gates:
         lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
+    if status.budget:
+        lines.append(f"\n**budget:** {_cell(status.budget.line)}")
+        lines += [f"\n> budget: {_cell(said)}" for said in (*status.budget.warnings, status.budget.stopped) if said]
     lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
 

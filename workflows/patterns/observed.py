@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from activities.errors import ErrorKind, final
 from workflows.contracts import Changes, DecisionLog, GateRecord, PauseAnswer, RollbackAnswer, RunStatus, Trace, Verdict
 from workflows.patterns.approval import Gates
+from workflows.patterns.budget import Budgeting
 from workflows.patterns.choosing import answered
 from workflows.patterns.pausing import Pausing
 from workflows.patterns.people import People
@@ -27,15 +29,25 @@ Result = TypeVar("Result")
 
 
 def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
-    """Let a `run` close its log even where it is cancelled or breaks off, so that nobody sees it running for ever."""
+    """Let a `run` keep its request's budget, and close its log however it ends, so that nobody sees it running for ever.
+
+    A run whose budget is reached fails with BudgetReached, and leaves what result it has in the failure.
+    """
 
     @wraps(run)
     async def closed(self: W, request: Request) -> Result:
+        self.budget.start(getattr(request, "budget", None))
         try:
-            return await run(self, request)
+            result = await run(self, request)
         except (Exception, asyncio.CancelledError) as error:
+            await self.budget.close()
             self.log.broke_off(error)
-            raise
+            told = self.budget.told(error)
+            if told is error:
+                raise
+            raise told from error
+        await self.budget.close()
+        return self._budgeted(result)
 
     return closed
 
@@ -88,6 +100,18 @@ class Observed:
     def resume_asked(self, *args: Any) -> PauseAnswer:
         """Take a person's wish to go on, and say what came of it."""
         return self.pausing.resume(args)
+
+    @cached_property
+    def budget(self) -> Budgeting:
+        """What this run may spend."""
+        return Budgeting(self.log, self.gates)
+
+    def _budgeted(self, result: Result) -> Result:
+        """Say in a result how the run stands with its budget; raises BudgetReached where that ended it."""
+        told: Result = self.budget.told_in(result)
+        if self.budget.stopped:
+            raise final(ErrorKind.BUDGET_REACHED, self.budget.stopped, told)
+        return told
 
     @workflow.signal(description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit}")
     def approve(self, *args: Any) -> None:

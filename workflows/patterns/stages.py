@@ -56,6 +56,7 @@ UNMENDABLE = frozenset(
         ErrorKind.UNKNOWN_AGENT,
         ErrorKind.INPUT_INVALID,
         ErrorKind.MODEL_NOT_ALLOWED,
+        ErrorKind.BUDGET_REACHED,
     }
 )
 """Failures that another attempt would meet as well."""

@@ -22,6 +22,7 @@ from activities.contracts import (
     Usage,
 )
 from workflows.contracts import (
+    BudgetShown,
     CallTrace,
     GateView,
     Hop,
@@ -55,6 +56,7 @@ class RunLog:
         self.rollback = ""
         self.gates: tuple[GateView, ...] = ()
         self.paused: Pause | None = None
+        self.budget: BudgetShown | None = None
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -88,8 +90,8 @@ class RunLog:
             step,
             asked,
             waited,
-            turn.usage,
-            turn.usd,
+            turn.usage.plus(turn.wasted),
+            turn.usd + turn.wasted_usd,
             success=not turn.schema_errors,
             attempt=turn.attempt,
             output=turn.content.summary or (turn.content.text or "")[:SUMMARY_LENGTH],
@@ -161,6 +163,11 @@ class RunLog:
         self.paused = pause
         self._show()
 
+    def stands(self, budget: BudgetShown | None) -> None:
+        """Show how the run stands with its budget."""
+        self.budget = budget
+        self._show()
+
     def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
         spend = Spend(
             calls=1,
@@ -207,11 +214,12 @@ class RunLog:
             rollback=self.rollback,
             gates=self.gates,
             paused=self.paused,
+            budget=self.budget,
         )
 
     def trace(self) -> Trace:
         """Answer the `trace` query."""
-        return Trace(calls=tuple(self.calls))
+        return Trace(calls=tuple(self.calls), budget=self.budget)
 
     def report(self) -> RunReport:
         """Return all that is kept of a run when it ends."""

@@ -1,0 +1,78 @@
+"""What the attempts of one model call cost, and whether the next one still fits what the run's budget has reserved for it.
+
+The trap: history tells the cost of the last attempt alone. So each attempt that fails leaves its cost in the content store,
+and one that left none, because its worker died, counts as if it had been paid in full.
+"""
+
+import json
+from contextlib import suppress
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.content import ContentStore
+from activities.contracts import ModelFailure, ModelRequest, Usage
+from activities.errors import ErrorKind, final
+from activities.llm.base import ModelCall
+
+BYTES_AROUND = 1024
+"""Room for what a provider writes around a prompt: its own words on tools and schemas, and the marks between messages."""
+BYTES_PER_MESSAGE = 16
+
+
+class PaidAttempts:
+    """The costs of earlier attempts of the call that this activity makes."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+
+    async def earlier(self, call: str, request: ModelRequest) -> Usage:
+        """Return what all earlier attempts used together."""
+        total = Usage()
+        for attempt in range(1, activity.info().attempt):
+            kept = await self._store.recall(_name(call, attempt))
+            if kept is not None:
+                total = total.plus(Usage.model_validate_json(kept))
+            elif request.reserved is not None:
+                total = total.plus(Usage(input_tokens=request.reserved, output_tokens=request.max_tokens))
+        return total
+
+    async def failed(self, call: str, request: ModelRequest, paid: Usage) -> None:
+        """Keep what this attempt used before it failed; where that cannot be kept, the failure itself is still told."""
+        if request.reserved is None and paid == Usage():
+            return
+        with suppress(ApplicationError):
+            await self._store.remember(_name(call, activity.info().attempt), paid.model_dump_json().encode())
+
+
+def hold(request: ModelRequest, bound: int, wasted: Usage) -> None:
+    """Refuse a call for which the budget has no room: a longer prompt than reserved, or paid attempts before it.
+
+    Raises a final ReservationShort with what must be reserved.
+    """
+    if request.reserved is None or (bound <= request.reserved and wasted == Usage()):
+        return
+    why = "earlier attempts were paid" if wasted != Usage() else f"{request.reserved} are reserved"
+    raise final(
+        ErrorKind.RESERVATION_SHORT,
+        f"not sent: its prompt may have {bound} tokens, and {why}",
+        ModelFailure(model=request.model, needed=bound),
+    )
+
+
+def prompt_bound(call: ModelCall, window: int) -> int:
+    """Return how many tokens a prompt can have at most: no token is shorter than a byte, and none fits outside the window.
+
+    A model that searches the web by itself may fill its window with what it finds.
+    """
+    if call.web_searches:
+        return window
+    texts = [call.system, *(text for _, text in call.messages), *(tool.model_dump_json() for tool in call.tools)]
+    texts += [json.dumps(message, ensure_ascii=False) for message in call.history]
+    texts += [json.dumps(call.output_schema, ensure_ascii=False)] if call.output_schema is not None else []
+    around = BYTES_AROUND + BYTES_PER_MESSAGE * (len(call.messages) + len(call.history))
+    return min(sum(len(text.encode(errors="replace")) for text in texts) + around, window)
+
+
+def _name(call: str, attempt: int) -> str:
+    return f"{call}/attempt-{attempt}"
