@@ -44,6 +44,7 @@ from workflows.contracts.gates import (
     GateState,
     GateView,
     OnTimeout,
+    UsedToken,
     named,
 )
 from workflows.contracts.plans import (
@@ -181,6 +182,7 @@ __all__ = [
     "StuckDecision",
     "Ticket",
     "Trace",
+    "UsedToken",
     "Verdict",
     "Vote",
     "VoteState",
