@@ -10,12 +10,14 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from activities.contracts import SEARCH_ATTRIBUTES
 from activities.llm.base import ModelTable
 
 if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most of the porch does not need it
@@ -83,6 +85,12 @@ class Settings(BaseSettings):
     """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`."""
     mail_from: str = ""
     """The address that such mail comes from."""
+    approver_secret: SecretStr | None = Field(default=None, min_length=32)
+    """With it, decisions at gates must be signed; at least 32 characters, the same for all workers. It never enters history."""
+    approver_token: SecretStr | None = None
+    """Your own token, for the starter: made by `starter.py approver-token`."""
+    approver: str = ""
+    """Your name at gates, for the starter. Default: the user name of the operating system."""
     mcp_config: Path | None = None
     """The file of MCP servers. Default: `.mcp.json`, where there is one."""
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
@@ -234,6 +242,22 @@ async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Clie
             f"no Temporal server answers at {address} ({_reason(error)}). "
             "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
         ) from error
+
+
+async def missing_attributes(client: "Client") -> list[str] | None:
+    """Name the search attributes of ours that the namespace lacks; None where the server does not tell.
+
+    The trap: to set one that is not registered wedges a run for ever. So whoever uses them asks first.
+    """
+    from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+    from temporalio.service import RPCError
+
+    asked = ListSearchAttributesRequest(namespace=client.namespace)
+    try:
+        answer = await client.operator_service.list_search_attributes(asked, timeout=timedelta(seconds=10))
+    except RPCError:
+        return None
+    return [name for name in SEARCH_ATTRIBUTES if name not in answer.custom_attributes]
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from activities.catalog import CatalogActivities
 from activities.content import ContentActivities, ContentStore
 from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
+from activities.gate_terms import GateTermsActivities
 from activities.llm.base import LLM
 from activities.route_picks import RoutePickActivities
 from activities.search import SearchActivities
@@ -26,7 +27,14 @@ from bootstrap import Settings, SettingsError
 class Rooms:
     """Every activity of one worker, built on one content store, one model table and one model client."""
 
-    def __init__(self, settings: Settings, llm: LLM, sources: Mapping[SourceKind, Source] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        llm: LLM,
+        sources: Mapping[SourceKind, Source] | None = None,
+        *,
+        indexed: bool = False,
+    ) -> None:
         try:
             store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
             self.servers = McpServers.read(settings.mcp_servers_file)
@@ -37,6 +45,7 @@ class Rooms:
         self.agent = AgentActivities(llm, store, models)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
         self.content = ContentActivities(store)
+        self.gate_terms = GateTermsActivities(secret_of(settings), indexed=indexed)
         self.documents = DocumentActivities(store, settings.max_document_bytes)
         self.route_picks = RoutePickActivities(store)
         self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store))
@@ -53,6 +62,8 @@ class Rooms:
             self.catalog.read_catalog,
             self.content.keep_text,
             self.documents.extract_text,
+            self.gate_terms.gate_terms,
+            self.gate_terms.check_identity,
             self.route_picks.check_picks,
             self.search.search,
             self.search.number_findings,
@@ -63,6 +74,11 @@ class Rooms:
             self.transcripts.append_messages,
             self.undoing.undo_call,
         ]
+
+
+def secret_of(settings: Settings) -> str:
+    """Return the secret that decisions are signed with, or "" where whoever says who they are is believed."""
+    return settings.approver_secret.get_secret_value() if settings.approver_secret else ""
 
 
 def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:

@@ -31,6 +31,7 @@ from bootstrap import (
     SettingsError,
     connect,
     load_settings,
+    missing_attributes,
     running_stack,
 )
 from rooms import Rooms
@@ -87,7 +88,7 @@ async def working(
     sources: Mapping[SourceKind, Source] | None = None,
 ) -> AsyncIterator[None]:
     """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched."""
-    rooms = Rooms(settings, llm, sources)
+    rooms = Rooms(settings, llm, sources, indexed=await missing_attributes(client) == [])
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)

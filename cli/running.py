@@ -12,16 +12,23 @@ from typing import Any
 from pydantic import BaseModel
 from rich.live import Live
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from bootstrap import missing_attributes
 from cli import pages
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
 from cli.printing import plain, print_json
 from cli.reaching import Reach, no_worker, word
 from cli.results import KINDS, Page, Reader, partial
 from cli.waiting import may_be_left, result_of
-from workflows.contracts import BudgetShown, RunStatus
+from workflows.contracts import BudgetShown, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -47,6 +54,7 @@ async def start(
             task_queue=queue,
             result_type=kind.result,
             static_summary=summary[:200] or None,
+            search_attributes=await marks(reach, workflow),
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
@@ -54,6 +62,19 @@ async def start(
         return await _attached(reach, workflow, error.workflow_id), True
     say(f"started {handle.id}" + _where(reach, handle.id))
     return handle, False
+
+
+async def marks(reach: Reach, workflow: str) -> TypedSearchAttributes:
+    """Return what a run is found by in the Web UI; it keeps them up to date itself, because it was started with them."""
+    if await missing_attributes(reach.client) != []:
+        return TypedSearchAttributes.empty
+    pattern, state = SearchAttributeKey.for_keyword("AgentPattern"), SearchAttributeKey.for_keyword("AgentState")
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(pattern, workflow.removesuffix("Workflow")),
+            SearchAttributePair(state, str(RunState.RUNNING)),
+        ]
+    )
 
 
 async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:

@@ -134,6 +134,26 @@ def append_messages(summary: str) -> LocalActivityConfig:
     )
 
 
+def gate_terms() -> LocalActivityConfig:
+    """Bound the reading of the terms by which a gate opens: memory alone."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary="read the terms of gates",
+    )
+
+
+def check_identity() -> LocalActivityConfig:
+    """Bound the check of one token; local, so that the token is not recorded once more."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary="check who decides",
+    )
+
+
 def polite_queue(task_queue: str) -> str:
     """Name the task queue of searches that a source wants spaced; the worker of that queue limits their rate."""
     return f"{task_queue}-arxiv"

@@ -19,6 +19,13 @@ from activities.contracts.agents import AgentCard, Catalog, CatalogRequest, Pric
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
 from activities.contracts.effects import Effect
+from activities.contracts.identities import (
+    SEARCH_ATTRIBUTES,
+    GateTerms,
+    GateTermsRequest,
+    Identity,
+    IdentityRequest,
+)
 from activities.contracts.models import (
     Message,
     ModelFailure,
@@ -53,6 +60,7 @@ from activities.contracts.tools import (
 )
 
 __all__ = [
+    "SEARCH_ATTRIBUTES",
     "SHORT_DIGEST",
     "SUMMARY_LENGTH",
     "Acting",
@@ -72,6 +80,10 @@ __all__ = [
     "Finding",
     "Findings",
     "FoundRequest",
+    "GateTerms",
+    "GateTermsRequest",
+    "Identity",
+    "IdentityRequest",
     "LabelRequest",
     "Labelled",
     "Message",

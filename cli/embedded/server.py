@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from activities.contracts import SEARCH_ATTRIBUTES
 from cli.embedded.ports import HOST
 
 PRAGMAS = ("journal_mode=wal", "synchronous=normal")
@@ -46,5 +47,6 @@ def server_command(binary: Path, database: Path, port: int, ui_port: int) -> tup
         *(str(binary), "server", "start-dev", "--ip", HOST, "--port", str(port), "--ui-port", str(ui_port)),
         *("--db-filename", str(database), "--log-level", "error"),
         *(flag for pragma in PRAGMAS for flag in ("--sqlite-pragma", pragma)),
+        *(flag for name, kind in SEARCH_ATTRIBUTES.items() for flag in ("--search-attribute", f"{name}={kind}")),
         *(flag for value in DYNAMIC for flag in ("--dynamic-config-value", value)),
     )

@@ -17,6 +17,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.approvals import check_approved
 from activities.contracts import Approval, Contract, ProposedAction, Risk
+from activities.gate_terms import GateTermsActivities
 from workflows import policies
 from workflows.contracts import GateDecision, GateNews, GatePolicy, GatesCarried, GateView
 from workflows.patterns.observed import Observed
@@ -136,14 +137,15 @@ class GatedWorkflow(Observed):
 
 
 @asynccontextmanager
-async def gated(env: WorkflowEnvironment, **options: Any) -> AsyncIterator[None]:
-    """Run a worker for the workflow above, in the full sandbox."""
+async def gated(env: WorkflowEnvironment, secret: str = "", **options: Any) -> AsyncIterator[None]:
+    """Run a worker for the workflow above, in the full sandbox; with a `secret`, decisions must be signed."""
+    terms = GateTermsActivities(secret)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED)
     async with Worker(
         env.client,
         task_queue=QUEUE,
         workflows=[GatedWorkflow],
-        activities=[pay],
+        activities=[pay, terms.gate_terms, terms.check_identity],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         **options,
     ):

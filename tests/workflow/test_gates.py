@@ -289,7 +289,7 @@ async def test_an_update_answers_at_once_and_refuses_with_the_reason(env: Workfl
                     await handle.execute_update("decide", args=arguments)
                 said[name] = str(caught.value.cause)
             done = await handle.execute_update("decide", {"verdict": "approve", "by": "alice"}, result_type=GateRecord)
-            await handle.execute_update(GatedWorkflow.decide_now, args=[{"verdict": "approve", "by": "bob"}])
+            await handle.execute_update("decide", {"verdict": "approve", "by": "bob"})
             result = await handle.result()
     assert [name for name, reason in said.items() if not reason.startswith("InputInvalid: ")] == []
     assert "no verdict" in said["none"]

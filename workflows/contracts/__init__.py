@@ -45,6 +45,7 @@ from workflows.contracts.gates import (
     GateState,
     GateView,
     OnTimeout,
+    UsedToken,
     named,
 )
 from workflows.contracts.plans import (
@@ -192,6 +193,7 @@ __all__ = [
     "StuckDecision",
     "Ticket",
     "Trace",
+    "UsedToken",
     "Verdict",
     "Vote",
     "VoteState",

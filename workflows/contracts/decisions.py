@@ -52,7 +52,8 @@ NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REF
 class GateRecord(Contract):
     """One record: `when` in workflow time (UTC), `digest` of the action it is about, `previous` the hash of the record before.
 
-    `by` is what the sender claims; who may send at all is decided by the server's authorisation.
+    `by` is what the sender claims, unless `verified` says that a signed token proves it; who may send at all is decided by the
+    server's authorisation.
     """
 
     seq: int
@@ -66,6 +67,7 @@ class GateRecord(Contract):
     digest: str = ""
     reason: Summary = ""
     message: bool = False
+    verified: bool = False
     hash: str = ""
 
     def sealed(self) -> "GateRecord":

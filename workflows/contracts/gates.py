@@ -142,6 +142,7 @@ class Decision(Contract):
     """What a person sent, as far as it was understood; `gate` may be empty where only one waits.
 
     `edit` replaces all arguments of the action, `digest` names the action that the person saw (at least 12 characters).
+    `verified` is set by the run alone, once the `token` has proven `by`; until then both are kept, and when it was `received`.
     """
 
     verdict: Verdict
@@ -151,6 +152,16 @@ class Decision(Contract):
     digest: str = ""
     edit: dict[str, Any] | None = None
     channel: str = ""
+    verified: bool = False
+    token: str = ""
+    received: datetime | None = None
+
+
+class UsedToken(Contract):
+    """A token that has counted: until when it could, and a hash of what it said."""
+
+    expires: datetime
+    fingerprint: str
 
 
 class GateDecision(Contract):
@@ -172,7 +183,7 @@ class GateDecision(Contract):
 class GateView(Contract):
     """A waiting gate as people see it: what exactly, how bad, until when, and whose yes is missing.
 
-    `arguments` are JSON, cut after 1,000 characters, or their reference.
+    `arguments` are JSON, cut after 1,000 characters, or their reference. `signed` says that decisions need a token.
     """
 
     name: str
@@ -188,14 +199,19 @@ class GateView(Contract):
     approved_by: tuple[str, ...] = ()
     may_decide: tuple[str, ...] = ()
     requester: str = ""
+    signed: bool = False
 
 
 class GatesShown(Contract):
-    """The memo `gates` of a run: the gates that wait, and where its decision log stands; readable without any worker."""
+    """The memo `gates` of a run: the gates that wait, and where its decision log stands; readable without any worker.
+
+    `turned_down` are the newest messages that changed nothing while these gates wait, and why.
+    """
 
     waiting: tuple[GateView, ...] = ()
     records: int = 0
     head: str = ""
+    turned_down: tuple[Summary, ...] = ()
 
 
 class GateNews(Contract):
@@ -216,12 +232,14 @@ class GatesCarried(Contract):
     """All gates of a run: what continue-as-new takes along.
 
     `early` are decisions that wait for their gate to open, `opened` counts all gates so far, those left behind as well.
+    `tokens` are those that have counted, by number, as long as they are good.
     """
 
     gates: tuple[GateState, ...] = ()
     early: tuple[Decision, ...] = ()
     opened: int = 0
     log: DecisionLog = DecisionLog()
+    tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
 
 
 def named(name: str) -> str:

@@ -8,14 +8,12 @@ The trap: act on `decision.action`, which a person may have edited, and hand `de
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from activities.contracts import SHORT_DIGEST, Approval, ProposedAction
+from activities.contracts import SUMMARY_LENGTH, Approval, ProposedAction
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import (
     NOISE,
@@ -34,6 +32,8 @@ from workflows.contracts import (
 )
 from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
+from workflows.patterns.gate_views import index_of, timer_text, view_of
+from workflows.patterns.identity import Doorkeeper
 from workflows.patterns.tracing import RunLog
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -52,13 +52,10 @@ NEWS = (
 """Kinds of records that people are told of."""
 
 TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
+TURNED_DOWN_SHOWN = 3
 MEMO = "gates"
 MEMO_RECORDS = "gate_records"
 """Memo fields: what waits, and the newest records of the decision log; each change is one event in history."""
-
-PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
-GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
-ARGUMENTS_SHOWN = 1000
 
 
 class Gates:
@@ -77,6 +74,7 @@ class Gates:
         self.choices: dict[str, tuple[str, ...]] = {}
         self._log = log
         self._book = GateBook()
+        self._door = Doorkeeper()
         self._published = 0
         self._telling: dict[str, asyncio.Task[None]] = {}
 
@@ -87,15 +85,16 @@ class Gates:
 
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
-        return self._book.carried()
+        return self._book.carried().model_copy(update={"tokens": self._door.used})
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
         if carried == GatesCarried():
             return
         self._book = GateBook(carried)
+        self._door.restore(carried.tokens)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
-        self._log.waits_at([_view(gate) for gate in self._book.waiting])
+        self._log.waits_at([self._view(gate) for gate in self._book.waiting])
 
     async def open(
         self,
@@ -111,20 +110,24 @@ class Gates:
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
         Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
         """
-        seen = len(self._book.records)
-        try:
-            gate = self._book.open(
-                action,
-                policy or self.policy,
-                workflow.now(),
-                requester=requester or self.requester,
-                name=name,
-                check=check,
-            )
-        except ValueError as error:
-            raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
-        for record in self._book.records[seen:]:
-            self._notice(record)
+        async with self._door.turn:
+            await self._door.learn()
+            self.indexed = self.indexed or self._door.terms.indexed
+            seen = len(self._book.records)
+            await self._identify_early()
+            try:
+                gate = self._book.open(
+                    action,
+                    policy or self.policy,
+                    workflow.now(),
+                    requester=requester or self.requester,
+                    name=name,
+                    check=check,
+                )
+            except ValueError as error:
+                raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
+            for record in self._book.records[seen:]:
+                self._notice(record)
         try:
             await self._settle(gate.name)
         except asyncio.CancelledError:
@@ -133,20 +136,40 @@ class Gates:
             raise
         return self._decision(self._book.claim(gate.name))
 
-    def receive(self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal") -> GateRecord:
-        """Take whatever a person sent; never raises, and says in the record what came of it."""
-        read, now = read_decision(arguments, implied, channel), workflow.now()
-        record = self._book.unreadable(read, now, channel) if isinstance(read, str) else self._book.decide(read, now)
-        self._notice(record)
-        self._publish()
+    async def receive(
+        self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal"
+    ) -> GateRecord:
+        """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
+        async with self._door.turn:
+            read = read_decision(arguments, implied, channel)
+            if isinstance(read, str):
+                record = self._book.unreadable(read, workflow.now(), channel)
+            else:
+                decision = await self._door.identified(read, workflow.now())
+                if isinstance(decision, str):
+                    record = self._book.refuse(read, decision, workflow.now())
+                else:
+                    record = self._book.decide(decision, workflow.now())
+            self._notice(record)
+            self._publish()
         return record
 
-    def answer(self, arguments: Sequence[Any]) -> GateRecord:
+    async def answer(self, arguments: Sequence[Any]) -> GateRecord:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
-        record = self.receive(arguments, channel="update")
+        record = await self.receive(arguments, channel="update")
         if record.kind in TURNED_DOWN:
             raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
+
+    async def _identify_early(self) -> None:
+        """Hold decisions that came before any gate to the terms that are known now."""
+        waiting, self._book.early = self._book.early, []
+        for early in waiting:
+            decision = await self._door.identified(early, workflow.now())
+            if isinstance(decision, str):
+                self._book.refuse(early, decision, workflow.now(), message=False)
+            else:
+                self._book.early.append(decision)
 
     async def _settle(self, name: str) -> None:
         """Wait for people, waking for each reminder, the escalation and the deadline."""
@@ -157,7 +180,7 @@ class Gates:
                 await workflow.wait_condition(
                     lambda: not self._book.gates[name].pending,
                     timeout=min(gate.alarms) - workflow.now(),
-                    timeout_summary=_timer(gate),
+                    timeout_summary=timer_text(gate),
                 )
             except TimeoutError:
                 self._book.tick(workflow.now())
@@ -187,6 +210,9 @@ class Gates:
             approval=yes if gate.outcome is GateOutcome.APPROVED else None,
         )
 
+    def _view(self, gate: GateState) -> GateView:
+        return view_of(gate).model_copy(update={"signed": self._door.terms.demands_token})
+
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""
         if record.kind in NOISE:
@@ -197,17 +223,23 @@ class Gates:
 
     def _publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
-        waiting = [_view(gate) for gate in self._book.waiting]
+        waiting = [self._view(gate) for gate in self._book.waiting]
         self._log.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
         if not new or not self._book.gates:
             return
         self._published = new[-1].seq
-        shown = GatesShown(waiting=tuple(waiting), records=new[-1].seq, head=new[-1].hash)
+        down = [record for record in self._book.records if record.kind in TURNED_DOWN] if waiting else []
+        shown = GatesShown(
+            waiting=tuple(waiting),
+            records=new[-1].seq,
+            head=new[-1].hash,
+            turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
+        )
         workflow.upsert_memo({MEMO: shown, MEMO_RECORDS: DecisionLog(records=tuple(new), unkept=self._book.unkept)})
         if self.indexed:
-            workflow.upsert_search_attributes(_index(self._book.waiting))
+            workflow.upsert_search_attributes(index_of(self._book.waiting))
         for record in new:
             if self.notify is not None and record.kind in NEWS:
                 self._tell(self.notify, record)
@@ -218,7 +250,7 @@ class Gates:
         news = GateNews(
             workflow_id=workflow.info().workflow_id,
             kind=record.kind,
-            gate=_view(gate),
+            gate=self._view(gate),
             outcome=gate.outcome,
             to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
             head=record.hash,
@@ -233,39 +265,3 @@ class Gates:
         key = f"{record.seq}"
         self._telling[key] = asyncio.create_task(telling())
         self._telling[key].add_done_callback(lambda _: self._telling.pop(key, None))
-
-
-def _index(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
-    """Name the gate that waits with the nearest deadline; nothing waits, nothing is indexed."""
-    first = min(waiting, key=lambda gate: gate.deadline, default=None)
-    if first is None:
-        return [PENDING_GATE.value_unset(), GATE_DEADLINE.value_unset()]
-    return [PENDING_GATE.value_set(first.name), GATE_DEADLINE.value_set(first.deadline)]
-
-
-def _view(gate: GateState) -> GateView:
-    action = gate.action
-    arguments = json.dumps(dict(action.input), ensure_ascii=False) if action.ref is None else action.ref
-    if len(arguments) > ARGUMENTS_SHOWN:
-        arguments = f"{arguments[:ARGUMENTS_SHOWN]}… ({len(arguments):,} characters)"
-    return GateView(
-        name=gate.name,
-        description=action.description,
-        deadline=gate.deadline,
-        digest=gate.digest,
-        agent=action.agent,
-        tool=action.tool,
-        arguments=arguments,
-        target=action.target,
-        risk=action.risk,
-        needed=gate.policy.needed,
-        approved_by=tuple(each.by for each in gate.approvers),
-        may_decide=gate.may_decide,
-        requester=gate.requester,
-    )
-
-
-def _timer(gate: GateState) -> str:
-    """Say on the timer what it waits for."""
-    what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
-    return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]

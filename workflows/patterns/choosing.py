@@ -47,7 +47,7 @@ async def choose(
     return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
 
 
-def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:
+async def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:
     """Take an answer as the decision on the choice that is open; False where it is for another question."""
     question, said = read_answer(arguments)
     if said is None or (not question and (len(gates.choices) != 1 or len(log.questions) != 1)):
@@ -57,5 +57,5 @@ def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:
         return False
     options = gates.choices[name]
     chosen = next((option for option in options if option.casefold() == said.strip().casefold()), said)
-    gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")
+    await gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")
     return True

@@ -136,6 +136,11 @@ class GateBook:
         self.tick(now)
         return self._record(now, RecordKind.UNREADABLE, channel=channel, reason=why, message=True)
 
+    def refuse(self, decision: Decision, why: str, now: datetime, *, message: bool = True) -> GateRecord:
+        """Record a decision that was not let in; an early one (no `message`) was recorded when it came."""
+        self.tick(now)
+        return self._nothing(decision, now, RecordKind.REFUSED, why, message=message)
+
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
         for name in list(self.gates):
@@ -264,6 +269,7 @@ class GateBook:
         """Add a record to the chain; those of noise only as long as there is room."""
         if decision is not None:
             fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
+            fields["verified"] = decision.verified
         if not fields.get("digest") and name in self.gates:
             fields["digest"] = self.gates[name].digest
         fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]

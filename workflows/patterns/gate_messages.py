@@ -31,6 +31,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
 NAME_LENGTH = 64
 NAME_WORDS = 3
 """Longest plain text that is taken for a name; a longer one is a reason."""
+TOKEN_LENGTH = 4000
 EDIT_LIMIT = 32_768
 """Most bytes of edited arguments: they travel through history, and every continuation."""
 EXAMPLE = '{"verdict": "approve", "by": "your name"}'
@@ -114,8 +115,6 @@ def _decided(verdict: Verdict | None, fields: dict[str, Any]) -> Decision | str:
         return f"no verdict; send {EXAMPLE}"
     if verdict is Verdict.DENY and edit is not None:
         return "a denial cannot edit; approve with the edit, or deny without one"
-    # A token is for whoever checks identities on the way here; it has no business in a log.
-    fields.pop("token", None)
     fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
     decision = Decision(verdict=verdict, **fields)
     try:
@@ -136,7 +135,7 @@ def _verdict(data: Any) -> Verdict | None:
 def _wrong(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return f"{name}: {_shown(value)} is no text"
-    longest = 1000 if name in ("reason", "token") else 100
+    longest = {"reason": 1000, "token": TOKEN_LENGTH}.get(name, 100)
     return f"{name}: more than {longest} characters" if len(str(value)) > longest else ""
 
 

@@ -27,6 +27,9 @@ W = TypeVar("W", bound="Observed")
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
+LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
+"""A run does not wait at its end for the check of a decision: there is no gate any more that it could count at."""
+
 
 def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
     """Let a `run` keep its request's budget, and close its log however it ends, so that nobody sees it running for ever.
@@ -113,35 +116,49 @@ class Observed:
             raise final(ErrorKind.BUDGET_REACHED, self.budget.stopped, told)
         return told
 
-    @workflow.signal(description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit}")
-    def approve(self, *args: Any) -> None:
+    @workflow.signal(
+        description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit, token}",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def approve(self, *args: Any) -> None:
         """Take a person's yes."""
-        self.gates.receive(args, Verdict.APPROVE)
+        await self.gates.receive(args, Verdict.APPROVE)
 
-    @workflow.signal(description="Deny what waits: nothing, your name, or {gate, by, reason, digest}")
-    def deny(self, *args: Any) -> None:
+    @workflow.signal(
+        description="Deny what waits: nothing, your name, or {gate, by, reason, digest, token}",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def deny(self, *args: Any) -> None:
         """Take a person's no."""
-        self.gates.receive(args, Verdict.DENY)
+        await self.gates.receive(args, Verdict.DENY)
 
-    @workflow.signal(description="Decide: {gate, verdict, by, reason, digest, edit, channel}")
-    def decide(self, *args: Any) -> None:
+    @workflow.signal(
+        description="Decide: {gate, verdict, by, reason, digest, edit, channel, token}", unfinished_policy=LEFT_BEHIND
+    )
+    async def decide(self, *args: Any) -> None:
         """Take a person's decision in full."""
-        self.gates.receive(args)
+        await self.gates.receive(args)
 
-    @workflow.update(name="decide", description="Decide, and hear at once what came of it: the same as the signal")
-    def decide_now(self, *args: Any) -> GateRecord:
+    @workflow.update(
+        name="decide",
+        description="Decide, and hear at once what came of it: the same as the signal",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def decide_now(self, *args: Any) -> GateRecord:
         """Take a person's decision in full; refuses with the reason what changes nothing."""
-        return self.gates.answer(args)
+        return await self.gates.answer(args)
 
     @workflow.query(description="Every decision on this run's gates, as a chain of hashes")
     def decisions(self) -> DecisionLog:
         """Return the decision log."""
         return self.gates.log
 
-    @workflow.signal(description="Answer a question of this run: a text, or {question, answer}")
-    def answer(self, *args: Any) -> None:
+    @workflow.signal(
+        description="Answer a question of this run: a text, or {question, answer}", unfinished_policy=LEFT_BEHIND
+    )
+    async def answer(self, *args: Any) -> None:
         """Take a person's answer."""
-        if not answered(self.gates, self.log, args):
+        if not await answered(self.gates, self.log, args):
             self.people.answer(args)
 
     @workflow.signal(

@@ -37,6 +37,7 @@ from workflows.contracts import (
     Trace,
 )
 from workflows.patterns.details import details
+from workflows.patterns.indexing import index_end
 
 NOTICES_KEPT = 20
 
@@ -228,6 +229,7 @@ class RunLog:
     def close(self, state: RunState) -> None:
         """Mark the run as ended."""
         self.state = state
+        index_end(state, self.spend.usd)
         self._show()
 
     def broke_off(self, error: BaseException) -> None:

@@ -1,0 +1,51 @@
+"""What people see of a waiting gate: in the status, on its timer, and in the server's index. Pure."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from activities.contracts import SHORT_DIGEST
+from workflows.contracts import GateState, GateView
+
+PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
+GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
+ARGUMENTS_SHOWN = 1000
+
+
+def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
+    """Name the gate that waits with the nearest deadline; nothing waits, nothing is indexed."""
+    first = min(waiting, key=lambda gate: gate.deadline, default=None)
+    if first is None:
+        return [PENDING_GATE.value_unset(), GATE_DEADLINE.value_unset()]
+    return [PENDING_GATE.value_set(first.name), GATE_DEADLINE.value_set(first.deadline)]
+
+
+def view_of(gate: GateState) -> GateView:
+    """Show a gate as people see it."""
+    action = gate.action
+    arguments = json.dumps(dict(action.input), ensure_ascii=False) if action.ref is None else action.ref
+    if len(arguments) > ARGUMENTS_SHOWN:
+        arguments = f"{arguments[:ARGUMENTS_SHOWN]}… ({len(arguments):,} characters)"
+    return GateView(
+        name=gate.name,
+        description=action.description,
+        deadline=gate.deadline,
+        digest=gate.digest,
+        agent=action.agent,
+        tool=action.tool,
+        arguments=arguments,
+        target=action.target,
+        risk=action.risk,
+        needed=gate.policy.needed,
+        approved_by=tuple(each.by for each in gate.approvers),
+        may_decide=gate.may_decide,
+        requester=gate.requester,
+    )
+
+
+def timer_text(gate: GateState) -> str:
+    """Say on the timer what it waits for."""
+    what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
+    return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]

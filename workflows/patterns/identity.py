@@ -1,0 +1,89 @@
+"""Lets decisions in one after the other, and where this deployment demands it only those that prove who sent them.
+
+The trap: the check is an activity, and messages go on arriving while it runs. So everything that people send, and the opening of
+a gate, waits for its turn here, in the order of history. A token counts once: whoever reads it there can do nothing with it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from temporalio import workflow
+
+from activities.contracts import GateTerms, GateTermsRequest, IdentityRequest, hashed
+from activities.errors import text_of
+from activities.gate_terms import GateTermsActivities
+from workflows import policies
+from workflows.contracts import Decision, UsedToken
+
+PATCH = "gate-terms"
+"""Runs that opened a gate before there were terms go on without."""
+
+UNSIGNED = "it carries no signed token, and decisions here must; make one with starter.py approver-token"
+
+
+class Doorkeeper:
+    """The turn of everything at the gates of one run, and the terms they open by; `known` once a gate has opened."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.terms = GateTerms()
+        self.known = False
+        self.used: dict[str, UsedToken] = {}
+
+    async def learn(self) -> None:
+        """Read the terms anew, for each gate: a run may wait for weeks, and a demand once made is never taken back."""
+        if not workflow.patched(PATCH):
+            return
+        terms = await workflow.execute_local_activity_method(
+            GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms()
+        )
+        demanded = terms.demands_token or self.terms.demands_token
+        self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
+
+    async def identified(self, decision: Decision, now: datetime) -> Decision | str:
+        """Return the decision as it may be counted, or why not; before the first gate it is kept with its token."""
+        if not self.known:
+            return decision.model_copy(update={"received": now}) if decision.token else decision
+        if not self.terms.demands_token or decision.verified:
+            return decision.model_copy(update={"token": ""})
+        if not decision.token:
+            return UNSIGNED
+        info = workflow.info()
+        asked = IdentityRequest(
+            token=decision.token,
+            at=decision.received or now,
+            run=info.workflow_id,
+            chain=info.first_execution_run_id,
+            gate=decision.gate,
+            digest=decision.digest,
+            verdict=decision.verdict,
+        )
+        try:
+            found = await workflow.execute_local_activity_method(
+                GateTermsActivities.check_identity, asked, **policies.check_identity()
+            )
+        except Exception as error:
+            return f"its token could not be checked: {text_of(error)}"
+        if found.refused or not found.by:
+            return found.refused or "its token names nobody"
+        bare = {"token": "", "by": found.by, "verified": True}
+        proven = decision.model_copy(
+            update=bare | {"gate": decision.gate or found.gate, "digest": decision.digest or found.digest}
+        )
+        return self._once(proven, found.jti, found.expires or now, asked.at) or proven
+
+    def _once(self, decision: Decision, jti: str, expires: datetime, at: datetime) -> str:
+        """Say why a token does not count again; the same message twice is the same decision."""
+        said = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
+        fingerprint = hashed(said)
+        before = self.used.get(jti)
+        if before is not None:
+            return "" if before.fingerprint == fingerprint else "its token was used for another decision already"
+        self.used = {name: token for name, token in self.used.items() if token.expires > at}
+        self.used[jti] = UsedToken(expires=expires, fingerprint=fingerprint)
+        return ""
+
+    def restore(self, used: Mapping[str, UsedToken]) -> None:
+        """Take over the tokens that were used in the part of the run before."""
+        self.used = dict(used)
