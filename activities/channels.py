@@ -1,0 +1,31 @@
+"""The channels people are told by: mail, chat, webhook and what else apprise knows by URL.
+
+The trap: a channel's URL holds its password. So no error of ours shows one; a channel is told by its number and scheme.
+"""
+
+import re
+
+from apprise import Apprise, NotifyBase, NotifyFormat
+
+from activities.contracts.notices import Notice
+from activities.notice_text import as_html, plain, subject
+
+
+def channels(setting: str) -> tuple[NotifyBase, ...]:
+    """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one."""
+    found = []
+    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z0-9]+://)", setting.strip()) if setting.strip() else (), 1):
+        channel = Apprise.instantiate(url)
+        if not isinstance(channel, NotifyBase):
+            raise ValueError(f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows")
+        found.append(channel)
+    return tuple(found)
+
+
+async def send(channel: NotifyBase, notice: Notice, links: tuple[str, ...] = ()) -> bool:
+    """Send a notice by one channel, once, as HTML where it takes that; return whether the channel took it."""
+    one = Apprise()
+    one.add(channel)
+    rich = channel.notify_format == NotifyFormat.HTML
+    body, kind = (as_html(notice, links), NotifyFormat.HTML) if rich else (plain(notice, links), NotifyFormat.TEXT)
+    return bool(await one.async_notify(title=subject(notice), body=body, body_format=kind))

@@ -1,0 +1,72 @@
+"""The message that tells a person about a gate, as plain text and as HTML.
+
+The trap: a model wrote most of it. A line break in a target could pose as a line of ours, a quote could end a command that a
+person pastes into a shell. So each value stays on one line, commands are quoted for the shell, and HTML is escaped.
+"""
+
+import html
+import json
+import shlex
+
+from activities.contracts.notices import Notice
+
+SHOWN = 1_000
+"""Characters of one value that are shown."""
+DIGEST = 12
+
+
+def subject(notice: Notice) -> str:
+    """Return the subject: one line."""
+    return _line(f"Gate {notice.gate} {notice.kind}: {notice.what}", 120)
+
+
+def commands(notice: Notice) -> tuple[str, ...]:
+    """Return the exact shell commands that approve and deny the action as shown.
+
+    None for a gate that is settled, nor for names with control characters: quoted they still break the line.
+    """
+    if not (notice.pending and f"{notice.workflow_id}{notice.gate}".isprintable()):
+        return ()
+    run, gate = shlex.quote(notice.workflow_id), shlex.quote(notice.gate)
+    said = shlex.quote(json.dumps({"gate": notice.gate, "digest": notice.digest[:DIGEST]}))
+    ours = [f"python starter.py {verdict} {run} {gate}" for verdict in ("approve", "deny")]
+    signals = [
+        f"temporal workflow signal --workflow-id {run} --name {verdict} --input {said}"
+        for verdict in ("approve", "deny")
+    ]
+    return (*ours, *signals)
+
+
+def plain(notice: Notice, links: tuple[str, ...] = ()) -> str:
+    """Return the message as plain text; `links` are URLs of the Web UI and the inbox."""
+    facts = [f"{name}: {value}" for name, value in _facts(notice)]
+    return "\n".join([*facts, *([""] if notice.pending else []), *commands(notice), *links])
+
+
+def as_html(notice: Notice, links: tuple[str, ...] = ()) -> str:
+    """Return the message as HTML, everything escaped."""
+    rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in _facts(notice))
+    typed = "".join(f"<pre>{html.escape(command)}</pre>" for command in commands(notice))
+    linked = "".join(f'<p><a href="{html.escape(url)}">{html.escape(url)}</a></p>' for url in links)
+    return f"<table>{rows}</table>{typed}{linked}"
+
+
+def _facts(notice: Notice) -> list[tuple[str, str]]:
+    facts = [
+        ("Run", notice.workflow_id),
+        ("Gate", f"{notice.gate} ({notice.kind})"),
+        ("What", notice.what),
+        ("Tool", notice.tool),
+        ("Target", notice.target),
+        ("Arguments", notice.arguments),
+        ("Risk", notice.risk),
+        ("Asked by", notice.requester),
+        ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending else ""),
+        ("Digest", notice.digest[:DIGEST]),
+    ]
+    return [(name, _line(value, SHOWN)) for name, value in facts if value]
+
+
+def _line(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
