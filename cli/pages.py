@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.printing import counted
-from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState
+from workflows.contracts import RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
     StepState.PENDING: ("·", "dim"),
@@ -132,21 +132,3 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         for one in status.questions
     ]
     return Group(head, steps_table(status.steps, room), *questions, *notices)
-
-
-def trace_page(calls: Sequence[CallTrace]) -> list[RenderableType]:
-    """Show model calls in the order in which they ended."""
-    if not calls:
-        return [Text("no model calls yet")]
-    made = table("step", "agent", "model", "ms", "attempt", "tokens", "USD", "", "error")
-    total = Spend()
-    for call in calls:
-        total = total.plus(call.spend)
-        ended = Text("✓ ok", style="green") if call.success else Text("✗ failed", style="red")
-        spent = call.spend
-        tokens = f"{spent.input_tokens + spent.cache_read_tokens + spent.cache_write_tokens} + {spent.output_tokens}"
-        row(
-            made, call.step, call.agent, call.model, str(call.ms), str(call.attempt), tokens,
-            f"{spent.usd:.6f}", ended, call.error,
-        )  # fmt: skip
-    return [made, Text(money(total))]
