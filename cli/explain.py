@@ -1,17 +1,20 @@
-"""The commands that explain a run from its history: `why`. A worker makes them say more, but they need none."""
+"""The commands that explain a run from its history: `why` and `report`. A worker makes them say more, but they need none."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
+    from cli.report.figures import Report
     from workflows.contracts import RunStatus
 
 
 def register(app: typer.Typer) -> None:
     """Mount the commands."""
     app.command()(why)
+    app.command()(report)
 
 
 def why(
@@ -55,6 +58,50 @@ def why(
             show(page.lines(full=full))
 
     reaching(command)
+
+
+def report(
+    run_id: Annotated[str | None, typer.Argument(help="Id of the run.", metavar="ID")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write (- for stdout). Default: ID.html.")
+    ] = None,
+    compare: Annotated[tuple[str, str] | None, typer.Option(help="Two runs, side by side.", metavar="A B")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead.")] = False,
+) -> None:
+    """Write one HTML page on a run: plan, times, cost, decisions, changes, and what went wrong.
+
+    It needs no network to be read. Works for runs that still go on.
+    """
+    from datetime import UTC, datetime
+
+    from cli.leaving import WRONG, LeavingError, say
+    from cli.printing import print_json
+    from cli.reaching import reaching
+    from cli.report.page import compared, html
+    from cli.report.reading import read_report
+
+    ids = compare or ((run_id,) if run_id else ())
+    if not ids or (compare and run_id):
+        raise LeavingError(WRONG, "name one run (report ID), or two with --compare A B")
+
+    async def command(reach: "Reach") -> "list[Report]":
+        return [await read_report(reach, each) for each in ids]
+
+    found = reaching(command)
+    if as_json:
+        print_json(found[0].data() if len(found) == 1 else [one.data() for one in found])
+        return
+    now = datetime.now(UTC)
+    page = html(found[0], now) if len(found) == 1 else compared(found[0], found[1], now)
+    file = output or Path(f"{'-and-'.join(ids)}.html".replace("/", "-"))
+    if str(file) == "-":
+        print(page)
+        return
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise LeavingError(WRONG, f"--output {file} cannot be written ({error.strerror or error})") from error
+    say(f"report written to {file}")
 
 
 async def _status(reach: "Reach", run_id: str) -> "RunStatus | None":
