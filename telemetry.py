@@ -29,6 +29,7 @@ NOISE = ("HandleQuery:", "QueryWorkflow:", "ValidateUpdate:")
 """Spans that say nothing of the work: every open page of the Web UI asks each run who it is, again and again."""
 ENDPOINT, METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 MESSAGE_SHOWN = 2000
+IDS = ("workflow_id", "run_id", "workflow_type", "activity_type", "attempt")
 
 
 def switched_off() -> bool:
@@ -81,8 +82,8 @@ class Quiet(sampling.Sampler):
 def runtime(endpoint: str | None, prometheus: str | None) -> "Runtime | None":
     """Build the runtime that exports metrics, those of the SDK and ours: to Prometheus (`host:port`) or by OTLP.
 
-    None where neither is asked for. The SDK's core speaks OTLP over gRPC, and over HTTP where the endpoint's port is 4318 or its path
-    ends in `/v1/metrics`.
+    None where neither is asked for. The SDK's core speaks OTLP over gRPC, and over HTTP where the endpoint's port is 4318 or
+    its path ends in `/v1/metrics`.
     """
     from temporalio.runtime import OpenTelemetryConfig, PrometheusConfig, Runtime, TelemetryConfig
 
@@ -148,7 +149,11 @@ def _ids(record: logging.LogRecord) -> dict[str, Any]:
     for name in ("temporal_workflow", "temporal_activity"):
         told = getattr(record, name, None)
         if isinstance(told, Mapping):
-            found |= {key: told[key] for key in ("workflow_id", "run_id", "workflow_type", "activity_type", "attempt") if key in told}
+            found |= {
+                key: told[key]
+                for key in ("workflow_id", "run_id", "workflow_type", "activity_type", "attempt")
+                if key in told
+            }
             if "workflow_run_id" in told:
                 found["run_id"] = told["workflow_run_id"]
     span = trace.get_current_span().get_span_context()

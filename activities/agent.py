@@ -31,6 +31,7 @@ from activities.contracts import (
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
+from activities.observing import model_called, model_failed
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.transcripts import EMPTY, Transcripts
 
@@ -66,9 +67,12 @@ class AgentActivities:
                 progress.usage, progress.counted = reply.usage, True
                 turn = await self._turn(request, reply, beginning, left_out, started)
                 await self._store.remember(_call_name(), turn.model_dump_json().encode())
+                model_called(request, turn)
                 return turn
             except ApplicationError as error:
-                raise self._priced(error, request, progress) from error.__cause__
+                priced = self._priced(error, request, progress)
+                model_failed(request, priced)
+                raise priced from error.__cause__
             except asyncio.CancelledError as error:
                 details = activity.cancellation_details()
                 if progress.paid() == Usage() or details is None or not details.cancel_requested:
