@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -105,7 +105,10 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )
-    """Where traces go (OTLP over HTTP); tracing is off without it."""
+    """Where traces and metrics go (OTLP); both are off without it."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    log_format: Literal["", "json", "text"] = ""
+    """How a worker writes its log: text on a terminal, JSON elsewhere."""
 
     @field_validator("model_aliases", mode="before")
     @classmethod
@@ -269,13 +272,6 @@ def _reason(error: Exception) -> str:
 def _tracing(settings: Settings) -> "list[Plugin]":
     if not settings.otel_exporter_otlp_endpoint:
         return []
-    import opentelemetry.trace
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, create_tracer_provider
+    from telemetry import tracing
 
-    provider = create_tracer_provider()
-    # Never the simple processor: it exports from within the workflow sandbox, which forbids that.
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    opentelemetry.trace.set_tracer_provider(provider)
-    return [OpenTelemetryPlugin(add_temporal_spans=True)]
+    return tracing(settings.otel_exporter_otlp_endpoint)

@@ -17,10 +17,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+import telemetry
 from activities.contracts import SourceKind
 from activities.llm.base import LLM
 from activities.sources.base import Source
@@ -140,9 +141,9 @@ def model_client(settings: Settings) -> LLM:
 
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
-    if arguments.metrics_port:
-        metrics = PrometheusConfig(bind_address=f"{arguments.host}:{arguments.metrics_port}")
-        Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=metrics)))
+    prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
+    if metrics := telemetry.runtime(settings.otel_exporter_otlp_endpoint, prometheus):
+        Runtime.set_default(metrics)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -198,9 +199,10 @@ def main() -> int:
     arguments = _arguments()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(serve(load_settings(), arguments))
+        settings = load_settings()
+        telemetry.log_to_stderr(settings.log_level, settings.log_format)
+        asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, SettingsError) else 3
@@ -209,6 +211,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
+    telemetry.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     logging.shutdown()

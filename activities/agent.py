@@ -31,6 +31,7 @@ from activities.contracts import (
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
+from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.transcripts import EMPTY, Transcripts
@@ -72,9 +73,12 @@ class AgentActivities:
                 turn = await self._turn(request, reply, beginning, left_out, started)
                 turn = self._reckoned(turn, request, bound, wasted)
                 await self._store.remember(_call_name(), turn.model_dump_json().encode())
+                model_called(request, turn)
                 return turn
             except ApplicationError as error:
-                raise await self._priced(error, request, progress, wasted) from error.__cause__
+                priced = await self._priced(error, request, progress, wasted)
+                model_failed(request, priced)
+                raise priced from error.__cause__
             except asyncio.CancelledError as error:
                 details = activity.cancellation_details()
                 if progress.paid().plus(wasted) == Usage() or details is None or not details.cancel_requested:

@@ -23,6 +23,7 @@ from activities.content import ContentStore
 from activities.contracts import Effect, Part, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
+from activities.observing import tool_called
 from activities.toolbox.mcp_servers import McpServers, McpTool
 from activities.toolbox.names import McpName, mcp_name, our_name
 from activities.toolbox.tool import Tool, ToolError
@@ -110,6 +111,7 @@ class ToolActivities:
             undo=_reported(undo, request.key),
         )
         await self._store.remember(_call_name(), result.model_dump_json().encode())
+        tool_called(request, result)
         return result
 
     async def _listings(self, servers: Sequence[str]) -> dict[str, list[McpTool] | str]:

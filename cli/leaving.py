@@ -23,7 +23,6 @@ DONE, FAILED, WRONG, UNSERVED, INTERRUPTED = 0, 1, 2, 3, 130
 
 START_A_SERVER = "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
 START_A_WORKER = "Start one with 'python worker.py' or 'python starter.py up'."
-FLUSH_MILLISECONDS = 5000
 
 
 class LeavingError(Exception):
@@ -69,8 +68,8 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
 def leave(code: int) -> NoReturn:
     """Flush telemetry, logs and streams, and end the process."""
     with contextlib.suppress(Exception):
-        if tracing := sys.modules.get("opentelemetry.trace"):
-            getattr(tracing.get_tracer_provider(), "force_flush", lambda _: None)(FLUSH_MILLISECONDS)
+        if telemetry := sys.modules.get("telemetry"):  # not imported: there is nothing to flush
+            telemetry.flush()
     for flush in (sys.stdout.flush, sys.stderr.flush, logging.shutdown):
         with contextlib.suppress(OSError, ValueError):
             flush()

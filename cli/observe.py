@@ -1,16 +1,15 @@
 """The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.leaving import WRONG, LeavingError, say
+from cli.leaving import say
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
-    from workflows.contracts import Trace
+    from workflows.contracts import RunStatus, Trace
 
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -101,38 +100,31 @@ def result(
 def trace(
     run_id: RunId,
     jsonl: Annotated[
-        Path | None, typer.Option(help="Write one JSON object per model call to this file (- for stdout).")
+        Path | None, typer.Option(help="Write one JSON object per call to this file (- for stdout).")
     ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Print each call as it ends, until the run does.")] = False,
 ) -> None:
-    """Show every model call of a run.
+    """Show every step and call of a run as a tree.
 
-    Who made it, how long it took, what it cost and how it ended.
+    Who made it, how long it took, what it cost, how it ended, and where the run failed first. With --jsonl the same for programs.
     """
-    from cli.pages import show, trace_page
+    from cli.pages import show
     from cli.reaching import reaching
-    from workflows.contracts import Trace
+    from cli.trace_page import trace_page
+    from cli.tracing import follow_trace, write_lines
+    from workflows.contracts import RunStatus, Trace
 
-    async def command(reach: "Reach") -> Trace:
-        return await reach.ask(await reach.find(run_id), "trace", Trace)
+    async def command(reach: "Reach") -> tuple["RunStatus", "Trace"]:
+        found = await reach.find(run_id)
+        return await reach.ask(found, "status", RunStatus), await reach.ask(found, "trace", Trace)
 
-    found = reaching(command)
-    if jsonl is None:
-        show(trace_page(found.calls, found.budget))
-    else:
-        _write_lines(found, jsonl)
-
-
-def _write_lines(found: "Trace", file: Path) -> None:
-    import json
-
-    from cli.printing import plain
-
-    lines = "".join(json.dumps(plain(call), ensure_ascii=False) + "\n" for call in found.calls)
-    if str(file) == "-":
-        sys.stdout.write(lines)
+    if follow:
+        reaching(lambda reach: follow_trace(reach, run_id, jsonl))
         return
-    try:
-        file.write_text(lines, encoding="utf-8")
-    except OSError as error:
-        raise LeavingError(WRONG, f"--jsonl {file} cannot be written ({error.strerror or error})") from error
-    say(f"{len(found.calls)} calls written to {file}")
+    state, found = reaching(command)
+    if jsonl is None:
+        show(trace_page(state, found))
+    else:
+        write_lines(found.calls, jsonl)
+        if str(jsonl) != "-":
+            say(f"{len(found.calls)} calls written to {jsonl}")

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.printing import counted
-from workflows.contracts import BudgetShown, CallTrace, RunState, RunStatus, Spend, StepRow, StepState
+from workflows.contracts import BudgetShown, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
     StepState.PENDING: ("·", "dim"),
@@ -134,8 +134,15 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     ]
     told = f"{status.paused.told} → starter.py resume {status.workflow_id}" if status.paused else ""
     paused = [Text(safe(told), style="bold")] if told else []
-    table_ = steps_table(status.steps, room)
-    return Group(head, *paused, table_, *budget_lines(status.budget), *questions, *notices)
+    gates = [
+        Text(
+            safe(f"{one.name} waits: {one.description} → starter.py approve {status.workflow_id} {one.name}"),
+            style="bold",
+        )
+        for one in status.gates
+    ]
+    rows = steps_table(status.steps, room)
+    return Group(head, *paused, rows, *budget_lines(status.budget), *gates, *questions, *notices)
 
 
 def budget_lines(budget: BudgetShown | None) -> list[Text]:
@@ -147,21 +154,3 @@ def budget_lines(budget: BudgetShown | None) -> list[Text]:
         Text.assemble(("budget: ", "bold"), safe(budget.line)),
         *(Text(safe(f"budget: {text}"), style="yellow") for text in said),
     ]
-
-
-def trace_page(calls: Sequence[CallTrace], budget: BudgetShown | None = None) -> list[RenderableType]:
-    """Show model calls in the order in which they ended."""
-    if not calls:
-        return [Text("no model calls yet")]
-    made = table("step", "agent", "model", "ms", "attempt", "tokens", "USD", "", "error")
-    total = Spend()
-    for call in calls:
-        total = total.plus(call.spend)
-        ended = Text("✓ ok", style="green") if call.success else Text("✗ failed", style="red")
-        spent = call.spend
-        tokens = f"{spent.input_tokens + spent.cache_read_tokens + spent.cache_write_tokens} + {spent.output_tokens}"
-        row(
-            made, call.step, call.agent, call.model, str(call.ms), str(call.attempt), tokens,
-            f"{spent.usd:.6f}", ended, call.error,
-        )  # fmt: skip
-    return [made, Text(money(total)), *budget_lines(budget)]

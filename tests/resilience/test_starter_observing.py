@@ -107,9 +107,26 @@ def test_status_and_trace_of_an_ended_run(stack: Stack, tmp_path: Path) -> None:
     assert {call["step"] for call in calls} == {"plan", "1", "2", "3"}
     assert {(call["workflow_id"], call["success"], call["attempt"]) for call in calls} == {("seen", True, 1)}
     assert stack.done("trace", "seen", "--jsonl", "-") == file.read_text()
-    assert "plan  planner     claude-opus-5-5" in stack.done("trace", "seen")
+    tree = stack.done("trace", "seen")
+    assert [line for line in tree.splitlines() if "planner · claude-opus-5-5 · " in line and "✓" in line]
+    assert [line for line in tree.splitlines() if " 3 · writer · " in line and "after 1, 2" in line]
     unwritable = stack.run("trace", "seen", "--jsonl", str(tmp_path))
     assert (unwritable.returncode, "--jsonl" in unwritable.stderr) == (2, True)
+
+
+def test_a_trace_is_followed_call_by_call(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    stack.api.script(rules=[{"system": "writer", "status": 400, "error_type": "invalid_request_error"}], hold=True)
+    stack.done("plan", "Compare", "--id", "followed", "--detach")
+    watched = ("trace", "followed", "--follow", "--jsonl", str(file))
+    with running_starter(tmp_path, *watched, env=stack.env, name="follow") as following:
+        stack.api.script(hold=False)
+        assert following.wait() == 0
+
+    followed = [json.loads(line) for line in file.read_text().splitlines()]
+    whole = [json.loads(line) for line in stack.done("trace", "followed", "--jsonl", "-").splitlines()]
+    assert [(call["step"], call["success"]) for call in followed] == [(call["step"], call["success"]) for call in whole]
+    assert stack.done("trace", "followed").splitlines()[-1].startswith("first failure: step 3, writer: ")
 
 
 def test_watch_follows_a_running_plan_to_its_end(stack: Stack, tmp_path: Path) -> None:

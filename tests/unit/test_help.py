@@ -34,6 +34,8 @@ COMMANDS = [
     "watch",
     "result",
     "trace",
+    "why",
+    "report",
     "cancel",
     "rollback",
     "answer",

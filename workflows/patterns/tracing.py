@@ -79,6 +79,7 @@ class RunLog:
     def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
         """Mark a step as ended."""
         self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
+        self._count("agent_steps", state=state)
 
     def forget(self, steps: Sequence[str]) -> None:
         """Drop steps that a new plan replaced."""
@@ -138,6 +139,7 @@ class RunLog:
     def hop(self, step: str, origin: str, target: str, reason: str) -> None:
         """Record a change to a fallback."""
         self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
+        self._count("agent_fallbacks", origin=origin)
 
     def asks(self, question: Question) -> None:
         """Show a question to people."""
@@ -230,12 +232,17 @@ class RunLog:
         """Mark the run as ended."""
         self.state = state
         index_end(state, self.spend.usd)
+        self._count("agent_runs", state=state)
         self._show()
 
     def broke_off(self, error: BaseException) -> None:
         """Mark a run that ends with this error as ended, unless it has said itself how it ended."""
         if self.state is RunState.RUNNING:
             self.close(RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED)
+
+    def _count(self, name: str, **attributes: str) -> None:
+        """Count something for an observability stack; the SDK leaves out what is replayed."""
+        workflow.metric_meter().create_counter(name).add(1, {"pattern": self.pattern, **attributes})
 
     def _update(self, step: str, update: dict[str, Any]) -> None:
         self.steps[step] = self.steps.get(step, StepRow(step=step)).model_copy(update=update)

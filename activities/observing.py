@@ -1,0 +1,75 @@
+"""What a call tells an observability stack: attributes on its span, and counters. Costs nothing where nobody listens.
+
+Names follow the GenAI semantic conventions of OpenTelemetry. The trap: the Anthropic SDK's own span counts the tokens of a
+call, so the activity's span does not; a trace in which both did would show twice the cost.
+"""
+
+from collections.abc import Mapping
+
+from opentelemetry import trace
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import ModelFailure, ModelRequest, ModelTurn, ToolRequest, ToolResult, Usage
+
+
+def model_called(request: ModelRequest, turn: ModelTurn) -> None:
+    """Tell of a call that was answered."""
+    model = turn.model or request.model
+    _span(
+        {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.agent.name": request.agent,
+            "gen_ai.request.model": request.model,
+            "gen_ai.response.finish_reasons": (str(turn.stop_reason),),
+            "agent.attempt": turn.attempt,
+            "agent.cost.usd": turn.usd,
+        }
+    )
+    _count(
+        "agent_calls", 1, agent=request.agent, model=model, outcome="sent_back" if turn.schema_errors else "answered"
+    )
+    _spent(request.agent, model, turn.usage, turn.usd)
+
+
+def model_failed(request: ModelRequest, error: ApplicationError) -> None:
+    """Tell of a call that failed, and whether Temporal will try it again."""
+    cause = error.type or type(error).__name__
+    _span(
+        {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.agent.name": request.agent,
+            "gen_ai.request.model": request.model,
+            "error.type": cause,
+            "agent.attempt": activity.info().attempt,
+        }
+    )
+    _count("agent_calls", 1, agent=request.agent, model=request.model, outcome="failed")
+    if not error.non_retryable:
+        _count("agent_retries", 1, agent=request.agent, model=request.model, cause=cause)
+    details = error.details[0] if error.details else None
+    if isinstance(details, ModelFailure):
+        _spent(request.agent, details.model or request.model, details.usage, details.usd)
+
+
+def tool_called(request: ToolRequest, result: ToolResult) -> None:
+    """Tell of a tool call, whose own error is a result."""
+    _span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": request.tool, "agent.attempt": result.attempt})
+    _count("agent_tool_calls", 1, tool=request.tool, outcome="error" if result.failed else "done")
+
+
+def _spent(agent: str, model: str, usage: Usage, usd: float) -> None:
+    for tier, tokens in usage.model_dump().items():
+        _count("agent_tokens", tokens, agent=agent, model=model, tier=tier.removesuffix("_tokens"))
+    if usd:
+        meter = activity.metric_meter().with_additional_attributes({"agent": agent, "model": model})
+        meter.create_histogram_float("agent_call_usd", "What each model call cost", "USD").record(usd)
+
+
+def _count(name: str, number: int, **attributes: str) -> None:
+    if number:
+        activity.metric_meter().create_counter(name).add(number, attributes)
+
+
+def _span(attributes: Mapping[str, str | int | float | tuple[str, ...]]) -> None:
+    trace.get_current_span().set_attributes(attributes)

@@ -1,0 +1,132 @@
+"""Reads a run's history from the server, all its parts where it continued as new, and what its calls asked and answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.client import WorkflowExecutionDescription
+
+from activities.contracts import ModelRequest, ModelTurn, ToolRequest, ToolResult
+from cli.reaching import Reach
+from cli.recorded.events import Ended, Recorded, RunRecord, Waited, record_of
+
+M = TypeVar("M", bound=BaseModel)
+MODEL, TOOL = "call_model", "call_tool"
+BETWEEN = " · "
+"""What stands between the step and the rest in the summary of a call."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One model or tool call of a step, with all that was asked and answered; `text` is the whole summary."""
+
+    step: str
+    text: str
+    event: Recorded
+    asked: ModelRequest | ToolRequest | None = None
+    turn: ModelTurn | None = None
+    result: ToolResult | None = None
+
+    @property
+    def is_model(self) -> bool:
+        """Whether a model was called."""
+        return self.event.name == MODEL
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it ended, if it has."""
+        return self.event.ended
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A wait of the workflow, with what it said it waits for."""
+
+    text: str
+    event: Waited
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """Everything that the histories of one run say, oldest part first."""
+
+    parts: tuple[RunRecord, ...]
+    calls: tuple[Call, ...]
+    timers: tuple[Timer, ...]
+
+    @property
+    def started(self) -> datetime | None:
+        """When the first part started."""
+        return self.parts[0].started if self.parts else None
+
+    @property
+    def ended(self) -> datetime | None:
+        """When the last part ended, if it has."""
+        return self.parts[-1].ended if self.parts else None
+
+    def of(self, step: str) -> tuple[Call, ...]:
+        """Return the calls of one step, in the order in which they were wanted."""
+        return tuple(call for call in self.calls if call.step == step)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps that called anything, in the order of their first call."""
+        return tuple(dict.fromkeys(call.step for call in self.calls if call.step))
+
+
+async def read_history(reach: Reach, found: WorkflowExecutionDescription) -> RunHistory:
+    """Read all parts of a run; those that the server has deleted already are left out."""
+    parts: list[RunRecord] = []
+    run_id = found.run_id
+    while run_id:
+        handle = reach.client.get_workflow_handle(found.id, run_id=run_id)
+        events = [event async for event in handle.fetch_history_events()]
+        part = record_of(events)
+        parts.append(part)
+        run_id = part.previous
+    parts.reverse()
+    decoding = _Decoding(reach, found.id)
+    calls = [await decoding.call(event) for part in parts for event in part.activities.values()]
+    timers = [Timer(await decoding.text(event.summary), event) for part in parts for event in part.timers.values()]
+    return RunHistory(tuple(parts), tuple(calls), tuple(timers))
+
+
+class _Decoding:
+    """Turns payloads into contracts by the client's own converter, so that a codec is undone as well."""
+
+    def __init__(self, reach: Reach, workflow_id: str) -> None:
+        self._converter = reach.client.data_converter
+        self._workflow_id = workflow_id
+
+    async def call(self, event: Recorded) -> Call:
+        """Read one activity; of a kind that we do not know only the summary."""
+        text = await self.text(event.summary)
+        if event.name == MODEL:
+            asked = await self._read(event.asked, ModelRequest)
+            turn = await self._read(event.answer, ModelTurn) if event.how is Ended.DONE else None
+            return Call(text.removesuffix(f"{BETWEEN}{asked.agent}") if asked else "", text, event, asked, turn=turn)
+        if event.name == TOOL:
+            call = await self._read(event.asked, ToolRequest)
+            result = await self._read(event.answer, ToolResult) if event.how is Ended.DONE else None
+            return Call(self._step(call.key) if call else "", text, event, call, result=result)
+        return Call("", text, event)
+
+    async def text(self, payload: Payload | None) -> str:
+        """Read a summary ("" where there is none)."""
+        if payload is None:
+            return ""
+        values: Sequence[Any] = await self._converter.decode([payload], [str])
+        return str(values[0])
+
+    async def _read(self, payloads: Payloads | None, kind: type[M]) -> M | None:
+        if payloads is None or not payloads.payloads:
+            return None
+        values: Sequence[M] = await self._converter.decode(list(payloads.payloads), [kind])
+        return values[0]
+
+    def _step(self, key: str) -> str:
+        """Take the step out of a tool call's key, `workflow/step/call`; its own name may hold anything."""
+        return key.removeprefix(f"{self._workflow_id}/").rpartition("/")[0]

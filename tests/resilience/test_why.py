@@ -1,0 +1,104 @@
+"""A wrong result leads back to the step that made it: `why` and `trace` against real processes, one seeded fault each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stacks import Stack, whole_stack
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(whole: Stack) -> Iterator[Stack]:
+    whole.api.reset()
+    yield whole
+    whole.api.reset()
+
+
+def steps(*agents: str, first: str = "Collect the facts", **second: str) -> list[dict[str, Any]]:
+    """A chain of two steps, the second made of the first."""
+    one, two = agents
+    return [
+        {"step": "dig", "agent": one, "input": first},
+        {"step": "tell", "agent": two, "input": "Write it up", "depends_on": ["dig"]} | second,
+    ]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A plan, what the model does wrong in it, which step is to blame, and words that must say why."""
+
+    rules: list[dict[str, Any]]
+    says: str
+    plan: list[dict[str, Any]] = field(default_factory=lambda: steps("generalist", "writer"))
+    blamed: str = "dig"
+    code: int = 0
+
+
+ASKED = "Collect the facts"
+FAULTS = {
+    "truncated answer": Fault(
+        [{"user": ASKED, "text": "The facts are", "stop_reason": "max_tokens"}], "was cut off after"
+    ),
+    "refusal": Fault([{"user": ASKED, "text": "No.", "stop_reason": "refusal"}], "refused to answer", code=1),
+    "rejected request": Fault(
+        [{"user": ASKED, "status": 400, "error_type": "invalid_request_error", "message": "no such thing"}],
+        "ModelRejected: ",
+        code=1,
+    ),
+    "busy, then fine": Fault(
+        [{"user": ASKED, "status": 529, "error_type": "overloaded_error", "headers": {"retry-after": "0"}, "times": 1}],
+        "was tried 2 times, because: ",
+    ),
+    "connection broken off": Fault([{"user": ASKED, "breaks": "stream", "times": 1}], "was tried 2 times, because: "),
+    "fallback agent": Fault(
+        [{"system": "researcher", "status": 404, "error_type": "not_found_error", "message": "gone"}],
+        "researcher was given up for generalist",
+        plan=steps("researcher", "writer"),
+    ),
+    "wrong tool output": Fault(
+        [{"user": ASKED, "tool": "read_file", "input": {"path": "figures.csv"}, "before_turn": 1}],
+        "tool read_file gave an error: ",
+        plan=steps("file-clerk", "writer"),
+    ),
+    "tool that is not there": Fault(
+        [{"user": ASKED, "tool": "Fetch", "input": {}, "before_turn": 1}],
+        "could not call a tool: ",
+        plan=steps("file-clerk", "writer"),
+    ),
+    "nothing said": Fault([{"user": ASKED, "text": ""}], "answered nothing"),
+}
+
+
+def wrong(stack: Stack, run: str, *step: str) -> list[str]:
+    """What `why` says is wrong, a line each."""
+    return [line for line in stack.done("why", run, *step).splitlines() if line.startswith(("✗ ", "! "))]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_why_names_the_step_and_the_reason(stack: Stack, tmp_path: Path, name: str) -> None:
+    fault = FAULTS[name]
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"steps": fault.plan}))
+    stack.api.script(rules=fault.rules)
+
+    ended = stack.run("plan", "--plan", str(file), "--id", f"why-{name.replace(' ', '-').replace(',', '')}")
+
+    run = stack.runs()[0]
+    assert ended.returncode == fault.code, ended.stderr
+    said = wrong(stack, run)
+    assert said
+    assert all(f"step {fault.blamed}: " in line for line in said if "skipped" not in line), said
+    assert any(fault.says in line for line in said), said
+    if fault.code == 0:
+        assert any(f"step {fault.blamed}: " in line and fault.says in line for line in wrong(stack, run, "tell"))
+    assert fault.blamed in stack.done("trace", run)
