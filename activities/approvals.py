@@ -10,8 +10,13 @@ from activities.contracts import Acting, Approval, digest_of
 from activities.errors import ErrorKind, final
 
 
-def check_approved(request: Acting, approval: Approval | None) -> None:
-    """Pass only what exactly this approval allows, in this run; raises NotApproved (final) that says what differs."""
+def check_approved(
+    request: Acting, approval: Approval | None, *, agent: str | None = None, target: str | None = None
+) -> None:
+    """Pass only what exactly this approval allows, in this run; raises NotApproved (final) that says what differs.
+
+    Who acts on something hands over its own `agent` and `target`; left out, they are taken as they were approved.
+    """
     if approval is None:
         raise final(ErrorKind.NOT_APPROVED, f"{request.tool}: no person approved this call; open a gate for it first")
     if activity.in_activity() and activity.info().workflow_id != approval.workflow_id:
@@ -20,7 +25,11 @@ def check_approved(request: Acting, approval: Approval | None) -> None:
             f"{request.tool}: {approval.gate} of run {approval.workflow_id!r} approved another run",
         )
     try:
-        digest = digest_of(request, agent=approval.agent, target=approval.target)
+        digest = digest_of(
+            request,
+            agent=approval.agent if agent is None else agent,
+            target=approval.target if target is None else target,
+        )
     except ValueError as error:
         raise final(ErrorKind.NOT_APPROVED, f"{request.tool}: {error}") from error
     if digest != approval.digest:

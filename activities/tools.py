@@ -142,8 +142,8 @@ class ToolActivities:
     def _check_approved(self, request: ToolRequest) -> None:
         """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
         effect = request.effect if request.server else self._tools[request.tool].effect
-        if effect is Effect.IRREVERSIBLE:
-            check_approved(request, request.approval)
+        if effect in (Effect.IRREVERSIBLE, None):
+            check_approved(request, request.approval, agent=request.agent, target=request.server)
 
     async def _outcome(self, request: ToolRequest) -> tuple[str, bool, Mapping[str, Any]]:
         """Run the tool; returns what the model shall read, whether that is an error, and the undo's arguments."""

@@ -52,7 +52,8 @@ class ToolRequest(Contract):
 
     `key` is the same in every attempt and in every run of this workflow id, for whoever the tool talks to. `specs` is
     the toolset's, so that arguments are checked against the schema that the model saw. A call that cannot be undone needs the
-    `approval` of exactly this call; `effect` is what the run's card says of a tool that is none of ours.
+    `approval` of exactly this call, made by this `agent`; `effect` is what the run's card says of a tool that is none of ours
+    (unknown: it cannot be undone).
     """
 
     tool: str
@@ -61,8 +62,9 @@ class ToolRequest(Contract):
     input: Mapping[str, Any] = Field(default_factory=dict)
     ref: str | None = None
     server: str = ""
-    effect: Effect = Effect.READ
+    effect: Effect | None = None
     approval: Approval | None = None
+    agent: str = ""
 
 
 class ToolResult(Contract):

@@ -129,12 +129,14 @@ class GateState(Contract):
 
     @property
     def alarms(self) -> tuple[datetime, ...]:
-        """When something is due if nobody decides: the deadline, the escalation, a reminder."""
+        """When something is due if nobody decides: the deadline, the escalation, a reminder that still has a second to help."""
         due = [self.deadline]
         if self.escalates is not None:
             due.append(self.escalates)
         if self.policy.remind_every is not None:
-            due.append((self.reminded or self.opened) + timedelta(seconds=self.policy.remind_every))
+            reminder = (self.reminded or self.opened) + timedelta(seconds=self.policy.remind_every)
+            if reminder + timedelta(seconds=1) < self.deadline:
+                due.append(reminder)
         return tuple(due)
 
 

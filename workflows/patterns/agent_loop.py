@@ -226,6 +226,7 @@ class AgentLoop:
         done: dict[str, ToolAnswer] = {}
 
         by_id = {call.id: call for call in calls}
+        waited = self.crew.gates.waited if self.crew.gates else 0.0
 
         async def one(call: str) -> None:
             done[call] = await self._answer(by_id[call])
@@ -236,6 +237,8 @@ class AgentLoop:
             closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
             await self._append((Message(answers=closed),))
             raise
+        if self.crew.gates and self.started is not None:
+            self.started += self.crew.gates.waited - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
                 raise outcome.error

@@ -63,7 +63,7 @@ class Gates:
 
     `policy` and `requester` hold for gates that name none. `indexed` also writes the search attributes PendingGate and
     GateDeadline; only where they are registered, because the server otherwise refuses the workflow task for ever, and no `try`
-    sees it. `choices` are the options of gates that choose among some.
+    sees it. `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
     """
 
     def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -71,6 +71,9 @@ class Gates:
         self.requester = ""
         self.notify = notify
         self.indexed = indexed
+        self.waited = 0.0
+        self._settling = 0
+        self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
         self._log = log
         self._book = GateBook()
@@ -172,7 +175,19 @@ class Gates:
                 self._book.early.append(decision)
 
     async def _settle(self, name: str) -> None:
-        """Wait for people, waking for each reminder, the escalation and the deadline."""
+        """Wait for people, and count the time in which any gate was open: it is nobody's working time."""
+        if not self._settling:
+            self._since = workflow.time()
+        self._settling += 1
+        try:
+            await self._wait(name)
+        finally:
+            self._settling -= 1
+            if not self._settling:
+                self.waited += workflow.time() - self._since
+
+    async def _wait(self, name: str) -> None:
+        """Wake for each reminder, the escalation and the deadline."""
         self._book.tick(workflow.now())
         self._publish()
         while (gate := self._book.gates[name]).pending:

@@ -35,6 +35,10 @@ PLAN_SCHEMA: dict[str, Any] = {
                         "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
                         "description": "The steps whose results this step needs; empty if none.",
                     },
+                    "confirm": {
+                        "type": "boolean",
+                        "description": "True if a person must approve the step first: it does what cannot be undone.",
+                    },
                 },
                 "required": ["step", "agent", "input"],
                 "additionalProperties": False,
@@ -52,6 +56,7 @@ MENDS = {
     "agent": "name one agent",
     "input": "say in one text what the agent shall do",
     "depends_on": "list the ids of the steps it needs, or none",
+    "confirm": "write true where a person must approve the step first, or leave it out",
 }
 """What to do about each field of a step that cannot be read."""
 

@@ -44,8 +44,9 @@ async def call_tool(
         input=call.input,
         ref=call.ref,
         server=card.server,
-        effect=card.effect if card.server else Effect.READ,
+        effect=card.effect if card.server else None,
         approval=approval,
+        agent=agent if approval else "",
     )
     result: ToolResult | None = None
     try:
