@@ -13,6 +13,7 @@ from activities.contracts import ToolRequest, ToolResult, ToolsetRequest, UndoRe
 from activities.toolbox.tool import Tool
 from activities.tools import ToolActivities
 from activities.undoing import UndoActivities
+from tests.approving import approved
 
 
 class CrashError(Exception):
@@ -30,7 +31,7 @@ class Calls:
         activities = ToolActivities(self.store, self.tools)
         names = tuple(tool.name for tool in self.tools)
         toolset = await ActivityEnvironment().run(activities.read_toolset, ToolsetRequest(names=names))
-        request = ToolRequest(tool=name, key=call, specs=toolset.specs, input=arguments)
+        request = approved(ToolRequest(tool=name, key=call, specs=toolset.specs, input=arguments))
         result: ToolResult = await _environment(call, attempt).run(activities.call_tool, request)
         return result
 

@@ -16,6 +16,7 @@ from activities.content import ContentStore
 from activities.contracts import ToolRequest, ToolResult, Toolset, ToolsetRequest
 from activities.toolbox.mcp_servers import McpServers
 from activities.tools import ToolActivities
+from tests.approving import approved
 from tests.processes import wait_for
 
 
@@ -35,7 +36,7 @@ class Mcp:
     async def call(self, toolset: Toolset, tool: str, attempt: int = 1, **arguments: Any) -> ToolResult:
         card = toolset.get(tool)
         assert card
-        request = ToolRequest(tool=tool, key="k", specs=toolset.specs, input=arguments, server=card.server)
+        request = approved(ToolRequest(tool=tool, key="k", specs=toolset.specs, input=arguments, server=card.server))
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, attempt=attempt, activity_id=tool)
         return await environment.run(self.activities.call_tool, request)

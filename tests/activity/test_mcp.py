@@ -19,6 +19,7 @@ from activities.errors import ErrorKind
 from activities.toolbox import mcp_servers
 from activities.tools import ToolActivities
 from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
+from tests.approving import approved
 from tests.processes import PROJECT, RealProcess, clean_environment, free_port, wait_for
 
 __all__ = ["making"]
@@ -215,7 +216,7 @@ async def test_a_cancelled_call_leaves_the_server_usable(stdio: Mcp, tmp_path: P
 async def test_a_server_that_this_worker_lacks_ends_the_call(stdio: Mcp) -> None:
     toolset = await stdio.toolset("mcp__double")
     other = ToolActivities(stdio.store, [])
-    request = ToolRequest(tool="mcp__double__add", key="k", specs=toolset.specs, server="double")
+    request = approved(ToolRequest(tool="mcp__double__add", key="k", specs=toolset.specs, server="double"))
     with pytest.raises(ApplicationError) as caught:
         await ActivityEnvironment().run(other.call_tool, request)
     assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TOOL_UNKNOWN, True)

@@ -19,7 +19,7 @@ from activities.approvals import check_approved
 from activities.contracts import Approval, Contract, ProposedAction, Risk
 from activities.gate_terms import GateTermsActivities
 from workflows import policies
-from workflows.contracts import GateDecision, GateNews, GatePolicy, GatesCarried, GateView
+from workflows.contracts import DecisionLog, GateDecision, GateNews, GatePolicy, GatesCarried, GateView, breaks
 from workflows.patterns.observed import Observed
 from workflows.patterns.tracing import RunLog
 
@@ -166,3 +166,25 @@ async def waiting(handle: WorkflowHandle[Any, Any], count: int = 1) -> tuple[Gat
             if len(status.gates) == count:
                 return status.gates
             await asyncio.sleep(0.05)
+
+
+async def log_of(handle: WorkflowHandle[Any, Any]) -> DecisionLog:
+    log = await handle.query(GatedWorkflow.decisions)
+    assert breaks(log.records) == ()
+    return log
+
+
+async def kinds(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    return [str(record.kind) for record in (await log_of(handle)).records]
+
+
+async def decided(env: WorkflowEnvironment, job: Job, *sent: tuple[str, Any], **options: Any) -> tuple[Paid, list[str]]:
+    """Open the gate of a job, send signals one after the other, and return the result and what was recorded."""
+    async with gated(env, **options):
+        handle = await start(env, job)
+        with env.auto_time_skipping_disabled():
+            await waiting(handle)
+            for name, value in sent:
+                await handle.signal(name, args=[] if value is None else [value])
+            result: Paid = await handle.result()
+        return result, await kinds(handle)

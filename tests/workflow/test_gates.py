@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.contracts import Risk
 from activities.errors import ErrorKind, kind_of
-from tests.workflow.gating import GatedWorkflow, Job, Paid, gated, start, waiting
-from workflows.contracts import DecisionLog, GateOutcome, GatePolicy, GateRecord, GatesShown, OnTimeout, breaks
+from tests.workflow.gating import GatedWorkflow, Job, Paid, decided, gated, kinds, log_of, start, waiting
+from workflows.contracts import GateOutcome, GatePolicy, GateRecord, GatesShown
 
 APPROVED, DENIED, TIMED_OUT = GateOutcome.APPROVED, GateOutcome.DENIED, GateOutcome.TIMED_OUT
 JUNK: Sequence[Sequence[Any]] = [
@@ -25,28 +24,6 @@ JUNK: Sequence[Sequence[Any]] = [
     [{"by": {"x": 1}}],
     ['{"by"'],
 ]
-
-
-async def log_of(handle: WorkflowHandle[Any, Any]) -> DecisionLog:
-    log = await handle.query(GatedWorkflow.decisions)
-    assert breaks(log.records) == ()
-    return log
-
-
-async def kinds(handle: WorkflowHandle[Any, Any]) -> list[str]:
-    return [str(record.kind) for record in (await log_of(handle)).records]
-
-
-async def decided(env: WorkflowEnvironment, job: Job, *sent: tuple[str, Any], **options: Any) -> tuple[Paid, list[str]]:
-    """Open the gate of a job, send signals one after the other, and return the result and what was recorded."""
-    async with gated(env, **options):
-        handle = await start(env, job)
-        with env.auto_time_skipping_disabled():
-            await waiting(handle)
-            for name, value in sent:
-                await handle.signal(name, args=[] if value is None else [value])
-            result: Paid = await handle.result()
-        return result, await kinds(handle)
 
 
 @pytest.mark.parametrize("cached", [1000, 0], ids=["cached", "replayed"])
@@ -99,36 +76,6 @@ async def test_decisions_that_come_before_the_gate_opens_are_kept(
     assert result.decisions[0].outcome is outcome
     assert recorded[: len(early) + 1] == ["early"] * len(early) + ["opened"]
     assert str(outcome) in recorded
-
-
-@pytest.mark.parametrize(("days", "seconds"), [(0, 300), (3, 0), (30, 0)], ids=["5 minutes", "3 days", "30 days"])
-async def test_silence_is_a_no_at_the_deadline(env: WorkflowEnvironment, days: int, seconds: int) -> None:
-    length = timedelta(days=days, seconds=seconds)
-    async with gated(env):
-        handle = await start(env, Job(policy=GatePolicy(deadline=length.total_seconds())))
-        result = await handle.result()
-        log = await log_of(handle)
-        history = await handle.fetch_history()
-    assert (result.decisions[0].outcome, result.paid) == (TIMED_OUT, ())
-    opened, ended = log.records
-    assert length <= ended.when - opened.when < length + timedelta(seconds=5)
-    timers = [event for event in history.events if event.HasField("timer_started_event_attributes")]
-    assert len(timers) == 2
-    assert b"Pay the bill" in timers[-1].user_metadata.summary.data
-
-
-async def test_a_decision_after_the_deadline_changes_nothing_and_is_recorded(env: WorkflowEnvironment) -> None:
-    async with gated(env):
-        handle = await start(env, Job(gates=2, policy=GatePolicy(deadline=60)))
-        await env.sleep(90)
-        await handle.signal("approve", {"gate": "gate-1", "by": "alice"})
-        await handle.signal("approve", "alice")
-        result = await handle.result()
-        recorded = await kinds(handle)
-        status = await handle.query(GatedWorkflow.status)
-    assert [decision.outcome for decision in result.decisions] == [TIMED_OUT, APPROVED]
-    assert recorded == ["opened", "timed out", "opened", "late", "approved"]
-    assert status.notices == ("gate-1 approve by alice is late: the gate was timed out already",)
 
 
 @pytest.mark.parametrize("first", ["approve", "deny"])
@@ -187,14 +134,6 @@ async def test_an_open_gate_goes_through_continue_as_new(env: WorkflowEnvironmen
         assert (await latest.describe()).memo is not None
 
 
-async def test_two_of_three_must_approve_and_the_requester_is_none_of_them(env: WorkflowEnvironment) -> None:
-    policy = GatePolicy(needed=2, eligible=("Ann", "Bob", "Cem"))
-    sent = [("approve", name) for name in ("Ann", "Eve", "bob", "Bob", "Cem")]
-    result, recorded = await decided(env, Job(policy=policy, requester="Ann"), *sent)
-    assert (result.paid, result.decisions[0].by) == ((5,), ("bob", "Cem"))
-    assert recorded == ["opened", "refused", "refused", "counted", "duplicate", "approved"]
-
-
 async def test_what_was_edited_is_what_runs(env: WorkflowEnvironment) -> None:
     sent = [
         ("decide", {"verdict": "approve", "by": "Ann", "edit": {"amount": 4}, "reason": "half is enough"}),
@@ -217,36 +156,6 @@ async def test_the_acting_activity_refuses_what_was_changed_after_the_approval(e
                 await handle.result()
     assert caught.value.cause is not None
     assert kind_of(caught.value.cause) is ErrorKind.NOT_APPROVED
-
-
-async def test_a_policy_may_halt_the_whole_run(env: WorkflowEnvironment) -> None:
-    async with gated(env):
-        handle = await start(env, Job(policy=GatePolicy(on_timeout=OnTimeout.HALT)))
-        with pytest.raises(WorkflowFailureError) as caught:
-            await handle.result()
-        assert await kinds(handle) == ["opened", "halted"]
-    assert caught.value.cause is not None
-    assert kind_of(caught.value.cause) is ErrorKind.NOT_ANSWERED
-
-
-async def test_people_are_reminded_and_others_asked(env: WorkflowEnvironment) -> None:
-    policy = GatePolicy(
-        eligible=("nobody",), remind_every=100, escalate_after=150, escalate_to=("Boss",), on_timeout=OnTimeout.ESCALATE
-    )
-    async with gated(env):
-        handle = await start(env, Job(policy=policy))
-        result = await handle.result()
-        log = await log_of(handle)
-        status = await handle.query(GatedWorkflow.status)
-    assert result.told == (
-        "opened to nobody", "reminded to nobody", "escalated to Boss", "reminded to nobody, Boss",
-        "escalated to Boss", *["reminded to nobody, Boss"] * 3, "timed out to nobody, Boss",
-    )  # fmt: skip
-    start_time = log.records[0].when
-    assert [round((record.when - start_time).total_seconds()) for record in log.records] == [
-        0, 100, 150, 200, 300, 300, 400, 500, 600,
-    ]  # fmt: skip
-    assert status.notices == ("people could not be told that gate-1 is opened: nobody hears",)
 
 
 async def test_a_run_that_is_cancelled_at_a_gate_never_acts(env: WorkflowEnvironment) -> None:
@@ -319,14 +228,6 @@ async def test_junk_to_every_handler_wedges_nothing_and_is_shown(env: WorkflowEn
     assert len(status.notices) == 20
     assert result.paid == (5,)
     assert not [event for event in history.events if event.HasField("workflow_task_failed_event_attributes")]
-
-
-async def test_a_gate_that_nobody_could_approve_fails_the_run_with_the_reason(env: WorkflowEnvironment) -> None:
-    async with gated(env):
-        handle = await start(env, Job(policy=GatePolicy(eligible=("Ann",)), requester="ann"))
-        with pytest.raises(WorkflowFailureError) as caught:
-            await handle.result()
-        assert "policy.needed" in str(caught.value.cause)
 
 
 async def test_a_run_without_gates_keeps_its_history_whatever_is_sent_to_it(env: WorkflowEnvironment) -> None:

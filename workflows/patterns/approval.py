@@ -137,6 +137,7 @@ class Gates:
             self._book.cancel(gate.name, workflow.now())
             self._publish()
             raise
+        await asyncio.sleep(0)  # whoever is told of the outcome begins before the run goes on, and perhaps ends
         return self._decision(self._book.claim(gate.name))
 
     async def receive(
