@@ -1,15 +1,18 @@
 """What a path is: one way that a workflow can take, to be recorded once and replayed for ever."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from temporalio.client import WorkflowHandle
 
+import rooms
 from activities.contracts import SourceKind
 from activities.llm.scripted import Script, ScriptedLLM
 from activities.sources.base import Source
+from activities.toolbox.tool import Tool
 from tests.workflow.conftest import Runner, crew_of
 
 
@@ -21,7 +24,7 @@ class Path:
     `agents` (name to front matter) are agents of its own instead of the project's. `sources` are what is searched; without
     them a source would reach the network, and nobody could record the path again. `answers` are what a person says, one after the
     other, once the run asks; `decisions` (name of the signal, and its input) once it waits at a gate; `people` is what they do
-    beside that.
+    beside that. `tools` are there beside the standard ones.
     """
 
     workflow: Callable[..., Any]
@@ -34,8 +37,14 @@ class Path:
     answers: tuple[Any, ...] = ()
     people: Callable[[WorkflowHandle[Any, Any]], Awaitable[None]] | None = None
     decisions: tuple[tuple[str, Any], ...] = ()
+    tools: tuple[Tool, ...] = ()
 
-    def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
+    @asynccontextmanager
+    async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
         """Run the workers of this path."""
         ours = crew_of(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
-        return ours.worker(self.script(), self.sources())
+        real = rooms.tools_of
+        with pytest.MonkeyPatch.context() as patching:
+            patching.setattr(rooms, "tools_of", lambda *given: [*real(*given), *self.tools])
+            async with ours.worker(self.script(), self.sources()) as llm:
+                yield llm

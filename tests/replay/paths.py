@@ -6,6 +6,7 @@ history recorded on one path says nothing about the others, so a new branch in w
 
 from tests.replay.budget_paths import BUDGET_PATHS
 from tests.replay.consensus_paths import CONSENSUS_PATHS
+from tests.replay.gate_paths import GATE_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
@@ -16,6 +17,7 @@ from tests.replay.steering_paths import STEERING_PATHS
 
 PATHS: dict[str, Path] = (
     BUDGET_PATHS
+    | GATE_PATHS
     | PLAN_PATHS
     | DOCUMENT_PATHS
     | RESEARCH_PATHS

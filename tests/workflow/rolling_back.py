@@ -45,6 +45,16 @@ def ring_bell(arguments: Nothing) -> str:
     return "rung"
 
 
+class Words(BaseModel):
+    text: str
+
+
+@tool(effect=Effect.IRREVERSIBLE)
+def shout(arguments: Words) -> str:
+    """Shout something: nobody can unhear it."""
+    return f"shouted {arguments.text}"
+
+
 @dataclass
 class Bench:
     """A runner whose tools can be made to fail or wait, and that writes down what they do."""
@@ -57,7 +67,7 @@ class Bench:
     def __post_init__(self) -> None:
         real = rooms.tools_of
         self.monkeypatch.setattr(
-            rooms, "tools_of", lambda *given: [self._wrapped(each) for each in [*real(*given), ring_bell]]
+            rooms, "tools_of", lambda *given: [self._wrapped(each) for each in [*real(*given), ring_bell, shout]]
         )
         self.runner.settings.workspace.mkdir(parents=True, exist_ok=True)
         (self.runner.settings.workspace / "a.md").write_text("old")

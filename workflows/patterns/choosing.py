@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import workflow
 
 from activities.contracts import Effect, ProposedAction, Risk
-from workflows.contracts import Question, Verdict
+from workflows.contracts import GateOutcome, Question, Verdict
 from workflows.patterns.approval import Gates
 from workflows.patterns.people import read_answer, with_options
 from workflows.patterns.tracing import RunLog
@@ -44,6 +44,8 @@ async def choose(
     by = ", ".join(decision.by)
     if decision.approved:
         return str(decision.action.input[CHOICE]), by
+    if decision.outcome is GateOutcome.TIMED_OUT:
+        return None, f"no person answered within {seconds:g} s"
     return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
 
 
