@@ -24,7 +24,9 @@ SETTINGS = {name.upper() for name in Settings.model_fields}
 TEMPORAL = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}  # temporalio.envconfig; checked below
 SECRET_FILES = {
     f"{name}_FILE"
-    for name in re.findall(r"\b[A-Z_]{7,}\b", (ROOT / "deploy/image/with-secrets.sh").read_text().split("for name in")[1])
+    for name in re.findall(
+        r"\b[A-Z_]{7,}\b", (ROOT / "deploy/image/with-secrets.sh").read_text().split("for name in")[1]
+    )
 }
 OBSTORE = {"AWS_ENDPOINT", "AWS_REGION", "AWS_ALLOW_HTTP"}  # object_store's AmazonS3ConfigKey
 OURS = SETTINGS | TEMPORAL | OBSTORE | {"OTEL_SERVICE_NAME"}  # the last: OpenTelemetry's SDK
@@ -63,7 +65,14 @@ def mounts(service: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_the_schema_of_compose_is_kept() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "docker-compose.yml",
+    ]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -96,8 +105,12 @@ def test_every_environment_name_is_one_that_something_reads(name: str) -> None:
     assert set(environment) - READ_BY[name] - (SECRET_FILES if wrapped else set()) == set()
     for variable, value in environment.items():
         if variable.endswith("_FILE") and str(value).startswith("/run/secrets/"):
-            assert value.removeprefix("/run/secrets/") in service["secrets"], f"{variable} names a secret that is not mounted"
-        assert "://" not in str(value) or not re.search(r"://[^/\s]+:[^/\s]+@", str(value)), f"{variable} holds a password"
+            assert value.removeprefix("/run/secrets/") in service["secrets"], (
+                f"{variable} names a secret that is not mounted"
+            )
+        assert "://" not in str(value) or not re.search(r"://[^/\s]+:[^/\s]+@", str(value)), (
+            f"{variable} holds a password"
+        )
 
 
 def test_a_stop_lets_running_calls_finish() -> None:
@@ -134,7 +147,11 @@ def test_the_versions_are_those_that_the_embedded_server_has() -> None:
     said = subprocess.run([temporal, "--version"], capture_output=True, text=True, check=True).stdout
     server, ui = re.findall(r"(?:Server|UI) (\d+\.\d+\.\d+)", said)
     assert SERVICES["temporal"]["image"] == f"temporalio/server:{server}"
-    assert SERVICES["temporal-schema"]["image"] == SERVICES["temporal-namespace"]["image"] == f"temporalio/admin-tools:{server}"
+    assert (
+        SERVICES["temporal-schema"]["image"]
+        == SERVICES["temporal-namespace"]["image"]
+        == f"temporalio/admin-tools:{server}"
+    )
     assert SERVICES["temporal-ui"]["image"] == f"temporalio/ui:{ui}"
 
 
@@ -159,7 +176,9 @@ def test_the_manifests_fit_each_other_and_the_code() -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert {container[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "readiness", "liveness")} == {"health"}
     assert str(ports["metrics"]) == spec["template"]["metadata"]["annotations"]["prometheus.io/port"]
-    command = next(line for line in (ROOT / "deploy/image/Dockerfile").read_text().splitlines() if '"worker.py"' in line)
+    command = next(
+        line for line in (ROOT / "deploy/image/Dockerfile").read_text().splitlines() if '"worker.py"' in line
+    )
     assert f'"--health-port", "{ports["health"]}", "--metrics-port", "{ports["metrics"]}"' in command
     assert {variable["name"] for variable in container["env"]} <= SECRET_FILES
     scaled = parts["ScaledObject"]["spec"]
