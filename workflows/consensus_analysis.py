@@ -28,7 +28,7 @@ from workflows.contracts import (
     VoteState,
 )
 from workflows.patterns.calling import Answer
-from workflows.patterns.choosing import choose
+from workflows.patterns.choosing import break_tie
 from workflows.patterns.consensus import Count, options_of, problems, seated
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
@@ -230,11 +230,8 @@ class ConsensusAnalysisWorkflow(Observed):
         options, seconds = self._count.options, self._request.deadline
         self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
         self.log.begin(PERSON)
-        text, why = f"The votes are divided: {self._request.question}", f"no person answered within {seconds:g} s"
-        if workflow.patched("tie-gate"):
-            said, why = await choose(self.gates, self.log, text, options, name="tie", seconds=seconds)
-        else:
-            said = await self.people.ask(text, options=options, seconds=seconds)
+        text = f"The votes are divided: {self._request.question}"
+        said, why = await break_tie(self.gates, self.people, self.log, text, options, seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
             error = f"{why}, so nobody decided"

@@ -137,7 +137,7 @@ class Gates:
             self._book.cancel(gate.name, workflow.now())
             self._publish()
             raise
-        await asyncio.sleep(0)  # whoever is told of the outcome begins before the run goes on, and perhaps ends
+        await _others_turn()  # whoever is told of the outcome begins before the run goes on, and perhaps ends
         return self._decision(self._book.claim(gate.name))
 
     async def receive(
@@ -281,3 +281,11 @@ class Gates:
         key = f"{record.seq}"
         self._telling[key] = asyncio.create_task(telling())
         self._telling[key].add_done_callback(lambda _: self._telling.pop(key, None))
+
+
+async def _others_turn() -> None:
+    """Let all tasks run that are ready, without a timer."""
+    loop = asyncio.get_running_loop()
+    turn = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn

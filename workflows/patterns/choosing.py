@@ -12,7 +12,7 @@ from temporalio import workflow
 from activities.contracts import Effect, ProposedAction, Risk
 from workflows.contracts import GateOutcome, Question, Verdict
 from workflows.patterns.approval import Gates
-from workflows.patterns.people import read_answer, with_options
+from workflows.patterns.people import People, read_answer, with_options
 from workflows.patterns.tracing import RunLog
 
 CHOICE = "choice"
@@ -47,6 +47,16 @@ async def choose(
     if decision.outcome is GateOutcome.TIMED_OUT:
         return None, f"no person answered within {seconds:g} s"
     return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
+
+
+async def break_tie(
+    gates: Gates, people: People, log: RunLog, text: str, options: Sequence[str], *, seconds: float
+) -> tuple[str | None, str]:
+    """Have people choose where votes decide nothing; runs from before there were gates put a question."""
+    if workflow.patched("tie-gate"):
+        return await choose(gates, log, text, options, name="tie", seconds=seconds)
+    said = await people.ask(text, options=options, seconds=seconds)
+    return said, "" if said else f"no person answered within {seconds:g} s"
 
 
 async def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:

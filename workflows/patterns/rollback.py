@@ -242,6 +242,8 @@ def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
         said = {} if said.strip().casefold() in ("", Extent.ALL) else {"checkpoint": said.strip()}
     if not isinstance(said, Mapping):
         return ROLL_BACK_ALL if said is None else None
+    if not set(said) <= set(RollbackPolicy.model_fields):
+        return None  # a mistyped checkpoint must not become a rollback of everything
     extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL
     try:
         policy = RollbackPolicy.model_validate({"extent": extent, **said})

@@ -1,0 +1,110 @@
+"""Every wrong arity and junk value, to each signal and update of each workflow, from the real CLI: all shown, none does harm."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import binary
+from tests.processes import clean_environment, wait_for
+from tests.stacks import Stack, whole_stack
+from worker import WORKFLOWS
+
+pytestmark = [pytest.mark.xdist_group("wrong_messages"), pytest.mark.timeout(240)]
+
+STEP = {"step": 1, "agent": "writer", "input": "wait"}
+STARTS: dict[str, Any] = {
+    "AgentSessionWorkflow": {"agent": "writer", "task": "wait"},
+    "ConsensusAnalysisWorkflow": {"question": "wait?", "options": ["yes", "no"]},
+    "DocumentAnalysisWorkflow": None,  # the starter hands in the file
+    "ParallelResearchWorkflow": {"topic": "wait", "sources": [{"kind": "local"}]},
+    "PlanAndExecuteWorkflow": {"plan": {"steps": [STEP]}},
+    "RequestHandlingWorkflow": {"requests": [{"name": "r", "text": {"text": "wait"}}]},
+    "StagedDeliveryWorkflow": {"task": "wait"},
+}
+JUNK = {
+    "text": ['"me\\u0000?"'],
+    "list": ["[1, [2]]"],
+    "number": ["3.5"],
+    "fields": ['{"verdct": "deny", "gate": 7}'],
+    "two": ["1", "2"],
+    "three": ['"a"', "null", "{}"],
+}
+SIGNALS = ("approve", "deny", "decide", "answer", "pause", "resume", "rollback", "never-heard-of")
+UPDATES = ("decide", "pause", "resume", "rollback")
+HARMLESS = {("pause", "text"), ("rollback", "text"), ("approve", "text"), ("deny", "text"), ("resume", "text")}
+"""What is no junk but a wish, or a name."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with whole_stack(tmp_path_factory.mktemp("junk")) as stack:
+        yield stack
+
+
+def cli(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [binary("temporal"), "workflow", *arguments, "--address", stack.server.address]
+    return subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
+
+
+def given(inputs: list[str]) -> list[str]:
+    return [part for value in inputs for part in ("--input", value)]
+
+
+def status(stack: Stack, run: str) -> dict[str, Any]:
+    found: dict[str, Any] = stack.json("status", run)
+    return found
+
+
+def start(stack: Stack, kind: str, run: str, directory: Path) -> None:
+    if STARTS[kind] is None:
+        file = directory / "wait.txt"
+        file.write_text("Wait.")
+        stack.done("document", str(file), "--id", run, "--detach")
+        return
+    wanted = json.dumps(STARTS[kind])
+    begun = cli(stack, "start", "--type", kind, "--task-queue", "agents", "-w", run, "--input", wanted)
+    assert begun.returncode == 0, begun.stderr
+
+
+def test_every_workflow_is_in_the_list() -> None:
+    assert {kind.__name__ for kind in WORKFLOWS} <= {*STARTS, "RefundWorkflow", "RollbackWorkflow"}
+
+
+@pytest.mark.parametrize("kind", sorted(STARTS))
+def test_junk_harms_nothing_and_is_shown(stack: Stack, kind: str, tmp_path: Path) -> None:
+    run = f"junk-{kind}"
+    stack.api.script(hold=True)
+    start(stack, kind, run, tmp_path)
+    # Asked before its first task, a run has no answer yet.
+    wait_for(
+        lambda: stack.run("status", run).returncode == 0 and status(stack, run)["state"] == "running",
+        "the run is there",
+    )
+    sent = [(name, junk) for name in SIGNALS for junk in JUNK if (name, junk) not in HARMLESS]
+
+    with ThreadPoolExecutor(4) as pool:
+        for name in SIGNALS:
+            mine = [JUNK[junk] for one, junk in sent if one == name]
+            wanted = [("signal", "-w", run, "--name", name, *given(inputs)) for inputs in mine]
+            done = list(pool.map(lambda arguments: cli(stack, *arguments), wanted))
+            assert [each.returncode for each in done] == [0] * len(mine)
+            shown = status(stack, run)
+            assert len(shown.get("notices", [])) >= min(len(mine), 20), (name, shown.get("notices"))
+        asked = [(name, junk) for name in UPDATES for junk in JUNK if (name, junk) not in HARMLESS]
+        wanted = [("update", "execute", "-w", run, "--name", name, *given(JUNK[junk])) for name, junk in asked]
+        answers = list(pool.map(lambda arguments: cli(stack, *arguments), wanted))
+
+    for (name, junk), answer in zip(asked, answers, strict=True):
+        said = answer.stdout + answer.stderr
+        # Refused with a reason, or answered with one.
+        assert answer.returncode != 0 or "reason" in said or "accepted" in said, (name, junk, said)
+    shown = status(stack, run)
+    assert (shown["state"], shown.get("paused")) == ("running", None)
+    stack.api.script(hold=False)
+    wait_for(lambda: status(stack, run)["state"] != "running", "the run goes on to its end", timeout=60.0)
+    assert status(stack, run)["state"] in ("completed", "partial"), status(stack, run)
