@@ -89,17 +89,13 @@ def runtime(endpoint: str | None, prometheus: str | None) -> "Runtime | None":
 
     url = os.environ.get(METRICS_ENDPOINT) or endpoint
     if prometheus:
-        # Seconds, not milliseconds, and whole names: what dashboards of others expect.
-        config = PrometheusConfig(bind_address=prometheus, durations_as_seconds=True, counters_total_suffix=True)
-        return Runtime(telemetry=TelemetryConfig(metrics=config, metric_prefix="temporal_"))
+        return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=prometheus)))
     if not url or switched_off():
         return None
     over_http = url.rstrip("/").endswith(("/v1/metrics", ":4318"))
     if over_http and not url.rstrip("/").endswith("/v1/metrics"):
         url = f"{url.rstrip('/')}/v1/metrics"
-    return Runtime(
-        telemetry=TelemetryConfig(metrics=OpenTelemetryConfig(url=url, http=over_http, durations_as_seconds=True))
-    )
+    return Runtime(telemetry=TelemetryConfig(metrics=OpenTelemetryConfig(url=url, http=over_http)))
 
 
 def flush() -> None:

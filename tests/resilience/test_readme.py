@@ -50,7 +50,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def test_the_starter_commands_run_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     for command in ON_A_STACK:
         # What a command writes belongs into a temporary folder.
-        done = bash(command.replace("islands.jsonl", str(tmp_path / "islands.jsonl")), environment)
+        for name in ("islands.jsonl", "islands.html"):
+            command = command.replace(f" {name}", f" {tmp_path / name}")
+        done = bash(command, environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
