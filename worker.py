@@ -42,6 +42,7 @@ from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.policies import polite_queue
+from workflows.refund import RefundWorkflow
 from workflows.request_handling import RequestHandlingWorkflow
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
@@ -51,6 +52,7 @@ WORKFLOWS: Sequence[type] = (
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
+    RefundWorkflow,
     RequestHandlingWorkflow,
     StagedDeliveryWorkflow,
 )

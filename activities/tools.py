@@ -140,9 +140,12 @@ class ToolActivities:
             raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
 
     def _check_approved(self, request: ToolRequest) -> None:
-        """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
+        """Refuse what cannot be undone and no person approved: this very call, with these very arguments.
+
+        Whatever comes with an approval is held to it as well, so that no other amount is paid than the approved one.
+        """
         effect = request.effect if request.server else self._tools[request.tool].effect
-        if effect is Effect.IRREVERSIBLE:
+        if effect is Effect.IRREVERSIBLE or request.approval is not None:
             check_approved(request, request.approval)
 
     async def _outcome(self, request: ToolRequest) -> tuple[str, bool, Mapping[str, Any]]:

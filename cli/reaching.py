@@ -31,9 +31,10 @@ DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
+REFUND = "RefundWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
 STAGED = "StagedDeliveryWorkflow"
-OURS = (CONSENSUS, DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION, STAGED)
+OURS = (CONSENSUS, DOCUMENTS, PLAN, REFUND, RESEARCH, REQUESTS, SESSION, STAGED)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

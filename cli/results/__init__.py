@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
+from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REFUND, REQUESTS, RESEARCH, SESSION, STAGED
 from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
 from cli.results.reading import Page, Reader
+from cli.results.refunds import read_refund
 from cli.results.requests import read_requests
 from cli.results.research import read_research
 from cli.results.sessions import read_session
@@ -21,6 +22,7 @@ from workflows.contracts import (
     ConsensusResult,
     DocumentAnalysisResult,
     PlanResult,
+    RefundResult,
     ResearchResult,
     RouteResult,
     StagedResult,
@@ -42,6 +44,7 @@ KINDS: Mapping[str, Kind] = {
     PLAN: Kind("plan", PlanResult, read_plan),
     DOCUMENTS: Kind("documents", DocumentAnalysisResult, read_documents),
     RESEARCH: Kind("research", ResearchResult, read_research),
+    REFUND: Kind("refund", RefundResult, read_refund),
     REQUESTS: Kind("requests", RouteResult, read_requests),
     CONSENSUS: Kind("consensus", ConsensusResult, read_consensus),
     SESSION: Kind("agent", AgentSessionResult, read_session),

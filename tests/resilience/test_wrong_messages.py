@@ -41,6 +41,10 @@ FOR_ONE = {
         "missing": (["{}"], "documents"),
     },
     "ParallelResearchWorkflow": {"no topic": (['{"topic": ""}'], "topic")},
+    "RefundWorkflow": {
+        "wrong order": (['{"order": "1; DROP TABLE orders", "text": {"text": "x"}}'], "order"),
+        "wrong ledger": (['{"order": "A", "text": {"text": "x"}, "ledger_url": "ftp://x"}'], "ledger_url"),
+    },
     "RequestHandlingWorkflow": {
         "no requests": (['{"requests": []}'], "requests"),
         "wrong router": (['{"requests": [{"name": "r", "text": {"text": "x"}}], "router": "dice"}'], "router"),

@@ -62,6 +62,7 @@ from workflows.contracts.plans import (
     StepAnswer,
     StepId,
 )
+from workflows.contracts.refunds import ORDER_NAME, RefundOutcome, RefundRequest, RefundResult
 from workflows.contracts.requests import (
     GENERAL,
     MAX_REQUESTS,
@@ -112,6 +113,7 @@ __all__ = [
     "NOISE",
     "NOISE_KEPT",
     "NO_CHECKPOINT",
+    "ORDER_NAME",
     "ROLL_BACK_ALL",
     "AgentSessionRequest",
     "AgentSessionResult",
@@ -161,6 +163,9 @@ __all__ = [
     "Priority",
     "Question",
     "RecordKind",
+    "RefundOutcome",
+    "RefundRequest",
+    "RefundResult",
     "RequestText",
     "ResearchRequest",
     "ResearchResult",
