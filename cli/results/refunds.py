@@ -11,7 +11,6 @@ from cli.printing import plain
 from cli.results.reading import Reader
 from workflows.contracts import RefundOutcome, RefundResult
 
-
 LEFT_OUT = ("report", "changes", "budget")
 """The first is a reference; every page shows the others."""
 
