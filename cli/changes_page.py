@@ -22,13 +22,11 @@ def change_lines(changes: Changes) -> list[Text]:
     return [Text(safe(f"changes: {changes.summary}{why}"), style="bold"), *map(_line, changes.changes)]
 
 
-def changes_of(result: object) -> Changes:
-    """Return the changes that a result lists: its own, or those of a session's progress."""
-    for part in (result, getattr(result, "progress", None)):
-        changes = getattr(part, "changes", None)
-        if isinstance(changes, Changes):
-            return changes
-    return Changes()
+def changes_of(result: object, page: object = None) -> Changes:
+    """Return the changes that a result lists: its own, those of a session's progress, or those of a plan's report."""
+    progress, report = getattr(result, "progress", None), getattr(page, "report", None)
+    found = [getattr(result, "changes", None), getattr(progress, "changes", None), getattr(report, "rollback", None)]
+    return next((changes for changes in found if isinstance(changes, Changes)), Changes())
 
 
 def left_behind(error: BaseException | None) -> Changes:

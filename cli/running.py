@@ -109,7 +109,7 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
         if result is not None:
             page = await KINDS[workflow].read(Reader(reach.store(), reach.settings, handle.id), result)
     budget = getattr(result, "budget", None)
-    changes = changes_of(result) if result is not None else left_behind(error.cause if error else None)
+    changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
         _print_json(handle.id, page, budget, changes, cause_of(error) if error else "")
     else:

@@ -8,6 +8,7 @@ from tests.replay.budget_paths import BUDGET_PATHS
 from tests.replay.consensus_paths import CONSENSUS_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
+from tests.replay.refund_paths import REFUND_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
 from tests.replay.routing_paths import ROUTING_PATHS
 from tests.replay.session_paths import SESSION_PATHS
@@ -18,6 +19,7 @@ PATHS: dict[str, Path] = (
     BUDGET_PATHS
     | PLAN_PATHS
     | DOCUMENT_PATHS
+    | REFUND_PATHS
     | RESEARCH_PATHS
     | ROUTING_PATHS
     | SESSION_PATHS

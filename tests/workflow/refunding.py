@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -15,7 +16,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from activities.contracts import Part
 from activities.llm.base import ModelCall
 from activities.llm.scripted import Script
-from bootstrap import PROJECT
+from bootstrap import PROJECT, Settings
 from tests.real_process import free_port
 from tests.workflow.conftest import Runner
 from tests.workflow.routing import is_classifier
@@ -29,8 +30,6 @@ EDIT: dict[str, Any] = {
     "table": "refunds",
     "values": {"order_id": "ORD-1001", "amount_cents": 15_000, "reason": "the shade"},
 }
-NOWHERE = "http://127.0.0.1:9/bookings"
-"""A ledger that is not there: nothing listens on the discard port."""
 
 
 class Sink:
@@ -45,41 +44,45 @@ class Sink:
         return "250 kept"
 
 
+@dataclass(frozen=True)
 class Shop:
-    """A runner whose worker may refund, and what is there afterwards."""
+    """The sample shop's database and a mail server; `settings` make a worker able to refund."""
 
-    def __init__(self, runner: Runner, sink: Sink, smtp_url: str, database: Path) -> None:
-        self.sink = sink
-        self.database = database
-        equipment = {
-            "database_url": f"sqlite:///{database}",
-            "database_write_tables": ("refunds",),
-            "smtp_url": smtp_url,
-            "mail_from": "shop@example.org",
-            "http_call_allow": ("127.0.0.1", "localhost"),
-            "http_call_private": True,
-        }
-        known = runner.settings.model_dump(exclude_unset=True)
-        settings = type(runner.settings)(**(known | equipment), _env_file=None)
-        self.runner = Runner(runner.env, settings, runner.store)
+    sink: Sink
+    database: Path
+    settings: Mapping[str, str]
 
     @property
     def refunds(self) -> list[tuple[str, int, str]]:
         with closing(sqlite3.connect(self.database)) as connection:
             return connection.execute("SELECT order_id, amount_cents, reason FROM refunds").fetchall()
 
+    def equipped(self, runner: Runner) -> Runner:
+        """Give a runner's worker the tools of a refund."""
+        known = runner.settings.model_dump(exclude_unset=True)
+        given = {name.lower(): value for name, value in self.settings.items()}
+        return Runner(runner.env, Settings(**(known | given), _env_file=None), runner.store)
+
 
 @contextmanager
-def shop_of(runner: Runner) -> Iterator[Shop]:
-    """Open the sample shop in the runner's own folder, with a mail server."""
-    database = runner.settings.state_dir / "shop.db"
+def shop_in(directory: Path) -> Iterator[Shop]:
+    """Open the sample shop in a folder, with a mail server."""
+    database = directory / "shop.db"
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(SHOP.read_text())
     sink = Sink()
     controller = Controller(sink, hostname="127.0.0.1", port=free_port())
     controller.start()
+    settings = {
+        "DATABASE_URL": f"sqlite:///{database}",
+        "DATABASE_WRITE_TABLES": "refunds",
+        "SMTP_URL": f"smtp://127.0.0.1:{controller.port}",
+        "MAIL_FROM": "shop@example.org",
+        "HTTP_CALL_ALLOW": "127.0.0.1,localhost",
+        "HTTP_CALL_PRIVATE": "true",
+    }
     try:
-        yield Shop(runner, sink, f"smtp://127.0.0.1:{controller.port}", database)
+        yield Shop(sink, database, settings)
     finally:
         controller.stop()
 
