@@ -95,6 +95,8 @@ class ToolActivities:
             return ToolResult.model_validate_json(finished)
         self._check_known(request)
         self._check_approved(request)
+        if request.approval is not None:
+            check_approved(request, request.approval)  # an undoable call, too, is held to the approval it comes with
         try:
             said, failed, undo = await self._outcome(request)
         except ApplicationError:
@@ -140,12 +142,9 @@ class ToolActivities:
             raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
 
     def _check_approved(self, request: ToolRequest) -> None:
-        """Refuse what cannot be undone and no person approved: this very call, with these very arguments.
-
-        Whatever comes with an approval is held to it as well, so that no other amount is paid than the approved one.
-        """
+        """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
         effect = request.effect if request.server else self._tools[request.tool].effect
-        if effect is Effect.IRREVERSIBLE or request.approval is not None:
+        if effect is Effect.IRREVERSIBLE:
             check_approved(request, request.approval)
 
     async def _outcome(self, request: ToolRequest) -> tuple[str, bool, Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """What a path is: one way that a workflow can take, to be recorded once and replayed for ever."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ class Path:
     `agents` (name to front matter) are agents of its own instead of the project's. `sources` are what is searched; without
     them a source would reach the network, and nobody could record the path again. `answers` are what a person says, one after the
     other, once the run asks; `decisions` (name of the signal, and its input) once it waits at a gate; `people` is what they do
-    beside that. `around` is what the worker needs around it: a database, a mail server.
+    beside that.
     """
 
     workflow: Callable[..., Any]
@@ -34,12 +34,8 @@ class Path:
     answers: tuple[Any, ...] = ()
     people: Callable[[WorkflowHandle[Any, Any]], Awaitable[None]] | None = None
     decisions: tuple[tuple[str, Any], ...] = ()
-    around: Callable[[Runner], AbstractContextManager[Runner]] = nullcontext
 
-    @asynccontextmanager
-    async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
+    def worker(self, runner: Runner) -> AbstractAsyncContextManager[ScriptedLLM]:
         """Run the workers of this path."""
         ours = crew_of(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
-        with self.around(ours) as equipped:
-            async with equipped.worker(self.script(), self.sources()) as llm:
-                yield llm
+        return ours.worker(self.script(), self.sources())

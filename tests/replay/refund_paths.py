@@ -1,10 +1,11 @@
 """The paths of the worked example: approved, edited, denied, timed out, below the limit, elsewhere, and taken back."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from activities.llm.scripted import Script
+from activities.llm.scripted import Script, ScriptedLLM
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.refunding import EDIT, REFUND, clerk, shop_in, wanted
@@ -15,10 +16,15 @@ NOWHERE = "https://ledger.invalid/bookings"
 TWO = (("approve", "ann"), ("approve", "bob"))
 
 
-@contextmanager
-def _shop(runner: Runner) -> Iterator[Runner]:
-    with shop_in(runner.settings.state_dir) as opened:
-        yield opened.equipped(runner)
+@dataclass(frozen=True)
+class RefundPath(Path):
+    """A path whose worker stands in a shop: a database, and a mail server."""
+
+    @asynccontextmanager
+    async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
+        with shop_in(runner.settings.state_dir) as opened:
+            async with super().worker(opened.equipped(runner)) as llm:
+                yield llm
 
 
 def refund(
@@ -27,7 +33,7 @@ def refund(
     async def request(runner: Runner) -> RefundRequest:
         return wanted(order, **fields)
 
-    return Path(REFUND, request, script, local=False, decisions=decisions, around=_shop)
+    return RefundPath(REFUND, request, script, local=False, decisions=decisions)
 
 
 REFUND_PATHS: dict[str, Path] = {

@@ -116,7 +116,6 @@ def row_of(order: Order, proposal: Proposal, agent: str) -> ProposedAction:
         },
         effect=Effect.WRITE,
         risk=Risk.HIGH,
-        target=f"order {order.id}",
     )
 
 
