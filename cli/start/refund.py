@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -36,6 +48,7 @@ def refund(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -63,6 +76,7 @@ def refund(
                 requester=requester,
             ),
             **budgeted(budget_usd, budget_tokens, budget_calls),
+            **undone(on_failure),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
         await begin(reach, REFUND, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
