@@ -44,6 +44,7 @@ from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.policies import polite_queue
 from workflows.refund import RefundWorkflow
 from workflows.request_handling import RequestHandlingWorkflow
+from workflows.rolling_back import RollbackWorkflow
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
@@ -54,6 +55,7 @@ WORKFLOWS: Sequence[type] = (
     PlanAndExecuteWorkflow,
     RefundWorkflow,
     RequestHandlingWorkflow,
+    RollbackWorkflow,
     StagedDeliveryWorkflow,
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REFUND, REQUESTS, RESEARCH, SESSION, STAGED
+from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REFUND, REQUESTS, RESEARCH, ROLLBACK, SESSION, STAGED
 from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
@@ -15,6 +15,7 @@ from cli.results.reading import Page, Reader
 from cli.results.refunds import read_refund
 from cli.results.requests import read_requests
 from cli.results.research import read_research
+from cli.results.rollbacks import read_rollback
 from cli.results.sessions import read_session
 from cli.results.staged import read_staged
 from workflows.contracts import (
@@ -24,6 +25,7 @@ from workflows.contracts import (
     PlanResult,
     RefundResult,
     ResearchResult,
+    RollbackResult,
     RouteResult,
     StagedResult,
 )
@@ -47,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
     REFUND: Kind("refund", RefundResult, read_refund),
     REQUESTS: Kind("requests", RouteResult, read_requests),
     CONSENSUS: Kind("consensus", ConsensusResult, read_consensus),
+    ROLLBACK: Kind("rollback", RollbackResult, read_rollback),
     SESSION: Kind("agent", AgentSessionResult, read_session),
     STAGED: Kind("staged", StagedResult, read_staged),
 }

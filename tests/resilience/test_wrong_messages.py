@@ -50,6 +50,13 @@ FOR_ONE = {
         "wrong router": (['{"requests": [{"name": "r", "text": {"text": "x"}}], "router": "dice"}'], "router"),
         "wrong category": (['{"requests": [{"name": "r", "text": {}}], "general": "x"}'], "general: there is no"),
     },
+    "RollbackWorkflow": {
+        "keep": (['{"run": "r", "changes": {}, "policy": "keep"}'], "policy.extent"),
+        "no checkpoint": (
+            ['{"run": "r", "changes": {}, "policy": {"extent": "to_checkpoint", "checkpoint": "x"}}'],
+            "it reached none",
+        ),
+    },
     "StagedDeliveryWorkflow": {
         "no task": (['{"task": ""}'], "task"),
         "blank name": (['{"task": "t", "stages": [{"name": " ", "goal": "g"}]}'], "stages.0.name"),

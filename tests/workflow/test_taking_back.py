@@ -55,7 +55,11 @@ async def hold(_: ModelCall) -> Any:
     await asyncio.sleep(3600)
 
 
-@pytest.mark.parametrize("kind", WORKFLOWS, ids=lambda kind: kind.__name__)
+ACTING = [kind for kind in WORKFLOWS if kind.__name__ != "RollbackWorkflow"]
+"""All but the one that only takes back what others did."""
+
+
+@pytest.mark.parametrize("kind", ACTING, ids=lambda kind: kind.__name__)
 async def test_a_person_can_have_any_run_rolled_back(runner: Runner, kind: Any) -> None:
     request = REQUESTS[kind.__name__]
     if request is None:

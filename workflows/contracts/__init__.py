@@ -76,6 +76,7 @@ from workflows.contracts.requests import (
     Ticket,
 )
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourceOutcome, SourcePlan
+from workflows.contracts.rollbacks import RollbackRequest, RollbackResult
 from workflows.contracts.runs import (
     BudgetShown,
     CallTrace,
@@ -171,6 +172,8 @@ __all__ = [
     "ResearchResult",
     "RollbackAnswer",
     "RollbackPolicy",
+    "RollbackRequest",
+    "RollbackResult",
     "RouteAnswer",
     "RouteOutcome",
     "RouteRequest",

@@ -64,9 +64,9 @@ class Rollback:
         """Every change so far, and what became of it."""
         return self._undo_log.all(self._reason)
 
-    def adopt(self, before: Changes) -> None:
-        """Take over the changes of this run before it continued as new."""
-        self._undo_log.adopt(before, workflow.info().workflow_id)
+    def adopt(self, before: Changes, of: str = "") -> None:
+        """Take over the changes of this run before it continued as new, or those `of` another one that has ended."""
+        self._undo_log.adopt(before, of or workflow.info().workflow_id)
 
     def mark(self, checkpoint: str) -> None:
         """Set a checkpoint that a rollback can go back to."""
