@@ -6,6 +6,7 @@ history recorded on one path says nothing about the others, so a new branch in w
 
 from tests.replay.budget_paths import BUDGET_PATHS
 from tests.replay.consensus_paths import CONSENSUS_PATHS
+from tests.replay.ended_paths import ENDED_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
 from tests.replay.refund_paths import REFUND_PATHS
@@ -20,6 +21,7 @@ PATHS: dict[str, Path] = (
     | PLAN_PATHS
     | DOCUMENT_PATHS
     | REFUND_PATHS
+    | ENDED_PATHS
     | RESEARCH_PATHS
     | ROUTING_PATHS
     | SESSION_PATHS
