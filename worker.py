@@ -42,7 +42,9 @@ from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.policies import polite_queue
+from workflows.refund import RefundWorkflow
 from workflows.request_handling import RequestHandlingWorkflow
+from workflows.rolling_back import RollbackWorkflow
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
@@ -51,7 +53,9 @@ WORKFLOWS: Sequence[type] = (
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
+    RefundWorkflow,
     RequestHandlingWorkflow,
+    RollbackWorkflow,
     StagedDeliveryWorkflow,
 )
 

@@ -95,6 +95,8 @@ class ToolActivities:
             return ToolResult.model_validate_json(finished)
         self._check_known(request)
         self._check_approved(request)
+        if request.approval is not None:
+            check_approved(request, request.approval)  # an undoable call, too, is held to the approval it comes with
         try:
             said, failed, undo = await self._outcome(request)
         except ApplicationError:

@@ -31,7 +31,7 @@ def rollback(
         str, typer.Option(help="Only back to this checkpoint, for instance a step of a plan that is done.")
     ] = "",
 ) -> None:
-    """Stop a running run, take back what its tools changed, and list what became of each change.
+    """Take back what the tools of a run changed, and list what became of each change; a running run is stopped first.
 
     Exit code 1 if something could not be taken back.
     """
@@ -49,14 +49,14 @@ async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple
 
     from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
+    from cli.ended_rollback import roll_back_ended, told
     from cli.leaving import WRONG, LeavingError
-    from cli.pages import safe
-    from cli.reaching import no_worker, word
-    from workflows.contracts import Changes, ChangeState, RollbackAnswer
+    from cli.reaching import no_worker
+    from workflows.contracts import Changes, RollbackAnswer
 
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
-        return f"{workflow_id} had ended already ({word(found.status)}); nothing was rolled back", True
+        return await roll_back_ended(reach, found, checkpoint)
     if not await reach.served(found.task_queue):
         raise no_worker(found.task_queue, f"{workflow_id!r} goes on as it is")
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
@@ -67,10 +67,7 @@ async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple
     with suppress(WorkflowFailureError):  # that is how such a run ends
         await handle.result()
     changes = await handle.query("changes", result_type=Changes)
-    rows = [f"  {each.state:14} {each.step} · {each.tool}({each.arguments}) {each.note}" for each in changes.changes]
-    left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
-    head = f"{workflow_id} is rolled back: {changes.summary or 'nothing was changed'}"
-    return "\n".join(safe(line) for line in [head, *rows]), not left and not changes.forgotten
+    return told(workflow_id, changes)
 
 
 def answer(

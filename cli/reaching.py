@@ -29,11 +29,13 @@ M = TypeVar("M", bound=BaseModel)
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
+ROLLBACK = "RollbackWorkflow"
 SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
+REFUND = "RefundWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
 STAGED = "StagedDeliveryWorkflow"
-OURS = (CONSENSUS, DOCUMENTS, PLAN, RESEARCH, REQUESTS, SESSION, STAGED)
+OURS = (CONSENSUS, DOCUMENTS, PLAN, REFUND, RESEARCH, REQUESTS, ROLLBACK, SESSION, STAGED)
 """The workflows that the commands know. By name, because importing the classes takes as long as everything else."""
 
 FRESH = timedelta(seconds=75)

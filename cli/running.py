@@ -23,12 +23,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from bootstrap import missing_attributes
 from cli import pages
+from cli.changes_page import change_lines, changes_of, left_behind
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
 from cli.printing import plain, print_json
 from cli.reaching import Reach, no_worker, word
 from cli.results import KINDS, Page, Reader, partial
 from cli.waiting import may_be_left, result_of
-from workflows.contracts import BudgetShown, RunState, RunStatus
+from workflows.contracts import BudgetShown, Changes, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -108,18 +109,21 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
         if result is not None:
             page = await KINDS[workflow].read(Reader(reach.store(), reach.settings, handle.id), result)
     budget = getattr(result, "budget", None)
+    changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
-        _print_json(handle.id, page, budget, cause_of(error) if error else "")
-    elif page is not None:
-        pages.show([*page.lines(), *pages.budget_lines(budget)])
+        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "")
+    else:
+        shown = [*page.lines(), *pages.budget_lines(budget)] if page is not None else []
+        pages.show([*shown, *change_lines(changes)])
     complaint = cause_of(error) if error else page.complaint if page else ""
     if complaint:
         raise LeavingError(FAILED, complaint)
 
 
-def _print_json(workflow_id: str, page: Page | None, budget: BudgetShown | None, error: str) -> None:
+def _print_json(workflow_id: str, page: Page | None, budget: BudgetShown | None, changes: Changes, error: str) -> None:
     data = page.data() if page else {"state": "failed"}
     data |= {"budget": plain(budget)} if budget else {}
+    data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
     print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
 
 

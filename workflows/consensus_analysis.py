@@ -33,7 +33,7 @@ from workflows.patterns.consensus import Count, options_of, problems, seated
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import gather
-from workflows.patterns.observed import Observed, closing
+from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.scheduling import Outcome
 from workflows.patterns.tracing import RunLog
@@ -71,6 +71,7 @@ class ConsensusAnalysisWorkflow(Observed):
 
     @workflow.run
     @closing
+    @taking_back
     async def run(self, request: ConsensusRequest) -> ConsensusResult:
         """Let all vote, count, and have the tie broken where the votes decide nothing."""
         await self._prepare()
@@ -101,14 +102,8 @@ class ConsensusAnalysisWorkflow(Observed):
             budget=self.budget,
         )
         cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
-        self._crew = Crew(
-            self.log,
-            crew.catalog.model_copy(update={"agents": cards}),
-            self.people,
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
+        crew.catalog = crew.catalog.model_copy(update={"agents": cards})
+        self._crew = crew
         if len(self._request.question) > SHORT_QUESTION:
             kept = await workflow.execute_local_activity_method(
                 ContentActivities.keep_text,

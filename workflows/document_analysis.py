@@ -32,7 +32,7 @@ from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
 from workflows.patterns.gathering import distinct, each
-from workflows.patterns.observed import Observed, closing
+from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.tracing import RunLog
 
@@ -76,6 +76,7 @@ class DocumentAnalysisWorkflow(Observed):
 
     @workflow.run
     @closing
+    @taking_back
     async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
         """Analyse each document on its own, `max_parallel` at a time."""
         self._crew = await Crew.assemble(

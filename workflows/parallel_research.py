@@ -40,7 +40,7 @@ from workflows.contracts import (
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import gather
-from workflows.patterns.observed import Observed, closing
+from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.tracing import RunLog
 
@@ -81,6 +81,7 @@ class ParallelResearchWorkflow(Observed):
 
     @workflow.run
     @closing
+    @taking_back
     async def run(self, request: ResearchRequest) -> ResearchResult:
         """Search and read all sources, join their notes, and check the citations."""
         await self._prepare()

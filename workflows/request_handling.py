@@ -29,7 +29,7 @@ from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.gathering import distinct, each
-from workflows.patterns.observed import Observed, closing
+from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.route_categories import TICKET_SCHEMA
 from workflows.patterns.route_choosing import ROUTERS, Chooser
 from workflows.patterns.routing import Choice, Route, categories_of, priority_of, problems, route_tools
@@ -62,6 +62,7 @@ class RequestHandlingWorkflow(Observed):
 
     @workflow.run
     @closing
+    @taking_back
     async def run(self, request: RouteRequest) -> RouteResult:
         """Route and handle each request on its own, `max_parallel` at a time."""
         await self._prepare()

@@ -31,7 +31,7 @@ from workflows.contracts import (
 from workflows.patterns.calling import Answer
 from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
-from workflows.patterns.observed import Observed, closing
+from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.review import Review, Reviewed
 from workflows.patterns.stage_work import StageWork
@@ -68,6 +68,7 @@ class StagedDeliveryWorkflow(Observed):
 
     @workflow.run
     @closing
+    @taking_back
     async def run(self, request: StagedRequest) -> StagedResult:
         """Check everything first, then work on one stage after the other."""
         await self._prepare()

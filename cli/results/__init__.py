@@ -7,13 +7,15 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
+from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REFUND, REQUESTS, RESEARCH, ROLLBACK, SESSION, STAGED
 from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
 from cli.results.reading import Page, Reader
+from cli.results.refunds import read_refund
 from cli.results.requests import read_requests
 from cli.results.research import read_research
+from cli.results.rollbacks import read_rollback
 from cli.results.sessions import read_session
 from cli.results.staged import read_staged
 from workflows.contracts import (
@@ -21,7 +23,9 @@ from workflows.contracts import (
     ConsensusResult,
     DocumentAnalysisResult,
     PlanResult,
+    RefundResult,
     ResearchResult,
+    RollbackResult,
     RouteResult,
     StagedResult,
 )
@@ -42,8 +46,10 @@ KINDS: Mapping[str, Kind] = {
     PLAN: Kind("plan", PlanResult, read_plan),
     DOCUMENTS: Kind("documents", DocumentAnalysisResult, read_documents),
     RESEARCH: Kind("research", ResearchResult, read_research),
+    REFUND: Kind("refund", RefundResult, read_refund),
     REQUESTS: Kind("requests", RouteResult, read_requests),
     CONSENSUS: Kind("consensus", ConsensusResult, read_consensus),
+    ROLLBACK: Kind("rollback", RollbackResult, read_rollback),
     SESSION: Kind("agent", AgentSessionResult, read_session),
     STAGED: Kind("staged", StagedResult, read_staged),
 }

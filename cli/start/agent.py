@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -23,6 +35,7 @@ def agent(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -37,7 +50,7 @@ def agent(
     if not task.strip():
         raise LeavingError(WRONG, "TASK: say what the agent shall do")
     limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
-    budget = budgeted(budget_usd, budget_tokens, budget_calls)
+    budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
     request = AgentSessionRequest(agent=name, task=task, limits=limits, allowed=tuple(allow or ()), **budget)
 
     async def command(reach: "Reach") -> None:

@@ -26,6 +26,14 @@ BudgetTokens = Annotated[
     int | None, typer.Option("--budget-tokens", help="Use no more tokens than this, all calls together.", min=1)
 ]
 BudgetCalls = Annotated[int | None, typer.Option("--budget-calls", help="Make no more model calls than this.", min=1)]
+TakeBack = Annotated[
+    str | None,
+    typer.Option(
+        "--on-failure",
+        help="When it fails, take back what its tools changed: keep (nothing), all, or to:NAME of a checkpoint.",
+        metavar="WHAT",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -58,6 +66,22 @@ def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[s
 
     limits = given(usd=usd, tokens=tokens, calls=calls)
     return {"budget": Budget(**limits)} if limits else {}
+
+
+def undone(on_failure: str | None) -> dict[str, Any]:
+    """Return the request's field `on_failure`; nothing where it was not given. Raises LeavingError that says what to write."""
+    from cli.leaving import WRONG, LeavingError
+    from workflows.contracts import Extent, RollbackPolicy
+
+    if on_failure is None:
+        return {}
+    if on_failure.startswith("to:") and on_failure[3:].strip():
+        policy = RollbackPolicy(extent=Extent.TO_CHECKPOINT, checkpoint=on_failure[3:].strip())
+    elif on_failure in (Extent.KEEP, Extent.ALL):
+        policy = RollbackPolicy(extent=Extent(on_failure))
+    else:
+        raise LeavingError(WRONG, f"--on-failure {on_failure}: write keep, all, or to:NAME")
+    return {"on_failure": policy}
 
 
 def given(**options: Any) -> dict[str, Any]:

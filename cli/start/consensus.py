@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -57,6 +69,7 @@ def consensus(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -81,6 +94,7 @@ def consensus(
         rule=Rule.model_validate({"kind": kind, **given(quorum=quorum)}),
         **given(options=tuple(option) if option else None, on_tie=on_tie, judge=judge, deadline=deadline),
         **budgeted(budget_usd, budget_tokens, budget_calls),
+        **undone(on_failure),
     )
     if wrong := problems(request):
         raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(wrong))

@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -16,6 +28,7 @@ def document(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -31,7 +44,7 @@ def document(
     from cli.reaching import DOCUMENTS, reaching
     from workflows.contracts import DocumentAnalysisRequest
 
-    budget = budgeted(budget_usd, budget_tokens, budget_calls)
+    budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
     read = read_files(files, load_settings().max_document_bytes)
 
     async def command(reach: "Reach") -> None:

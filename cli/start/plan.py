@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -40,6 +52,7 @@ def plan(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -68,6 +81,7 @@ def plan(
             checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
         ),
         **budgeted(budget_usd, budget_tokens, budget_calls),
+        **undone(on_failure),
     )
 
     async def command(reach: "Reach") -> None:

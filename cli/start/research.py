@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -37,6 +49,7 @@ def research(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -57,6 +70,7 @@ def research(
         sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),
         **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings),
         **budgeted(budget_usd, budget_tokens, budget_calls),
+        **undone(on_failure),
     )
 
     async def command(reach: "Reach") -> None:

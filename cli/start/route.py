@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from activities.content import ContentStore
@@ -46,6 +58,7 @@ def route(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -71,6 +84,7 @@ def route(
             categories=own,
             **given(general=general, threshold=threshold, max_parallel=max_parallel),
             **budgeted(budget_usd, budget_tokens, budget_calls),
+            **undone(on_failure),
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
         await begin(reach, REQUESTS, asked, run_id=run_id, summary=summary, detach=detach, as_json=as_json)

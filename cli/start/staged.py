@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.leaving import WRONG, LeavingError
-from cli.start.begin import BudgetCalls, BudgetTokens, BudgetUsd, Detach, Id, Json, begin, budgeted, given
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
 
 if TYPE_CHECKING:
     from cli.reaching import Reach
@@ -31,6 +43,7 @@ def staged(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
     as_json: Json = False,
@@ -51,7 +64,7 @@ def staged(
         max_parallel=max_parallel,
         checkpoint=read_checkpoint(checkpoint, "every-stage", "after-plan"),
     )
-    changes |= budgeted(budget_usd, budget_tokens, budget_calls)
+    changes |= budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
     asked = None if resume else StagedRequest(task=said, **changes)
 
     async def command(reach: "Reach") -> None:

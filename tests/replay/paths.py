@@ -6,9 +6,11 @@ history recorded on one path says nothing about the others, so a new branch in w
 
 from tests.replay.budget_paths import BUDGET_PATHS
 from tests.replay.consensus_paths import CONSENSUS_PATHS
+from tests.replay.ended_paths import ENDED_PATHS
 from tests.replay.gate_paths import GATE_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
+from tests.replay.refund_paths import REFUND_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
 from tests.replay.routing_paths import ROUTING_PATHS
 from tests.replay.session_paths import SESSION_PATHS
@@ -20,6 +22,8 @@ PATHS: dict[str, Path] = (
     | GATE_PATHS
     | PLAN_PATHS
     | DOCUMENT_PATHS
+    | REFUND_PATHS
+    | ENDED_PATHS
     | RESEARCH_PATHS
     | ROUTING_PATHS
     | SESSION_PATHS

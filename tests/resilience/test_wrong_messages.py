@@ -41,10 +41,21 @@ FOR_ONE = {
         "missing": (["{}"], "documents"),
     },
     "ParallelResearchWorkflow": {"no topic": (['{"topic": ""}'], "topic")},
+    "RefundWorkflow": {
+        "wrong order": (['{"order": "1; DROP TABLE orders", "text": {"text": "x"}}'], "order"),
+        "wrong ledger": (['{"order": "A", "text": {"text": "x"}, "ledger_url": "ftp://x"}'], "ledger_url"),
+    },
     "RequestHandlingWorkflow": {
         "no requests": (['{"requests": []}'], "requests"),
         "wrong router": (['{"requests": [{"name": "r", "text": {"text": "x"}}], "router": "dice"}'], "router"),
         "wrong category": (['{"requests": [{"name": "r", "text": {}}], "general": "x"}'], "general: there is no"),
+    },
+    "RollbackWorkflow": {
+        "keep": (['{"run": "r", "changes": {}, "policy": "keep"}'], "policy.extent"),
+        "no checkpoint": (
+            ['{"run": "r", "changes": {}, "policy": {"extent": "to_checkpoint", "checkpoint": "x"}}'],
+            "it reached none",
+        ),
     },
     "StagedDeliveryWorkflow": {
         "no task": (['{"task": ""}'], "task"),

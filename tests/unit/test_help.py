@@ -28,6 +28,7 @@ COMMANDS = [
     "consensus",
     "staged",
     "agent",
+    "refund",
     "agents",
     "list",
     "status",

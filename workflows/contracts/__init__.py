@@ -62,6 +62,7 @@ from workflows.contracts.plans import (
     StepAnswer,
     StepId,
 )
+from workflows.contracts.refunds import ORDER_NAME, RefundOutcome, RefundRequest, RefundResult
 from workflows.contracts.requests import (
     GENERAL,
     MAX_REQUESTS,
@@ -75,6 +76,7 @@ from workflows.contracts.requests import (
     Ticket,
 )
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourceOutcome, SourcePlan
+from workflows.contracts.rollbacks import RollbackRequest, RollbackResult
 from workflows.contracts.runs import (
     BudgetShown,
     CallTrace,
@@ -112,6 +114,7 @@ __all__ = [
     "NOISE",
     "NOISE_KEPT",
     "NO_CHECKPOINT",
+    "ORDER_NAME",
     "ROLL_BACK_ALL",
     "AgentSessionRequest",
     "AgentSessionResult",
@@ -161,11 +164,16 @@ __all__ = [
     "Priority",
     "Question",
     "RecordKind",
+    "RefundOutcome",
+    "RefundRequest",
+    "RefundResult",
     "RequestText",
     "ResearchRequest",
     "ResearchResult",
     "RollbackAnswer",
     "RollbackPolicy",
+    "RollbackRequest",
+    "RollbackResult",
     "RouteAnswer",
     "RouteOutcome",
     "RouteRequest",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, DocumentSource
 from workflows.contracts.budgets import Budget
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
 
 
@@ -18,11 +19,15 @@ class DocumentType(StrEnum):
 
 
 class DocumentAnalysisRequest(Contract):
-    """Files to analyse, each on its own."""
+    """Files to analyse, each on its own.
+
+    `on_failure` says how far to roll back what tools changed when the run fails.
+    """
 
     documents: tuple[DocumentSource, ...] = Field(min_length=1)
     max_parallel: int = Field(default=4, ge=1, le=100)
     budget: Budget | None = None
+    on_failure: RollbackPolicy = KEEP
 
 
 class DocumentOutcome(Contract):
@@ -58,3 +63,4 @@ class DocumentAnalysisResult(Contract):
     report: Content
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    changes: Changes = Changes()

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Part, Summary
 from workflows.contracts.budgets import Budget
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 Priority = Literal["low", "normal", "high", "urgent"]
@@ -42,7 +43,8 @@ class RouteRequest(Contract):
 
     `router` is who picks: a small fast model (`classifier`), a trained classifier that needs no model call (`trained`, with
     its content reference in `trained`), or the primary model by tool selection (`llm`). Below `threshold` (0 to 1) the
-    request goes to `general`.
+    request goes to `general`. `on_failure` says how
+    far to roll back what tools changed when the run fails.
     """
 
     requests: tuple[RequestText, ...] = Field(min_length=1, max_length=MAX_REQUESTS)
@@ -53,6 +55,7 @@ class RouteRequest(Contract):
     threshold: float = Field(default=0.5, ge=0, le=1)
     max_parallel: int = Field(default=8, ge=1, le=200)
     budget: Budget | None = None
+    on_failure: RollbackPolicy = KEEP
 
 
 class Ticket(Contract):
@@ -96,3 +99,4 @@ class RouteResult(Contract):
     report: Content
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    changes: Changes = Changes()

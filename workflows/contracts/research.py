@@ -4,6 +4,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Finding, SourceKind, Summary
 from workflows.contracts.budgets import Budget
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 
@@ -19,7 +20,8 @@ class ResearchRequest(Contract):
     """A topic to research; no sources means web, academic and news, and local documents where none of them answers.
 
     `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.
-    `deadline` is in seconds for all sources together.
+    `deadline` is in seconds for all sources together. `on_failure` says how
+    far to roll back what tools changed when the run fails.
     """
 
     topic: str = Field(min_length=1, max_length=20_000)
@@ -29,6 +31,7 @@ class ResearchRequest(Contract):
     findings_per_source: int = Field(default=8, ge=1, le=50)
     synthesiser: str = "synthesiser"
     budget: Budget | None = None
+    on_failure: RollbackPolicy = KEEP
 
 
 class SourceOutcome(Contract):
@@ -57,3 +60,4 @@ class ResearchResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    changes: Changes = Changes()

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract
 from workflows.contracts.budgets import Budget
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
@@ -56,7 +57,8 @@ class StageOutput(Contract):
 class StagedRequest(Contract):
     """A task and the stages it goes through (none: the default ones); stages in `done` are taken over, not run again.
 
-    `done` holds outputs of an earlier run, from the first stage on and in order.
+    `done` holds outputs of an earlier run, from the first stage on and in order. `on_failure` says how
+    far to roll back what tools changed when the run fails.
     """
 
     task: str = Field(min_length=1, max_length=200_000)
@@ -66,6 +68,7 @@ class StagedRequest(Contract):
     done: tuple[StageOutput, ...] = ()
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
     budget: Budget | None = None
+    on_failure: RollbackPolicy = KEEP
 
 
 class StagedResult(Contract):
@@ -83,6 +86,7 @@ class StagedResult(Contract):
     stopped: str = ""
     next_stage: str = ""
     budget: BudgetShown | None = None
+    changes: Changes = Changes()
 
 
 class StagedProgress(Contract):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, DocumentSource, Part, Summary
 from workflows.contracts.budgets import Budget
+from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 
@@ -50,7 +51,8 @@ class OnTie(StrEnum):
 class ConsensusRequest(Contract):
     """A question about a document (or about `material`), the options to choose from, and who votes by which rule.
 
-    `deadline` is in seconds, for a person who has to break a tie.
+    `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
+    far to roll back what tools changed when the run fails.
     """
 
     question: str = Field(min_length=1, max_length=20_000)
@@ -63,6 +65,7 @@ class ConsensusRequest(Contract):
     judge: str = "judge"
     deadline: float = Field(default=300.0, gt=0, le=31_536_000)
     budget: Budget | None = None
+    on_failure: RollbackPolicy = KEEP
 
 
 class VoteState(StrEnum):
@@ -108,3 +111,4 @@ class ConsensusResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    changes: Changes = Changes()

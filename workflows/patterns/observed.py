@@ -13,7 +13,18 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from activities.errors import ErrorKind, final
-from workflows.contracts import Changes, DecisionLog, GateRecord, PauseAnswer, RollbackAnswer, RunStatus, Trace, Verdict
+from workflows.contracts import (
+    KEEP,
+    Changes,
+    DecisionLog,
+    GateRecord,
+    PauseAnswer,
+    RollbackAnswer,
+    RollbackPolicy,
+    RunStatus,
+    Trace,
+    Verdict,
+)
 from workflows.patterns.approval import Gates
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.choosing import answered
@@ -53,6 +64,24 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
         return self._budgeted(result)
 
     return closed
+
+
+def taking_back(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
+    """Let a `run` take back what its tools changed, as far as its request's `on_failure` says, when it fails or is stopped."""
+
+    @wraps(run)
+    async def guarded(self: W, request: Request) -> Result:
+        policy: RollbackPolicy = getattr(request, "on_failure", KEEP)
+
+        async def work() -> Result:
+            return await run(self, request)
+
+        result = await self.rollback.guarded(work(), policy)
+        if self.budget.stopped:
+            await self.rollback.roll_back(policy, self.budget.stopped)
+        return self.rollback.listed(result)
+
+    return guarded
 
 
 class Observed:

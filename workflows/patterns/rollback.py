@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
-from activities.contracts import ToolCall, ToolCard, ToolResult, UndoRequest
+from activities.contracts import Contract, ToolCall, ToolCard, ToolResult, UndoRequest
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from activities.undoing import UndoActivities
 from workflows import policies
@@ -64,9 +64,9 @@ class Rollback:
         """Every change so far, and what became of it."""
         return self._undo_log.all(self._reason)
 
-    def adopt(self, before: Changes) -> None:
-        """Take over the changes of this run before it continued as new."""
-        self._undo_log.adopt(before, workflow.info().workflow_id)
+    def adopt(self, before: Changes, of: str = "") -> None:
+        """Take over the changes of this run before it continued as new, or those `of` another one that has ended."""
+        self._undo_log.adopt(before, of or workflow.info().workflow_id)
 
     def mark(self, checkpoint: str) -> None:
         """Set a checkpoint that a rollback can go back to."""
@@ -124,6 +124,12 @@ class Rollback:
         changes = await self.roll_back(self._asked, self._why)
         head = "rolled back as asked" if self._why == ASKED else f"rolled back, because {self._why}"
         raise final(ErrorKind.ROLLED_BACK, f"{head}: {changes.summary or 'nothing was changed'}", changes)
+
+    def listed(self, result: T) -> T:
+        """Return a result with the changes as they are now, where it has a field for them."""
+        if isinstance(result, Contract) and isinstance(getattr(result, "changes", None), Changes):
+            return result.model_copy(update={"changes": self.changes})
+        return result
 
     def denied(self, reason: str) -> None:
         """Hear that a person denied an action of this run; rolls back and ends the run where `on_denied` says so."""
@@ -199,7 +205,8 @@ class Rollback:
         if not self._reason or not isinstance(error, Exception) or is_cancelled_exception(error):
             return error
         root = root_of(error)
-        details = root.details if isinstance(root, ApplicationError) and root.details else (self.changes,)
+        left = root.details if isinstance(root, ApplicationError) and root.details else (self.changes,)
+        details = [self.listed(each) for each in left]
         return final(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
 
 

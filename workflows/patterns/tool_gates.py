@@ -29,7 +29,7 @@ async def call_gated(
     """
     action = proposed(step, agent, card, call)
     if card.name in crew.allowed:
-        return await call_tool(crew, step, agent, card, call, specs, _beforehand(action)), ""
+        return await call_tool(crew, step, agent, card, call, specs, approved_with(action)), ""
     if crew.gates is None or not workflow.patched(GATED):
         said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
         return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
@@ -76,12 +76,13 @@ def reason_of(decision: GateDecision) -> str:
     return f"it was {decision.outcome}{by}" + (f" ({decision.reason})" if decision.reason else "")
 
 
-def _beforehand(action: ProposedAction) -> Approval:
+def approved_with(action: ProposedAction, gate: str = BEFOREHAND, by: tuple[str, ...] = (BEFOREHAND,)) -> Approval:
+    """Approve an action that another yes covers: the request's, or that of a gate whose action this one follows from."""
     return Approval(
         workflow_id=workflow.info().workflow_id,
-        gate=BEFOREHAND,
+        gate=gate,
         digest=action.digest,
-        by=(BEFOREHAND,),
+        by=by,
         agent=action.agent,
         target=action.target,
     )

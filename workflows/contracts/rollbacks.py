@@ -1,0 +1,24 @@
+"""The rollback of a run that has ended: what it changed, how far to go back, and what came of it."""
+
+from activities.contracts import Contract
+from workflows.contracts.changes import ROLL_BACK_ALL, Changes, RollbackPolicy
+from workflows.contracts.runs import BudgetShown, RunState, Spend
+
+
+class RollbackRequest(Contract):
+    """The changes of an ended run, by its workflow id (`run`), as it last told them; others' changes are left alone."""
+
+    run: str
+    changes: Changes
+    policy: RollbackPolicy = ROLL_BACK_ALL
+    reason: str = "a person asked for it"
+
+
+class RollbackResult(Contract):
+    """What became of each change; `partial` where something could not be taken back."""
+
+    state: RunState
+    run: str
+    changes: Changes = Changes()
+    spend: Spend = Spend()
+    budget: BudgetShown | None = None

@@ -1,0 +1,200 @@
+"""The worked example: a refund that two people must approve, and that is taken back when a later step fails.
+
+Route, look up, propose, decide, then act: a row, a mail, a booking. The trap: the mail cannot be taken back. So it says only
+what people approved, goes out after the row is there, and the result names it when everything else was undone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+from activities.contracts import Approval, Catalog, Content, Effect, Part, ProposedAction, ToolCall, Toolset
+from activities.errors import ErrorKind, final, kind_of, text_of
+from workflows import policies
+from workflows.contracts import (
+    GateDecision,
+    GateOutcome,
+    RefundOutcome,
+    RefundRequest,
+    RefundResult,
+    RequestText,
+    RouteRequest,
+    RunState,
+    StepRow,
+    StepState,
+)
+from workflows.patterns import refunding
+from workflows.patterns.crew import Crew
+from workflows.patterns.observed import Observed, closing
+from workflows.patterns.refunding import Order, Proposal, money
+from workflows.patterns.route_choosing import CLASSIFIER, Chooser
+from workflows.patterns.routing import categories_of
+from workflows.patterns.tool_calls import call_tool
+from workflows.patterns.tool_gates import approved_with, reason_of
+from workflows.patterns.tracing import RunLog
+
+AGENT = CATEGORY = "billing"
+"""The category of refunds, and the agent that proposes them."""
+ENDS = {GateOutcome.TIMED_OUT: RefundOutcome.TIMED_OUT}
+
+
+@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+class RefundWorkflow(Observed):
+    """Refunds one order; a denied or forgotten one changes nothing, a failed one is rolled back by policy."""
+
+    @workflow.init
+    def __init__(self, request: RefundRequest) -> None:
+        self.log = RunLog("refund")
+        self._request = request
+        self._crew = Crew(self.log, Catalog(agents=()))
+        self._tools = Toolset()
+        self._result = RefundResult(state=RunState.RUNNING, outcome=RefundOutcome.FAILED, order=request.order)
+        self.gates.policy, self.gates.requester = request.gate, request.requester
+
+    @workflow.run
+    @closing
+    async def run(self, request: RefundRequest) -> RefundResult:
+        """Refund an order; raises the typed cause, with the result and what became of each change."""
+        try:
+            await self.rollback.guarded(self._work(request), request.on_failure)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            self.log.close(RunState.FAILED)
+            raise final(kind_of(error), text_of(error), await self._ended()) from error
+        self.log.close(RunState.COMPLETED)
+        return await self._ended()
+
+    async def _work(self, request: RefundRequest) -> None:
+        self._crew = await Crew.assemble(
+            self.log,
+            self.people,
+            agents=(CLASSIFIER, AGENT),
+            rollback=self.rollback,
+            gates=self.gates,
+            budget=self.budget,
+        )
+        if not await self._is_ours(request):
+            self._say(outcome=RefundOutcome.ELSEWHERE)
+            return
+        await self._equip(request)
+        found = await self._call("order", refunding.QUERY, refunding.question(request.order))
+        order = refunding.read_order(request.order, found.text)
+        proposal = await self._propose(request, order)
+        row = refunding.row_of(order, proposal, AGENT)
+        decision: GateDecision | None = None
+        if proposal.cents > request.limit_cents or proposal.note:
+            decision = await self._decided(row, order)
+            if not decision.approved:
+                outcome = ENDS.get(decision.outcome, RefundOutcome.DENIED)
+                self._say(outcome=outcome, notes=(*self._result.notes, reason_of(decision)))
+                return
+            row = decision.action
+        await self._act(request, order, row, decision)
+        self._say(outcome=RefundOutcome.REFUNDED)
+
+    async def _is_ours(self, request: RefundRequest) -> bool:
+        """Route the request as any other; only a matter of money goes on here."""
+        self._step("route", CLASSIFIER)
+        asked = RouteRequest(requests=(RequestText(name="request", text=request.text),))
+        choice = await Chooser(self._crew, asked, categories_of(asked)).choose("route", request.text)
+        self.log.end("route", StepState.DONE, output=_content(choice.category), note="; ".join(choice.notes))
+        self._say(category=choice.category, notes=choice.notes)
+        return choice.category == CATEGORY
+
+    async def _equip(self, request: RefundRequest) -> None:
+        """Read the tools, and refuse to begin where one is missing: half a refund is worse than none."""
+        needed = [name for name in refunding.SETTINGS if name != refunding.CALL or request.ledger_url]
+        self._tools = await self._crew.toolset(
+            self._crew.card(AGENT).model_copy(update={"name": "refund", "tools": tuple(needed)})
+        )
+        missing = [name for name in needed if self._tools.get(name) is None]
+        if missing:
+            told = ", ".join(f"{name} ({refunding.SETTINGS[name]})" for name in missing)
+            raise final(ErrorKind.TOOL_UNKNOWN, f"a refund needs tools that this worker does not have: set {told}")
+
+    async def _propose(self, request: RefundRequest, order: Order) -> Proposal:
+        facts = f"order {order.id} of {order.customer}: {money(order.open_cents)} can be given back"
+        asked = f" {money(request.amount_cents)} is asked for." if request.amount_cents is not None else ""
+        answer = await self._crew.step(
+            "propose",
+            AGENT,
+            [
+                request.text.model_copy(update={"label": "request"}),
+                Part(text=facts, label="order"),
+                Part(text=refunding.PROPOSE + asked),
+            ],
+            schema=refunding.PROPOSAL_SCHEMA,
+            takes_broken=True,
+        )
+        proposal = refunding.propose(request, order, answer.data)
+        notes = (*self._result.notes, *answer.notes, *([proposal.note] if proposal.note else []))
+        self._say(amount_cents=proposal.cents, reason=proposal.reason, notes=notes)
+        return proposal
+
+    async def _decided(self, row: ProposedAction, order: Order) -> GateDecision:
+        self._step("approval", "")
+        decision = await self.gates.open(row, check=refunding.edits(order))
+        said = f"approved by {', '.join(decision.by)}" if decision.approved else reason_of(decision)
+        self.log.end("approval", StepState.DONE, output=_content(said))
+        self._say(gate=decision.gate, approved_by=decision.by if decision.approved else ())
+        return decision
+
+    async def _act(
+        self, request: RefundRequest, order: Order, row: ProposedAction, decision: GateDecision | None
+    ) -> None:
+        """Carry out what was approved: the row itself, the mail that tells of it, and its booking."""
+        values = row.input["values"]
+        cents = int(values["amount_cents"])
+        self._say(amount_cents=cents, reason=values["reason"])
+        await self._call("row", refunding.INSERT, row.input, decision.approval if decision else None)
+        mail = ProposedAction(
+            description="tell the customer",
+            agent=AGENT,
+            tool=refunding.MAIL,
+            input=refunding.mail_of(order, cents),
+            effect=Effect.IRREVERSIBLE,
+        )
+        covered = approved_with(mail, f"covered by {decision.gate}", decision.by) if decision else approved_with(mail)
+        await self._call("mail", refunding.MAIL, mail.input, covered)
+        if request.ledger_url:
+            await self._call("booking", refunding.CALL, refunding.booking_of(request.ledger_url, order, cents))
+
+    async def _call(self, step: str, tool: str, arguments: Mapping[str, Any], approval: Approval | None = None) -> Part:
+        """Call one tool as a step of its own; raises ToolUnavailable with its words where it did not work."""
+        self._step(step, AGENT)
+        card = self._tools.get(tool)
+        assert card is not None
+        call = ToolCall(id=step, name=tool, input=arguments)
+        answer = await call_tool(self._crew, step, AGENT, card, call, self._tools.specs, approval)
+        if answer.failed:
+            said = f"{step}: {' '.join((answer.content.text or 'it failed').split())[:500]}"
+            self.log.end(step, StepState.FAILED, note=said)
+            raise final(ErrorKind.TOOL_UNAVAILABLE, said)
+        self.log.end(step, StepState.DONE, output=_content(" ".join((answer.content.text or "").split())[:200]))
+        return answer.content
+
+    def _step(self, step: str, agent: str) -> None:
+        self.log.add(StepRow(step=step, agent=agent))
+        self.log.begin(step)
+
+    def _say(self, **fields: Any) -> None:
+        self._result = self._result.model_copy(update=fields)
+
+    async def _ended(self) -> RefundResult:
+        failed = self.log.state is RunState.FAILED
+        return self._result.model_copy(
+            update={
+                "state": self.log.state,
+                "outcome": RefundOutcome.FAILED if failed else self._result.outcome,
+                "changes": self.rollback.changes,
+                "report": await self._crew.keep_report(),
+                "spend": self.log.spend,
+            }
+        )
+
+
+def _content(said: str) -> Content:
+    return Content(text=said, size=len(said))
