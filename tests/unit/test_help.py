@@ -39,6 +39,10 @@ COMMANDS = [
     "cancel",
     "rollback",
     "answer",
+    "approve",
+    "deny",
+    "decide",
+    "approver-token",
 ]
 SCRIPT = """
 import sys

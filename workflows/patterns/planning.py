@@ -52,6 +52,7 @@ MENDS = {
     "agent": "name one agent",
     "input": "say in one text what the agent shall do",
     "depends_on": "list the ids of the steps it needs, or none",
+    "confirm": "write true where a person must approve the step first, or leave it out",
 }
 """What to do about each field of a step that cannot be read."""
 

@@ -27,6 +27,7 @@ FIELDS = {
         "waitsfor",
         "prerequisites",
     ),
+    "confirm": ("confirm",),
 }
 """Each field of a step with the names it goes by, in lower case and without separators."""
 
