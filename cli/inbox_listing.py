@@ -1,7 +1,7 @@
 """The gates that wait for people, read from the server alone: of one run, or of all runs in the namespace.
 
-The trap: the index knows only runs whose worker found all search attributes registered. So where one is missing every running run
-is read, and `everything` does so anyway, for gates that opened before they were registered.
+The trap: the index knows only gates that opened once all search attributes were registered, and would hide the others. So every
+running run is read, unless the caller asks for what is `indexed`, in namespaces that are too large for that.
 """
 
 from collections.abc import AsyncIterator
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from temporalio.client import WorkflowExecution
 
 from bootstrap import missing_attributes
+from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
 from workflows.contracts import GatesShown, GateView
 
@@ -36,9 +37,12 @@ async def gates_of(run: WorkflowExecution) -> GatesShown:
     return shown
 
 
-async def waiting_gates(reach: Reach, *, everything: bool = False) -> list[WaitingGate]:
+async def waiting_gates(reach: Reach, *, indexed: bool = False) -> list[WaitingGate]:
     """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
-    indexed = not everything and await missing_attributes(reach.client) == []
+    if indexed and await missing_attributes(reach.client) != []:
+        raise LeavingError(
+            WRONG, "--indexed: search attributes are missing; register them with starter.py setup-namespace"
+        )
     found = [gate async for gate in _read(reach, INDEXED if indexed else RUNNING)]
     return sorted(found, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))
 

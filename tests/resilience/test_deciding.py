@@ -153,3 +153,20 @@ def test_a_token_needs_the_secret_and_a_time() -> None:
     for wrong in ("8", "0h", "400d", "-1h", "8 hours"):
         with pytest.raises(LeavingError, match="--for"):
             _time(wrong)
+
+
+def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack) -> None:
+    waits(stack, "listed")
+    wait_for(
+        lambda: [one["name"] for one in stack.json("inbox") if one["id"] == "listed"] == ["gate-1"], "it is listed"
+    )
+    assert "→ starter.py approve listed gate-1" in stack.done("inbox")
+    unregistered = stack.run("inbox", "--indexed")
+    assert (unregistered.returncode, "starter.py setup-namespace" in unregistered.stderr) == (2, True)
+    assert ": deploy" in stack.done("pause", "listed", "--as", "ada", "--reason", "deploy")
+    assert stack.done("resume", "listed") == "listed goes on\n"
+    again = stack.run("resume", "listed")
+    assert (again.returncode, again.stderr) == (2, "starter: listed changes nothing: it is not paused\n")
+    assert stack.done("setup-namespace").startswith("default: registered AgentPattern, ")
+    assert stack.done("setup-namespace").startswith("default has all search attributes")
+    stack.done("deny", "listed")

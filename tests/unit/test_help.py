@@ -43,6 +43,10 @@ COMMANDS = [
     "deny",
     "decide",
     "approver-token",
+    "pause",
+    "resume",
+    "inbox",
+    "setup-namespace",
 ]
 SCRIPT = """
 import sys
