@@ -46,6 +46,7 @@ COMMANDS = [
     "pause",
     "resume",
     "inbox",
+    "audit",
     "setup-namespace",
 ]
 SCRIPT = """
