@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from cli import control, explain, leaving, observe, operate, start
+from cli import audit, control, deciding, explain, inbox_command, leaving, namespaces, observe, operate, start, steering
 
 
 def build_app() -> typer.Typer:
@@ -21,7 +21,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,  # plain help: the rich one imports for a quarter of a second
         add_completion=False,
     )
-    for group in (operate, start, observe, explain, control):
+    for group in (operate, start, observe, explain, control, steering, deciding, inbox_command, audit, namespaces):
         group.register(app)
     return app
 

@@ -66,8 +66,8 @@ class Reach:
         oldest = datetime.now(UTC) - FRESH
         return any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in answer.pollers)
 
-    async def find(self, workflow_id: str) -> WorkflowExecutionDescription:
-        """Describe a run; raises LeavingError if there is none, or it is not one of ours."""
+    async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
+        """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
         try:
             found = await self.client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
@@ -76,7 +76,7 @@ class Reach:
                     WRONG, f"there is no run {workflow_id!r}; 'starter.py list' shows those there are"
                 ) from error
             raise
-        if found.workflow_type not in OURS:
+        if ours and found.workflow_type not in OURS:
             raise LeavingError(
                 WRONG, f"run {workflow_id!r} is a {found.workflow_type}, which is none of {', '.join(OURS)}"
             )

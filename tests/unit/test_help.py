@@ -40,6 +40,15 @@ COMMANDS = [
     "cancel",
     "rollback",
     "answer",
+    "approve",
+    "deny",
+    "decide",
+    "approver-token",
+    "pause",
+    "resume",
+    "inbox",
+    "audit",
+    "setup-namespace",
 ]
 SCRIPT = """
 import sys

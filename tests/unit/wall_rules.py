@@ -8,6 +8,7 @@ from tests.unit.house import ROOMS, Import, Rule, Source
 
 ACTIVITIES_FOR_DOOR_ONE = (
     "activities.agent_files",
+    "activities.approver_tokens",
     "activities.content",
     "activities.contracts",
     "activities.errors",
