@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     """Your own token, for the starter: made by `starter.py approver-token`."""
     approver: str = ""
     """Your name at gates, for the starter. Default: the user name of the operating system."""
+    notify_urls: SecretStr | None = None
+    """Where people are told of gates, as apprise writes it: `mailto://…`, `slack://…`; several by space or comma."""
+    web_ui_url: str = ""
+    """Address of Temporal's Web UI, for links in what people are told. Default: that of the running embedded stack."""
+    inbox_url: str = ""
+    """Address of the inbox, for the same."""
     mcp_config: Path | None = None
     """The file of MCP servers. Default: `.mcp.json`, where there is one."""
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
@@ -132,7 +138,7 @@ class Settings(BaseSettings):
             cls._is_web_address(value)
         return values
 
-    @field_validator("anthropic_base_url", "arxiv_url", "searxng_url")
+    @field_validator("anthropic_base_url", "arxiv_url", "searxng_url", "web_ui_url", "inbox_url")
     @classmethod
     def _is_web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
@@ -198,6 +204,11 @@ def running_stack(settings: Settings) -> dict[str, Any] | None:
             state: dict[str, Any] = json.loads(described.read_text())
             return state
     return None
+
+
+def web_ui_of(settings: Settings) -> str:
+    """Return the address of the Web UI: as set, else that of the running embedded stack, else ""."""
+    return settings.web_ui_url or str((running_stack(settings) or {}).get("ui") or "")
 
 
 def data_converter(payload_limit: int) -> "DataConverter":

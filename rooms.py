@@ -1,15 +1,18 @@
 """What a worker is built of: every activity, its tools and its sources, from the settings."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
+from activities.channels import channels
 from activities.content import ContentActivities, ContentStore
 from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
 from activities.gate_terms import GateTermsActivities
 from activities.llm.base import LLM
+from activities.notices import NoticeActivities
 from activities.route_picks import RoutePickActivities
 from activities.search import SearchActivities
 from activities.sources.base import Source
@@ -21,7 +24,7 @@ from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import Settings, SettingsError
+from bootstrap import Settings, SettingsError, web_ui_of
 
 
 class Rooms:
@@ -39,13 +42,15 @@ class Rooms:
             store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
             self.servers = McpServers.read(settings.mcp_servers_file)
             tools = tools_of(settings, store)
+            told = channels(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         models = settings.model_table()
         self.agent = AgentActivities(llm, store, models)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
         self.content = ContentActivities(store)
-        self.gate_terms = GateTermsActivities(secret_of(settings), indexed=indexed)
+        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed)
+        self.notices = NoticeActivities(told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url)
         self.documents = DocumentActivities(store, settings.max_document_bytes)
         self.route_picks = RoutePickActivities(store)
         self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store))
@@ -64,6 +69,7 @@ class Rooms:
             self.documents.extract_text,
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,
+            self.notices.tell_people,
             self.route_picks.check_picks,
             self.search.search,
             self.search.number_findings,

@@ -6,7 +6,8 @@
     │   ├── ModelUnavailable     408, 409, 425, 5xx, 529, connection and time-out errors, a stream that broke off
     │   ├── ContentUnavailable   the content store does not answer
     │   ├── ToolUnavailable      a tool's server or file system does not answer
-    │   └── SourceUnavailable    a search source does not answer
+    │   ├── SourceUnavailable    a search source does not answer
+    │   └── ChannelUnavailable   a channel by which people are told does not take a notice
     └── final: the same call would fail again
         ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
         ├── ModelRejected        400, 422: the request itself is wrong
@@ -16,7 +17,7 @@
         ├── ContentMissing, ContentAltered          the reference leads nowhere, or to other bytes
         ├── PayloadTooLarge                         a message too big for history
         ├── CatalogInvalid                          an agent file cannot be read
-        ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid     a name or a setting leads nowhere
+        ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid, ChannelUnknown     a name or a setting leads nowhere
         ├── LimitReached                            turns, tokens or time of an agent are used up
         ├── BudgetReached                           the run's budget is used up, and nobody raised it
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
@@ -79,6 +80,8 @@ class ErrorKind(StrEnum):
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_NOT_CONFIGURED = "SourceNotConfigured"
     CLASSIFIER_INVALID = "ClassifierInvalid"
+    CHANNEL_UNAVAILABLE = "ChannelUnavailable"
+    CHANNEL_UNKNOWN = "ChannelUnknown"
     LIMIT_REACHED = "LimitReached"
     BUDGET_REACHED = "BudgetReached"
     RESERVATION_SHORT = "ReservationShort"

@@ -28,8 +28,12 @@ def commands(notice: Notice) -> tuple[str, ...]:
     if not (notice.pending and f"{notice.workflow_id}{notice.gate}".isprintable()):
         return ()
     run, gate = shlex.quote(notice.workflow_id), shlex.quote(notice.gate)
+    ours = [
+        f"python starter.py {verdict} {'-- ' if _dashed(notice) else ''}{run} {gate}" for verdict in ("approve", "deny")
+    ]
+    if notice.signed:  # a signal of theirs would carry no token
+        return tuple(ours)
     said = shlex.quote(json.dumps({"gate": notice.gate, "digest": notice.digest[:DIGEST]}))
-    ours = [f"python starter.py {verdict} {run} {gate}" for verdict in ("approve", "deny")]
     signals = [
         f"temporal workflow signal --workflow-id {run} --name {verdict} --input {said}"
         for verdict in ("approve", "deny")
@@ -61,10 +65,16 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
         ("Arguments", notice.arguments),
         ("Risk", notice.risk),
         ("Asked by", notice.requester),
+        ("For", ", ".join(notice.to)),
         ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending else ""),
         ("Digest", notice.digest[:DIGEST]),
     ]
     return [(name, _line(value, SHOWN)) for name, value in facts if value]
+
+
+def _dashed(notice: Notice) -> bool:
+    """Say whether a name would pass for an option."""
+    return notice.workflow_id.startswith("-") or notice.gate.startswith("-")
 
 
 def _line(text: str, limit: int) -> str:

@@ -110,8 +110,11 @@ class AgentSessionWorkflow(Observed):
         )
 
     def _continue_if_long(self) -> None:
-        """Leave before the next turn when history has grown long; all that matters goes along."""
-        if not workflow.info().is_continue_as_new_suggested():
+        """Leave before the next turn when history has grown long; all that matters goes along.
+
+        Not while people are being told of a gate: the server drops activities that are left behind.
+        """
+        if not workflow.info().is_continue_as_new_suggested() or self.gates.telling:
             return
         task = "" if self._loop and self._loop.state.turns else self._request.task
         onward = {

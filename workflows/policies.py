@@ -154,6 +154,21 @@ def check_identity() -> LocalActivityConfig:
     )
 
 
+def tell_people(summary: str) -> ActivityConfig:
+    """Bound the telling of people by one channel: waits of 2, 6, 18, 54 and 120 s outlast the restart of a mail server."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=60),
+        schedule_to_close_timeout=timedelta(minutes=15),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=2),
+            backoff_coefficient=3.0,
+            maximum_interval=timedelta(seconds=120),
+            maximum_attempts=6,
+        ),
+        summary=summary,
+    )
+
+
 def polite_queue(task_queue: str) -> str:
     """Name the task queue of searches that a source wants spaced; the worker of that queue limits their rate."""
     return f"{task_queue}-arxiv"

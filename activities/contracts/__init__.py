@@ -37,6 +37,7 @@ from activities.contracts.models import (
     ToolSpec,
     Usage,
 )
+from activities.contracts.notices import Notice, TellRequest, Told
 from activities.contracts.routing import Labelled, LabelRequest, Pick, Picks, PicksRequest
 from activities.contracts.searches import (
     CitedText,
@@ -90,6 +91,7 @@ __all__ = [
     "ModelFailure",
     "ModelRequest",
     "ModelTurn",
+    "Notice",
     "Part",
     "Pick",
     "Picks",
@@ -102,6 +104,8 @@ __all__ = [
     "StopReason",
     "StoreRequest",
     "Summary",
+    "TellRequest",
+    "Told",
     "ToolAnswer",
     "ToolCall",
     "ToolCard",

@@ -5,11 +5,16 @@ The trap: agent, tool, target and arguments were written by a model. They are da
 
 from datetime import datetime
 
+from pydantic import Field
+
 from activities.contracts.base import Contract
 
 
 class Notice(Contract):
-    """One piece of news about a gate: `kind` says what happened, `arguments` are JSON (cut when shown), `digest` is hex."""
+    """One piece of news about a gate: `kind` says what happened, `arguments` are JSON (cut when shown), `digest` is hex.
+
+    `signed` says that decisions need a token, `to` names who shall hear of it (none: whoever is on duty).
+    """
 
     workflow_id: str
     gate: str
@@ -23,3 +28,18 @@ class Notice(Contract):
     arguments: str = ""
     requester: str = ""
     pending: bool = True
+    signed: bool = False
+    to: tuple[str, ...] = ()
+
+
+class TellRequest(Contract):
+    """Asks to tell people by one channel; `channel` counts from 1, in the order of NOTIFY_URLS."""
+
+    channel: int = Field(ge=1)
+    notice: Notice
+
+
+class Told(Contract):
+    """The channel took the notice; `scheme` says what kind of channel it is (`mailto`, `slack`, `json`, …)."""
+
+    scheme: str

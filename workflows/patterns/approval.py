@@ -9,6 +9,8 @@ The trap: act on `decision.action`, which a person may have edited, and hand `de
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -34,6 +36,7 @@ from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
 from workflows.patterns.gate_views import index_of, timer_text, view_of
 from workflows.patterns.identity import Doorkeeper
+from workflows.patterns.notifying import tell_by_channels
 from workflows.patterns.tracing import RunLog
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -51,6 +54,9 @@ NEWS = (
 )
 """Kinds of records that people are told of."""
 
+TELLING_TIME = timedelta(seconds=10)
+"""How long the end of a run waits for channels that have not answered yet."""
+
 TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
 TURNED_DOWN_SHOWN = 3
 MEMO = "gates"
@@ -61,7 +67,8 @@ MEMO_RECORDS = "gate_records"
 class Gates:
     """The gates of one run.
 
-    `policy` and `requester` hold for gates that name none. `indexed` also writes the search attributes PendingGate and
+    `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the
+    deployment. `indexed` also writes the search attributes PendingGate and
     GateDeadline; only where they are registered, because the server otherwise refuses the workflow task for ever, and no `try`
     sees it. `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
     """
@@ -165,6 +172,22 @@ class Gates:
             raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
 
+    @property
+    def telling(self) -> bool:
+        """Whether people are still being told."""
+        return bool(self._telling)
+
+    async def finish_telling(self) -> None:
+        """Let a run that ends tell what it has begun to tell, for a few seconds: the server drops what is left over."""
+        if not self._telling:
+            return
+        try:
+            await workflow.wait_condition(
+                lambda: not self._telling, timeout=TELLING_TIME, timeout_summary="people are still being told"
+            )
+        except TimeoutError:
+            self._log.notice(f"the run ended while people were still being told: {len(self._telling)} notices")
+
     async def _identify_early(self) -> None:
         """Hold decisions that came before any gate to the terms that are known now."""
         waiting, self._book.early = self._book.early, []
@@ -256,9 +279,12 @@ class Gates:
         workflow.upsert_memo({MEMO: shown, MEMO_RECORDS: DecisionLog(records=tuple(new), unkept=self._book.unkept)})
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
+        notify, channels = self.notify, self._door.terms.channels
+        if notify is None and channels:
+            notify = partial(tell_by_channels, self._log, channels)
         for record in new:
-            if self.notify is not None and record.kind in NEWS:
-                self._tell(self.notify, record)
+            if notify is not None and record.kind in NEWS:
+                self._tell(notify, record)
 
     def _tell(self, notify: Notify, record: GateRecord) -> None:
         """Tell people in the background: whoever cannot be reached must not hold up a decision."""

@@ -55,12 +55,14 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
             result = await run(self, request)
         except (Exception, asyncio.CancelledError) as error:
             await self.budget.close()
+            await self.gates.finish_telling()
             self.log.broke_off(error)
             told = self.budget.told(error)
             if told is error:
                 raise
             raise told from error
         await self.budget.close()
+        await self.gates.finish_telling()
         return self._budgeted(result)
 
     return closed

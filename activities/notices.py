@@ -1,0 +1,50 @@
+"""Tells people about a gate by one channel; a channel that does not answer is tried again by the activity's policy.
+
+The trap: one call per channel. A call for all of them would tell those that took the notice once more with each attempt.
+"""
+
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+from apprise import NotifyBase
+from temporalio import activity
+
+from activities.channels import send
+from activities.contracts import TellRequest, Told
+from activities.errors import ErrorKind, final, passing
+
+
+class NoticeActivities:
+    """Knows the channels, and the pages that notices link to.
+
+    `web_ui` finds the address of the Web UI ("" for none), anew for each notice: the stack it belongs to may start later.
+    """
+
+    def __init__(
+        self, channels: Sequence[NotifyBase] = (), *, web_ui: Callable[[], str] = str, inbox_url: str = ""
+    ) -> None:
+        self._channels = channels
+        self._web_ui = web_ui
+        self._inbox_url = inbox_url
+
+    @activity.defn
+    async def tell_people(self, request: TellRequest) -> Told:
+        """Send a notice by one channel, once; raises ChannelUnavailable, or ChannelUnknown where there is no such channel."""
+        if request.channel > len(self._channels):
+            raise final(
+                ErrorKind.CHANNEL_UNKNOWN,
+                f"this worker's NOTIFY_URLS has {len(self._channels)} channels, none with number {request.channel}; "
+                "set the same for all workers",
+            )
+        channel = self._channels[request.channel - 1]
+        scheme = str(channel).partition("://")[0]  # the rest of the URL holds its password
+        if not await send(channel, request.notice, self._links(request.notice.workflow_id)):
+            raise passing(
+                ErrorKind.CHANNEL_UNAVAILABLE, f"channel {request.channel} ({scheme}) did not take the notice"
+            )
+        return Told(scheme=scheme)
+
+    def _links(self, workflow_id: str) -> tuple[str, ...]:
+        ui = self._web_ui().rstrip("/")
+        page = f"{ui}/namespaces/{activity.info().namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
+        return tuple(link for link in (page, self._inbox_url) if link)

@@ -1,0 +1,54 @@
+"""Tells people about gates by the channels of this deployment, each on its own.
+
+The trap: how many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
+without channels nothing is scheduled, and a run keeps the history it always had.
+"""
+
+import asyncio
+
+from temporalio import workflow
+
+from activities.contracts import Notice, TellRequest
+from activities.errors import text_of
+from activities.notices import NoticeActivities
+from workflows import policies
+from workflows.contracts import GateNews, GateOutcome
+from workflows.patterns.tracing import RunLog
+
+
+async def tell_by_channels(log: RunLog, channels: int, news: GateNews) -> None:
+    """Tell people by every channel at once; one that fails for good is noted in the status, and never raises."""
+    notice = notice_of(news)
+    await asyncio.gather(*(_tell(log, number, notice) for number in range(1, channels + 1)))
+
+
+def notice_of(news: GateNews) -> Notice:
+    """Say the news of a gate as people get it."""
+    gate = news.gate
+    return Notice(
+        workflow_id=news.workflow_id,
+        gate=gate.name,
+        kind=news.kind,
+        what=gate.description,
+        deadline=gate.deadline,
+        digest=gate.digest,
+        risk=gate.risk,
+        tool=gate.tool,
+        target=gate.target,
+        arguments=gate.arguments,
+        requester=" for ".join(name for name in (gate.agent, gate.requester) if name),
+        pending=news.outcome is GateOutcome.PENDING,
+        signed=gate.signed,
+        to=news.to,
+    )
+
+
+async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
+    try:
+        await workflow.execute_activity_method(
+            NoticeActivities.tell_people,
+            TellRequest(channel=channel, notice=notice),
+            **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),
+        )
+    except Exception as error:
+        log.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
