@@ -86,7 +86,7 @@ def asking_back(send: Callable[["WorkflowHandle[Any, Any]"], Awaitable[Any]]) ->
     """Change a file, then have a person ask for the rollback while the model is still at its next turn."""
 
     async def hold() -> str:
-        await send(activity.client().get_workflow_handle(activity.info().workflow_id))
+        await send(activity.client().get_workflow_handle(activity.info().workflow_id or ""))
         await asyncio.sleep(3600)
         return "never"
 
