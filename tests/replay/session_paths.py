@@ -1,8 +1,11 @@
 """The paths of sessions: tools, their errors, limits, summing up, cancelling, going on; and of fallback chains."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from temporalio import activity
+from temporalio.client import WorkflowHandle
 
 from activities.contracts import StopReason, Usage
 from activities.errors import ErrorKind, final
@@ -79,6 +82,17 @@ def holding(call: ModelCall) -> Any:
     return WRITING[0] if not call.history else asyncio.sleep(3600, "never")
 
 
+def asking_back(send: Callable[["WorkflowHandle[Any, Any]"], Awaitable[Any]]) -> Script:
+    """Change a file, then have a person ask for the rollback while the model is still at its next turn."""
+
+    async def hold() -> str:
+        await send(activity.client().get_workflow_handle(activity.info().workflow_id or ""))
+        await asyncio.sleep(3600)
+        return "never"
+
+    return lambda call: hold() if call.history else WRITING[0]
+
+
 def refusing(call: ModelCall) -> ModelReply:
     if not call.history:
         return LISTING
@@ -108,6 +122,8 @@ SESSION_PATHS: dict[str, Path] = {
     "session-stopped-and-rolled-back": session(
         lambda: in_turn(*WRITING), on_failure=ROLL_BACK_ALL, limits=SessionLimits(turns=2)
     ),
+    "session-rolled-back-by-signal": session(lambda: asking_back(lambda run: run.signal("rollback"))),
+    "session-rolled-back-by-update": session(lambda: asking_back(lambda run: run.execute_update("rollback"))),
     "plan-rolled-back-in-part": Path(PLAN, _undone_in_part, lambda: writing_step),
     "plan-back-to-a-checkpoint": Path(PLAN, _back_to_one, lambda: writing_step),
     "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
