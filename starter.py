@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from cli import control, explain, leaving, observe, operate, start
+from cli.inbox import command as inbox
 
 
 def build_app() -> typer.Typer:
@@ -21,7 +22,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,  # plain help: the rich one imports for a quarter of a second
         add_completion=False,
     )
-    for group in (operate, start, observe, explain, control):
+    for group in (operate, start, observe, explain, control, inbox):
         group.register(app)
     return app
 
