@@ -14,9 +14,9 @@ FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "style.css").read_text()
 
 
-def render(name: str, **data: Any) -> str:
+def render(template: str, **data: Any) -> str:
     """Return a page."""
-    return _environment().get_template(name).render(**data)
+    return _environment().get_template(template).render(**data)
 
 
 def left(deadline: datetime, now: datetime) -> str:

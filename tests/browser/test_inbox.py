@@ -5,15 +5,17 @@ import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from playwright.async_api import Page
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.approver_tokens import granted
 from tests.processes import RealProcess, running_starter, wait_for
 from tests.stacks import Stack, whole_stack
+from workflows.contracts import Plan, PlanRequest, PlanStep
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
 
@@ -22,10 +24,12 @@ SECRET = "a secret of thirty-two characters"
 LARGEST_IMAGE = 100_000
 
 
-def plan_of(*steps: str) -> dict[str, Any]:
-    return {
-        "steps": [{"step": step, "agent": "researcher", "input": f"Find {EVIL}.", "confirm": True} for step in steps]
-    }
+async def begin(stack: Stack, *steps: str) -> None:
+    """Start a plan, each of whose steps waits for people."""
+    planned = [PlanStep(step=step, agent="researcher", input=f"Find {EVIL}.", confirm=True) for step in steps]
+    client = await Client.connect(stack.server.address, data_converter=pydantic_data_converter)
+    request = PlanRequest(plan=Plan(steps=tuple(planned)))
+    await client.start_workflow("PlanAndExecuteWorkflow", request, id="trip", task_queue="agents")
 
 
 def address_of(inbox: RealProcess) -> str:
@@ -38,7 +42,8 @@ def address_of(inbox: RealProcess) -> str:
 async def signed_in(page: Page, url: str, who: str) -> None:
     await page.goto(f"{url}/signin")
     await page.fill("#who", who)
-    await page.click("text=Sign in")
+    async with page.expect_navigation():
+        await page.click("button.yes")
 
 
 async def log(page: Page) -> str:
@@ -51,13 +56,11 @@ async def wide(page: Page) -> int:
 
 
 async def test_people_decide_in_the_browser(page: Page, tmp_path: Path) -> None:
-    plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps(plan_of("approved", "denied", "edited")))
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     with whole_stack(tmp_path) as stack:
-        stack.done("plan", "--plan", str(plan), "--id", "trip", "--detach")
+        await begin(stack, "approved", "denied", "edited")
         with running_starter(tmp_path, "inbox", "--serve", "--port", "0", env=stack.env, name="inbox") as inbox:
             url = address_of(inbox)
             wait_for(lambda: stack.done("inbox").count("trip") == 3, "three gates wait", timeout=30)
@@ -93,13 +96,13 @@ async def _approve_and_deny(page: Page, url: str) -> None:
     if shots := os.environ.get("SCREENSHOTS"):
         await page.set_viewport_size({"width": 900, "height": 820})
         await page.screenshot(path=f"{shots}/inbox.png")
-    await page.click("text=Approve")
+    await page.click("button.yes")
     assert "approved by ada" in await page.locator("[role=status]").inner_text()
     assert "inbox" in await log(page)
     await page.goto(url)
     await page.click("a.item:has-text('step denied')")
     await page.fill("#reason", "too far away")
-    await page.click("text=Deny")
+    await page.click("button.no")
     assert "denied by ada" in await page.locator("[role=status]").inner_text()
     assert "too far away" in await log(page)
 
@@ -110,23 +113,23 @@ async def _edit(page: Page, url: str) -> None:
     before = await page.locator("#digest").inner_text()
     wrong = '{"input": "Find islands."'
     await page.fill("#arguments", wrong)
-    await page.click("text=Approve")
+    await page.click("button.yes")
     assert "arguments: no JSON, line 1" in await page.locator("[role=alert]").inner_text()
     assert await page.locator("#arguments").input_value() == wrong
     await page.fill("#arguments", wrong + "}")
-    await page.click("text=Approve")
+    await page.click("button.yes")
     assert "edited by ada" in await page.locator("[role=status]").inner_text()
     assert await page.locator("#digest").inner_text() != before
     # The editor does not count among those who approve, and a form about the action before is refused.
-    await page.click("text=Approve")
+    await page.click("button.yes")
     assert "refused" in await page.locator("[role=alert]").inner_text()
-    await page.click("text=Sign out")
+    await page.click("button.plain")
     await signed_in(page, url, "bob")
     await page.click("a.item:has-text('step edited')")
     await page.evaluate("document.querySelector('[name=digest]').value = '0'.repeat(64)")
-    await page.click("text=Approve")
+    await page.click("button.yes")
     assert "another one now" in await page.locator("main").inner_text()
-    await page.click("text=Approve")
+    await page.click("button.yes")
     assert "approved by bob" in await page.locator("[role=status]").inner_text()
 
 
@@ -146,12 +149,10 @@ def _refuses(url: str) -> None:
 
 
 async def test_a_token_signs_in_and_signs(page: Page, tmp_path: Path) -> None:
-    plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps(plan_of("approved")))
     with whole_stack(tmp_path, APPROVER_SECRET=SECRET) as stack:
         refused = stack.run("inbox", "--serve", "--host", "0.0.0.0")
         assert (refused.returncode, "APPROVER_SECRET" in refused.stderr) == (2, True)
-        stack.done("plan", "--plan", str(plan), "--id", "trip", "--detach")
+        await begin(stack, "approved")
         env = stack.env | {"APPROVER_SECRET": SECRET}
         with running_starter(tmp_path, "inbox", "--serve", "--port", "0", env=env, name="inbox") as inbox:
             url = address_of(inbox)
@@ -160,5 +161,6 @@ async def test_a_token_signs_in_and_signs(page: Page, tmp_path: Path) -> None:
             assert "token:" in await page.locator("[role=alert]").inner_text()
             await signed_in(page, url, granted(SECRET, "ada", datetime.now(UTC), timedelta(hours=1)))
             await page.click("a.item")
-            await page.click("text=Approve")
+            await page.wait_for_url("**/gate?*")
+            await page.click("button.yes")
             assert "approved by ada (signed)" in await page.locator("[role=status]").inner_text()
