@@ -1,4 +1,4 @@
-"""`starter.py inbox`: what waits for people, in the whole namespace."""
+"""The command `inbox`: what waits for people in the whole namespace, as text, or with --serve as web pages."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +14,23 @@ def register(app: typer.Typer) -> None:
 
 
 def inbox(
+    serve: Annotated[bool, typer.Option("--serve", help="Serve it as web pages, where people decide.")] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; other than this machine's own needs APPROVER_SECRET.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes a free one.", min=0, max=65535)] = 8288,
+    name: Annotated[list[str] | None, typer.Option(help="A host name by which people reach it; repeatable.")] = None,
     indexed: Annotated[
         bool, typer.Option("--indexed", help="Read only what the index knows; for very large namespaces.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """List all gates that wait for people, nearest deadline first. It needs no worker."""
+    if serve:
+        from cli.inbox.serving import serve_inbox
+
+        serve_inbox(host, port, name or ())
+        return
     from cli.inbox_listing import waiting_gates
     from cli.printing import plain, print_json
     from cli.reaching import reaching

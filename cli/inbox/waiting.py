@@ -1,0 +1,84 @@
+"""The gates that wait for people, and what is known of their runs, read from memos; a worker only adds the steps and the log.
+
+The trap: a workflow of others may use the memo's name for something else, so what does not read as gates is passed over.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.leaving import WRONG, LeavingError
+from cli.reaching import Reach
+from workflows.contracts import DecisionLog, GatesShown, GateView, RunStatus
+from workflows.patterns.approval import MEMO, MEMO_RECORDS
+
+ANSWERS_WITHIN = 3.0
+"""Seconds that a page waits for a worker's answer before it shows what the server alone knows."""
+
+
+@dataclass(frozen=True)
+class WaitingGate:
+    """A gate that waits, and the run that it belongs to."""
+
+    workflow_id: str
+    workflow_type: str
+    gate: GateView
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """What is known of a run: `status` is None where no worker answers, and the log then holds the newest records only."""
+
+    found: WorkflowExecutionDescription
+    shown: GatesShown
+    log: DecisionLog
+    status: RunStatus | None = None
+
+
+async def waiting_gates(reach: Reach) -> list[WaitingGate]:
+    """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
+    waiting: list[WaitingGate] = []
+    async for run in reach.client.list_workflows("ExecutionStatus = 'Running'"):
+        shown = await _shown(run)
+        waiting += [WaitingGate(run.id, run.workflow_type, gate) for gate in shown.waiting]
+    return sorted(waiting, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))
+
+
+async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunSeen:
+    """Look at a run; raises LeavingError if there is none. Without `whole` no worker is asked."""
+    try:
+        found = await reach.client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+            raise LeavingError(WRONG, f"there is no run {workflow_id!r}") from error
+        raise
+    seen = RunSeen(found, await _shown(found), await _records(found))
+    if not whole or not await reach.served(found.task_queue):
+        return seen
+    handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            status, log = await asyncio.gather(
+                handle.query("status", result_type=RunStatus), handle.query("decisions", result_type=DecisionLog)
+            )
+    except Exception:  # a workflow of others, or a worker that is gone: the page says that only the server was asked
+        return seen
+    return RunSeen(found, seen.shown, log, status)
+
+
+async def _shown(run: WorkflowExecution) -> GatesShown:
+    try:
+        shown: GatesShown = await run.memo_value(MEMO, GatesShown(), type_hint=GatesShown)
+    except ValueError:
+        return GatesShown()
+    return shown
+
+
+async def _records(run: WorkflowExecution) -> DecisionLog:
+    try:
+        log: DecisionLog = await run.memo_value(MEMO_RECORDS, DecisionLog(), type_hint=DecisionLog)
+    except ValueError:
+        return DecisionLog()
+    return log

@@ -1,0 +1,166 @@
+"""The web inbox in Chromium, over a real server and worker: sign in, approve, deny, edit, and what it refuses."""
+
+import json
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.async_api import Page
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.approver_tokens import granted
+from tests.processes import RealProcess, running_starter, wait_for
+from tests.stacks import Stack, whole_stack
+from workflows.contracts import Plan, PlanRequest, PlanStep
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
+
+EVIL = "<script>document.title='owned'</script>"
+SECRET = "a secret of thirty-two characters"
+LARGEST_IMAGE = 100_000
+
+
+async def begin(stack: Stack, *steps: str) -> None:
+    """Start a plan, each of whose steps waits for people."""
+    planned = [PlanStep(step=step, agent="researcher", input=f"Find {EVIL}.", confirm=True) for step in steps]
+    client = await Client.connect(stack.server.address, data_converter=pydantic_data_converter)
+    request = PlanRequest(plan=Plan(steps=tuple(planned)))
+    await client.start_workflow("PlanAndExecuteWorkflow", request, id="trip", task_queue="agents")
+
+
+def address_of(inbox: RealProcess) -> str:
+    inbox.wait_until(lambda: "inbox ready" in inbox.output, "the inbox is ready", timeout=30)
+    found = re.search(r"inbox ready: (\S+)/", inbox.output)
+    assert found
+    return found[1]
+
+
+async def signed_in(page: Page, url: str, who: str) -> None:
+    await page.goto(f"{url}/signin")
+    await page.fill("#who", who)
+    async with page.expect_navigation():
+        await page.click("button.yes")
+
+
+async def log(page: Page) -> str:
+    return await page.locator("#log").inner_text()
+
+
+async def wide(page: Page) -> int:
+    measured: int = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return measured
+
+
+async def test_people_decide_in_the_browser(page: Page, tmp_path: Path) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    with whole_stack(tmp_path) as stack:
+        await begin(stack, "approved", "denied", "edited")
+        with running_starter(tmp_path, "inbox", "--serve", "--port", "0", env=stack.env, name="inbox") as inbox:
+            url = address_of(inbox)
+            wait_for(lambda: stack.done("inbox").count("trip") == 3, "three gates wait", timeout=30)
+            await signed_in(page, url, "ada")
+            for width in (1440, 390):
+                await page.set_viewport_size({"width": width, "height": 900})
+                await page.goto(url)
+                assert await page.locator("a.item").count() == 3
+                assert await wide(page) <= 0
+            await _approve_and_deny(page, url)
+            # A wrong form is answered with 422, and browsers write that to the console: it is what is meant.
+            assert said == []
+            await _edit(page, url)
+            assert {text for text in said if "422" not in text} == set()
+            _refuses(url)
+            assert await page.title() != "owned"
+        assert states(stack) == {"approved": "done", "denied": "failed", "edited": "done"}
+        assert any("Find islands." in json.dumps(hit) for hit in stack.api.hits())
+
+
+def states(stack: Stack) -> dict[str, str]:
+    stack.run("result", "trip")
+    return {step["step"]: step["state"] for step in stack.json("status", "trip")["steps"]}
+
+
+async def _approve_and_deny(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.click("a.item:has-text('step approved')")
+    assert EVIL in await page.locator("#arguments").input_value()
+    for width in (390, 1440):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await wide(page) <= 0
+    if shots := os.environ.get("SCREENSHOTS"):
+        await page.set_viewport_size({"width": 900, "height": 820})
+        await page.screenshot(path=f"{shots}/inbox.png")
+    await page.click("button.yes")
+    assert "approved by ada" in await page.locator("[role=status]").inner_text()
+    assert "inbox" in await log(page)
+    await page.goto(url)
+    await page.click("a.item:has-text('step denied')")
+    await page.fill("#reason", "too far away")
+    await page.click("button.no")
+    assert "denied by ada" in await page.locator("[role=status]").inner_text()
+    assert "too far away" in await log(page)
+
+
+async def _edit(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.click("a.item:has-text('step edited')")
+    before = await page.locator("#digest").inner_text()
+    wrong = '{"input": "Find islands."'
+    await page.fill("#arguments", wrong)
+    await page.click("button.yes")
+    assert "arguments: no JSON, line 1" in await page.locator("[role=alert]").inner_text()
+    assert await page.locator("#arguments").input_value() == wrong
+    await page.fill("#arguments", wrong + "}")
+    await page.click("button.yes")
+    assert "edited by ada" in await page.locator("[role=status]").inner_text()
+    assert await page.locator("#digest").inner_text() != before
+    # The editor does not count among those who approve, and a form about the action before is refused.
+    await page.click("button.yes")
+    assert "refused" in await page.locator("[role=alert]").inner_text()
+    await page.click("button.plain")
+    await signed_in(page, url, "bob")
+    await page.click("a.item:has-text('step edited')")
+    await page.evaluate("document.querySelector('[name=digest]').value = '0'.repeat(64)")
+    await page.click("button.yes")
+    assert "another one now" in await page.locator("main").inner_text()
+    await page.click("button.yes")
+    assert "approved by bob" in await page.locator("[role=status]").inner_text()
+
+
+def _refuses(url: str) -> None:
+    with httpx2.Client(base_url=url) as client:
+        assert client.get("/").headers["location"] == "/signin"
+        opened = client.post("/signin", data={"who": "eve"})
+        cookie = opened.headers["set-cookie"]
+        assert ("HttpOnly" in cookie, "samesite=strict" in cookie.lower()) == (True, True)
+        form = {"run": "trip", "gate": "gate-1", "digest": "0" * 64, "verdict": "approve"}
+        assert client.post("/gate", data=form).status_code == 403
+        assert client.post("/gate", data=form | {"csrf": "guessed"}).status_code == 403
+        assert client.post("/signin", data={"who": "eve"}, headers={"origin": "http://evil.test"}).status_code == 403
+        assert client.get("/", headers={"host": "evil.test"}).status_code == 421
+        assert "default-src 'none'" in client.get("/signin").headers["content-security-policy"]
+        assert client.get("/gate", params={"run": "no-such-run"}).status_code == 400
+
+
+async def test_a_token_signs_in_and_signs(page: Page, tmp_path: Path) -> None:
+    with whole_stack(tmp_path, APPROVER_SECRET=SECRET) as stack:
+        refused = stack.run("inbox", "--serve", "--host", "0.0.0.0")
+        assert (refused.returncode, "APPROVER_SECRET" in refused.stderr) == (2, True)
+        await begin(stack, "approved")
+        env = stack.env | {"APPROVER_SECRET": SECRET}
+        with running_starter(tmp_path, "inbox", "--serve", "--port", "0", env=env, name="inbox") as inbox:
+            url = address_of(inbox)
+            wait_for(lambda: "trip" in stack.done("inbox"), "the gate waits", timeout=30)
+            await signed_in(page, url, "ada")
+            assert "token:" in await page.locator("[role=alert]").inner_text()
+            await signed_in(page, url, granted(SECRET, "ada", datetime.now(UTC), timedelta(hours=1)))
+            await page.click("a.item")
+            await page.wait_for_url("**/gate?*")
+            await page.click("button.yes")
+            assert "approved by ada (signed)" in await page.locator("[role=status]").inner_text()
