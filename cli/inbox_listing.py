@@ -12,10 +12,8 @@ from temporalio.client import WorkflowExecution
 from bootstrap import missing_attributes
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
-from workflows.contracts import GatesShown, GateView
+from workflows.contracts import GATES_MEMO, GatesShown, GateView
 
-MEMO = "gates"
-"""The memo field that holds `GatesShown`."""
 RUNNING = "ExecutionStatus = 'Running'"
 INDEXED = f"{RUNNING} AND PendingGate IS NOT NULL"
 
@@ -33,7 +31,7 @@ class WaitingGate:
 
 async def gates_of(run: WorkflowExecution) -> GatesShown:
     """Read what waits at a run's gates; nothing where the run has never opened one."""
-    shown: GatesShown = await run.memo_value(MEMO, GatesShown(), type_hint=GatesShown)
+    shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
     return shown
 
 

@@ -11,8 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
-from workflows.contracts import DecisionLog, GatesShown, GateView, RunStatus
-from workflows.patterns.approval import MEMO, MEMO_RECORDS
+from workflows.contracts import GATES_MEMO, RECORDS_MEMO, DecisionLog, GatesShown, GateView, RunStatus
 
 ANSWERS_WITHIN = 3.0
 """Seconds that a page waits for a worker's answer before it shows what the server alone knows."""
@@ -70,7 +69,7 @@ async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunS
 
 async def _shown(run: WorkflowExecution) -> GatesShown:
     try:
-        shown: GatesShown = await run.memo_value(MEMO, GatesShown(), type_hint=GatesShown)
+        shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
     except ValueError:
         return GatesShown()
     return shown
@@ -78,7 +77,7 @@ async def _shown(run: WorkflowExecution) -> GatesShown:
 
 async def _records(run: WorkflowExecution) -> DecisionLog:
     try:
-        log: DecisionLog = await run.memo_value(MEMO_RECORDS, DecisionLog(), type_hint=DecisionLog)
+        log: DecisionLog = await run.memo_value(RECORDS_MEMO, DecisionLog(), type_hint=DecisionLog)
     except ValueError:
         return DecisionLog()
     return log

@@ -34,6 +34,8 @@ from workflows.contracts.documents import (
     DocumentType,
 )
 from workflows.contracts.gates import (
+    GATES_MEMO,
+    RECORDS_MEMO,
     Approver,
     Decision,
     GateDecision,
@@ -106,6 +108,7 @@ from workflows.contracts.verdicts import (
 
 __all__ = [
     "BUDGET_GATE",
+    "GATES_MEMO",
     "GENERAL",
     "KEEP",
     "MAX_PARALLEL",
@@ -115,6 +118,7 @@ __all__ = [
     "NOISE_KEPT",
     "NO_CHECKPOINT",
     "ORDER_NAME",
+    "RECORDS_MEMO",
     "ROLL_BACK_ALL",
     "AgentSessionRequest",
     "AgentSessionResult",

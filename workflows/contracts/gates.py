@@ -18,6 +18,11 @@ YEAR = 31_536_000.0
 """Longest deadline, in seconds."""
 
 
+GATES_MEMO = "gates"
+RECORDS_MEMO = "gate_records"
+"""Memo fields: what waits, and the newest records of the decision log; each change is one event in history."""
+
+
 class OnTimeout(StrEnum):
     """What the end of the time means; never a yes."""
 

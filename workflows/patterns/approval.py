@@ -15,14 +15,15 @@ from typing import Any
 
 from temporalio import workflow
 
-from activities.contracts import SUMMARY_LENGTH, Approval, ProposedAction
+from activities.contracts import SUMMARY_LENGTH, ProposedAction
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import (
+    GATES_MEMO,
     NOISE,
+    RECORDS_MEMO,
     DecisionLog,
     GateDecision,
     GateNews,
-    GateOutcome,
     GatePolicy,
     GateRecord,
     GatesCarried,
@@ -34,7 +35,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
-from workflows.patterns.gate_views import index_of, timer_text, view_of
+from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
 from workflows.patterns.identity import Doorkeeper
 from workflows.patterns.notifying import tell_by_channels
 from workflows.patterns.tracing import RunLog
@@ -59,9 +60,6 @@ TELLING_TIME = timedelta(seconds=10)
 
 TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
 TURNED_DOWN_SHOWN = 3
-MEMO = "gates"
-MEMO_RECORDS = "gate_records"
-"""Memo fields: what waits, and the newest records of the decision log; each change is one event in history."""
 
 
 class Gates:
@@ -145,7 +143,7 @@ class Gates:
             self._publish()
             raise
         await _others_turn()  # whoever is told of the outcome begins before the run goes on, and perhaps ends
-        return self._decision(self._book.claim(gate.name))
+        return decision_of(self._book.claim(gate.name), workflow.info().workflow_id)
 
     async def receive(
         self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal"
@@ -225,30 +223,6 @@ class Gates:
                 self._book.tick(workflow.now())
                 self._publish()
 
-    def _decision(self, gate: GateState) -> GateDecision:
-        if gate.outcome is GateOutcome.HALTED:
-            raise final(
-                ErrorKind.NOT_ANSWERED,
-                f"{gate.name}: nobody decided on {gate.action.description!r} by {gate.deadline:%Y-%m-%d %H:%M} UTC, "
-                "and its policy halts the run",
-            )
-        yes = Approval(
-            workflow_id=workflow.info().workflow_id,
-            gate=gate.name,
-            digest=gate.digest,
-            by=gate.by,
-            agent=gate.action.agent,
-            target=gate.action.target,
-        )
-        return GateDecision(
-            gate=gate.name,
-            outcome=gate.outcome,
-            action=gate.action,
-            by=gate.by,
-            reason=gate.reason,
-            approval=yes if gate.outcome is GateOutcome.APPROVED else None,
-        )
-
     def _view(self, gate: GateState) -> GateView:
         return view_of(gate).model_copy(update={"signed": self._door.terms.demands_token})
 
@@ -276,7 +250,9 @@ class Gates:
             head=new[-1].hash,
             turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
         )
-        workflow.upsert_memo({MEMO: shown, MEMO_RECORDS: DecisionLog(records=tuple(new), unkept=self._book.unkept)})
+        workflow.upsert_memo(
+            {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=self._book.unkept)}
+        )
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify, channels = self.notify, self._door.terms.channels

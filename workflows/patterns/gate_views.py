@@ -6,8 +6,9 @@ from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from activities.contracts import SHORT_DIGEST
-from workflows.contracts import GateState, GateView
+from activities.contracts import SHORT_DIGEST, Approval
+from activities.errors import ErrorKind, final
+from workflows.contracts import GateDecision, GateOutcome, GateState, GateView
 
 PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
 GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
@@ -49,3 +50,29 @@ def timer_text(gate: GateState) -> str:
     """Say on the timer what it waits for."""
     what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
     return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]
+
+
+def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
+    """Tell the run what was decided; raises NotAnswered where the policy halts it."""
+    if gate.outcome is GateOutcome.HALTED:
+        raise final(
+            ErrorKind.NOT_ANSWERED,
+            f"{gate.name}: nobody decided on {gate.action.description!r} by {gate.deadline:%Y-%m-%d %H:%M} UTC, "
+            "and its policy halts the run",
+        )
+    yes = Approval(
+        workflow_id=workflow_id,
+        gate=gate.name,
+        digest=gate.digest,
+        by=gate.by,
+        agent=gate.action.agent,
+        target=gate.action.target,
+    )
+    return GateDecision(
+        gate=gate.name,
+        outcome=gate.outcome,
+        action=gate.action,
+        by=gate.by,
+        reason=gate.reason,
+        approval=yes if gate.outcome is GateOutcome.APPROVED else None,
+    )
