@@ -21,7 +21,7 @@ STARTS: dict[str, Any] = {
     "AgentSessionWorkflow": {"agent": "writer", "task": "wait"},
     "ConsensusAnalysisWorkflow": {"question": "wait?", "options": ["yes", "no"]},
     "DocumentAnalysisWorkflow": None,  # the starter hands in the file
-    "ParallelResearchWorkflow": {"topic": "wait", "sources": [{"kind": "local"}]},
+    "ParallelResearchWorkflow": {"topic": "wait", "sources": [{"source": "local"}]},
     "PlanAndExecuteWorkflow": {"plan": {"steps": [STEP]}},
     "RequestHandlingWorkflow": {"requests": [{"name": "r", "text": {"text": "wait"}}]},
     "StagedDeliveryWorkflow": {"task": "wait"},
