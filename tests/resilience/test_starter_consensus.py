@@ -72,12 +72,12 @@ def test_a_person_is_asked_and_answers_from_the_command_line(stack: Stack, lease
     divided(stack)
 
     stack.done("consensus", lease, *ASKED, *PAIR, "--on-tie", "person", "--id", "tied", "--detach")
-    wait_for(lambda: "question-1 asks" in stack.run("status", "tied").stdout, "the question")
+    wait_for(lambda: "tie asks" in stack.run("status", "tied").stdout, "the question")
     refused = stack.run("answer", "tied", "perhaps")
     taken = stack.done("answer", "tied", "No")
 
     assert (refused.returncode, "'perhaps' is none of yes, no" in refused.stderr) == (2, True)
-    assert taken == "question-1 of tied is answered: No\n"
+    assert taken == "tie of tied is answered: No\n"
     assert json.loads(stack.done("result", "tied", "--json"))["decided_by"] == "person"
     late = stack.run("answer", "tied", "yes")
     assert (late.returncode, "has ended already" in late.stderr) == (2, True)
