@@ -1,7 +1,7 @@
 """What a gate must know of its deployment, and whether a decision was sent by whom it says.
 
-The trap: both run as local activities, whose input is not recorded: the token of a decision must not enter history again, and
-the secret never does.
+The trap: the token of a decision must not enter history again, and the secret never does. So the check is a local activity,
+whose input is not recorded.
 """
 
 from temporalio import activity

@@ -134,8 +134,18 @@ def append_messages(summary: str) -> LocalActivityConfig:
     )
 
 
-def gate_terms() -> LocalActivityConfig:
-    """Bound the reading of the terms by which a gate opens: memory alone."""
+def gate_terms() -> ActivityConfig:
+    """Bound the reading of the terms by which a gate opens: memory alone, but a gate outlasts a day without workers."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(days=1),
+        retry_policy=RetryPolicy(maximum_attempts=10),
+        summary="read the terms of gates",
+    )
+
+
+def gate_terms_locally() -> LocalActivityConfig:
+    """Bound the same for runs from before the revision."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=10),
         schedule_to_close_timeout=timedelta(seconds=30),

@@ -17,7 +17,7 @@ from tests.replay.session_paths import SESSION_PATHS
 from tests.replay.staged_paths import STAGED_PATHS
 from tests.replay.steering_paths import STEERING_PATHS
 
-PATHS: dict[str, Path] = (
+RECORDED: dict[str, Path] = (
     BUDGET_PATHS
     | GATE_PATHS
     | PLAN_PATHS
@@ -31,3 +31,22 @@ PATHS: dict[str, Path] = (
     | CONSENSUS_PATHS
     | STEERING_PATHS
 )
+
+REVISED = (
+    "budget-raised",
+    "consensus-quorum",
+    "documents-one",
+    "gate-step-approved",
+    "gate-step-edited",
+    "gate-tie-chosen",
+    "gate-tool-approved",
+    "gate-tool-timed-out",
+    "gate-tool-two-approvers",
+    "gate-undo-given-up",
+    "plan-repaired",
+    "refund-taken-back",
+    "research-by-a-model",
+)
+"""Paths recorded once more since the revision of 2026-11-25, which they are marked with: gates issue other commands since."""
+
+PATHS: dict[str, Path] = RECORDED | {f"revised-{name}": RECORDED[name] for name in REVISED}

@@ -9,7 +9,7 @@ The trap: act on `decision.action`, which a person may have edited, and hand `de
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -121,13 +121,13 @@ class Gates:
         async with self._door.turn:
             await self._door.learn()
             self.indexed = self.indexed or self._door.terms.indexed
-            seen = len(self._book.records)
-            await self._identify_early()
+            seen, now = len(self._book.records), workflow.now()
+            await self._identify_early(now)
             try:
                 gate = self._book.open(
                     action,
                     policy or self.policy,
-                    workflow.now(),
+                    now,
                     requester=requester or self.requester,
                     name=name,
                     check=check,
@@ -149,16 +149,20 @@ class Gates:
         self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal"
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
+        came = workflow.now()
         async with self._door.turn:
+            # Not the time after the check of a token: replay may see another one there.
+            at = self._book.no_earlier(came)
             read = read_decision(arguments, implied, channel)
             if isinstance(read, str):
-                record = self._book.unreadable(read, workflow.now(), channel)
+                record = self._book.unreadable(read, at, channel)
             else:
-                decision = await self._door.identified(read, workflow.now())
-                if isinstance(decision, str):
-                    record = self._book.refuse(read, decision, workflow.now())
-                else:
-                    record = self._book.decide(decision, workflow.now())
+                decision = await self._door.identified(read, at)
+                record = (
+                    self._book.refuse(read, decision, at)
+                    if isinstance(decision, str)
+                    else self._book.decide(decision, at)
+                )
             self._notice(record)
             self._publish()
         return record
@@ -186,13 +190,13 @@ class Gates:
         except TimeoutError:
             self._log.notice(f"the run ended while people were still being told: {len(self._telling)} notices")
 
-    async def _identify_early(self) -> None:
+    async def _identify_early(self, now: datetime) -> None:
         """Hold decisions that came before any gate to the terms that are known now."""
         waiting, self._book.early = self._book.early, []
         for early in waiting:
-            decision = await self._door.identified(early, workflow.now())
+            decision = await self._door.identified(early, now)
             if isinstance(decision, str):
-                self._book.refuse(early, decision, workflow.now(), message=False)
+                self._book.refuse(early, decision, now, message=False)
             else:
                 self._book.early.append(decision)
 

@@ -13,6 +13,7 @@ from activities.contracts import Effect, ProposedAction, Risk
 from workflows.contracts import GateOutcome, Question, Verdict
 from workflows.patterns.approval import Gates
 from workflows.patterns.people import People, read_answer, with_options
+from workflows.patterns.revision import began_with
 from workflows.patterns.tracing import RunLog
 
 CHOICE = "choice"
@@ -53,7 +54,7 @@ async def break_tie(
     gates: Gates, people: People, log: RunLog, text: str, options: Sequence[str], *, seconds: float
 ) -> tuple[str | None, str]:
     """Have people choose where votes decide nothing; runs from before there were gates put a question."""
-    if workflow.patched("tie-gate"):
+    if began_with("tie-gate"):
         return await choose(gates, log, text, options, name="tie", seconds=seconds)
     said = await people.ask(text, options=options, seconds=seconds)
     return said, "" if said else f"no person answered within {seconds:g} s"

@@ -130,6 +130,10 @@ class GateBook:
         opening = f"gate {name!r}" if name else "the first gate"
         return self._nothing(decision, now, RecordKind.EARLY, f"kept until {opening} opens")
 
+    def no_earlier(self, at: datetime) -> datetime:
+        """Return a time as it may be recorded now: a message waits for its turn while others are recorded."""
+        return max(at, self.records[-1].when) if self.records else at
+
     def unreadable(self, why: str, now: datetime, channel: str = "") -> GateRecord:
         """Record a message that could not be understood."""
         self.why = why

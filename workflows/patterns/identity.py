@@ -15,6 +15,7 @@ from activities.errors import text_of
 from activities.gate_terms import GateTermsActivities
 from workflows import policies
 from workflows.contracts import Decision, UsedToken
+from workflows.patterns.revision import REVISION
 
 PATCH = "gate-terms"
 """Runs that opened a gate before there were terms go on without."""
@@ -32,12 +33,20 @@ class Doorkeeper:
         self.used: dict[str, UsedToken] = {}
 
     async def learn(self) -> None:
-        """Read the terms anew, for each gate: a run may wait for weeks, and a demand once made is never taken back."""
-        if not workflow.patched(PATCH):
+        """Read the terms anew, for each gate: a run may wait for weeks, and a demand once made is never taken back.
+
+        Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
+        """
+        if workflow.patched(REVISION):
+            terms = await workflow.execute_activity_method(
+                GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms()
+            )
+        elif workflow.patched(PATCH):
+            terms = await workflow.execute_local_activity_method(
+                GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms_locally()
+            )
+        else:
             return
-        terms = await workflow.execute_local_activity_method(
-            GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms()
-        )
         demanded = terms.demands_token or self.terms.demands_token
         self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
 

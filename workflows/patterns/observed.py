@@ -25,6 +25,7 @@ from workflows.contracts import (
     Trace,
     Verdict,
 )
+from workflows.patterns import revision
 from workflows.patterns.approval import Gates
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.choosing import answered
@@ -50,6 +51,7 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
 
     @wraps(run)
     async def closed(self: W, request: Request) -> Result:
+        revision.begin()
         self.budget.start(getattr(request, "budget", None))
         try:
             result = await run(self, request)

@@ -1,10 +1,9 @@
 """An undo that keeps failing is put before a person: a yes tries it again, a no or silence gives it up."""
 
-from temporalio import workflow
-
 from activities.contracts import ProposedAction, Risk
 from workflows.contracts import Change, StuckDecision
 from workflows.patterns.approval import Gates
+from workflows.patterns.revision import began_with
 
 GATED = "stuck-gates"
 """Marks runs that ask about stuck undos; older ones gave them up."""
@@ -13,7 +12,7 @@ NOT_EDITED = "an undo has no arguments to change; approve it or deny it"
 
 async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDecision:
     """Ask whether an undo shall be tried again."""
-    if not workflow.patched(GATED):
+    if not began_with(GATED):
         return StuckDecision.GIVE_UP
     action = ProposedAction(
         description=f"try again to undo {change.step} · {change.tool}({change.arguments}), which fails: {error}"[:200],

@@ -10,6 +10,7 @@ from temporalio import workflow
 
 from activities.contracts import Approval, Part, ProposedAction, Risk, ToolAnswer, ToolCall, ToolCard
 from workflows.contracts import GateDecision, GateOutcome
+from workflows.patterns.revision import began_with
 from workflows.patterns.tool_calls import call_tool
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ async def call_gated(
     action = proposed(step, agent, card, call)
     if card.name in crew.allowed:
         return await call_tool(crew, step, agent, card, call, specs, approved_with(action)), ""
-    if crew.gates is None or not workflow.patched(GATED):
+    if crew.gates is None or not began_with(GATED):
         said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
         return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
     decision = await crew.gates.open(action)
