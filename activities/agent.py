@@ -34,6 +34,7 @@ from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
 from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
+from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
 
 SCHEMA_ERRORS_SHOWN = 10
@@ -60,7 +61,7 @@ class AgentActivities:
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
-        async with beating(lambda: {"characters": progress.characters}):
+        async with beating(lambda: streamed(progress, self._store.inline_limit)):
             try:
                 if (finished := await self._finished()) is not None:
                     return finished

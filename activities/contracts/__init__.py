@@ -48,6 +48,7 @@ from activities.contracts.searches import (
     SearchRequest,
     SourceKind,
 )
+from activities.contracts.streaming import Streamed
 from activities.contracts.tools import (
     AppendRequest,
     ToolCard,
@@ -103,6 +104,7 @@ __all__ = [
     "SourceKind",
     "StopReason",
     "StoreRequest",
+    "Streamed",
     "Summary",
     "TellRequest",
     "Told",

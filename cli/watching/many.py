@@ -1,0 +1,5 @@
+from cli.reaching import Reach
+
+
+async def follow_all(reach: Reach) -> None:
+    raise NotImplementedError
