@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cli.pages import counted, duration, safe
+from cli.pages import duration, safe
+from cli.printing import counted
 from cli.watching.page import gate_line, retry_lines, tokens, waiting_lines
 from cli.watching.steps import ENDED, Look, StepSeen
 from workflows.contracts import StepState

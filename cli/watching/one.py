@@ -46,7 +46,7 @@ async def follow(reach: Reach, workflow_id: str, *, stream: bool = False) -> Non
         raise no_worker(found.task_queue, f"run {workflow_id!r} is still running")
     kind = KINDS[found.workflow_type]
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=kind.result)
-    with may_be_left(workflow_id), displayed() as display:
+    with may_be_left(workflow_id), displayed(texts=stream) as display:
         watch = Watch(reach, found, display, stream=stream)
         try:
             result = await watch.result_of(handle)
@@ -113,11 +113,11 @@ class Watch:
         if found.raw_description.workflow_execution_info.first_run_id != self._first:
             return  # the id has been given to another run since
         status = await self._status(found)
+        if self._texts:
+            await self._texts.show(found, self._calls)
         if status is not None:
             self._look = look_at(status, self._trace, self._retries(found))
             self._display.show(self._look)
-        if self._texts:
-            await self._texts.show(found, self._calls)
 
     async def _status(self, found: WorkflowExecutionDescription) -> RunStatus | None:
         """Ask the worker; where none answers, return what was last known, with the gates that the server knows of."""

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from rich.console import Console
@@ -35,11 +36,14 @@ class Display(Protocol):
 class Plain:
     """Lines on stdout for each change, and outages on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, texts: bool) -> None:
         self._lines = Lines()
+        self._texts = texts
 
     def show(self, look: Look) -> None:
-        """Print what is new."""
+        """Print what is new; the texts, where they are shown, tell of a retry themselves."""
+        if self._texts:
+            look = replace(look, retries=())
         for line in self._lines.of(look):
             print(line, flush=True)
 
@@ -73,10 +77,10 @@ class Table:
 
 
 @contextmanager
-def displayed() -> Iterator[Display]:
-    """Choose how to show a run."""
+def displayed(*, texts: bool = False) -> Iterator[Display]:
+    """Choose how to show a run, with the texts of its models or without."""
     if not sys.stdout.isatty():
-        yield Plain()
+        yield Plain(texts=texts)
         return
     out = pages.console()
     with Live(console=out, auto_refresh=False) as live:

@@ -35,7 +35,7 @@ class Texts:
         ended, calls.ended = calls.ended, []
         for key, call in ended:
             if call.is_model:
-                await self._finish(self._shown.pop(key, None) or CallText(_label(call)), call)
+                await self._finish(self._shown.pop(key, CallText(_label(call))), call)
         for pending in found.raw_description.pending_activities:
             key = (found.run_id, pending.activity_id)
             call_at_work = calls.open.get(key)
