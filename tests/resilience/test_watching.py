@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def stack(whole: Stack) -> Iterator[Stack]:
     whole.api.reset()
 
 
-def planned(stack: Stack, run: str, *steps: dict[str, object]) -> None:
+def planned(stack: Stack, run: str, *steps: dict[str, Any]) -> None:
     """Start a plan of one's own and leave."""
     file = stack.directory / f"{run}.json"
     file.write_text(json.dumps(steps))
@@ -110,7 +111,7 @@ def test_a_watched_run_outlasts_worker_and_server_and_shows_what_waits_for_whom(
 
 def test_a_run_that_continues_as_new_is_one_run(stack: Stack, tmp_path: Path) -> None:
     stack.api.script(
-        latency=0.3, rules=[{"tool": "Glob", "input": {"pattern": "*"}, "before_turn": 12}, {"text": TEXT}]
+        hold=True, rules=[{"tool": "Glob", "input": {"pattern": "*"}, "before_turn": 12}, {"text": TEXT}]
     )
     stack.done("agent", "file-clerk", "Look.", "--id", "session", "--detach")
 
@@ -121,7 +122,7 @@ def test_a_run_that_continues_as_new_is_one_run(stack: Stack, tmp_path: Path) ->
     lines = watching.output.splitlines()
     first = stack.temporal("workflow", "list", "--query", "WorkflowId = 'session'", "-o", "json")
     assert len(json.loads(first)) > 1, "it did continue as new"
-    assert sum("→ calls " in line for line in lines) == 12
+    assert sum("→ calls " in line for line in lines) == 12, watching.output
     assert said([line for line in lines if "→" not in line], "session · file-clerk").endswith(TEXT)
     assert lines[-1].startswith("session is done (completed · 1 of 1 steps · ")
 
