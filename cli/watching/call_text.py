@@ -43,6 +43,10 @@ class CallText:
         new = piece.text[self._end - piece.start :]
         yield from self._take(new)
 
+    def joins(self, piece: Streamed) -> bool:
+        """Whether a piece goes on where the text stands, without a gap."""
+        return piece.attempt == self.attempt and piece.start <= self._end
+
     def tried_again(self, attempt: int, reason: str = "") -> Iterator[str]:
         """Take note that a new attempt has begun, and why; nothing where it is known."""
         if attempt <= self.attempt:

@@ -1,16 +1,15 @@
-"""What the models of a run are writing, from the heartbeats of their calls, and each answer whole once its call has ended.
+"""What the models of a run are writing, while they write it, and each answer whole once its call has ended.
 
-Nothing of it enters history, and nothing is sent for it: the server keeps a call's last heartbeat for whoever asks. The
-trap: a heartbeat holds the end of a text alone, so the answer itself, from the content store, has the last word.
+The trap: what comes on the way may be late, cut, or of an attempt that failed; so the answer itself, from the content store,
+has the last word.
 """
 
 from collections.abc import Callable, Iterable
 
-from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import ModelRequest, ModelTurn, Streamed
+from activities.contracts import ModelRequest, ModelTurn
 from cli.pages import seconds
 from cli.reaching import Reach
 from cli.recorded.events import Ended, failure_of
@@ -18,6 +17,7 @@ from cli.recorded.reading import Call, Decoding
 from cli.watching.call_text import CallText
 from cli.watching.calls import Calls, Key
 from cli.watching.page import tokens
+from cli.watching.pieces import Heartbeats, Pieces, RunStream
 from workflows.contracts import Spend
 
 
@@ -26,7 +26,7 @@ class Texts:
 
     def __init__(self, reach: Reach, workflow_id: str, write: Callable[[str], None]) -> None:
         self._store = reach.store()
-        self._decoding = Decoding(reach, workflow_id)
+        self._sources: tuple[Pieces, ...] = (RunStream(reach), Heartbeats(Decoding(reach, workflow_id)))
         self._write = write
         self._shown: dict[Key, CallText] = {}
 
@@ -36,18 +36,18 @@ class Texts:
         for key, call in ended:
             if call.is_model:
                 await self._finish(self._shown.pop(key, CallText(_label(call))), call)
+        at_work = {key: call for key, call in calls.open.items() if call.is_model and key[0] == found.run_id}
         for pending in found.raw_description.pending_activities:
             key = (found.run_id, pending.activity_id)
-            call_at_work = calls.open.get(key)
-            if call_at_work is not None and call_at_work.is_model:
-                await self._progress(self._shown.setdefault(key, CallText(_label(call_at_work))), pending)
-
-    async def _progress(self, shown: CallText, pending: PendingActivityInfo) -> None:
-        reason = ": ".join(filter(None, reversed(failure_of(pending.last_failure))))
-        self._lines(shown.tried_again(pending.attempt, reason))
-        piece = await self._decoding.read(pending.heartbeat_details, Streamed)
-        if piece is not None and piece.text:
-            self._lines(shown.feed(piece))
+            if key in at_work:
+                shown = self._shown.setdefault(key, CallText(_label(at_work[key])))
+                reason = ": ".join(filter(None, reversed(failure_of(pending.last_failure))))
+                self._lines(shown.tried_again(pending.attempt, reason))
+        for source in self._sources:
+            for key, piece in await source.new(found, at_work):
+                shown = self._shown.setdefault(key, CallText(_label(at_work[key])))
+                if isinstance(source, RunStream) or not _publishes(at_work[key]) or shown.joins(piece):
+                    self._lines(shown.feed(piece))
 
     async def _finish(self, shown: CallText, call: Call) -> None:
         self._lines(shown.tried_again(call.event.attempt))
@@ -76,6 +76,10 @@ class Texts:
     def _lines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._write(line)
+
+
+def _publishes(call: Call) -> bool:
+    return isinstance(call.asked, ModelRequest) and call.asked.stream
 
 
 def _label(call: Call) -> str:

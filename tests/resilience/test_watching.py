@@ -110,9 +110,7 @@ def test_a_watched_run_outlasts_worker_and_server_and_shows_what_waits_for_whom(
 
 
 def test_a_run_that_continues_as_new_is_one_run(stack: Stack, tmp_path: Path) -> None:
-    stack.api.script(
-        hold=True, rules=[{"tool": "Glob", "input": {"pattern": "*"}, "before_turn": 12}, {"text": TEXT}]
-    )
+    stack.api.script(hold=True, rules=[{"tool": "Glob", "input": {"pattern": "*"}, "before_turn": 12}, {"text": TEXT}])
     stack.done("agent", "file-clerk", "Look.", "--id", "session", "--detach")
 
     with running_starter(tmp_path, "watch", "session", "--stream", env=stack.env, name="watch") as watching:
