@@ -1,8 +1,8 @@
 """What a model call shows of its text while it runs: the end of it, in the heartbeats that it sends anyway.
 
-Heartbeats are no history: the server keeps the last one, and whoever describes the run reads it. The trap: the last one of an
-attempt that times out *is* written into history, in the failure. So it holds no more text than history may hold anyway, the
-inline limit of the content store; 0 switches the texts off.
+Heartbeats are no history: the server keeps the last one, and whoever describes the run reads it. The trap: where a
+call's last attempt misses its beats, the server *does* write the last one into history, in the failure. So it holds no more
+text than history may hold anyway, the inline limit of the content store; 0 switches the texts off.
 """
 
 from typing import Any

@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, Workflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.leaving import START_A_WORKER, say
-from cli.reaching import QUERY_DEADLINE
+from cli.reaching import NOBODY_ANSWERS, QUERY_DEADLINE
 from workflows.contracts import RunStatus
 
 PASSING = frozenset(
@@ -87,7 +87,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
         try:
             status = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
         except RPCError as error:
-            if not told and error.status in (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED):
+            if not told and error.status in NOBODY_ANSWERS:
                 told = True
                 say(f"no worker answers for this run; it waits for one. {START_A_WORKER}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):

@@ -5,9 +5,10 @@ The trap: a watcher that ends with the server, or that prints the same line each
 
 from collections.abc import Callable
 
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from cli.leaving import START_A_WORKER
+from cli.reaching import NOBODY_ANSWERS
 from cli.waiting import PASSING
 
 SERVER = "the server"
@@ -27,11 +28,10 @@ class Outages:
 
     def lost(self, error: RPCError, *, asked: str) -> bool:
         """Take an error of whoever was asked; returns whether it passes, so that asking again is right."""
-        if error.status not in PASSING:
+        silent = asked == WORKER and error.status in NOBODY_ANSWERS
+        if not silent and error.status not in PASSING:
             return False
-        # A query that nobody takes ends so; a server that is away says that it is unavailable.
-        silent = error.status in (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED)
-        who = WORKER if asked == WORKER and silent else SERVER
+        who = WORKER if silent else SERVER
         if who not in self._away:
             self._away.add(who)
             self._tell(TOLD[who])

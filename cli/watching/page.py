@@ -16,11 +16,13 @@ from workflows.contracts import GateView, Question, RunStatus, Spend, StepState
 
 BAR = 20
 """Cells of the bar of progress."""
+FRAME = 4
+"""Lines around the rows: the head, the bar, the names of the columns, how many rows are left out."""
 WORDS = {"blocked": ("–", "red"), "waiting": ("·", "dim"), "ready": ("·", "")}
 
 
-def live_page(look: Look, room: int, now: datetime | None = None) -> RenderableType:
-    """Show a run in at most about `room` lines."""
+def live_page(look: Look, room: int, width: int, now: datetime | None = None) -> RenderableType:
+    """Show a run in a terminal of so many lines and columns."""
     now = now or datetime.now(UTC)
     waits = [Text(line, style="bold") for line in waiting_lines(look.status, now)]
     rest: list[Text] = [
@@ -29,7 +31,8 @@ def live_page(look: Look, room: int, now: datetime | None = None) -> RenderableT
         *(Text(retry_line, style="yellow") for retry_line in retry_lines(look)),
         *(Text(safe(f"not understood: {notice}"), style="yellow") for notice in look.status.notices[-3:]),
     ]
-    return Group(_head(look), _bar(look), _steps(look.steps, max(room - len(rest) - 3, 3)), *rest)
+    taken = FRAME + sum(-(-line.cell_len // width) for line in rest)
+    return Group(_head(look), _bar(look), _steps(look.steps, max(room - taken, 3)), *rest)
 
 
 def waiting_lines(status: RunStatus, now: datetime) -> list[str]:

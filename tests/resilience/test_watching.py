@@ -84,6 +84,26 @@ def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(s
     assert TEXT[:60] not in history, "watching writes no text into history"
 
 
+def test_a_run_with_a_stream_shows_texts_whole_and_pays_for_it_in_events(stack: Stack, tmp_path: Path) -> None:
+    # Faster than heartbeats can show without a gap.
+    fast = {"text": TEXT * 12, "piece": 50, "pace": 0.05}
+    stack.api.script(rules=[{**fast, "breaks": "connection", "times": 1}, fast])
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps([{"step": "a", "agent": "writer", "input": "Write."}]))
+    stack.done("plan", "--plan", str(file), "--id", "published", "--stream", "--detach")
+    with running_starter(tmp_path, "watch", "published", "--stream", env=stack.env, name="watch") as watching:
+        assert watching.wait(90) == 0, watching.output
+    lines = watching.output.splitlines()
+
+    assert said(lines, "a · writer") == TEXT * 12
+    assert " … " not in watching.output
+    assert sum(" ↺ attempt 2, what stands above does not count: " in line for line in lines) == 1
+    history = json.loads(stack.temporal("workflow", "show", "-w", "published", "-o", "json"))["events"]
+    signals = [event for event in history if event["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED"]
+    assert 2 <= len(signals) <= 12
+    assert not [event for event in history if "UPDATE" in event["eventType"]], "watching it leaves nothing"
+
+
 def test_a_watched_run_outlasts_worker_and_server_and_shows_what_waits_for_whom(stack: Stack, tmp_path: Path) -> None:
     act = {"step": "act", "agent": "writer", "input": "Act.", "confirm": True, "depends_on": ["look"]}
     planned(stack, "gated", {"step": "look", "agent": "writer", "input": "Look."}, act)
