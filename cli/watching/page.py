@@ -99,6 +99,8 @@ def _bar(look: Look) -> Text:
 def _steps(steps: Sequence[StepSeen], room: int) -> RenderableType:
     shown = _fitting(steps, room)
     made = table("", "step", "agent", "time", "tries", "tokens", "USD", "result or reason")
+    for column in made.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"  # one line for each step, or the page outgrows the terminal
     for one in shown:
         sign, style = WORDS.get(one.word) or MARKS[one.row.state]
         row(
