@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from temporalio import activity
 from temporalio.contrib.workflow_streams import TopicHandle, WorkflowStreamClient
-from temporalio.service import RPCError
 
 from activities.content import encodable
 from activities.contracts import STREAM_TOPIC, Streamed
@@ -40,6 +39,13 @@ async def publishing(progress: Progress, *, wanted: bool) -> AsyncIterator[None]
 
 
 async def _publish(progress: Progress) -> None:
+    try:
+        await _pieces(progress)
+    except Exception as error:  # whatever it is: the call is paid, and its answer is worth more than its audience
+        activity.logger.info("nothing more of this call is published: %s", error)
+
+
+async def _pieces(progress: Progress) -> None:
     client = WorkflowStreamClient.from_within_activity(max_retry_duration=timedelta(seconds=BATCH))
     topic: TopicHandle[Streamed] = client.topic(STREAM_TOPIC, type=Streamed)
     told, left = 0, PUBLISHED
@@ -50,11 +56,7 @@ async def _publish(progress: Progress) -> None:
             continue
         topic.publish(_piece(progress, new))
         told, left = progress.said, left - len(new.encode())
-        try:
-            await client.flush()
-        except (RPCError, TimeoutError) as error:
-            activity.logger.info("nothing more of this call is published: %s", error)
-            return
+        await client.flush()
 
 
 def _piece(progress: Progress, new: str) -> Streamed:

@@ -99,14 +99,16 @@ def _bar(look: Look) -> Text:
 def _steps(steps: Sequence[StepSeen], room: int) -> RenderableType:
     shown = _fitting(steps, room)
     made = table("", "step", "agent", "time", "tries", "tokens", "USD", "result or reason")
-    for column in made.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"  # one line for each step, or the page outgrows the terminal
+    for column in made.columns[:-1]:
+        column.no_wrap, column.overflow = True, "ellipsis"
     for one in shown:
+        # One line for each step, or the page outgrows the terminal.
+        note = Text(safe(_note(one)), no_wrap=True, overflow="ellipsis")
         sign, style = WORDS.get(one.word) or MARKS[one.row.state]
         row(
             made, Text(f"{sign} {one.word}", style=style), one.row.step, one.row.agent,
             duration(one.row.started, one.row.ended) if one.row.ended or one.row.state is StepState.RUNNING else "",
-            str(one.attempts or ""), tokens(one.spend), f"{one.spend.usd:.4f}" if one.spend.usd else "", _note(one),
+            str(one.attempts or ""), tokens(one.spend), f"{one.spend.usd:.4f}" if one.spend.usd else "", note,
         )  # fmt: skip
     left_out = len(steps) - len(shown)
     return Group(made, Text(f"… and {left_out} more", style="dim")) if left_out else made

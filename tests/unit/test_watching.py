@@ -42,11 +42,11 @@ def call(step: str, **fields: object) -> CallTrace:
         "success": True,
         "spend": spend,
     }
-    return CallTrace(step=step, **(given | fields))  # type: ignore[arg-type]
+    return CallTrace(step=step, **(given | fields))
 
 
 def look(*rows: StepRow, retries: tuple[Retry, ...] = (), **fields: object) -> Look:
-    status = RunStatus(workflow_id="w", pattern="plan", state=RunState.RUNNING, steps=rows, **fields)  # type: ignore[arg-type]
+    status = RunStatus(workflow_id="w", pattern="plan", state=RunState.RUNNING, steps=rows, **fields)
     return look_at(status, Trace(calls=(call("plan"), call("a", attempt=2), call("a"))), retries)
 
 
