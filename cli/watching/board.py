@@ -1,7 +1,7 @@
 """All runs at once: a line for each change, or a table. Pure: what each look at the namespace found in, lines or a table out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -70,7 +70,7 @@ class Board:
     def _runs(self, run: RunSeen) -> Iterator[str]:
         before = self.running.get(run.id)
         if before is not None and before.run_id == run.run_id and run.status is None:
-            run = RunSeen(**{**run.__dict__, "status": before.status})
+            run = replace(run, status=before.status)
         self.running[run.id] = run
         if before is None:
             yield safe(f"running · {run.id} · {run.kind}" + (f" · {run.progress}" if run.progress else ""))

@@ -44,9 +44,7 @@ async def follow_all(reach: Reach) -> None:
     live = Live(console=out, auto_refresh=False) if sys.stdout.isatty() else nullcontext()
     with live as table:
         while True:
-            runs = await watch.look()
-            lines = watch.board.take(runs)
-            for line in lines:
+            for line in watch.board.take(await watch.look()):
                 if table is None:
                     print(line, flush=True)
             if table is not None:

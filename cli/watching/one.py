@@ -156,4 +156,10 @@ class Watch:
 
     def _follow_calls(self) -> None:
         if self._following is None:
-            self._following = asyncio.create_task(self._calls.follow())
+            self._following = asyncio.create_task(self._followed())
+
+    async def _followed(self) -> None:
+        try:
+            await self._calls.follow()
+        except Exception as error:  # a history that cannot be read takes attempts and texts away, never the watching
+            self._display.tell(f"the run's history cannot be read ({error}): attempts and texts are not shown")
