@@ -34,6 +34,8 @@ from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
 from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
+from activities.publishing import publishing
+from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
 
 SCHEMA_ERRORS_SHOWN = 10
@@ -60,7 +62,8 @@ class AgentActivities:
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
-        async with beating(lambda: {"characters": progress.characters}):
+        shown = beating(lambda: streamed(progress, self._store.inline_limit))
+        async with shown, publishing(progress, wanted=request.stream):
             try:
                 if (finished := await self._finished()) is not None:
                     return finished

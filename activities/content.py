@@ -63,6 +63,11 @@ class ContentStore:
         self._url = url
         self._inline_limit = inline_limit
 
+    @property
+    def inline_limit(self) -> int:
+        """Most bytes of a text that may lie in history."""
+        return self._inline_limit
+
     @classmethod
     def open(cls, url: str, inline_limit: int = INLINE_LIMIT) -> "ContentStore":
         """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a directory is made if absent.

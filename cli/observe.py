@@ -58,12 +58,29 @@ def status(run_id: RunId, as_json: Json = False) -> None:
         show([status_page(found)])
 
 
-def watch(run_id: RunId) -> None:
-    """Follow a run step by step until it ends. Exit code 1 if it fails."""
-    from cli.reaching import reaching
-    from cli.watching import follow
+def watch(
+    run_id: Annotated[str | None, typer.Argument(help="Id of the run.", metavar="ID")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs of the namespace, until Ctrl-C.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Show what the models write, as they write it.")] = False,
+) -> None:
+    """Follow a run step by step until it ends, or all runs with --all. Exit code 1 if the run fails.
 
-    reaching(lambda reach: follow(reach, run_id))
+    A live table in a terminal, elsewhere a line for each change. Ctrl-C leaves the run alone.
+    """
+    from cli.leaving import WRONG, LeavingError
+    from cli.reaching import reaching
+    from cli.watching.many import follow_all
+    from cli.watching.one import follow
+
+    if every:
+        if run_id is not None or stream:
+            raise LeavingError(WRONG, "--all shows every run: leave ID and --stream out, or --all")
+        reaching(follow_all)
+    elif run_id is None:
+        raise LeavingError(WRONG, "ID: name the run to watch ('starter.py list' shows them), or watch them --all")
+    else:
+        found = run_id
+        reaching(lambda reach: follow(reach, found, stream=stream))
 
 
 def result(

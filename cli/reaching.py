@@ -43,6 +43,9 @@ FRESH = timedelta(seconds=75)
 
 QUERY_DEADLINE = timedelta(seconds=10)
 
+NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
+"""How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -92,7 +95,7 @@ class Reach:
         try:
             answered: M = await handle.query(query, result_type=answer, rpc_timeout=QUERY_DEADLINE)
         except RPCError as error:
-            if error.status in (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED):
+            if error.status in NOBODY_ANSWERS:
                 raise no_worker(found.task_queue, f"run {found.id!r} is {word(found.status)}") from error
             raise
         return answered

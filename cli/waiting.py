@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, Workflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.leaving import START_A_WORKER, say
-from cli.reaching import QUERY_DEADLINE
+from cli.reaching import NOBODY_ANSWERS, QUERY_DEADLINE
 from workflows.contracts import RunStatus
 
 PASSING = frozenset(
@@ -56,14 +56,15 @@ async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = Non
     """
     attending = asyncio.create_task(_attend(handle, seen, every))
     try:
-        return await _outlasting(handle)
+        return await outlasting(handle, say)
     finally:
         attending.cancel()
         with suppress(asyncio.CancelledError):
             await attending
 
 
-async def _outlasting(handle: WorkflowHandle[Any, Any]) -> Any:
+async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], None] | None = None) -> Any:
+    """Wait for the run's result however often the server restarts; `tell` hears once that it is away."""
     pause, told = 0.25, False
     while True:
         try:
@@ -71,8 +72,8 @@ async def _outlasting(handle: WorkflowHandle[Any, Any]) -> Any:
         except RPCError as error:
             if error.status not in PASSING:
                 raise
-            if not told:
-                say("the server does not answer; still waiting, nothing is lost …")
+            if tell and not told:
+                tell("the server does not answer; still waiting, nothing is lost …")
                 told = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -86,7 +87,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
         try:
             status = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
         except RPCError as error:
-            if not told and error.status in (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED):
+            if not told and error.status in NOBODY_ANSWERS:
                 told = True
                 say(f"no worker answers for this run; it waits for one. {START_A_WORKER}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):

@@ -2,12 +2,13 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import binary
 from tests.processes import (
     DevServer,
     MessagesApi,
@@ -44,18 +45,29 @@ class Stack:
         """Run one starter command with --json that must leave with 0; returns the data."""
         return json.loads(self.done(*arguments, "--json"))
 
+    def temporal(self, *arguments: str) -> str:
+        """Run a command of Temporal's own command line that must succeed; returns stdout."""
+        ended = subprocess.run(
+            [binary("temporal"), *arguments], env=self.env, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ended.returncode == 0, f"{arguments}: {ended.stderr}"
+        return ended.stdout
+
     def runs(self) -> list[str]:
         """The ids of all runs there are."""
         return [run["id"] for run in self.json("list", "--limit", "1000")]
 
 
 @contextmanager
-def whole_stack(directory: Path, **settings: str) -> Iterator[Stack]:
-    """Run a stack with everything it writes below `directory`; `settings` are for the worker's environment."""
+def whole_stack(directory: Path, *, options: Sequence[str] = (), **settings: str) -> Iterator[Stack]:
+    """Run a stack with everything it writes below `directory`.
+
+    `settings` are for the worker's environment, `options` further flags of the server.
+    """
     # A busy machine must not make heartbeats late, because each late one is another call to count.
     settings = {"HEARTBEAT_TIMEOUT": "15", **settings}
     with (
-        dev_server(directory) as server,
+        dev_server(directory, options=options) as server,
         messages_api(directory) as api,
         worker(directory, server, api, **settings) as working,
     ):

@@ -48,6 +48,7 @@ from activities.contracts.searches import (
     SearchRequest,
     SourceKind,
 )
+from activities.contracts.streaming import STREAM_TOPIC, Streamed
 from activities.contracts.tools import (
     AppendRequest,
     ToolCard,
@@ -63,6 +64,7 @@ from activities.contracts.tools import (
 __all__ = [
     "SEARCH_ATTRIBUTES",
     "SHORT_DIGEST",
+    "STREAM_TOPIC",
     "SUMMARY_LENGTH",
     "Acting",
     "AgentCard",
@@ -103,6 +105,7 @@ __all__ = [
     "SourceKind",
     "StopReason",
     "StoreRequest",
+    "Streamed",
     "Summary",
     "TellRequest",
     "Told",

@@ -90,7 +90,7 @@ class ModelRequest(Contract):
     `transcript` is what was said before `messages`; with `keeps_transcript` the turn returns the transcript that holds all
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
     `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
-    ReservationShort.
+    ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
     """
 
     agent: str
@@ -109,6 +109,7 @@ class ModelRequest(Contract):
     toolset: Part | None = None
     web_searches: int = 0
     reserved: int | None = None
+    stream: bool = False
 
 
 class ModelTurn(Contract):

@@ -15,6 +15,9 @@ TOKENS_PER_MILLION = 1_000_000
 CHARACTERS_PER_TOKEN = 4
 """How many characters of an answer count as one token where the provider has not said how many there were."""
 
+SAID_KEPT = 4096
+"""How many characters of a running answer's end are kept for whoever watches."""
+
 
 @dataclass(frozen=True)
 class ModelCall:
@@ -64,16 +67,25 @@ class ModelReply:
 class Progress:
     """How far a running call is: characters received and the usage known so far (paid even if the call breaks off).
 
-    `counted` says that the usage is the provider's final count.
+    `counted` says that the usage is the provider's final count. `text` is the end of the `said`
+    characters of what it said so far, tool calls left out.
     """
 
     characters: int = 0
+    said: int = 0
+    text: str = ""
     usage: Usage = field(default_factory=Usage)
     counted: bool = False
 
     def received(self, text: str) -> None:
         """Count a piece of the answer."""
         self.characters += len(text)
+
+    def says(self, text: str) -> None:
+        """Count a piece of the answer that people can read, and keep it for whoever watches."""
+        self.received(text)
+        self.said += len(text)
+        self.text = (self.text + text)[-SAID_KEPT:]
 
     def paid(self) -> Usage:
         """Return what a call that breaks off now has cost: the API tells output tokens only at the end, so they are estimated."""

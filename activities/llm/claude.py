@@ -54,7 +54,7 @@ class ClaudeLLM:
                         message = stream.current_message_snapshot
                         progress.usage, progress.counted = _usage(message), event.type == "message_delta"
                     elif event.type == "text":
-                        progress.received(event.text)
+                        progress.says(event.text)
                     elif event.type == "input_json":
                         progress.received(event.partial_json)
         except anthropic.APIStatusError as error:

@@ -36,7 +36,7 @@ class ScriptedLLM:
             progress.usage = Usage(input_tokens=_words_in(call))
             said = await said
         reply = said if isinstance(said, ModelReply) else self._reply(call, said)
-        progress.received(reply.text)
+        progress.says(reply.text)
         return reply
 
     def _reply(self, call: ModelCall, text: str) -> ModelReply:

@@ -58,7 +58,10 @@ class Waited:
 
 @dataclass
 class RunRecord:
-    """All activities and timers of one execution in the order in which they were wanted; `previous` is the part before."""
+    """All activities and timers of one execution in the order in which they were wanted.
+
+    `previous` is the run id of the part before, `following` that of the part after, where the run continued as new.
+    """
 
     activities: dict[int, Recorded] = field(default_factory=dict)
     timers: dict[int, Waited] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class RunRecord:
     last: datetime | None = None
     events: int = 0
     previous: str = ""
+    following: str = ""
 
 
 ENDS = {
@@ -89,11 +93,23 @@ def record_of(events: Iterable[HistoryEvent]) -> RunRecord:
     """Read one execution's events."""
     record = RunRecord()
     for event in events:
-        _take(record, event, event.event_time.ToDatetime(UTC))
+        take(record, event)
     return record
 
 
-def _take(record: RunRecord, event: HistoryEvent, when: datetime) -> None:
+def take(record: RunRecord, event: HistoryEvent) -> Recorded | None:
+    """Add the next event to a record; returns the activity that began or ended with it, if one did."""
+    when = event.event_time.ToDatetime(UTC)
+    kind = event.event_type
+    _add(record, event, when)
+    if kind == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+        return record.activities[event.event_id]
+    if kind in ENDS:
+        return record.activities.get(getattr(event, event.WhichOneof("attributes") or "").scheduled_event_id)
+    return None
+
+
+def _add(record: RunRecord, event: HistoryEvent, when: datetime) -> None:
     kind = event.event_type
     record.events += 1
     record.last = when
@@ -121,6 +137,7 @@ def _take(record: RunRecord, event: HistoryEvent, when: datetime) -> None:
         _over(record, event.timer_canceled_event_attributes.started_event_id, when, Ended.CANCELLED)
     elif kind in RUN_ENDS:
         record.ended = when
+        record.following = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
 
 
 def _summary(event: HistoryEvent) -> Payload | None:
@@ -131,7 +148,7 @@ def _started(record: RunRecord, event: HistoryEvent, when: datetime) -> None:
     began = event.activity_task_started_event_attributes
     known = record.activities.get(began.scheduled_event_id)
     if known is not None:
-        text, kind = _failure(began.last_failure) if began.HasField("last_failure") else ("", "")
+        text, kind = failure_of(began.last_failure) if began.HasField("last_failure") else ("", "")
         record.activities[began.scheduled_event_id] = replace(
             known, started=when, attempt=began.attempt, failure=text, failure_type=kind
         )
@@ -146,7 +163,7 @@ def _ended(record: RunRecord, event: HistoryEvent, when: datetime, how: Ended) -
     if how is Ended.DONE:
         update["answer"] = attributes.result
     elif how is not Ended.CANCELLED:
-        update["failure"], update["failure_type"] = _failure(attributes.failure)
+        update["failure"], update["failure_type"] = failure_of(attributes.failure)
     record.activities[attributes.scheduled_event_id] = replace(known, **update)  # type: ignore[arg-type]  # names above
 
 
@@ -155,7 +172,7 @@ def _over(record: RunRecord, started: int, when: datetime, how: Ended) -> None:
         record.timers[started] = replace(record.timers[started], ended=when, how=how)
 
 
-def _failure(failure: Failure) -> tuple[str, str]:
+def failure_of(failure: Failure) -> tuple[str, str]:
     """Return the words and the type of the failure at the bottom."""
     while failure.HasField("cause"):
         failure = failure.cause

@@ -88,13 +88,13 @@ async def read_history(reach: Reach, found: WorkflowExecutionDescription) -> Run
         parts.append(part)
         run_id = part.previous
     parts.reverse()
-    decoding = _Decoding(reach, found.id)
+    decoding = Decoding(reach, found.id)
     calls = [await decoding.call(event) for part in parts for event in part.activities.values()]
     timers = [Timer(await decoding.text(event.summary), event) for part in parts for event in part.timers.values()]
     return RunHistory(tuple(parts), tuple(calls), tuple(timers))
 
 
-class _Decoding:
+class Decoding:
     """Turns payloads into contracts by the client's own converter, so that a codec is undone as well."""
 
     def __init__(self, reach: Reach, workflow_id: str) -> None:
@@ -105,12 +105,12 @@ class _Decoding:
         """Read one activity; of a kind that we do not know only the summary."""
         text = await self.text(event.summary)
         if event.name == MODEL:
-            asked = await self._read(event.asked, ModelRequest)
-            turn = await self._read(event.answer, ModelTurn) if event.how is Ended.DONE else None
+            asked = await self.read(event.asked, ModelRequest)
+            turn = await self.read(event.answer, ModelTurn) if event.how is Ended.DONE else None
             return Call(text.removesuffix(f"{BETWEEN}{asked.agent}") if asked else "", text, event, asked, turn=turn)
         if event.name == TOOL:
-            call = await self._read(event.asked, ToolRequest)
-            result = await self._read(event.answer, ToolResult) if event.how is Ended.DONE else None
+            call = await self.read(event.asked, ToolRequest)
+            result = await self.read(event.answer, ToolResult) if event.how is Ended.DONE else None
             return Call(self._step(call.key) if call else "", text, event, call, result=result)
         return Call("", text, event)
 
@@ -121,7 +121,8 @@ class _Decoding:
         values: Sequence[Any] = await self._converter.decode([payload], [str])
         return str(values[0])
 
-    async def _read(self, payloads: Payloads | None, kind: type[M]) -> M | None:
+    async def read(self, payloads: Payloads | None, kind: type[M]) -> M | None:
+        """Read the one model of some payloads; None where there is nothing."""
         if payloads is None or not payloads.payloads:
             return None
         values: Sequence[M] = await self._converter.decode(list(payloads.payloads), [kind])

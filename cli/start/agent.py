@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -38,6 +39,7 @@ def agent(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Let one agent, with its tools, work on TASK until it answers.
@@ -55,6 +57,8 @@ def agent(
 
     async def command(reach: "Reach") -> None:
         summary = f"{name}: {' '.join(task.split())}"
-        await begin(reach, SESSION, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, SESSION, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)

@@ -34,6 +34,12 @@ TakeBack = Annotated[
         metavar="WHAT",
     ),
 ]
+Stream = Annotated[
+    bool,
+    typer.Option(
+        "--stream", help="Let watch --stream show texts sooner and whole: they enter the run's history for it."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -46,11 +52,17 @@ async def begin(
     summary: str,
     detach: bool,
     as_json: bool,
+    stream: bool = False,
 ) -> None:
-    """Start a run or attach to the one of that id, and show its result unless `detach`."""
+    """Start a run or attach to the one of that id, and show its result unless `detach`.
+
+    With `stream` its calls publish what the models write.
+    """
     from cli.printing import print_json
     from cli.running import finish, start
 
+    if stream:
+        request = request.model_copy(update={"stream": True})
     handle, attached = await start(reach, workflow, request, workflow_id=run_id, summary=summary, detach=detach)
     if not detach:
         await finish(reach, handle, workflow, as_json=as_json)

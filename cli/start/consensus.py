@@ -14,6 +14,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -72,6 +73,7 @@ def consensus(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Let several analysts vote on a question about FILE.
@@ -104,7 +106,9 @@ def consensus(
         document = DocumentSource(name=name, ref=await reach.store().put(data), size=len(data))
         voted = request.model_copy(update={"document": document})
         summary = f"{name}: {' '.join(question.split())}"
-        await begin(reach, CONSENSUS, voted, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, CONSENSUS, voted, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)
 

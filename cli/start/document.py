@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -31,6 +32,7 @@ def document(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
     max_parallel: Annotated[int | None, typer.Option(help="Documents at the same time.", min=1, max=100)] = None,
 ) -> None:
@@ -52,6 +54,8 @@ def document(
         sources = [DocumentSource(name=name, ref=await store.put(data), size=len(data)) for name, data in read]
         request = DocumentAnalysisRequest(documents=tuple(sources), **given(max_parallel=max_parallel), **budget)
         summary = ", ".join(name for name, _ in read)
-        await begin(reach, DOCUMENTS, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, DOCUMENTS, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -55,6 +56,7 @@ def plan(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Break TASK into steps for agents and run them as a graph.
@@ -86,6 +88,6 @@ def plan(
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(said.split()) or f"own plan {plan_file}"
-        await begin(reach, PLAN, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(reach, PLAN, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream)
 
     reaching(command)

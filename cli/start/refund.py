@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -51,6 +52,7 @@ def refund(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Refund one order of the database: a row, a mail, a booking; taken back where one of them fails.
@@ -79,6 +81,8 @@ def refund(
             **undone(on_failure),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
-        await begin(reach, REFUND, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, REFUND, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -52,6 +53,7 @@ def research(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Research TOPIC in several sources at once.
@@ -75,6 +77,8 @@ def research(
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(topic.split())
-        await begin(reach, RESEARCH, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, RESEARCH, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -61,6 +62,7 @@ def route(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Send REQUEST, or each request of a file, to the handler that fits.
@@ -87,7 +89,9 @@ def route(
             **undone(on_failure),
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
-        await begin(reach, REQUESTS, asked, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, REQUESTS, asked, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)
 

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Stream,
     TakeBack,
     begin,
     budgeted,
@@ -46,6 +47,7 @@ def staged(
     on_failure: TakeBack = None,
     run_id: Id = None,
     detach: Detach = False,
+    stream: Stream = False,
     as_json: Json = False,
 ) -> None:
     """Take TASK through fixed stages: research, outline, draft, review, final.
@@ -70,7 +72,9 @@ def staged(
     async def command(reach: "Reach") -> None:
         request = asked or await _earlier(reach, resume or "", from_stage, changes)
         summary = " ".join(request.task.split())
-        await begin(reach, STAGED, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json)
+        await begin(
+            reach, STAGED, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+        )
 
     reaching(command)
 

@@ -162,6 +162,14 @@ async def test_parts_are_cut_to_fit_and_blank_messages_filled(wire: Wire, caller
     assert (first.count("a"), others) == (300 + "part label characters part".count("a"), ["(nothing)", "Again."])
 
 
+async def test_a_call_whose_pieces_cannot_be_published_is_answered(wire: Wire, caller: Caller) -> None:
+    """There is no client here to publish by."""
+    gate = asyncio.Event()
+    wire.replies = [Reply(events=[message_start(), *text_block("12345", "6"), gate, *ending()])]
+    asyncio.get_running_loop().call_later(0.2, gate.set)
+    assert (await caller.call(asking(stream=True))).content.text == "123456"
+
+
 async def test_a_slow_answer_beats_with_its_progress(wire: Wire, caller: Caller) -> None:
     gate, beats = asyncio.Event(), set()
 

@@ -19,7 +19,8 @@ while the call runs), `outcome` one of answered, failed (status), broken (stream
   `text` or `data` (sent as JSON) to answer, `size`, `latency`, `stop_reason`, `usage` {input_tokens, …};
   `status` with `error_type`, `message`, `headers`: an HTTP error; `stream_error`: an error of this type within the stream;
   `breaks`: "connection" drops the connection in the middle of the answer, "stream" ends the stream cleanly there,
-  "silence" says nothing more from there on.
+  "silence" says nothing more from there on;
+  `piece` characters in each event of the stream, `pace` seconds after each.
 
   `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far;
   with `before_turn` the rule counts for conversations of fewer answers alone.
@@ -45,8 +46,6 @@ from tests.doubles.message_bodies import answer_text, calling, event, events_bef
 from tests.doubles.rules import Rule, Script
 
 SHOWN = 400
-PIECE = 2048
-"""Most characters in one event of a stream."""
 
 
 class BrokenOnPurposeError(Exception):
@@ -120,7 +119,8 @@ class Double:
         written, kind = (
             (said["text"], "text") if said["type"] == "text" else (json.dumps(said["input"]), "partial_json")
         )
-        pieces = [written[start : start + PIECE] for start in range(0, len(written), PIECE)]
+        sent = written[: len(written) // 2] if rule.breaks else written
+        pieces = [sent[start : start + rule.piece] for start in range(0, len(sent), rule.piece)]
         try:
             for before in events_before(message):
                 yield before
@@ -129,16 +129,14 @@ class Double:
                 _end(hit, "broken (error)")
                 yield event("error", error={"type": rule.stream_error, "message": rule.message})
                 return
-            if rule.breaks:
-                yield event(
-                    "content_block_delta", index=0, delta={"type": "text_delta", "text": written[: len(written) // 2]}
-                )
-                _end(hit, f"broken ({rule.breaks})")
-                await _break(rule.breaks)
-                return
             for piece in pieces:
                 delta = {"type": "text_delta" if kind == "text" else "input_json_delta", kind: piece}
                 yield event("content_block_delta", index=0, delta=delta)
+                await asyncio.sleep(rule.pace)
+            if rule.breaks:
+                _end(hit, f"broken ({rule.breaks})")
+                await _break(rule.breaks)
+                return
             yield event("content_block_stop", index=0)
             delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
             yield event("message_delta", delta=delta, usage=message["usage"])

@@ -29,6 +29,8 @@ class Rule(BaseModel):
     tool: str = ""
     input: dict[str, Any] = {}
     before_turn: int | None = None
+    piece: int = 2048
+    pace: float = 0.0
 
     def fits(self, call: dict[str, Any]) -> bool:
         """Whether the rule is for this call and not used up."""

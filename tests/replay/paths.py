@@ -16,6 +16,7 @@ from tests.replay.routing_paths import ROUTING_PATHS
 from tests.replay.session_paths import SESSION_PATHS
 from tests.replay.staged_paths import STAGED_PATHS
 from tests.replay.steering_paths import STEERING_PATHS
+from tests.replay.stream_paths import STREAM_PATHS
 
 RECORDED: dict[str, Path] = (
     BUDGET_PATHS
@@ -30,6 +31,7 @@ RECORDED: dict[str, Path] = (
     | STAGED_PATHS
     | CONSENSUS_PATHS
     | STEERING_PATHS
+    | STREAM_PATHS
 )
 
 REVISED = (

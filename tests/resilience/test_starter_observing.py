@@ -142,7 +142,9 @@ def test_watch_follows_a_running_plan_to_its_end(stack: Stack, tmp_path: Path) -
 
     _, done, end = watching.output.splitlines()
     assert done.startswith("done · first · researcher · ")
-    assert end == "watched is done: starter.py result watched"
+    assert done.endswith(" · 1 of 1 steps")
+    assert end.startswith("watched is done (completed · 1 of 1 steps · 1 call · ")
+    assert end.endswith("): starter.py result watched")
 
 
 def test_result_waits_unless_told_not_to(stack: Stack) -> None:

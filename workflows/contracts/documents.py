@@ -22,11 +22,13 @@ class DocumentAnalysisRequest(Contract):
     """Files to analyse, each on its own.
 
     `on_failure` says how far to roll back what tools changed when the run fails.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     documents: tuple[DocumentSource, ...] = Field(min_length=1)
     max_parallel: int = Field(default=4, ge=1, le=100)
     budget: Budget | None = None
+    stream: bool = False
     on_failure: RollbackPolicy = KEEP
 
 

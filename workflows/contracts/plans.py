@@ -56,6 +56,7 @@ class PlanRequest(Contract):
     by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
     changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
     `gate` is the policy where people must approve a step or a tool call, `requester` who asked for the run and may not.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     task: str = Field(default="", max_length=200_000)
@@ -73,6 +74,7 @@ class PlanRequest(Contract):
     requester: str = ""
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
     budget: Budget | None = None
+    stream: bool = False
 
 
 class PlanChange(Contract):

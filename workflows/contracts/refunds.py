@@ -24,6 +24,7 @@ class RefundRequest(Contract):
     `amount_cents` is what is asked for, where that is known; without it the agent proposes one. More than `limit_cents` needs
     the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in
     as `URL/ORDER` (PUT, taken back by DELETE); without it nothing is booked. `on_failure` says how far to roll back.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     order: str = Field(pattern=ORDER_NAME)
@@ -35,6 +36,7 @@ class RefundRequest(Contract):
     gate: GatePolicy = GatePolicy(needed=2, deadline=THREE_DAYS)
     requester: str = ""
     budget: Budget | None = None
+    stream: bool = False
 
 
 class RefundOutcome(StrEnum):

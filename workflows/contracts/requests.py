@@ -45,6 +45,7 @@ class RouteRequest(Contract):
     its content reference in `trained`), or the primary model by tool selection (`llm`). Below `threshold` (0 to 1) the
     request goes to `general`. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     requests: tuple[RequestText, ...] = Field(min_length=1, max_length=MAX_REQUESTS)
@@ -55,6 +56,7 @@ class RouteRequest(Contract):
     threshold: float = Field(default=0.5, ge=0, le=1)
     max_parallel: int = Field(default=8, ge=1, le=200)
     budget: Budget | None = None
+    stream: bool = False
     on_failure: RollbackPolicy = KEEP
 
 

@@ -22,6 +22,7 @@ class ResearchRequest(Contract):
     `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.
     `deadline` is in seconds for all sources together. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     topic: str = Field(min_length=1, max_length=20_000)
@@ -31,6 +32,7 @@ class ResearchRequest(Contract):
     findings_per_source: int = Field(default=8, ge=1, le=50)
     synthesiser: str = "synthesiser"
     budget: Budget | None = None
+    stream: bool = False
     on_failure: RollbackPolicy = KEEP
 
 

@@ -46,6 +46,7 @@ class AgentSessionRequest(Contract):
     denies a call that cannot be undone: by default the agent goes on without it. `gate` is the policy of such calls, `requester`
     who asked for the run and may not approve them. `gates` are those of the part before, `paused` is set where a session
     continues as new while it is paused.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     agent: str
@@ -60,6 +61,7 @@ class AgentSessionRequest(Contract):
     gates: GatesCarried = GatesCarried()
     paused: Pause | None = None
     budget: Budget | None = None
+    stream: bool = False
 
 
 class AgentSessionResult(Contract):

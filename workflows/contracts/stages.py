@@ -59,6 +59,7 @@ class StagedRequest(Contract):
 
     `done` holds outputs of an earlier run, from the first stage on and in order. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     task: str = Field(min_length=1, max_length=200_000)
@@ -68,6 +69,7 @@ class StagedRequest(Contract):
     done: tuple[StageOutput, ...] = ()
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
     budget: Budget | None = None
+    stream: bool = False
     on_failure: RollbackPolicy = KEEP
 
 

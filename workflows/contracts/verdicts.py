@@ -53,6 +53,7 @@ class ConsensusRequest(Contract):
 
     `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     question: str = Field(min_length=1, max_length=20_000)
@@ -65,6 +66,7 @@ class ConsensusRequest(Contract):
     judge: str = "judge"
     deadline: float = Field(default=300.0, gt=0, le=31_536_000)
     budget: Budget | None = None
+    stream: bool = False
     on_failure: RollbackPolicy = KEEP
 
 

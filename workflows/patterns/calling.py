@@ -17,6 +17,7 @@ from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows import policies
 from workflows.patterns.budget import Reservation
 from workflows.patterns.pausing import unpaused
+from workflows.patterns.streaming import published
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -72,6 +73,19 @@ async def call_model(
 
 
 async def _call(
+    crew: "Crew",
+    step: str,
+    card: AgentCard,
+    request: ModelRequest,
+    *,
+    counts_cancelled: bool,
+    held: Reservation | None = None,
+) -> ModelTurn:
+    with published(crew.log.streaming, request) as asked:
+        return await _recorded(crew, step, card, asked, counts_cancelled=counts_cancelled, held=held)
+
+
+async def _recorded(
     crew: "Crew",
     step: str,
     card: AgentCard,

@@ -32,6 +32,7 @@ from workflows.patterns.choosing import answered
 from workflows.patterns.pausing import Pausing
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
+from workflows.patterns.streaming import Streaming
 from workflows.patterns.stuck import decide_on_stuck
 from workflows.patterns.tracing import RunLog
 
@@ -53,6 +54,8 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
     async def closed(self: W, request: Request) -> Result:
         revision.begin()
         self.budget.start(getattr(request, "budget", None))
+        if getattr(request, "stream", False):
+            self.log.streaming = Streaming()
         try:
             result = await run(self, request)
         except (Exception, asyncio.CancelledError) as error:

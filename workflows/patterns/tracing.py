@@ -38,6 +38,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.details import details
 from workflows.patterns.indexing import index_end
+from workflows.patterns.streaming import Streaming
 
 NOTICES_KEPT = 20
 
@@ -58,6 +59,7 @@ class RunLog:
         self.gates: tuple[GateView, ...] = ()
         self.paused: Pause | None = None
         self.budget: BudgetShown | None = None
+        self.streaming: Streaming | None = None
         self._stale = False
 
     def add(self, step: StepRow) -> None:
