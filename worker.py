@@ -1,6 +1,7 @@
 """Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
+    python worker.py --replay FILE|ID|open …
 
 It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
 native threads can crash the interpreter at exit, so the process leaves through `os._exit` after everything is flushed.
@@ -35,6 +36,7 @@ from bootstrap import (
     missing_attributes,
     running_stack,
 )
+from replaying import replay
 from rooms import Rooms
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
@@ -79,6 +81,12 @@ PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "wo
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
 
 
+def sandbox() -> WorkflowRunner:
+    """Return the sandbox that workflows run in."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
 @asynccontextmanager
 async def working(
     client: Client,
@@ -97,13 +105,12 @@ async def working(
     rooms = Rooms(settings, llm, sources, indexed=await missing_attributes(client) == [])
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     general = Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS,
         activities=rooms.general,
-        workflow_runner=workflow_runner or SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=workflow_runner or sandbox(),
         max_concurrent_activities=max_activities,
         max_concurrent_workflow_tasks=WORKFLOW_THREADS,
         max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
@@ -164,6 +171,15 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             health.close()
 
 
+async def check(settings: Settings, wanted: Sequence[str]) -> bool:
+    """Replay histories with this code and say of each whether it fits; True if all of them do."""
+    fits = True
+    async for name, failure in replay(settings, wanted, WORKFLOWS, sandbox()):
+        print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
+        fits = fits and not failure
+    return fits
+
+
 async def _serve_health(host: str, port: int | None) -> asyncio.Server | None:
     """Answer every HTTP request with 200 for as long as this event loop turns."""
     if port is None:
@@ -196,17 +212,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
     parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
     parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")
+    parser.add_argument(
+        "--replay",
+        nargs="+",
+        metavar="HISTORY",
+        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all that go on) and leave",
+    )
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run the worker; returns the exit code (0 stopped, 2 wrong settings, 3 no server)."""
+    """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
     try:
         settings = load_settings()
         telemetry.log_to_stderr(settings.log_level, settings.log_format)
+        if arguments.replay:
+            return 0 if asyncio.run(check(settings, arguments.replay)) else 1
         asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201

@@ -11,7 +11,18 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("activities", "bootstrap", "cli", "local_model", "rooms", "starter", "telemetry", "worker", "workflows")
+ROOMS = (
+    "activities",
+    "bootstrap",
+    "cli",
+    "local_model",
+    "replaying",
+    "rooms",
+    "starter",
+    "telemetry",
+    "worker",
+    "workflows",
+)
 NOT_OURS = ("build", "dist", "node_modules", "__pycache__")
 
 
