@@ -29,7 +29,9 @@ async def replay(
     file nor a run, and for a file that holds no history.
     """
     replayer = Replayer(
-        workflows=workflows, data_converter=data_converter(settings.payload_limit_bytes), workflow_runner=runner
+        workflows=workflows,
+        data_converter=data_converter(settings.payload_limit_bytes, settings.payload_keys),
+        workflow_runner=runner,
     )
     async for name, history in _histories(settings, wanted):
         result = await replayer.replay_workflow(history, raise_on_replay_failure=False)

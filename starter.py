@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from cli import audit, control, deciding, explain, leaving, namespaces, observe, operate, start, steering
+from cli import audit, codec_server, control, deciding, explain, leaving, namespaces, observe, operate, start, steering
 from cli.inbox import command as inbox
 
 
@@ -22,7 +22,19 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,  # plain help: the rich one imports for a quarter of a second
         add_completion=False,
     )
-    for group in (operate, start, observe, explain, control, steering, deciding, inbox, audit, namespaces):
+    for group in (
+        operate,
+        start,
+        observe,
+        explain,
+        control,
+        steering,
+        deciding,
+        inbox,
+        audit,
+        namespaces,
+        codec_server,
+    ):
         group.register(app)
     return app
 

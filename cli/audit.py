@@ -69,7 +69,9 @@ def _of_file(file: Path) -> "Audit":
 
     try:
         history = WorkflowHistory.from_json(str(file), json.dumps(read_json(file, "--file")))
-        return asyncio.run(audit_events(history.events, data_converter(load_settings().payload_limit_bytes)))
+        settings = load_settings()
+        converter = data_converter(settings.payload_limit_bytes, settings.payload_keys)
+        return asyncio.run(audit_events(history.events, converter))
     except LeavingError:
         raise
     except Exception as error:

@@ -74,11 +74,11 @@ def mark(state: StepState) -> Text:
     return Text(f"{sign} {state}", style=style)
 
 
-def duration(started: datetime | None, ended: datetime | None) -> str:
-    """Say how long something took, or has taken so far."""
+def duration(started: datetime | None, ended: datetime | None, now: datetime | None = None) -> str:
+    """Say how long something took, or has taken until `now`."""
     if started is None:
         return ""
-    return seconds(((ended or datetime.now(UTC)) - started).total_seconds())
+    return seconds(((ended or now or datetime.now(UTC)) - started).total_seconds())
 
 
 def seconds(count: float) -> str:

@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.content import ContentStore
 from bootstrap import Settings, connect, load_settings, running_stack
 from cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError
+from cli.recorded.failures import unseal
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -73,6 +74,8 @@ class Reach:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
         try:
             found = await self.client.get_workflow_handle(workflow_id).describe()
+            for pending in found.raw_description.pending_activities:
+                await unseal(self.client.data_converter, pending.last_failure)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
                 raise LeavingError(

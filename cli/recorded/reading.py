@@ -12,6 +12,7 @@ from temporalio.client import WorkflowExecutionDescription
 from activities.contracts import ModelRequest, ModelTurn, ToolRequest, ToolResult
 from cli.reaching import Reach
 from cli.recorded.events import Ended, Recorded, RunRecord, Waited, record_of
+from cli.recorded.failures import unsealed
 
 M = TypeVar("M", bound=BaseModel)
 MODEL, TOOL = "call_model", "call_tool"
@@ -83,7 +84,7 @@ async def read_history(reach: Reach, found: WorkflowExecutionDescription) -> Run
     run_id = found.run_id
     while run_id:
         handle = reach.client.get_workflow_handle(found.id, run_id=run_id)
-        events = [event async for event in handle.fetch_history_events()]
+        events = [await unsealed(reach.client.data_converter, event) async for event in handle.fetch_history_events()]
         part = record_of(events)
         parts.append(part)
         run_id = part.previous

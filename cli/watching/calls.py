@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from cli.reaching import Reach
 from cli.recorded.events import Ended, RunRecord, take
+from cli.recorded.failures import unsealed
 from cli.recorded.reading import Call, Decoding
 from cli.waiting import PASSING
 
@@ -54,7 +55,7 @@ class Calls:
         async for event in handle.fetch_history_events(wait_new_event=True):
             if event.event_id <= record.events:
                 continue
-            activity = take(record, event)
+            activity = take(record, await unsealed(self._reach.client.data_converter, event))
             if activity is None:
                 continue
             key, call = (run_id, activity.id), await self._decoding.call(activity)

@@ -32,7 +32,7 @@ def live_page(look: Look, room: int, width: int, now: datetime | None = None) ->
         *(Text(safe(f"not understood: {notice}"), style="yellow") for notice in look.status.notices[-3:]),
     ]
     taken = FRAME + sum(-(-line.cell_len // width) for line in rest)
-    return Group(_head(look), _bar(look), _steps(look.steps, max(room - taken, 3)), *rest)
+    return Group(_head(look), _bar(look), _steps(look.steps, max(room - taken, 3), now), *rest)
 
 
 def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
@@ -96,7 +96,7 @@ def _bar(look: Look) -> Text:
     return Text.assemble(("█" * full, "green"), ("░" * (BAR - full), "dim"), f" {look.progress}{running}")
 
 
-def _steps(steps: Sequence[StepSeen], room: int) -> RenderableType:
+def _steps(steps: Sequence[StepSeen], room: int, now: datetime) -> RenderableType:
     shown = _fitting(steps, room)
     made = table("", "step", "agent", "time", "tries", "tokens", "USD", "result or reason")
     for column in made.columns[:-1]:
@@ -107,7 +107,7 @@ def _steps(steps: Sequence[StepSeen], room: int) -> RenderableType:
         sign, style = WORDS.get(one.word) or MARKS[one.row.state]
         row(
             made, Text(f"{sign} {one.word}", style=style), one.row.step, one.row.agent,
-            duration(one.row.started, one.row.ended) if one.row.ended or one.row.state is StepState.RUNNING else "",
+            duration(one.row.started, one.row.ended, now) if one.row.ended or one.row.state is StepState.RUNNING else "",
             str(one.attempts or ""), tokens(one.spend), f"{one.spend.usd:.4f}" if one.spend.usd else "", note,
         )  # fmt: skip
     left_out = len(steps) - len(shown)

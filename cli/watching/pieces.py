@@ -67,10 +67,10 @@ class RunStream:
         except (RPCError, WorkflowQueryFailedError):
             return []
         self._offset = answer.next_offset
-        pieces = [self._read(item.data) for item in answer.items]
+        pieces = [await self._read(item.data) for item in answer.items]
         return [((found.run_id, piece.call), piece) for piece in pieces if (found.run_id, piece.call) in at_work]
 
-    def _read(self, data: str) -> Streamed:
+    async def _read(self, data: str) -> Streamed:
         payload = Payload.FromString(base64.b64decode(data))
-        read: Streamed = self._client.data_converter.payload_converter.from_payload(payload, Streamed)
-        return read
+        read: list[Streamed] = await self._client.data_converter.decode([payload], [Streamed])
+        return read[0]

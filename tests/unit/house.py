@@ -18,6 +18,7 @@ ROOMS = (
     "local_model",
     "replaying",
     "rooms",
+    "settings",
     "starter",
     "telemetry",
     "worker",

@@ -43,11 +43,12 @@ READ_BY: dict[str, set[str]] = {
     # deploy/temporal/namespace.sh
     "temporal-namespace": {*TEMPORAL, "NAMESPACE_RETENTION"},
     # temporalio/ui-server: server/docker/config-template.yaml
-    "temporal-ui": {"TEMPORAL_ADDRESS", "TEMPORAL_DEFAULT_NAMESPACE"},
+    "temporal-ui": {"TEMPORAL_ADDRESS", "TEMPORAL_DEFAULT_NAMESPACE", "TEMPORAL_CODEC_ENDPOINT"},
     "content-store": set(),
     "content-bucket": {"MASTER", "BUCKET"},  # deploy/content-store/bucket.sh
     "worker": OURS,
     "starter": OURS,
+    "codec-server": OURS,
     "observability": {"GF_AUTH_ANONYMOUS_ENABLED"},  # grafana/docker-otel-lgtm: docker/run-grafana.sh
     "mail": set(),
     # local_model/__main__.py
@@ -58,6 +59,11 @@ READ_BY: dict[str, set[str]] = {
 def kubernetes() -> Iterator[dict[str, Any]]:
     for path in sorted((ROOT / "deploy/kubernetes").glob("*.yaml")):
         yield from yaml.safe_load_all(path.read_text())
+
+
+def manifest(kind: str, name: str) -> dict[str, Any]:
+    (found,) = (each for each in kubernetes() if each["kind"] == kind and each["metadata"]["name"] == name)
+    return found
 
 
 def mounts(service: dict[str, Any]) -> list[tuple[str, str]]:
@@ -93,7 +99,7 @@ def test_everything_that_a_service_names_exists(name: str) -> None:
     assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
     if build := service.get("build"):
         assert f"AS {build['target']}\n" in (ROOT / build["dockerfile"]).read_text()
-    if "image" in service and "build" not in service and name != "starter":
+    if "image" in service and "build" not in service and name not in ("starter", "codec-server"):
         assert re.search(r":v?\d+\.\d+", service["image"]), f"{service['image']} is not pinned"
 
 
@@ -117,7 +123,7 @@ def test_a_stop_lets_running_calls_finish() -> None:
     worker = SERVICES["worker"]
     grace = float(worker["environment"]["SHUTDOWN_GRACE"])
     assert float(worker["stop_grace_period"].removesuffix("s")) >= grace + 20
-    (deployment,) = (each for each in kubernetes() if each["kind"] == "Deployment")
+    deployment = manifest("Deployment", "agents-worker")
     (config,) = (each for each in kubernetes() if each["kind"] == "ConfigMap")
     pod = deployment["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= float(config["data"]["SHUTDOWN_GRACE"]) + 20
@@ -126,7 +132,7 @@ def test_a_stop_lets_running_calls_finish() -> None:
 def test_our_images_run_without_rights() -> None:
     dockerfile = (ROOT / "deploy/image/Dockerfile").read_text()
     assert "USER 10001:10001" in dockerfile.split("AS base")[1].split("\nFROM")[0]
-    for name in ("worker", "starter", "local-model"):
+    for name in ("worker", "starter", "codec-server", "local-model"):
         assert SERVICES[name]["read_only"]
         assert SERVICES[name]["cap_drop"] == ["ALL"]
     written = [target for _, target in mounts(SERVICES["worker"])]
@@ -163,7 +169,7 @@ def test_temporal_reads_the_names_that_are_its(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_manifests_fit_each_other_and_the_code() -> None:
-    parts = {each["kind"]: each for each in kubernetes()}
+    parts = {each["kind"]: each for each in kubernetes() if "codec-server" not in each["metadata"]["name"]}
     assert {part["apiVersion"] for part in parts.values()} == {"v1", "apps/v1", "policy/v1", "keda.sh/v1alpha1"}
     assert set(parts["ConfigMap"]["data"]) <= OURS
     spec = parts["Deployment"]["spec"]
@@ -188,6 +194,21 @@ def test_the_manifests_fit_each_other_and_the_code() -> None:
     assert (trigger["endpoint"], trigger["namespace"], trigger["taskQueue"]) == (
         data["TEMPORAL_ADDRESS"], data["TEMPORAL_NAMESPACE"], data["TASK_QUEUE"],
     )  # fmt: skip
+
+
+def test_the_codec_server_is_reached_by_its_service_alone() -> None:
+    pod = manifest("Deployment", "agents-codec-server")["spec"]["template"]
+    service, wall = manifest("Service", "agents-codec-server"), manifest("NetworkPolicy", "agents-codec-server")
+    assert service["spec"]["selector"] == wall["spec"]["podSelector"]["matchLabels"] == pod["metadata"]["labels"]
+    (container,) = pod["spec"]["containers"]
+    port = str(container["ports"][0]["containerPort"])
+    composed = SERVICES["codec-server"]
+    for arguments in (container["args"], composed["command"]):
+        assert arguments[arguments.index("--port") + 1] == port
+        assert "--behind-proxy" in arguments
+    assert [*composed["entrypoint"], composed["command"][0]] == container["command"]
+    assert composed["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert {variable["name"] for variable in container["env"]} == set(composed["environment"]) <= SECRET_FILES
 
 
 def test_the_dashboard_asks_sources_that_are_provisioned() -> None:

@@ -49,6 +49,8 @@ COMMANDS = [
     "inbox",
     "audit",
     "setup-namespace",
+    "payload-key",
+    "codec-server",
 ]
 SCRIPT = """
 import sys

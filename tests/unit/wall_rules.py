@@ -12,12 +12,20 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.content",
     "activities.contracts",
     "activities.errors",
+    "activities.payload_codec",
     "activities.request_tables",
     "activities.router_training",
 )
 MOVES_FOR_DOOR_ONE = ("workflows.patterns.consensus", "workflows.patterns.planning")
 """Pure moves that say what is wrong with an input, before anything is started."""
-ACTIVITIES_FOR_BOOTSTRAP = ("activities.contracts", "activities.llm.base", "activities.payload_guard", "telemetry")
+ACTIVITIES_FOR_BOOTSTRAP = (
+    "activities.contracts",
+    "activities.llm.base",
+    "activities.payload_codec",
+    "activities.payload_guard",
+    "settings",
+    "telemetry",
+)
 BAD_NAMES = ("utils", "util", "helpers", "helper", "common", "shared", "manager", "core")
 LINES = 300
 
@@ -79,7 +87,7 @@ def behind_door_two(source: Source) -> Iterator[str]:
 
 
 def closet(source: Source) -> Iterator[str]:
-    if source.path == "bootstrap.py":
+    if source.path in ("bootstrap.py", "settings.py"):
         wrong = [found for found in _ours(source) if not _within(found, *ACTIVITIES_FOR_BOOTSTRAP)]
         allowed = ", ".join(ACTIVITIES_FOR_BOOTSTRAP)
         yield from _breaks(source, f"both doors import bootstrap, so it knows only {allowed}; turn it round", wrong)
