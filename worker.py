@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.runtime import Runtime
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 import telemetry
@@ -78,8 +78,6 @@ PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "wo
 """Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
 
-POLICED = ("activities", "workflows.contracts")  # what even the tests pass through
-
 
 @asynccontextmanager
 async def working(
@@ -89,20 +87,23 @@ async def working(
     *,
     task_queue: str | None = None,
     max_activities: int = 200,
-    passed_through: Sequence[str] = PASSED_THROUGH,
     sources: Mapping[SourceKind, Source] | None = None,
+    workflow_runner: WorkflowRunner | None = None,
 ) -> AsyncIterator[None]:
-    """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched."""
+    """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched.
+
+    `workflow_runner` is where workflow code runs; by default the sandbox that shares `PASSED_THROUGH`.
+    """
     rooms = Rooms(settings, llm, sources, indexed=await missing_attributes(client) == [])
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     general = Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS,
         activities=rooms.general,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=workflow_runner or SandboxedWorkflowRunner(restrictions=restrictions),
         max_concurrent_activities=max_activities,
         max_concurrent_workflow_tasks=WORKFLOW_THREADS,
         max_concurrent_workflow_task_polls=WORKFLOW_THREADS,

@@ -6,21 +6,20 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from bootstrap import data_converter
+from tests.policed import policed
 from tests.replay.paths import PATHS
-from worker import POLICED, WORKFLOWS
+from worker import WORKFLOWS
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 
 def replayer() -> Replayer:
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*POLICED)
     return Replayer(
         workflows=WORKFLOWS,
         data_converter=data_converter(512 * 1024),
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=policed(),
     )
 
 

@@ -16,7 +16,8 @@ from activities.contracts import Content, SourceKind
 from activities.llm.scripted import Script, ScriptedLLM
 from activities.sources.base import Source
 from bootstrap import Settings
-from worker import POLICED, working
+from tests.policed import policed
+from worker import working
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Runner:
         self, script: Script, sources: Mapping[SourceKind, Source] | None = None
     ) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
-        async with working(self.env.client, self.settings, llm, passed_through=POLICED, sources=sources):
+        async with working(self.env.client, self.settings, llm, sources=sources, workflow_runner=policed()):
             yield llm
 
     async def start(self, workflow: Callable[..., Any], request: Any) -> WorkflowHandle[Any, Any]:

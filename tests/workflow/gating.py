@@ -13,18 +13,17 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.approvals import check_approved
 from activities.contracts import Approval, Contract, ProposedAction, Risk
 from activities.gate_terms import GateTermsActivities
+from tests.policed import policed
 from workflows import policies
 from workflows.contracts import DecisionLog, GateDecision, GateNews, GatePolicy, GatesCarried, GateView, breaks
 from workflows.patterns.observed import Observed
 from workflows.patterns.tracing import RunLog
 
 QUEUE = "gated"
-PASSED = ("activities", "workflows.contracts")
 
 
 class Job(Contract):
@@ -140,13 +139,12 @@ class GatedWorkflow(Observed):
 async def gated(env: WorkflowEnvironment, secret: str = "", **options: Any) -> AsyncIterator[None]:
     """Run a worker for the workflow above, in the full sandbox; with a `secret`, decisions must be signed."""
     terms = GateTermsActivities(secret)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED)
     async with Worker(
         env.client,
         task_queue=QUEUE,
         workflows=[GatedWorkflow],
         activities=[pay, terms.gate_terms, terms.check_identity],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=policed(),
         **options,
     ):
         yield
