@@ -73,8 +73,7 @@ def test_the_worker_command_serves_until_it_is_stopped(
 
 @pytest.mark.xdist_group("demo")
 def test_make_demo_shows_every_document_and_survives_the_crash(tmp_path: Path) -> None:
-    # Beside other tests one thread writes twice as fast as two, which wait for each other at every layer.
-    env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state"), LOCAL_MODEL_THREADS="1"))
+    env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state")))
     done = bash("make demo", env, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     for document in sorted((PROJECT / "samples" / "documents").iterdir()):
