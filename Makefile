@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo` and `make test`. Each target installs what it needs into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST ?= $(BIN)/python -m pytest -n auto --dist loadgroup
+PYTEST ?= $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 # The workflow sandbox imports modules anew for every run: without bytecode files it compiles them every time.
 unexport PYTHONDONTWRITEBYTECODE
 

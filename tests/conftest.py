@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests use: settings in a temporary folder, and a real, time-skipping Temporal server."""
 
+import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -10,7 +11,11 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.content import ContentStore
-from bootstrap import Settings, data_converter
+from bootstrap import Settings
+from tests.leashed_server import time_skipping
+
+# The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
+sys.dont_write_bytecode = False
 
 # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
 sys.dont_write_bytecode = False
@@ -18,6 +23,30 @@ sys.dont_write_bytecode = False
 # How long an example takes says nothing here: other tests run at the same time.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+LONGEST = ("demo", "readme", "wrong_messages", "stack", "crashes", "deciding", "browser", "local_model", "test_why")
+"""Groups of tests that take minutes, the longest first (see `--durations`)."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: a good part of the time, tests wait for processes and timers."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that share processes run in one place, and the longest groups begin first, so that none is left at the end."""
+    for item in items:
+        if item.path.parent.name == "resilience" and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    if group is None:
+        return len(LONGEST) + 1
+    return LONGEST.index(group.args[0]) if group.args[0] in LONGEST else len(LONGEST)
 
 
 def binary(name: str) -> str:
@@ -39,11 +68,9 @@ def store(settings: Settings) -> ContentStore:
 
 
 @pytest.fixture
-async def env(settings: Settings) -> AsyncIterator[WorkflowEnvironment]:
+async def env(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvironment]:
     """A server of its own for each test, because a shared one cannot skip time."""
-    environment = await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=binary("temporal-test-server"),
-        data_converter=data_converter(settings.payload_limit_bytes),
-    )
-    async with environment:
+    marked = request.node.get_closest_marker("timeout")
+    limit = float(marked.args[0] if marked else request.config.getini("timeout"))
+    async with time_skipping(settings, binary("temporal-test-server"), limit / 2) as environment:
         yield environment

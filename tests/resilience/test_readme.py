@@ -21,7 +21,8 @@ from tests.processes import (
     worker,
 )
 
-pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(540)
+on_the_stack = pytest.mark.xdist_group("readme")
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCK.findall((PROJECT / "README.md").read_text()) for line in block.splitlines() if line]
@@ -47,6 +48,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield with_our_python(stack_environment(tmp, server, api))
 
 
+@on_the_stack
 def test_the_starter_commands_run_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     for command in ON_A_STACK:
         # What a command writes belongs into a temporary folder.
@@ -56,6 +58,7 @@ def test_the_starter_commands_run_in_order(environment: dict[str, str], tmp_path
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
+@on_the_stack
 @pytest.mark.parametrize("command", SERVING)
 def test_the_worker_command_serves_until_it_is_stopped(
     environment: dict[str, str], tmp_path: Path, command: str
@@ -68,15 +71,17 @@ def test_the_worker_command_serves_until_it_is_stopped(
         assert process.stop() == 0
 
 
+@pytest.mark.xdist_group("demo")
 def test_make_demo_shows_every_document_and_survives_the_crash(tmp_path: Path) -> None:
     env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state")))
-    done = bash("make demo", env, timeout=280)
+    done = bash("make demo", env, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     for document in sorted((PROJECT / "samples" / "documents").iterdir()):
         assert document.name in done.stdout
     assert "http://127.0.0.1:" in done.stdout
 
 
+@pytest.mark.xdist_group("make_up")
 def test_make_up_runs_until_it_is_interrupted(tmp_path: Path) -> None:
     env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state")))
     process = RealProcess(command=["make", "up"], log=tmp_path / "up.log", env=env)
@@ -90,6 +95,7 @@ def test_make_up_runs_until_it_is_interrupted(tmp_path: Path) -> None:
         wait_for(lambda: process.returncode is not None, "up to end", timeout=60)
 
 
+@pytest.mark.xdist_group("make_test")
 def test_make_test_runs_pytest() -> None:
     env = with_our_python(clean_environment())
     done = bash(f"make test PYTEST='{sys.executable} -m pytest --collect-only -q tests/unit'", env)

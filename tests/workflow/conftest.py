@@ -1,6 +1,6 @@
 """Runs real workflows with the real activity classes; only the model is scripted."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.content import ContentStore
 from activities.contracts import Content, SourceKind
 from activities.llm.scripted import Script, ScriptedLLM
 from activities.sources.base import Source
-from bootstrap import Settings
+from bootstrap import Settings, data_converter
 from tests.policed import policed
+from tests.processes import dev_server
 from worker import working
 
 
@@ -62,3 +63,21 @@ def crew_of(runner: Runner, directory: Path, agents: Mapping[str, str]) -> Runne
 @pytest.fixture
 def runner(env: WorkflowEnvironment, settings: Settings, store: ContentStore) -> Runner:
     return Runner(env, settings, store)
+
+
+@pytest.fixture(scope="session")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server, shared by the tests of this process: each has a task queue of its own."""
+    with dev_server(tmp_path_factory.mktemp("real_server")) as server:
+        yield server.address
+
+
+@pytest.fixture
+async def real_runner(real_server: str, settings: Settings, store: ContentStore) -> Runner:
+    """A runner on the real server, where time does not skip: for whoever is cancelled in the middle of a call.
+
+    The time-skipping one can hang where a call ends while the task that cancels it is under way: that task never ends there.
+    """
+    client = await Client.connect(real_server, data_converter=data_converter(settings.payload_limit_bytes))
+    own = settings.model_copy(update={"task_queue": f"test-{uuid4().hex[:8]}"})
+    return Runner(WorkflowEnvironment.from_client(client), own, store)

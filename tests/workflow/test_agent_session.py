@@ -123,7 +123,7 @@ async def test_a_full_conversation_is_summed_up_and_goes_on(runner: Runner) -> N
     assert "Tidy up" in llm.calls[-1].messages[0][1]
 
 
-async def test_a_cancelled_session_leaves_a_conversation_to_go_on_from(runner: Runner) -> None:
+async def test_a_cancelled_session_leaves_a_conversation_to_go_on_from(real_runner: Runner) -> None:
     asked = asyncio.Event()
 
     async def hold() -> str:
@@ -135,15 +135,15 @@ async def test_a_cancelled_session_leaves_a_conversation_to_go_on_from(runner: R
         turns = sum(message["role"] == "assistant" for message in call.history)
         return WRITING[0] if turns == 0 else hold()
 
-    async with runner.worker(script):
-        handle = await runner.start(SESSION, task())
+    async with real_runner.worker(script):
+        handle = await real_runner.start(SESSION, task())
         await asked.wait()
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
         progress = await handle.query(AgentSessionWorkflow.progress)
     assert isinstance(progress, SessionProgress)
-    result, llm = await runner.run(in_turn("", "Gone on."), SESSION, task("And now?", continues=progress))
+    result, llm = await real_runner.run(in_turn("", "Gone on."), SESSION, task("And now?", continues=progress))
     assert result.answer.text == "Gone on."
     opened = [
         block["id"] for message in llm.calls[0].history for block in message["content"] if block["type"] == "tool_use"

@@ -16,7 +16,7 @@ def one_step(agent: str) -> PlanRequest:
     return PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent=agent, input="do it"),)))
 
 
-async def test_a_cancelled_run_is_cancelled(runner: Runner) -> None:
+async def test_a_cancelled_run_is_cancelled(real_runner: Runner) -> None:
     asked = asyncio.Event()
 
     async def hold() -> str:
@@ -24,8 +24,8 @@ async def test_a_cancelled_run_is_cancelled(runner: Runner) -> None:
         await asyncio.sleep(3600)
         return "never"
 
-    async with runner.worker(lambda _: hold()):
-        handle = await runner.start(RUN, one_step("writer"))
+    async with real_runner.worker(lambda _: hold()):
+        handle = await real_runner.start(RUN, one_step("writer"))
         await asked.wait()
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):

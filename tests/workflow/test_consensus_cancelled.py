@@ -18,10 +18,10 @@ UNANIMOUS = RuleKind.UNANIMOUS
 
 
 @pytest.fixture
-def quick(runner: Runner) -> Runner:
+def quick(real_runner: Runner) -> Runner:
     """A runner whose calls hear of their cancellation within a second."""
-    settings = runner.settings.model_copy(update={"heartbeat_timeout": 3.0})
-    return Runner(runner.env, settings, runner.store)
+    settings = real_runner.settings.model_copy(update={"heartbeat_timeout": 3.0})
+    return Runner(real_runner.env, settings, real_runner.store)
 
 
 async def test_a_majority_of_five_stops_after_three_and_counts_the_tokens_of_the_cancelled(quick: Runner) -> None:
@@ -48,9 +48,9 @@ def sum_of(votes: tuple[Vote, ...]) -> Spend:
     return total
 
 
-async def test_a_call_that_answers_after_it_was_cancelled_is_paid_and_leads_to_no_other(runner: Runner) -> None:
-    settings = runner.settings.model_copy(update={"heartbeat_timeout": 600.0})
-    deaf, release = Runner(runner.env, settings, runner.store), asyncio.Event()
+async def test_a_call_that_answers_after_it_was_cancelled_is_paid_and_leads_to_no_other(real_runner: Runner) -> None:
+    settings = real_runner.settings.model_copy(update={"heartbeat_timeout": 600.0})
+    deaf, release = Runner(real_runner.env, settings, real_runner.store), asyncio.Event()
 
     async def late() -> str:
         await release.wait()

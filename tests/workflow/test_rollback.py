@@ -1,20 +1,16 @@
 """Rollback of sessions: on failure, on cancel, in the middle of a call, with stuck compensations."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.testing import WorkflowEnvironment
 
 import worker
-from activities.content import ContentStore
 from activities.errors import ErrorKind, kind_of
 from activities.toolbox.tool import Tool, ToolError
-from bootstrap import Settings, data_converter
-from tests.conftest import binary
 from tests.workflow.asking_stuck import AskingSessionWorkflow
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.rolling_back import (
@@ -47,16 +43,9 @@ __all__ = ["bench"]
 
 
 @pytest.fixture
-async def real(settings: Settings, store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    """A bench on the real server.
-
-    The time-skipping one can hang where a call ends while the task that cancels it is under way: that task never ends there.
-    """
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=binary("temporal"), data_converter=data_converter(settings.payload_limit_bytes)
-    )
-    async with environment:
-        yield Bench(Runner(environment, settings, store), monkeypatch)
+def real(real_runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A bench on the real server."""
+    return Bench(real_runner, monkeypatch)
 
 
 async def test_a_failed_session_leaves_everything_as_it_was(bench: Bench) -> None:
@@ -100,16 +89,16 @@ async def test_a_session_that_a_limit_stops_is_rolled_back_as_well(bench: Bench)
     assert bench.files == {"a.md": "old"}
 
 
-async def test_a_cancelled_session_is_undone_although_it_is_cancelled(bench: Bench) -> None:
+async def test_a_cancelled_session_is_undone_although_it_is_cancelled(real: Bench) -> None:
     asked = asyncio.Event()
-    async with bench.runner.worker(then_holding(asked, WRITES, EDITS)):
-        handle = await bench.runner.start(SESSION, task(on_failure=ROLL_BACK_ALL))
+    async with real.runner.worker(then_holding(asked, WRITES, EDITS)):
+        handle = await real.runner.start(SESSION, task(on_failure=ROLL_BACK_ALL))
         await asked.wait()
         await handle.cancel()
-        error = await bench.fails(handle)
+        error = await real.fails(handle)
         changes = await changes_of(handle)
     assert isinstance(error, CancelledError)
-    assert (states(changes), bench.files) == ([U, U, U], {"a.md": "old"})
+    assert (states(changes), real.files) == ([U, U, U], {"a.md": "old"})
 
 
 @pytest.mark.timeout(90)
@@ -135,7 +124,7 @@ async def test_cancelled_in_the_middle_of_a_change_it_waits_for_the_change_and_u
     assert real.files == {"a.md": "old"}
 
 
-async def test_cancelled_in_the_middle_of_a_rollback_it_rolls_back_to_the_end(bench: Bench) -> None:
+async def test_cancelled_in_the_middle_of_a_rollback_it_rolls_back_to_the_end(real: Bench) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def around(inner: Tool, arguments: BaseModel, run: Callable[[], Awaitable[str]]) -> str:
@@ -144,16 +133,16 @@ async def test_cancelled_in_the_middle_of_a_rollback_it_rolls_back_to_the_end(be
             await go_on.wait()
         return await run()
 
-    bench.around = around
-    async with bench.runner.worker(in_turn(WRITES, EDITS, REFUSAL)):
-        handle = await bench.runner.start(SESSION, task(on_failure=ROLL_BACK_ALL))
+    real.around = around
+    async with real.runner.worker(in_turn(WRITES, EDITS, REFUSAL)):
+        handle = await real.runner.start(SESSION, task(on_failure=ROLL_BACK_ALL))
         await begun.wait()
         await handle.cancel()
         go_on.set()
-        error = await bench.fails(handle)
+        error = await real.fails(handle)
         changes = await changes_of(handle)
     assert isinstance(error, CancelledError)
-    assert (states(changes), len(bench.undone), bench.files) == ([U, U, U], 3, {"a.md": "old"})
+    assert (states(changes), len(real.undone), real.files) == ([U, U, U], 3, {"a.md": "old"})
 
 
 async def test_a_call_that_never_reported_is_undone_by_its_key(bench: Bench) -> None:
