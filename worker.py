@@ -1,6 +1,7 @@
 """Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
+                     [--max-cached-workflows N]
 
 It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
 native threads can crash the interpreter at exit, so the process leaves through `os._exit` after everything is flushed.
@@ -21,7 +22,6 @@ from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import telemetry
 from activities.contracts import SourceKind
 from activities.llm.base import LLM
 from activities.sources.base import Source
@@ -36,6 +36,10 @@ from bootstrap import (
     running_stack,
 )
 from rooms import Rooms
+from telemetry.logs import log_to_stderr
+from telemetry.metrics import runtime
+from telemetry.switches import TelemetryError
+from telemetry.traces import flush
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
@@ -74,6 +78,9 @@ WORKFLOW_THREADS = 4
 """Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
 and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
 
+CACHED_WORKFLOWS = 1000
+"""Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
+
 PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
 """Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
@@ -89,6 +96,7 @@ async def working(
     *,
     task_queue: str | None = None,
     max_activities: int = 200,
+    max_cached_workflows: int = CACHED_WORKFLOWS,
     passed_through: Sequence[str] = PASSED_THROUGH,
     sources: Mapping[SourceKind, Source] | None = None,
 ) -> AsyncIterator[None]:
@@ -104,6 +112,7 @@ async def working(
         activities=rooms.general,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_concurrent_activities=max_activities,
+        max_cached_workflows=max_cached_workflows,
         max_concurrent_workflow_tasks=WORKFLOW_THREADS,
         max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
@@ -146,15 +155,18 @@ def model_client(settings: Settings) -> LLM:
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
     prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
-    if metrics := telemetry.runtime(settings.otel_exporter_otlp_endpoint, prometheus):
-        Runtime.set_default(metrics)
+    try:
+        Runtime.set_default(runtime(settings.otel_exporter_otlp_endpoint, prometheus))
+    except TelemetryError as error:
+        raise SettingsError(str(error)) from error
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    llm = model_client(settings)
     client = await connect(settings)
+    llm = model_client(settings)  # after connecting, which sets up what the client's spans go to
     task_queue = arguments.task_queue or settings.task_queue
-    async with working(client, settings, llm, task_queue=task_queue, max_activities=arguments.max_activities):
+    limits = {"max_activities": arguments.max_activities, "max_cached_workflows": arguments.max_cached_workflows}
+    async with working(client, settings, llm, task_queue=task_queue, **limits):
         health = await _serve_health(arguments.host, arguments.health_port)
         _announce(client, settings, task_queue)
         await stop.wait()
@@ -192,6 +204,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
+    parser.add_argument(
+        "--max-cached-workflows",
+        type=int,
+        default=CACHED_WORKFLOWS,
+        help="runs kept in memory; 0 replays each of them at every task",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
     parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
     parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")
@@ -205,7 +223,7 @@ def main() -> int:
     sys.dont_write_bytecode = False
     try:
         settings = load_settings()
-        telemetry.log_to_stderr(settings.log_level, settings.log_format)
+        log_to_stderr(settings.log_level, settings.log_format)
         asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
@@ -215,7 +233,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    telemetry.flush()
+    flush()
     sys.stdout.flush()
     sys.stderr.flush()
     logging.shutdown()
