@@ -1,7 +1,8 @@
 """What a call tells an observability stack: attributes on its span, and counters. Costs nothing where nobody listens.
 
 Names follow the GenAI semantic conventions of OpenTelemetry. The trap: the Anthropic SDK's own span counts the tokens of a
-call, so the activity's span does not; a trace in which both did would show twice the cost.
+call, so the activity's span does not; a trace in which both did would show twice the cost. For the same reason the operation
+(invoke_agent, execute_tool) stands on the workflow's span alone, of which every attempt is a part.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,6 @@ def model_called(request: ModelRequest, turn: ModelTurn) -> None:
     model = turn.model or request.model
     _span(
         {
-            "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": request.agent,
             "gen_ai.request.model": request.model,
             "gen_ai.response.finish_reasons": (str(turn.stop_reason),),
@@ -37,7 +37,6 @@ def model_failed(request: ModelRequest, error: ApplicationError) -> None:
     cause = error.type or type(error).__name__
     _span(
         {
-            "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": request.agent,
             "gen_ai.request.model": request.model,
             "error.type": cause,
@@ -54,7 +53,7 @@ def model_failed(request: ModelRequest, error: ApplicationError) -> None:
 
 def tool_called(request: ToolRequest, result: ToolResult) -> None:
     """Tell of a tool call, whose own error is a result."""
-    _span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": request.tool, "agent.attempt": result.attempt})
+    _span({"gen_ai.tool.name": request.tool, "agent.attempt": result.attempt})
     _count("agent_tool_calls", 1, tool=request.tool, outcome="error" if result.failed else "done")
 
 
@@ -72,4 +71,8 @@ def _count(name: str, number: int, **attributes: str) -> None:
 
 
 def _span(attributes: Mapping[str, str | int | float | tuple[str, ...]]) -> None:
-    trace.get_current_span().set_attributes(attributes)
+    span = trace.get_current_span()
+    if span.is_recording():
+        info = activity.info()
+        waited = info.started_time - info.current_attempt_scheduled_time
+        span.set_attributes({**attributes, "agent.queue.ms": round(waited.total_seconds() * 1000)})

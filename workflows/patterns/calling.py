@@ -80,8 +80,21 @@ async def _call(
     counts_cancelled: bool,
     held: Reservation | None = None,
 ) -> ModelTurn:
+    await unpaused(crew.log)
+    with crew.log.spans.calling(step, "invoke_agent", card.name):
+        return await _recorded(crew, step, card, request, counts_cancelled=counts_cancelled, held=held)
+
+
+async def _recorded(
+    crew: "Crew",
+    step: str,
+    card: AgentCard,
+    request: ModelRequest,
+    *,
+    counts_cancelled: bool,
+    held: Reservation | None,
+) -> ModelTurn:
     log = crew.log
-    await unpaused(log)
     started = workflow.now()
     try:
         turn = await workflow.execute_activity_method(

@@ -5,13 +5,12 @@ traps: on replay all of it is made again, and the provider drops what ends in a 
 the workflow. And where no provider is set up, a span is a shell that costs nothing and does nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import TemporalError
 
 from workflows.contracts import CallTrace, StepRow, StepState
 
@@ -44,10 +43,10 @@ class StepSpans:
         _describe_step(span, row, state or row.state)
         span.end(_nanoseconds(row.ended or workflow.now()))
 
-    def leave(self, rows: dict[str, StepRow], state: str) -> None:
-        """Close the spans of all steps that are still open."""
-        for step in list(self._open):
-            self.end(rows.get(step, StepRow(step=step)), state)
+    def leave(self, rows: Mapping[str, StepRow], state: str) -> None:
+        """Close the spans of those steps that are still open, because the run ends, goes on as new, or has a new plan."""
+        for step in [step for step in self._open if step in rows]:
+            self.end(rows[step], state)
 
     @contextmanager
     def calling(self, step: str, operation: str, name: str) -> Iterator[None]:
@@ -58,15 +57,17 @@ class StepSpans:
         span.set_attributes({"agent.step": step, "gen_ai.operation.name": operation})
         token = context.attach(trace.set_span_in_context(span))
         told = _call.set(span)
+        ends = True
         try:
             yield
-        except (TemporalError, BaseExceptionGroup):
-            _leave(span, token, told)
+        except Exception as error:
+            ends = workflow.is_failure_exception(error)  # otherwise the task is done again, and this span with it
             raise
-        except BaseException as error:
-            _leave(span, token, told, ends=workflow_takes(error))
-            raise
-        _leave(span, token, told)
+        finally:
+            _call.reset(told)
+            context.detach(token)
+            if ends:
+                span.end(_nanoseconds(workflow.now()))
 
 
 def tell(call: CallTrace) -> None:
@@ -120,3 +121,11 @@ def _describe_step(span: Span, row: StepRow, state: str) -> None:
     if context.get_value(CAPTURED):
         output = (row.output.summary or row.output.text or "")[:200] if row.output else ""
         span.set_attributes({"agent.input": row.input, "agent.output": output})
+
+
+def _start(name: str, when: datetime, parent: "context.Context | None" = None) -> Span:
+    return trace.get_tracer(__name__).start_span(name[:NAME_LENGTH], context=parent, start_time=_nanoseconds(when))
+
+
+def _nanoseconds(when: datetime) -> int:
+    return round(when.timestamp() * 1_000_000) * 1000

@@ -38,6 +38,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.details import details
 from workflows.patterns.indexing import index_end
+from workflows.patterns.spans import StepSpans, tell
 
 NOTICES_KEPT = 20
 
@@ -51,6 +52,7 @@ class RunLog:
         self.spend = Spend()
         self.steps: dict[str, StepRow] = {}
         self.calls: list[CallTrace] = []
+        self.spans = StepSpans()
         self.notices: list[str] = []
         self.hops: list[Hop] = []
         self.questions: dict[str, Question] = {}
@@ -75,16 +77,19 @@ class RunLog:
         if agent:
             update["agent"] = agent
         self._update(step, update)
+        self.spans.begin(self.steps[step])
 
     def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
         """Mark a step as ended."""
         self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
+        self.spans.end(self.steps[step])
         self._count("agent_steps", state=state)
 
     def forget(self, steps: Sequence[str]) -> None:
         """Drop steps that a new plan replaced."""
         for step in steps:
-            self.steps.pop(step, None)
+            if row := self.steps.pop(step, None):
+                self.spans.leave({step: row}, "replaced")
 
     def call_done(self, step: str, asked: ModelRequest, turn: ModelTurn, waited: timedelta) -> None:
         """Record a model call that gave an answer, usable or not."""
@@ -119,7 +124,7 @@ class RunLog:
     ) -> None:
         """Record a tool call: its result (which may be the tool's own error), or the error that ended it."""
         said = result.content.summary or (result.content.text or "") if result else ""
-        self.calls.append(
+        self._keep(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
                 step=step,
@@ -184,7 +189,7 @@ class RunLog:
         said = [part for message in asked.messages[:1] for part in message.parts if part.text]
         # What is asked says more of a call than the material it comes with.
         first = next((part.text for part in [*(part for part in said if not part.label), *said]), None) or ""
-        self.calls.append(
+        self._keep(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
                 step=step,
@@ -197,6 +202,10 @@ class RunLog:
                 **fields,
             )
         )
+
+    def _keep(self, call: CallTrace) -> None:
+        self.calls.append(call)
+        tell(call)
 
     def notice(self, text: str) -> None:
         """Keep a message that could not be understood where people see it."""
@@ -231,6 +240,7 @@ class RunLog:
     def close(self, state: RunState) -> None:
         """Mark the run as ended."""
         self.state = state
+        self.spans.leave(self.steps, state)
         index_end(state, self.spend.usd)
         self._count("agent_runs", state=state)
         self._show()
