@@ -49,6 +49,15 @@ class StepSpans:
             self.end(rows[step], state)
 
     @contextmanager
+    def within(self, step: str) -> Iterator[None]:
+        """Hold what happens within the block below the span of a step that has begun."""
+        token = context.attach(trace.set_span_in_context(self._open[step]))
+        try:
+            yield
+        finally:
+            context.detach(token)
+
+    @contextmanager
     def calling(self, step: str, operation: str, name: str) -> Iterator[None]:
         """Hold what happens within the block below a span of its own, which `tell` describes."""
         above = self._open.get(step)
