@@ -18,12 +18,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
+from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.contracts import SourceKind
 from activities.llm.base import LLM
+from activities.observing import Attempts
 from activities.sources.base import Source
 from bootstrap import (
     LOCAL_MODEL,
@@ -36,9 +38,10 @@ from bootstrap import (
     running_stack,
 )
 from rooms import Rooms
+from telemetry.gates import watch_gates
 from telemetry.logs import log_to_stderr
 from telemetry.metrics import runtime
-from telemetry.switches import TelemetryError
+from telemetry.switches import TelemetryError, metrics_wanted
 from telemetry.traces import flush
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
@@ -99,9 +102,14 @@ async def working(
     max_cached_workflows: int = CACHED_WORKFLOWS,
     passed_through: Sequence[str] = PASSED_THROUGH,
     sources: Mapping[SourceKind, Source] | None = None,
+    metrics: MetricMeter | None = None,
 ) -> AsyncIterator[None]:
-    """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched."""
-    rooms = Rooms(settings, llm, sources, indexed=await missing_attributes(client) == [])
+    """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched.
+
+    With `metrics`, gates that wait are reported there, where the namespace has our search attributes.
+    """
+    indexed = await missing_attributes(client) == []
+    rooms = Rooms(settings, llm, sources, indexed=indexed)
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)
@@ -118,6 +126,7 @@ async def working(
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        interceptors=[Attempts()],
         graceful_shutdown_timeout=grace,
     )
     polite = Worker(
@@ -126,13 +135,28 @@ async def working(
         activities=[rooms.search.search],
         max_concurrent_activities=1,
         max_concurrent_activity_task_polls=1,
+        interceptors=[Attempts()],
         graceful_shutdown_timeout=grace,
     )
     try:
-        async with general, polite:
+        async with general, polite, _watching(client, metrics if indexed else None):
             yield
     finally:
         await rooms.servers.aclose()
+
+
+@asynccontextmanager
+async def _watching(client: Client, metrics: MetricMeter | None) -> AsyncIterator[None]:
+    """Report meanwhile which gates wait."""
+    if metrics is None:
+        yield
+        return
+    watch = asyncio.create_task(watch_gates(client, metrics))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
 
 
 def model_client(settings: Settings) -> LLM:
@@ -156,17 +180,26 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
     prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
     try:
-        Runtime.set_default(runtime(settings.otel_exporter_otlp_endpoint, prometheus))
+        exporting = runtime(settings.otel_exporter_otlp_endpoint, prometheus)
     except TelemetryError as error:
         raise SettingsError(str(error)) from error
+    Runtime.set_default(exporting)
+    measured = prometheus or metrics_wanted(settings.otel_exporter_otlp_endpoint)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
     llm = model_client(settings)  # after connecting, which sets up what the client's spans go to
     task_queue = arguments.task_queue or settings.task_queue
-    limits = {"max_activities": arguments.max_activities, "max_cached_workflows": arguments.max_cached_workflows}
-    async with working(client, settings, llm, task_queue=task_queue, **limits):
+    async with working(
+        client,
+        settings,
+        llm,
+        task_queue=task_queue,
+        max_activities=arguments.max_activities,
+        max_cached_workflows=arguments.max_cached_workflows,
+        metrics=exporting.metric_meter if measured else None,
+    ):
         health = await _serve_health(arguments.host, arguments.health_port)
         _announce(client, settings, task_queue)
         await stop.wait()

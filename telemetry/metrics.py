@@ -25,6 +25,7 @@ SAME_COMPLAINT = 600.0
 CORE = "temporal.core"
 BUCKETS: Mapping[str, tuple[float, ...]] = {
     "agent_call_usd": (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
+    "agent_queue_wait": (0.01, 0.1, 1.0, 5.0, 30.0, 120.0, 600.0),
     "agent_gate_wait": (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0),
 }
 """The SDK's own are milliseconds up to some minutes, which say nothing of USD, or of people who decide tomorrow."""

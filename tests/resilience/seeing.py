@@ -195,6 +195,5 @@ def side(directory: Path, server: DevServer, queue: str, *arguments: str, **sett
 
 
 def _settings(otlp: Collector, shop: Shop, queue: str) -> dict[str, str]:
-    return (
-        {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url, "TASK_QUEUE": queue} | shop.settings | EXPORTED_SOON | NOBODY_LISTENS
-    )
+    own = {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url, "TASK_QUEUE": queue}
+    return {**own, **shop.settings, **EXPORTED_SOON, **NOBODY_LISTENS}

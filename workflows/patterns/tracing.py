@@ -38,6 +38,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.details import details
 from workflows.patterns.indexing import index_end
+from workflows.patterns.metering import count
 from workflows.patterns.spans import StepSpans, tell
 
 NOTICES_KEPT = 20
@@ -83,7 +84,7 @@ class RunLog:
         """Mark a step as ended."""
         self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
         self.spans.end(self.steps[step])
-        self._count("agent_steps", state=state)
+        count("agent_steps", pattern=self.pattern, state=state)
 
     def forget(self, steps: Sequence[str]) -> None:
         """Drop steps that a new plan replaced."""
@@ -144,7 +145,7 @@ class RunLog:
     def hop(self, step: str, origin: str, target: str, reason: str) -> None:
         """Record a change to a fallback."""
         self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
-        self._count("agent_fallbacks", origin=origin)
+        count("agent_fallbacks", pattern=self.pattern, origin=origin)
 
     def asks(self, question: Question) -> None:
         """Show a question to people."""
@@ -242,17 +243,13 @@ class RunLog:
         self.state = state
         self.spans.leave(self.steps, state)
         index_end(state, self.spend.usd)
-        self._count("agent_runs", state=state)
+        count("agent_runs", pattern=self.pattern, state=state)
         self._show()
 
     def broke_off(self, error: BaseException) -> None:
         """Mark a run that ends with this error as ended, unless it has said itself how it ended."""
         if self.state is RunState.RUNNING:
             self.close(RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED)
-
-    def _count(self, name: str, **attributes: str) -> None:
-        """Count something for an observability stack; the SDK leaves out what is replayed."""
-        workflow.metric_meter().create_counter(name).add(1, {"pattern": self.pattern, **attributes})
 
     def _update(self, step: str, update: dict[str, Any]) -> None:
         self.steps[step] = self.steps.get(step, StepRow(step=step)).model_copy(update=update)
