@@ -16,10 +16,7 @@ def asked_metrics(prefix: str) -> set[str]:
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())
     asked += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
-    # A name stands before its labels, its range, an operator or the end of its function; labels stand within braces or "by (…)".
-    named = {
-        name
-        for text in asked
-        for name in re.findall(r"\b[a-z_]+\b(?!\()", re.sub(r"(by|on) \([^)]*\)|\{[^}]*\}", "", text))
-    }
+    # Labels stand within braces or "by (…)".
+    bare = [re.sub(r"by \([^)]*\)|\{[^}]*\}", "", text) for text in asked]
+    named = {name for text in bare for name in re.findall(r"\b[a-z_]+\b(?!\()", text)}
     return {name for name in named if name.startswith(prefix)}

@@ -235,3 +235,6 @@ def test_prometheus_takes_the_rules_and_its_configuration(tmp_path: Path) -> Non
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert re.search(r"SUCCESS: \d+ rules found", checked.stdout)
+    rules = ["test", "rules", str(DEPLOY / "prometheus" / "alerts_test.yaml")]
+    tried = subprocess.run([promtool, *rules], capture_output=True, text=True, check=False)
+    assert tried.returncode == 0, tried.stdout + tried.stderr

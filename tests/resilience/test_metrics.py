@@ -1,4 +1,4 @@
-"""What runs are counted as: the same names at the Prometheus endpoint and by OTLP, the numbers of the result, no doubles on replay."""
+"""What runs are counted as: the result's numbers, once although all is replayed, and by OTLP as at the Prometheus endpoint."""
 
 import re
 import urllib.request
