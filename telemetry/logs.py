@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opentelemetry import trace
+from temporalio import activity, workflow
 
 MESSAGE_SHOWN = 2000
 IDS = ("workflow_id", "run_id", "workflow_type", "activity_type", "attempt")
@@ -20,6 +21,8 @@ def log_to_stderr(level: str, form: str) -> None:
     """Set up logs: `form` json or text, or "" for text on a terminal and JSON elsewhere."""
     handler = logging.StreamHandler(sys.stderr)
     as_json = form == "json" or (not form and not sys.stderr.isatty())
+    # As JSON the ids are fields, and need not stand in the message as well.
+    workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = not as_json
     handler.setFormatter(JsonLines() if as_json else Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
@@ -54,7 +57,7 @@ class JsonLines(Brief):
 
 def _ids(record: logging.LogRecord) -> dict[str, Any]:
     """Take what the SDK attaches to a record, and the span that is current."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"step": record.step} if hasattr(record, "step") else {}
     for name in ("temporal_workflow", "temporal_activity"):
         told = getattr(record, name, None)
         if isinstance(told, Mapping):

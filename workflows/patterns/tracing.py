@@ -85,6 +85,7 @@ class RunLog:
         self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
         self.spans.end(self.steps[step])
         count("agent_steps", pattern=self.pattern, state=state)
+        workflow.logger.info("step %s is %s", step, state, extra={"step": step})
 
     def forget(self, steps: Sequence[str]) -> None:
         """Drop steps that a new plan replaced."""
@@ -146,6 +147,7 @@ class RunLog:
         """Record a change to a fallback."""
         self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
         count("agent_fallbacks", pattern=self.pattern, origin=origin)
+        workflow.logger.info("%s failed, so %s is asked", origin, target[:80], extra={"step": step})
 
     def asks(self, question: Question) -> None:
         """Show a question to people."""
@@ -244,6 +246,7 @@ class RunLog:
         self.spans.leave(self.steps, state)
         index_end(state, self.spend.usd)
         count("agent_runs", pattern=self.pattern, state=state)
+        workflow.logger.info("the run is %s", state)
         self._show()
 
     def broke_off(self, error: BaseException) -> None:
