@@ -6,13 +6,13 @@ log, where they look like all others, and the same complaint is told once in ten
 
 import logging
 import os
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from opentelemetry.util.re import parse_env_headers
 
+from telemetry.once import Once
 from telemetry.switches import TelemetryError, address_of, metrics_wanted, over_grpc
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
 INTERVAL_MILLISECONDS = 5000
 """OpenTelemetry's default is a minute; but what was counted since the last export is lost when the process leaves."""
-SAME_COMPLAINT = 600.0
 CORE = "temporal.core"
 BUCKETS: Mapping[str, tuple[float, ...]] = {
     "agent_call_usd": (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
@@ -70,20 +69,3 @@ def _interval() -> int:
     if said and not (said.isdecimal() and int(said)):
         raise TelemetryError(f"{INTERVAL}={said}: write milliseconds, for instance {INTERVAL_MILLISECONDS}")
     return int(said or INTERVAL_MILLISECONDS)
-
-
-class Once(logging.Filter):
-    """Lets a message through once in ten minutes, what stands behind its first colon or bracket not looked at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Decide on one record."""
-        said = record.getMessage().split(":")[0].split("{")[0]
-        now = time.monotonic()
-        if now - self._told.get(said, -SAME_COMPLAINT) < SAME_COMPLAINT:
-            return False
-        self._told[said] = now
-        return True

@@ -4,17 +4,22 @@ The traps: the simple span processor exports from within the workflow sandbox, w
 what was not flushed when the process leaves is lost, because it leaves through `os._exit`.
 """
 
+import logging
 import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from telemetry.once import Once
 from telemetry.switches import ENDPOINT, TelemetryError, address_of, content_captured, over_grpc
 
 if TYPE_CHECKING:
     from temporalio.client import Plugin
 
-FLUSH_MILLISECONDS = 5000
+FLUSH_SECONDS = 2.0
+EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 SERVICE = "durable-agents"
 ANTHROPIC_CONTENT = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
 
@@ -59,10 +64,40 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
     provider = create_tracer_provider(sampler=sampler, resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address_of("TRACES", endpoint))))
+    address = address_of("TRACES", endpoint)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
+    logging.getLogger(EXPORTER).addFilter(Unreachable(address))
     return provider
 
 
+class Unreachable(logging.Filter):
+    """Puts one line every ten minutes in the place of the exporter's complaints, and remembers that it complains."""
+
+    failing = threading.Event()
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = address
+        self._once = Once()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Decide on one complaint."""
+        self.failing.set()
+        record.msg, record.args = f"traces are lost, because the collector does not take them; {self._address}", ()
+        return self._once.filter(record)
+
+
 def flush() -> None:
-    """Export what is still waiting; returns after five seconds at the latest."""
-    getattr(trace.get_tracer_provider(), "force_flush", lambda _: None)(FLUSH_MILLISECONDS)
+    """Export what is still waiting; returns after two seconds at the latest, and at once where nobody listens.
+
+    The provider's own time-out is not kept: its exporter tries again for ten seconds.
+    """
+    provider = trace.get_tracer_provider()
+    if not hasattr(provider, "force_flush"):
+        return
+    Unreachable.failing.clear()
+    flushing = threading.Thread(target=provider.force_flush, daemon=True)
+    flushing.start()
+    deadline = time.monotonic() + FLUSH_SECONDS
+    while flushing.is_alive() and not Unreachable.failing.is_set() and time.monotonic() < deadline:
+        flushing.join(0.02)
