@@ -27,6 +27,8 @@ def _one(result: Row, verdict: Row) -> str:
         )
     if verdict["figure"] == "throughput":
         return f"{begin} {_throughput(rows[0], result['machine']['cores'])}"
+    if verdict["figure"] == "telemetry":
+        return f"{begin} {_telemetry(rows[0])}"
     if verdict["figure"] == "gather":
         return f"{begin} {_gather(rows[0])}"
     if verdict["figure"] == "crash":
@@ -61,6 +63,11 @@ def _history(row: Row) -> str:
         f"({tasks['min']:g}–{tasks['max']:g}), {events['median']:g} events a step. Results that come together share a task; "
         f"the slower the machine, the more they come apart. {_noise(product)}"
     )
+
+
+def _telemetry(row: Row) -> str:
+    off, on = (row["sides"][name]["worker_cpu_ms_per_run"]["median"] for name in ("product_http", "product_seen"))
+    return f"A run costs {on:.0f} ms of CPU in the worker, {off:.0f} without. {_noise(row['sides']['product_seen'])}"
 
 
 def _gather(row: Row) -> str:
