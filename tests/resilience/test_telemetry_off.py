@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.otlp import collector
 from tests.processes import (
     PROJECT,
     DevServer,
     MessagesApi,
+    clean_environment,
     dev_server,
     messages_api,
     stack_environment,
@@ -37,6 +39,33 @@ async def work():
 
 worker.Runtime.set_default(worker.runtime(None, None))
 asyncio.run(work())
+sys.stdout.flush()
+__import__("os")._exit(0)
+"""
+
+
+REPLAYED = """
+import asyncio, sys
+from pathlib import Path
+from telemetry.traces import flush, tracing
+
+async def replay():
+    plugins = tracing(sys.argv[1])
+    from dataclasses import replace
+    from temporalio.client import WorkflowHistory
+    from temporalio.worker import Replayer
+    from tests.replay.test_replay import data_converter, SandboxedWorkflowRunner, SandboxRestrictions, POLICED, WORKFLOWS
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*POLICED)
+    replayer = Replayer(
+        workflows=WORKFLOWS, data_converter=data_converter(512 * 1024), plugins=plugins,
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+    )
+    for name in sys.argv[2:]:
+        await replayer.replay_workflow(WorkflowHistory.from_json(Path(name).stem, Path(name).read_text()))
+    print("replayed", len(sys.argv) - 2)
+
+asyncio.run(replay())
+flush()
 sys.stdout.flush()
 __import__("os")._exit(0)
 """
@@ -135,3 +164,16 @@ def test_a_wrong_variable_is_named(
         check=False,
     )
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_what_began_without_telemetry_goes_on_with_it(tmp_path: Path) -> None:
+    """Histories that were recorded with it off replay with it on, and a replay exports nothing."""
+    histories = sorted((PROJECT / "tests" / "replay" / "histories").glob("*.json"))
+    chosen = [str(path) for path in {path.name.split("-")[0]: path for path in histories}.values()]
+    with collector() as otlp:
+        command = [sys.executable, "-c", REPLAYED, otlp.url, *chosen]
+        env = clean_environment(OTEL_BSP_SCHEDULE_DELAY="50")
+        done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+        assert done.stdout == f"replayed {len(chosen)}\n", done.stderr
+        assert len(chosen) >= 8
+        assert [span.name for span in otlp.spans] == []
