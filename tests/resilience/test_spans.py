@@ -152,8 +152,8 @@ def _of_call(call: CallTrace) -> tuple[Any, ...]:
 def _of_span(span: Received) -> tuple[Any, ...]:
     said = span.attributes.get
     tokens = tuple(said(f"agent.tokens.{tier}") for tier in ("input", "output", "cache_read", "cache_write"))
-    about = (said("agent.step"), said("gen_ai.agent.name"), said("gen_ai.request.model"), said("agent.success"))
-    about += (said("agent.attempt"), said("agent.ms"), said("agent.request_id"), span.error)
+    names = ("agent.step", "gen_ai.agent.name", "gen_ai.request.model", "agent.success", "agent.attempt", "agent.ms")
+    about = (*map(said, names), said("agent.request_id"), span.error)
     assert said("agent.ms") == pytest.approx((span.end - span.start) * 1000, abs=1)
     lengths = (said("agent.input.length"), said("agent.output.length"))
     return (*about, *lengths, tokens, said("agent.cost.usd"), round(span.start, 3))

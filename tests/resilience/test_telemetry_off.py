@@ -93,15 +93,16 @@ def stack(place: Path) -> Iterator[tuple[DevServer, MessagesApi]]:
 
 
 def _run(place: Path, stack: tuple[DevServer, MessagesApi], name: str, endpoint: str | None) -> Ended:
-    settings = {
+    settings: dict[str, str | None] = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_METRIC_EXPORT_INTERVAL": "100",
         "HEARTBEAT_TIMEOUT": "15",
     }
-    with worker(place, *stack, name=name, **settings) as working:
+    server, api = stack
+    with worker(place, server, api, name=name, **settings) as working:
         began = time.monotonic()
-        done = starter("plan", "write", "--id", name, env=stack_environment(place, *stack, **settings))
+        done = starter("plan", "write", "--id", name, env=stack_environment(place, server, api, **settings))
         took = time.monotonic() - began
         assert done.returncode == 0, done.stderr
         began = time.monotonic()
