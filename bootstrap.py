@@ -133,8 +133,13 @@ def _reason(error: Exception) -> str:
 
 
 def _tracing(settings: Settings) -> "list[Plugin]":
-    if not settings.otel_exporter_otlp_endpoint:
-        return []
-    from telemetry import tracing
+    from telemetry.switches import TelemetryError, traces_wanted
 
-    return tracing(settings.otel_exporter_otlp_endpoint)
+    if not traces_wanted(settings.otel_exporter_otlp_endpoint):
+        return []
+    from telemetry.traces import tracing
+
+    try:
+        return tracing(settings.otel_exporter_otlp_endpoint)
+    except TelemetryError as error:
+        raise SettingsError(str(error)) from error

@@ -1,6 +1,7 @@
 """Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
+                     [--max-cached-workflows N]
     python worker.py --replay FILE|ID|open …
 
 It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
@@ -18,13 +19,14 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
+from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
 from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import telemetry
 from activities.contracts import SourceKind
 from activities.llm.base import LLM
+from activities.observing import Attempts
 from activities.sources.base import Source
 from bootstrap import (
     LOCAL_MODEL,
@@ -38,6 +40,11 @@ from bootstrap import (
 )
 from replaying import replay
 from rooms import Rooms
+from telemetry.gates import watch_gates
+from telemetry.logs import log_to_stderr
+from telemetry.metrics import runtime
+from telemetry.switches import TelemetryError, metrics_wanted
+from telemetry.traces import flush
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
@@ -76,6 +83,9 @@ WORKFLOW_THREADS = 4
 """Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
 and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
 
+CACHED_WORKFLOWS = 1000
+"""Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
+
 PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
 """Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
 tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
@@ -95,14 +105,18 @@ async def working(
     *,
     task_queue: str | None = None,
     max_activities: int = 200,
+    max_cached_workflows: int = CACHED_WORKFLOWS,
     sources: Mapping[SourceKind, Source] | None = None,
     workflow_runner: WorkflowRunner | None = None,
+    metrics: MetricMeter | None = None,
 ) -> AsyncIterator[None]:
     """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched.
 
-    `workflow_runner` is where workflow code runs; by default the sandbox that shares `PASSED_THROUGH`.
+    `workflow_runner` is where workflow code runs; by default the sandbox that shares `PASSED_THROUGH`. With `metrics`, gates that
+    wait are reported there, where the namespace has our search attributes.
     """
-    rooms = Rooms(settings, llm, sources, indexed=await missing_attributes(client) == [])
+    indexed = await missing_attributes(client) == []
+    rooms = Rooms(settings, llm, sources, indexed=indexed)
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
     general = Worker(
@@ -112,11 +126,13 @@ async def working(
         activities=rooms.general,
         workflow_runner=workflow_runner or sandbox(),
         max_concurrent_activities=max_activities,
+        max_cached_workflows=max_cached_workflows,
         max_concurrent_workflow_tasks=WORKFLOW_THREADS,
         max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        interceptors=[Attempts()],
         graceful_shutdown_timeout=grace,
     )
     polite = Worker(
@@ -125,13 +141,28 @@ async def working(
         activities=[rooms.search.search],
         max_concurrent_activities=1,
         max_concurrent_activity_task_polls=1,
+        interceptors=[Attempts()],
         graceful_shutdown_timeout=grace,
     )
     try:
-        async with general, polite:
+        async with general, polite, _watching(client, metrics if indexed else None):
             yield
     finally:
         await rooms.servers.aclose()
+
+
+@asynccontextmanager
+async def _watching(client: Client, metrics: MetricMeter | None) -> AsyncIterator[None]:
+    """Report meanwhile which gates wait."""
+    if metrics is None:
+        yield
+        return
+    watch = asyncio.create_task(watch_gates(client, metrics))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
 
 
 def model_client(settings: Settings) -> LLM:
@@ -154,15 +185,27 @@ def model_client(settings: Settings) -> LLM:
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
     prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
-    if metrics := telemetry.runtime(settings.otel_exporter_otlp_endpoint, prometheus):
-        Runtime.set_default(metrics)
+    try:
+        exporting = runtime(settings.otel_exporter_otlp_endpoint, prometheus)
+    except TelemetryError as error:
+        raise SettingsError(str(error)) from error
+    Runtime.set_default(exporting)
+    measured = prometheus or metrics_wanted(settings.otel_exporter_otlp_endpoint)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    llm = model_client(settings)
     client = await connect(settings)
+    llm = model_client(settings)  # after connecting, which sets up what the client's spans go to
     task_queue = arguments.task_queue or settings.task_queue
-    async with working(client, settings, llm, task_queue=task_queue, max_activities=arguments.max_activities):
+    async with working(
+        client,
+        settings,
+        llm,
+        task_queue=task_queue,
+        max_activities=arguments.max_activities,
+        max_cached_workflows=arguments.max_cached_workflows,
+        metrics=exporting.metric_meter if measured else None,
+    ):
         health = await _serve_health(arguments.host, arguments.health_port)
         _announce(client, settings, task_queue)
         await stop.wait()
@@ -209,6 +252,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
+    parser.add_argument(
+        "--max-cached-workflows",
+        type=int,
+        default=CACHED_WORKFLOWS,
+        help="runs kept in memory; 0 replays each of them at every task",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
     parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
     parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")
@@ -228,7 +277,7 @@ def main() -> int:
     sys.dont_write_bytecode = False
     try:
         settings = load_settings()
-        telemetry.log_to_stderr(settings.log_level, settings.log_format)
+        log_to_stderr(settings.log_level, settings.log_format)
         if arguments.replay:
             return 0 if asyncio.run(check(settings, arguments.replay)) else 1
         asyncio.run(serve(settings, arguments))
@@ -240,7 +289,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    telemetry.flush()
+    flush()
     sys.stdout.flush()
     sys.stderr.flush()
     logging.shutdown()

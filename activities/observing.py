@@ -1,13 +1,15 @@
 """What a call tells an observability stack: attributes on its span, and counters. Costs nothing where nobody listens.
 
 Names follow the GenAI semantic conventions of OpenTelemetry. The trap: the Anthropic SDK's own span counts the tokens of a
-call, so the activity's span does not; a trace in which both did would show twice the cost.
+call, so the activity's span does not; a trace in which both did would show twice the cost. For the same reason the operation
+(invoke_agent, execute_tool) stands on the workflow's span alone, of which every attempt is a part.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from opentelemetry import trace
-from temporalio import activity
+from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import ModelFailure, ModelRequest, ModelTurn, ToolRequest, ToolResult, Usage
@@ -18,7 +20,6 @@ def model_called(request: ModelRequest, turn: ModelTurn) -> None:
     model = turn.model or request.model
     _span(
         {
-            "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": request.agent,
             "gen_ai.request.model": request.model,
             "gen_ai.response.finish_reasons": (str(turn.stop_reason),),
@@ -33,11 +34,10 @@ def model_called(request: ModelRequest, turn: ModelTurn) -> None:
 
 
 def model_failed(request: ModelRequest, error: ApplicationError) -> None:
-    """Tell of a call that failed, and whether Temporal will try it again."""
+    """Tell of a call that failed."""
     cause = error.type or type(error).__name__
     _span(
         {
-            "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": request.agent,
             "gen_ai.request.model": request.model,
             "error.type": cause,
@@ -45,8 +45,6 @@ def model_failed(request: ModelRequest, error: ApplicationError) -> None:
         }
     )
     _count("agent_calls", 1, agent=request.agent, model=request.model, outcome="failed")
-    if not error.non_retryable:
-        _count("agent_retries", 1, agent=request.agent, model=request.model, cause=cause)
     details = error.details[0] if error.details else None
     if isinstance(details, ModelFailure):
         _spent(request.agent, details.model or request.model, details.usage, details.usd)
@@ -54,8 +52,34 @@ def model_failed(request: ModelRequest, error: ApplicationError) -> None:
 
 def tool_called(request: ToolRequest, result: ToolResult) -> None:
     """Tell of a tool call, whose own error is a result."""
-    _span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": request.tool, "agent.attempt": result.attempt})
+    _span({"gen_ai.tool.name": request.tool, "agent.attempt": result.attempt})
     _count("agent_tool_calls", 1, tool=request.tool, outcome="error" if result.failed else "done")
+
+
+class Attempts(worker.Interceptor):
+    """Tells of every attempt of an activity: how long it waited for a worker, and whether it will be made again, and why.
+
+    The trap: the SDK's own metric of that wait leaves out activities that start at once, which is most of them.
+    """
+
+    def intercept_activity(self, next: worker.ActivityInboundInterceptor) -> worker.ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Stand around each activity of the worker."""
+        return _Attempt(next)
+
+
+class _Attempt(worker.ActivityInboundInterceptor):
+    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        info = activity.info()
+        if not info.is_local:
+            meter = activity.metric_meter().with_additional_attributes({"activity": info.activity_type})
+            meter.create_histogram_float("agent_queue_wait", "Time from scheduling to start", "s").record(_waited(info))
+        try:
+            return await super().execute_activity(input)
+        except ApplicationError as error:
+            most = info.retry_policy.maximum_attempts if info.retry_policy else 1
+            if not error.non_retryable and (most == 0 or info.attempt < most):
+                _count("agent_retries", 1, activity=info.activity_type, cause=error.type or type(error).__name__)
+            raise
 
 
 def _spent(agent: str, model: str, usage: Usage, usd: float) -> None:
@@ -72,4 +96,11 @@ def _count(name: str, number: int, **attributes: str) -> None:
 
 
 def _span(attributes: Mapping[str, str | int | float | tuple[str, ...]]) -> None:
-    trace.get_current_span().set_attributes(attributes)
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attributes({**attributes, "agent.queue.ms": round(_waited(activity.info()) * 1000)})
+
+
+def _waited(info: activity.Info) -> float:
+    """Return the seconds from the scheduling of this attempt to its start; clocks of two machines may differ."""
+    return max(0.0, (info.started_time - info.current_attempt_scheduled_time).total_seconds())

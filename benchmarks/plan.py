@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import crash, gathering, speed, throughput
+from benchmarks.figures import crash, gathering, speed, telemetry_cost, throughput
 from benchmarks.machine import commit
 from benchmarks.sides import SideName
 from benchmarks.stack import Stack, open_stack
 from benchmarks.targets import MEGABYTE, RUNS
 
-ALL = tuple(SideName)
+ALL = tuple(name for name in SideName if name is not SideName.SEEN)
 WITHOUT_DEFAULT = (SideName.PRODUCT, SideName.BARE, SideName.PRODUCT_HTTP)
 QUICK_SIDES = WITHOUT_DEFAULT
 GRAPHS_TIMED = ("chain20", "fan50", "rand60")
@@ -29,6 +29,8 @@ class Extent:
     gather_size: int = MEGABYTE
     crash_latency: float = 0.2
     patience: float = 10.0
+    telemetry_runs: int = 40
+    telemetry_rounds: int = 20
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -40,7 +42,17 @@ class Extent:
         return min(self.reps, 3)
 
 
-QUICK = Extent(reps=1, latencies=(0.05,), runs=5, gather_size=50_000, crash_latency=0.1, patience=0.0, quick=True)
+QUICK = Extent(
+    reps=1,
+    latencies=(0.05,),
+    runs=5,
+    gather_size=50_000,
+    crash_latency=0.1,
+    patience=0.0,
+    telemetry_runs=4,
+    telemetry_rounds=2,
+    quick=True,
+)
 
 Figure = Callable[[Stack, Extent], Awaitable[list[dict[str, Any]]]]
 
@@ -61,6 +73,10 @@ async def _throughput(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await throughput.measure(stack, ALL, extent.runs, extent.few, extent.patience)]
 
 
+async def _telemetry(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await telemetry_cost.measure(stack, extent.telemetry_runs, extent.telemetry_rounds)]
+
+
 async def _gather(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await gathering.measure(stack, WITHOUT_DEFAULT, extent.gather_size, extent.few)]
 
@@ -77,17 +93,26 @@ async def _crash(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
 FIGURES: dict[str, Figure] = {
     **{graph: _timed(graph) for graph in GRAPHS_TIMED},
     "throughput": _throughput,
+    "telemetry": _telemetry,
     "gather": _gather,
     "crash": _crash,
 }
 """All figures by name; `gather` and `crash` come last, because they put fresh workers in the place of the warm ones."""
 
 
+def _sides(names: list[str], extent: Extent) -> tuple[SideName, ...]:
+    """Return those that the figures need: each is a worker that takes memory and time from the others."""
+    if names == ["telemetry"]:
+        return telemetry_cost.SIDES
+    sides = QUICK_SIDES if extent.quick else ALL
+    return (*sides, SideName.SEEN) if "telemetry" in names else sides
+
+
 async def take(names: list[str], extent: Extent, directory: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Take the named figures on one set of processes; returns them by name."""
     found: dict[str, Any] = {}
     with ExitStack() as until:
-        stack = await open_stack(directory, QUICK_SIDES if extent.quick else ALL, until)
+        stack = await open_stack(directory, _sides(names, extent), until)
         await speed.warm_up(list(stack.sides.values()))
         for name in FIGURES:
             if name in names:

@@ -29,14 +29,15 @@ class SideName(StrEnum):
     BARE_DEFAULT = "bare_default"
     PRODUCT_HTTP = "product_http"
     BARE_HTTP = "bare_http"
+    SEEN = "product_seen"
 
     @property
     def is_product(self) -> bool:
-        return self in (SideName.PRODUCT, SideName.PRODUCT_HTTP)
+        return self in (SideName.PRODUCT, SideName.PRODUCT_HTTP, SideName.SEEN)
 
     @property
     def over_http(self) -> bool:
-        return self in (SideName.PRODUCT_HTTP, SideName.BARE_HTTP)
+        return self in (SideName.PRODUCT_HTTP, SideName.BARE_HTTP, SideName.SEEN)
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Side:
     worker: RealProcess
     log: Path
     api: MessagesApi | None = None
+    sink: RealProcess | None = None
 
     async def start(
         self, dag: Dag, latency: float, size: int, *, heartbeat: float = 0.0, limit: float | None = None

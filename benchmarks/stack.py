@@ -1,7 +1,7 @@
 """Servers, workers and the Messages API of one benchmark run: real processes that end with it.
 
 Five sides do the same work: the product and the bare baseline, each with a model in the worker's process and with one
-over HTTP, and the baseline once more on a server with default settings.
+over HTTP, and the baseline once more on a server with default settings. A sixth is the product over HTTP with telemetry on.
 """
 
 import sys
@@ -41,7 +41,7 @@ class Stack:
 
 
 def _processes(side: Side) -> list[RealProcess]:
-    return [side.server, side.worker, *([side.api] if side.api else [])]
+    return [side.server, side.worker, *([side.api] if side.api else []), *([side.sink] if side.sink else [])]
 
 
 @contextmanager
@@ -83,8 +83,9 @@ async def open_stack(directory: Path, names: Sequence[SideName], until: ExitStac
         converter = data_converter(_payload_limit()) if name.is_product else DataConverter.default
         client = await Client.connect(on.address, data_converter=converter)
         side_api = api if name.over_http else None
-        worker = _worker(name, place, on, side_api)
-        sides[name] = Side(name, client, on, worker, place / "calls", side_api)
+        sink = until.enter_context(_sink(place)) if name is SideName.SEEN else None
+        worker = _worker(name, place, on, side_api, sink)
+        sides[name] = Side(name, client, on, worker, place / "calls", side_api, sink)
         worker.start()
         until.callback(worker.stop)
     for side in sides.values():
@@ -96,7 +97,25 @@ def _payload_limit() -> int:
     return int(Settings.model_fields["payload_limit_bytes"].default)
 
 
-def _worker(name: SideName, place: Path, on: DevServer, api: MessagesApi | None) -> RealProcess:
+@contextmanager
+def _sink(place: Path) -> Iterator[RealProcess]:
+    """Run what takes OTLP and drops it; its port stands at the end of its command."""
+    process = RealProcess(
+        command=[sys.executable, "-m", "benchmarks.sink", str(free_port())],
+        log=place / "sink.log",
+        env=clean_environment(),
+    )
+    process.start()
+    try:
+        process.wait_until(lambda: "ready" in process.output, "the sink is ready")
+        yield process
+    finally:
+        process.stop()
+
+
+def _worker(
+    name: SideName, place: Path, on: DevServer, api: MessagesApi | None, sink: RealProcess | None = None
+) -> RealProcess:
     log = ("--log", str(place / "calls"))
     if not name.is_product:
         command = ["-m", "benchmarks.bare.worker", "--address", on.address, "--task-queue", name.value, *log]
@@ -104,7 +123,15 @@ def _worker(name: SideName, place: Path, on: DevServer, api: MessagesApi | None)
         environment = clean_environment()
     else:
         command = ["worker.py"] if api else ["-m", "benchmarks.product_worker", *log]
-        environment = stack_environment(place, on, api or NOBODY, TASK_QUEUE=name.value, SHUTDOWN_GRACE="5")
+        endpoint = f"http://127.0.0.1:{sink.command[-1]}" if sink else None
+        environment = stack_environment(
+            place,
+            on,
+            api or NOBODY,
+            TASK_QUEUE=name.value,
+            SHUTDOWN_GRACE="5",
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+        )
     # The sandbox imports modules anew for every run; without bytecode files it would compile them every time.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return RealProcess(command=[sys.executable, *command], log=place / "worker.log", env=environment)

@@ -68,8 +68,8 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
 def leave(code: int) -> NoReturn:
     """Flush telemetry, logs and streams, and end the process."""
     with contextlib.suppress(Exception):
-        if telemetry := sys.modules.get("telemetry"):  # not imported: there is nothing to flush
-            telemetry.flush()
+        if traces := sys.modules.get("telemetry.traces"):  # not imported: there is nothing to flush
+            traces.flush()
     for flush in (sys.stdout.flush, sys.stderr.flush, logging.shutdown):
         with contextlib.suppress(OSError, ValueError):
             flush()

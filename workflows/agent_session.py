@@ -124,6 +124,7 @@ class AgentSessionWorkflow(Observed):
             "paused": self.log.paused,
             "budget": self.budget.carried,
         }
+        self.log.spans.leave(self.log.steps, "continued")
         workflow.continue_as_new(self._request.model_copy(update=onward))
 
     def _progress(self) -> SessionProgress:

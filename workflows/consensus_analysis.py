@@ -124,11 +124,12 @@ class ConsensusAnalysisWorkflow(Observed):
         self.log.add(StepRow(step=EXTRACT, input=document.name[:200]))
         self.log.begin(EXTRACT)
         try:
-            text = await workflow.execute_activity_method(
-                DocumentActivities.extract_text,
-                ExtractRequest(document=document, part_characters=part_characters(self._crew.catalog)),
-                **policies.extract_text(self._crew.catalog.heartbeat, f"extract {document.name}"),
-            )
+            with self.log.spans.within(EXTRACT):
+                text = await workflow.execute_activity_method(
+                    DocumentActivities.extract_text,
+                    ExtractRequest(document=document, part_characters=part_characters(self._crew.catalog)),
+                    **policies.extract_text(self._crew.catalog.heartbeat, f"extract {document.name}"),
+                )
         except ActivityError as error:
             self.log.end(EXTRACT, StepState.FAILED, note=text_of(error))
             if is_cancelled_exception(error):

@@ -164,11 +164,12 @@ class _Pipeline:
         step = f"{self._name} · extract"
         await unpaused(self._log)
         self._log.begin(step)
-        text = await workflow.execute_activity_method(
-            DocumentActivities.extract_text,
-            ExtractRequest(document=self._document, part_characters=part_characters(self._crew.catalog)),
-            **policies.extract_text(self._crew.catalog.heartbeat, step),
-        )
+        with self._log.spans.within(step):
+            text = await workflow.execute_activity_method(
+                DocumentActivities.extract_text,
+                ExtractRequest(document=self._document, part_characters=part_characters(self._crew.catalog)),
+                **policies.extract_text(self._crew.catalog.heartbeat, step),
+            )
         note = f"{len(text.parts)} parts" if len(text.parts) > 1 else ""
         self._log.end(step, StepState.DONE, output=text.parts[0], note=note)
         return text

@@ -169,7 +169,8 @@ class ParallelResearchWorkflow(Observed):
         step = f"{kind} · search"
         self.log.begin(step)
         try:
-            findings = await self._found_by(step, kind, seconds)
+            with self.log.spans.within(step):
+                findings = await self._found_by(step, kind, seconds)
         except (Exception, asyncio.CancelledError) as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise

@@ -40,7 +40,7 @@ async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int,
     for repetition in range(reps):
         for side in chosen if repetition % 2 == 0 else reversed(chosen):
             wait_for_quiet(stack.pids, patience=patience)
-            await _once(stack, side, runs, samples[side.name])
+            await once(stack, side, runs, samples[side.name])
     return {
         "graph": GRAPH,
         "runs": runs,
@@ -51,7 +51,8 @@ async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int,
     }
 
 
-async def _once(stack: Stack, side: Side, runs: int, samples: Samples) -> None:
+async def once(stack: Stack, side: Side, runs: int, samples: Samples) -> None:
+    """Start `runs` runs at once on one side, and add what they took to the samples."""
     side.expect(LATENCY, SIZE)
     load = Load(stack.pids)
     worker, server = cpu_seconds(side.worker.pid), cpu_seconds(side.server.pid)

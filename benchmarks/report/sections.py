@@ -37,6 +37,21 @@ def _throughput(row: Row) -> str:
     )
 
 
+def _telemetry(row: Row) -> str:
+    fields = {
+        "runs a second": "runs_per_s",
+        "worker CPU a run, ms": "worker_cpu_ms_per_run",
+        "other cores": "other_cores",
+    }
+    lines = [(title, *(show(side[field]) for side in row["sides"].values())) for title, field in fields.items()]
+    return (
+        f"{row['rounds']} times {row['runs']} runs of six steps at once, {latency_of(row)} each, in turn with telemetry off and "
+        f"on ({taken(row)}): traces of every run, metrics, over OTLP to a process that drops them. On ÷ off, by round: runs a "
+        f"second {show(row['on_by_off'])}, CPU of the worker {show(row['cpu_on_by_off'])}.\n\n"
+        + table(("", *(TITLES[name] for name in row["sides"])), lines)
+    )
+
+
 def _gather(row: Row) -> str:
     lines = [
         (
@@ -91,6 +106,7 @@ def _crash(row: Row) -> str:
 
 SECTIONS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
     ("throughput", "Many runs at once", _throughput),
+    ("telemetry", "What telemetry costs", _telemetry),
     ("gather", "30 × 1 MB into one", _gather),
     ("crash", "kill -9 of the worker in the tenth call", _crash),
 )

@@ -10,6 +10,8 @@ WAIT = "workflow task scheduled to started"
 TASK = "workflow task started to completed"
 HEAD = "start to first activity"
 TAIL = "last activity to end"
+SPANS = 36
+"""Spans of one run of six steps in its worker: five for each step and its call, six around them."""
 
 
 def explain(result: Row) -> list[str]:
@@ -27,6 +29,8 @@ def _one(result: Row, verdict: Row) -> str:
         )
     if verdict["figure"] == "throughput":
         return f"{begin} {_throughput(rows[0], result['machine']['cores'])}"
+    if verdict["figure"] == "telemetry":
+        return f"{begin} {_telemetry(rows[0])}"
     if verdict["figure"] == "gather":
         return f"{begin} {_gather(rows[0])}"
     if verdict["figure"] == "crash":
@@ -60,6 +64,15 @@ def _history(row: Row) -> str:
         f"{row['steps']} activities are three events each and the rest is workflow tasks: {tasks['median']:g} of them "
         f"({tasks['min']:g}–{tasks['max']:g}), {events['median']:g} events a step. Results that come together share a task; "
         f"the slower the machine, the more they come apart. {_noise(product)}"
+    )
+
+
+def _telemetry(row: Row) -> str:
+    off, on = (row["sides"][name]["worker_cpu_ms_per_run"]["median"] for name in ("product_http", "product_seen"))
+    return (
+        f"A run costs {on:.0f} ms of CPU in the worker, {off:.0f} without: {(on - off) / SPANS:.1f} ms for each of its {SPANS} "
+        "spans, which Python makes and exports while calls of 50 ms keep all cores busy. OTEL_TRACES_SAMPLER keeps fewer. "
+        f"{_noise(row['sides']['product_seen'])}"
     )
 
 

@@ -9,6 +9,7 @@ TITLES = {
     "bare_default": "bare, default server",
     "product_http": "product, HTTP",
     "bare_http": "bare, HTTP",
+    "product_seen": "product, HTTP, telemetry on",
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deployed_metrics import asked_metrics
 from tests.processes import (
     PROJECT,
     DevServer,
@@ -114,17 +115,6 @@ def temporal(server: DevServer, *arguments: str) -> str:
     return subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=True).stdout
 
 
-def asked_metrics() -> set[str]:
-    """Every metric that the dashboard or an alert asks for; `up` is Prometheus' own."""
-    board = json.loads((DEPLOY / "grafana" / "agents.json").read_text())
-    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())
-    asked += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
-    # A name stands before its labels, its range or the end of its function; labels stand within braces or "by (…)".
-    found = {name for text in asked for name in re.findall(r"\b[a-z_]+(?=[{\[)])", re.sub(r"by \([^)]*\)", "", text))}
-    return found - {"up"}
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
     with dev_server(tmp_path_factory.mktemp("server")) as running:
@@ -162,7 +152,7 @@ def test_the_image_s_steps_make_a_worker_that_works_and_drains(tmp_path: Path, s
             assert read(health) == "ok\n"
             _work(api, server, [*command[:3], "starter.py"], env, app)
             exported = set(re.findall(r"^(\w+)\{", read(metrics, "/metrics"), re.MULTILINE))
-            assert asked_metrics() - exported == set(), "asked for, but not exported"
+            assert asked_metrics("temporal_") - exported == set(), "asked for, but not exported"
             _stops_after_its_call(api, worker, [*command[:3], "starter.py"], env, app)
         finally:
             worker.stop()
@@ -245,3 +235,6 @@ def test_prometheus_takes_the_rules_and_its_configuration(tmp_path: Path) -> Non
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert re.search(r"SUCCESS: \d+ rules found", checked.stdout)
+    rules = ["test", "rules", str(DEPLOY / "prometheus" / "alerts_test.yaml")]
+    tried = subprocess.run([promtool, *rules], capture_output=True, text=True, check=False)
+    assert tried.returncode == 0, tried.stdout + tried.stderr

@@ -207,6 +207,7 @@ class GateView(Contract):
     may_decide: tuple[str, ...] = ()
     requester: str = ""
     signed: bool = False
+    opened: datetime | None = None
 
 
 class GatesShown(Contract):

@@ -37,6 +37,7 @@ from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
 from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
 from workflows.patterns.identity import Doorkeeper
+from workflows.patterns.metering import count_gate
 from workflows.patterns.notifying import tell_by_channels
 from workflows.patterns.tracing import RunLog
 
@@ -263,6 +264,7 @@ class Gates:
         if notify is None and channels:
             notify = partial(tell_by_channels, self._log, channels)
         for record in new:
+            count_gate(self._log.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
                 self._tell(notify, record)
 

@@ -81,7 +81,8 @@ async def _call(
     counts_cancelled: bool,
     held: Reservation | None = None,
 ) -> ModelTurn:
-    with published(crew.log.streaming, request) as asked:
+    await unpaused(crew.log)
+    with crew.log.spans.calling(step, "invoke_agent", card.name), published(crew.log.streaming, request) as asked:
         return await _recorded(crew, step, card, asked, counts_cancelled=counts_cancelled, held=held)
 
 
@@ -92,10 +93,9 @@ async def _recorded(
     request: ModelRequest,
     *,
     counts_cancelled: bool,
-    held: Reservation | None = None,
+    held: Reservation | None,
 ) -> ModelTurn:
     log = crew.log
-    await unpaused(log)
     started = workflow.now()
     try:
         turn = await workflow.execute_activity_method(

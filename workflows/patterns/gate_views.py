@@ -43,6 +43,7 @@ def view_of(gate: GateState) -> GateView:
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,
+        opened=gate.opened,
     )
 
 

@@ -34,6 +34,19 @@ async def call_tool(
 ) -> ToolAnswer:
     """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
     await unpaused(crew.log)
+    with crew.log.spans.calling(step, "execute_tool", card.name):
+        return await _recorded(crew, step, agent, card, call, specs, approval)
+
+
+async def _recorded(
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    approval: Approval | None,
+) -> ToolAnswer:
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
     change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown)

@@ -38,6 +38,8 @@ from workflows.contracts import (
 )
 from workflows.patterns.details import details
 from workflows.patterns.indexing import index_end
+from workflows.patterns.metering import count
+from workflows.patterns.spans import StepSpans, tell
 from workflows.patterns.streaming import Streaming
 
 NOTICES_KEPT = 20
@@ -52,6 +54,7 @@ class RunLog:
         self.spend = Spend()
         self.steps: dict[str, StepRow] = {}
         self.calls: list[CallTrace] = []
+        self.spans = StepSpans()
         self.notices: list[str] = []
         self.hops: list[Hop] = []
         self.questions: dict[str, Question] = {}
@@ -77,16 +80,20 @@ class RunLog:
         if agent:
             update["agent"] = agent
         self._update(step, update)
+        self.spans.begin(self.steps[step])
 
     def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
         """Mark a step as ended."""
         self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
-        self._count("agent_steps", state=state)
+        self.spans.end(self.steps[step])
+        count("agent_steps", pattern=self.pattern, state=state)
+        workflow.logger.info("step %s is %s", step, state, extra={"step": step})
 
     def forget(self, steps: Sequence[str]) -> None:
         """Drop steps that a new plan replaced."""
         for step in steps:
-            self.steps.pop(step, None)
+            if row := self.steps.pop(step, None):
+                self.spans.leave({step: row}, "replaced")
 
     def call_done(self, step: str, asked: ModelRequest, turn: ModelTurn, waited: timedelta) -> None:
         """Record a model call that gave an answer, usable or not."""
@@ -121,7 +128,7 @@ class RunLog:
     ) -> None:
         """Record a tool call: its result (which may be the tool's own error), or the error that ended it."""
         said = result.content.summary or (result.content.text or "") if result else ""
-        self.calls.append(
+        self._keep(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
                 step=step,
@@ -141,7 +148,8 @@ class RunLog:
     def hop(self, step: str, origin: str, target: str, reason: str) -> None:
         """Record a change to a fallback."""
         self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
-        self._count("agent_fallbacks", origin=origin)
+        count("agent_fallbacks", pattern=self.pattern, origin=origin)
+        workflow.logger.info("%s failed, so %s is asked", origin, target[:80], extra={"step": step})
 
     def asks(self, question: Question) -> None:
         """Show a question to people."""
@@ -186,7 +194,7 @@ class RunLog:
         said = [part for message in asked.messages[:1] for part in message.parts if part.text]
         # What is asked says more of a call than the material it comes with.
         first = next((part.text for part in [*(part for part in said if not part.label), *said]), None) or ""
-        self.calls.append(
+        self._keep(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
                 step=step,
@@ -199,6 +207,10 @@ class RunLog:
                 **fields,
             )
         )
+
+    def _keep(self, call: CallTrace) -> None:
+        self.calls.append(call)
+        tell(call)
 
     def notice(self, text: str) -> None:
         """Keep a message that could not be understood where people see it."""
@@ -233,18 +245,16 @@ class RunLog:
     def close(self, state: RunState) -> None:
         """Mark the run as ended."""
         self.state = state
+        self.spans.leave(self.steps, state)
         index_end(state, self.spend.usd)
-        self._count("agent_runs", state=state)
+        count("agent_runs", pattern=self.pattern, state=state)
+        workflow.logger.info("the run is %s", state)
         self._show()
 
     def broke_off(self, error: BaseException) -> None:
         """Mark a run that ends with this error as ended, unless it has said itself how it ended."""
         if self.state is RunState.RUNNING:
             self.close(RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED)
-
-    def _count(self, name: str, **attributes: str) -> None:
-        """Count something for an observability stack; the SDK leaves out what is replayed."""
-        workflow.metric_meter().create_counter(name).add(1, {"pattern": self.pattern, **attributes})
 
     def _update(self, step: str, update: dict[str, Any]) -> None:
         self.steps[step] = self.steps.get(step, StepRow(step=step)).model_copy(update=update)
