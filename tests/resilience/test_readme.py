@@ -79,6 +79,9 @@ def test_make_demo_shows_every_document_and_survives_the_crash(tmp_path: Path) -
     for document in sorted((PROJECT / "samples" / "documents").iterdir()):
         assert document.name in done.stdout
     assert "http://127.0.0.1:" in done.stdout
+    assert "✓ refund, approved by two, taken back" in done.stdout
+    assert "row: undone" in done.stdout
+    assert "mail: sent, and cannot be undone" in done.stdout
 
 
 @pytest.mark.xdist_group("make_up")
