@@ -51,6 +51,7 @@ async def test_a_changed_message_is_refused_and_one_in_clear_is_taken_as_it_is()
         ("a:AAAA", "key 'a': has 3 bytes and must have 32"),
         (f"{OLD},{OLD}", "key 'old': is there twice"),
     ],
+    ids=["no name", "no base64", "too short", "twice"],
 )
 def test_a_wrong_key_is_named_and_never_shown(keys: str, said: str) -> None:
     with pytest.raises(ValidationError) as caught:
