@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -55,6 +56,10 @@ def decide(
     edit: Annotated[
         str, typer.Option(help="Approve with other arguments: JSON that replaces all of them.", metavar="JSON")
     ] = "",
+    edit_file: Annotated[
+        Path | None,
+        typer.Option(help="The same from a file (- for stdin); for arguments that are long.", metavar="FILE"),
+    ] = None,
     who: Who = "",
     reason: Reason = "",
     digest: Digest = "",
@@ -68,9 +73,11 @@ def decide(
 
     if verdict is None:
         raise LeavingError(WRONG, "--verdict: say approve or deny")
-    if edit and verdict == "deny":
+    if edit and edit_file:
+        raise LeavingError(WRONG, "--edit-file: --edit says the same already; give one of them")
+    if (edit or edit_file) and verdict == "deny":
         raise LeavingError(WRONG, "--edit: what is denied is not carried out; leave it out, or approve")
-    _send(run_id, Wish(Verdict(verdict), gate, who, reason, digest, _arguments(edit) if edit else None))
+    _send(run_id, Wish(Verdict(verdict), gate, who, reason, digest, _arguments(edit, edit_file)))
 
 
 def approver_token(
@@ -96,15 +103,20 @@ def _send(run_id: str, wish: "Wish") -> None:
     print(reaching(lambda reach: send(reach, run_id, wish)))
 
 
-def _arguments(edit: str) -> dict[str, Any]:
+def _arguments(edit: str, file: Path | None) -> dict[str, Any] | None:
     import json
 
+    from cli.inputs import read_json
+
+    if not edit and file is None:
+        return None
+    name = "--edit-file" if file else "--edit"
     try:
-        read = json.loads(edit)
+        read = read_json(file, name) if file else json.loads(edit)
     except ValueError as error:
         raise LeavingError(WRONG, f"--edit: not JSON: {error}; mend it there") from error
     if not isinstance(read, dict):
-        raise LeavingError(WRONG, '--edit: give an object with all arguments: {"input": "…"}')
+        raise LeavingError(WRONG, f'{name}: give an object with all arguments: {{"input": "…"}}')
     return read
 
 

@@ -4,14 +4,16 @@ The trap: a workflow of others may use the memo's name for something else, so wh
 """
 
 import asyncio
+import json
 from dataclasses import dataclass
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.contracts import Content
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
-from workflows.contracts import GATES_MEMO, RECORDS_MEMO, DecisionLog, GatesShown, GateView, RunStatus
+from workflows.contracts import GATES_MEMO, RECORDS_MEMO, DecisionLog, GatesShown, GateView, RunStatus, WaitingActions
 
 ANSWERS_WITHIN = 3.0
 """Seconds that a page waits for a worker's answer before it shows what the server alone knows."""
@@ -59,12 +61,27 @@ async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunS
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
-            status, log = await asyncio.gather(
-                handle.query("status", result_type=RunStatus), handle.query("decisions", result_type=DecisionLog)
+            status, log, proposed = await asyncio.gather(
+                handle.query("status", result_type=RunStatus),
+                handle.query("decisions", result_type=DecisionLog),
+                handle.query("proposed", result_type=WaitingActions),
+            )
+            shown = seen.shown.model_copy(
+                update={"waiting": tuple([await _whole(reach, gate, proposed) for gate in seen.shown.waiting])}
             )
     except Exception:  # a workflow of others, or a worker that is gone: the page says that only the server was asked
         return seen
-    return RunSeen(found, seen.shown, log, status)
+    return RunSeen(found, shown, log, status)
+
+
+async def _whole(reach: Reach, gate: GateView, proposed: WaitingActions) -> GateView:
+    """Show a gate's arguments in full, if they are still those of the action that the gate names."""
+    action = proposed.actions.get(gate.name)
+    if action is None or action.digest != gate.digest:
+        return gate
+    if action.ref is not None:
+        return gate.model_copy(update={"arguments": await reach.store().text(Content(ref=action.ref))})
+    return gate.model_copy(update={"arguments": json.dumps(dict(action.input), ensure_ascii=False)})
 
 
 async def _shown(run: WorkflowExecution) -> GatesShown:

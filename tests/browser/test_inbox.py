@@ -21,15 +21,17 @@ pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
 
 EVIL = "<script>document.title='owned'</script>"
 SECRET = "a secret of thirty-two characters"
+LONG = " And then look further." * 100
 LARGEST_IMAGE = 100_000
 
 
-async def begin(stack: Stack, *steps: str) -> None:
-    """Start a plan, each of whose steps waits for people."""
-    planned = [PlanStep(step=step, agent="researcher", input=f"Find {EVIL}.", confirm=True) for step in steps]
+async def begin(stack: Stack, *steps: str, run: str = "trip") -> None:
+    """Start a plan, each of whose steps waits for people; what is to be edited is longer than a memo shows."""
+    wanted = {step: f"Find {EVIL}." + (LONG if step == "edited" else "") for step in steps}
+    planned = [PlanStep(step=step, agent="researcher", input=text, confirm=True) for step, text in wanted.items()]
     client = await Client.connect(stack.server.address, data_converter=pydantic_data_converter)
-    request = PlanRequest(plan=Plan(steps=tuple(planned)))
-    await client.start_workflow("PlanAndExecuteWorkflow", request, id="trip", task_queue="agents")
+    request = PlanRequest(plan=Plan(steps=tuple(planned)), max_parallel=32)
+    await client.start_workflow("PlanAndExecuteWorkflow", request, id=run, task_queue="agents")
 
 
 def address_of(inbox: RealProcess) -> str:
@@ -77,6 +79,13 @@ async def test_people_decide_in_the_browser(page: Page, tmp_path: Path) -> None:
             assert {text for text in said if "422" not in text} == set()
             _refuses(url)
             assert await page.title() != "owned"
+            await begin(stack, *(f"step {number}" for number in range(25)), run="many")
+            wait_for(lambda: len(stack.json("inbox")) == 25, "all gates wait", timeout=30)
+            seen: list[int] = []
+            for number in (1, 2, 3):
+                await page.goto(f"{url}/?page={number}")
+                seen.append(await page.locator("a.item").count())
+            assert seen == [20, 5, 5]
         assert states(stack) == {"approved": "done", "denied": "failed", "edited": "done"}
         assert any("Find islands." in json.dumps(hit) for hit in stack.api.hits())
 
@@ -111,6 +120,7 @@ async def _edit(page: Page, url: str) -> None:
     await page.goto(url)
     await page.click("a.item:has-text('step edited')")
     before = await page.locator("#digest").inner_text()
+    assert LONG in await page.locator("#arguments").input_value()
     wrong = '{"input": "Find islands."'
     await page.fill("#arguments", wrong)
     await page.click("button.yes")

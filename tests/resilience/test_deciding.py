@@ -101,6 +101,18 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
     again = stack.run("approve", "edited", "--as", "ada")
     assert again.returncode == 2
     assert "ada changed this action, and another must approve it" in again.stderr
+    (stack.directory / "list.json").write_text("[1]")
+    (stack.directory / "edit.json").write_text('{"input": "Write to everybody"}')
+    for options, said in (
+        (("--edit-file", "nowhere.json"), "--edit-file"),
+        (("--edit-file", str(stack.directory / "list.json")), "--edit-file: give an object with all arguments"),
+        (("--edit", "{}", "--edit-file", "x"), "give one of them"),
+    ):
+        told = stack.run("decide", "edited", "--verdict", "approve", "--as", "ada", *options)
+        assert (told.returncode, said in told.stderr) == (2, True), told.stderr
+    file = str(stack.directory / "edit.json")
+    changed = stack.done("decide", "edited", "--verdict", "approve", "--edit-file", file, "--as", "ada")
+    assert changed.startswith("gate-1 of edited: edited by ada; it is another action now, ")
     stack.api.reset()
     assert stack.done("approve", "edited", "--as", "bob").endswith("approved by bob\n")
 

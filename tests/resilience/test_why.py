@@ -24,7 +24,7 @@ def stack(whole: Stack) -> Iterator[Stack]:
     whole.api.reset()
 
 
-def steps(*agents: str, first: str = "Collect the facts", **second: str) -> list[dict[str, Any]]:
+def steps(*agents: str, first: str = "Collect the facts", **second: Any) -> list[dict[str, Any]]:
     """A chain of two steps, the second made of the first."""
     one, two = agents
     return [
@@ -102,3 +102,30 @@ def test_why_names_the_step_and_the_reason(stack: Stack, tmp_path: Path, name: s
     if fault.code == 0:
         assert any(f"step {fault.blamed}: " in line and fault.says in line for line in wrong(stack, run, "tell"))
     assert fault.blamed in stack.done("trace", run)
+
+
+def test_why_names_the_gate_at_which_nobody_answered(stack: Stack) -> None:
+    asked = {"plan": {"steps": steps("generalist", "writer", confirm=True)}, "gate": {"deadline": 1}}
+    named = ("--type", "PlanAndExecuteWorkflow", "--task-queue", "agents", "-w", "why-expired")
+    stack.temporal("workflow", "start", *named, "--input", json.dumps(asked), "--address", stack.server.address)
+    stack.run("result", "why-expired")
+    said = wrong(stack, "why-expired")
+    assert any("step tell: " in line and "nobody approved it in time" in line for line in said), said
+    assert "nobody approved it in time" in stack.done("why", "why-expired", "tell")
+    assert "nobody approved it in time" in stack.done("trace", "why-expired")
+
+
+def test_why_names_a_routing_that_went_wrong(stack: Stack) -> None:
+    stack.api.script(
+        rules=[
+            {"system": "You sort requests", "data": {"category": "gardening", "confidence": 0.9}},
+            {"user": "charged twice", "text": "Please water it daily."},
+        ]
+    )
+    stack.run("route", "I was charged twice", "--id", "why-routed")
+    said = wrong(stack, "why-routed")
+    assert all("step request · route: " in line for line in said), said
+    assert any("the classifier said 'gardening', which is no category here" in line for line in said), said
+    # The answer's own step leads back to the routing.
+    assert any("'gardening'" in line for line in wrong(stack, "why-routed", "request · general_inquiry"))
+    assert "first failure: step request · route" in stack.done("trace", "why-routed")

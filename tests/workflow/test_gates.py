@@ -11,6 +11,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.contracts import Risk
 from activities.errors import ErrorKind, kind_of
+from bootstrap import Settings
+from cli.reaching import Reach
+from cli.recorded.decisions import audit_run
 from tests.workflow.gating import GatedWorkflow, Job, Paid, decided, gated, kinds, log_of, start, waiting
 from workflows.contracts import GateOutcome, GatePolicy, GateRecord, GatesShown
 
@@ -110,7 +113,9 @@ async def test_a_wrong_gate_a_wrong_digest_and_another_runs_id_do_not_approve(en
 
 
 @pytest.mark.parametrize("cached", [1000, 0], ids=["cached", "replayed"])
-async def test_an_open_gate_goes_through_continue_as_new(env: WorkflowEnvironment, cached: int) -> None:
+async def test_an_open_gate_goes_through_continue_as_new(
+    env: WorkflowEnvironment, settings: Settings, cached: int
+) -> None:
     policy = GatePolicy(needed=2, deadline=3600)
     async with gated(env, max_cached_workflows=cached):
         handle = await start(env, Job(policy=policy, rolls=True))
@@ -131,7 +136,9 @@ async def test_an_open_gate_goes_through_continue_as_new(env: WorkflowEnvironmen
         assert result.decisions[0].by == ("alice", "bob")
         assert result.paid == (5,)
         assert await kinds(latest) == ["opened", "counted", "early", "duplicate", "approved"]
-        assert (await latest.describe()).memo is not None
+        audit = await audit_run(Reach(settings, env.client), await latest.describe())
+        assert (audit.problems, audit.whole) == ((), True)
+        assert [record.kind for record in audit.records] == ["opened", "counted", "early", "duplicate", "approved"]
 
 
 async def test_what_was_edited_is_what_runs(env: WorkflowEnvironment) -> None:

@@ -48,6 +48,7 @@ from workflows.contracts.gates import (
     GateView,
     OnTimeout,
     UsedToken,
+    WaitingActions,
     named,
 )
 from workflows.contracts.plans import (
@@ -210,6 +211,7 @@ __all__ = [
     "Vote",
     "VoteState",
     "Voter",
+    "WaitingActions",
     "breaks",
     "named",
 ]

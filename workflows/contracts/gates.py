@@ -222,6 +222,12 @@ class GatesShown(Contract):
     turned_down: tuple[Summary, ...] = ()
 
 
+class WaitingActions(Contract):
+    """What waits at the gates of a run, whole, by the name of the gate; asked of a worker, because a memo holds only so much."""
+
+    actions: Mapping[str, ProposedAction] = Field(default_factory=dict)
+
+
 class GateNews(Contract):
     """What people are told: a gate of a run opened, was edited, escalated or settled (`kind`), or still waits (`reminded`).
 

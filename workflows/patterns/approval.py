@@ -32,13 +32,14 @@ from workflows.contracts import (
     GateView,
     RecordKind,
     Verdict,
+    WaitingActions,
 )
 from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
 from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
 from workflows.patterns.identity import Doorkeeper
 from workflows.patterns.metering import count_gate
-from workflows.patterns.notifying import tell_by_channels
+from workflows.patterns.notifying import others_turn, tell_by_channels
 from workflows.patterns.tracing import RunLog
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -92,6 +93,11 @@ class Gates:
         """The decision log of this run."""
         return self._book.log
 
+    @property
+    def actions(self) -> WaitingActions:
+        """What waits, whole."""
+        return WaitingActions(actions={gate.name: gate.action for gate in self._book.waiting})
+
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
         return self._book.carried().model_copy(update={"tokens": self._door.used})
@@ -143,7 +149,7 @@ class Gates:
             self._book.cancel(gate.name, workflow.now())
             self._publish()
             raise
-        await _others_turn()  # whoever is told of the outcome begins before the run goes on, and perhaps ends
+        await others_turn()  # whoever is told of the outcome begins before the run goes on, and perhaps ends
         return decision_of(self._book.claim(gate.name), workflow.info().workflow_id)
 
     async def receive(
@@ -289,11 +295,3 @@ class Gates:
         key = f"{record.seq}"
         self._telling[key] = asyncio.create_task(telling())
         self._telling[key].add_done_callback(lambda _: self._telling.pop(key, None))
-
-
-async def _others_turn() -> None:
-    """Let all tasks run that are ready, without a timer."""
-    loop = asyncio.get_running_loop()
-    turn = loop.create_future()
-    loop.call_soon(turn.set_result, None)
-    await turn

@@ -52,3 +52,11 @@ async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
         )
     except Exception as error:
         log.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
+
+
+async def others_turn() -> None:
+    """Let all tasks run that are ready, without a timer."""
+    loop = asyncio.get_running_loop()
+    turn = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn

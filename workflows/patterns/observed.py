@@ -24,6 +24,7 @@ from workflows.contracts import (
     RunStatus,
     Trace,
     Verdict,
+    WaitingActions,
 )
 from workflows.patterns import revision
 from workflows.patterns.approval import Gates
@@ -188,6 +189,11 @@ class Observed:
     def decisions(self) -> DecisionLog:
         """Return the decision log."""
         return self.gates.log
+
+    @workflow.query(description="What waits at this run's gates, arguments in full")
+    def proposed(self) -> WaitingActions:
+        """Return the actions that people are asked about."""
+        return self.gates.actions
 
     @workflow.signal(
         description="Answer a question of this run: a text, or {question, answer}", unfinished_policy=LEFT_BEHIND
