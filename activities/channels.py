@@ -15,7 +15,7 @@ def channels(setting: str) -> tuple[NotifyBase, ...]:
     """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one."""
     found = []
     urls = setting.strip(" \t\r\n,")
-    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z0-9]+://)", urls) if urls else (), 1):
+    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", urls) if urls else (), 1):
         channel = Apprise.instantiate(url)
         if not isinstance(channel, NotifyBase):
             raise ValueError(f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows")

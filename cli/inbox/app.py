@@ -21,7 +21,8 @@ from cli.inbox.forms import LARGEST, FormError, edit_of, read_form, shown_argume
 from cli.inbox.pages import STYLE, render
 from cli.inbox.sending import Wish, send
 from cli.inbox.sessions import Session, Sessions, SignInError
-from cli.inbox.waiting import see_run, waiting_gates
+from cli.inbox.waiting import see_run
+from cli.inbox_listing import waiting_gates
 from cli.leaving import LeavingError
 from cli.reaching import Reach
 from workflows.contracts import Verdict

@@ -1,4 +1,4 @@
-"""The gates that wait for people, and what is known of their runs, read from memos; a worker only adds the steps and the log.
+"""What is known of a run whose gates wait, read from its memo; a worker adds the steps, the log, and arguments in full.
 
 The trap: a workflow of others may use the memo's name for something else, so what does not read as gates is passed over.
 """
@@ -20,15 +20,6 @@ ANSWERS_WITHIN = 3.0
 
 
 @dataclass(frozen=True)
-class WaitingGate:
-    """A gate that waits, and the run that it belongs to."""
-
-    workflow_id: str
-    workflow_type: str
-    gate: GateView
-
-
-@dataclass(frozen=True)
 class RunSeen:
     """What is known of a run: `status` is None where no worker answers, and the log then holds the newest records only."""
 
@@ -36,15 +27,6 @@ class RunSeen:
     shown: GatesShown
     log: DecisionLog
     status: RunStatus | None = None
-
-
-async def waiting_gates(reach: Reach) -> list[WaitingGate]:
-    """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
-    waiting: list[WaitingGate] = []
-    async for run in reach.client.list_workflows("ExecutionStatus = 'Running'"):
-        shown = await _shown(run)
-        waiting += [WaitingGate(run.id, run.workflow_type, gate) for gate in shown.waiting]
-    return sorted(waiting, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))
 
 
 async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunSeen:

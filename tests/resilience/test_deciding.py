@@ -2,12 +2,13 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import binary
-from tests.processes import wait_for, worker
+from tests.processes import PROJECT, wait_for, worker
 from tests.stacks import Stack, whole_stack
 
 pytestmark = pytest.mark.xdist_group("deciding")
@@ -119,6 +120,15 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
     assert {run: code(stack, run) for run in ("yes", "no", "edited")} == {"yes": 0, "no": 1, "edited": 0}
     late = stack.run("approve", "yes")
     assert (late.returncode, late.stderr) == (2, "starter: yes has ended already (completed); nothing was sent\n")
+
+
+def test_a_channel_that_nobody_knows_is_named_before_a_worker_serves(stack: Stack) -> None:
+    env = stack.env | {"NOTIFY_URLS": "json://127.0.0.1:9/, carrier-pigeon://secret@home"}
+    command = [sys.executable, "worker.py"]
+    ended = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "NOTIFY_URLS: URL 2 (carrier-pigeon) is no channel that apprise knows" in ended.stderr
+    assert "secret@" not in ended.stderr
 
 
 def test_a_decision_without_a_worker_counts_once_one_is_back(stack: Stack) -> None:
