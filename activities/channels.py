@@ -3,6 +3,7 @@
 The trap: a channel's URL holds its password. So no error of ours shows one; a channel is told by its number and scheme.
 """
 
+import logging
 import re
 
 from apprise import Apprise, NotifyBase, NotifyFormat
@@ -13,6 +14,8 @@ from activities.notice_text import as_html, plain, subject
 
 def channels(setting: str) -> tuple[NotifyBase, ...]:
     """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one."""
+    # It logs URLs that it does not take, and with them their passwords.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
     found = []
     urls = setting.strip(" \t\r\n,")
     for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", urls) if urls else (), 1):

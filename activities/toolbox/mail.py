@@ -98,7 +98,7 @@ def _server(url: str) -> SplitResult:
     try:
         server = urlsplit(url)
         known = server.scheme in PORTS and server.hostname and (server.port or True)
-        known = known or (server.scheme == FOLDER and not server.netloc and len(server.path) > 1)
+        known = known or (server.scheme == FOLDER and not server.netloc and server.path[:1] == "/" != server.path)
     except ValueError:
         known = False
     if not known:
