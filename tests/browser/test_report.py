@@ -53,12 +53,15 @@ async def test_the_report_of_sixty_steps(page: Page, tmp_path: Path) -> None:
             ]
         )
         stack.done("plan", "--plan", str(plan), "--id", "sixty", "--detach")
+        wait_for(lambda: len(stack.api.hits()) > 6, "a step of the second layer has begun")
+        stack.api.script(hold=True)  # else a busy machine is asked for the report when the run is over
         wait_for(
             lambda: any(step["state"] == "done" for step in stack.json("status", "sixty")["steps"]), "a step is done"
         )
         during = tmp_path / "during.html"
         stack.done("report", "sixty", "-o", str(during))
         assert "so far" in during.read_text()
+        stack.api.script(hold=False)
         stack.done("result", "sixty")
         file = tmp_path / "sixty.html"
         stack.done("report", "sixty", "-o", str(file))

@@ -42,7 +42,7 @@ async def test_signal_ends_it_while_it_works(start_local_model: Start, number: s
         started = time.monotonic()
         running.process.send_signal(number)
         code = await asyncio.to_thread(running.process.wait, 10)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         assert code == 0
         reading.cancel()
     assert not psutil.pid_exists(running.process.pid)

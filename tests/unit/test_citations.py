@@ -114,9 +114,9 @@ def test_ranges_are_spelled_out_as_long_as_they_are_ranges() -> None:
 
 @pytest.mark.parametrize("piece", ["1", "A1 ", "[", "[W1, ", "(W1 ", " [W1]", "([", "`", "\n- ", "W1-"])
 def test_crooked_texts_are_read_in_no_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     checked("[" + piece * 20_000 + "x]", FINDINGS)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @given(st.text(alphabet="[](),WA19 x.\n`", max_size=60))

@@ -75,9 +75,10 @@ async def test_people_are_reminded_and_others_asked(env: WorkflowEnvironment) ->
         "escalated to Boss", *["reminded to nobody, Boss"] * 3, "timed out to nobody, Boss",
     )  # fmt: skip
     start_time = log.records[0].when
-    assert [round((record.when - start_time).total_seconds()) for record in log.records] == [
-        0, 100, 150, 200, 300, 300, 400, 500, 600,
-    ]  # fmt: skip
+    # What the machine takes itself comes on top of the time that is skipped.
+    assert [(record.when - start_time).total_seconds() for record in log.records] == pytest.approx(
+        [0, 100, 150, 200, 300, 300, 400, 500, 600], abs=10
+    )
     assert status.notices == ("people could not be told that gate-1 is opened: nobody hears",)
 
 
