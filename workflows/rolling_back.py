@@ -20,7 +20,7 @@ class RollbackWorkflow(Observed):
     @workflow.init
     def __init__(self, request: RollbackRequest) -> None:
         self.log = RunLog("rollback")
-        self.rollback.adopt(request.changes, of=request.run)
+        self.rollback.adopt(request.changes, of=request.run, again=request.again)
 
     @workflow.run
     @closing

@@ -1,9 +1,9 @@
-"""`starter.py rollback` against real processes: what a running agent has changed is taken back and listed."""
+"""`starter.py rollback` against real processes: changes are taken back and listed, and what failed is tried again."""
 
 from pathlib import Path
 
-from tests.processes import wait_for
-from tests.stacks import whole_stack
+from tests.processes import running_starter, wait_for
+from tests.stacks import Stack, whole_stack
 
 
 def test_a_running_agent_is_rolled_back_and_each_change_listed(tmp_path: Path) -> None:
@@ -38,3 +38,25 @@ def test_a_running_agent_is_rolled_back_and_each_change_listed(tmp_path: Path) -
         second = stack.run("rollback", "whole")
         assert (second.returncode, "was rolled back before: rollback-" in second.stderr) == (0, True)
         assert ended.read_text() == "of somebody else"
+        _tries_again(stack, file.with_name("c.md"))
+
+
+def _tries_again(stack: Stack, file: Path) -> None:
+    """An undo that failed, and was given up, is made by the same command once what was in its way is gone."""
+    stack.api.reset()
+    stack.api.script(rules=[{"tool": "write_file", "input": {"path": "c.md", "content": "new"}, "before_turn": 1}])
+    stack.done("agent", "file-clerk", "write", "--id", "stuck")
+    file.write_text("of somebody else")
+    with running_starter(stack.directory, "rollback", "stuck", env=stack.env, name="stuck") as asking:
+        asking.wait_until(lambda: stack.json("inbox"), "the undo to be put before a person", timeout=30)
+        stack.done("deny", stack.json("inbox")[0]["id"], "--as", "ada")
+        asking.wait_until(lambda: "not every change could" in asking.output, "the undo to be given up", timeout=30)
+        assert "try again what could not be undone: starter.py rollback stuck" in asking.output
+    assert file.read_text() == "of somebody else"
+    file.write_text("new")
+    again = stack.run("rollback", "stuck")
+    assert (again.returncode, "what failed is tried again" in again.stderr) == (0, True)
+    assert "stuck is rolled back: 1 undone" in again.stdout
+    assert not file.exists()
+    third = stack.run("rollback", "stuck")
+    assert (third.returncode, "was rolled back before: rollback-" in third.stderr) == (0, True)

@@ -217,3 +217,18 @@ def test_a_policy_may_be_a_word() -> None:
     assert RollbackPolicy.model_validate("all") == ROLL_BACK_ALL
     assert RollbackPolicy.model_validate({}) == KEEP
     assert Change(seq=1, step="s", agent="a", tool="t", key="k").state is ChangeState.REGISTERED
+
+
+def test_undos_that_failed_can_be_tried_again_and_nothing_else_is() -> None:
+    log = UndoLog()
+    reported, lost, done = registered(log), registered(log), registered(log)
+    for seq, undo in ((reported, {"path": "a"}), (done, {"path": "b"})):
+        log.done(seq, undo)
+    log.settle(reported, ChangeState.UNDO_FAILED, "locked")
+    log.settle(lost, ChangeState.UNDO_FAILED, "locked")
+    log.settle(done, ChangeState.UNDONE, "")
+    assert log.to_undo(ROLL_BACK_ALL) == []
+    log.reopen()
+    # The one that never reported may not have happened, so its undo decides; it goes first.
+    assert [log.changes[seq].state for seq in (reported, lost)] == [ChangeState.DONE, ChangeState.REGISTERED]
+    assert undo_all(log) == [lost, reported]

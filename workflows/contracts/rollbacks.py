@@ -6,12 +6,16 @@ from workflows.contracts.runs import BudgetShown, RunState, Spend
 
 
 class RollbackRequest(Contract):
-    """The changes of an ended run, by its workflow id (`run`), as it last told them; others' changes are left alone."""
+    """The changes of an ended run, by its workflow id (`run`), as it last told them; others' changes are left alone.
+
+    With `again`, undos that failed before are tried once more.
+    """
 
     run: str
     changes: Changes
     policy: RollbackPolicy = ROLL_BACK_ALL
     reason: str = "a person asked for it"
+    again: bool = False
 
 
 class RollbackResult(Contract):

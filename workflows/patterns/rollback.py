@@ -64,9 +64,14 @@ class Rollback:
         """Every change so far, and what became of it."""
         return self._undo_log.all(self._reason)
 
-    def adopt(self, before: Changes, of: str = "") -> None:
-        """Take over the changes of this run before it continued as new, or those `of` another one that has ended."""
+    def adopt(self, before: Changes, of: str = "", *, again: bool = False) -> None:
+        """Take over the changes of this run before it continued as new, or those `of` another one that has ended.
+
+        With `again`, undos that failed there are to be tried once more.
+        """
         self._undo_log.adopt(before, of or workflow.info().workflow_id)
+        if again:
+            self._undo_log.reopen()
 
     def mark(self, checkpoint: str) -> None:
         """Set a checkpoint that a rollback can go back to."""

@@ -105,6 +105,16 @@ class UndoLog:
         self._seq = max(self.changes, default=0)
         self._ended = max((each.order for each in self.changes.values()), default=0)
 
+    def reopen(self) -> None:
+        """Take the undos that failed as not tried yet, so that the next rollback tries them.
+
+        Only a call that reported left the arguments of its undo; of any other it is not known whether it happened.
+        """
+        for seq, change in self.changes.items():
+            if change.state is ChangeState.UNDO_FAILED:
+                before = ChangeState.DONE if change.undo else ChangeState.REGISTERED
+                self.changes[seq] = change.model_copy(update={"state": before, "note": ""})
+
     def all(self, reason: str = "") -> Changes:
         """Return everything, in the order of the calls."""
         return Changes(
