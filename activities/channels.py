@@ -12,9 +12,13 @@ from activities.notice_text import as_html, plain, subject
 
 
 def channels(setting: str) -> tuple[NotifyBase, ...]:
-    """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one."""
+    """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one.
+
+    A lone comma is none: an empty variable would leave it to `.env`.
+    """
     found = []
-    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z0-9]+://)", setting.strip()) if setting.strip() else (), 1):
+    urls = setting.strip(" \t\r\n,")
+    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z0-9]+://)", urls) if urls else (), 1):
         channel = Apprise.instantiate(url)
         if not isinstance(channel, NotifyBase):
             raise ValueError(f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows")

@@ -5,9 +5,11 @@ once, and its `Message-ID` is made of the call's key: a mail program sees that t
 """
 
 import hashlib
+import mailbox
 import smtplib
 from email.headerregistry import Address
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -19,6 +21,8 @@ from activities.toolbox.tool import Tool, ToolError, tool
 MAIL_SECONDS = 30.0
 MOST_RECIPIENTS = 20
 PORTS = {"smtp": 25, "smtps": 465}
+FOLDER = "maildir"
+"""The scheme of a folder that keeps mails instead of sending them, for trying things out."""
 
 
 class SendMail(BaseModel):
@@ -31,6 +35,8 @@ class SendMail(BaseModel):
 
 def mail_tools(url: str, sender: str) -> list[Tool]:
     """Make the tool that sends mail through `smtp://user:password@host:port` (`smtps://` for TLS from the first byte).
+
+    `maildir:///folder` sends nothing, and keeps each mail in that folder.
 
     Raises ValueError that names SMTP_URL or MAIL_FROM, without the password.
     """
@@ -66,6 +72,8 @@ def _send(server: SplitResult, mail: EmailMessage) -> list[str]:
 
     Raises ToolError for what cannot be sent, ConnectionError where waiting may help.
     """
+    if server.scheme == FOLDER:
+        return _keep(Path(unquote(server.path)), mail)
     kind: Any = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP
     try:
         with kind(server.hostname, server.port or PORTS[server.scheme], timeout=MAIL_SECONDS) as session:
@@ -85,14 +93,25 @@ def _send(server: SplitResult, mail: EmailMessage) -> list[str]:
         raise ConnectionError(f"the mail server does not answer: {error}") from None
 
 
+def _keep(folder: Path, mail: EmailMessage) -> list[str]:
+    try:
+        mailbox.Maildir(folder).add(mail)
+    except OSError as error:
+        raise ConnectionError(f"the mail folder cannot be written: {error}") from None
+    return []
+
+
 def _server(url: str) -> SplitResult:
     try:
         server = urlsplit(url)
         known = server.scheme in PORTS and server.hostname and (server.port or True)
+        known = known or (server.scheme == FOLDER and not server.netloc and len(server.path) > 1)
     except ValueError:
         known = False
     if not known:
-        raise ValueError("SMTP_URL is no mail server; write smtp://user:password@host:port, or smtps://…")
+        raise ValueError(
+            "SMTP_URL is no mail server; write smtp://user:password@host:port, smtps://…, or maildir:///folder"
+        )
     return server
 
 
