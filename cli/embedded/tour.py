@@ -17,6 +17,7 @@ from activities.contracts import DocumentSource, Part
 from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
 from cli.embedded.state import StackState
+from cli.embedded.tour_refund import RefundStop
 from cli.leaving import cause_of
 from cli.reaching import CONSENSUS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
 from cli.results import KINDS, Reader
@@ -110,8 +111,9 @@ class Tour:
 
     async def run(self) -> bool:
         """Run all stops at once; returns whether every one succeeded."""
-        self._board.say(f"\nThe other patterns, {len(STOPS)} runs at once:", "bold")
-        return all(await asyncio.gather(*map(self._stop, STOPS)))
+        self._board.say(f"\nThe other patterns, {len(STOPS) + 1} runs at once:", "bold")
+        refund = RefundStop(self._settings, self._client, self._state, self._board)
+        return all(await asyncio.gather(*map(self._stop, STOPS), refund.run()))
 
     async def _stop(self, stop: Stop) -> bool:
         kind = KINDS[stop.workflow]
