@@ -82,8 +82,8 @@ def _worker(settings: Settings, state: StackState, opened: Shop) -> Process:
         part,
         name="shop",
         command=(*part.command, "--task-queue", opened.task_queue),
-        environment=part.environment
-        | {
+        environment={
+            **part.environment,
             "DATABASE_URL": f"sqlite:///{opened.database}",
             "DATABASE_WRITE_TABLES": "refunds",
             "SMTP_URL": opened.mails.as_uri().replace("file:", "maildir:", 1),
