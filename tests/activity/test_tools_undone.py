@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import mailbox as mailbox_module
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
@@ -264,24 +263,9 @@ async def test_what_a_mail_server_says_reaches_the_model_or_is_tried_again(
     assert len(box.mails) == 1
 
 
-async def test_a_mail_folder_keeps_what_would_be_sent_and_is_tried_again_where_it_cannot(
-    store: ContentStore, tmp_path: Path
-) -> None:
-    mail = Calls(store, mail_tools(f"maildir://{tmp_path}/a%20box", "agent@example.org"))
-    await mail.done("send_mail", "run/s/1", **MAIL)
-    (kept,) = mailbox_module.Maildir(tmp_path / "a box", create=False)
-    assert (kept["To"], kept["Message-ID"]) == ("ann@example.org", message_id("run/s/1", "example.org"))
-    (tmp_path / "file").touch()
-    blocked = Calls(store, mail_tools(f"maildir://{tmp_path}/file/box", "agent@example.org"))
-    with pytest.raises(ApplicationError, match="mail folder cannot be written") as caught:
-        await blocked.call("send_mail", "run/s/2", **MAIL)
-    assert not caught.value.non_retryable
-
-
 @pytest.mark.parametrize(
     ("url", "sender", "said"),
     [
-        ("maildir://", "a@b.c", "SMTP_URL is no mail server"),
         ("mail.example.org", "a@b.c", "SMTP_URL is no mail server"),
         ("smtp://u:secret@h:port", "a@b.c", "SMTP_URL is no mail server"),
         ("smtp://h", "agent", "MAIL_FROM: 'agent' is no mail address"),
