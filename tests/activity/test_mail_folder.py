@@ -2,6 +2,7 @@
 
 import mailbox
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -10,7 +11,7 @@ from activities.content import ContentStore
 from activities.toolbox.mail import mail_tools, message_id
 from tests.activity.calling_tools import Calls
 
-MAIL = {"to": ["ann@example.org"], "subject": "Tide", "text": "Bring boots."}
+MAIL: dict[str, Any] = {"to": ["ann@example.org"], "subject": "Tide", "text": "Bring boots."}
 
 
 async def test_a_mail_folder_keeps_what_would_be_sent_and_is_tried_again_where_it_cannot(
