@@ -69,7 +69,10 @@ class Settings(BaseSettings):
     """Hosts of the services that agents may call to change something, as in `fetch_allow`."""
     http_call_private: bool = False
     smtp_url: SecretStr | None = None
-    """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`."""
+    """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`.
+
+    `maildir:///folder` keeps them there instead of sending them.
+    """
     mail_from: str = ""
     """The address that such mail comes from."""
     approver_secret: SecretStr | None = Field(default=None, min_length=32)

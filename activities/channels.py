@@ -13,7 +13,10 @@ from activities.notice_text import as_html, plain, subject
 
 
 def channels(setting: str) -> tuple[NotifyBase, ...]:
-    """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one."""
+    """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one.
+
+    A lone comma is none: an empty variable would leave it to `.env`.
+    """
     # It logs URLs that it does not take, and with them their passwords.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     found = []

@@ -73,8 +73,7 @@ def _send(server: SplitResult, mail: EmailMessage) -> list[str]:
     Raises ToolError for what cannot be sent, ConnectionError where waiting may help.
     """
     if server.scheme == FOLDER:
-        mailbox.Maildir(Path(unquote(server.path))).add(mail)
-        return []
+        return _keep(Path(unquote(server.path)), mail)
     kind: Any = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP
     try:
         with kind(server.hostname, server.port or PORTS[server.scheme], timeout=MAIL_SECONDS) as session:
@@ -92,6 +91,14 @@ def _send(server: SplitResult, mail: EmailMessage) -> list[str]:
         raise (ToolError(said) if error.smtp_code >= 500 else ConnectionError(said)) from None
     except (smtplib.SMTPException, OSError) as error:
         raise ConnectionError(f"the mail server does not answer: {error}") from None
+
+
+def _keep(folder: Path, mail: EmailMessage) -> list[str]:
+    try:
+        mailbox.Maildir(folder).add(mail)
+    except OSError as error:
+        raise ConnectionError(f"the mail folder cannot be written: {error}") from None
+    return []
 
 
 def _server(url: str) -> SplitResult:

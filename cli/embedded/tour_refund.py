@@ -5,9 +5,7 @@ mails are looked at, and not only what the run says of them.
 """
 
 import asyncio
-import os
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
@@ -18,6 +16,7 @@ from activities.content import ContentStore
 from activities.contracts import Part
 from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
+from cli.embedded.parts import local_environment
 from cli.embedded.state import StackState
 from cli.embedded.tour_shop import Shop, ShopClosedError, shop
 from cli.leaving import cause_of
@@ -39,6 +38,10 @@ WORDS = {ChangeState.NOT_UNDOABLE: "sent, and cannot be undone"}
 Handle = WorkflowHandle[object, RefundResult]
 
 
+class NotApprovedError(Exception):
+    """A decision of the tour was refused; the message says what the command said."""
+
+
 class RefundStop:
     """One refund, on a shop of its own."""
 
@@ -54,10 +57,10 @@ class RefundStop:
         try:
             async with shop(self._settings, self._state) as opened:
                 handle = await self._start(opened, began)
-                said = await self._decide(opened, handle)
-                return await self._report(opened, handle, said, began)
-        except (ShopClosedError, TimeoutError, OSError) as error:
-            self._board.say(f"✗ {TITLE}: {error or 'it took too long'}", "bold red")
+                await self._decide(opened, handle)
+                return await self._report(opened, handle, began)
+        except (ShopClosedError, NotApprovedError, OSError) as error:
+            self._board.say(f"✗ {TITLE}: {error}", "bold red")
             return False
 
     async def _start(self, opened: Shop, began: datetime) -> Handle:
@@ -80,17 +83,40 @@ class RefundStop:
             static_summary=f"Tour: {TITLE}",
         )
 
-    async def _decide(self, opened: Shop, handle: Handle) -> list[str]:
-        """Wait for the gate, and approve in the name of two people by the command that they would type."""
+    async def _decide(self, opened: Shop, handle: Handle) -> None:
+        """Wait for the gate, and approve in the name of two people by the command that they would type.
+
+        Raises NotApprovedError, and ends the run, where one of them is refused.
+        """
         result = asyncio.create_task(_ended(handle))
         try:
             while not result.done() and not await _waits(handle):
                 await asyncio.wait([result], timeout=0.5)
-            return [] if result.done() else [await _approve(opened, handle.id, who) for who in APPROVERS]
+            for who in () if result.done() else APPROVERS:
+                await self._approve(opened, handle.id, who)
+        except NotApprovedError:
+            await handle.terminate("the tour's approvers were refused")
+            raise
         finally:
             result.cancel()
 
-    async def _report(self, opened: Shop, handle: Handle, said: list[str], began: datetime) -> bool:
+    async def _approve(self, opened: Shop, run: str, who: str) -> None:
+        """Run `starter.py approve` on this stack, with a token of that person's own."""
+        token = granted(opened.secret, who, datetime.now(UTC), AT_MOST, run=run)
+        # Never the person's own TEMPORAL_*: their cluster has no such run.
+        environment = local_environment(self._state.address) | {"APPROVER_TOKEN": token}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(PROJECT / "starter.py"), "approve", run, "--as", who),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        if process.returncode != 0:
+            raise NotApprovedError(f"{who} could not approve: {said.decode(errors='replace').strip()[-500:]}")
+
+    async def _report(self, opened: Shop, handle: Handle, began: datetime) -> bool:
         try:
             answer = await handle.result()
             self._board.say(f"✗ {TITLE}: {answer.outcome}, {'; '.join(answer.notes)}", "bold red")
@@ -114,10 +140,11 @@ class RefundStop:
             state = WORDS.get(change.state, str(change.state).replace("_", " "))
             self._board.say(f"    {change.step}: {state} · {change.tool}({change.arguments})"[:150])
         self._board.say(
-            f"    now {len(left)} refunds in the database, {mails} mail out; audit: starter.py audit {handle.id}"
+            f"    now {len(left)} refunds in the database, {mails} mail out (a demo's: it went into {opened.mails})\n"
+            f"    python starter.py audit {handle.id}"
         )
-        for line in [] if good else [*said, why]:
-            self._board.say(f"    {line}", "red")
+        if not good:
+            self._board.say(f"    {why}", "red")
         self._board.say(f"    python starter.py {COMMAND}\n    {self._state.run_url(handle.id)}")
         return good
 
@@ -135,15 +162,3 @@ async def _ended(handle: Handle) -> None:
         await handle.result()
     except WorkflowFailureError:
         return
-
-
-async def _approve(opened: Shop, run: str, who: str) -> str:
-    """Run `starter.py approve` with a token of that person's own; returns what it said."""
-    token = granted(opened.secret, who, datetime.now(UTC), AT_MOST, run=run)
-    command = (sys.executable, str(PROJECT / "starter.py"), "approve", run, "--as", who)
-    environment: Mapping[str, str] = {**os.environ, "APPROVER_TOKEN": token, "APPROVER_SECRET": opened.secret}
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    said, _ = await process.communicate()
-    return said.decode(errors="replace").strip()

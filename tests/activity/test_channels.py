@@ -49,6 +49,10 @@ async def test_mail_arrives_and_a_dead_server_is_told() -> None:
     assert "python starter.py approve run-1 refund" in sink.texts[0]
 
 
+def test_a_lone_comma_is_no_channel() -> None:
+    assert channels(",") == channels("") == ()
+
+
 def test_a_wrong_url_is_named_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"NOTIFY_URLS: URL 2 \(nope\)") as told:
         channels("json://127.0.0.1, nope://me:secret@host")

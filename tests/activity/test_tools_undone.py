@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
-from mailbox import Maildir
 from pathlib import Path
 from typing import Any
 
@@ -301,11 +300,3 @@ async def test_a_call_that_changes_something_ends_and_reports_though_it_is_cance
     go_on.set()
     result = await calling
     assert (result.failed, content(root)) == (False, {"a.md": "three"})
-
-
-async def test_a_folder_keeps_mails_instead_of_sending_them(store: ContentStore, tmp_path: Path) -> None:
-    folder = tmp_path / "kept mails"
-    mail = Calls(store, mail_tools(folder.as_uri().replace("file:", "maildir:", 1), "agent@example.org"))
-    await mail.done("send_mail", "run/s/1", to=["ann@example.org"], subject="Hello", text="Kept.")
-    (kept,) = Maildir(folder)
-    assert (kept["To"], kept["Subject"]) == ("ann@example.org", "Hello")

@@ -78,6 +78,9 @@ def test_make_demo_shows_every_document_and_survives_the_crash(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     for document in sorted((PROJECT / "samples" / "documents").iterdir()):
         assert document.name in done.stdout
+    refund = " ".join(done.stdout.partition("✓ refund, approved by two, taken back")[2].split())
+    for line in ("approved by Ann and Bob", "row: undone", "mail: sent, and cannot be undone", "now 0 refunds in"):
+        assert line in refund, done.stdout
     assert "http://127.0.0.1:" in done.stdout
     assert "✓ refund, approved by two, taken back" in done.stdout
     assert "row: undone" in done.stdout
