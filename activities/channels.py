@@ -17,7 +17,10 @@ def channels(setting: str) -> tuple[NotifyBase, ...]:
     for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z0-9]+://)", setting.strip()) if setting.strip() else (), 1):
         channel = Apprise.instantiate(url)
         if not isinstance(channel, NotifyBase):
-            raise ValueError(f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows")
+            raise ValueError(
+                f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows; "
+                "write mailto://…, slack://…, json://… as apprise documents them, or take it out"
+            )
         found.append(channel)
     return tuple(found)
 

@@ -13,6 +13,8 @@ from tests.stacks import Stack, whole_stack
 pytestmark = pytest.mark.xdist_group("deciding")
 
 STEPS = [{"step": 1, "agent": "writer", "input": "Write to the customer", "confirm": True}]
+EDITED = " ".join(["An edit of many words."] * 200)
+"""More than a command line is good for."""
 SECRET = "a secret of at least thirty-two characters"
 
 
@@ -94,9 +96,15 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
     broken = stack.run("decide", "edited", "--verdict", "approve", "--edit", '{"input": 3}', "--as", "ada")
     assert broken.returncode == 2
     assert "input: give the step's new input as text" in broken.stderr
-    change = stack.done(
-        "decide", "edited", "--verdict", "approve", "--edit", '{"input": "Write to nobody"}', "--as", "ada"
-    )
+    file = stack.directory / "edit.json"
+    for text, why in (("[1]", "give an object"), ('{"input": ', "line 1, column 11"), ('{"input": 3}', "as text")):
+        file.write_text(text)
+        broken = stack.run("decide", "edited", "--verdict", "approve", "--edit-file", str(file), "--as", "ada")
+        assert (broken.returncode, why in broken.stderr) == (2, True), broken.stderr
+    both = stack.run("decide", "edited", "--verdict", "approve", "--edit-file", str(file), "--edit", "{}")
+    assert (both.returncode, "--edit is given too" in both.stderr) == (2, True), both.stderr
+    file.write_text(json.dumps({"input": f"Write to nobody.\n{EDITED}"}))
+    change = stack.done("decide", "edited", "--verdict", "approve", "--edit-file", str(file), "--as", "ada")
     assert change.startswith("gate-1 of edited: edited by ada; it is another action now, ")
     again = stack.run("approve", "edited", "--as", "ada")
     assert again.returncode == 2
@@ -105,6 +113,7 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
     assert stack.done("approve", "edited", "--as", "bob").endswith("approved by bob\n")
 
     assert {run: code(stack, run) for run in ("yes", "no", "edited")} == {"yes": 0, "no": 1, "edited": 0}
+    assert any(EDITED in hit["user"] for hit in stack.api.hits()), "the whole file is what was done"
     late = stack.run("approve", "yes")
     assert (late.returncode, late.stderr) == (2, "starter: yes has ended already (completed); nothing was sent\n")
 
@@ -161,6 +170,23 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
         lambda: [one["name"] for one in stack.json("inbox") if one["id"] == "listed"] == ["gate-1"], "it is listed"
     )
     assert "→ starter.py approve listed gate-1" in stack.done("inbox")
+    waits(stack, "-dashed")
+    wait_for(lambda: len(stack.json("inbox")) == 2, "both are listed")
+    assert "→ starter.py approve -- -dashed gate-1" in stack.done("status", "--", "-dashed")
+    pages = [stack.done("inbox", "--limit", "1", "--page", page) for page in ("1", "2", "3")]
+    assert ["→ starter.py approve listed gate-1" in page for page in pages] == [True, False, False]
+    assert ["→ starter.py approve -- -dashed gate-1" in page for page in pages] == [False, True, False]
+    assert [page.splitlines()[-1] for page in pages] == [
+        "page 1 of 2, 2 gates wait in all; later deadlines: --page 2",
+        "page 2 of 2, 2 gates wait in all",
+        "page 3 of 2, 2 gates wait in all: there is no page 3; the last is --page 2",
+    ]
+    live = stack.run("audit", "--", "-dashed")
+    assert (live.returncode, "gate-1 opened" in live.stdout, "1 records · head " in live.stdout) == (0, True, True), (
+        live
+    )
+    assert stack.done("approve", "--as", "ada", "--", "-dashed", "gate-1") == "gate-1 of -dashed: approved by ada\n"
+    assert stack.run("result", "--", "-dashed").returncode == 0
     unregistered = stack.run("inbox", "--indexed")
     assert (unregistered.returncode, "starter.py setup-namespace" in unregistered.stderr) == (2, True)
     assert ": deploy" in stack.done("pause", "listed", "--as", "ada", "--reason", "deploy")
@@ -169,4 +195,11 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
     assert (again.returncode, again.stderr) == (2, "starter: listed changes nothing: it is not paused\n")
     assert stack.done("setup-namespace").startswith("default: registered AgentPattern, ")
     assert stack.done("setup-namespace").startswith("default has all search attributes")
+    # Only a gate that opens once a worker knows of the attributes is in the index, and the others are not shown.
+    stack.worker.kill()
+    stack.worker.start()
+    waits(stack, "known")
+    wait_for(lambda: [one["id"] for one in stack.json("inbox", "--indexed")] == ["known"], "it is in the index")
+    assert {one["id"] for one in stack.json("inbox")} == {"known", "listed"}
+    stack.done("deny", "known")
     stack.done("deny", "listed")
