@@ -13,8 +13,8 @@ from tests.stacks import Stack, whole_stack
 pytestmark = pytest.mark.xdist_group("deciding")
 
 STEPS = [{"step": 1, "agent": "writer", "input": "Write to the customer", "confirm": True}]
-EDITED = " ".join(["An edit of many words."] * 200)
-"""More than a command line is good for."""
+EDITED = "'Quoted', and \"twice\".\nAnother line."
+"""What a shell would spoil."""
 SECRET = "a secret of at least thirty-two characters"
 
 

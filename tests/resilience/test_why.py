@@ -96,8 +96,8 @@ def test_why_names_the_gate_that_expired(stack: Stack) -> None:
     blamed = [line for line in wrong(stack, "why-expired-gate", "tell") if "skipped" not in line]
     assert len(blamed) == 1, blamed
     assert blamed[0].startswith("✗ step dig: failed: gate-1: "), blamed
-    assert "nobody decided" in blamed[0]
-    assert "gate-1: nobody decided" in " ".join(stack.done("trace", "why-expired-gate").split())
+    assert "nobody approved it in time" in blamed[0]
+    assert "gate-1: nobody approved it in time" in " ".join(stack.done("trace", "why-expired-gate").split())
     assert stack.api.hits() == [], "nothing was done"
 
 
