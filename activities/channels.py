@@ -24,7 +24,10 @@ def channels(setting: str) -> tuple[NotifyBase, ...]:
     for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", urls) if urls else (), 1):
         channel = Apprise.instantiate(url)
         if not isinstance(channel, NotifyBase):
-            raise ValueError(f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows")
+            raise ValueError(
+                f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows; "
+                "write mailto://…, slack://…, json://… as apprise documents them, or take it out"
+            )
         found.append(channel)
     return tuple(found)
 

@@ -57,8 +57,7 @@ def decide(
         str, typer.Option(help="Approve with other arguments: JSON that replaces all of them.", metavar="JSON")
     ] = "",
     edit_file: Annotated[
-        Path | None,
-        typer.Option(help="The same from a file (- for stdin); for arguments that are long.", metavar="FILE"),
+        Path | None, typer.Option(help="The same, from a file; - reads standard input.", metavar="FILE")
     ] = None,
     who: Who = "",
     reason: Reason = "",
@@ -73,11 +72,13 @@ def decide(
 
     if verdict is None:
         raise LeavingError(WRONG, "--verdict: say approve or deny")
-    if edit and edit_file:
-        raise LeavingError(WRONG, "--edit-file: --edit says the same already; give one of them")
-    if (edit or edit_file) and verdict == "deny":
-        raise LeavingError(WRONG, "--edit: what is denied is not carried out; leave it out, or approve")
-    _send(run_id, Wish(Verdict(verdict), gate, who, reason, digest, _arguments(edit, edit_file)))
+    if edit and edit_file is not None:
+        raise LeavingError(WRONG, "--edit-file: --edit is given too; leave one out")
+    named = "--edit-file" if edit_file is not None else "--edit"
+    if (edit or edit_file is not None) and verdict == "deny":
+        raise LeavingError(WRONG, f"{named}: what is denied is not carried out; leave it out, or approve")
+    arguments = _arguments_in(edit_file) if edit_file is not None else _arguments(edit) if edit else None
+    _send(run_id, Wish(Verdict(verdict), gate, who, reason, digest, arguments))
 
 
 def approver_token(
@@ -103,20 +104,25 @@ def _send(run_id: str, wish: "Wish") -> None:
     print(reaching(lambda reach: send(reach, run_id, wish)))
 
 
-def _arguments(edit: str, file: Path | None) -> dict[str, Any] | None:
+def _arguments(edit: str) -> dict[str, Any]:
     import json
 
-    from cli.inputs import read_json
-
-    if not edit and file is None:
-        return None
-    name = "--edit-file" if file else "--edit"
     try:
-        read = read_json(file, name) if file else json.loads(edit)
+        read = json.loads(edit)
     except ValueError as error:
         raise LeavingError(WRONG, f"--edit: not JSON: {error}; mend it there") from error
+    return _whole(read, "--edit")
+
+
+def _arguments_in(file: Path) -> dict[str, Any]:
+    from cli.inputs import read_json
+
+    return _whole(read_json(file, "--edit-file"), f"--edit-file {file}")
+
+
+def _whole(read: Any, named: str) -> dict[str, Any]:
     if not isinstance(read, dict):
-        raise LeavingError(WRONG, f'{name}: give an object with all arguments: {{"input": "…"}}')
+        raise LeavingError(WRONG, f'{named}: give an object with all arguments: {{"input": "…"}}')
     return read
 
 

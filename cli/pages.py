@@ -63,6 +63,11 @@ def safe(text: str) -> str:
     return text.translate(CONTROL)
 
 
+def approving(run: str, gate: str) -> str:
+    """Return the command that approves; `--` goes before names that would pass for options."""
+    return f"starter.py approve {'-- ' if run.startswith('-') or gate.startswith('-') else ''}{run} {gate}"
+
+
 def row(into: Table, *cells: str | Text) -> None:
     """Add a row whose texts are shown as they are."""
     into.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in cells))
@@ -136,7 +141,7 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     paused = [Text(safe(told), style="bold")] if told else []
     gates = [
         Text(
-            safe(f"{one.name} waits: {one.description} → starter.py approve {status.workflow_id} {one.name}"),
+            safe(f"{one.name} waits: {one.description} → {approving(status.workflow_id, one.name)}"),
             style="bold",
         )
         for one in status.gates

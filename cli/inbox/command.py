@@ -7,6 +7,9 @@ import typer
 if TYPE_CHECKING:
     from cli.inbox_listing import WaitingGate
 
+PAGE = 20
+"""Gates on one page."""
+
 
 def register(app: typer.Typer) -> None:
     """Mount the command."""
@@ -23,6 +26,8 @@ def inbox(
     indexed: Annotated[
         bool, typer.Option("--indexed", help="Read only what the index knows; for very large namespaces.")
     ] = False,
+    limit: Annotated[int | None, typer.Option(help="Gates on one page. Default: 20, with --json all.", min=1)] = None,
+    page: Annotated[int, typer.Option(help="Which page, from 1: the gates with later deadlines.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """List all gates that wait for people, nearest deadline first. It needs no worker."""
@@ -35,7 +40,9 @@ def inbox(
     from cli.printing import plain, print_json
     from cli.reaching import reaching
 
-    found = reaching(lambda reach: waiting_gates(reach, indexed=indexed))
+    waiting = reaching(lambda reach: waiting_gates(reach, indexed=indexed))
+    size = limit or (max(1, len(waiting)) if as_json else PAGE)
+    found = waiting[(page - 1) * size : page * size]
     if as_json:
         print_json(
             [
@@ -45,20 +52,31 @@ def inbox(
             ]
         )
         return
-    for line in _lines(found) or ["nothing waits for people"]:
+    for line in _lines(found):
         print(line)
+    pages = max(1, -(-len(waiting) // size))
+    if not waiting:
+        print("nothing waits for people")
+    elif pages > 1 or not found:
+        print(f"page {page} of {pages}, {len(waiting)} gates wait in all" + _onwards(page, pages))
+
+
+def _onwards(page: int, pages: int) -> str:
+    if page > pages:
+        return f": there is no page {page}; the last is --page {pages}"
+    return f"; later deadlines: --page {page + 1}" if page < pages else ""
 
 
 def _lines(found: "list[WaitingGate]") -> list[str]:
     from datetime import UTC, datetime
 
     from cli.decisions import described
-    from cli.pages import safe
+    from cli.pages import approving, safe
 
     now = datetime.now(UTC)
     lines: list[str] = []
     for one in found:
         lines += [f"{one.workflow_id} · {line}" if not at else line for at, line in enumerate(described(one.gate, now))]
         lines += [f"  not taken: {why}" for why in one.turned_down]
-        lines.append(f"  → starter.py approve {one.workflow_id} {one.gate.name}")
+        lines.append(f"  → {approving(one.workflow_id, one.gate.name)}")
     return [safe(line) for line in lines]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cli.pages import MARKS, NOTE_SHOWN, STYLES, budget_lines, duration, money, row, safe, seconds, table
+from cli.pages import MARKS, NOTE_SHOWN, STYLES, approving, budget_lines, duration, money, row, safe, seconds, table
 from cli.watching.steps import Look, StepSeen
 from workflows.contracts import GateView, Question, RunStatus, Spend, StepState
 
@@ -48,7 +48,7 @@ def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
     votes = f" · {len(gate.approved_by)} of {gate.needed} approved" if gate.needed > 1 else ""
     return (
         f"{gate.name} waits for a person: {gate.description} · {gate.risk} risk{votes} · {_until(gate.deadline, now)} "
-        f"→ starter.py approve {workflow_id} {gate.name}"
+        f"→ {approving(workflow_id, gate.name)}"
     )
 
 

@@ -1,6 +1,8 @@
 """A call that can be undone needs no approval; but one that comes with an approval is held to it."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -12,6 +14,11 @@ from activities.errors import ErrorKind
 from activities.toolbox.files import file_tools
 from activities.toolbox.workspace import Workspace
 from activities.tools import ToolActivities
+from tests.activity.mcp_calling import Making, making
+from tests.approving import approved
+from tests.processes import PROJECT
+
+__all__ = ["making"]
 
 
 @pytest.mark.parametrize(("written", "done"), [("approved", True), ("another", False)])
@@ -40,3 +47,31 @@ async def test_only_the_approved_change_is_made(
         await environment.run(activities.call_tool, request)
     assert caught.value.type == ErrorKind.NOT_APPROVED
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"server": "theirs"}, "arguments, tool, agent or target were changed"),
+        ({"approval": None}, "no person approved"),
+    ],
+    ids=["another server", "no effect told"],
+)
+async def test_a_yes_counts_for_its_server_alone_and_an_unknown_effect_needs_one(
+    making: Making, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    command = {"command": sys.executable, "args": ["-m", "tests.doubles.mcp_server", "stdio"]}
+    mcp = making({name: command | {"env": {"PYTHONPATH": str(PROJECT)}} for name in ("ours", "theirs")})
+    notes = tmp_path / "notes"
+    toolset = await mcp.toolset("mcp__ours__note_append")
+    call = {"tool": "mcp__ours__note_append", "input": {"path": str(notes), "line": "x"}, "server": "ours"}
+    request = approved(ToolRequest.model_validate(call | {"key": "k", "specs": toolset.specs}))
+    assert request.effect is None, "as an older worker sends it"
+
+    with pytest.raises(ApplicationError, match=said) as caught:
+        await ActivityEnvironment().run(mcp.activities.call_tool, request.model_copy(update=changed))
+
+    assert caught.value.type == ErrorKind.NOT_APPROVED
+    assert not notes.exists()
+    assert not (await ActivityEnvironment().run(mcp.activities.call_tool, request)).failed
+    assert notes.read_text() == "x\n"

@@ -57,3 +57,5 @@ def test_a_wrong_url_is_named_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"NOTIFY_URLS: URL 2 \(nope\)") as told:
         channels("json://127.0.0.1, nope://me:secret@host")
     assert "secret" not in str(told.value)
+    with pytest.raises(ValueError, match=r"URL 2 \(carrier-pigeon\)"):
+        channels("json://127.0.0.1, carrier-pigeon://home")

@@ -220,27 +220,3 @@ async def test_a_server_that_this_worker_lacks_ends_the_call(stdio: Mcp) -> None
     with pytest.raises(ApplicationError) as caught:
         await ActivityEnvironment().run(other.call_tool, request)
     assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TOOL_UNKNOWN, True)
-
-
-async def test_a_yes_holds_for_the_server_that_was_shown_and_an_unknown_effect_needs_one(
-    making: Making, stdio: Mcp, tmp_path: Path
-) -> None:
-    double = json.loads((tmp_path / ".mcp.json").read_text())["mcpServers"]["double"]
-    both = making({"double": double, "twin": double})
-    toolset = await both.toolset("mcp__double")
-    notes = {"path": str(tmp_path / "notes.txt"), "line": "x"}
-    request = ToolRequest(
-        tool="mcp__double__note_append", key="k", specs=toolset.specs, input=notes, server="double", agent="clerk"
-    )
-    agreed = approved(request)
-    for wrong in (
-        agreed.model_copy(update={"server": "twin"}),
-        agreed.model_copy(update={"agent": "another"}),
-        request,  # its effect is not told: for all we know it cannot be undone
-    ):
-        with pytest.raises(ApplicationError) as caught:
-            await ActivityEnvironment().run(both.activities.call_tool, wrong)
-        assert caught.value.type == ErrorKind.NOT_APPROVED
-    assert not (tmp_path / "notes.txt").exists()
-    for right in (agreed, request.model_copy(update={"effect": Effect.WRITE})):
-        assert not (await ActivityEnvironment().run(both.activities.call_tool, right)).failed

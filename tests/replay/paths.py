@@ -17,6 +17,7 @@ from tests.replay.session_paths import SESSION_PATHS
 from tests.replay.staged_paths import STAGED_PATHS
 from tests.replay.steering_paths import STEERING_PATHS
 from tests.replay.stream_paths import STREAM_PATHS
+from tests.replay.told_paths import TOLD_PATHS
 
 RECORDED: dict[str, Path] = (
     BUDGET_PATHS
@@ -32,6 +33,7 @@ RECORDED: dict[str, Path] = (
     | CONSENSUS_PATHS
     | STEERING_PATHS
     | STREAM_PATHS
+    | TOLD_PATHS
 )
 
 REVISED = (

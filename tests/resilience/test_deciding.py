@@ -2,18 +2,19 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import binary
-from tests.processes import PROJECT, wait_for, worker
+from tests.processes import wait_for, worker
 from tests.stacks import Stack, whole_stack
 
 pytestmark = pytest.mark.xdist_group("deciding")
 
 STEPS = [{"step": 1, "agent": "writer", "input": "Write to the customer", "confirm": True}]
+EDITED = "'Quoted', and \"twice\".\nAnother line."
+"""What a shell would spoil."""
 SECRET = "a secret of at least thirty-two characters"
 
 
@@ -95,40 +96,26 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
     broken = stack.run("decide", "edited", "--verdict", "approve", "--edit", '{"input": 3}', "--as", "ada")
     assert broken.returncode == 2
     assert "input: give the step's new input as text" in broken.stderr
-    change = stack.done(
-        "decide", "edited", "--verdict", "approve", "--edit", '{"input": "Write to nobody"}', "--as", "ada"
-    )
+    file = stack.directory / "edit.json"
+    for text, why in (("[1]", "give an object"), ('{"input": ', "line 1, column 11"), ('{"input": 3}', "as text")):
+        file.write_text(text)
+        broken = stack.run("decide", "edited", "--verdict", "approve", "--edit-file", str(file), "--as", "ada")
+        assert (broken.returncode, why in broken.stderr) == (2, True), broken.stderr
+    both = stack.run("decide", "edited", "--verdict", "approve", "--edit-file", str(file), "--edit", "{}")
+    assert (both.returncode, "--edit is given too" in both.stderr) == (2, True), both.stderr
+    file.write_text(json.dumps({"input": f"Write to nobody.\n{EDITED}"}))
+    change = stack.done("decide", "edited", "--verdict", "approve", "--edit-file", str(file), "--as", "ada")
     assert change.startswith("gate-1 of edited: edited by ada; it is another action now, ")
     again = stack.run("approve", "edited", "--as", "ada")
     assert again.returncode == 2
     assert "ada changed this action, and another must approve it" in again.stderr
-    (stack.directory / "list.json").write_text("[1]")
-    (stack.directory / "edit.json").write_text('{"input": "Write to everybody"}')
-    for options, said in (
-        (("--edit-file", "nowhere.json"), "--edit-file"),
-        (("--edit-file", str(stack.directory / "list.json")), "--edit-file: give an object with all arguments"),
-        (("--edit", "{}", "--edit-file", "x"), "give one of them"),
-    ):
-        told = stack.run("decide", "edited", "--verdict", "approve", "--as", "ada", *options)
-        assert (told.returncode, said in told.stderr) == (2, True), told.stderr
-    file = str(stack.directory / "edit.json")
-    changed = stack.done("decide", "edited", "--verdict", "approve", "--edit-file", file, "--as", "ada")
-    assert changed.startswith("gate-1 of edited: edited by ada; it is another action now, ")
     stack.api.reset()
     assert stack.done("approve", "edited", "--as", "bob").endswith("approved by bob\n")
 
     assert {run: code(stack, run) for run in ("yes", "no", "edited")} == {"yes": 0, "no": 1, "edited": 0}
+    assert any(EDITED in hit["user"] for hit in stack.api.hits()), "the whole file is what was done"
     late = stack.run("approve", "yes")
     assert (late.returncode, late.stderr) == (2, "starter: yes has ended already (completed); nothing was sent\n")
-
-
-def test_a_channel_that_nobody_knows_is_named_before_a_worker_serves(stack: Stack) -> None:
-    env = stack.env | {"NOTIFY_URLS": "json://127.0.0.1:9/, carrier-pigeon://secret@home"}
-    command = [sys.executable, "worker.py"]
-    ended = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 2
-    assert "NOTIFY_URLS: URL 2 (carrier-pigeon) is no channel that apprise knows" in ended.stderr
-    assert "secret@" not in ended.stderr
 
 
 def test_a_decision_without_a_worker_counts_once_one_is_back(stack: Stack) -> None:
@@ -183,6 +170,23 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
         lambda: [one["name"] for one in stack.json("inbox") if one["id"] == "listed"] == ["gate-1"], "it is listed"
     )
     assert "→ starter.py approve listed gate-1" in stack.done("inbox")
+    waits(stack, "-dashed")
+    wait_for(lambda: len(stack.json("inbox")) == 2, "both are listed")
+    assert "→ starter.py approve -- -dashed gate-1" in stack.done("status", "--", "-dashed")
+    pages = [stack.done("inbox", "--limit", "1", "--page", page) for page in ("1", "2", "3")]
+    assert ["→ starter.py approve listed gate-1" in page for page in pages] == [True, False, False]
+    assert ["→ starter.py approve -- -dashed gate-1" in page for page in pages] == [False, True, False]
+    assert [page.splitlines()[-1] for page in pages] == [
+        "page 1 of 2, 2 gates wait in all; later deadlines: --page 2",
+        "page 2 of 2, 2 gates wait in all",
+        "page 3 of 2, 2 gates wait in all: there is no page 3; the last is --page 2",
+    ]
+    live = stack.run("audit", "--", "-dashed")
+    assert (live.returncode, "gate-1 opened" in live.stdout, "1 records · head " in live.stdout) == (0, True, True), (
+        live
+    )
+    assert stack.done("approve", "--as", "ada", "--", "-dashed", "gate-1") == "gate-1 of -dashed: approved by ada\n"
+    assert stack.run("result", "--", "-dashed").returncode == 0
     unregistered = stack.run("inbox", "--indexed")
     assert (unregistered.returncode, "starter.py setup-namespace" in unregistered.stderr) == (2, True)
     assert ": deploy" in stack.done("pause", "listed", "--as", "ada", "--reason", "deploy")
@@ -191,4 +195,11 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
     assert (again.returncode, again.stderr) == (2, "starter: listed changes nothing: it is not paused\n")
     assert stack.done("setup-namespace").startswith("default: registered AgentPattern, ")
     assert stack.done("setup-namespace").startswith("default has all search attributes")
+    # Only a gate that opens once a worker knows of the attributes is in the index, and the others are not shown.
+    stack.worker.kill()
+    stack.worker.start()
+    waits(stack, "known")
+    wait_for(lambda: [one["id"] for one in stack.json("inbox", "--indexed")] == ["known"], "it is in the index")
+    assert {one["id"] for one in stack.json("inbox")} == {"known", "listed"}
+    stack.done("deny", "known")
     stack.done("deny", "listed")

@@ -1,7 +1,6 @@
 """Where the search attributes are registered, runs are found by them; where they are not, nothing wedges (all other tests)."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from temporalio.common import SearchAttributeKey
 
 from activities.contracts import SEARCH_ATTRIBUTES
 from bootstrap import missing_attributes
-from tests.processes import dev_server, messages_api, stack_environment, starter, wait_for, worker
+from tests.processes import dev_server, messages_api, stack_environment, starter, worker
 
 PLAN = '{"steps": [{"step": 1, "agent": "writer", "input": "write"}]}'
 COST = SearchAttributeKey.for_float("CostUsd")
@@ -36,15 +35,3 @@ async def test_a_run_is_found_by_its_pattern_and_how_it_ended(tmp_path: Path) ->
                 await asyncio.sleep(0.1)
         assert [run.id for run in found] == ["found"]
         assert found[0].typed_search_attributes.get(COST) is not None
-
-        (tmp_path / "gated.json").write_text(PLAN.replace('"input"', '"confirm": true, "input"'))
-        starter("plan", "write", "--plan", str(tmp_path / "gated.json"), "--id", "gated", "--detach", env=env)
-
-        def listed() -> list[str]:
-            told = starter("inbox", "--indexed", "--json", env=env)
-            assert told.returncode == 0, told.stderr
-            return [one["id"] for one in json.loads(told.stdout)]
-
-        await asyncio.to_thread(wait_for, lambda: listed() == ["gated"], "the index names the gate")
-        assert starter("approve", "gated", "--as", "ann", env=env).returncode == 0
-        await asyncio.to_thread(wait_for, lambda: listed() == [], "the index has forgotten the gate")

@@ -270,3 +270,12 @@ async def becomes(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what it waits for is a process
             await asyncio.sleep(0.02)
+
+
+def test_a_channel_that_is_none_ends_it_with_the_variable_and_the_mend(tmp_path: Path) -> None:
+    told = "json://127.0.0.1, nope://me:hidden@host"
+    ended = starter("up", env=environment(tmp_path, NOTIFY_URLS=told))
+    assert ended.returncode == 1, ended
+    assert "✗ worker: exit code 2" in ended.stdout
+    assert "worker: NOTIFY_URLS: URL 2 (nope) is no channel that apprise knows; write mailto://" in ended.stdout
+    assert "hidden" not in ended.stdout + ended.stderr

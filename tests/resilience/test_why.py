@@ -84,6 +84,23 @@ def wrong(stack: Stack, run: str, *step: str) -> list[str]:
     return [line for line in stack.done("why", run, *step).splitlines() if line.startswith(("✗ ", "! "))]
 
 
+def test_why_names_the_gate_that_expired(stack: Stack) -> None:
+    plan = steps("generalist", "writer")
+    plan[0]["confirm"] = True
+    request = json.dumps({"plan": {"steps": plan}, "gate": {"deadline": 1}})
+    typed = ("--type", "PlanAndExecuteWorkflow", "--task-queue", "agents", "-w", "why-expired-gate")
+    stack.temporal("workflow", "start", *typed, "--input", request, "--address", stack.server.address)
+
+    assert stack.run("result", "why-expired-gate").returncode == 1
+
+    blamed = [line for line in wrong(stack, "why-expired-gate", "tell") if "skipped" not in line]
+    assert len(blamed) == 1, blamed
+    assert blamed[0].startswith("✗ step dig: failed: gate-1: "), blamed
+    assert "nobody approved it in time" in blamed[0]
+    assert "gate-1: nobody approved it in time" in " ".join(stack.done("trace", "why-expired-gate").split())
+    assert stack.api.hits() == [], "nothing was done"
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_why_names_the_step_and_the_reason(stack: Stack, tmp_path: Path, name: str) -> None:
     fault = FAULTS[name]
@@ -102,17 +119,6 @@ def test_why_names_the_step_and_the_reason(stack: Stack, tmp_path: Path, name: s
     if fault.code == 0:
         assert any(f"step {fault.blamed}: " in line and fault.says in line for line in wrong(stack, run, "tell"))
     assert fault.blamed in stack.done("trace", run)
-
-
-def test_why_names_the_gate_at_which_nobody_answered(stack: Stack) -> None:
-    asked = {"plan": {"steps": steps("generalist", "writer", confirm=True)}, "gate": {"deadline": 1}}
-    named = ("--type", "PlanAndExecuteWorkflow", "--task-queue", "agents", "-w", "why-expired")
-    stack.temporal("workflow", "start", *named, "--input", json.dumps(asked), "--address", stack.server.address)
-    stack.run("result", "why-expired")
-    said = wrong(stack, "why-expired")
-    assert any("step tell: " in line and "nobody approved it in time" in line for line in said), said
-    assert "nobody approved it in time" in stack.done("why", "why-expired", "tell")
-    assert "nobody approved it in time" in stack.done("trace", "why-expired")
 
 
 def test_why_names_a_routing_that_went_wrong(stack: Stack) -> None:

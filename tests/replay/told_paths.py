@@ -1,0 +1,40 @@
+"""The paths of runs whose people are told: a worker with two channels, one of which takes no notice."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from activities.llm.scripted import ScriptedLLM
+from tests.replay.path import Path
+from tests.workflow.conftest import Runner
+from tests.workflow.rolling_back import PLAN
+from tests.workflow.telling import hooks
+from tests.workflow.test_gated_actions import confirmed
+from workflows.contracts import PlanRequest
+
+FOR_EVER = 1_000
+
+
+@dataclass(frozen=True)
+class ToldPath(Path):
+    """A path whose worker knows two channels."""
+
+    @asynccontextmanager
+    async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
+        with hooks({"/dead": FOR_EVER}) as (_, hook):
+            told = {"notify_urls": SecretStr(f"{hook}/taken {hook}/dead")}
+            ours = Runner(runner.env, runner.settings.model_copy(update=told), runner.store)
+            async with super().worker(ours) as llm:
+                yield llm
+
+
+def told(*decisions: tuple[str, str]) -> Path:
+    async def request(runner: Runner) -> PlanRequest:
+        return confirmed()
+
+    return ToldPath(PLAN, request, lambda: lambda _: "said", decisions=decisions)
+
+
+TOLD_PATHS: dict[str, Path] = {"told-by-two-approved": told(("approve", "ann")), "told-by-two-timed-out": told()}
