@@ -31,7 +31,8 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     )
     progress = await _left_by(handle) or await reach.ask(found, "progress", StagedProgress)
     done = taken_over(progress.done, progress.stage, from_stage)
-    return (await _asked_of(reach, handle)).model_copy(update={"done": done})
+    asked = await _asked_of(reach, handle)
+    return asked.model_copy(update={"done": done, "stages": progress.edited or asked.stages})
 
 
 def taken_over(done: Sequence[StageOutput], stopped_at: str, from_stage: str | None) -> tuple[StageOutput, ...]:
@@ -63,7 +64,7 @@ async def _left_by(handle: WorkflowHandle[Any, StagedResult]) -> StagedProgress 
     except WorkflowFailureError as failure:
         result = partial(failure.cause, STAGED)
     return (
-        StagedProgress(done=result.stages, stage=result.failed or result.next_stage)
+        StagedProgress(done=result.stages, stage=result.failed or result.next_stage, edited=result.edited)
         if isinstance(result, StagedResult)
         else None
     )

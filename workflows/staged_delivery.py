@@ -62,6 +62,7 @@ class StagedDeliveryWorkflow(Observed):
         self._crew = Crew(self.log, Catalog(agents=()))
         self._stages = request.stages or DEFAULT_STAGES
         self._task = Part(text=request.task, label="task")
+        self._edited: tuple[Stage, ...] = ()
         self._outputs: dict[str, StageOutput] = {}
         self._at_work = ""
         self._points = Checkpoints(self.gates, request.checkpoint)
@@ -89,7 +90,7 @@ class StagedDeliveryWorkflow(Observed):
     @workflow.query(description="The outputs so far, and the stage at work; a later run can go on from there")
     def progress(self) -> StagedProgress:
         """Return how far the run is."""
-        return StagedProgress(done=tuple(self._outputs.values()), stage=self._at_work)
+        return StagedProgress(done=tuple(self._outputs.values()), stage=self._at_work, edited=self._edited)
 
     async def _prepare(self) -> None:
         """Read the agents, refuse stages that cannot run, and keep a long task in the content store."""
@@ -140,7 +141,7 @@ class StagedDeliveryWorkflow(Observed):
         if found:
             raise final(ErrorKind.INPUT_INVALID, "the edited stages cannot run: " + "; ".join(found))
         self.log.forget([each.name for each in ahead])
-        self._stages = (*kept, *fresh)
+        self._stages = self._edited = (*kept, *fresh)
         self._show_stages(fresh, stage.name)
 
     async def _deliver(self, stage: Stage) -> StageOutput:
@@ -250,6 +251,7 @@ class StagedDeliveryWorkflow(Observed):
             spend=self.log.spend,
             stopped=stopped,
             next_stage=after,
+            edited=self._edited,
         )
 
 

@@ -24,7 +24,12 @@ CHAIN = [
     {"step": 2, "agent": "file-clerk", "input": "Keep the notes", "depends_on": [1]},
     {"step": 3, "agent": "writer", "input": "Write it up", "depends_on": [2]},
 ]
-WRITES = {"user": "Keep the notes", "tool": "write_file", "input": {"path": "notes.md", "content": "kept"}, "before_turn": 1}
+WRITES = {
+    "user": "Keep the notes",
+    "tool": "write_file",
+    "input": {"path": "notes.md", "content": "kept"},
+    "before_turn": 1,
+}
 PATIENT = ("--detach",)
 
 

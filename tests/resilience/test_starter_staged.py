@@ -79,6 +79,23 @@ def test_a_complete_run_is_done_again_from_a_named_stage_only(stack: Stack, stag
     assert stages_asked(stack) == ["final"]
 
 
+def test_stages_that_people_changed_are_gone_on_with(stack: Stack, stages: str, tmp_path: Path) -> None:
+    ahead = [STAGES[1], {"name": "letter", "goal": "A letter.", "agents": ["writer"], "max_steps": 1}]
+    (tmp_path / "edit.json").write_text(json.dumps({"stages": ahead}))
+    stack.done("staged", TASK, "--stages", stages, "--id", "changed", "--checkpoint", "every-stage", "--detach")
+    wait_for(lambda: stack.json("status", "changed").get("gates"), "the first checkpoint")
+    edit = ("--verdict", "approve", "--edit-file", str(tmp_path / "edit.json"), "--as", "ada")
+    stack.done("decide", "changed", *edit)
+    wait_for(lambda: [gate["name"] for gate in stack.json("status", "changed").get("gates", [])] == ["gate-2"], "again")
+    stack.done("deny", "changed", "--as", "ada")
+    stack.run("result", "changed")
+
+    stack.done("staged", "--resume", "changed", "--id", "changed-on", "--detach")
+    data: Any = stack.json("result", "changed-on")
+
+    assert [stage["stage"] for stage in data["stages"]] == ["facts", "draft", "letter"]
+
+
 def test_a_cancelled_run_is_gone_on_from_as_well(stack: Stack, stages: str) -> None:
     stack.api.script(rules=[{"user": "Do the stage 'draft'", "latency": 600}])
     stack.done("staged", TASK, "--stages", stages, "--id", "left", "--detach")

@@ -77,7 +77,8 @@ class StagedResult(Contract):
     """Outputs in the order of the stages; `failed` names the stage that ended the run early.
 
     `partial` means that all stages gave an output, although a step failed on the way, for instance a review. `stopped` says
-    at which checkpoint, by whom and why the run was ended before stage `next_stage`.
+    at which checkpoint, by whom and why the run was ended before stage `next_stage`. `edited` are all its stages if people
+    changed any.
     """
 
     state: RunState
@@ -89,10 +90,15 @@ class StagedResult(Contract):
     next_stage: str = ""
     budget: BudgetShown | None = None
     changes: Changes = Changes()
+    edited: tuple[Stage, ...] = ()
 
 
 class StagedProgress(Contract):
-    """How far a run is: the outputs so far, in order, and the stage at work; a later run can go on from there."""
+    """How far a run is: the outputs so far, in order, and the stage at work; a later run can go on from there.
+
+    `edited` are all stages if people changed any.
+    """
 
     done: tuple[StageOutput, ...] = ()
     stage: str = ""
+    edited: tuple[Stage, ...] = ()
