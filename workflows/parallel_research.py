@@ -132,7 +132,8 @@ class ParallelResearchWorkflow(Observed):
             try:
                 return await self._search_and_read(by_name[name], min(by_name[name].timeout, deadline))
             finally:
-                seconds[name] = round(workflow.time() - started, 3)
+                if workflow.in_workflow():  # not where a run that leaves memory is closed
+                    seconds[name] = round(workflow.time() - started, 3)
 
         for name, plan in by_name.items():
             self.log.add(StepRow(step=f"{name} · search"))

@@ -216,7 +216,7 @@ class Gates:
             await self._wait(name)
         finally:
             self._settling -= 1
-            if not self._settling:
+            if not self._settling and workflow.in_workflow():  # not where a run that leaves memory is closed
                 self.waited += workflow.time() - self._since
 
     async def _wait(self, name: str) -> None:

@@ -52,10 +52,15 @@ class StepSpans:
     def within(self, step: str) -> Iterator[None]:
         """Hold what happens within the block below the span of a step that has begun."""
         token = context.attach(trace.set_span_in_context(self._open[step]))
+        put_away = False
         try:
             yield
+        except GeneratorExit:
+            put_away = True
+            raise
         finally:
-            context.detach(token)
+            if not put_away:
+                context.detach(token)
 
     @contextmanager
     def calling(self, step: str, operation: str, name: str) -> Iterator[None]:
@@ -66,17 +71,22 @@ class StepSpans:
         span.set_attributes({"agent.step": step, "gen_ai.operation.name": operation})
         token = context.attach(trace.set_span_in_context(span))
         told = _call.set(span)
-        ends = True
+        ends, put_away = True, False
         try:
             yield
+        except GeneratorExit:
+            # A run that leaves memory is closed outside of its loop and its context: there is nothing to end there.
+            put_away = True
+            raise
         except Exception as error:
             ends = workflow.is_failure_exception(error)  # otherwise the task is done again, and this span with it
             raise
         finally:
-            _call.reset(told)
-            context.detach(token)
-            if ends:
-                span.end(_nanoseconds(workflow.now()))
+            if not put_away:
+                _call.reset(told)
+                context.detach(token)
+                if ends:
+                    span.end(_nanoseconds(workflow.now()))
 
 
 def tell(call: CallTrace) -> None:

@@ -1,4 +1,4 @@
-"""Mail that is kept in a folder instead of being sent, on the real file system."""
+"""Where mail goes: settings that are wrong, and a folder that keeps it instead, on the real file system."""
 
 import mailbox
 from pathlib import Path
@@ -26,3 +26,20 @@ async def test_a_mail_folder_keeps_what_would_be_sent_and_is_tried_again_where_i
     with pytest.raises(ApplicationError, match="mail folder cannot be written") as caught:
         await blocked.call("send_mail", "run/s/2", **MAIL)
     assert not caught.value.non_retryable
+
+
+@pytest.mark.parametrize(
+    ("url", "sender", "said"),
+    [
+        ("mail.example.org", "a@b.c", "SMTP_URL is no mail server"),
+        ("smtp://u:secret@h:port", "a@b.c", "SMTP_URL is no mail server"),
+        ("maildir:relative/folder", "a@b.c", "SMTP_URL is no mail server"),
+        ("maildir://host/folder", "a@b.c", "SMTP_URL is no mail server"),
+        ("smtp://h", "agent", "MAIL_FROM: 'agent' is no mail address"),
+        ("smtp://h", "", "MAIL_FROM: '' is no mail address"),
+    ],
+)
+def test_a_wrong_mail_setting_is_named(url: str, sender: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        mail_tools(url, sender)
+    assert "secret" not in str(caught.value)
