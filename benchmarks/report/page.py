@@ -15,7 +15,7 @@ HEAD = """# Performance
 
 Written by `make bench` from `benchmarks/results/latest.json`; edit `benchmarks/report/page.py`, not this page.
 
-```
+```sh
 make bench                                           # everything, about half an hour
 .venv/bin/python -m benchmarks --only rand60,crash   # these anew, the others kept
 .venv/bin/python -m benchmarks --quick               # does it work at all, a minute or two

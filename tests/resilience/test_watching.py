@@ -187,7 +187,7 @@ def test_all_runs_are_watched_at_once_and_found_by_the_saved_views(stack: Stack,
 
 def views(stack: Stack) -> dict[str, set[str]]:
     """Run every query of the guide in a shell, as it stands there; returns the runs that each finds, by its name."""
-    block = re.search(r"## Saved views.*?```sh\n(.*?)```", (PROJECT / "docs/watching.md").read_text(), re.DOTALL)
+    block = re.search(r"## Saved views.*?```sh\n(# .*?)```", (PROJECT / "docs/watching.md").read_text(), re.DOTALL)
     assert block is not None
     found = {}
     for name, command in re.findall(r"# (.*)\n(temporal .*)", block[1]):
