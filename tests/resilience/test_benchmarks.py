@@ -8,20 +8,27 @@ from typing import Any
 
 import pytest
 
+from benchmarks.plan import FIGURES
 from benchmarks.report.page import page
 from benchmarks.targets import TARGETS, judge
+from tests.guides import commands
 from tests.real_process import PROJECT, clean_environment
 
 STEPS = 20
 SIDES = {"product", "bare", "product_http"}
+INTERPRETER = ".venv/bin/python"
 LATEST = PROJECT / "benchmarks" / "results" / "latest.json"
+
+
+EVERYTHING, ONLY, QUICK = commands("performance")
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("bench")
+    assert QUICK.startswith(INTERPRETER)
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--only", "chain20", "--out", str(out)],
+        [sys.executable, *QUICK.split()[1:], "--only", "chain20", "--out", str(out)],
         cwd=PROJECT,
         env=clean_environment(),
         capture_output=True,
@@ -64,6 +71,16 @@ def test_the_committed_page_is_made_from_the_committed_result() -> None:
     assert (PROJECT / "docs" / "performance.md").read_text() == page(latest)
     assert latest["targets"] == judge(latest["figures"])
     assert [verdict["name"] for verdict in latest["targets"]] == [target.name for target in TARGETS]
+
+
+def test_the_commands_that_take_long_are_there() -> None:
+    made = subprocess.run(
+        ["make", "-n", *EVERYTHING.split()[1:]], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert f"{INTERPRETER} -m benchmarks\n" in made.stdout
+    program, _, names = ONLY.rpartition(" ")
+    assert program == f"{INTERPRETER} -m benchmarks --only"
+    assert set(names.split(",")) < set(FIGURES)
 
 
 def test_unknown_figures_are_refused() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.guides import commands
 from tests.processes import (
     PROJECT,
     RealProcess,
@@ -24,8 +25,7 @@ from tests.processes import (
 pytestmark = pytest.mark.timeout(540)
 on_the_stack = pytest.mark.xdist_group("readme")
 
-BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMANDS = [line for block in BLOCK.findall((PROJECT / "README.md").read_text()) for line in block.splitlines() if line]
+COMMANDS = commands("README")
 ON_A_STACK = [command for command in COMMANDS if command.startswith("python starter.py")]
 ALONE = {"make demo", "make test", "make up", "source .venv/bin/activate"}
 SERVING = [command for command in COMMANDS if command.startswith("python worker.py")]
