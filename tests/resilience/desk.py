@@ -21,7 +21,6 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.payload_codec import new_key
 from tests.conftest import binary
 from tests.processes import PROJECT, RealProcess, free_port, wait_for
 from tests.stacks import Stack
@@ -87,7 +86,7 @@ class Desk:
     def type(self, command: str) -> str:
         """Run a command that ends by itself and must leave with 0; returns stdout."""
         done = subprocess.run(
-            ["bash", "-c", self._with_ports(command)], cwd=self.folder, env=self.env | _settings(command),
+            ["bash", "-c", self._with_ports(command)], cwd=self.folder, env=self.env | self._settings(command),
             capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -97,7 +96,10 @@ class Desk:
         """Start a command that serves and return what it says at first; `close` ends it with Ctrl-C, as a reader does."""
         log = self.folder / f"{len(list(self.folder.iterdir()))}.log"
         process = RealProcess(
-            ["bash", "-c", f"exec env {self._with_ports(command)}"], log, self.env | _settings(command), self.folder
+            ["bash", "-c", f"exec env {self._with_ports(command)}"],
+            log,
+            self.env | self._settings(command),
+            self.folder,
         )
         process.start()
         self._serving.callback(_interrupted, process, command)
@@ -146,6 +148,14 @@ class Desk:
 
         return asyncio.run(connected())
 
+    def _settings(self, command: str) -> dict[str, str]:
+        """Return the settings that a guide says in words: who makes tokens, or decrypts, has the secret of the workers."""
+        if "approver-token" in command:
+            return {"APPROVER_SECRET": "it stands in a safe, and nowhere else"}
+        if "codec-server" in command:  # the key that was made by the command before
+            return {"PAYLOAD_KEYS": (self.folder / "secrets" / "payload_keys").read_text().strip()}
+        return {}
+
     def _with_ports(self, command: str) -> str:
         for port, ours in self.ports.items():
             command = re.sub(rf"\b{port}\b", str(ours), command)
@@ -153,15 +163,6 @@ class Desk:
         return next(
             (f"{command} --port {self.ports[port]}" for end, port in default.items() if command.endswith(end)), command
         )
-
-
-def _settings(command: str) -> dict[str, str]:
-    """Return the settings that a guide says in words: who makes tokens, or decrypts, has the secret of the workers."""
-    secrets = {
-        "approver-token": {"APPROVER_SECRET": "it stands in a safe, and nowhere else"},
-        "codec-server": {"PAYLOAD_KEYS": new_key("2026")},
-    }
-    return next((given for words, given in secrets.items() if words in command), {})
 
 
 def _interrupted(process: RealProcess, command: str) -> None:

@@ -35,7 +35,6 @@ STATES: tuple[tuple[str, Making], ...] = (
     (r" rollback ID", ended),
     (r'"edit": {"plan"', lambda desk, run: at_a_gate(desk, run, checkpoint="steps=2")),
     (rf"{DECIDING.pattern}|inbox|watch --all", at_a_gate),
-    (r" show -w ID", ended),
 )
 """Which state a run of its own is brought into for a command; the first that fits."""
 STARTING = re.compile(r"--checkpoint|--budget")
