@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -64,6 +65,8 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
     provider = create_tracer_provider(sampler=sampler, resource=resource)
+    # Everyone asks anew for each span, and the SDK builds and compares a scope, and a warning, every time.
+    provider.get_tracer = cache(provider.get_tracer)  # type: ignore[method-assign]
     address = address_of("TRACES", endpoint)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
     logging.getLogger(EXPORTER).addFilter(Unreachable(address))

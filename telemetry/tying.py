@@ -1,15 +1,27 @@
 """Ties spans that the SDK's plugin leaves apart; imported only where traces are on.
 
 A signal comes from a trace of its own: its span and the run's are linked to each other. A run's own span is exported when the run
-ends, perhaps in weeks: so a span without length says that it is running. The trap: all of this runs in the workflow's thread
-and is made again on every replay, so ids must come out the same: nothing here may make a span that replay would not make.
+ends, perhaps in weeks: so a span without length says that it is running. And an activity hangs from what asked for it: the
+plugin's span of its scheduling has no length and says nothing else, and spans are what telemetry costs. The trap: all of this
+runs in the workflow's thread and is made again on every replay, so ids must come out the same: nothing here may make a span
+that replay would not make.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace import Span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio import worker, workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import PayloadConverter
+
+HEADER = "_tracer-data"
+"""Where the plugin's worker side reads the span that an activity belongs to."""
+PROPAGATOR = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
 
 CAPTURED = "agent-content-captured"
 """Key in OpenTelemetry's context: whether spans may hold what was asked and answered. Workflow code cannot read variables."""
@@ -35,6 +47,9 @@ class _Tying(worker.WorkflowInboundInterceptor):
         super().__init__(next)
         self._run: Span | None = None
         self._early: list[Span] = []
+
+    def init(self, outbound: worker.WorkflowOutboundInterceptor) -> None:
+        super().init(_Unscheduled(outbound))
 
     async def execute_workflow(self, input: worker.ExecuteWorkflowInput) -> Any:
         self._run = trace.get_current_span()
@@ -67,3 +82,21 @@ class _Tying(worker.WorkflowInboundInterceptor):
 
 class _TyingWithContent(_Tying):
     content = True
+
+
+class _Unscheduled(worker.WorkflowOutboundInterceptor):
+    """Starts activities around the plugin, which stands next to it."""
+
+    def start_activity(self, input: worker.StartActivityInput) -> workflow.ActivityHandle[Any]:
+        input.headers = _with_span(input.headers)
+        return self.next.next.start_activity(input)
+
+    def start_local_activity(self, input: worker.StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        input.headers = _with_span(input.headers)
+        return self.next.next.start_local_activity(input)
+
+
+def _with_span(headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
+    carrier: dict[str, str] = {}
+    PROPAGATOR.inject(carrier)
+    return {**headers, HEADER: PayloadConverter.default.to_payload(carrier)} if carrier else headers

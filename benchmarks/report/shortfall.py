@@ -10,8 +10,8 @@ WAIT = "workflow task scheduled to started"
 TASK = "workflow task started to completed"
 HEAD = "start to first activity"
 TAIL = "last activity to end"
-SPANS = 36
-"""Spans of one run of six steps in its worker: five for each step and its call, six around them."""
+SPANS = 28
+"""Spans of one run of six steps in its worker: four for each step and its call, four around them."""
 
 
 def explain(result: Row) -> list[str]:
