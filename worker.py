@@ -10,6 +10,7 @@ native threads can crash the interpreter at exit, so the process leaves through 
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -207,6 +208,11 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         metrics=exporting.metric_meter if measured else None,
     ):
         health = await _serve_health(arguments.host, arguments.health_port)
+        # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
+        # with Python's own threshold, a busy worker spends a twentieth of its time looking.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000)
         _announce(client, settings, task_queue)
         await stop.wait()
         print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
@@ -252,12 +258,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
-    parser.add_argument(
-        "--max-cached-workflows",
-        type=int,
-        default=CACHED_WORKFLOWS,
-        help="runs kept in memory; 0 replays each of them at every task",
-    )
+    parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
     parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
     parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")

@@ -153,6 +153,10 @@ def scenarios(directory: Path) -> dict[str, Scenario]:
         ),
         "route-llm": Scenario(
             ("route", "My invoice is wrong", "--router", "llm"),
+            ({"system": "You route requests", "tool": "billing", "input": {"matter": "an invoice"}, "before_turn": 1},),
+        ),
+        "route-llm-sent-back": Scenario(
+            ("route", "My invoice is wrong", "--router", "llm"),
             ({"system": "You route requests", "tool": "billing", "input": {}, "before_turn": 1},),
         ),
         "research": Scenario(
