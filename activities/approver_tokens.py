@@ -65,7 +65,7 @@ def holds(token: str) -> dict[str, Any]:
     except jwt.PyJWTError as error:
         raise TokenError("it is no approver token") from error
     if claims.get("aud") != GRANT:
-        raise TokenError("it is no approver token; make one: starter.py approver-token NAME")
+        raise TokenError("it is no approver token; make one: python starter.py approver-token NAME")
     return claims
 
 

@@ -115,7 +115,8 @@ def _signed(
         mine = grant(settings, who, max(SIGNED_FOR, gate.deadline - datetime.now(UTC)))
     elif gate.signed:
         raise LeavingError(
-            WRONG, "APPROVER_TOKEN: decisions at this gate must be signed; ask for one (starter.py approver-token)"
+            WRONG,
+            "APPROVER_TOKEN: decisions at this gate must be signed; ask for one (python starter.py approver-token)",
         )
     else:
         return who, ""
@@ -134,7 +135,7 @@ def _told(workflow_id: str, gate: GateView, record: GateRecord) -> str:
     proven = " (signed)" if record.verified else ""
     more = ""
     if record.kind is RecordKind.EDITED:
-        more = f"; it is another action now, {record.digest[:SHORT_DIGEST]}: starter.py inbox shows whose yes it needs"
+        more = f"; it is another action now, {record.digest[:SHORT_DIGEST]}: python starter.py inbox shows whose yes it needs"
     elif record.kind is RecordKind.COUNTED:
         more = f"; {gate.needed} must approve"
     elif record.kind in (RecordKind.DUPLICATE, RecordKind.EARLY):

@@ -39,7 +39,7 @@ async def waiting_gates(reach: Reach, *, indexed: bool = False) -> list[WaitingG
     """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
     if indexed and await missing_attributes(reach.client) != []:
         raise LeavingError(
-            WRONG, "--indexed: search attributes are missing; register them with starter.py setup-namespace"
+            WRONG, "--indexed: search attributes are missing; register them with python starter.py setup-namespace"
         )
     found = [gate async for gate in _read(reach, INDEXED if indexed else RUNNING)]
     return sorted(found, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))

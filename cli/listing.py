@@ -40,7 +40,7 @@ async def newest(reach: Reach, limit: int) -> list[dict[str, Any]]:
 def runs_page(runs: list[dict[str, Any]]) -> list[RenderableType]:
     """Show the list."""
     if not runs:
-        return [Text('no runs yet; start one: starter.py plan "…" or starter.py document FILE')]
+        return [Text('no runs yet; start one: python starter.py plan "…" or python starter.py document FILE')]
     made = table("id", "type", "status", "started", "took")
     for run in runs:
         started = datetime.fromisoformat(run["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")

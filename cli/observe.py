@@ -77,7 +77,9 @@ def watch(
             raise LeavingError(WRONG, "--all shows every run: leave ID and --stream out, or --all")
         reaching(follow_all)
     elif run_id is None:
-        raise LeavingError(WRONG, "ID: name the run to watch ('starter.py list' shows them), or watch them --all")
+        raise LeavingError(
+            WRONG, "ID: name the run to watch ('python starter.py list' shows them), or watch them --all"
+        )
     else:
         found = run_id
         reaching(lambda reach: follow(reach, found, stream=stream))
@@ -103,7 +105,7 @@ def result(
                 print_json({"id": run_id, "state": "running"})
                 return
             if no_wait:
-                print(f"{run_id} is still running: starter.py watch {run_id}")
+                print(f"{run_id} is still running: python starter.py watch {run_id}")
                 return
             if not await reach.served(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")

@@ -65,7 +65,7 @@ def safe(text: str) -> str:
 
 def approving(run: str, gate: str) -> str:
     """Return the command that approves; `--` goes before names that would pass for options."""
-    return f"starter.py approve {'-- ' if run.startswith('-') or gate.startswith('-') else ''}{run} {gate}"
+    return f"python starter.py approve {'-- ' if run.startswith('-') or gate.startswith('-') else ''}{run} {gate}"
 
 
 def row(into: Table, *cells: str | Text) -> None:
@@ -134,10 +134,10 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     )  # fmt: skip
     notices = [Text(safe(f"not understood: {notice}"), style="yellow") for notice in status.notices]
     questions = [
-        Text(safe(f"{one.id} asks: {one.text} → starter.py answer {status.workflow_id} TEXT"), style="bold")
+        Text(safe(f"{one.id} asks: {one.text} → python starter.py answer {status.workflow_id} TEXT"), style="bold")
         for one in status.questions
     ]
-    told = f"{status.paused.told} → starter.py resume {status.workflow_id}" if status.paused else ""
+    told = f"{status.paused.told} → python starter.py resume {status.workflow_id}" if status.paused else ""
     paused = [Text(safe(told), style="bold")] if told else []
     gates = [
         Text(

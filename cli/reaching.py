@@ -79,7 +79,7 @@ class Reach:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
                 raise LeavingError(
-                    WRONG, f"there is no run {workflow_id!r}; 'starter.py list' shows those there are"
+                    WRONG, f"there is no run {workflow_id!r}; 'python starter.py list' shows those there are"
                 ) from error
             raise
         if ours and found.workflow_type not in OURS:

@@ -59,7 +59,7 @@ async def trained_reference(store: ContentStore, given: str | None, url: str) ->
         return kept.decode()
     if REFERENCE.fullmatch(name):
         return name
-    mend = "starter.py train-router FILE" + ("" if name == DEFAULT_NAME else f" --name {name}")
+    mend = "python starter.py train-router FILE" + ("" if name == DEFAULT_NAME else f" --name {name}")
     raise LeavingError(
         WRONG, f"--trained {name!r}: no classifier of that name is in the content store ({url}); train it: '{mend}'"
     )

@@ -20,11 +20,11 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     found = await reach.find(run_id)
     if found.workflow_type != STAGED:
         raise LeavingError(
-            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of 'starter.py staged'"
+            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of 'python starter.py staged'"
         )
     if found.status is WorkflowExecutionStatus.RUNNING:
         raise LeavingError(
-            WRONG, f"--resume {run_id}: it is still running; wait for it, or end it: starter.py cancel {run_id}"
+            WRONG, f"--resume {run_id}: it is still running; wait for it, or end it: python starter.py cancel {run_id}"
         )
     handle: WorkflowHandle[Any, StagedResult] = reach.client.get_workflow_handle(
         run_id, run_id=found.run_id, result_type=StagedResult

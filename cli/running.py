@@ -82,7 +82,7 @@ async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         ended = f"run {workflow_id!r} has ended already ({word(found.status)})"
-        raise LeavingError(WRONG, f"{ended}: see 'starter.py result {workflow_id}', or choose another --id")
+        raise LeavingError(WRONG, f"{ended}: see 'python starter.py result {workflow_id}', or choose another --id")
     if found.workflow_type != workflow:
         raise LeavingError(WRONG, f"id {workflow_id!r} belongs to a running {found.workflow_type}; choose another --id")
     say(

@@ -18,7 +18,7 @@ from workflows.contracts import Rubric, Stage
 MENDS = {
     "name": "write 1 to 64 characters, the first no blank and none of them '·'",
     "goal": "say in words what the stage shall give",
-    "agents": "list the names of agents; 'starter.py agents' shows them",
+    "agents": "list the names of agents; 'python starter.py agents' shows them",
     "max_steps": "write a number from 1 to 20",
     "output_schema": "write the JSON schema of an object, or leave it out",
     "rubric": "write an object with criteria, good_enough and rounds, or leave it out",

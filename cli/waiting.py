@@ -44,8 +44,8 @@ def may_be_left(workflow_id: str) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        say(f"\nnot waiting any more, but the run goes on. Come back to it: starter.py watch {workflow_id}")
-        say(f"End it: starter.py cancel {workflow_id}")
+        say(f"\nnot waiting any more, but the run goes on. Come back to it: python starter.py watch {workflow_id}")
+        say(f"End it: python starter.py cancel {workflow_id}")
         raise
 
 

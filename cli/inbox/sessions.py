@@ -74,7 +74,7 @@ class Sessions:
         try:
             claims = grant_of(self.secret, token, now)
         except TokenError as error:
-            raise SignInError(f"token: {error}; make one with starter.py approver-token NAME") from error
+            raise SignInError(f"token: {error}; make one with python starter.py approver-token NAME") from error
         expires = datetime.fromtimestamp(claims["exp"], tz=now.tzinfo)
         return Session(claims["sub"], min(now + LASTS, expires), token.strip())
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def agent(
-    name: Annotated[str, typer.Argument(help="Which agent: see 'starter.py agents'.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="Which agent: see 'python starter.py agents'.", metavar="NAME")],
     task: Annotated[str, typer.Argument(help="What it shall do.", metavar="TASK")],
     turns: Annotated[int | None, typer.Option(help="Most model turns.", min=1, max=10_000)] = None,
     tokens: Annotated[int | None, typer.Option(help="Most tokens of all calls together.", min=1)] = None,

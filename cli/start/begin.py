@@ -69,7 +69,7 @@ async def begin(
     elif as_json:
         print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
     else:
-        print(f"{handle.id} goes on without you: starter.py watch {handle.id}")
+        print(f"{handle.id} goes on without you: python starter.py watch {handle.id}")
 
 
 def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[str, Any]:

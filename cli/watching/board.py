@@ -92,7 +92,7 @@ class Board:
         self._gates.pop(run.id, None)
         self.ended = [*self.ended, run][-ENDED_SHOWN:]
         facts = [run.outcome, run.id, run.kind, duration(run.started, run.closed), _standing(run)]
-        yield safe(" · ".join(filter(None, facts)) + f" → starter.py result {run.id}")
+        yield safe(" · ".join(filter(None, facts)) + f" → python starter.py result {run.id}")
 
     def table(self, room: int) -> RenderableType:
         """Show what runs, those that wait for people first, and what has ended last."""

@@ -69,7 +69,7 @@ class CallText:
     def ended(self, line: str) -> Iterator[str]:
         """Say how the call ended."""
         yield from self._flush()
-        gaps = " · some of it was not seen: starter.py why shows it whole" if self._gaps else ""
+        gaps = " · some of it was not seen: python starter.py why shows it whole" if self._gaps else ""
         yield safe(f"{self._label} {' '.join(line.split())}{gaps}")
 
     def _take(self, new: str) -> Iterator[str]:

@@ -57,7 +57,7 @@ async def follow(reach: Reach, workflow_id: str, *, stream: bool = False) -> Non
         page = await kind.read(Reader(reach.store(), reach.settings, workflow_id), result)
     if page is not None and page.complaint:
         raise LeavingError(FAILED, page.complaint)
-    print(f"{workflow_id} is done{watch.outcome}: starter.py result {workflow_id}")
+    print(f"{workflow_id} is done{watch.outcome}: python starter.py result {workflow_id}")
 
 
 class Watch:

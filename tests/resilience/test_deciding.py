@@ -169,13 +169,13 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
     wait_for(
         lambda: [one["name"] for one in stack.json("inbox") if one["id"] == "listed"] == ["gate-1"], "it is listed"
     )
-    assert "→ starter.py approve listed gate-1" in stack.done("inbox")
+    assert "→ python starter.py approve listed gate-1" in stack.done("inbox")
     waits(stack, "-dashed")
     wait_for(lambda: len(stack.json("inbox")) == 2, "both are listed")
-    assert "→ starter.py approve -- -dashed gate-1" in stack.done("status", "--", "-dashed")
+    assert "→ python starter.py approve -- -dashed gate-1" in stack.done("status", "--", "-dashed")
     pages = [stack.done("inbox", "--limit", "1", "--page", page) for page in ("1", "2", "3")]
-    assert ["→ starter.py approve listed gate-1" in page for page in pages] == [True, False, False]
-    assert ["→ starter.py approve -- -dashed gate-1" in page for page in pages] == [False, True, False]
+    assert ["→ python starter.py approve listed gate-1" in page for page in pages] == [True, False, False]
+    assert ["→ python starter.py approve -- -dashed gate-1" in page for page in pages] == [False, True, False]
     assert [page.splitlines()[-1] for page in pages] == [
         "page 1 of 2, 2 gates wait in all; later deadlines: --page 2",
         "page 2 of 2, 2 gates wait in all",
@@ -188,7 +188,7 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
     assert stack.done("approve", "--as", "ada", "--", "-dashed", "gate-1") == "gate-1 of -dashed: approved by ada\n"
     assert stack.run("result", "--", "-dashed").returncode == 0
     unregistered = stack.run("inbox", "--indexed")
-    assert (unregistered.returncode, "starter.py setup-namespace" in unregistered.stderr) == (2, True)
+    assert (unregistered.returncode, "python starter.py setup-namespace" in unregistered.stderr) == (2, True)
     assert ": deploy" in stack.done("pause", "listed", "--as", "ada", "--reason", "deploy")
     assert stack.done("resume", "listed") == "listed goes on\n"
     again = stack.run("resume", "listed")

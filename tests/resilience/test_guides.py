@@ -76,7 +76,9 @@ def test_a_reader_adds_an_agent_a_tool_a_server_and_a_workflow(
         elif language == "diff":
             change(copy, text)
         else:
-            if "temporal workflow start" in text or "starter.py agent " in text:  # as the guide says: start it anew
+            if (
+                "temporal workflow start" in text or "python starter.py agent " in text
+            ):  # as the guide says: start it anew
                 worker.stop()
                 worker.start()
                 worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready", timeout=60)

@@ -147,7 +147,7 @@ def test_same_id_attaches_while_it_runs_and_pays_once(stack: Stack, tmp_path: Pa
     assert json.loads(data)["done"] == 3
     assert len(stack.api.hits()) == 4
     assert third.returncode == 2
-    assert "run 'twice' has ended already (completed): see 'starter.py result twice'" in third.stderr
+    assert "run 'twice' has ended already (completed): see 'python starter.py result twice'" in third.stderr
 
 
 def test_same_id_of_another_kind_of_run_is_refused(stack: Stack, own_plan: str) -> None:
@@ -169,8 +169,8 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(stack: Stack, tmp
         assert waiting.wait() == 130
     stack.api.script(hold=False)
 
-    assert "starter.py watch left" in waiting.output
-    assert "starter.py cancel left" in waiting.output
+    assert "python starter.py watch left" in waiting.output
+    assert "python starter.py cancel left" in waiting.output
     assert "Traceback" not in waiting.output
     assert stack.json("result", "left")["state"] == "completed"
 

@@ -144,14 +144,14 @@ def test_watch_follows_a_running_plan_to_its_end(stack: Stack, tmp_path: Path) -
     assert done.startswith("done · first · researcher · ")
     assert done.endswith(" · 1 of 1 steps")
     assert end.startswith("watched is done (completed · 1 of 1 steps · 1 call · ")
-    assert end.endswith("): starter.py result watched")
+    assert end.endswith("): python starter.py result watched")
 
 
 def test_result_waits_unless_told_not_to(stack: Stack) -> None:
     stack.api.script(hold=True)
     stack.done("plan", "Compare", "--id", "awaited", "--detach")
 
-    assert stack.done("result", "awaited", "--no-wait") == "awaited is still running: starter.py watch awaited\n"
+    assert stack.done("result", "awaited", "--no-wait") == "awaited is still running: python starter.py watch awaited\n"
     assert stack.json("result", "awaited", "--no-wait") == {"id": "awaited", "state": "running"}
     stack.api.script(hold=False)
     assert stack.json("result", "awaited")["done"] == 3
@@ -176,4 +176,4 @@ def test_unknown_id_is_named(stack: Stack, command: str) -> None:
     ended = stack.run(command, "no-such-run")
 
     assert ended.returncode == 2
-    assert ended.stderr == "starter: there is no run 'no-such-run'; 'starter.py list' shows those there are\n"
+    assert ended.stderr == "starter: there is no run 'no-such-run'; 'python starter.py list' shows those there are\n"

@@ -102,7 +102,7 @@ def test_different_content_stores_are_named_by_their_setting(stack: Stack, docum
 
     assert unread.returncode == 2
     assert f"not in this starter's content store ({elsewhere})" in unread.stderr
-    assert "Set CONTENT_STORE_URL to the same URL for both, then: starter.py result elsewhere" in unread.stderr
+    assert "Set CONTENT_STORE_URL to the same URL for both, then: python starter.py result elsewhere" in unread.stderr
     assert stack.json("result", "elsewhere")["done"] == 3, "the run itself lost nothing"
     assert unseen.returncode == 1
     assert "ContentMissing: letter.txt: " in unseen.stderr

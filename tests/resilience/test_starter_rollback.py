@@ -51,7 +51,7 @@ def _tries_again(stack: Stack, file: Path) -> None:
         asking.wait_until(lambda: stack.json("inbox"), "the undo to be put before a person", timeout=30)
         stack.done("deny", stack.json("inbox")[0]["id"], "--as", "ada")
         asking.wait_until(lambda: "not every change could" in asking.output, "the undo to be given up", timeout=30)
-        assert "try again what could not be undone: starter.py rollback stuck" in asking.output
+        assert "try again what could not be undone: python starter.py rollback stuck" in asking.output
     assert file.read_text() == "of somebody else"
     file.write_text("new")
     again = stack.run("rollback", "stuck")

@@ -51,7 +51,7 @@ def test_a_failed_stage_is_named_with_the_way_on_and_the_next_run_starts_there(s
 
     assert failed.returncode == 1
     assert "ModelRejected: stage 'draft' failed: step 1: writer failed" in failed.stderr
-    assert "stage 'draft' failed; go on from there: starter.py staged --resume brief" in failed.stdout
+    assert "stage 'draft' failed; go on from there: python starter.py staged --resume brief" in failed.stdout
     assert "facts" in failed.stdout
     stack.api.reset()
 
@@ -102,7 +102,7 @@ def test_a_cancelled_run_is_gone_on_from_as_well(stack: Stack, stages: str) -> N
     wait_for(lambda: stages_asked(stack) == ["facts", "draft"], "the second stage")
     running = stack.run("staged", "--resume", "left")
     assert running.returncode == 2
-    assert "it is still running; wait for it, or end it: starter.py cancel left" in running.stderr
+    assert "it is still running; wait for it, or end it: python starter.py cancel left" in running.stderr
     stack.done("cancel", "left")
     stack.api.reset()
 
@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said_before_anything_starts(stack: Stack, tmp_path: Pa
         (TASK, "--from-stage", "x"): "--from-stage names a stage of an earlier run",
         (TASK, "--stages", str(file)): "stage 1 ('draft'), rubrik: there is no such field; write rubric",
         ("--resume", "nowhere"): "there is no run 'nowhere'",
-        ("--resume", "a-plan"): "it is a PlanAndExecuteWorkflow; name a run of 'starter.py staged'",
+        ("--resume", "a-plan"): "it is a PlanAndExecuteWorkflow; name a run of 'python starter.py staged'",
     }
     for arguments, told in wrong.items():
         ended = stack.run("staged", *arguments)

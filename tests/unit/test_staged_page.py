@@ -35,7 +35,7 @@ def test_a_whole_run_shows_its_last_output_and_every_stage() -> None:
 def test_a_failed_run_shows_how_to_go_on_and_no_output_as_if_it_were_the_last() -> None:
     failed = page(FACTS, failed="draft")
     assert shown(failed).startswith("stage")
-    assert "stage 'draft' failed; go on from there: starter.py staged --resume run-1" in shown(failed)
+    assert "stage 'draft' failed; go on from there: python starter.py staged --resume run-1" in shown(failed)
     assert failed.headline.startswith("facts: 2 steps, draft: failed · ")
 
 

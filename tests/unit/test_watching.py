@@ -93,7 +93,7 @@ def test_the_table_says_of_each_step_how_it_stands_and_what_it_cost() -> None:
     assert "b: attempt 3, because of Overloaded: try later" in text
     assert (
         "gate-1 waits for a person: pay [bold]5 · medium risk · 0 of 2 approved · until 2026-11-25 12:01:30 UTC "
-        "(1 min 30 s left) → starter.py approve w gate-1" in " ".join(text.split())
+        "(1 min 30 s left) → python starter.py approve w gate-1" in " ".join(text.split())
     )
 
 
@@ -107,7 +107,7 @@ def test_in_a_small_terminal_what_waits_and_what_runs_stays() -> None:
     text = "\n".join(page)
     assert "running  b" in text
     assert "failed   c" in text
-    assert "starter.py approve w gate-1" in text
+    assert "python starter.py approve w gate-1" in text
     assert "… and " in text
 
 
@@ -143,7 +143,7 @@ def test_the_board_tells_of_new_runs_progress_gates_and_ends_once() -> None:
     board = Board()
     assert list(board.take([seen("x"), seen("old", "failed")])) == [
         "running · x · Plan · 0 of 3 steps",
-        "failed · old · Plan · 2.0 s · 0 of 3 steps · 0 calls · 0 + 0 tokens · $0.0000 → starter.py result old",
+        "failed · old · Plan · 2.0 s · 0 of 3 steps · 0 calls · 0 + 0 tokens · $0.0000 → python starter.py result old",
     ]
     told = list(board.take([seen("x", done=1, gates=(GATE,)), seen("old", "failed")]))
     assert told[0].startswith("x · 1 of 3 steps · 0 calls")
@@ -193,7 +193,7 @@ def test_a_gap_is_told_and_an_answer_that_reads_otherwise_replaces_what_was_show
         "a │ one",
         "a … 2 characters came too fast to be seen",
         "a ┆ six!",
-        "a ✓ · some of it was not seen: starter.py why shows it whole",
+        "a ✓ · some of it was not seen: python starter.py why shows it whole",
     ]
     assert list(other.feed(Streamed(text="mine\n"))) == ["b │ mine"]
     assert list(other.finish("yours"))[1:] == ["b │ yours"]
