@@ -10,8 +10,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forked, ForkedDoor
 from tests.real_process import PROJECT, RealProcess, clean_environment, free_port, wait_for
 
 __all__ = [
@@ -152,8 +155,8 @@ def worker(
     **settings: str | None,
 ) -> Iterator[RealProcess]:
     """Run `worker.py` until it says that it is ready; `settings` are environment variables on top of the stack's."""
-    process = RealProcess(
-        command=[sys.executable, "worker.py", *arguments],
+    process = ForkedDoor(
+        command=["worker.py", *arguments],
         log=directory / f"{name}.log",
         env=stack_environment(directory, server, api, **settings),
     )
@@ -166,15 +169,15 @@ def starter(
     *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0
 ) -> "subprocess.CompletedProcess[str]":
     """Run `starter.py` to its end, without a terminal, and return exit code and both streams."""
-    return subprocess.run(
-        [sys.executable, str(PROJECT / "starter.py"), *arguments],
-        env=dict(env),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        said, out, complaints = (Path(directory) / name for name in ("stdin", "stdout", "stderr"))
+        said.write_text(stdin)
+        process = Forked("starter.py", arguments, env=env, stdin=said, stdout=out, stderr=complaints)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.send_signal(signal.SIGKILL)  # of no use where it has ended
+        return subprocess.CompletedProcess(process.args, code, out.read_text(), complaints.read_text())
 
 
 @contextmanager
