@@ -2,8 +2,9 @@
 would import for. A suite starts hundreds of them.
 
 Everything else is as in `python starter.py`: the file runs as `__main__` in a process of its own, with its own environment,
-streams, signals and exit code. The trap: an import that a command forgot is not missed here. So `running_starter`, the commands
-of the guides, `up` and `RealProcess` itself start an interpreter each.
+streams, signals and exit code. The trap: an import that a command forgot is not missed here, and an interpreter that would crash
+at its end is not seen to. So `running_starter`, the commands of the guides, `up`, `RealProcess` itself and whoever says
+`interpreter=True` start an interpreter each.
 """
 
 import multiprocessing
@@ -12,12 +13,17 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.real_process import PROJECT, RealProcess
+
+_one_at_a_time = threading.Lock()
+"""Each start and look of `multiprocessing` looks at all its processes, and two looks at once take each other's answer."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.preloading"])
@@ -43,17 +49,19 @@ class Forked:
         self._process: ForkServerProcess = _context.Process(
             target=_run, args=(script, list(arguments), dict(env), streams), daemon=True
         )
-        self._process.start()
+        with _one_at_a_time:
+            self._process.start()
         assert self._process.pid is not None
         self.args = [script, *arguments]
         self.pid: int = self._process.pid
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        with _one_at_a_time:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        code = self._process.exitcode
+        wait([self._process.sentinel], timeout)
+        code = self.poll()
         if code is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return code

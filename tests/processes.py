@@ -166,9 +166,22 @@ def worker(
 
 
 def starter(
-    *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0
+    *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0, interpreter: bool = False
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `starter.py` to its end, without a terminal, and return exit code and both streams."""
+    """Run `starter.py` to its end, without a terminal, and return exit code and both streams.
+
+    It is forked, unless its birth or the end of its `interpreter` are what is tested.
+    """
+    if interpreter:
+        return subprocess.run(
+            [sys.executable, str(PROJECT / "starter.py"), *arguments],
+            env=dict(env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
     with tempfile.TemporaryDirectory() as directory:
         said, out, complaints = (Path(directory) / name for name in ("stdin", "stdout", "stderr"))
         said.write_text(stdin)
