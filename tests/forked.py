@@ -1,5 +1,5 @@
-"""Our two doors as processes that are forked from one that has imported everything: without the seconds of computing that each
-would import for. A suite starts hundreds of them.
+"""Our doors and the double of the Messages API, forked from a process that has imported everything: without the seconds of
+computing that each would import for. A suite starts hundreds of them.
 
 Everything else is as in `python starter.py`: the file runs as `__main__` in a process of its own, with its own environment,
 streams, signals and exit code. The trap: an import that a command forgot is not missed here, and an interpreter that would crash
@@ -72,8 +72,8 @@ class Forked:
 
 
 @dataclass
-class ForkedDoor(RealProcess):
-    """A door that may be crashed and started again; `command` is its file and its arguments."""
+class ForkedProcess(RealProcess):
+    """One that may be crashed and started again; `command` is its file in the project, and its arguments."""
 
     def _begin(self) -> Forked:
         assert self.cwd == PROJECT

@@ -1,4 +1,4 @@
-"""What a fork server imports before it forks: both doors, and what their commands import while they run."""
+"""What a fork server imports before it forks: what both doors import, at once and while they run, and the double of the API."""
 
 import gc
 import importlib
@@ -17,6 +17,7 @@ for _module in (
     "cli.start.begin",
     "cli.waiting",
     "temporalio.envconfig",
+    "tests.doubles.messages_api",
 ):
     importlib.import_module(_module)
 
