@@ -5,23 +5,29 @@ The trap: a channel's URL holds its password. So no error of ours shows one; a c
 
 import logging
 import re
-
-from apprise import Apprise, NotifyBase, NotifyFormat
+from typing import TYPE_CHECKING
 
 from activities.contracts.notices import Notice
 from activities.notice_text import as_html, plain, subject
 
+if TYPE_CHECKING:  # a worker without channels does not need it
+    from apprise import NotifyBase
 
-def channels(setting: str) -> tuple[NotifyBase, ...]:
+
+def channels(setting: str) -> "tuple[NotifyBase, ...]":
     """Return the channels of NOTIFY_URLS (URLs apart by spaces or commas); ValueError names the first that is not one.
 
     A lone comma is none: an empty variable would leave it to `.env`.
     """
+    urls = setting.strip(" \t\r\n,")
+    if not urls:
+        return ()
+    from apprise import Apprise, NotifyBase
+
     # It logs URLs that it does not take, and with them their passwords.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     found = []
-    urls = setting.strip(" \t\r\n,")
-    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", urls) if urls else (), 1):
+    for number, url in enumerate(re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", urls), 1):
         channel = Apprise.instantiate(url)
         if not isinstance(channel, NotifyBase):
             raise ValueError(
@@ -32,8 +38,10 @@ def channels(setting: str) -> tuple[NotifyBase, ...]:
     return tuple(found)
 
 
-async def send(channel: NotifyBase, notice: Notice, links: tuple[str, ...] = ()) -> bool:
+async def send(channel: "NotifyBase", notice: Notice, links: tuple[str, ...] = ()) -> bool:
     """Send a notice by one channel, once, as HTML where it takes that; return whether the channel took it."""
+    from apprise import Apprise, NotifyFormat
+
     one = Apprise()
     one.add(channel)
     rich = channel.notify_format == NotifyFormat.HTML

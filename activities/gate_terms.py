@@ -6,7 +6,6 @@ whose input is not recorded.
 
 from temporalio import activity
 
-from activities.approver_tokens import TokenError, identity
 from activities.contracts import SUMMARY_LENGTH, GateTerms, GateTermsRequest, Identity, IdentityRequest
 
 
@@ -27,6 +26,8 @@ class GateTermsActivities:
         """Say who sent a decision; one that proves nothing is refused, with the reason."""
         if not self._secret:
             return Identity(refused="this worker has no APPROVER_SECRET and cannot check its token")
+        from activities.approver_tokens import TokenError, identity  # cryptography, which few workers need
+
         try:
             return identity(self._secret, request)
         except TokenError as error:

@@ -4,14 +4,17 @@ The trap: one call per channel. A call for all of them would tell those that too
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from apprise import NotifyBase
 from temporalio import activity
 
 from activities.channels import send
 from activities.contracts import TellRequest, Told
 from activities.errors import ErrorKind, final, passing
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
 
 
 class NoticeActivities:
@@ -21,7 +24,7 @@ class NoticeActivities:
     """
 
     def __init__(
-        self, channels: Sequence[NotifyBase] = (), *, web_ui: Callable[[], str] = str, inbox_url: str = ""
+        self, channels: "Sequence[NotifyBase]" = (), *, web_ui: Callable[[], str] = str, inbox_url: str = ""
     ) -> None:
         self._channels = channels
         self._web_ui = web_ui

@@ -11,7 +11,6 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionDescription
 
-from activities.approver_tokens import TokenError, decided, granted, holds
 from activities.contracts import SHORT_DIGEST
 from bootstrap import Settings
 from cli.inbox_listing import gates_of
@@ -65,6 +64,8 @@ def described(gate: GateView, now: datetime) -> list[str]:
 
 def grant(settings: Settings, who: str, lasts: timedelta, *, run: str = "", gate: str = "") -> str:
     """Make an approver's token; raises LeavingError where this starter has no secret."""
+    from activities.approver_tokens import TokenError, granted  # cryptography takes a tenth of a command to import
+
     if settings.approver_secret is None:
         raise LeavingError(WRONG, "APPROVER_SECRET: set it to the secret of the workers; tokens are made with it")
     try:
@@ -120,6 +121,8 @@ def _signed(
         )
     else:
         return who, ""
+    from activities.approver_tokens import TokenError, decided, holds
+
     try:
         owner = str(holds(mine).get("sub", ""))
         if wish.who and wish.who.strip().casefold() != owner.casefold():

@@ -17,9 +17,6 @@ from tests.leashed_server import time_skipping
 # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
 sys.dont_write_bytecode = False
 
-# The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
-sys.dont_write_bytecode = False
-
 # How long an example takes says nothing here: other tests run at the same time.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

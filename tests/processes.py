@@ -10,8 +10,11 @@
 
 import json
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forked, ForkedProcess
 from tests.real_process import PROJECT, RealProcess, clean_environment, free_port, wait_for
 
 __all__ = [
@@ -52,7 +56,17 @@ class DevServer(RealProcess):
         super().start()
         self.wait_until(self._answers, "the dev server answers")
 
+    def stop(self, grace: float = 10.0) -> int:
+        """End it at once: nobody asks its database for anything any more, and to close it takes a second."""
+        self.kill()
+        return self.wait(grace)
+
     def _answers(self) -> bool:
+        host, _, port = self.address.partition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            return False  # each question costs a good part of what the server itself computes meanwhile
         command = [_temporal(), "operator", "namespace", "describe", "-n", "default", "--address", self.address]
         asked = subprocess.run(command, env=clean_environment(), capture_output=True, check=False)
         return asked.returncode == 0
@@ -80,7 +94,7 @@ def dev_server(directory: Path, *, options: Sequence[str] = (), ui: bool = False
 
 
 @dataclass
-class MessagesApi(RealProcess):
+class MessagesApi(ForkedProcess):
     """The double of the Messages API; what `script` takes stands in `tests.doubles.messages_api`."""
 
     url: str = ""
@@ -120,7 +134,7 @@ def messages_api(directory: Path, *, latency: float = 0.0) -> Iterator[MessagesA
     """Run the double of the Messages API; `latency` in seconds for each answer."""
     port = free_port()
     api = MessagesApi(
-        command=[sys.executable, "-m", "tests.doubles.messages_api", "--port", str(port), "--latency", str(latency)],
+        command=["tests/doubles/messages_api.py", "--port", str(port), "--latency", str(latency)],
         log=directory / "messages_api.log",
         env=clean_environment(),
         url=f"http://127.0.0.1:{port}",
@@ -152,8 +166,8 @@ def worker(
     **settings: str | None,
 ) -> Iterator[RealProcess]:
     """Run `worker.py` until it says that it is ready; `settings` are environment variables on top of the stack's."""
-    process = RealProcess(
-        command=[sys.executable, "worker.py", *arguments],
+    process = ForkedProcess(
+        command=["worker.py", *arguments],
         log=directory / f"{name}.log",
         env=stack_environment(directory, server, api, **settings),
     )
@@ -163,18 +177,31 @@ def worker(
 
 
 def starter(
-    *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0
+    *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0, interpreter: bool = False
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `starter.py` to its end, without a terminal, and return exit code and both streams."""
-    return subprocess.run(
-        [sys.executable, str(PROJECT / "starter.py"), *arguments],
-        env=dict(env),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    """Run `starter.py` to its end, without a terminal, and return exit code and both streams.
+
+    It is forked, unless its birth or the end of its `interpreter` are what is tested.
+    """
+    if interpreter:
+        return subprocess.run(
+            [sys.executable, str(PROJECT / "starter.py"), *arguments],
+            env=dict(env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        said, out, complaints = (Path(directory) / name for name in ("stdin", "stdout", "stderr"))
+        said.write_text(stdin)
+        process = Forked("starter.py", arguments, env=env, stdin=said, stdout=out, stderr=complaints)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.send_signal(signal.SIGKILL)  # of no use where it has ended
+        return subprocess.CompletedProcess(process.args, code, out.read_text(), complaints.read_text())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -22,6 +22,19 @@ OURS = (
     *("HTTP_CALL_", "SMTP_", "MAIL_"),
 )
 """Beginnings of variables that the product reads and that must not come in from outside."""
+
+
+class Born(Protocol):
+    """What tests need of a process that runs: as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: signal.Signals) -> None: ...
 
 
 def free_port() -> int:
@@ -62,7 +75,7 @@ class RealProcess:
     log: Path
     env: Mapping[str, str]
     cwd: Path = PROJECT
-    _popen: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _popen: Born | None = field(default=None, init=False)
     _log_start: int = field(default=0, init=False)
 
     @property
@@ -83,7 +96,11 @@ class RealProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
             self._log_start = out.tell()
-            self._popen = subprocess.Popen(
+        self._popen = self._begin()
+
+    def _begin(self) -> Born:
+        with self.log.open("ab") as out:
+            return subprocess.Popen(
                 list(self.command),
                 cwd=self.cwd,
                 env=dict(self.env),
@@ -127,6 +144,6 @@ class RealProcess:
             self.kill()
             return self.wait()
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> Born:
         assert self._popen is not None, "not started"
         return self._popen

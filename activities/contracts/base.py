@@ -11,7 +11,8 @@ SUMMARY_LENGTH = 200
 class Contract(BaseModel):
     """A frozen message that ignores fields it does not know and writes only those that differ from their default."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Built at its first use: no process uses them all, and a command of the starter only a few of a hundred.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     recorded: ClassVar[bool] = True
     """Whether it lands in history; the size limit holds for those that do."""

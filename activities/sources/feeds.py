@@ -1,7 +1,8 @@
 """RSS and Atom: from bytes to entries, however crooked the feed is.
 
 The trap: feedparser never fails. An error page, a cut-off feed and an empty one all give a list of entries, so what is no feed
-at all is told apart here, and what broke off in the middle is noted.
+at all is told apart here, and what broke off in the middle is noted. Both libraries are imported by whoever reads a feed: every
+worker would pay for them, and few do.
 """
 
 import io
@@ -10,9 +11,6 @@ from datetime import date
 from html import unescape
 from time import struct_time
 from typing import Any
-
-import feedparser
-from bs4 import BeautifulSoup
 
 from activities.errors import ErrorKind, final, passing
 from activities.formats.text import tidy
@@ -43,6 +41,8 @@ class Feed:
 
 def read_feed(data: bytes, name: str) -> Feed:
     """Read a feed; raises SourceUnavailable, which names it, where there is none to be read."""
+    import feedparser
+
     if b"<!ENTITY" in data:
         raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{name} defines entities of its own, which no feed needs; not read")
     # As a file: a text would be taken for the address of a feed, or for a path.
@@ -60,8 +60,11 @@ def read_feed(data: bytes, name: str) -> Feed:
 
 def plain(markup: str) -> str:
     """Return what a reader sees of a piece of HTML, in one line."""
-    text = BeautifulSoup(markup, "html.parser").get_text(" ") if "<" in markup else unescape(markup)
-    return " ".join(tidy(text).split())
+    if "<" not in markup:
+        return " ".join(tidy(unescape(markup)).split())
+    from bs4 import BeautifulSoup
+
+    return " ".join(tidy(BeautifulSoup(markup, "html.parser").get_text(" ")).split())
 
 
 def web_address(link: object) -> str:

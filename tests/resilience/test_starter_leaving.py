@@ -20,7 +20,7 @@ def test_a_hundred_short_commands_leave_with_the_right_code(tmp_path: Path) -> N
         env = clean_environment(TEMPORAL_ADDRESS=server.address, STATE_DIR=str(tmp_path))
         commands = [(["list", "--limit", "1"], 0), (["status", "no-such-run"], 2)] * (TIMES // 2)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            codes = list(pool.map(lambda command: starter(*command[0], env=env).returncode, commands))
+            codes = list(pool.map(lambda command: starter(*command[0], env=env, interpreter=True).returncode, commands))
 
     wrong = [(command, code) for (command, expected), code in zip(commands, codes, strict=True) if code != expected]
     assert wrong == []
