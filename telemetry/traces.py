@@ -57,6 +57,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from temporalio.contrib.opentelemetry import create_tracer_provider
 
+    from telemetry.lasting import Lasting
     from telemetry.quiet import Quiet
 
     # A plain provider reads OTEL_TRACES_SAMPLER; there is no public way to ask for that sampler alone.
@@ -64,7 +65,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
     resource = Resource.create()
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
-    provider = create_tracer_provider(sampler=sampler, resource=resource)
+    provider = create_tracer_provider(sampler=sampler, resource=Lasting(resource.attributes, resource.schema_url))
     # Everyone asks anew for each span, and the SDK builds and compares a scope, and a warning, every time.
     provider.get_tracer = cache(provider.get_tracer)  # type: ignore[method-assign]
     address = address_of("TRACES", endpoint)

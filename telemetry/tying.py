@@ -7,6 +7,7 @@ runs in the workflow's thread and is made again on every replay, so ids must com
 that replay would not make.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,6 @@ from opentelemetry.trace import Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio import worker, workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.converter import PayloadConverter
 
 HEADER = "_tracer-data"
 """Where the plugin's worker side reads the span that an activity belongs to."""
@@ -99,4 +99,6 @@ class _Unscheduled(worker.WorkflowOutboundInterceptor):
 def _with_span(headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
     carrier: dict[str, str] = {}
     PROPAGATOR.inject(carrier)
-    return {**headers, HEADER: PayloadConverter.default.to_payload(carrier)} if carrier else headers
+    if not carrier:
+        return headers
+    return {**headers, HEADER: Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(carrier).encode())}

@@ -67,8 +67,8 @@ class StepSpans:
         """Hold what happens within the block below a span of its own, which `tell` describes."""
         above = self._open.get(step)
         parent = trace.set_span_in_context(above) if above is not None else None
-        span = _start(f"{operation} {name}", workflow.now(), parent)
-        span.set_attributes({"agent.step": step, "gen_ai.operation.name": operation})
+        about = {"agent.step": step, "gen_ai.operation.name": operation}
+        span = _start(f"{operation} {name}", workflow.now(), parent, about)
         token = context.attach(trace.set_span_in_context(span))
         told = _call.set(span)
         ends, put_away = True, False
@@ -142,8 +142,11 @@ def _describe_step(span: Span, row: StepRow, state: str) -> None:
         span.set_attributes({"agent.input": row.input, "agent.output": output})
 
 
-def _start(name: str, when: datetime, parent: "context.Context | None" = None) -> Span:
-    return trace.get_tracer(__name__).start_span(name[:NAME_LENGTH], context=parent, start_time=_nanoseconds(when))
+def _start(
+    name: str, when: datetime, parent: "context.Context | None" = None, about: Mapping[str, str] | None = None
+) -> Span:
+    tracer = trace.get_tracer(__name__)
+    return tracer.start_span(name[:NAME_LENGTH], context=parent, attributes=about, start_time=_nanoseconds(when))
 
 
 def _nanoseconds(when: datetime) -> int:
