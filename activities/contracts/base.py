@@ -11,8 +11,7 @@ SUMMARY_LENGTH = 200
 class Contract(BaseModel):
     """A frozen message that ignores fields it does not know and writes only those that differ from their default."""
 
-    # Built at its first use: no process uses them all, and a command of the starter only a few of a hundred.
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     recorded: ClassVar[bool] = True
     """Whether it lands in history; the size limit holds for those that do."""
