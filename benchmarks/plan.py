@@ -29,8 +29,8 @@ class Extent:
     gather_size: int = MEGABYTE
     crash_latency: float = 0.2
     patience: float = 10.0
-    telemetry_runs: int = 40
-    telemetry_rounds: int = 20
+    telemetry: tuple[tuple[int, float, int], ...] = ((40, 0.05, 20), (20, 2.0, 8))
+    """Runs at once, seconds of a call, rounds: once as fast as the machine can, and once as models answer."""
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -49,8 +49,7 @@ QUICK = Extent(
     gather_size=50_000,
     crash_latency=0.1,
     patience=0.0,
-    telemetry_runs=4,
-    telemetry_rounds=2,
+    telemetry=((4, 0.05, 2),),
     quick=True,
 )
 
@@ -74,7 +73,7 @@ async def _throughput(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
 
 
 async def _telemetry(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
-    return [await telemetry_cost.measure(stack, extent.telemetry_runs, extent.telemetry_rounds)]
+    return [await telemetry_cost.measure(stack, *case) for case in extent.telemetry]
 
 
 async def _gather(stack: Stack, extent: Extent) -> list[dict[str, Any]]:

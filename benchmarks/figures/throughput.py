@@ -51,13 +51,13 @@ async def measure(stack: Stack, sides: Sequence[SideName], runs: int, reps: int,
     }
 
 
-async def once(stack: Stack, side: Side, runs: int, samples: Samples) -> None:
-    """Start `runs` runs at once on one side, and add what they took to the samples."""
-    side.expect(LATENCY, SIZE)
+async def once(stack: Stack, side: Side, runs: int, samples: Samples, latency: float = LATENCY) -> None:
+    """Start `runs` runs at once on one side, whose calls take `latency` seconds; add what they took to the samples."""
+    side.expect(latency, SIZE)
     load = Load(stack.pids)
     worker, server = cpu_seconds(side.worker.pid), cpu_seconds(side.server.pid)
     started = time.perf_counter()
-    ended = await asyncio.gather(*(_run(side) for _ in range(runs)))
+    ended = await asyncio.gather(*(_run(side, latency) for _ in range(runs)))
     seconds = [length for length in ended if not isinstance(length, str)]
     samples.rate.append(len(seconds) / (time.perf_counter() - started))
     samples.median_run.append(statistics.median(seconds or [0.0]))
@@ -69,10 +69,10 @@ async def once(stack: Stack, side: Side, runs: int, samples: Samples) -> None:
     samples.calls.append(len(side.calls()))
 
 
-async def _run(side: Side) -> float | str:
+async def _run(side: Side, latency: float) -> float | str:
     """Return how long a run took, or why it failed."""
     started = time.perf_counter()
-    handle = await side.start(GRAPHS[GRAPH], LATENCY, SIZE)
+    handle = await side.start(GRAPHS[GRAPH], latency, SIZE)
     try:
         await handle.result()
     except WorkflowFailureError as failure:
