@@ -23,6 +23,7 @@ from tests.processes import (
     messages_api,
     stack_environment,
     starter,
+    wait_for,
     worker,
 )
 
@@ -79,9 +80,9 @@ async def test_histories_are_sealed_and_the_codec_server_opens_them(page: Page, 
         plan.write_text(f'{{"steps": [{{"step": "tell", "agent": "writer", "input": "{SECRET}", "confirm": true}}]}}')
         done("plan", "--plan", str(plan), "--id", "sealed", "--detach")
         api.script(rules=[{"status": 400, "error_type": "invalid_request_error", "message": REFUSED, "times": 1}])
-        inbox = done("inbox")
-        assert SECRET in inbox
+        wait_for(lambda: SECRET in done("inbox"), "the gate in the inbox")
         done("approve", "sealed", "--as", "ann")
+        starter("result", "sealed", env=env)  # its one step fails, and so does the run
         assert SECRET in done("why", "sealed", "tell", "--full")
         assert REFUSED in done("why", "sealed")
         done("report", "sealed", "-o", str(tmp_path / "sealed.html"))
