@@ -15,7 +15,7 @@ from activities.errors import text_of
 from activities.gate_terms import GateTermsActivities
 from workflows import policies
 from workflows.contracts import Decision, UsedToken
-from workflows.patterns.revision import REVISION
+from workflows.patterns import revision
 
 PATCH = "gate-terms"
 """Runs that opened a gate before there were terms go on without."""
@@ -37,7 +37,7 @@ class Doorkeeper:
 
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
-        if workflow.patched(REVISION):
+        if revision.since(revision.FIRST):
             terms = await workflow.execute_activity_method(
                 GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms()
             )
