@@ -7,6 +7,7 @@ mentions `%PDF` or `<html>` is still text. So each test below looks at where a m
 import io
 import re
 import zipfile
+import zlib
 from enum import StrEnum
 from pathlib import PurePath
 from typing import NoReturn
@@ -87,8 +88,8 @@ def _detect_zip(data: bytes, name: str) -> FileFormat:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            declared = archive.read("mimetype")[:64] if "mimetype" in archive.namelist() else b""
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+            declared = _beginning(archive, "mimetype")
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
         raise final(
             ErrorKind.DOCUMENT_UNREADABLE,
             f"{name} is damaged: its ZIP container cannot be opened ({error}); get a fresh copy, this "
@@ -99,6 +100,14 @@ def _detect_zip(data: bytes, name: str) -> FileFormat:
     else:
         _refuse_zip({entry.filename.split("/")[0] for entry in entries}, declared, name)
     return FileFormat.DOCX
+
+
+def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read no more than the beginning: what it unpacks to is up to whoever made the file."""
+    if name not in archive.namelist():
+        return b""
+    with archive.open(name) as file:
+        return file.read(64)
 
 
 def _check_unpacked_size(entries: list[zipfile.ZipInfo], name: str) -> None:

@@ -18,7 +18,8 @@ _BLOCKS = re.compile(
     "|figure|footer|form|h[1-6]|header|hr|legend|li|main|ol|p|pre|section|summary|table|t(body|d|foot|h|head|r)|ul"
 )
 _INVISIBLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.I)
-_INSTRUCTION = re.compile(r"<\?[^>]*>|<!\[(?!CDATA\[)[^>]*>")
+# One that does not end takes the rest, as in browsers; looking for its end from each of many beginnings would take hours.
+_INSTRUCTION = re.compile(r"<(?:\?|!\[(?!CDATA\[))[^>]*(?:>|\Z)")
 _VISIBLE_TEXT = (NavigableString, CData)
 
 

@@ -10,8 +10,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.content import ContentStore
 from activities.contracts import DocumentSource, ExtractedText, ExtractRequest
-from activities.documents import DocumentActivities, extract
+from activities.documents import DocumentActivities
 from activities.errors import ErrorKind, kind_of
+from activities.formats.extraction import extract
 from tests.document_files import SENTENCE, pdf
 
 MAX_BYTES = 1_000_000

@@ -12,7 +12,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, NameObject
 from temporalio.exceptions import ApplicationError
 
-from activities.documents import extract
+from activities.formats.extraction import extract
 from activities.errors import ErrorKind, kind_of
 from tests.document_files import SENTENCE, docx_of, locked, paragraph, pdf, run, saved
 
