@@ -1,7 +1,7 @@
 """Documents: text out of the files that people hand in, in parts that fit a model.
 
-They are read in processes of their own (`activities.parsing`), because a file can be made to keep its reader busy for minutes or to fill
-any memory. The page at hand goes out with the heartbeats, and a cancelled activity ends the process that reads for it.
+They are read in processes of their own (`activities.parsing`), because a file can be made to keep its reader busy for minutes or
+to fill any memory. The page at hand goes out with the heartbeats, and a cancelled activity ends the process that reads for it.
 """
 
 import asyncio

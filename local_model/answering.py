@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 from jsonschema.validators import validator_for
+from jsonschema_specifications import REGISTRY
 
 from local_model import choosing, prompting
 from local_model.assembly import Assembler, Written
@@ -164,7 +165,8 @@ def _check(schema: Schema, where: str) -> None:
 
 def _verify(value: Any, schema: Schema) -> None:
     """Check the promise; the grammar compiler drops a schema that it does not understand without a word."""
-    validator = validator_for(schema, default=jsonschema.Draft202012Validator)(schema)
+    # With the registry of the standard alone: the default one fetches whatever address a schema refers to.
+    validator = validator_for(schema, default=jsonschema.Draft202012Validator)(schema, registry=REGISTRY)
     # Binary fractions make `multipleOf` report 0.07 as no multiple of 0.01.
     wrong = [error for error in validator.iter_errors(value) if error.validator != "multipleOf"]
     if wrong:

@@ -1,7 +1,7 @@
 """A small pool of parser processes, and how content is handed to one of them.
 
-Each slot is a thread that waits for one process, so neither the event loop nor the interpreter's lock is held while content is parsed. A
-process is started when it is first needed, and replaced after `CALLS_EACH` pieces of content or any failure.
+Each slot is a thread that waits for one process, so neither the event loop nor the interpreter's lock is held while content is
+parsed. A process is started when it is first needed, and replaced after `CALLS_EACH` pieces of content or when it ends.
 """
 
 import asyncio

@@ -26,19 +26,23 @@ def document(data: bytes, arguments: dict[str, Any], on_page: Callable[[int], No
 
 def feed(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
     """Read an RSS or Atom feed."""
-    from activities.sources.feeds import read_feed
+    from activities.formats.feed import read_feed
 
     return {}, [json.dumps(asdict(read_feed(data, arguments["name"])))]
 
 
 def schema(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
     """Say how a value breaks a JSON schema, or what is wrong with the schema itself."""
-    from activities.schemas import find_problem, find_violations
+    from activities.errors import ErrorKind, final
+    from activities.formats.schema import SchemaInvalidError, find_problem, find_violations
 
     given = json.loads(data)
     if arguments["check"] == "schema":
         return {}, [find_problem(given["schema"], patterns=arguments["patterns"])]
-    return {}, find_violations(given["value"], given["schema"])
+    try:
+        return {}, find_violations(given["value"], given["schema"])
+    except SchemaInvalidError as error:
+        raise final(ErrorKind.INPUT_INVALID, str(error)) from None
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (document, feed, schema)}

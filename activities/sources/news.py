@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import ErrorKind, final, passing, text_of
+from activities.formats.feed import Entry, Feed
 from activities.sources.base import Answered, Hit
-from activities.sources.feeds import Entry, Feed, read_feed
+from activities.sources.feeds import read_feed
 from activities.sources.fetching import Fetcher
 from activities.sources.words import keywords, score, stem, stems
 
@@ -63,7 +64,7 @@ class NewsSource:
         try:
             async with turn:
                 data = await self._fetcher.get(url)
-            return _Read(url, await asyncio.to_thread(read_feed, data, url))
+            return _Read(url, await read_feed(data, url))
         except ApplicationError as error:
             return _Read(url, error=error)
 
