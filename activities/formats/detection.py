@@ -95,7 +95,7 @@ def _detect_zip(data: bytes, name: str) -> FileFormat:
             f"{name} is damaged: its ZIP container cannot be opened ({error}); get a fresh copy, this "
             f"one may have been cut off.",
         ) from error
-    if any(re.fullmatch(r"word/document\d*\.xml", entry.filename) for entry in entries):
+    if any(MAIN_PART.fullmatch(entry.filename.replace("\\", "/")) for entry in entries):
         _check_unpacked_size(entries, name)
     else:
         _refuse_zip({entry.filename.split("/")[0] for entry in entries}, declared, name)

@@ -60,9 +60,10 @@ def _read(found: FileFormat, data: bytes, name: str, on_page: Callable[[int], No
             text, pages = read_pdf(data, name, on_page)
             return close_gaps(text), pages
         case FileFormat.DOCX:
+            from activities.formats.html import read_html
             from activities.formats.word import read_docx
 
-            return close_gaps(read_docx(data)), None
+            return close_gaps(read_docx(data, read_html)), None
         case FileFormat.HTML:
             from activities.formats.html import read_html
 
