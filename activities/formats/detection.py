@@ -55,6 +55,8 @@ _CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\x1b"))
 _HTML_DOCUMENT = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+MAIN_PART = re.compile(r"/?word/(document|main)\d*\.xml", re.IGNORECASE)
+"""Where a Word file usually has its body; programs other than Word use other names, too, and say so within the file."""
 _HTML_FRAGMENT = re.compile(r"\s*<(?:div|p|table|h[1-6]|section|article|main|title|meta)\b[^>]*>", re.I)
 _ANY_TAG = re.compile(r"<[a-z][^>]*>", re.I)
 

@@ -1,4 +1,4 @@
-"""What was filled into a PDF or written on it, which is no part of its pages: form fields (AcroForm, XFA), text boxes and comments."""
+"""What was filled into a PDF or written on it and is no part of its pages: form fields (AcroForm, XFA), text boxes, comments."""
 
 from collections.abc import Iterator
 from typing import Any

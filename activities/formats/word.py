@@ -1,8 +1,8 @@
 """Text out of Word files: the body in document order, then notes, comments, headers and footers (docs/documents.md).
 
 The tree is walked here, because no library gives all of it: what stands in content controls, what a tracked change inserted,
-ticked boxes, equations, embedded parts. Deleted and hidden text is left out. Automatic numbers are not in the file, Word makes them
-up on the screen; such paragraphs get a dash.
+ticked boxes, equations, embedded parts. Deleted and hidden text is left out. Automatic numbers are not in the file, Word makes
+them up on the screen; such paragraphs get a dash.
 """
 
 import email

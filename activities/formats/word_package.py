@@ -6,7 +6,6 @@ Strict files use other names for the same things; they are given the usual ones 
 
 import io
 import posixpath
-import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from urllib.parse import unquote
 
 from lxml import etree
 
+from activities.formats.detection import MAIN_PART
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
-
-MAIN_PART = re.compile(r"/?word/(document|main)\d*\.xml", re.IGNORECASE)
 
 _STRICT = (
     (b"http://purl.oclc.org/ooxml/wordprocessingml/main", W),
