@@ -19,6 +19,8 @@ SHORT_OF = 500
 """How much of a broken feed's trouble is told, in characters."""
 MOST_ENTRIES = 2000
 """Entries that are read of one feed, in its order."""
+REFUSED_ENTRIES = 20_000
+"""A feed of more entries is not read at all: going through them takes longer than any feed is worth."""
 
 _MARKUP_TYPES = ("text/html", "application/xhtml+xml")
 _PROLOGUE = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->", re.DOTALL)
@@ -51,6 +53,11 @@ def read_feed(data: bytes, name: str) -> Feed:
 
     if _declares_entities(data):
         raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{name} defines entities of its own, which no feed needs; not read")
+    if (count := data.count(b"<item") + data.count(b"<entry")) > REFUSED_ENTRIES:
+        raise final(
+            ErrorKind.SOURCE_UNAVAILABLE,
+            f"{name} has {count:,} entries, over the limit of {REFUSED_ENTRIES:,}; not read",
+        )
     # As a file: a text would be taken for the address of a feed, or for a path.
     parsed = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
     broken = bool(parsed.get("bozo")) and not isinstance(

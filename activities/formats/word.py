@@ -115,7 +115,9 @@ class _Reading:
             if element.tag == W + "p":
                 yield self._paragraph(element)
                 for box in element.iter(W + "txbxContent"):
-                    if all(ancestor.tag != _FALLBACK for ancestor in box.iterancestors()):
+                    # A box within a box is read with the paragraph of its own that it stands in.
+                    mine = next(box.iterancestors(W + "p")) is element
+                    if mine and all(ancestor.tag != _FALLBACK for ancestor in box.iterancestors()):
                         yield from self.blocks(box)
             elif element.tag == W + "tbl":
                 yield from self._table(element)
