@@ -61,7 +61,7 @@ class TestPdf:
 
 
 class TestDocx:
-    def test_body_comes_in_document_order_without_the_header(self) -> None:
+    def test_body_comes_in_document_order_and_the_header_last(self) -> None:
         document = docx.Document()
         document.sections[0].header.paragraphs[0].text = "Letterhead"
         document.add_heading("Title", 1)
@@ -73,7 +73,9 @@ class TestDocx:
             document.add_paragraph(item, "List Bullet")
         document.add_paragraph("After.")
         found = extract(saved(document), "order.docx")
-        assert found.text == "Title\n\nBefore.\n\nItem | Price\nKettle | £30 plus tax\n\n- one\n- two\n\nAfter."
+        assert found.text == (
+            "Title\n\nBefore.\n\nItem | Price\nKettle | £30 plus tax\n\n- one\n- two\n\nAfter.\n\n[Header] Letterhead"
+        )
         assert (found.media_type, found.pages) == (FileFormat.DOCX, None)
 
     def test_content_controls_and_insertions_are_read_deletions_and_hidden_text_are_not(self) -> None:
@@ -82,7 +84,10 @@ class TestDocx:
             + f"<w:del><w:r><w:delText>900</w:delText></w:r></w:del><w:ins>{run('950')}</w:ins>"
             + f"<w:moveFrom>{run(' moved')}</w:moveFrom>{run(' secret', '<w:vanish/>')}{run(' euros.')}"
         )
-        assert extract(docx_of(body), "tracked.docx").text == "In a control.\n\nRent is 950 euros."
+        assert extract(docx_of(body), "tracked.docx").text == (
+            "In a control.\n\nRent is 950 euros.\n\n"
+            "[Tracked changes: inserted text (1) is in the text above, deleted text (2) is not.]"
+        )
 
     def test_merged_cells_are_not_repeated_and_single_columns_are_no_table(self) -> None:
         def cell(*texts: str, span: int = 1) -> str:
