@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from activities.errors import ErrorKind, final
 from activities.formats.feed import Feed
-from activities.parsing.limits import ParsingStoppedError
+from activities.parsing.limits import ParsingStoppedError, cpu_seconds
 from activities.parsing.pool import PARSERS, Job
 
 _FEED = TypeAdapter(Feed)
@@ -15,7 +15,7 @@ _FEED = TypeAdapter(Feed)
 async def read_feed(data: bytes, name: str) -> Feed:
     """Read a feed; raises SourceUnavailable, which names it, where there is none to be read."""
     try:
-        parsed = await PARSERS.run(Job("feed", data, {"name": name}))
+        parsed = await PARSERS.run(Job("feed", data, {"name": name}, cpu_seconds(len(data))))
     except ParsingStoppedError as error:
         raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{name} {error}; leave this feed out") from None
     return _FEED.validate_json(parsed.texts[0])
