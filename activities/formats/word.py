@@ -131,10 +131,10 @@ class _Reading:
     def notes(self, root: Any, tag: str, prefix: str) -> Iterator[Block]:
         for note in _children(root, W + tag):
             text = self.line(note)
-            author = note.get(W + "author")
+            author = note.get(W + "author") or ""
             # Notes with a type are the separator lines above the real ones.
             if text and note.get(W + "type") is None:
-                said = f"comment by {author}: " if author else "comment: " if tag == "comment" else ""
+                said = f"comment{author and f' by {author}'}: " if tag == "comment" else ""
                 yield Block(f"[{prefix}{note.get(W + 'id')}] {said}{text}", listed=True)
 
     def line(self, container: Any) -> str:
