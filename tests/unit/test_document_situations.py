@@ -1,7 +1,4 @@
-"""Situations that people report of document readers and feed readers: each is made here, or is a small file of its kind.
-
-`docs/documents.md` lists them by the same names.
-"""
+"""Situations that people report of document and feed readers; `docs/documents.md` lists them by the same names."""
 
 import re
 from collections.abc import Callable
@@ -215,9 +212,9 @@ READ: dict[str, tuple[Callable[[], str], str]] = {
     "mathematics in an abstract": (
         arxiv,
         (
-            "We study heat pumps for $T<T_c$ and outdoor air colder than minus ten. The seasonal efficiency falls to 2.1 and "
-            "the defrost cycles cost nine percent.\nFor loads with $x<y$ and $p>q$ heat pumps keep an efficiency of 3.4 in winter. "
-            "Outside of it they do not."
+            "We study heat pumps for $T<T_c$ and outdoor air colder than minus ten. The seasonal efficiency falls to 2.1 "
+            "and the defrost cycles cost nine percent.\n"
+            "For loads with $x<y$ and $p>q$ heat pumps keep an efficiency of 3.4 in winter. Outside of it they do not."
         ),
     ),
     "mathematics in HTML": (
