@@ -7,6 +7,7 @@ from typing import Any
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
 from activities.channels import channels
+from activities.claims import ClaimActivities
 from activities.content import ContentActivities, ContentStore
 from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
@@ -48,6 +49,7 @@ class Rooms:
         models = settings.model_table()
         self.agent = AgentActivities(llm, store, models)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+        self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
         self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed)
         self.notices = NoticeActivities(told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url)
@@ -65,6 +67,8 @@ class Rooms:
         return [
             self.agent.call_model,
             self.catalog.read_catalog,
+            self.claims.collect_claims,
+            self.claims.group_claims,
             self.content.keep_text,
             self.documents.extract_text,
             self.gate_terms.gate_terms,
