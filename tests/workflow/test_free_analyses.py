@@ -1,6 +1,7 @@
 """Consensus without options: what analysts find freely, what they agree on and dispute, and what happens when some fail."""
 
 import json
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -32,7 +33,7 @@ THREE = {
 }
 
 
-async def run(runner: Runner, says: dict[str, str], **fields: object) -> tuple[ConsensusResult, list[str], Agreement]:
+async def run(runner: Runner, says: dict[str, str], **fields: Any) -> tuple[ConsensusResult, list[str], Agreement]:
     document = await source(runner, "lease.md", LEASE)
     result, llm = await runner.run(analysts(**says), RUN, free(document=document, **fields))
     assert isinstance(result, ConsensusResult)
