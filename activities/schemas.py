@@ -9,9 +9,9 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from activities.formats.schema import SchemaInvalidError, find_problem, find_violations
 from activities.parsing.limits import ParsingStoppedError
 from activities.parsing.pool import PARSERS, Job
+from activities.parsing.schema_checks import SchemaInvalidError, find_problem, find_violations
 
 CHECK_SECONDS = 3.0
 """Most computing time for one check."""

@@ -34,7 +34,7 @@ def feed(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Re
 def schema(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
     """Say how a value breaks a JSON schema, or what is wrong with the schema itself."""
     from activities.errors import ErrorKind, final
-    from activities.formats.schema import SchemaInvalidError, find_problem, find_violations
+    from activities.parsing.schema_checks import SchemaInvalidError, find_problem, find_violations
 
     given = json.loads(data)
     if arguments["check"] == "schema":
