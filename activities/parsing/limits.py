@@ -6,7 +6,9 @@ import resource
 import sys
 import threading
 import time
+from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 
 MEMORY_BYTES = 512 * 1024 * 1024
 """Most memory that a parser process may take on top of what it has when it starts."""
@@ -50,6 +52,9 @@ def cpu_seconds(size: int) -> float:
 
 def restrict_process(memory: int) -> None:
     """Hold this process to that many bytes more than it has now; it writes no files and leaves no core dump."""
+    with suppress(OSError):
+        # Where a container is out of memory, this process is to go, not the worker.
+        Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if sys.platform == "linux":

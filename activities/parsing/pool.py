@@ -97,6 +97,8 @@ class ParserPool:
                 answer, body = self._answer(job, held, _Process(self._memory))
             except _EndedError as second:
                 raise second.reason from None
+        except OSError as error:
+            raise passing(ErrorKind.UNEXPECTED, f"no process can be started to parse in: {error}") from error
         return _parsed(answer, body, self._output)
 
     def _answer(self, job: Job, held: "_Held", process: "_Process") -> tuple[dict[str, Any], bytes]:
@@ -207,8 +209,10 @@ class _Process:
             )
         if status == -signal.SIGXCPU:
             return _EndedError(_too_slow(job.seconds))
-        crash = ParsingStoppedError(Limit.CRASH, f"makes the program that reads it end with status {status}")
-        return _EndedError(crash, by_others=status in (-signal.SIGKILL, -signal.SIGTERM))
+        killed = status == -signal.SIGKILL
+        why = "is ended by the system, perhaps for want of memory" if killed else f"ends with status {status}"
+        crash = ParsingStoppedError(Limit.CRASH, f"cannot be read: the process that reads it {why}")
+        return _EndedError(crash, by_others=killed)
 
     def _send(self, data: bytes) -> None:
         view = memoryview(data)

@@ -1,9 +1,12 @@
 """JSON schemas from outside: nothing is fetched for them, what is wrong with them is said, and checking them ends."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
+from mcp import ClientSession
+from mcp.types import CallToolResult
 from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 
@@ -12,6 +15,7 @@ from activities.contracts import ToolSpec
 from activities.errors import ErrorKind, kind_of
 from activities.parsing.pool import PARSERS
 from activities.schemas import SchemaInvalidError, schema_problem, violations
+from activities.toolbox.mcp_results import checking_session
 from activities.tools import _usable
 from cli.stages_file import read_stages
 from local_model.answering import _verify
@@ -107,3 +111,18 @@ def test_patterns_that_only_other_languages_know_do_not_take_a_tool_away() -> No
     assert _usable(ToolSpec(name="look", description="Look.", input_schema=schema))
     assert violations({"a": "!"}, schema) == ()
     assert violations({"a": 1}, schema) == ("$.a: 1 is not of type 'string'",)
+
+
+async def test_what_an_mcp_tool_returns_is_checked_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.schemas.CHECK_SECONDS", 0.5)
+    value, schema = SCHEMAS["pattern"]
+    read, write = object(), object()
+    session: Any = checking_session()(read, write)  # type: ignore[arg-type]
+    session._tool_output_schemas["look"] = {"properties": {"a": schema, "b": {"type": "string"}}}
+    checked = partial(session._validate_tool_result, "look")
+    await checked(CallToolResult(content=[], structuredContent={"b": "x"}))
+    with pytest.raises(RuntimeError, match="1 is not of type 'string'"):
+        await checked(CallToolResult(content=[], structuredContent={"b": 1}))
+    with pytest.raises(RuntimeError, match="of computing"):
+        await checked(CallToolResult(content=[], structuredContent={"a": value}))
+    assert "_validate_tool_result" in vars(ClientSession), "the SDK has another name for it, and would check by itself"
