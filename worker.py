@@ -1,7 +1,7 @@
 """Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
-                     [--max-cached-workflows N]
+                     [--max-cached-workflows N] [--processes N|auto]
     python worker.py --replay FILE|ID|open …
 
 It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
@@ -42,6 +42,7 @@ from bootstrap import (
     missing_attributes,
     running_stack,
 )
+from processes import Pool, how_many
 from replaying import replay
 from rooms import Rooms
 from telemetry.gates import watch_gates
@@ -258,6 +259,9 @@ def _announce(client: Client, settings: Settings, task_queue: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
+    parser.add_argument(
+        "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
+    )
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
     parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
@@ -273,6 +277,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _pool(arguments: argparse.Namespace) -> Pool:
+    passed = ["--max-activities", str(arguments.max_activities)]
+    passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
+    passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
+    return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
+
+
 def main() -> int:
     """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
@@ -283,6 +294,8 @@ def main() -> int:
         log_to_stderr(settings.log_level, settings.log_format)
         if arguments.replay:
             return 0 if asyncio.run(check(settings, arguments.replay)) else 1
+        if arguments.processes > 1:
+            return asyncio.run(_pool(arguments).run())
         asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
