@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import crash, gathering, speed, telemetry_cost, throughput
+from benchmarks.figures import crash, crowd, gathering, speed, telemetry_cost, throughput
 from benchmarks.machine import commit
 from benchmarks.sides import SideName
 from benchmarks.stack import Stack, open_stack
@@ -31,6 +31,8 @@ class Extent:
     patience: float = 10.0
     telemetry: tuple[tuple[int, float, int], ...] = ((40, 0.05, 20), (20, 2.0, 8))
     """Runs at once, seconds of a call, rounds: once as fast as the machine can, and once as models answer."""
+    crowd: tuple[tuple[int, float], ...] = ((300, 2.0), (1000, 0.5))
+    """Plans at once, and seconds of a call."""
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -50,6 +52,7 @@ QUICK = Extent(
     crash_latency=0.1,
     patience=0.0,
     telemetry=((4, 0.05, 2),),
+    crowd=((10, 0.05),),
     quick=True,
 )
 
@@ -76,6 +79,10 @@ async def _telemetry(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await telemetry_cost.measure(stack, *case) for case in extent.telemetry]
 
 
+async def _crowd(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await crowd.measure(stack, *case, extent.patience) for case in extent.crowd]
+
+
 async def _gather(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await gathering.measure(stack, WITHOUT_DEFAULT, extent.gather_size, extent.few)]
 
@@ -93,6 +100,7 @@ FIGURES: dict[str, Figure] = {
     **{graph: _timed(graph) for graph in GRAPHS_TIMED},
     "throughput": _throughput,
     "telemetry": _telemetry,
+    "crowd": _crowd,
     "gather": _gather,
     "crash": _crash,
 }
@@ -103,6 +111,8 @@ def _sides(names: list[str], extent: Extent) -> tuple[SideName, ...]:
     """Return those that the figures need: each is a worker that takes memory and time from the others."""
     if names == ["telemetry"]:
         return telemetry_cost.SIDES
+    if names == ["crowd"]:
+        return (SideName.PRODUCT_HTTP,)
     sides = QUICK_SIDES if extent.quick else ALL
     return (*sides, SideName.SEEN) if "telemetry" in names else sides
 
