@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -33,12 +31,12 @@ from activities.heartbeat import beating
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
 from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
+from activities.parsing.pool import PARSERS
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.publishing import publishing
+from activities.schemas import SchemaInvalidError, schema_problem, violations
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
-
-SCHEMA_ERRORS_SHOWN = 10
 
 
 class AgentActivities:
@@ -103,7 +101,7 @@ class AgentActivities:
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
-        _check(request.output_schema)
+        await _check(request.output_schema)
         texts = {part: await self._store.text(part) for message in request.messages for part in message.parts}
         left_out = 0
         if request.context_characters is not None:
@@ -154,7 +152,7 @@ class AgentActivities:
         data: dict[str, Any] | None = None
         schema_errors: tuple[str, ...] = ()
         if request.output_schema is not None and reply.stop_reason in _ANSWERED:
-            data, schema_errors = parse(text, request.output_schema)
+            data, schema_errors = await PARSERS.off_loop(parse, text, request.output_schema)
         return ModelTurn(
             content=await self._store.keep(text),
             stop_reason=reply.stop_reason,
@@ -233,15 +231,11 @@ def _call_name() -> str:
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})
 
 
-def _check(schema: dict[str, Any] | None) -> None:
+async def _check(schema: dict[str, Any] | None) -> None:
     """Refuse a wrong schema before the call is paid; afterwards no answer could be checked."""
-    try:
-        if schema is not None:
-            Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise final(
-            ErrorKind.INPUT_INVALID, f"the output schema is wrong at {error.json_path}: {error.message}"
-        ) from None
+    problem = await PARSERS.off_loop(schema_problem, schema) if schema is not None else ""
+    if problem:
+        raise final(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
 
 
 def _rendered(message: Message, texts: dict[Part, str]) -> str:
@@ -283,9 +277,7 @@ def parse(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, tup
         return None, (f"the answer is not JSON: {error}",)
     if not isinstance(data, dict):
         return None, (f"the answer must be a JSON object, not {type(data).__name__}",)
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.absolute_path))
-    )
-    if errors:
-        return data, tuple(f"{error.json_path}: {error.message}"[:300] for error in errors[:SCHEMA_ERRORS_SHOWN])
-    return data, ()
+    try:
+        return data, violations(data, schema)
+    except SchemaInvalidError as error:
+        raise final(ErrorKind.INPUT_INVALID, f"the output schema cannot be used: {error}") from None

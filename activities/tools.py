@@ -9,12 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -24,6 +20,8 @@ from activities.contracts import Effect, Part, ToolCard, ToolRequest, ToolResult
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.observing import tool_called
+from activities.parsing.pool import PARSERS
+from activities.schemas import SchemaInvalidError, schema_problem, violations
 from activities.toolbox.mcp_servers import McpServers, McpTool
 from activities.toolbox.names import McpName, mcp_name, our_name
 from activities.toolbox.tool import Tool, ToolError
@@ -58,7 +56,7 @@ class ToolActivities:
             for name, theirs in asked.items():
                 tool = self._tools.get(our_name(name))
                 if theirs:
-                    tools, why = _chosen(theirs, listings.get(theirs.server))
+                    tools, why = await PARSERS.off_loop(_chosen, theirs, listings.get(theirs.server))
                     found.update({each.card.name: (each.card, each.spec) for each in tools})
                     missing += [f"{name} ({why})"] if why else []
                 elif tool:
@@ -201,10 +199,11 @@ class ToolActivities:
         schema = next((spec.input_schema for spec in specs if spec.name == request.tool), None)
         if schema is None:
             return f"{request.tool} is none of this agent's tools"
-        # With a registry of its own: the default one fetches whatever address a schema of a server refers to.
-        checking = Draft202012Validator(schema, registry=Registry())
-        errors = sorted(checking.iter_errors(arguments), key=lambda error: error.json_path)
-        return "wrong arguments: " + "; ".join(f"{one.json_path}: {one.message}" for one in errors) if errors else ""
+        try:
+            wrong = await PARSERS.off_loop(violations, arguments, schema)
+        except SchemaInvalidError as error:
+            return f"the schema of {request.tool} cannot be used: {error}"
+        return "wrong arguments: " + "; ".join(wrong) if wrong else ""
 
 
 def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -231,13 +230,8 @@ def _chosen(asked: McpName, listing: list[McpTool] | str | None) -> tuple[list[M
 
 def _usable(spec: ToolSpec) -> bool:
     """Whether a model can be told of a tool, and arguments be checked against its schema."""
-    try:
-        Draft202012Validator.check_schema(spec.input_schema)
-        for _ in Draft202012Validator(spec.input_schema, registry=Registry()).iter_errors({}):
-            pass
-    except (SchemaError, Unresolvable):
-        return False
-    return len(spec.name) <= NAME_LENGTH and spec.input_schema.get("type") == "object"
+    fits = len(spec.name) <= NAME_LENGTH and spec.input_schema.get("type") == "object"
+    return fits and not schema_problem(spec.input_schema, patterns=False)
 
 
 def _call_name() -> str:

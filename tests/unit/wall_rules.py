@@ -15,6 +15,7 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.payload_codec",
     "activities.request_tables",
     "activities.router_training",
+    "activities.schemas",
 )
 MOVES_FOR_DOOR_ONE = ("workflows.patterns.consensus", "workflows.patterns.planning")
 """Pure moves that say what is wrong with an input, before anything is started."""
