@@ -30,6 +30,7 @@ from activities.contracts import (
 )
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
+from activities.llm.answers import Answered, read_answer
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
 from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
@@ -37,8 +38,6 @@ from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.publishing import publishing
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
-
-SCHEMA_ERRORS_SHOWN = 10
 
 
 class AgentActivities:
@@ -151,15 +150,15 @@ class AgentActivities:
         self, request: ModelRequest, reply: ModelReply, beginning: str, left_out: int, started: float
     ) -> ModelTurn:
         text = encodable(beginning + reply.text)
-        data: dict[str, Any] | None = None
-        schema_errors: tuple[str, ...] = ()
+        answered = Answered(None)
         if request.output_schema is not None and reply.stop_reason in _ANSWERED:
-            data, schema_errors = parse(text, request.output_schema)
+            answered = read_answer(text, request.output_schema)
         return ModelTurn(
             content=await self._store.keep(text),
             stop_reason=reply.stop_reason,
-            data=data,
-            schema_errors=schema_errors,
+            data=answered.data,
+            schema_errors=answered.wrong,
+            leniently=answered.leniently,
             tool_calls=tuple([await self._call(call) for call in reply.tool_calls]),
             usage=reply.usage,
             model="" if reply.model == request.model else reply.model,
@@ -271,21 +270,3 @@ def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             if page is not None and str(block.get("text", "")) not in page["text"]:
                 page["text"] = f"{page['text']} {block.get('text', '')}".strip()
     return list(found.values())
-
-
-def parse(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """Read a JSON object out of an answer and check it; returns it if it is one, and what is wrong in words for the model."""
-    stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        # Not the standard library's: that takes NaN, half characters and endless nesting, which history cannot hold.
-        data = from_json(stripped, allow_inf_nan=False)
-    except ValueError as error:
-        return None, (f"the answer is not JSON: {error}",)
-    if not isinstance(data, dict):
-        return None, (f"the answer must be a JSON object, not {type(data).__name__}",)
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.absolute_path))
-    )
-    if errors:
-        return data, tuple(f"{error.json_path}: {error.message}"[:300] for error in errors[:SCHEMA_ERRORS_SHOWN])
-    return data, ()

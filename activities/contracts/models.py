@@ -116,16 +116,18 @@ class ModelTurn(Contract):
     """What one call gave: text by reference, structured `data` where a schema was asked for, and what it cost.
 
     `schema_errors` lists how the answer breaks the wanted schema (empty: it matches; `data` is there as far as it is
-    JSON). `model` is left empty when it is the one that was asked for. `usd` comes from the price table, `ms` is the
-    time inside the activity. `transcript` is the whole conversation where it was to be kept, `findings` what the model
-    found on the web by itself (a JSON list of titles, addresses and texts). `wasted` and `wasted_usd` are what earlier
-    attempts of the call cost on top, `prompt_bound` how many tokens its prompt could have had at most, where room was reserved.
+    JSON), and `leniently` says what of it was read otherwise than written. `model` is left empty when it is the one that
+    was asked for. `usd` comes from the price table, `ms` is the time inside the activity. `transcript` is the whole
+    conversation where it was to be kept, `findings` what the model found on the web by itself (a JSON list of titles,
+    addresses and texts). `wasted` and `wasted_usd` are what earlier attempts of the call cost on top, `prompt_bound` how
+    many tokens its prompt could have had at most, where room was reserved.
     """
 
     content: Content
     stop_reason: StopReason = StopReason.END_TURN
     data: dict[str, Any] | None = None
     schema_errors: tuple[str, ...] = ()
+    leniently: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     model: str = ""

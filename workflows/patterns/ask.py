@@ -22,7 +22,7 @@ from activities.contracts import (
 )
 from activities.errors import ErrorKind, final, kind_of, text_of
 from workflows.patterns.agent_loop import AgentLoop
-from workflows.patterns.calling import Answer, call_model
+from workflows.patterns.calling import LENIENTLY, Answer, call_model
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -153,6 +153,8 @@ class Ask:
                 continue
             if turn.stop_reason is StopReason.REFUSAL:
                 raise final(ErrorKind.MODEL_REFUSED, f"{card.model} refused to answer")
+            if turn.leniently:
+                self.notes.append(f"{card.name}: {LENIENTLY} ({turn.leniently})")
             if turn.stop_reason is StopReason.CONTEXT_EXCEEDED and compactions < MAX_COMPACTIONS:
                 compactions += 1
                 request = self._compacted(card, request, compactions)

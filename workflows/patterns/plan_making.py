@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.contracts import AgentCard, Part
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import Plan, PlanChange, PlanRequest, PlanStep
-from workflows.patterns.calling import Answer
+from workflows.patterns.calling import LENIENTLY, Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
 from workflows.patterns.scheduling import Outcome
@@ -119,7 +119,9 @@ class PlanMaking:
                 raise
             self.changes.append(PlanChange(stage="planner", change=f"no plan: {text_of(error)[:500]}"))
             return None
-        self.changes += [PlanChange(stage="planner", change=note) for note in answer.notes]
+        self.changes += [
+            PlanChange(stage="deterministic" if LENIENTLY in note else "planner", change=note) for note in answer.notes
+        ]
         return answer
 
     def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
