@@ -15,6 +15,7 @@ from workflows.contracts import Plan, PlanChange, PlanRequest, PlanStep
 from workflows.patterns.calling import LENIENTLY, Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
+from workflows.patterns.revision import FAULTS_FIXED, since
 from workflows.patterns.scheduling import Outcome
 
 MAX_PLANNER_REPAIRS = 2
@@ -77,7 +78,7 @@ class PlanMaking:
         """
         if list(edit) != ["plan"]:
             return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
-        plan, found, changes = read_plan(edit["plan"])
+        plan, found, changes = read_plan(edit["plan"], order=since(FAULTS_FIXED))
         if plan is None:
             return None, found, changes
         agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
@@ -127,7 +128,7 @@ class PlanMaking:
     def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
         if answer.data is None:
             return None, list(answer.wrong)
-        plan, found, changes = read_plan(answer.data)
+        plan, found, changes = read_plan(answer.data, order=since(FAULTS_FIXED))
         self.changes += changes
         return plan, found
 
