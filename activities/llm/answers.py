@@ -14,6 +14,8 @@ from json_repair import repair_json
 from jsonschema import Draft202012Validator
 from pydantic_core import from_json
 
+from activities.llm.scales import on_scales
+
 SCHEMA_ERRORS_SHOWN = 10
 LENIENT_LIMIT = 256 * 1024
 """Longest answer, in characters, that is read leniently; a longer one goes back as it is."""
@@ -48,6 +50,16 @@ class Answered:
 
 def read_answer(text: str, schema: dict[str, Any]) -> Answered:
     """Read a JSON object out of an answer and check it; `wrong` is in words for the model."""
+    answered = _object_of(text, schema)
+    data, notes = on_scales(answered.data, schema)
+    if not notes:
+        return answered
+    return Answered(
+        data, _breaks(data, schema), "; ".join([answered.leniently, *notes][not answered.leniently :])[:500]
+    )
+
+
+def _object_of(text: str, schema: dict[str, Any]) -> Answered:
     stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         # Not the standard library's: that takes NaN, half characters and endless nesting, which history cannot hold.
