@@ -31,7 +31,7 @@ from activities.contracts import (
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.llm.answers import Answered, read_answer
-from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
+from activities.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
 from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
@@ -126,6 +126,7 @@ class AgentActivities:
             tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
+            shared=0 if history else _shared(request, texts, spec),
         )
         return call, beginning, left_out
 
@@ -241,6 +242,13 @@ def _check(schema: dict[str, Any] | None) -> None:
         raise final(
             ErrorKind.INPUT_INVALID, f"the output schema is wrong at {error.json_path}: {error.message}"
         ) from None
+
+
+def _shared(request: ModelRequest, texts: dict[Part, str], spec: ModelSpec) -> int:
+    """Count the characters at the beginning that other calls have as well, where it pays to keep them in the cache."""
+    parts = request.messages[0].parts[: request.shared_parts] if request.messages else ()
+    characters = len(render([(part.label, texts[part]) for part in parts]))
+    return characters if spec.caches(characters) else 0
 
 
 def _rendered(message: Message, texts: dict[Part, str]) -> str:

@@ -91,6 +91,8 @@ class ModelRequest(Contract):
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
     `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
     ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
+    `shared_parts` is how many parts at the beginning of the first message other calls have as well, at about the same time:
+    the provider reads them from its cache.
     """
 
     agent: str
@@ -110,6 +112,7 @@ class ModelRequest(Contract):
     web_searches: int = 0
     reserved: int | None = None
     stream: bool = False
+    shared_parts: int = 0
 
 
 class ModelTurn(Contract):

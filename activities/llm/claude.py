@@ -7,7 +7,7 @@ say that it is whole is a failure.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -17,11 +17,12 @@ import httpx2
 from activities.contracts import ModelFailure
 from activities.errors import ErrorKind, final, passing
 from activities.llm.base import ModelCall, ModelReply, Progress
-from activities.llm.claude_request import parameters_of
+from activities.llm.claude_request import parameters_of, shared_prefix
 from activities.llm.claude_span import CallSpan
 from activities.llm.message import MessageBuilder
 from activities.llm.posture import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from activities.llm.reply import reply_of
+from activities.llm.shared_prefixes import SharedPrefixes
 from activities.llm.stream import EventReader, NotMessagesApiError, ReportedError
 
 CLAUDE_URL = "https://api.anthropic.com"
@@ -76,6 +77,7 @@ class ClaudeLLM:
     def __init__(self, client: anthropic.AsyncAnthropic, retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP) -> None:
         self._client = client
         self._retry_after_cap = retry_after_cap
+        self._prefixes = SharedPrefixes()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -87,12 +89,15 @@ class ClaudeLLM:
         parameters = parameters_of(call)
         builder: MessageBuilder | None = None
         try:
-            async with await self._client.messages.create(**parameters, stream=True) as stream:
+            async with (
+                self._prefixes.turn(shared_prefix(call, parameters)) as begun,
+                await self._client.messages.create(**parameters, stream=True) as stream,
+            ):
                 request_id = stream.response.headers.get("request-id") or ""
                 span = CallSpan(stream.response)
                 builder = MessageBuilder(progress, span.hears if span.is_recorded else None)
                 with span:
-                    await _read(stream.response, builder)
+                    await _read(stream.response, builder, begun)
         except anthropic.APIStatusError as error:
             # Not as its cause: that holds the whole body, and a proxy's error page would land in history.
             raise self._status_error(error, call, progress) from None
@@ -160,15 +165,18 @@ class ClaudeLLM:
         )
 
 
-async def _read(response: httpx2.Response, builder: MessageBuilder) -> None:
-    """Read the whole body into the builder, as many events at a time as have come."""
-    reader = EventReader(builder.take)
+async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Callable[[], None]) -> None:
+    """Read the whole body into the builder, as many events at a time as have come; says once that the answer has begun."""
+    reader, told = EventReader(builder.take), False
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             try:
                 reader.feed(chunk)
             finally:
                 builder.tell()
+            if builder.begun and not told:
+                told = True
+                begun()
             if builder.ended:
                 await _drained(chunks)
                 return

@@ -42,6 +42,11 @@ class MessageBuilder:
         self._received: list[str] = []
 
     @property
+    def begun(self) -> bool:
+        """Whether the answer has begun."""
+        return self._message is not None
+
+    @property
     def complete(self) -> bool:
         """Whether the answer is whole: the model said why it stopped, or the server that nothing follows."""
         return self._message is not None and (self.ended or self._message.get("stop_reason") is not None)
