@@ -7,7 +7,7 @@ say that it is whole is a failure.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -28,6 +28,9 @@ from activities.llm.stream import EventReader, NotMessagesApiError, ReportedErro
 CLAUDE_URL = "https://api.anthropic.com"
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection to open; a server that is there answers within a few round trips."""
+
+SHARE_WAITED, LONGEST_BATCH = 0.02, 0.1
+"""What has come is read in batches: a stream pauses for this share of its age between two, and for so many seconds at most."""
 
 LAST_BYTES = 0.5
 """Seconds that a body may take to end after its last event, so that its connection can be used again."""
@@ -85,7 +88,7 @@ class ClaudeLLM:
 
     async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
         """Make the call; raises the errors of `activities.llm.posture`."""
-        request_id = ""
+        headers: Mapping[str, str] = {}
         parameters = parameters_of(call)
         builder: MessageBuilder | None = None
         try:
@@ -93,7 +96,7 @@ class ClaudeLLM:
                 self._prefixes.turn(shared_prefix(call, parameters)) as begun,
                 await self._client.messages.create(**parameters, stream=True) as stream,
             ):
-                request_id = stream.response.headers.get("request-id") or ""
+                headers = stream.response.headers
                 span = CallSpan(stream.response)
                 builder = MessageBuilder(progress, span.hears if span.is_recorded else None)
                 with span:
@@ -102,22 +105,22 @@ class ClaudeLLM:
             # Not as its cause: that holds the whole body, and a proxy's error page would land in history.
             raise self._status_error(error, call, progress) from None
         except ReportedError as error:
-            raise self._reported(error, call, progress, request_id) from None
+            raise self._reported(error, call, progress, headers) from None
         except NotMessagesApiError as error:
-            raise self._foreign(error, call, progress, request_id) from None
+            raise self._foreign(error, call, progress, headers) from None
         except (anthropic.APIError, httpx2.HTTPError) as error:
             # What comes after the last event of an answer is of no interest: it would be paid a second time.
             if builder is None or not builder.complete:
-                raise self._broken(_reason(error), call, progress, request_id) from error
+                raise self._broken(_reason(error), call, progress, headers) from error
         except ValueError as error:
-            raise self._broken(f"an event is not JSON: {error}", call, progress, request_id) from error
+            raise self._broken(f"an event is not JSON: {error}", call, progress, headers) from error
         try:
             message = builder.message() if builder is not None else None
-            reply = reply_of(message, call, progress, request_id) if message is not None else None
+            reply = reply_of(message, call, progress, _id_in(headers)) if message is not None else None
         except ValueError as error:
-            raise self._broken(f"a tool's arguments are not JSON: {error}", call, progress, request_id) from error
+            raise self._broken(f"a tool's arguments are not JSON: {error}", call, progress, headers) from error
         if reply is None:
-            raise self._broken("the stream ended before the answer did", call, progress, request_id)
+            raise self._broken("the stream ended before the answer did", call, progress, headers)
         return reply
 
     def _status_error(self, error: anthropic.APIStatusError, call: ModelCall, progress: Progress) -> Exception:
@@ -136,19 +139,23 @@ class ClaudeLLM:
             cap=self._retry_after_cap,
         )
 
-    def _reported(self, error: ReportedError, call: ModelCall, progress: Progress, request_id: str) -> Exception:
+    def _reported(
+        self, error: ReportedError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
+    ) -> Exception:
+        status = error.status or 200
         return error_for_status(
-            error.status or 200,
+            status,
             error_type=error.kind,
             message=error.message,
-            headers={},
-            details=ModelFailure(
-                status=error.status or 200, request_id=request_id, model=call.model, usage=progress.paid()
-            ),
+            headers=headers,
+            details=ModelFailure(status=status, request_id=_id_in(headers), model=call.model, usage=progress.paid()),
             cap=self._retry_after_cap,
         )
 
-    def _foreign(self, error: NotMessagesApiError, call: ModelCall, progress: Progress, request_id: str) -> Exception:
+    def _foreign(
+        self, error: NotMessagesApiError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
+    ) -> Exception:
+        request_id = _id_in(headers)
         return final(
             ErrorKind.MODEL_NOT_FOUND,
             f"{self._client.base_url} does not speak the Messages API: {error}"
@@ -156,7 +163,8 @@ class ClaudeLLM:
             ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid()),
         )
 
-    def _broken(self, reason: str, call: ModelCall, progress: Progress, request_id: str) -> Exception:
+    def _broken(self, reason: str, call: ModelCall, progress: Progress, headers: Mapping[str, str]) -> Exception:
+        request_id = _id_in(headers)
         text = f"the connection to {self._client.base_url} failed: {reason}"
         return passing(
             ErrorKind.MODEL_UNAVAILABLE,
@@ -167,7 +175,8 @@ class ClaudeLLM:
 
 async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Callable[[], None]) -> None:
     """Read the whole body into the builder, as many events at a time as have come; says once that the answer has begun."""
-    reader, told = EventReader(builder.take), False
+    reader, told, loop = EventReader(builder.take), False, asyncio.get_running_loop()
+    started = loop.time()
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             try:
@@ -180,6 +189,7 @@ async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Calla
             if builder.ended:
                 await _drained(chunks)
                 return
+            await asyncio.sleep(min((loop.time() - started) * SHARE_WAITED, LONGEST_BATCH))
     reader.finish()
     builder.tell()
 
@@ -190,6 +200,10 @@ async def _drained(chunks: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(LAST_BYTES):
             async for _ in chunks:
                 pass
+
+
+def _id_in(headers: Mapping[str, str]) -> str:
+    return headers.get("request-id") or ""
 
 
 def _reason(error: Exception) -> str:

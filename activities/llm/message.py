@@ -145,7 +145,9 @@ class _Block:
         if kind in ("text", "thinking"):
             block[kind] = str(block.get(kind) or "") + written
         elif kind in _TOOLS:
-            block["input"] = _arguments(written) if written.strip() else block.get("input") or {}
+            given = block.get("input") or {}
+            written = written if written.strip() or not isinstance(given, str) else given
+            block["input"] = _arguments(written) if written.strip() else given
         # The API does not take all null fields back.
         return {
             name: value if name == "input" else _without_nulls(value)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from activities.contracts import StopReason, ToolCall, Usage
-from activities.llm.base import ModelCall, ModelReply, Progress
+from activities.llm.base import CHARACTERS_PER_TOKEN, ModelCall, ModelReply, Progress
 from activities.llm.message import usage_of
 
 
@@ -12,7 +12,8 @@ def reply_of(message: dict[str, Any], call: ModelCall, progress: Progress, reque
     blocks = message["content"]
     usage = usage_of(message["usage"])
     if not usage.output_tokens:
-        usage = progress.paid()  # some servers count nothing: four characters are one token then
+        # Some servers count nothing.
+        usage = usage.model_copy(update={"output_tokens": progress.characters // CHARACTERS_PER_TOKEN})
     return ModelReply(
         text="".join(block["text"] for block in blocks if block.get("type") == "text"),
         stop_reason=_stop_reason(message, usage, call.max_tokens),

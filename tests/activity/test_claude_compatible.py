@@ -65,6 +65,20 @@ async def test_a_tool_call_is_one_whatever_the_reason_says(wire: Wire, caller: C
     assert (turn.stop_reason, [call.name for call in turn.tool_calls]) == (StopReason.TOOL_USE, ["moon"])
 
 
+async def test_arguments_may_come_as_a_text_at_the_beginning_of_the_call(wire: Wire, caller: Caller) -> None:
+    used = block({"type": "tool_use", "id": "t", "name": "moon", "input": '{"day": 3}'})
+    wire.replies = [Reply(events=[message_start(), *used, *ending("tool_use")])]
+    assert [call.input for call in (await caller.call()).tool_calls] == [{"day": 3}]
+
+
+async def test_an_error_in_a_stream_keeps_the_wait_of_its_header(wire: Wire, caller: Caller) -> None:
+    broken = 'event: error\ndata: {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}}\n\n'
+    wire.replies = [Reply(events=[message_start(), broken], headers={"retry-after": "7"})]
+    failed, _ = await caller.fail()
+    assert failed.next_retry_delay is not None
+    assert failed.next_retry_delay.total_seconds() >= 7
+
+
 async def test_a_connection_that_is_left_open_holds_no_answer_up(wire: Wire, caller: Caller) -> None:
     wire.replies = [Reply(events=[message_start(), *text_block("Yes."), *ending(), asyncio.Event()])]
     async with asyncio.timeout(5):  # the time-out for silence is 10 s
