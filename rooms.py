@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
@@ -26,7 +26,10 @@ from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import Settings, SettingsError, web_ui_of
+from bootstrap import Settings, SettingsError, running_stack, web_ui_of
+
+if TYPE_CHECKING:
+    from activities.llm.claude import ClaudeLLM
 
 
 class Rooms:
@@ -86,6 +89,30 @@ class Rooms:
             self.transcripts.append_messages,
             self.undoing.undo_call,
         ]
+
+
+def model_client(settings: Settings) -> "ClaudeLLM":
+    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
+    from activities.llm.claude import ClaudeLLM, make_client
+
+    base_url = settings.anthropic_base_url
+    if settings.local:
+        stack = running_stack(settings)
+        if not stack or not stack.get("model_url"):
+            raise SettingsError(
+                "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set, and no local model runs here: start one with "
+                "'python starter.py up', or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
+            )
+        base_url = stack["model_url"]
+    key, token = (
+        secret.get_secret_value() if secret else None
+        for secret in (settings.anthropic_api_key, settings.anthropic_auth_token)
+    )
+    try:
+        client = make_client(key, base_url, settings.model_read_timeout, auth_token=token)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return ClaudeLLM(client, settings.retry_after_cap)
 
 
 def secret_of(settings: Settings) -> str:

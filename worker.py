@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -40,11 +40,10 @@ from bootstrap import (
     connect,
     load_settings,
     missing_attributes,
-    running_stack,
 )
 from processes import Pool, how_many
 from replaying import replay
-from rooms import Rooms
+from rooms import Rooms, model_client
 from telemetry.gates import watch_gates
 from telemetry.health import serve_health
 from telemetry.logs import log_to_stderr
@@ -183,23 +182,6 @@ async def _watching(client: Client, metrics: MetricMeter | None) -> AsyncIterato
         await asyncio.wait([watch])
 
 
-def model_client(settings: Settings) -> LLM:
-    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
-    from activities.llm.claude import ClaudeLLM, make_client
-
-    base_url = settings.anthropic_base_url
-    if settings.local:
-        stack = running_stack(settings)
-        if not stack or not stack.get("model_url"):
-            raise SettingsError(
-                "ANTHROPIC_API_KEY is not set, and no local model runs here: start one with 'python starter.py up', "
-                "or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
-            )
-        base_url = stack["model_url"]
-    key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
-    return ClaudeLLM(make_client(key, base_url, settings.model_read_timeout), settings.retry_after_cap)
-
-
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
     prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
@@ -213,16 +195,18 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
-    llm = model_client(settings)  # after connecting, which sets up what the client's spans go to
     task_queue = arguments.task_queue or settings.task_queue
-    async with working(
-        client,
-        settings,
-        llm,
-        task_queue=task_queue,
-        max_activities=arguments.max_activities,
-        max_cached_workflows=arguments.max_cached_workflows,
-        metrics=exporting.metric_meter if measured else None,
+    async with (
+        aclosing(model_client(settings)) as llm,  # after connecting, which sets up what the client's spans go to
+        working(
+            client,
+            settings,
+            llm,
+            task_queue=task_queue,
+            max_activities=arguments.max_activities,
+            max_cached_workflows=arguments.max_cached_workflows,
+            metrics=exporting.metric_meter if measured else None,
+        ),
     ):
         health = await serve_health(arguments.host, arguments.health_port)
         # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And

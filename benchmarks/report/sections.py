@@ -62,6 +62,15 @@ def _crowd(row: Row) -> str:
     )
 
 
+def _streams(row: Row) -> str:
+    names = {"sdk": "SDK, its own transport", "product": "product"}
+    return (
+        f"{row['streams']} streams of {row['deltas']} pieces at once, one each {row['pace_s'] * 1000:g} ms, read in turn by "
+        f"both clients ({taken(row)}); CPU of the client for each piece, in µs. Product ÷ SDK: {row['ratio']}.\n\n"
+        + table(tuple(names.values()), [[show(row["us_per_delta"][name]) for name in names]])
+    )
+
+
 def _gather(row: Row) -> str:
     lines = [
         (
@@ -118,6 +127,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
     ("throughput", "Many runs at once", _throughput),
     ("telemetry", "What telemetry costs", _telemetry),
     ("crowd", "A crowd: plans started at once", _crowd),
+    ("streams", "Many streamed answers at once", _streams),
     ("gather", "30 × 1 MB into one", _gather),
     ("crash", "kill -9 of the worker in the tenth call", _crash),
 )

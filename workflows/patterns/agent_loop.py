@@ -33,7 +33,7 @@ from activities.errors import ErrorKind, final, kind_of
 from activities.transcripts import TranscriptActivities
 from workflows import policies
 from workflows.contracts import SessionLimits
-from workflows.patterns.calling import call_model
+from workflows.patterns.calling import LENIENTLY, call_model
 from workflows.patterns.gathering import each
 from workflows.patterns.tool_calls import call_tool
 from workflows.patterns.tool_gates import call_gated
@@ -208,6 +208,8 @@ class AgentLoop:
     def _judged(self, turn: ModelTurn) -> LoopEnd | None:
         """Take the answer, or send it back when it breaks its schema."""
         wrong = turn.schema_errors
+        if turn.leniently:
+            self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
         if not wrong or self.takes_broken:
             return self._end(data=turn.data, wrong=wrong)
         if self.state.repairs >= self.max_repairs:

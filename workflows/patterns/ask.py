@@ -22,7 +22,7 @@ from activities.contracts import (
 )
 from activities.errors import ErrorKind, final, kind_of, text_of
 from workflows.patterns.agent_loop import AgentLoop
-from workflows.patterns.calling import Answer, call_model
+from workflows.patterns.calling import LENIENTLY, Answer, call_model
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -53,7 +53,8 @@ class Ask:
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
     `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
-    With `counts_cancelled`, cancelling waits until the running call has told what it cost.
+    With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
+    first parts other agents are given as well, at about the same time.
     """
 
     crew: "Crew"
@@ -64,6 +65,7 @@ class Ask:
     takes_broken: bool = False
     context_characters: int | None = None
     counts_cancelled: bool = False
+    shared_parts: int = 0
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
@@ -140,6 +142,7 @@ class Ask:
             output_schema=self.schema,
             temperature=card.temperature,
             context_characters=self.context_characters,
+            shared_parts=self.shared_parts,
         )
         repairs = continuations = compactions = 0
         while True:
@@ -153,6 +156,8 @@ class Ask:
                 continue
             if turn.stop_reason is StopReason.REFUSAL:
                 raise final(ErrorKind.MODEL_REFUSED, f"{card.model} refused to answer")
+            if turn.leniently:
+                self.notes.append(f"{card.name}: {LENIENTLY} ({turn.leniently})")
             if turn.stop_reason is StopReason.CONTEXT_EXCEEDED and compactions < MAX_COMPACTIONS:
                 compactions += 1
                 request = self._compacted(card, request, compactions)

@@ -25,7 +25,7 @@ from activities.contracts import (
 from activities.errors import ErrorKind, final, text_of
 from activities.tools import ToolActivities
 from workflows import policies
-from workflows.contracts import StepRow, StepState
+from workflows.contracts import StepRow, StepState, Voter
 from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
@@ -94,6 +94,13 @@ class Crew:
             raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
         return card
 
+    def shared(self, material: Sequence[Part], agent: str, panel: Sequence[Voter]) -> int:
+        """Count the parts that an agent is given like others of its panel on the same model, which reads them from its cache."""
+        cards = [
+            card for each in panel if (card := self.catalog.get(each.agent)) and not (card.tools or card.web_searches)
+        ]
+        return len(material) if [card.model for card in cards].count(self.card(agent).model) > 1 else 0
+
     def thrifty(self, card: AgentCard) -> AgentCard:
         """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
         for link in card.chain if self.budget.soft and card.prices else ():
@@ -136,6 +143,7 @@ class Crew:
         context_characters: int | None = None,
         max_repairs: int = MAX_REPAIRS,
         counts_cancelled: bool = False,
+        shared_parts: int = 0,
     ) -> Answer:
         """Ask an agent, its fallbacks if need be; raises a final ApplicationError when nobody answers."""
         ask = Ask(
@@ -147,6 +155,7 @@ class Crew:
             context_characters=context_characters,
             max_repairs=max_repairs,
             counts_cancelled=counts_cancelled,
+            shared_parts=shared_parts,
         )
         return await ask.of(agent)
 

@@ -12,9 +12,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.contracts import AgentCard, Part
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import Plan, PlanChange, PlanRequest, PlanStep
-from workflows.patterns.calling import Answer
+from workflows.patterns.calling import LENIENTLY, Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
+from workflows.patterns.revision import FAULTS_FIXED, since
 from workflows.patterns.scheduling import Outcome
 
 MAX_PLANNER_REPAIRS = 2
@@ -77,7 +78,7 @@ class PlanMaking:
         """
         if list(edit) != ["plan"]:
             return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
-        plan, found, changes = read_plan(edit["plan"])
+        plan, found, changes = read_plan(edit["plan"], order=since(FAULTS_FIXED))
         if plan is None:
             return None, found, changes
         agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
@@ -119,13 +120,15 @@ class PlanMaking:
                 raise
             self.changes.append(PlanChange(stage="planner", change=f"no plan: {text_of(error)[:500]}"))
             return None
-        self.changes += [PlanChange(stage="planner", change=note) for note in answer.notes]
+        self.changes += [
+            PlanChange(stage="deterministic" if LENIENTLY in note else "planner", change=note) for note in answer.notes
+        ]
         return answer
 
     def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
         if answer.data is None:
             return None, list(answer.wrong)
-        plan, found, changes = read_plan(answer.data)
+        plan, found, changes = read_plan(answer.data, order=since(FAULTS_FIXED))
         self.changes += changes
         return plan, found
 
