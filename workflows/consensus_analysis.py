@@ -53,7 +53,7 @@ EXTRACT, JUDGE, PERSON = "extract", "tie · judge", "tie · person"
 NOBODY = "nobody"
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class ConsensusAnalysisWorkflow(Observed):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
 

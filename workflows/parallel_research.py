@@ -4,7 +4,6 @@ A source that is dead, slow or empty is a gap, told to the synthesiser and in th
 exist, so every citation is checked against what the sources gave before anybody reads the answer.
 """
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -39,6 +38,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.gathering import gather
 from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
@@ -64,7 +64,7 @@ SHORT_TOPIC = 1000
 NOTHING = "nothing found"
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class ParallelResearchWorkflow(Observed):
     """Researches a topic in several sources at once; fails when fewer than `min_sources` gave findings."""
 
@@ -172,7 +172,7 @@ class ParallelResearchWorkflow(Observed):
         try:
             with self.log.spans.within(step):
                 findings = await self._found_by(step, kind, seconds)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise
         self._notes += [f"{kind}: {note}" for note in findings.notes]

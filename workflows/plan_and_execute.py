@@ -40,7 +40,7 @@ AFTER_FAILURE = {
 }
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class PlanAndExecuteWorkflow(Observed):
     """Plans a task (or takes a person's plan), executes it as a graph, and returns the answers of its last steps."""
 

@@ -12,7 +12,6 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from activities.contracts import Approval, Catalog, Content, Effect, Part, ProposedAction, ToolCall, Toolset
 from activities.errors import ErrorKind, final, kind_of, text_of
-from workflows import policies
 from workflows.contracts import (
     GateDecision,
     GateOutcome,
@@ -40,7 +39,7 @@ AGENT = CATEGORY = "billing"
 ENDS = {GateOutcome.TIMED_OUT: RefundOutcome.TIMED_OUT}
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class RefundWorkflow(Observed):
     """Refunds one order; a denied or forgotten one changes nothing, a failed one is rolled back by policy."""
 

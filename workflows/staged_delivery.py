@@ -4,7 +4,6 @@ A stage that fails is tried again alone. One that fails for good ends the run, w
 goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
 """
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +30,7 @@ from workflows.contracts import (
 from workflows.patterns.calling import Answer
 from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.review import Review, Reviewed
@@ -51,7 +51,7 @@ SHORT_TASK = 1000
 """Longer tasks are kept in the content store, because every call repeats them."""
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class StagedDeliveryWorkflow(Observed):
     """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
 
@@ -164,7 +164,7 @@ class StagedDeliveryWorkflow(Observed):
                 output = await self._attempt(stage, work)
             except StoppedError:
                 raise
-            except (Exception, asyncio.CancelledError) as error:
+            except ENDINGS as error:
                 why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)}"
                 failures.append(f"attempt {len(failures) + 1} {why}")
                 if _is_hopeless(error) or len(failures) == stage.attempts:

@@ -16,6 +16,9 @@ class Contract(BaseModel):
     recorded: ClassVar[bool] = True
     """Whether it lands in history; the size limit holds for those that do."""
 
+    starts_run: ClassVar[bool] = False
+    """Whether people start runs with it, so that what cannot be read as one is their mistake and none of ours."""
+
     @model_serializer(mode="wrap")
     def _leave_out_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)

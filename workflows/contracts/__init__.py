@@ -95,6 +95,7 @@ from workflows.contracts.runs import (
 )
 from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits, SessionProgress
 from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
+from workflows.contracts.starting import CARRIED, StartRequest, carried_in
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from workflows.contracts.verdicts import (
     ConsensusRequest,
@@ -109,6 +110,7 @@ from workflows.contracts.verdicts import (
 
 __all__ = [
     "BUDGET_GATE",
+    "CARRIED",
     "GATES_MEMO",
     "GENERAL",
     "KEEP",
@@ -199,6 +201,7 @@ __all__ = [
     "StagedProgress",
     "StagedRequest",
     "StagedResult",
+    "StartRequest",
     "StepAnswer",
     "StepId",
     "StepRow",
@@ -213,5 +216,6 @@ __all__ = [
     "Voter",
     "WaitingActions",
     "breaks",
+    "carried_in",
     "named",
 ]

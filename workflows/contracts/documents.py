@@ -8,6 +8,7 @@ from activities.contracts import Content, Contract, DocumentSource
 from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
+from workflows.contracts.starting import StartRequest
 
 
 class DocumentType(StrEnum):
@@ -18,7 +19,7 @@ class DocumentType(StrEnum):
     GENERAL = "general"
 
 
-class DocumentAnalysisRequest(Contract):
+class DocumentAnalysisRequest(StartRequest):
     """Files to analyse, each on its own.
 
     `on_failure` says how far to roll back what tools changed when the run fails.

@@ -28,7 +28,7 @@ class OnTimeout(StrEnum):
 
     DENY = "deny"
     HALT = "halt"
-    """The run fails with NotAnswered: nothing after the gate may happen."""
+    """The whole run fails with Halted: what runs is cancelled, nothing else starts, no fallback is asked."""
     ESCALATE = "escalate"
     """The gate goes to `escalate_to` for as long again, once, and is denied then."""
 

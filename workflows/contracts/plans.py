@@ -10,6 +10,7 @@ from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
+from workflows.contracts.starting import StartRequest
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 MAX_STEPS = 100
@@ -49,7 +50,7 @@ class OnStepFailure(StrEnum):
     REPLAN = "replan"
 
 
-class PlanRequest(Contract):
+class PlanRequest(StartRequest):
     """A task to plan and execute, or a person's own plan to execute as it stands.
 
     `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;

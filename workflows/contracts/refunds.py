@@ -12,13 +12,14 @@ from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import ROLL_BACK_ALL, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 THREE_DAYS = 259_200.0
 ORDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 """What an order is named like; nothing else may get into a question to the database."""
 
 
-class RefundRequest(Contract):
+class RefundRequest(StartRequest):
     """A customer's request for a refund of one order.
 
     `amount_cents` is what is asked for, where that is known; without it the agent proposes one. More than `limit_cents` needs

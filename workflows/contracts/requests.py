@@ -8,6 +8,7 @@ from activities.contracts import Content, Contract, Part, Summary
 from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 Priority = Literal["low", "normal", "high", "urgent"]
 GENERAL = "general_inquiry"
@@ -38,7 +39,7 @@ class RequestText(Contract):
     text: Part
 
 
-class RouteRequest(Contract):
+class RouteRequest(StartRequest):
     """Requests to route and handle; no categories means the default four.
 
     `router` is who picks: a small fast model (`classifier`), a trained classifier that needs no model call (`trained`, with

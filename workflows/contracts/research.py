@@ -6,6 +6,7 @@ from activities.contracts import Content, Contract, Finding, SourceKind, Summary
 from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 
 class SourcePlan(Contract):
@@ -16,7 +17,7 @@ class SourcePlan(Contract):
     timeout: float = Field(default=60.0, gt=0, le=3600)
 
 
-class ResearchRequest(Contract):
+class ResearchRequest(StartRequest):
     """A topic to research; no sources means web, academic and news, and local documents where none of them answers.
 
     `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.

@@ -8,6 +8,7 @@ from activities.contracts import Content, Contract
 from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 
@@ -54,7 +55,7 @@ class StageOutput(Contract):
     notes: tuple[str, ...] = ()
 
 
-class StagedRequest(Contract):
+class StagedRequest(StartRequest):
     """A task and the stages it goes through (none: the default ones); stages in `done` are taken over, not run again.
 
     `done` holds outputs of an earlier run, from the first stage on and in order. `on_failure` says how

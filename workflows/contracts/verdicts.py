@@ -8,6 +8,7 @@ from activities.contracts import Content, Contract, DocumentSource, Part, Summar
 from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 
 class RuleKind(StrEnum):
@@ -48,7 +49,7 @@ class OnTie(StrEnum):
     """Nobody: the disagreement is the result."""
 
 
-class ConsensusRequest(Contract):
+class ConsensusRequest(StartRequest):
     """A question about a document (or about `material`), the options to choose from, and who votes by which rule.
 
     `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how

@@ -34,6 +34,7 @@ from activities.transcripts import TranscriptActivities
 from workflows import policies
 from workflows.contracts import SessionLimits
 from workflows.patterns.calling import call_model
+from workflows.patterns.failing import HaltedError
 from workflows.patterns.gathering import each
 from workflows.patterns.tool_calls import call_tool
 from workflows.patterns.tool_gates import call_gated
@@ -233,7 +234,7 @@ class AgentLoop:
 
         try:
             outcomes = await each(by_id, one, max_parallel=MAX_PARALLEL_TOOLS)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, HaltedError):
             closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
             await self._append((Message(answers=closed),))
             raise

@@ -30,6 +30,7 @@ from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.calling import Answer
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
@@ -159,7 +160,7 @@ class Crew:
         self.log.begin(step, agent)
         try:
             answer = await self.ask(step, agent, parts, **options)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise
         self.log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))

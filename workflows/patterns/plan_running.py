@@ -4,7 +4,6 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import Plan, PlanStep, StepRow, StepState
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.planning import ends_of, graph_of
 from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
 from workflows.patterns.tool_gates import reason_of
@@ -112,7 +112,7 @@ class PlanRunning:
             decision = await gates.open(action, check=_input_missing)
             if not decision.approved:
                 raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self._crew.log.end(name, StepState.FAILED, note=text_of(error))
             raise
         return step.model_copy(update={"input": decision.action.input["input"]})

@@ -29,6 +29,7 @@ from workflows.contracts import (
     RollbackPolicy,
     StuckDecision,
 )
+from workflows.patterns.failing import ENDINGS, FAILURES, failure_of, finished
 from workflows.patterns.tracing import RunLog
 from workflows.patterns.undo_log import UndoLog
 
@@ -37,8 +38,6 @@ OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
 """Asked about a compensation that keeps failing, with its error: try it again, or give it up."""
 
 ASKED = "a person asked for it"
-ENDS_RUN = (FailureError, TimeoutError, asyncio.CancelledError, *policies.RUN_FAILURES)
-"""What ends a run. Anything else is a bug of ours: it pauses the run until it is mended, and must undo nothing."""
 
 
 class Rollback:
@@ -117,13 +116,14 @@ class Rollback:
             await workflow.wait_condition(lambda: task.done() or self._asked is not None)
             if task.done():
                 return task.result()
-        except ENDS_RUN as error:
+        except ENDINGS as ended:
+            error = failure_of(ended)
             await shielded(_stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
             told = self._told(error)
-            if told is error:
+            if told is ended:
                 raise
-            raise told from error
+            raise told from ended
         assert self._asked is not None
         await shielded(_stopped(task))
         changes = await self.roll_back(self._asked, self._why)
@@ -224,7 +224,7 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
-        except Exception:
+        except FAILURES:
             break
     result = task.result()
     if cancelled is not None:
@@ -235,7 +235,7 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
 async def _stopped(task: "asyncio.Task[Any]") -> None:
     """Cancel a task and wait until it has left; a call that changes something reports first."""
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await finished([task])
 
 
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:

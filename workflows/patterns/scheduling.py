@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from workflows.patterns.failing import ENDINGS, FAILURES, finished
+
 T = TypeVar("T")
 Graph = Mapping[str, Sequence[str]]
 """Each node with the nodes it depends on; the order of nodes breaks ties."""
@@ -107,7 +109,8 @@ async def run_graph(
     that never started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running
     nodes. `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts
     and what runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Raises ValueError
-    for a graph with a circle or an unknown dependency, and for a width below one.
+    for a graph with a circle or an unknown dependency, and for a width below one. An error that is no failure (a bug, a halt) is
+    no outcome either: it is raised at once.
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
@@ -130,9 +133,9 @@ async def run_graph(
             elif enough is not None and not running.stopped and running.tasks and enough(running.outcomes):
                 running.stopped = True
                 running.cancel()
-    except (Exception, asyncio.CancelledError):
+    except ENDINGS:
         running.cancel()
-        await asyncio.gather(*running.tasks.values(), return_exceptions=True)
+        await finished(running.tasks.values())
         raise
 
 
@@ -188,6 +191,8 @@ class _Running(Generic[T]):
         for node in ended:
             task = self.tasks.pop(node)
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, (*FAILURES, asyncio.CancelledError)):
+                raise error
             cancelled = self._cancelled and error is not None and is_cancelled_exception(error)
             self._settle(node, Outcome(error=error, cancelled=cancelled) if error else Outcome(value=task.result()))
             failed = failed or error is not None

@@ -26,7 +26,7 @@ async def call_gated(
 ) -> tuple[ToolAnswer, str]:
     """Call an irreversible tool with a person's yes; returns the answer, and a note on what people decided ("" for nothing).
 
-    Raises NotAnswered where the policy halts the run, and InputInvalid where nobody could ever approve it.
+    Raises HaltedError where the policy halts the run, and InputInvalid where nobody could ever approve it.
     """
     action = proposed(step, agent, card, call)
     if card.name in crew.allowed:
