@@ -191,7 +191,7 @@ class ToolActivities:
         assert tool.prepare is not None
         undo = await asyncio.to_thread(tool.prepare, arguments, key)
         kept = {name: None if data is None else await self._store.put(data) for name, data in undo.kept.items()}
-        record = UndoRecord(call=call, arguments={**undo.arguments, **kept})
+        record = UndoRecord(call=call, arguments={**undo.arguments, **kept}, undo=tool.undo)
         await self._records.keep(key, record)
         return record
 
