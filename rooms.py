@@ -98,6 +98,7 @@ def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
         database_write_tables=settings.database_write_tables,
         http_call_allow=settings.http_call_allow,
         http_call_private=settings.http_call_private,
+        http_call_undo=settings.http_call_undo,
         smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
         mail_from=settings.mail_from,
         max_document_bytes=settings.max_document_bytes,

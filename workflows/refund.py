@@ -113,6 +113,9 @@ class RefundWorkflow(Observed):
         if missing:
             told = ", ".join(f"{name} ({refunding.SETTINGS[name]})" for name in missing)
             raise final(ErrorKind.TOOL_UNKNOWN, f"a refund needs tools that this worker does not have: set {told}")
+        ledger = self._tools.get(refunding.CALL) if request.ledger_url else None
+        if ledger and (wrong := refunding.unbookable(ledger, request.ledger_url, request.order)):
+            raise final(ErrorKind.INPUT_INVALID, f"ledger_url: {wrong}")
 
     async def _propose(self, request: RefundRequest, order: Order) -> Proposal:
         facts = f"order {order.id} of {order.customer}: {money(order.open_cents)} can be given back"

@@ -18,7 +18,7 @@ from activities.contracts.actions import (
 from activities.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
-from activities.contracts.effects import Effect
+from activities.contracts.effects import Effect, UndoablePair
 from activities.contracts.identities import (
     SEARCH_ATTRIBUTES,
     GateTerms,
@@ -120,6 +120,7 @@ __all__ = [
     "Transcript",
     "UndoRequest",
     "UndoResult",
+    "UndoablePair",
     "Usage",
     "digest_of",
     "hashed",

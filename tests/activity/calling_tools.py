@@ -27,11 +27,14 @@ class Calls:
     store: ContentStore
     tools: Sequence[Tool]
 
-    async def call(self, name: str, call: str, /, *, attempt: int = 1, **arguments: Any) -> ToolResult:
+    async def call(
+        self, name: str, call: str, /, *, attempt: int = 1, approve: bool = True, **arguments: Any
+    ) -> ToolResult:
         activities = ToolActivities(self.store, self.tools)
         names = tuple(tool.name for tool in self.tools)
         toolset = await ActivityEnvironment().run(activities.read_toolset, ToolsetRequest(names=names))
-        request = approved(ToolRequest(tool=name, key=call, specs=toolset.specs, input=arguments))
+        request = ToolRequest(tool=name, key=call, specs=toolset.specs, input=arguments)
+        request = approved(request) if approve else request
         result: ToolResult = await _environment(call, attempt).run(activities.call_tool, request)
         return result
 

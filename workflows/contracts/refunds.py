@@ -23,8 +23,9 @@ class RefundRequest(StartRequest):
     """A customer's request for a refund of one order.
 
     `amount_cents` is what is asked for, where that is known; without it the agent proposes one. More than `limit_cents` needs
-    the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in
-    as `URL/ORDER` (PUT, taken back by DELETE); without it nothing is booked. `on_failure` says how far to roll back.
+    the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in as
+    `URL/ORDER` (PUT, taken back by DELETE, which `HTTP_CALL_UNDO` must declare); without it nothing is booked. `on_failure`
+    says how far to roll back.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 

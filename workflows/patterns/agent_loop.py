@@ -246,10 +246,11 @@ class AgentLoop:
         return tuple(done[call.id] for call in calls)
 
     async def _answer(self, call: ToolCall) -> ToolAnswer:
-        card = self._toolset.get(call.name)
-        if card is None:
+        found = self._toolset.get(call.name)
+        if found is None:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
+        card = found.of_call(call.input, call.ref)
         if card.effect is Effect.IRREVERSIBLE:
             answer, note = await call_gated(self.crew, self.step, self.card.name, card, call, self._toolset.specs)
             self.notes += [note] if note else []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from activities.contracts import SUMMARY_LENGTH, Effect, ProposedAction, Risk
+from activities.contracts import SUMMARY_LENGTH, Effect, ProposedAction, Risk, ToolCard
 from activities.errors import ErrorKind, final
 from workflows.contracts import RefundRequest
 
@@ -146,10 +146,24 @@ def mail_of(order: Order, cents: int) -> dict[str, Any]:
 
 
 def booking_of(url: str, order: Order, cents: int) -> dict[str, Any]:
-    """Return the call that books a refund in the ledger, with the one that takes it back."""
-    address = f"{url.rstrip('/')}/{order.id}"
+    """Return the call that books a refund in the ledger."""
+    address = booked_at(url, order.id)
     body = {"order": order.id, "amount_cents": cents}
-    return {"method": "PUT", "url": address, "body": body, "inverse": {"method": "DELETE", "url": address}}
+    return {"method": "PUT", "url": address, "body": body}
+
+
+def booked_at(url: str, order: str) -> str:
+    """Return the address of an order's booking."""
+    return f"{url.rstrip('/')}/{order}"
+
+
+def unbookable(card: ToolCard, url: str, order: str) -> str:
+    """Say what to set where a booking could not be taken back, because the operator declared no way; else nothing."""
+    booking = {"method": "PUT", "url": booked_at(url, order)}
+    if card.of_call(booking).effect is Effect.WRITE:
+        return ""
+    template = booked_at(url, "{order}")
+    return f"HTTP_CALL_UNDO declares no way to take a booking back: add 'PUT {template} => DELETE {template}'"
 
 
 def money(cents: int) -> str:

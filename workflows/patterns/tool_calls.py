@@ -34,6 +34,7 @@ async def call_tool(
 ) -> ToolAnswer:
     """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
     await unpaused(crew.log)
+    card = card.of_call(call.input, call.ref)
     with crew.log.spans.calling(step, "execute_tool", card.name):
         return await _recorded(crew, step, agent, card, call, specs, approval)
 
