@@ -152,17 +152,16 @@ class RefundWorkflow(Observed):
         cents = int(values["amount_cents"])
         self._say(amount_cents=cents, reason=values["reason"])
         await self._call("row", refunding.INSERT, row.input, decision.approval if decision else None)
-        mail = ProposedAction(
-            description="tell the customer",
-            agent=AGENT,
-            tool=refunding.MAIL,
-            input=refunding.mail_of(order, cents),
-            effect=Effect.IRREVERSIBLE,
-        )
-        covered = approved_with(mail, f"covered by {decision.gate}", decision.by) if decision else approved_with(mail)
-        await self._call("mail", refunding.MAIL, mail.input, covered)
+        await self._covered("mail", refunding.MAIL, refunding.mail_of(order, cents), decision)
         if request.ledger_url:
-            await self._call("booking", refunding.CALL, refunding.booking_of(request.ledger_url, order, cents))
+            booking = refunding.booking_of(request.ledger_url, order, cents)
+            await self._covered("booking", refunding.CALL, booking, decision)
+
+    async def _covered(self, step: str, tool: str, arguments: Mapping[str, Any], decision: GateDecision | None) -> None:
+        """Call a tool whose arguments follow from the approved row alone, so that the same yes covers it."""
+        action = ProposedAction(description=step, agent=AGENT, tool=tool, input=arguments, effect=Effect.IRREVERSIBLE)
+        yes = approved_with(action, f"covered by {decision.gate}", decision.by) if decision else approved_with(action)
+        await self._call(step, tool, arguments, yes)
 
     async def _call(self, step: str, tool: str, arguments: Mapping[str, Any], approval: Approval | None = None) -> Part:
         """Call one tool as a step of its own; raises ToolUnavailable with its words where it did not work."""

@@ -5,6 +5,7 @@ whole amount before people instead of being guessed at.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ QUERY, INSERT, MAIL, CALL = "query_database", "insert_row", "send_mail", "http_c
 SETTINGS = {QUERY: "DATABASE_URL", INSERT: "DATABASE_WRITE_TABLES", MAIL: "SMTP_URL", CALL: "HTTP_CALL_ALLOW"}
 """The tools of a refund, and the setting of the worker that switches each on."""
 TABLE = "refunds"
+NOWHERE = re.compile(r"https?://[^/?#@]*\.invalid(/|$)")
 MOST_REASON = 200
 OPEN = (
     "SELECT customer, email, paid_cents - "
@@ -158,9 +160,12 @@ def booked_at(url: str, order: str) -> str:
 
 
 def unbookable(card: ToolCard, url: str, order: str) -> str:
-    """Say what to set where a booking could not be taken back, because the operator declared no way; else nothing."""
+    """Say what to set where a booking could not be taken back, because the operator declared no way; else nothing.
+
+    A ledger below `.invalid` (RFC 2606) leads nowhere: it is there to show a rollback.
+    """
     booking = {"method": "PUT", "url": booked_at(url, order)}
-    if card.of_call(booking).effect is Effect.WRITE:
+    if card.of_call(booking).effect is Effect.WRITE or NOWHERE.match(url):
         return ""
     template = booked_at(url, "{order}")
     return f"HTTP_CALL_UNDO declares no way to take a booking back: add 'PUT {template} => DELETE {template}'"
