@@ -142,7 +142,7 @@ async def test_a_halted_tool_call_is_no_reason_to_ask_a_fallback_or_go_on(
             gate=HALTS.model_copy(update={"deadline": 1.0}),
             on_step_failure=policy,
             on_failure=ROLL_BACK_ALL,
-        )  # type: ignore[arg-type]
+        )
         async with bench.runner.worker(script):
             handle = await bench.runner.start(PLAN, request)
             error = await bench.fails(handle)

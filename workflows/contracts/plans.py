@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from activities.contracts import Content, Contract
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
 from workflows.contracts.starting import StartRequest
@@ -57,6 +57,7 @@ class PlanRequest(StartRequest):
     by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
     changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
     `gate` is the policy where people must approve a step or a tool call, `requester` who asked for the run and may not.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -71,6 +72,7 @@ class PlanRequest(StartRequest):
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
     on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
     gate: GatePolicy = GatePolicy()
     requester: str = ""
     checkpoint: CheckpointPolicy = NO_CHECKPOINT

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Part, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 from workflows.contracts.starting import StartRequest
 
@@ -46,6 +46,7 @@ class RouteRequest(StartRequest):
     its content reference in `trained`), or the primary model by tool selection (`llm`). Below `threshold` (0 to 1) the
     request goes to `general`. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -59,6 +60,7 @@ class RouteRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class Ticket(Contract):

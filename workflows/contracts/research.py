@@ -4,7 +4,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Finding, SourceKind, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 from workflows.contracts.starting import StartRequest
 
@@ -23,6 +23,7 @@ class ResearchRequest(StartRequest):
     `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.
     `deadline` is in seconds for all sources together. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -35,6 +36,7 @@ class ResearchRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class SourceOutcome(Contract):

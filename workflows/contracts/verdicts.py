@@ -6,7 +6,7 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, DocumentSource, Part, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
 from workflows.contracts.starting import StartRequest
 
@@ -54,6 +54,7 @@ class ConsensusRequest(StartRequest):
 
     `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -69,6 +70,7 @@ class ConsensusRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class VoteState(StrEnum):

@@ -26,6 +26,7 @@ from activities.errors import ErrorKind, final, text_of
 from activities.tools import ToolActivities
 from workflows import policies
 from workflows.contracts import StepRow, StepState
+from workflows.patterns.acts import Acts
 from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
@@ -61,6 +62,7 @@ class Crew:
         self.gates = gates
         self.budget = budget or Budgeting(log, Gates(log))
         self.rollback.heartbeat = catalog.heartbeat
+        self.acts = Acts(self.rollback.change)
         self._toolsets: dict[tuple[str, ...], Toolset] = {}
         self._reading = asyncio.Lock()
 

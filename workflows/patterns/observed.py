@@ -18,6 +18,7 @@ from workflows.contracts import (
     Changes,
     DecisionLog,
     GateRecord,
+    OnFallback,
     PauseAnswer,
     RollbackAnswer,
     RollbackPolicy,
@@ -58,6 +59,7 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
     async def closed(self: W, request: Request) -> Result:
         revision.begin()
         _refuse_made_up(request)
+        self.rollback.on_fallback = getattr(request, "on_fallback", OnFallback.TELL)
         self.budget.start(getattr(request, "budget", None))
         if getattr(request, "stream", False):
             self.log.streaming = Streaming()
