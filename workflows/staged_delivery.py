@@ -27,6 +27,7 @@ from workflows.contracts import (
     StepRow,
     StepState,
 )
+from workflows.patterns import revision
 from workflows.patterns.calling import Answer
 from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
@@ -259,4 +260,7 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE
+    kind = kind_of(error)
+    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
+        return False
+    return is_cancelled_exception(error) or kind in UNMENDABLE

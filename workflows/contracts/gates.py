@@ -121,6 +121,11 @@ class GateState(Contract):
         return self.outcome is GateOutcome.PENDING
 
     @property
+    def denied(self) -> bool:
+        """Whether people said no, which holds for the rest of the run."""
+        return self.outcome is GateOutcome.DENIED
+
+    @property
     def may_decide(self) -> tuple[str, ...]:
         """The people who may decide now; none means anybody."""
         policy = self.policy

@@ -34,8 +34,10 @@ from workflows.contracts import (
     Verdict,
     WaitingActions,
 )
+from workflows.patterns import revision
 from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
+from workflows.patterns.gate_rules import denied_before
 from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
 from workflows.patterns.identity import Doorkeeper
 from workflows.patterns.metering import count_gate
@@ -120,8 +122,13 @@ class Gates:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
-        Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
+        it, and HaltedError where the policy halts the run.
         """
+        before = denied_before(self._book.gates.values(), action)
+        if before is not None and revision.since(revision.FAULTS_FIXED):
+            self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
+            return decision_of(before, workflow.info().workflow_id)
         async with self._door.turn:
             await self._door.learn()
             self.indexed = self.indexed or self._door.terms.indexed

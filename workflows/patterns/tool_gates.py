@@ -59,9 +59,9 @@ async def call_gated(
     if not decision.approved:
         why = reason_of(decision)
         crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
-        return _refused(
-            call, f"{card.name} was not called: {why}. Go on without it."
-        ), f"{card.name} was not called: {why}"
+        final = " This is final in this run: do not ask again, and do not try to reach the same in another way."
+        said = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
+        return _refused(call, said), f"{card.name} was not called: {why}"
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
     answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
     if decision.action.digest == action.digest:
