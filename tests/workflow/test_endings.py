@@ -78,7 +78,8 @@ async def test_a_bug_pauses_every_pattern_and_leaves_nothing_of_its_clean_up(
     llm = ScriptedLLM(lambda _: asyncio.sleep(3600))  # type: ignore[arg-type, return-value]
     async with working(runner.env.client, runner.settings, llm, workflow_runner=sandbox()):
         requests = [await request_of(runner, kind, on_failure=ROLL_BACK_ALL) for kind in ACTING]
-        runs = [await runner.start(getattr(kind, "run"), request) for kind, request in zip(ACTING, requests, strict=True)]
+        starts: list[tuple[Any, Any]] = list(zip(ACTING, requests, strict=True))
+        runs = [await runner.start(kind.run, request) for kind, request in starts]
         for run in runs:
             events = await events_with(run, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
             assert [each for each in events if each in CLEAN_UP] == [], run.id

@@ -99,6 +99,7 @@ from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequ
 from workflows.contracts.starting import CARRIED, StartRequest, carried_in
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from workflows.contracts.verdicts import (
+    ConsensusKind,
     ConsensusRequest,
     ConsensusResult,
     OnTie,
@@ -137,6 +138,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointPolicy",
     "CheckpointWhen",
+    "ConsensusKind",
     "ConsensusRequest",
     "ConsensusResult",
     "Decision",
