@@ -78,6 +78,16 @@ async def test_a_file_that_somebody_else_changed_since_is_left_as_it_stands(file
     assert content(root) == {"a.md": "by hand"}
 
 
+async def test_an_undo_that_somebody_made_up_is_refused(files: Calls, root: Path, store: ContentStore) -> None:
+    """Whoever starts a rollback can write any change: only the record of its call says what is undone, and how."""
+    theirs = await store.put(b"planted")
+    error = await files.undo_fails("write_file", "run/s/1", path="a.md", ref=theirs)
+    assert (error.type, error.non_retryable) == (ErrorKind.UNDO_REFUSED, True)
+    await files.done("write_file", "run/s/2", path="b.md", content="three")
+    assert (await files.undo("write_file", "run/s/2", path="a.md", ref=theirs)).happened
+    assert content(root) == {"a.md": "one two"}
+
+
 async def test_the_id_of_a_call_cannot_be_used_for_another_change(files: Calls, root: Path) -> None:
     await files.done("write_file", "run/s/1", path="a.md", content="three")
     result = await files.call("write_file", "run/s/1", path="a.md", content="four")

@@ -14,11 +14,12 @@ from tests.workflow.conftest import crew_of
 from tests.workflow.gating import waiting
 from tests.workflow.rolling_back import PLAN, REFUSAL, Bench, D, U, bench, changes_of, states
 from tests.workflow.test_agent_session import calls, results
-from workflows.contracts import OnFallback, Plan, PlanRequest, PlanStep, Stage, StagedRequest
+from workflows.contracts import OnFallback, OnStepFailure, Plan, PlanRequest, PlanStep, Stage, StagedRequest
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 __all__ = ["bench"]
 
+REPLAN = OnStepFailure.REPLAN
 WRITE = ("write_file", {"path": "a.md", "content": "new"})
 SHOUT = ("shout", {"text": "hello"})
 
@@ -139,3 +140,22 @@ async def test_a_stage_that_is_tried_again_repeats_nothing(pair: Bench) -> None:
     assert (result.stages[0].attempts, pair.did) == (2, ["write_file a.md"])
     assert "Do not do any of it again" not in tried[0]
     assert "Do not do any of it again" in tried[1]
+
+
+async def test_a_planner_is_told_what_a_failed_step_did(pair: Bench) -> None:
+    asked: list[str] = []
+
+    def script(call: ModelCall) -> Any:
+        if call.system.startswith("You are planner"):
+            asked.append(call.messages[0][1])
+            return '{"steps": [{"step": 2, "agent": "b", "input": "Tell them that it is done."}]}'
+        turn = sum(message["role"] == "assistant" for message in call.history)
+        return "Told." if asked else (calls(WRITE, turn=1), REFUSAL)[turn]
+
+    (pair.runner.settings.agents_dir / "planner.md").write_text(
+        "---\nname: planner\ndescription: d\n---\nYou are planner.\n"
+    )
+    plan = Plan(steps=(PlanStep(step="1", agent="b", input="Write."),))
+    _, changes, _ = await run_with_yes(pair, script, PlanRequest(task="t", plan=plan, on_step_failure=REPLAN), gates=0)
+    assert states(changes) == [D]
+    assert 'Before it failed, step 1 did this:\n1. b called write_file({"path": "a.md"' in asked[0]
