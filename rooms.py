@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
@@ -22,14 +24,18 @@ from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.standard import standard_tools
 from activities.toolbox.tool import Tool
 from activities.toolbox.web import page_reader
+from activities.toolbox.workspace import check_apart
 from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import Settings, SettingsError, running_stack, web_ui_of
+from bootstrap import PROJECT, Settings, SettingsError, running_stack, web_ui_of
 
 if TYPE_CHECKING:
     from activities.llm.claude import ClaudeLLM
+
+PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
+"""Parts of the project that decide what it does, beside its packages."""
 
 
 class Rooms:
@@ -121,7 +127,9 @@ def secret_of(settings: Settings) -> str:
 
 
 def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
-    """Return the standard tools that the settings switch on."""
+    """Return the standard tools that the settings switch on; raises ValueError that names a wrong one."""
+    usual = settings.state_dir.resolve() / "workspace"
+    check_apart(settings.workspace, protected(settings), usual)
     return standard_tools(
         store,
         settings.workspace,
@@ -131,10 +139,33 @@ def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
         database_write_tables=settings.database_write_tables,
         http_call_allow=settings.http_call_allow,
         http_call_private=settings.http_call_private,
+        http_call_undo=settings.http_call_undo,
         smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
         mail_from=settings.mail_from,
         max_document_bytes=settings.max_document_bytes,
     )
+
+
+def protected(settings: Settings) -> dict[str, Path]:
+    """Return what agents must never change, by what it is: whatever decides what a worker does, and what it remembers.
+
+    A place within the state directory is open to them: the default workspace.
+    """
+    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
+    places = {f"the project's own code, {path.name}": path for path in code}
+    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places |= {
+        "the agents (AGENTS_DIR)": settings.agents_dir,
+        "the model table (MODELS_FILE)": settings.models_file,
+        "the settings": Path(".env"),
+        "the MCP servers": settings.mcp_config or Path(".mcp.json"),
+    }
+    usual, state = settings.state_dir.resolve() / "workspace", settings.state_dir.resolve()
+    if settings.workspace != usual and usual not in settings.workspace.parents:
+        places["the state directory (STATE_DIR)"] = state
+    if settings.store_url.startswith("file://"):
+        places["the content store (CONTENT_STORE_URL)"] = Path(unquote(urlsplit(settings.store_url).path))
+    return places
 
 
 def _source_options(settings: Settings) -> SourceOptions:

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     http_call_allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts of the services that agents may call to change something, as in `fetch_allow`."""
     http_call_private: bool = False
+    http_call_undo: str = ""
+    """Which of those calls can be undone, and by which: `PUT https://host/path/{id} => DELETE https://host/path/{id}`, by `;`."""
     smtp_url: SecretStr | None = None
     """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`.
 

@@ -57,7 +57,7 @@ NOBODY, CONSENSUS = "nobody", "consensus"
 ReadVote = Callable[[Voter, Answer, Spend], Vote]
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class ConsensusAnalysisWorkflow(Observed):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
 

@@ -26,10 +26,12 @@ from activities.errors import ErrorKind, final, text_of
 from activities.tools import ToolActivities
 from workflows import policies
 from workflows.contracts import StepRow, StepState, Voter
+from workflows.patterns.acts import Acts
 from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.calling import Answer
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
@@ -60,6 +62,7 @@ class Crew:
         self.gates = gates
         self.budget = budget or Budgeting(log, Gates(log))
         self.rollback.heartbeat = catalog.heartbeat
+        self.acts = Acts(self.rollback.change)
         self._toolsets: dict[tuple[str, ...], Toolset] = {}
         self._reading = asyncio.Lock()
 
@@ -168,7 +171,7 @@ class Crew:
         self.log.begin(step, agent)
         try:
             answer = await self.ask(step, agent, parts, **options)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise
         self.log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
