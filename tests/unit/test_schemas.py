@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contracts import ToolSpec
 from activities.errors import ErrorKind, kind_of
+from activities.llm.answers import read_answer
 from activities.parsing.pool import PARSERS
 from activities.schemas import SchemaInvalidError, schema_problem, violations
 from activities.toolbox.mcp_results import checking_session
