@@ -21,6 +21,7 @@ from activities.schemas import SchemaInvalidError, violations
 LENIENT_LIMIT = 256 * 1024
 """Longest answer, in characters, that is read leniently; a longer one goes back as it is."""
 
+NOTE_LIMIT = 500
 OPENERS_TRIED = 100
 """How many brackets in the prose around the JSON are tried as its beginning."""
 
@@ -37,6 +38,7 @@ _END_OF_THOUGHTS = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGN
 _OPENERS = re.compile(r"[{\[]")
 _TOKENS = re.compile(r'["\\{}\[\]]')
 _BEGINS_JSON = re.compile(r"""\{\s*(?:["'}]|[A-Za-z_]\w*\s*:)|\[\s*[{\["'\]]""")
+_TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_VALUE = re.compile(r"[:\[,]\s*(?:-?NaN\b|-?Infinity\b|\.\.\.)")
 
 
@@ -51,16 +53,6 @@ class Answered:
 
 def read_answer(text: str, schema: dict[str, Any]) -> Answered:
     """Read a JSON object out of an answer and check it; `wrong` is in words for the model."""
-    answered = _object_of(text, schema)
-    data, notes = on_scales(answered.data, schema)
-    if not notes:
-        return answered
-    return Answered(
-        data, _breaks(data, schema), "; ".join([answered.leniently, *notes][not answered.leniently :])[:500]
-    )
-
-
-def _object_of(text: str, schema: dict[str, Any]) -> Answered:
     stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         # Not the standard library's: that takes NaN, half characters and endless nesting, which history cannot hold.
@@ -69,11 +61,19 @@ def _object_of(text: str, schema: dict[str, Any]) -> Answered:
         found = _leniently(stripped, schema) if len(stripped) <= LENIENT_LIMIT else None
         return found or Answered(None, (f"the answer is not JSON: {error}",))
     if isinstance(said, dict):
-        return Answered(said, _breaks(said, schema))
+        return _checked(said, schema)
     inner = _within(said)
-    if inner is not None and not _breaks(inner, schema):
-        return Answered(inner, (), TEXT if isinstance(said, str) else ALONE)
+    if inner is not None:
+        answered = _checked(inner, schema, TEXT if isinstance(said, str) else ALONE)
+        if not answered.wrong:
+            return answered
     return Answered(None, (f"the answer must be a JSON object, not {type(said).__name__}",))
+
+
+def _checked(data: dict[str, Any], schema: dict[str, Any], *how: str) -> Answered:
+    """Read its numbers on scales and check it; `how` says what was read leniently so far."""
+    read, notes = on_scales(data, schema)
+    return Answered(read, _breaks(read, schema), "; ".join([*how, *notes])[:NOTE_LIMIT])
 
 
 def _within(said: Any) -> dict[str, Any] | None:
@@ -94,10 +94,9 @@ def _leniently(text: str, schema: dict[str, Any]) -> Answered | None:
         said, note = _read(piece)
         data = _within(said) if isinstance(said, list) else said
         if isinstance(data, dict) and data:
-            wrong = _breaks(data, schema)
-            if isinstance(said, dict) or not wrong:
-                around = [] if piece == text.strip() else [AROUND]
-                found.append((Answered(data, wrong, "; ".join([*around, *note])), len(piece)))
+            answered = _checked(data, schema, *([] if piece == text.strip() else [AROUND]), *note)
+            if isinstance(said, dict) or not answered.wrong:
+                found.append((answered, len(piece)))
     fitting = [answered for answered, _ in found if not answered.wrong]
     if fitting:
         return fitting[-1]
@@ -112,7 +111,7 @@ def _read(piece: str) -> tuple[Any, list[str]]:
         if "recursion" in str(error):
             return None, []
     # What is JSON but for NaN or half a character stays refused, as it is where nothing stands around it.
-    if not _BEGINS_JSON.match(piece) or _NO_VALUE.search(piece) or _is_json(piece):
+    if not _BEGINS_JSON.match(piece) or _NO_VALUE.search(_TEXTS.sub('""', piece)) or _is_json(piece):
         return None, []
     try:
         mended = repair_json(piece, return_objects=True, skip_json_loads=True)

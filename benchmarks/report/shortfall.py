@@ -34,9 +34,6 @@ def _one(result: Row, verdict: Row) -> str:
         return f"{begin} {_telemetry(next(row for row in rows if row['latency_s'] == latency))}"
     if verdict["figure"] == "gather":
         return f"{begin} {_gather(rows[0])}"
-    if verdict["figure"] == "streams":
-        each = rows[0]["us_per_delta"]
-        return f"{begin} {each['product']['median']:g} µs for each piece of text, the SDK {each['sdk']['median']:g}."
     if verdict["figure"] == "crash":
         return begin
     if verdict["name"].endswith("per step"):

@@ -38,6 +38,7 @@ READ: list[tuple[str, str, dict[str, Any], str]] = [
     ("a tag in a text", '{"n": 3, "why": "<think>no</think>",}', {"n": 3, "why": "<think>no</think>"}, MENDED),
     ("a draft, then the answer", f'{{"n": 1}}\nBetter: {GOOD}', {"n": 3}, AROUND),
     ("an example that does not fit", f'Not {{"n": "three"}} but {GOOD} {{"m": 1}}', {"n": 3}, AROUND),
+    ("dots in a text", '{"n": 3, "why": "well, ... no, NaN",}', {"n": 3, "why": "well, ... no, NaN"}, MENDED),
     ("a comma too many", '{"n": 3,}', {"n": 3}, MENDED),
     ("single quotes", "{'n': 3, 'why': \"it's so\"}", {"n": 3, "why": "it's so"}, MENDED),
     ("words of Python", '{"n": 3, "why": "so", }', {"n": 3, "why": "so"}, MENDED),

@@ -116,6 +116,9 @@ def test_an_answer_says_what_was_read() -> None:
     assert (answered.wrong, answered.leniently) == ((), "confidence 'high' was read as 0.8")
     answered = read_answer('So: {"evidence": [], "reasons": "", "verdict": "yes", "confidence": 30}', schema)
     assert answered.leniently.endswith("JSON was left out; confidence '30' was read as 0.3")
+    draft = '{"evidence": [], "reasons": "", "verdict": "no", "confidence": 0.5} or rather '
+    answered = read_answer(draft + '{"evidence": [], "reasons": "", "verdict": "yes", "confidence": "80%"}', schema)
+    assert answered.data == verdict(0.8)
     answered = read_answer('{"evidence": [], "reasons": "", "verdict": "yes", "confidence": 300}', schema)
     assert (answered.leniently, answered.wrong) == ("", ("$.confidence: 300 is greater than the maximum of 1",))
 
