@@ -25,8 +25,9 @@ SLOTS = max(2, min(4, os.cpu_count() or 1))
 """Pieces of content that one worker parses at the same time."""
 CALLS_EACH = 100
 """Pieces of content that one process parses before it is replaced."""
-WAITING_THREADS = 8
-"""Threads for checks that may have to wait for a parser (`off_loop`)."""
+WAITING_THREADS = 200
+"""Most threads for checks that may have to wait for a parser (`off_loop`), made as they are needed: as many as a worker has
+activities, so that checks which need no parser never wait for those that do."""
 
 T = TypeVar("T")
 _ROOT = str(Path(__file__).resolve().parents[2])

@@ -38,6 +38,8 @@ BAD: list[tuple[Rule, str, str]] = [
     (walls.room_two, "activities/made_up.py", "from cli import leaving"),
     (walls.one_anthropic, "activities/agent.py", "import anthropic"),
     (walls.one_anthropic, "worker.py", "def f():\n    from anthropic.types import Message"),
+    (walls.parsers_apart, "activities/agent.py", "from jsonschema import Draft202012Validator"),
+    (walls.parsers_apart, "cli/made_up.py", "def f():\n    import feedparser"),
     (walls.local_model_alone, "local_model/made_up.py", "from activities.errors import ErrorKind"),
     (walls.local_model_alone, "cli/made_up.py", "from local_model import BANNER"),
     (walls.plain_contracts, "workflows/contracts/made_up.py", "import temporalio"),

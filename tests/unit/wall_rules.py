@@ -28,6 +28,8 @@ ACTIVITIES_FOR_BOOTSTRAP = (
     "telemetry",
 )
 BAD_NAMES = ("utils", "util", "helpers", "helper", "common", "shared", "manager", "core")
+PARSERS = ("bs4", "docx", "feedparser", "jsonschema", "lxml", "pypdf", "referencing")
+"""Libraries that content from outside can keep busy, or fill any memory with."""
 LINES = 300
 
 
@@ -137,6 +139,14 @@ def one_anthropic(source: Source) -> Iterator[str]:
         yield from _breaks(source, "only activities/llm/claude*.py import anthropic; use activities.llm.base", wrong)
 
 
+def parsers_apart(source: Source) -> Iterator[str]:
+    if source.room in ROOMS and not source.under("activities/formats", "activities/parsing", "local_model"):
+        wrong = [found for found in source.imports if found.top in PARSERS]
+        yield from _breaks(
+            source, "content from outside is parsed in activities.formats, by way of activities.parsing.pool", wrong
+        )
+
+
 def local_model_alone(source: Source) -> Iterator[str]:
     if source.under("local_model"):
         wrong = [found for found in _ours(source) if found.top != "local_model"]
@@ -198,6 +208,7 @@ WALLS: tuple[Rule, ...] = (
     policies_and_contracts_below,
     room_two,
     one_anthropic,
+    parsers_apart,
     local_model_alone,
     plain_contracts,
     no_tests_inside,
