@@ -95,8 +95,7 @@ CACHED_WORKFLOWS = 1000
 """Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
 
 PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
-"""Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
-tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
+"""Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
 
 
 def sandbox() -> WorkflowRunner:
