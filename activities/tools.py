@@ -42,6 +42,7 @@ class ToolActivities:
     def __init__(self, store: ContentStore, tools: Sequence[Tool], servers: McpServers | None = None) -> None:
         self._store = store
         self._tools = {tool.name: tool for tool in tools}
+        self._undos = {tool.undo for tool in tools} - {""}
         self._servers = servers or McpServers({})
         self._records = UndoRecords(store)
 
@@ -55,10 +56,13 @@ class ToolActivities:
             listings = await self._listings([each.server for each in asked.values() if each])
             for name, theirs in asked.items():
                 tool = self._tools.get(our_name(name))
+                undoes = tool is not None and tool.name in self._undos
                 if theirs:
                     tools, why = await PARSERS.off_loop(_chosen, theirs, listings.get(theirs.server))
                     found.update({each.card.name: (each.card, each.spec) for each in tools})
                     missing += [f"{name} ({why})"] if why else []
+                elif undoes:
+                    missing.append(f"{name} (it undoes calls of other tools, and no agent calls it)")
                 elif tool:
                     found[tool.name] = (tool.card, tool.spec)
                 else:
@@ -141,7 +145,8 @@ class ToolActivities:
 
     def _check_approved(self, request: ToolRequest) -> None:
         """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
-        effect = request.effect if request.server else self._tools[request.tool].effect
+        card = None if request.server else self._tools[request.tool].card.of_call(request.input, request.ref)
+        effect = card.effect if card else request.effect
         if effect in (Effect.IRREVERSIBLE, None):
             check_approved(request, request.approval, agent=request.agent, target=request.server)
 
@@ -189,7 +194,7 @@ class ToolActivities:
         assert tool.prepare is not None
         undo = await asyncio.to_thread(tool.prepare, arguments, key)
         kept = {name: None if data is None else await self._store.put(data) for name, data in undo.kept.items()}
-        record = UndoRecord(call=call, arguments={**undo.arguments, **kept})
+        record = UndoRecord(call=call, arguments={**undo.arguments, **kept}, undo=tool.undo)
         await self._records.keep(key, record)
         return record
 

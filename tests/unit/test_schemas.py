@@ -10,9 +10,9 @@ from mcp.types import CallToolResult
 from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 
-from activities.agent import parse
 from activities.contracts import ToolSpec
 from activities.errors import ErrorKind, kind_of
+from activities.llm.answers import read_answer
 from activities.parsing.pool import PARSERS
 from activities.schemas import SchemaInvalidError, schema_problem, violations
 from activities.toolbox.mcp_results import checking_session
@@ -39,7 +39,7 @@ def test_nothing_is_fetched_wherever_a_schema_comes_from(remote: dict[str, Any],
     with pytest.raises(SchemaInvalidError, match=reference):
         violations({"a": 1}, remote)
     with pytest.raises(ApplicationError) as caught:
-        parse('{"a": 1}', remote)
+        read_answer('{"a": 1}', remote)
     assert kind_of(caught.value) is ErrorKind.INPUT_INVALID
     assert reference in caught.value.message
     stage = {"name": "draft", "goal": "x", "agents": ["writer"], "output_schema": remote}
@@ -102,7 +102,7 @@ def test_an_answer_that_cannot_be_checked_is_a_final_error(monkeypatch: pytest.M
     monkeypatch.setattr("activities.schemas.CHECK_SECONDS", 0.5)
     value, schema = SCHEMAS["pattern"]
     with pytest.raises(ApplicationError, match="of computing; simplify its patterns") as caught:
-        parse(json.dumps({"a": value}), {"properties": {"a": schema}})
+        read_answer(json.dumps({"a": value}), {"properties": {"a": schema}})
     assert (kind_of(caught.value), caught.value.non_retryable) == (ErrorKind.INPUT_INVALID, True)
 
 
