@@ -17,17 +17,18 @@ def agents_data(
         "agents": [
             {
                 "name": agent.front.name,
+                "title": agent.title,
                 "file": str(agent.path),
                 "description": agent.front.description,
                 "model": agent.front.model,
                 "resolved": resolve(agent.front.model),
-                "tools": list(agent.front.tools),
+                "tools": [*agent.front.tools, *(f"not {name}" for name in agent.front.without)],
                 "fallback": list(agent.front.fallback),
             }
             for agent in agents
         ],
         "problems": [
-            {"file": str(problem.path), "line": problem.line, "message": problem.message} for problem in problems
+            {"file": str(one.path), "line": one.line, "message": one.message, "notice": one.notice} for one in problems
         ],
     }
 
@@ -38,5 +39,7 @@ def agents_page(agents: Sequence[dict[str, Any]]) -> list[RenderableType]:
     for agent in agents:
         same = agent["model"] == agent["resolved"]
         model = agent["model"] if same else f"{agent['model']} → {agent['resolved']}"
-        row(made, agent["name"], model, ", ".join(agent["tools"]), ", ".join(agent["fallback"]), agent["description"])
+        title = agent["title"]
+        name = agent["name"] if title == agent["name"] else f"{agent['name']} ({title})"
+        row(made, name, model, ", ".join(agent["tools"]), ", ".join(agent["fallback"]), agent["description"])
     return [made] if agents else []

@@ -91,7 +91,8 @@ class Crew:
         card = self.catalog.get(agent)
         if card is None:
             names = ", ".join(card.name for card in self.catalog.agents)
-            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
+            why = f" ({self.catalog.unread[agent]})" if agent in self.catalog.unread else ""
+            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
         return card
 
     def thrifty(self, card: AgentCard) -> AgentCard:
