@@ -54,11 +54,17 @@ class Usage(Contract):
 
 
 class ToolSpec(Contract):
-    """A tool the model may call: its name, what it does, and the JSON schema of its input."""
+    """A tool the model may call: its name, what it does, and the JSON schema of its input.
+
+    Where the tool's own schema is none that a model can be given, its arguments stand under one property (`wrapped`), or are
+    called otherwise (`renamed`: our name to its own).
+    """
 
     name: str
     description: str
     input_schema: dict[str, Any]
+    wrapped: str = ""
+    renamed: Mapping[str, str] = Field(default_factory=dict)
 
 
 class ToolCall(Contract):
