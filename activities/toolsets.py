@@ -55,6 +55,8 @@ def choose(
         _all(chosen, server, listings[server])
     for name in without:
         _drop(chosen, name)
+    if names and not chosen.tools and not chosen.missing and not without:
+        chosen.missing.append(f"{', '.join(names)} (nothing of it can be used here)")
     if len(chosen.tools) > MOST_TOOLS:
         left_out = list(chosen.tools)[MOST_TOOLS:]
         chosen.notices.append(f"{len(left_out)} of {len(chosen.tools)} tools are left out, from {left_out[0]} on")

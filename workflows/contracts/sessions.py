@@ -74,3 +74,4 @@ class AgentSessionResult(Contract):
     progress: SessionProgress = SessionProgress()
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()

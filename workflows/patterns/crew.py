@@ -60,7 +60,7 @@ class Crew:
         self.gates = gates
         self.budget = budget or Budgeting(log, Gates(log))
         self.rollback.heartbeat = catalog.heartbeat
-        self._toolsets: dict[tuple[str, ...], Toolset] = {}
+        self._toolsets: dict[tuple[tuple[str, ...], tuple[str, ...]], Toolset] = {}
         self._reading = asyncio.Lock()
 
     @classmethod
@@ -105,26 +105,27 @@ class Crew:
 
     def adopt(self, card: AgentCard, toolset: Toolset) -> None:
         """Take over the tools that an earlier part of this run has read."""
-        self._toolsets[card.tools] = toolset
+        self._toolsets[card.tools, card.without] = toolset
+        self.log.tools.lacks(card.name, toolset.missing, toolset.notices)
 
     def read_toolset(self, card: AgentCard) -> Toolset | None:
         """Return the tools of an agent as far as they have been read."""
-        return self._toolsets.get(card.tools)
+        return self._toolsets.get((card.tools, card.without))
 
     async def toolset(self, card: AgentCard) -> Toolset:
         """Return the tools of an agent, read when it is first asked for."""
+        names = (card.tools, card.without)
         async with self._reading:
-            if card.tools not in self._toolsets:
+            if names not in self._toolsets:
                 await unpaused(self.log)
-                toolset = await workflow.execute_activity_method(
+                self._toolsets[names] = await workflow.execute_activity_method(
                     ToolActivities.read_toolset,
-                    ToolsetRequest(names=card.tools),
+                    ToolsetRequest(names=card.tools, without=card.without),
                     **policies.read_toolset(self.catalog.heartbeat, f"read the tools of {card.name}"),
                 )
-                self._toolsets[card.tools] = toolset
-                if toolset.missing:
-                    self.log.notice(f"{card.name}: no tool here answers to {', '.join(toolset.missing)}")
-            return self._toolsets[card.tools]
+            toolset = self._toolsets[names]
+            self.log.tools.lacks(card.name, toolset.missing, toolset.notices)
+            return toolset
 
     async def ask(
         self,

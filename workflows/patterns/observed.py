@@ -69,7 +69,7 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
             raise told from error
         await self.budget.close()
         await self.gates.finish_telling()
-        return self._budgeted(result)
+        return self._budgeted(self.log.tools.told_in(result))
 
     return closed
 
