@@ -146,6 +146,11 @@ class ModelTurn(Contract):
     wasted_usd: float = 0.0
     prompt_bound: int = 0
 
+    @property
+    def whole(self) -> bool:
+        """Whether the model ended its answer by itself."""
+        return self.stop_reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE)
+
 
 class ModelFailure(Contract):
     """Details that travel with a failed call's error: who refused, and what was paid all the same, by all attempts.

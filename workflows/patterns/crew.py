@@ -30,6 +30,7 @@ from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.calling import Answer
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
@@ -118,7 +119,7 @@ class Crew:
         async with self._reading:
             if names not in self._toolsets:
                 await unpaused(self.log)
-                self._toolsets[names] = await workflow.execute_activity_method(
+                self._toolsets[names] = await run_activity(
                     ToolActivities.read_toolset,
                     ToolsetRequest(names=card.tools, without=card.without),
                     **policies.read_toolset(self.catalog.heartbeat, f"read the tools of {card.name}"),

@@ -29,6 +29,7 @@ from workflows.contracts import (
     RollbackPolicy,
     StuckDecision,
 )
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.tracing import RunLog
 from workflows.patterns.undo_log import UndoLog
 
@@ -177,7 +178,7 @@ class Rollback:
     async def _undo(self, change: Change) -> None:
         while True:
             try:
-                result = await workflow.execute_activity_method(
+                result = await run_activity(
                     UndoActivities.undo_call,
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
                     **policies.undo_call(

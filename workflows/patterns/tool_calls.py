@@ -14,6 +14,7 @@ from activities.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, T
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ async def _recorded(
     )
     result: ToolResult | None = None
     try:
-        result = await workflow.execute_activity_method(
+        result = await run_activity(
             ToolActivities.call_tool,
             request,
             **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
