@@ -39,7 +39,7 @@ from bootstrap import (
     missing_attributes,
     running_stack,
 )
-from replaying import replay
+from replaying import check
 from rooms import Rooms
 from telemetry.gates import watch_gates
 from telemetry.logs import log_to_stderr
@@ -220,15 +220,6 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             health.close()
 
 
-async def check(settings: Settings, wanted: Sequence[str]) -> bool:
-    """Replay histories with this code and say of each whether it fits; True if all of them do."""
-    fits = True
-    async for name, failure in replay(settings, wanted, WORKFLOWS, sandbox()):
-        print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
-        fits = fits and not failure
-    return fits
-
-
 async def _serve_health(host: str, port: int | None) -> asyncio.Server | None:
     """Answer every HTTP request with 200 for as long as this event loop turns."""
     if port is None:
@@ -280,7 +271,7 @@ def main() -> int:
         settings = load_settings()
         log_to_stderr(settings.log_level, settings.log_format)
         if arguments.replay:
-            return 0 if asyncio.run(check(settings, arguments.replay)) else 1
+            return 0 if asyncio.run(check(settings, arguments.replay, WORKFLOWS, sandbox())) else 1
         asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201

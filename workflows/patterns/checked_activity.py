@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, cast, get_type_hints
 
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
@@ -27,12 +27,13 @@ class Unusable:
     why: str
 
 
-async def run_activity(activity: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+async def run_activity(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
     """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used."""
-    raw = await workflow.execute_activity(activity.__name__, request, result_type=RawValue, **config)
-    made = read_result(raw, _result_of(activity), request)
+    name, kind = _defined(method)
+    raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+    made = read_result(raw, kind, request)
     if isinstance(made, Unusable):
-        raise _error(activity.__name__, made.why)
+        raise _error(name, made.why)
     return cast(Result, made)
 
 
@@ -61,7 +62,7 @@ def _lacks_data(turn: ModelTurn) -> bool:
 def _by_hand(kind: type[Any], said: Any, request: Any) -> Any:
     """Make a result of what a person has written; None where it cannot be one."""
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    content = Content(text=text, size=len(text.encode()), summary=_shown(text))
+    content = Content(text=text, size=len(text.encode()), summary=_shown(f"given by hand: {text}"))
     if kind is ModelTurn:
         return ModelTurn(content=content)
     if kind is ToolResult and isinstance(request, ToolRequest):
@@ -87,13 +88,13 @@ def _shown(said: Any) -> str:
     return " ".join(text.split())[:SUMMARY_LENGTH]
 
 
-def _error(activity: str, why: str) -> ActivityError:
+def _error(name: str, why: str) -> ActivityError:
     error = ActivityError(
         "Activity completed with what it cannot have given",
         scheduled_event_id=0,
         started_event_id=0,
         identity="",
-        activity_type=activity,
+        activity_type=name,
         activity_id="",
         retry_state=None,
     )
@@ -104,6 +105,9 @@ def _error(activity: str, why: str) -> ActivityError:
 
 
 @lru_cache
-def _result_of(activity: Callable[..., Any]) -> type[Any]:
-    kind: type[Any] = get_type_hints(activity)["return"]
-    return kind
+def _defined(method: Callable[..., Any]) -> tuple[str, type[Any]]:
+    """Return the name and the result type that an activity is defined with."""
+    name = activity._Definition.must_from_callable(method).name
+    if name is None:
+        raise TypeError("a dynamic activity has no name to call it by")
+    return name, get_type_hints(method)["return"]
