@@ -17,7 +17,6 @@ from cli.printing import print_json
 from cli.reaching import OURS, Reach, word
 from cli.waiting import may_be_left, outlasting
 from workflows.contracts import RunStatus
-from workflows.policies import polite_queue
 
 
 def described(found: WorkflowExecutionDescription) -> dict[str, Any]:
@@ -46,7 +45,6 @@ def described_page(data: dict[str, Any]) -> list[RenderableType]:
 
 def held(found: WorkflowExecutionDescription) -> list[str]:
     """Say which activities somebody has paused, or moved to a task queue that is not the run's."""
-    queues = ("", found.task_queue, polite_queue(found.task_queue))
     said = []
     for pending in found.raw_description.pending_activities:
         name = f"{pending.activity_type.name} (activity {pending.activity_id})"
@@ -57,7 +55,8 @@ def held(found: WorkflowExecutionDescription) -> list[str]:
             why = f" ({manual.reason})" if manual.reason else ""
             said.append(f"{name} is paused{by}{why} → temporal activity unpause {run}")
         moved = pending.activity_options.task_queue.name
-        if moved not in queues:
+        # Searches that a source wants spaced run on a task queue of their own, named after the run's.
+        if moved and moved != found.task_queue and not moved.startswith(f"{found.task_queue}-"):
             options = f"{run} --task-queue {shlex.quote(found.task_queue)}"
             said.append(f"{name} waits on the task queue {moved!r} → temporal activity update-options {options}")
     return said

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,12 +21,17 @@ from tests.stacks import Stack, whole_stack
 
 pytestmark = pytest.mark.xdist_group("by_hand")
 
+GONE = "mcp__gone__search"
 PLAN = json.dumps({"steps": [{"step": "dig", "agent": "summariser", "input": "Collect the facts"}]})
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
+    agents = tmp_path_factory.mktemp("crew") / "agents"
+    shutil.copytree(PROJECT / "agents", agents)
+    (agents / "README.md").write_text("# The team\n")
+    (agents / "seeker.md").write_text(f"---\nname: The Seeker\ndescription: d\ntools: Read, {GONE}\n---\nYou seek.\n")
+    with whole_stack(tmp_path_factory.mktemp("stack"), AGENTS_DIR=str(agents)) as stack:
         yield stack
 
 
@@ -116,6 +122,27 @@ def test_what_is_paused_moved_or_reset_is_shown_with_the_way_back(stack: Stack) 
     stack.api.script(hold=False)
     assert stack.json("result", run)["state"] == "completed"
     assert "is paused" not in stack.done("status", run)
+
+
+def test_a_run_whose_agent_lacks_a_tool_says_so_wherever_it_is_shown(stack: Stack, tmp_path: Path) -> None:
+    stack.api.script(hold=False)
+    said = f"{GONE} (no MCP server 'gone' is configured)"
+    run = stack.run("agent", "The Seeker", "Find it", "--id", "seek")
+    assert run.returncode == 1
+    assert f"missing tool: the-seeker: {said}" in run.stdout
+    assert "partial" in run.stdout
+    assert f"the run is partial, because tools were missing: the-seeker: {said}" in run.stderr
+    again = stack.run("result", "seek", "--json")
+    assert again.returncode == 1
+    found = json.loads(again.stdout)
+    assert (found["state"], found["tools_missing"]) == ("partial", [f"the-seeker: {said}"])
+    assert stack.run("watch", "seek").returncode == 1
+    assert f"missing tool: the-seeker: {said}" in stack.done("status", "seek")
+    assert f"the-seeker lacks a tool that it names: {said}" in stack.done("why", "seek")
+    report = tmp_path / "report.html"
+    stack.done("report", "seek", "-o", str(report))
+    assert '<b class="warn" id="state">partial</b>' in report.read_text()
+    assert "the-seeker lacks a tool that it names" in report.read_text()
 
 
 @workflow.defn
