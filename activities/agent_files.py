@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from activities.file_names import readable
 from activities.front_matter import FrontMatterError, decoded, fields_of, header_of, line_of
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
@@ -112,7 +113,7 @@ class Problem:
     notice: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
+        return readable(f"{self.path}:{self.line}: {self.message}")
 
 
 def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:

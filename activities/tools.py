@@ -20,6 +20,7 @@ from activities.approvals import check_approved
 from activities.content import ContentStore
 from activities.contracts import Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from activities.errors import ErrorKind, final, passing, text_of
+from activities.file_names import readable
 from activities.heartbeat import beating
 from activities.observing import tool_called
 from activities.toolbox.mcp_config import McpConfig
@@ -99,7 +100,7 @@ class ToolActivities:
         except Exception as error:
             raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
         result = ToolResult(
-            content=await self._store.keep(said),
+            content=await self._store.keep(readable(said)),
             failed=failed,
             ms=round((time.monotonic() - started) * 1000),
             attempt=activity.info().attempt,

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from activities.agent_files import AgentFile, Problem
+from activities.file_names import readable
 from cli.pages import row, table
 
 
@@ -18,7 +19,7 @@ def agents_data(
             {
                 "name": agent.front.name,
                 "title": agent.title,
-                "file": str(agent.path),
+                "file": readable(str(agent.path)),
                 "description": agent.front.description,
                 "model": agent.front.model,
                 "resolved": resolve(agent.front.model),
@@ -28,7 +29,8 @@ def agents_data(
             for agent in agents
         ],
         "problems": [
-            {"file": str(one.path), "line": one.line, "message": one.message, "notice": one.notice} for one in problems
+            {"file": readable(str(one.path)), "line": one.line, "message": one.message, "notice": one.notice}
+            for one in problems
         ],
     }
 

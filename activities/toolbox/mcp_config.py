@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from activities.file_names import readable
+
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ASKED = re.compile(r"\$\{input:[^}]*\}")
 _FOLDER = "${workspaceFolder}"
@@ -108,7 +110,7 @@ def read_config(path: Path, environment: Mapping[str, str]) -> McpConfig:
     servers: dict[str, StdioServer | HttpServer] = {}
     wrong: dict[str, str] = {}
     for given, entry in entries.items():
-        name, where = server_name(given), f"{path}: {key}{given}"
+        name, where = server_name(given), readable(f"{path}: {key}{given}")
         try:
             if not name:
                 raise McpConfigError(f"{where}: a server's name needs a letter or a digit")

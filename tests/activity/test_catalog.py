@@ -121,6 +121,13 @@ async def test_a_bad_file_stops_only_the_runs_that_name_its_agent(directory: Pat
     assert len(caught.value.message.splitlines()) == 2  # all that is wrong with the file
 
 
+async def test_a_bad_file_whose_name_is_not_utf_8_is_told_in_text(directory: Path, store: ContentStore) -> None:
+    (directory / "b\udcfcro.md").write_text("---\nname: office\nmodel: 5\n---\nYou.\n")
+    catalog = await read(directory, store)
+    assert "b\\xfcro.md:" in catalog.unread["office"]
+    assert catalog.model_dump_json().encode()
+
+
 async def test_where_no_agent_is_left_every_problem_is_told(directory: Path, store: ContentStore) -> None:
     for name in ("writer", "helper", "last", "other"):
         (directory / f"{name}.md").write_text("# Notes\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -143,6 +144,33 @@ def test_a_run_whose_agent_lacks_a_tool_says_so_wherever_it_is_shown(stack: Stac
     stack.done("report", "seek", "-o", str(report))
     assert '<b class="warn" id="state">partial</b>' in report.read_text()
     assert "the-seeker lacks a tool that it names" in report.read_text()
+
+
+ODD = "büro; rm -rf ../\"x\" 'y' `ls` $(id) %41"
+
+
+def test_a_run_of_any_id_and_a_file_of_any_name_are_dealt_with_by_every_command(stack: Stack, tmp_path: Path) -> None:
+    stack.api.script(hold=False)
+    file = tmp_path / "b\udcfcro.md"
+    file.write_text("# Lease\n\nThe tenant shall pay rent.\n")
+    left = stack.run("document", str(file), "--id", ODD, "--detach")
+    assert left.returncode == 0, left.stderr
+    copied = left.stdout.partition(": python starter.py ")[2]
+    assert shlex.split(copied) == ["watch", ODD]
+    stack.done("watch", ODD)
+    assert "b\\xfcro.md" in stack.done("result", ODD)
+    assert stack.json("status", ODD)["workflow_id"] == ODD
+    assert ODD in [run["id"] for run in stack.json("list", "--limit", "1000")]
+    stack.done("trace", ODD, "--jsonl", str(tmp_path / "trace.jsonl"))
+    stack.done("why", ODD)
+    stack.done("audit", ODD)
+    stack.done("report", ODD, "-o", str(tmp_path / "report.html"))
+    assert "b\\xfcro.md" in (tmp_path / "report.html").read_text()
+    again = stack.run("document", str(file), "--id", ODD)
+    assert again.returncode == 2
+    assert "has ended already" in again.stderr
+    wrong = stack.run("status", "b\udcfcro")
+    assert (wrong.returncode, "is not UTF-8" in wrong.stderr) == (2, True)
 
 
 @workflow.defn

@@ -38,7 +38,7 @@ def details(status: RunStatus) -> str:
     if status.rollback:
         lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:
-        said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
+        said = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
         lines.append(f"\n    {said}")
     for gate in status.gates:
