@@ -78,7 +78,9 @@ class FrontMatter(BaseModel):
     name: str = Field(pattern=NAME.pattern)
     description: str = Field(min_length=1)
     model: str = Field(default="inherit", min_length=1)
-    tools: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
+    tools: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(
+        default=(), validation_alias=AliasChoices("tools", "allowedTools", "allowed-tools", "allowed_tools")
+    )
     without: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(
         default=(), validation_alias=AliasChoices("disallowedTools", "disallowed-tools", "disallowed_tools")
     )

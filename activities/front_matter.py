@@ -28,7 +28,7 @@ FIELD = re.compile(r"([a-z_]+|[a-z]+[A-Z]\w*|[a-z]+(?:-[a-z]+)+):(?=\s|$)")
 TEXTS = ("name", "description")
 """The fields that are read as plain text where they are no YAML."""
 
-NAMES = ("tools", "disallowedTools")
+NAMES = ("tools", "allowedTools", "allowed-tools", "disallowedTools")
 """The fields that are read as names with commas where they are no YAML, unless they are written as a list of YAML."""
 
 READ = frozenset({*TEXTS, *NAMES, "model", "fallback", "max_tokens", "timeout", "temperature"})

@@ -175,6 +175,9 @@ def _server(where: str, entry: Any, environment: Mapping[str, str], folder: Path
 def _usual(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Write an entry as `.mcp.json` has it: fields renamed, a command in one list taken apart, `type` filled in."""
     made = {ALIASES.get(key, key): value for key, value in entry.items() if value is not None}
+    made |= {key: {} for key in ("env", "headers") if made.get(key) == []}
+    if isinstance(made.get("url"), list) and len(made["url"]) == 1:
+        made["url"] = made["url"][0]
     command = made.get("command")
     if isinstance(command, list) and command:
         made["command"], made["args"] = command[0], [*command[1:], *made.get("args", ())]

@@ -86,6 +86,7 @@ def _fitted(server: str, name: str, tool: "types.Tool") -> McpTool:
 
 def _spec(name: str, description: str, schema: dict[str, Any]) -> tuple[ToolSpec, str]:
     """Return the tool as a model can be told of it, and what had to be changed, in words."""
+    schema = {key: value for key, value in schema.items() if key != "$schema"}  # the API knows one draft alone
     kept = _trimmed(schema, schema, DEEPEST)
     changed = "parts of its schema are left out" if kept != schema else ""
     if not _sound(kept):
@@ -93,7 +94,7 @@ def _spec(name: str, description: str, schema: dict[str, Any]) -> tuple[ToolSpec
         changed = "its schema is none that models take, so only the server checks what it is given"
     kept = {**kept, "type": "object"}
     if any(key in kept for key in _COMBINED):
-        inner = {key: value for key, value in kept.items() if key not in ("$defs", "definitions", "$schema")}
+        inner = {key: value for key, value in kept.items() if key not in ("$defs", "definitions")}
         outer = {key: kept[key] for key in ("$defs", "definitions") if key in kept}
         made = {
             "type": "object",

@@ -107,6 +107,19 @@ def test_a_call_failed_by_hand_is_a_failure_of_its_step(stack: Stack) -> None:
     assert "I know better" in why
 
 
+def test_signals_that_cannot_be_read_and_a_reset_do_no_harm(stack: Stack) -> None:
+    calling(stack, "bothered")
+    for name in ("approve", "pause", "answer", "nonsense"):
+        for encoding in ("encoding=odd/kind", "encoding=binary/encrypted", "encoding=json/protobuf"):
+            given = ("--name", name, "--input", "{}", "--input-meta", encoding)
+            stack.temporal("workflow", "signal", "--workflow-id", "bothered", *given)
+    assert stack.json("status", "bothered")["state"] == "running"
+    by_hand(stack, "bothered", "complete", "--result", '"once"')
+    assert stack.json("result", "bothered")["answers"][0]["text"] == "once"
+    stack.temporal("workflow", "reset", "--workflow-id", "bothered", "--type", "LastWorkflowTask", "--reason", "again")
+    assert stack.json("result", "bothered")["answers"][0]["text"] == "once"
+
+
 def test_what_is_paused_moved_or_reset_is_shown_with_the_way_back(stack: Stack) -> None:
     run = "held; up"
     activity = calling(stack, run)

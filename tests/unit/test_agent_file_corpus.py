@@ -41,6 +41,9 @@ SITUATIONS = {
         "description: d\nmode: subagent\ntools:\n  write: false\n  read: true", {"tools": ("read",)}
     ),
     "tools forbidden": Situation("description: d\ntools: *\ndisallowedTools: Write, Edit", {"without": ("Write", "Edit")}),
+    "tools that are allowed": Situation("description: d\nallowedTools: Read, Grep", {"tools": ("Read", "Grep")}),
+    "tools allowed as in skills": Situation("description: d\nallowed-tools: *", {"tools": ("*",)}),
+    "agents that it may ask": Situation("description: d\ntools: Agent(a, b), Read", {"tools": ("Agent(a, b)", "Read")}),
     "empty tools": Situation("description: d\ntools:", {"tools": ()}),
     "MCP tools": Situation("description: d\ntools: mcp__db__query, mcp__web", {"tools": ("mcp__db__query", "mcp__web")}),
     "colon in the description": Situation("description: Knows: tides", {"description": "Knows: tides"}),

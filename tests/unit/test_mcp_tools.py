@@ -24,6 +24,8 @@ def refused(spec: ToolSpec) -> str:
         return f"name {spec.name}"
     if schema.get("type") != "object":
         return "input_schema.type"
+    if "$schema" in schema:
+        return "another draft"
     if combined := {"oneOf", "anyOf", "allOf", "$ref"} & {*schema}:
         return f"{combined} at the top"
     if wrong := [key for key in schema.get("properties", {}) if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", key)]:
@@ -57,6 +59,16 @@ SCHEMAS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"properties": {"a": NUMBER, "b": {"$ref": "#/properties/a"}}, "anyOf": [{"required": ["b"]}]},
         {"input": {"b": 1}},
         {"b": 1},
+    ),
+    "an older draft": (
+        {"$schema": "http://json-schema.org/draft-07/schema#", **PAGE, "definitions": {"x": TEXT}},
+        {"id": "7"},
+        {"id": "7"},
+    ),
+    "places in a list": (
+        {"type": "object", "properties": {"at": {"type": "array", "items": [NUMBER, NUMBER]}}},
+        {"at": [1, 2]},
+        {"at": [1, 2]},
     ),
     "no type": ({"properties": {"id": TEXT}}, {"id": "7"}, {"id": "7"}),
     "nothing": ({}, {"id": "7"}, {"id": "7"}),
@@ -108,7 +120,7 @@ def test_a_schema_that_the_api_refuses_is_made_fit_and_the_call_is_what_the_serv
     [tool] = tools(schema)
     assert tool.spec is not None
     assert refused(tool.spec) == ""
-    assert bool(tool.changed) == (said not in ("plain", "no type", "nothing", "several types"))
+    assert bool(tool.changed) == (said not in ("plain", "an older draft", "no type", "nothing", "several types"))
     assert given(tool.spec, model_gives) == server_gets
     assert list(Draft202012Validator(tool.spec.input_schema).iter_errors(model_gives)) == []
 

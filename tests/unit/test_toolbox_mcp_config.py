@@ -83,6 +83,10 @@ SITUATIONS: dict[str, tuple[Any, dict[str, StdioServer | HttpServer]]] = {
         {"mcpServers": {"a": {"command": "x", "args": ["-p", 80], "env": {"PORT": 80, "DEBUG": True}}}},
         {"a": StdioServer(command="x", args=("-p", "80"), env={"PORT": "80", "DEBUG": "true"})},
     ),
+    "lists for what is none": (
+        {"mcpServers": {"a": {**COMMAND, "env": []}, "b": {"url": ["https://h.test/mcp"], "headers": []}}},
+        {"a": STDIO, "b": HttpServer(url="https://h.test/mcp")},
+    ),
     "variables as an editor writes them": (
         {"mcpServers": {"a": {"command": "${workspaceFolder}/x", "env": {"K": "${env:K}"}}}},
         {"a": StdioServer(command="FOLDER/x", env={"K": "k"})},
