@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
 from activities.contracts import DocumentSource, Part, SourceKind
-from activities.errors import ErrorKind, passing
+from activities.errors import ErrorKind, final, kind_of, passing
 from activities.llm.base import ModelCall
 from activities.tools import ToolActivities
 from bootstrap import PROJECT
@@ -26,6 +28,7 @@ from workflows.contracts import (
     DocumentAnalysisRequest,
     Plan,
     PlanRequest,
+    PlanResult,
     PlanStep,
     RequestText,
     ResearchRequest,
@@ -146,6 +149,20 @@ async def test_only_what_an_agent_needs_counts(
     result, _ = await ours.run(smallest_answer, PlanAndExecuteWorkflow.run, PlanRequest(plan=plan("writer")))
     assert result.tools_missing == missing
     assert result.state is (RunState.PARTIAL if missing else RunState.COMPLETED)
+
+
+async def test_a_failed_run_says_so_as_well(runner: Runner, tmp_path: Path) -> None:
+    ours = crew(runner, tmp_path / "agents", "summariser", f"Read, {GONE}")
+
+    def refusing(call: ModelCall) -> str:
+        raise final(ErrorKind.MODEL_REJECTED, "not today")
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await ours.run(refusing, PlanAndExecuteWorkflow.run, PlanRequest(plan=plan("summariser")))
+    assert kind_of(caught.value.cause) is ErrorKind.MODEL_REJECTED
+    assert isinstance(caught.value.cause, ApplicationError)
+    left = PlanResult.model_validate(caught.value.cause.details[0])
+    assert (left.state, left.tools_missing) == (RunState.FAILED, (f"summariser: {LACKS}",))
 
 
 async def test_a_session_that_goes_on_later_still_says_so(runner: Runner, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
             await self.budget.close()
             await self.gates.finish_telling()
             self.log.broke_off(error)
-            told = self.budget.told(error)
+            told = self.log.tools.told_of(self.budget.told(error))
             if told is error:
                 raise
             raise told from error

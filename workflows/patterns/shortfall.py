@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from temporalio.exceptions import ApplicationError
+
 from activities.contracts import SUMMARY_LENGTH, Contract
+from activities.errors import final, kind_of, root_of, text_of
 from workflows.contracts import RunState
 
 Result = TypeVar("Result")
@@ -48,3 +51,12 @@ class Shortfall:
         if isinstance(state := getattr(result, "state", None), RunState):
             update["state"] = self.judged(state)
         return result.model_copy(update=update)
+
+    def told_of(self, error: BaseException) -> BaseException:
+        """Say in the result that a failed run leaves in its error what was missing."""
+        root = root_of(error)
+        details = root.details if isinstance(root, ApplicationError) else ()
+        shown = tuple(map(self.told_in, details))
+        if all(one is other for one, other in zip(shown, details, strict=True)):
+            return error
+        return final(kind_of(error), text_of(error), *shown)
