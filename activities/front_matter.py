@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from activities.formats.plain_yaml import read_yaml
+
 FENCE = "---"
 
 KEYS = frozenset(
@@ -68,7 +70,7 @@ def fields_of(header: Sequence[str]) -> dict[str, Any]:
     """Read the fields; raises FrontMatterError that names the line."""
     blocks = _blocks(header)
     try:
-        found = yaml.safe_load("\n".join(header))
+        found = read_yaml("\n".join(header))
     except (yaml.YAMLError, ValueError):
         if not blocks:
             raise _wrong_shape() from None
@@ -100,7 +102,7 @@ def _field(key: str, at: int, block: Sequence[str]) -> Any:
     """Read one field by itself; None where it is empty, or nothing that we read."""
     plain = _plain(key, block)
     try:
-        found = yaml.safe_load("\n".join(block))
+        found = read_yaml("\n".join(block))
         return found.get(key) if isinstance(found, Mapping) else None
     except (yaml.YAMLError, ValueError) as error:
         if key in TEXTS:

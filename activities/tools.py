@@ -9,10 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
-from referencing import Registry
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -23,6 +21,8 @@ from activities.errors import ErrorKind, final, passing, text_of
 from activities.file_names import readable
 from activities.heartbeat import beating
 from activities.observing import tool_called
+from activities.parsing.pool import PARSERS
+from activities.schemas import SchemaInvalidError, violations
 from activities.toolbox.mcp_config import McpConfig
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.mcp_session import ServerSlowError
@@ -146,7 +146,8 @@ class ToolActivities:
 
     def _check_approved(self, request: ToolRequest) -> None:
         """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
-        effect = request.effect if request.server else self._tools[request.tool].effect
+        card = None if request.server else self._tools[request.tool].card.of_call(request.input, request.ref)
+        effect = card.effect if card else request.effect
         if effect in (Effect.IRREVERSIBLE, None):
             check_approved(request, request.approval, agent=request.agent, target=request.server)
 
@@ -156,7 +157,8 @@ class ToolActivities:
         if request.ref is not None:
             arguments = from_json(await self._store.text(Part(ref=request.ref)))
         spec = await self._spec(request)
-        wrong = _wrong(arguments, spec) if spec else f"{request.tool} is none of this agent's tools"
+        missing = f"{request.tool} is none of this agent's tools"
+        wrong = await PARSERS.off_loop(_wrong, arguments, spec) if spec else missing
         if wrong:
             return wrong, True, {}
         if request.server and spec:
@@ -195,7 +197,7 @@ class ToolActivities:
         assert tool.prepare is not None
         undo = await asyncio.to_thread(tool.prepare, arguments, key)
         kept = {name: None if data is None else await self._store.put(data) for name, data in undo.kept.items()}
-        record = UndoRecord(call=call, arguments={**undo.arguments, **kept})
+        record = UndoRecord(call=call, arguments={**undo.arguments, **kept}, undo=tool.undo)
         await self._records.keep(key, record)
         return record
 
@@ -206,11 +208,12 @@ class ToolActivities:
 
 
 def _wrong(arguments: Any, spec: ToolSpec) -> str:
-    """Say how arguments break the schema that the model saw, if they do."""
-    # With a registry of its own: the default one fetches whatever address a schema of a server refers to.
-    checking = Draft202012Validator(spec.input_schema, registry=Registry())
-    errors = sorted(checking.iter_errors(arguments), key=lambda error: error.json_path)
-    return "wrong arguments: " + "; ".join(f"{one.json_path}: {one.message}" for one in errors) if errors else ""
+    """Say how arguments break the schema that the model saw, if they do; may wait for a parser."""
+    try:
+        wrong = violations(arguments, spec.input_schema)
+    except SchemaInvalidError as error:
+        return f"the schema of {spec.name} cannot be used: {error}"
+    return "wrong arguments: " + "; ".join(wrong) if wrong else ""
 
 
 def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -66,7 +66,9 @@ def choose(
 
 def _ours(chosen: Chosen, name: str, ours: Mapping[str, Tool]) -> None:
     tool = ours.get(our_name(name))
-    if tool is not None:
+    if tool is not None and any(tool.name == other.undo for other in ours.values()):
+        chosen.missing.append(f"{name} (it undoes calls of other tools, and no agent calls it)")
+    elif tool is not None:
         chosen.tools[tool.name] = (tool.card, tool.spec)
     elif bare(name).casefold() in HOUSEKEEPING:
         chosen.notices.append(f"{name} manages a session of Claude Code; there is no need for it here")

@@ -97,7 +97,7 @@ def result(
     from temporalio.client import WorkflowExecutionStatus
 
     from cli.described import foreign_result
-    from cli.printing import print_json, starter_line
+    from cli.printing import print_json
     from cli.reaching import no_worker, reaching
     from cli.results import KINDS
     from cli.running import finish
@@ -109,7 +109,7 @@ def result(
                 print_json({"id": run_id, "state": "running"})
                 return
             if no_wait:
-                print(f"{run_id} is still running: {starter_line('watch', run_id)}")
+                print(f"{run_id} is still running: python starter.py watch {run_id}")
                 return
             if not await reach.served(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")

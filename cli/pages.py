@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.printing import counted, starter_line
+from cli.printing import counted
 from workflows.contracts import BudgetShown, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
@@ -64,8 +64,8 @@ def safe(text: str) -> str:
 
 
 def approving(run: str, gate: str) -> str:
-    """Return the command that approves."""
-    return starter_line("approve", run, gate)
+    """Return the command that approves; `--` goes before names that would pass for options."""
+    return f"python starter.py approve {'-- ' if run.startswith('-') or gate.startswith('-') else ''}{run} {gate}"
 
 
 def row(into: Table, *cells: str | Text) -> None:
@@ -134,10 +134,10 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     )  # fmt: skip
     notices = [Text(safe(f"not understood: {notice}"), style="yellow") for notice in status.notices]
     questions = [
-        Text(safe(f"{one.id} asks: {one.text} → {starter_line('answer', status.workflow_id)} TEXT"), style="bold")
+        Text(safe(f"{one.id} asks: {one.text} → python starter.py answer {status.workflow_id} TEXT"), style="bold")
         for one in status.questions
     ]
-    told = f"{status.paused.told} → {starter_line('resume', status.workflow_id)}" if status.paused else ""
+    told = f"{status.paused.told} → python starter.py resume {status.workflow_id}" if status.paused else ""
     paused = [Text(safe(told), style="bold")] if told else []
     gates = [
         Text(

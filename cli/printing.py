@@ -1,7 +1,6 @@
 """What programs read: JSON on stdout, complete and with nothing else around it."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -23,13 +22,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def starter_line(verb: str, *words: str) -> str:
-    """Write a command of the starter as it can be copied into a shell, whatever its words hold."""
-    # `--` goes before names that would pass for options.
-    dashed = ["--"] if any(word.startswith("-") for word in words) else []
-    return shlex.join(["python", "starter.py", verb, *dashed, *words])
 
 
 def counted(number: int, noun: str) -> str:

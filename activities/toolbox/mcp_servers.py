@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activities.errors import text_of
+from activities.parsing.pool import PARSERS
 from activities.toolbox.mcp_config import McpConfig, read_config
 from activities.toolbox.mcp_session import McpSession, ServerGoneError
 from activities.toolbox.mcp_tools import McpTool, fitted
@@ -79,7 +80,7 @@ class McpServers:
             if not page.nextCursor or page.nextCursor == cursor:
                 break
             cursor = page.nextCursor
-        found = fitted(server, listed)
+        found = await PARSERS.off_loop(fitted, server, listed)
         self._names[server] = {tool.card.name: tool.name for tool in found}
         return found
 

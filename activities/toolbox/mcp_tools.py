@@ -11,12 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from activities.contracts import Effect, ToolCard, ToolSpec
+from activities.schemas import schema_problem
 from activities.toolbox.names import MCP
 
 if TYPE_CHECKING:
@@ -33,6 +29,8 @@ WRAPPER = "input"
 
 _COMBINED = ("oneOf", "anyOf", "allOf", "$ref", "not", "if", "enum", "const")
 """What may not stand at the top of a schema."""
+_PLACES = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"})
+"""What names places in a schema in another way than by its path."""
 _FOREIGN_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _PROPERTY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _FOREIGN_PROPERTY = re.compile(r"[^A-Za-z0-9_.-]")
@@ -52,7 +50,10 @@ class McpTool:
 
 
 def fitted(server: str, tools: Iterable["types.Tool"]) -> list[McpTool]:
-    """Make tools of what a server lists; a name that is listed twice counts once."""
+    """Make tools of what a server lists; a name that is listed twice counts once.
+
+    May wait for a parser: call it in a thread.
+    """
     found: dict[str, McpTool] = {}
     taken: set[str] = set()
     for tool in tools:
@@ -88,6 +89,8 @@ def _spec(name: str, description: str, schema: dict[str, Any]) -> tuple[ToolSpec
     """Return the tool as a model can be told of it, and what had to be changed, in words."""
     schema = {key: value for key, value in schema.items() if key != "$schema"}  # the API knows one draft alone
     kept = _trimmed(schema, schema, DEEPEST)
+    if kept.get("$ref") in ("#", "#/"):
+        del kept["$ref"]
     changed = "parts of its schema are left out" if kept != schema else ""
     if not _sound(kept):
         kept = _loosened(schema)
@@ -126,7 +129,7 @@ def _name(server: str, name: str, taken: set[str]) -> str:
 
 
 def _trimmed(schema: Any, whole: Mapping[str, Any], levels: int) -> Any:
-    """Copy a schema without what is too deep, without references that lead nowhere here, and without broken patterns."""
+    """Copy a schema without what is too deep, and without references that lead nowhere here."""
     if isinstance(schema, list):
         return [_trimmed(each, whole, levels - 1) for each in schema] if levels > 0 else []
     if not isinstance(schema, dict):
@@ -136,12 +139,7 @@ def _trimmed(schema: Any, whole: Mapping[str, Any], levels: int) -> Any:
     return {
         key: _trimmed(value, whole, levels - 1)
         for key, value in schema.items()
-        if not isinstance(value, str)
-        or not (
-            (key == "$ref" and not _leads(value, whole))
-            or (key == "pattern" and not _compiles(value))
-            or key in ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef")
-        )
+        if not isinstance(value, str) or not (key in _PLACES or (key == "$ref" and not _leads(value, whole)))
     }
 
 
@@ -161,23 +159,9 @@ def _leads(reference: str, whole: Any) -> bool:
     return reference in ("#", "#/") or "/" in reference
 
 
-def _compiles(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
-
-
 def _sound(schema: dict[str, Any]) -> bool:
     """Whether arguments can be checked against a schema, and a model be told of it."""
-    try:
-        Draft202012Validator.check_schema(schema)
-        for _ in Draft202012Validator(schema, registry=Registry()).iter_errors({}):
-            pass
-    except (SchemaError, Unresolvable, RecursionError, re.error):
-        return False
-    return len(json.dumps(schema)) <= LARGEST_SCHEMA
+    return len(json.dumps(schema)) <= LARGEST_SCHEMA and not schema_problem(schema, patterns=False)
 
 
 def _loosened(schema: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from cli.embedded.parts import local_environment
 from cli.embedded.state import StackState
 from cli.embedded.tour_shop import Shop, ShopClosedError, shop
 from cli.leaving import cause_of
-from cli.printing import starter_line
 from cli.reaching import REFUND
 from cli.refund_file import cents, read_refund
 from cli.results import KINDS, partial
@@ -142,7 +141,7 @@ class RefundStop:
             self._board.say(f"    {change.step}: {state} · {change.tool}({change.arguments})"[:150])
         self._board.say(
             f"    now {len(left)} refunds in the database, {mails} mail out (a demo's: it went into {opened.mails})\n"
-            f"    {starter_line('audit', handle.id)}"
+            f"    python starter.py audit {handle.id}"
         )
         if not good:
             self._board.say(f"    {why}", "red")

@@ -1,7 +1,6 @@
 """What a staged delivery gave: the last stage's output in full, and what each stage took to get there."""
 
 import json
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +58,8 @@ class StagedPage:
             shown = output.content.summary or read.text[:200]
             row(made, output.stage, str(output.steps), score, rounds, str(output.attempts), " ".join(shown.split()))
         whole = bool(self.stages) and not result.failed
-        line = shlex.join(["python", "starter.py", "staged", "--resume", self.run_id])
-        onwards = f"stage {result.failed!r} failed; go on from there: {line}"
-        stopped = f"{result.stopped}; go on from there: {line}"
+        onwards = f"stage {result.failed!r} failed; go on from there: python starter.py staged --resume {self.run_id}"
+        stopped = f"{result.stopped}; go on from there: python starter.py staged --resume {self.run_id}"
         return [
             *([Text(safe(self.stages[-1].text)), Text()] if whole else []),
             made,

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from mcp.types import Tool as Listed
 
 from activities.contracts import Effect, ToolCard, ToolSpec
+from activities.schemas import violations
 from activities.toolbox.mcp_tools import McpTool, fitted, given
 from activities.toolsets import MOST_TOOLS, Listing, choose
 from tests.doubles.mcp_two import EITHER, TOOLS
@@ -30,7 +31,7 @@ def refused(spec: ToolSpec) -> str:
         return f"{combined} at the top"
     if wrong := [key for key in schema.get("properties", {}) if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", key)]:
         return f"property keys {wrong}"
-    Draft202012Validator.check_schema(schema)
+    Draft202012Validator.check_schema(schema, format_checker=None)  # other languages know other patterns
     return ""
 
 
@@ -114,15 +115,18 @@ SCHEMAS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 
+UNCHANGED = ("plain", "an older draft", "a pattern of another language", "no type", "nothing", "several types")
+
+
 @pytest.mark.parametrize("said", SCHEMAS)
 def test_a_schema_that_the_api_refuses_is_made_fit_and_the_call_is_what_the_server_wants(said: str) -> None:
     schema, model_gives, server_gets = SCHEMAS[said]
     [tool] = tools(schema)
     assert tool.spec is not None
     assert refused(tool.spec) == ""
-    assert bool(tool.changed) == (said not in ("plain", "an older draft", "no type", "nothing", "several types"))
+    assert bool(tool.changed) == (said not in UNCHANGED)
     assert given(tool.spec, model_gives) == server_gets
-    assert list(Draft202012Validator(tool.spec.input_schema).iter_errors(model_gives)) == []
+    assert violations(model_gives, tool.spec.input_schema) == ()
 
 
 def test_a_wrapped_schema_still_says_what_is_wrong() -> None:

@@ -35,7 +35,6 @@ from workflows.contracts import (
     RouteRequest,
     RunState,
     RunStatus,
-    SessionProgress,
     SourcePlan,
     Stage,
     StagedRequest,
@@ -163,17 +162,6 @@ async def test_a_failed_run_says_so_as_well(runner: Runner, tmp_path: Path) -> N
     assert isinstance(caught.value.cause, ApplicationError)
     left = PlanResult.model_validate(caught.value.cause.details[0])
     assert (left.state, left.tools_missing) == (RunState.FAILED, (f"summariser: {LACKS}",))
-
-
-async def test_a_session_that_goes_on_later_still_says_so(runner: Runner, tmp_path: Path) -> None:
-    ours = crew(runner, tmp_path / "agents", "writer", f"Read, {GONE}")
-    first, _ = await ours.run(
-        smallest_answer, AgentSessionWorkflow.run, AgentSessionRequest(agent="writer", task="Write")
-    )
-    onward = SessionProgress(transcript=first.progress.transcript, toolset=first.progress.toolset)
-    request = AgentSessionRequest(agent="writer", task="Go on", continues=onward)
-    second, _ = await ours.run(smallest_answer, AgentSessionWorkflow.run, request)
-    assert (second.state, second.tools_missing) == (RunState.PARTIAL, (f"writer: {LACKS}",))
 
 
 @pytest.mark.parametrize("comes_back", [True, False])

@@ -43,7 +43,7 @@ def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:
         return None  # nobody looks at it
     try:
         value = workflow.payload_converter().from_payload(raw.payload, kind) if raw is not None else None
-    except Exception:
+    except (ValueError, KeyError, RuntimeError):
         value = None  # whatever a person has written there
     wanted = request.output_schema if isinstance(request, ModelRequest) else None
     if isinstance(value, kind) and not (wanted and isinstance(value, ModelTurn) and _lacks_data(value)):
