@@ -27,6 +27,7 @@
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action without a person's yes, or another than the approved one
+        ├── ResultInvalid                           an activity was completed with what it cannot have given, by hand for instance
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -93,6 +94,7 @@ class ErrorKind(StrEnum):
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"
+    RESULT_INVALID = "ResultInvalid"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"

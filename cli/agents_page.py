@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from activities.agent_files import AgentFile, Problem
+from activities.file_names import readable
 from cli.pages import row, table
 
 
@@ -17,17 +18,19 @@ def agents_data(
         "agents": [
             {
                 "name": agent.front.name,
-                "file": str(agent.path),
+                "title": agent.title,
+                "file": readable(str(agent.path)),
                 "description": agent.front.description,
                 "model": agent.front.model,
                 "resolved": resolve(agent.front.model),
-                "tools": list(agent.front.tools),
+                "tools": [*agent.front.tools, *(f"not {name}" for name in agent.front.without)],
                 "fallback": list(agent.front.fallback),
             }
             for agent in agents
         ],
         "problems": [
-            {"file": str(problem.path), "line": problem.line, "message": problem.message} for problem in problems
+            {"file": readable(str(one.path)), "line": one.line, "message": one.message, "notice": one.notice}
+            for one in problems
         ],
     }
 
@@ -38,5 +41,7 @@ def agents_page(agents: Sequence[dict[str, Any]]) -> list[RenderableType]:
     for agent in agents:
         same = agent["model"] == agent["resolved"]
         model = agent["model"] if same else f"{agent['model']} → {agent['resolved']}"
-        row(made, agent["name"], model, ", ".join(agent["tools"]), ", ".join(agent["fallback"]), agent["description"])
+        title = agent["title"]
+        name = agent["name"] if title == agent["name"] else f"{agent['name']} ({title})"
+        row(made, name, model, ", ".join(agent["tools"]), ", ".join(agent["fallback"]), agent["description"])
     return [made] if agents else []

@@ -86,6 +86,7 @@ def verdict(error: Exception) -> tuple[int, str]:
     from temporalio.exceptions import ApplicationError
     from temporalio.service import RPCError
 
+    from activities.file_names import readable
     from bootstrap import ServerUnavailableError, SettingsError
 
     match error:
@@ -102,6 +103,9 @@ def verdict(error: Exception) -> tuple[int, str]:
         case ValidationError():
             found = [f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors()]
             return WRONG, "; ".join(found)
+        case UnicodeEncodeError():
+            shown = readable(str(error.object))
+            return WRONG, f"{shown[:200]!r} is not UTF-8; write ids and texts in UTF-8"
         case WorkflowQueryFailedError():
             return FAILED, f"the run does not answer: {_line(str(error))}"
     return FAILED, f"unexpected, please report this:\n{''.join(traceback.format_exception(error, limit=-4))}"

@@ -1,7 +1,7 @@
 """The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,19 +43,22 @@ def list_runs(
 
 def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
+    from cli.described import described, described_page, held_lines, status_of
     from cli.pages import show, status_page
     from cli.printing import plain, print_json
     from cli.reaching import reaching
-    from workflows.contracts import RunStatus
 
-    async def command(reach: "Reach") -> RunStatus:
-        return await reach.ask(await reach.find(run_id), "status", RunStatus)
+    async def command(reach: "Reach") -> "tuple[RunStatus | None, dict[str, Any]]":
+        found = await reach.find(run_id, ours=False)
+        return await status_of(reach, found), described(found)
 
-    found = reaching(command)
+    found, server = reaching(command)
     if as_json:
-        print_json(plain(found))
+        print_json(server if found is None else plain(found) | ({"held": server["held"]} if server["held"] else {}))
+    elif found is None:
+        show(described_page(server))
     else:
-        show([status_page(found)])
+        show([status_page(found), *held_lines(server["held"])])
 
 
 def watch(
@@ -93,13 +96,14 @@ def result(
     """Show what a run gave; waits for its end. Exit code 1 if it failed."""
     from temporalio.client import WorkflowExecutionStatus
 
+    from cli.described import foreign_result
     from cli.printing import print_json
     from cli.reaching import no_worker, reaching
     from cli.results import KINDS
     from cli.running import finish
 
     async def command(reach: "Reach") -> None:
-        found = await reach.find(run_id)
+        found = await reach.find(run_id, ours=False)
         if found.status is WorkflowExecutionStatus.RUNNING:
             if no_wait and as_json:
                 print_json({"id": run_id, "state": "running"})
@@ -109,6 +113,9 @@ def result(
                 return
             if not await reach.served(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")
+        if found.workflow_type not in KINDS:
+            await foreign_result(reach, found, as_json=as_json)
+            return
         kind = KINDS[found.workflow_type].result
         handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
         await finish(reach, handle, found.workflow_type, as_json=as_json)
@@ -134,7 +141,7 @@ def trace(
     from workflows.contracts import RunStatus, Trace
 
     async def command(reach: "Reach") -> tuple["RunStatus", "Trace"]:
-        found = await reach.find(run_id)
+        found = await reach.find(run_id, ours=False)
         return await reach.ask(found, "status", RunStatus), await reach.ask(found, "trace", Trace)
 
     if follow:

@@ -147,7 +147,13 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         for one in status.gates
     ]
     rows = steps_table(status.steps, room)
-    return Group(head, *paused, rows, *budget_lines(status.budget), *gates, *questions, *notices)
+    tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
+    return Group(head, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
+
+
+def missing_tools(missing: Sequence[str]) -> list[Text]:
+    """Show which tools agents name and lack."""
+    return [Text(safe(f"missing tool: {one}"), style="yellow") for one in missing]
 
 
 def budget_lines(budget: BudgetShown | None) -> list[Text]:

@@ -44,6 +44,9 @@ FRESH = timedelta(seconds=75)
 
 QUERY_DEADLINE = timedelta(seconds=10)
 
+STRANGER_DEADLINE = timedelta(seconds=2)
+"""The same for a workflow that may not know our queries: the server tells of its type and times by itself."""
+
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
 
@@ -96,7 +99,8 @@ class Reach:
             )
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
         try:
-            answered: M = await handle.query(query, result_type=answer, rpc_timeout=QUERY_DEADLINE)
+            deadline = QUERY_DEADLINE if found.workflow_type in OURS else STRANGER_DEADLINE
+            answered: M = await handle.query(query, result_type=answer, rpc_timeout=deadline)
         except RPCError as error:
             if error.status in NOBODY_ANSWERS:
                 raise no_worker(found.task_queue, f"run {found.id!r} is {word(found.status)}") from error

@@ -34,21 +34,25 @@ class ToolCard(Contract):
 
 
 class ToolsetRequest(Contract):
-    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, or `mcp__server` for all."""
+    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, `mcp__server` for all of a
+    server, `*` for all there are; `without` are names of those that it may not have.
+    """
 
     names: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 class Toolset(Contract):
     """The tools of one agent, recorded when a run first needs them, so that a running execution never sees others.
 
     `specs` refers to their names, descriptions and schemas in the content store (a JSON list of `ToolSpec`), `missing`
-    lists the names that nothing answers to.
+    lists the names that nothing answers to. `notices` say what else is otherwise than the file or the server has it.
     """
 
     tools: tuple[ToolCard, ...] = ()
     specs: Part = Part()
     missing: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def get(self, name: str) -> ToolCard | None:
         """Return the card of that name, or None."""

@@ -12,6 +12,9 @@ from cli.recorded.events import Ended
 from cli.recorded.reading import Call, RunHistory
 from workflows.contracts import Hop, StepRow, StepState
 
+ODD_SHOWN = 200
+ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
+
 FROM_STEP = "step "
 """How the label of a part begins that is the answer of another step."""
 
@@ -65,6 +68,16 @@ def suspicions(history: RunHistory, step: str, row: StepRow | None, hops: Sequen
     return found
 
 
+def lacking(history: RunHistory) -> list[Suspicion]:
+    """Say which tools agents named and lacked."""
+    return [
+        Suspicion("-", f"{call.text.removeprefix('read the tools of ')} lacks a tool that it names: {name}")
+        for call in history.calls
+        if call.toolset is not None
+        for name in call.toolset.missing
+    ]
+
+
 def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
     event, who = call.event, _who(call)
     if event.how in (Ended.FAILED, Ended.TIMED_OUT):
@@ -72,6 +85,11 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
         yield f"{who} {event.how} after {_attempts(event.attempt)}: {kind}{event.failure}", True
     elif event.attempt > 1:
         yield f"{who} was tried {event.attempt} times, because: {event.failure or 'its worker was gone'}", False
+    if event.by_hand:
+        what = f" with what is no answer of it: {call.odd[:ODD_SHOWN]}" if call.odd else ""
+        yield f"{who} was {ENDED_BY_HAND[event.how]} by hand, by {event.by}{what}", bool(call.odd)
+    elif call.odd:
+        yield f"{who} gave what is no answer of it: {call.odd[:ODD_SHOWN]}", True
     turn = call.turn
     if turn is not None:
         if turn.schema_errors:

@@ -171,7 +171,7 @@ def _traced(history: RunHistory) -> list[CallTrace]:
             model=getattr(call.asked, "model", ""),
             started=call.event.scheduled,
             ms=0,
-            success=call.event.how is Ended.DONE,
+            success=call.event.how is Ended.DONE and not call.odd,
             spend=spend_of(call),
         )
         for call in history.calls

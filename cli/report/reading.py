@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
 
 from cli.leaving import LeavingError
 from cli.reaching import Reach, word
@@ -15,7 +15,7 @@ from workflows.contracts import Changes, DecisionLog, PlanChange, RunStatus, Tra
 
 async def read_report(reach: Reach, workflow_id: str) -> Report:
     """Read one run; raises LeavingError if there is none."""
-    found = await reach.find(workflow_id)
+    found = await reach.find(workflow_id, ours=False)
     history = await read_history(reach, found)
     return report_of(
         workflow_id,
@@ -37,15 +37,15 @@ async def _told(reach: Reach, found: WorkflowExecutionDescription) -> Told | Non
             decisions=await reach.ask(found, "decisions", DecisionLog),
             changes=await reach.ask(found, "changes", Changes),
         )
-    except LeavingError:
-        return None
+    except (LeavingError, WorkflowQueryFailedError, ValueError):
+        return None  # no worker, or a workflow that is none of ours
 
 
 async def _repairs(reach: Reach, found: WorkflowExecutionDescription) -> tuple[PlanChange, ...]:
     """Read what was changed about a plan from the report that its result refers to; a run that goes on has none yet."""
-    if found.status is not WorkflowExecutionStatus.COMPLETED:
+    kind = KINDS.get(found.workflow_type)
+    if found.status is not WorkflowExecutionStatus.COMPLETED or kind is None:
         return ()
-    kind = KINDS[found.workflow_type]
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id, result_type=kind.result)
     try:
         page = await kind.read(Reader(reach.store(), reach.settings, found.id), await handle.result())

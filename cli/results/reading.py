@@ -14,6 +14,19 @@ from activities.contracts import Content
 from activities.errors import ErrorKind
 from bootstrap import Settings
 from cli.leaving import WRONG, LeavingError
+from workflows.contracts import RunState
+
+SHOWN = 5
+"""How many missing tools a complaint names; the page shows all."""
+
+
+def without_tools(result: object) -> str:
+    """Say that agents went without tools that their files name, as a complaint; "" where none did."""
+    missing: tuple[str, ...] = getattr(result, "tools_missing", ())
+    if not missing:
+        return ""
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    return f"the run is {RunState.PARTIAL}, because tools were missing: {'; '.join(missing[:SHOWN])}{more}"
 
 
 class Page(Protocol):

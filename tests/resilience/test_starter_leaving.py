@@ -75,12 +75,16 @@ def test_agents_are_listed_with_their_models(tmp_path: Path) -> None:
 
 
 def test_bad_agent_file_is_named_with_line_and_mend(tmp_path: Path) -> None:
-    (tmp_path / "bad.md").write_text("---\nname: Bad Name\ndescription: Does.\n---\nDo.")
+    (tmp_path / "bad.md").write_text("---\nname: Bad Name\ndescription: Does.\nmax_tokens: many\n---\nDo.")
+    (tmp_path / "good.md").write_text("---\nname: Good Name\ndescription: Does.\n---\nDo.")
+    (tmp_path / "README.md").write_text("# The team\n")
 
     ended = _in(tmp_path, "agents", env=clean_environment(AGENTS_DIR=str(tmp_path)))
 
     assert ended.returncode == 1
-    assert f"{tmp_path}/bad.md:2: name: use lower-case letters" in ended.stderr
+    assert "good-name (Good Name)" in ended.stdout
+    assert f"{tmp_path}/bad.md:4: max_tokens: input should be a valid integer" in ended.stderr
+    assert f"skipped: {tmp_path}/README.md:1: no front matter" in ended.stderr
 
 
 def test_output_into_a_closed_pipe_is_no_error(tmp_path: Path) -> None:

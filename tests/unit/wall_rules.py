@@ -12,6 +12,7 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.content",
     "activities.contracts",
     "activities.errors",
+    "activities.file_names",
     "activities.payload_codec",
     "activities.request_tables",
     "activities.router_training",

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities.contracts import StopReason, ToolCall, Usage
-from activities.errors import ErrorKind, final, kind_of
+from activities.errors import ErrorKind, final, kind_of, text_of
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import Script
 from tests.workflow.conftest import Runner, crew_of
@@ -231,3 +231,19 @@ async def test_a_person_answers_last_or_is_not_waited_for_for_ever(runner: Runne
         await ours.run(failing("a"), PlanAndExecuteWorkflow.run, plan)
     assert caught.value.cause is not None
     assert kind_of(caught.value.cause) is ErrorKind.NOT_ANSWERED
+
+
+async def test_a_bad_agent_file_stops_only_the_plan_that_names_its_agent(runner: Runner, tmp_path: Path) -> None:
+    ours = crew_of(runner, tmp_path / "agents", {"writer": "model: haiku", "painter": "max_tokens: many"})
+    (tmp_path / "agents" / "README.md").write_text("# The team\n")
+    plans = {
+        name: PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent=name, input="go"),)))
+        for name in ("writer", "painter")
+    }
+    async with ours.worker(lambda call: "written"):
+        sound = await (await ours.start(PlanAndExecuteWorkflow.run, plans["writer"])).result()
+        with pytest.raises(WorkflowFailureError) as failure:
+            await (await ours.start(PlanAndExecuteWorkflow.run, plans["painter"])).result()
+    assert sound.state is RunState.COMPLETED
+    assert kind_of(failure.value.cause) is ErrorKind.PLAN_INVALID
+    assert "painter.md:4: max_tokens: input should be a valid integer" in text_of(failure.value.cause)

@@ -130,4 +130,5 @@ class ConsensusResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()
