@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
+    up_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of the server that `starter.py up` runs. Default: 7233 where it is free, else any; 0 is any."""
+    up_ui_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
     """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
     library_dir: Path = PROJECT / "samples" / "library"

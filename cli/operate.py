@@ -15,14 +15,14 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of Temporal.")] = None,
-    ui_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the Web UI.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of Temporal; 0 is any.")] = None,
+    ui_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the Web UI; 0 is any.")] = None,
     worker: Annotated[bool, typer.Option(help="Run a worker.")] = True,
     model: Annotated[bool, typer.Option(help="Run the local model where no other is configured.")] = True,
 ) -> None:
     """Run Temporal with its Web UI, the local model and a worker. Ctrl-C ends all; history is kept in STATE_DIR.
 
-    Ports that are not given are those of the last time, or free ones.
+    Ports that are not given are 7233 and 8233 where they are free, else those of the last time, or free ones.
     """
     from cli.embedded.commands import run_up
     from cli.embedded.stack import Wishes

@@ -17,7 +17,7 @@ from cli.embedded.ports import PortTakenError
 from cli.embedded.server import TemporalMissingError
 from cli.embedded.stack import AlreadyRunningError, Stack, Wishes, WrongWishError
 from cli.embedded.state import StackState, read_state
-from cli.embedded.welcome import show_ready, show_running
+from cli.embedded.welcome import show_export, show_ready, show_running
 from cli.leaving import DONE, FAILED, INTERRUPTED, UNSERVED, WRONG, LeavingError
 
 STARTS_WITHIN = 60.0
@@ -75,6 +75,7 @@ async def _demo(settings: Settings, board: Board, kill: bool, tour: bool) -> int
     try:
         if not await stack.start():
             return FAILED if stack.supervisor.failed else INTERRUPTED
+        show_export(board, stack.state)
         show = asyncio.create_task(_show(settings, board, stack.state, kill, tour))
         end = asyncio.create_task(stack.supervisor.wait())
         await asyncio.wait([show, end], return_when=asyncio.FIRST_COMPLETED)

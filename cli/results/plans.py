@@ -46,7 +46,11 @@ class PlanPage:
         report, result = self.report, self.result
         parts: list[RenderableType] = []
         for step, text in self.answers.items():
-            parts += [Rule(Text(safe(f"answer of step {step}")), align="left"), Text(safe(text)), Text()]
+            parts += [Rule(Text(safe(f"answer of step {step}")), align="left"), Text(safe(text))]
+            parts += [
+                Text(safe(f"note: {one.note}"), style="yellow") for one in report.steps if one.step == step and one.note
+            ]
+            parts.append(Text())
         if dry(self):
             made = table("step", "agent", "waits for", "input")
             for planned in report.plan.steps:

@@ -13,6 +13,7 @@ from anthropic import AsyncAnthropic
 from pydantic import BaseModel, Field
 
 from local_model import BANNER
+from local_model.answering import LONG_TEXT
 
 pytestmark = pytest.mark.xdist_group("local_model")
 
@@ -83,6 +84,13 @@ async def test_stream_sends_every_event_in_order(client: AsyncAnthropic) -> None
     assert final.content[0].text == plain.content[0].text  # type: ignore[union-attr]
     assert final.usage.output_tokens == 10
     assert final.stop_reason == "max_tokens"
+
+
+async def test_a_text_that_is_stopped_at_the_models_own_limit_says_that_it_is_cut_off(client: AsyncAnthropic) -> None:
+    told = asked("Tell a long story about a lighthouse, its keeper and a storm.")
+    message = await client.messages.create(model=MODEL, max_tokens=2000, messages=told)
+    assert LONG_TEXT <= message.usage.output_tokens <= 2 * LONG_TEXT
+    assert message.stop_reason == "max_tokens"
 
 
 async def test_system_prompt_as_text_and_as_blocks_is_the_same(client: AsyncAnthropic) -> None:

@@ -1,5 +1,6 @@
 """Every command of the README runs, in order, as a reader would type it; a command nobody runs here fails the last test."""
 
+import json
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.timeout(540)
 on_the_stack = pytest.mark.xdist_group("readme")
 
 COMMANDS = commands("README")
-ON_A_STACK = [command for command in COMMANDS if command.startswith("python starter.py")]
+ON_A_STACK = [command for command in COMMANDS if command.startswith(("python starter.py", "temporal "))]
 ALONE = {"make demo", "make test", "make up", "source .venv/bin/activate"}
 SERVING = [command for command in COMMANDS if command.startswith("python worker.py")]
 
@@ -52,7 +53,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def test_the_starter_commands_run_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     for command in ON_A_STACK:
         # What a command writes belongs into a temporary folder.
-        for name in ("islands.jsonl", "islands.html"):
+        for name in ("launch.jsonl", "launch.html"):
             command = command.replace(f" {name}", f" {tmp_path / name}")
         done = bash(command, environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -107,6 +108,16 @@ def test_make_test_runs_pytest() -> None:
     done = bash(f"make test PYTEST='{sys.executable} -m pytest --collect-only -q tests/unit'", env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tests collected" in done.stdout
+
+
+def test_a_step_that_is_explained_is_one_of_a_given_plan() -> None:
+    """Whatever the model writes: a small one may plan a single step."""
+    explained = [found for command in COMMANDS if (found := re.search(r" why (\S+) (\S+)", command))]
+    assert explained
+    for run, step in (found.groups() for found in explained):
+        (plan,) = (re.search(r"--plan (\S+)", command) for command in COMMANDS if command.endswith(f"--id {run}"))
+        assert plan is not None, run
+        assert step in [str(planned["step"]) for planned in json.loads((PROJECT / plan[1]).read_text())["steps"]]
 
 
 def test_no_command_is_left_out() -> None:

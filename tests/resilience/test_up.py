@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -18,11 +19,15 @@ import psutil
 import pytest
 from rich.console import Console
 
+from bootstrap import Settings
+from cli.embedded import stack as stacking
 from cli.embedded import supervisor as supervising
 from cli.embedded.board import Board
 from cli.embedded.parts import Part
+from cli.embedded.ports import ANY, RANGE, USUAL, choose_ports, is_free
 from cli.embedded.state import StackState, read_state
 from cli.embedded.supervisor import Supervisor
+from tests.conftest import binary
 from tests.processes import (
     PROJECT,
     RealProcess,
@@ -80,6 +85,10 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
     with messages_api(tmp_path, latency=0.3) as api, up(tmp_path, ANTHROPIC_BASE_URL=api.url) as process:
         state, before = state_of(tmp_path), pids(tmp_path)
         assert set(before) == {"server", "worker"}
+        told = re.search(r"export TEMPORAL_ADDRESS=\S+", process.output)
+        assert told is not None, process.output
+        listing = ["bash", "-c", f"{told[0]}; {binary('temporal')} workflow list"]
+        assert subprocess.run(listing, env=clean_environment(), timeout=30, check=False).returncode == 0
         for url in (
             state.ui,
             *(f"http://127.0.0.1:{state.ports[name]}/metrics" for name in ("worker health", "metrics")),
@@ -113,6 +122,52 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
         assert process.wait() == 0, process.output
         assert not any(map(alive, children))
         assert process.output.index("worker: ended") < process.output.index("server: ended")
+
+
+def listener(port: int = 0) -> socket.socket:
+    taken = socket.create_server(("127.0.0.1", port))
+    taken.settimeout(0.1)
+    return taken
+
+
+def test_the_usual_ports_are_taken_while_they_are_free_and_else_those_of_the_last_time() -> None:
+    names, (server, ui, last) = ("server", "ui"), (free_port() for _ in range(3))
+    usual = {"server": server, "ui": ui}
+    assert USUAL == {"server": 7233, "ui": 8233}, "where the temporal command line looks"
+
+    assert choose_ports(names, {}, {"server": last}, usual) == usual
+    assert choose_ports(names, {"server": ANY}, {"server": last}, usual) == {"server": last, "ui": ui}
+    with listener(server), listener(last):
+        chosen = choose_ports(names, {}, {"server": last}, usual)
+    assert chosen["server"] in RANGE
+    assert chosen["ui"] == ui
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        assert not is_free(other.getsockname()[1]), "a client that asks for localhost would reach that one"
+
+
+async def test_a_port_that_another_process_takes_meanwhile_is_chosen_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_ok(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    shown = io.StringIO()
+    settings = Settings(state_dir=tmp_path, up_port=0, up_ui_port=0, anthropic_base_url=NOBODY, _env_file=None)
+    async with await asyncio.start_server(says_ok, "127.0.0.1", 0) as other:
+        taken: int = other.sockets[0].getsockname()[1]
+        choices = [lambda *given: choose_ports(*given) | {"ui": taken}]  # it was free when it was looked at
+        monkeypatch.setattr(
+            stacking, "choose_ports", lambda *given: (choices.pop() if choices else choose_ports)(*given)
+        )
+        stack = stacking.Stack(settings, stacking.Wishes(worker=False), Board(Console(file=shown, width=200)))
+        try:
+            assert await stack.start(), shown.getvalue()
+            assert stack.state.ports["ui"] != taken
+            assert await asyncio.to_thread(get, stack.state.ui) == 200
+            assert f"port {taken} (ui)" in shown.getvalue()
+        finally:
+            await stack.stop()
 
 
 async def test_ports_and_history_survive_a_restart(tmp_path: Path) -> None:
