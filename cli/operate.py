@@ -34,8 +34,15 @@ def up(
 def demo(
     kill: Annotated[bool, typer.Option(help="Kill the worker in the middle, to show that the run goes on.")] = True,
     tour: Annotated[bool, typer.Option(help="Show the other patterns, too.")] = True,
+    showcase: Annotated[
+        bool,
+        typer.Option("--showcase", help="Show the other patterns alone, with recorded answers: no model is asked."),
+    ] = False,
 ) -> None:
-    """Analyse the sample documents, with a crash in the middle. Starts what does not run yet, and ends that again."""
-    from cli.embedded.commands import run_demo
+    """Analyse the sample documents, with a crash in the middle. Starts what does not run yet, and ends that again.
 
-    raise typer.Exit(run_demo(kill=kill, tour=tour))
+    The other patterns have recorded answers where the local model would be asked.
+    """
+    from cli.embedded.commands import Showing, run_demo
+
+    raise typer.Exit(run_demo(Showing(kill=kill, tour=tour or showcase, showcase=showcase)))
