@@ -7,6 +7,7 @@ from typing import Any
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
 from activities.channels import channels
+from activities.claims import ClaimActivities
 from activities.content import ContentActivities, ContentStore
 from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
@@ -20,6 +21,7 @@ from activities.sources.configured import SourceOptions, configured_sources
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.standard import standard_tools
 from activities.toolbox.tool import Tool
+from activities.toolbox.web import page_reader
 from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
@@ -48,12 +50,14 @@ class Rooms:
         models = settings.model_table()
         self.agent = AgentActivities(llm, store, models)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+        self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
         self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed)
         self.notices = NoticeActivities(told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url)
         self.documents = DocumentActivities(store, settings.max_document_bytes)
         self.route_picks = RoutePickActivities(store)
-        self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store))
+        reading = page_reader(private=settings.fetch_private)
+        self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store, reading))
         self.tools = ToolActivities(store, tools, self.servers)
         self.trained_router = TrainedRouterActivities(store)
         self.transcripts = TranscriptActivities(store)
@@ -65,6 +69,8 @@ class Rooms:
         return [
             self.agent.call_model,
             self.catalog.read_catalog,
+            self.claims.collect_claims,
+            self.claims.group_claims,
             self.content.keep_text,
             self.documents.extract_text,
             self.gate_terms.gate_terms,
@@ -112,6 +118,9 @@ def _source_options(settings: Settings) -> SourceOptions:
         contact=settings.search_contact,
         arxiv_url=settings.arxiv_url,
         news_feeds=settings.news_feeds,
+        news_search_url=settings.news_search_url,
+        web_search=settings.web_search,
+        pages=settings.research_pages,
         searxng_url=settings.searxng_url,
         brave_api_key=settings.brave_api_key.get_secret_value() if settings.brave_api_key else "",
     )

@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     arxiv_url: str = "https://export.arxiv.org/api/query"
     news_feeds: Annotated[tuple[str, ...], NoDecode] = ()
     """Addresses of RSS or Atom feeds, by comma."""
+    news_search_url: str = "https://www.bing.com/news/search?format=rss&q={query}"
+    """A news search that answers with a feed, with `{query}` in its address; `off` for none."""
+    web_search: Annotated[tuple[str, ...], NoDecode] = ("auto",)
+    """Public engines that are asked where neither of the next two is set: `auto`, names by comma, or `off`."""
+    research_pages: int = Field(default=3, ge=0, le=20)
+    """How many of the pages that a search found are read."""
     searxng_url: str = ""
     brave_api_key: SecretStr | None = None
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
@@ -120,7 +126,9 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError('must be JSON such as {"opus": "my-model"}') from error
 
-    @field_validator("news_feeds", "fetch_allow", "database_write_tables", "http_call_allow", mode="before")
+    @field_validator(
+        "news_feeds", "web_search", "fetch_allow", "database_write_tables", "http_call_allow", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
@@ -131,6 +139,15 @@ class Settings(BaseSettings):
         for value in values:
             cls._is_web_address(value)
         return values
+
+    @field_validator("news_search_url")
+    @classmethod
+    def _takes_a_query(cls, value: str) -> str:
+        if value != "off":
+            cls._is_web_address(value)
+            if "{query}" not in value:
+                raise ValueError("must hold {query}, where the question goes, or be off")
+        return value
 
     @field_validator("anthropic_base_url", "arxiv_url", "searxng_url", "web_ui_url", "inbox_url")
     @classmethod

@@ -21,9 +21,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 OURS = (
     *("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE"),
     *("WORKSPACE_", "LIBRARY_", "SEARCH", "SEARXNG_", "BRAVE_", "ARXIV_", "NEWS_", "FETCH_", "DATABASE_", "MCP_"),
-    *("HTTP_CALL_", "SMTP_", "MAIL_"),
+    *("HTTP_CALL_", "SMTP_", "MAIL_", "WEB_SEARCH", "RESEARCH_"),
 )
 """Beginnings of variables that the product reads and that must not come in from outside."""
+
+
+NOTHING_OUTSIDE = {
+    "ARXIV_URL": "http://127.0.0.1:9/arxiv",
+    "NEWS_SEARCH_URL": "http://127.0.0.1:9/news?q={query}",
+    "WEB_SEARCH": "off",
+}
+"""Sources that would ask the world by default: in tests nobody listens there, so nothing leaves the machine."""
 
 
 class Born(Protocol):
@@ -59,7 +67,8 @@ def clean_environment(**settings: str | None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # importing everything anew takes seconds
     # Several stacks run at once in tests, beside that of a developer, so none of them takes the usual ports.
-    kept |= {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160", "UP_PORT": "0", "UP_UI_PORT": "0"}
+    kept |= {"UP_PORT": "0", "UP_UI_PORT": "0"}
+    kept |= {**NOTHING_OUTSIDE, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
     return kept | {name: value for name, value in settings.items() if value is not None}
 
 

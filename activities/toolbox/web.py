@@ -9,7 +9,7 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -65,6 +65,19 @@ def web_tools(
         return f"{url}\n\n{shown}{more}"
 
     return [fetch_url]
+
+
+def page_reader(
+    *, private: bool = False, seconds: float = FETCH_SECONDS, max_bytes: int = MAX_BYTES
+) -> Callable[[str], Awaitable[str]]:
+    """Return what reads the text of any public page, for research: the walls of fetch_url, without its list of hosts."""
+    fetching = Fetching(("*",), private, seconds, max_bytes)
+
+    async def read(url: str) -> str:
+        last, media_type, data = await fetching.get(url)
+        return await asyncio.to_thread(_text, data, last, media_type)
+
+    return read
 
 
 @dataclass(frozen=True)

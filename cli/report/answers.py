@@ -1,7 +1,7 @@
 """What a run came to, in full, as the report begins with it. Pure: a result's page in, titles and texts out."""
 
 from cli.results import Page
-from cli.results.consensus import ConsensusPage
+from cli.results.consensus import AgreementPage, ConsensusPage
 from cli.results.documents import DocumentPage
 from cli.results.plans import PlanPage
 from cli.results.requests import RequestPage
@@ -20,6 +20,9 @@ def answers_of(page: Page) -> tuple[tuple[str, str], ...]:
             found = [(f"step {step}", text) for step, text in page.answers.items()]
         case DocumentPage():
             found = [(f"{one.outcome.name} · {one.outcome.type or 'failed'}", one.summary) for one in page.documents]
+        case AgreementPage():
+            agreed = [f"agreed: {point.positions[0].position}" for point in page.agreement.agreed]
+            found = [("", "\n".join([page.headline, *agreed]))]
         case ConsensusPage():
             cast = [
                 f"{vote.voter}: {vote.verdict or vote.state}. {vote.reasons or vote.error}"

@@ -45,6 +45,9 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
             "MODEL_ALIASES": json.dumps(dict.fromkeys(settings.model_table().aliases, MODEL)),
             "ARXIV_URL": f"{url}/feeds/arxiv.xml",
             "NEWS_FEEDS": f"{url}/feeds/news-atom.xml,{url}/feeds/news-rss.xml",
+            "NEWS_SEARCH_URL": "off",
+            "WEB_SEARCH": "off",
+            "RESEARCH_PAGES": "0",
             "LIBRARY_DIR": str(PROJECT / "samples" / "library"),
             "WORKSPACE_DIR": str(settings.state_dir.resolve() / "tour" / "workspace"),
         }

@@ -97,6 +97,7 @@ from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult
 from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from workflows.contracts.verdicts import (
+    ConsensusKind,
     ConsensusRequest,
     ConsensusResult,
     OnTie,
@@ -134,6 +135,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointPolicy",
     "CheckpointWhen",
+    "ConsensusKind",
     "ConsensusRequest",
     "ConsensusResult",
     "Decision",
