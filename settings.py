@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)
     """Seconds a stopping worker waits for running calls."""
+    worker_wait: float = Field(default=10.0, ge=0)
+    """Seconds that the starter waits for a worker that is just starting."""
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from activities.agent_files import AgentFile, Problem
-from cli.pages import row, table
+from cli.pages import safe
 
 
 def agents_data(
@@ -32,11 +33,15 @@ def agents_data(
     }
 
 
-def agents_page(agents: Sequence[dict[str, Any]]) -> list[RenderableType]:
-    """Show the agents."""
-    made = table("name", "model", "tools", "fallback", "description")
+def agents_page(agents: Sequence[dict[str, Any]], width: int | None) -> list[RenderableType]:
+    """Show each agent on one line, cut at `width` characters (None: not cut), and below what the models' names mean here."""
+    names, models = (max((len(agent[field]) for agent in agents), default=0) for field in ("name", "model"))
+    lines = []
     for agent in agents:
-        same = agent["model"] == agent["resolved"]
-        model = agent["model"] if same else f"{agent['model']} → {agent['resolved']}"
-        row(made, agent["name"], model, ", ".join(agent["tools"]), ", ".join(agent["fallback"]), agent["description"])
-    return [made] if agents else []
+        tools = f" · tools: {', '.join(agent['tools'])}" if agent["tools"] else ""
+        said = f"{agent['name']:<{names}}  {agent['model']:<{models}}  {agent['description']}{tools}"
+        said = " ".join(safe(said).splitlines())
+        lines.append(Text(said if width is None or len(said) <= width else f"{said[: width - 1]}…"))
+    means = {agent["model"]: agent["resolved"] for agent in agents if agent["model"] != agent["resolved"]}
+    told = " · ".join(f"{name} → {model}" for name, model in sorted(means.items()))
+    return [*lines, *([Text(safe(told), style="dim")] if told else [])]

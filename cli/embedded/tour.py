@@ -102,7 +102,8 @@ STOPS = (
     Stop("routing", "route --file samples/requests/inbox.txt", REQUESTS, _requests),
     Stop(
         "consensus of three",
-        f'consensus samples/documents/legal-studio-lease.docx --question "{QUESTION}"',
+        f'consensus samples/documents/legal-studio-lease.docx --question "{QUESTION}" '
+        "--option yes --option no --option unclear",
         CONSENSUS,
         _consensus,
     ),

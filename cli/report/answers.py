@@ -25,7 +25,7 @@ def answers_of(page: Page) -> tuple[tuple[str, str], ...]:
             found = [("", "\n".join([page.headline, *agreed]))]
         case ConsensusPage():
             cast = [
-                f"{vote.voter}: {vote.verdict or vote.state}. {vote.reasons or vote.error}"
+                f"{vote.voter}: {vote.verdict or vote.state}. {page.reasons(vote) or vote.error}"
                 for vote in page.result.votes
             ]
             found = [("", "\n".join([page.headline, "", *cast]))]

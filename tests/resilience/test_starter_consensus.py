@@ -11,6 +11,8 @@ from tests.processes import wait_for
 from tests.stacks import Stack, whole_stack
 
 ASKED = ("--question", "Does it bind the tenant?", "--option", "yes", "--option", "no")
+WHY = " ".join(f"reason{number}" for number in range(40))
+"""More than fits into a vote."""
 PAIR = ("--voter", "analyst", "--voter", "sceptic")
 
 
@@ -35,7 +37,7 @@ def lease(tmp_path: Path) -> str:
 
 
 def verdict(option: str) -> dict[str, Any]:
-    return {"evidence": ["shall pay rent"], "reasons": f"It says {option}.", "verdict": option, "confidence": 0.9}
+    return {"evidence": ["shall pay rent"], "reasons": f"It says {option}. {WHY}", "verdict": option, "confidence": 0.9}
 
 
 def divided(stack: Stack) -> None:
@@ -51,6 +53,7 @@ def test_the_default_three_vote_and_their_votes_are_shown(stack: Stack, lease: s
 
     assert "verdict: yes · by majority · " in shown
     assert "It says yes." in shown
+    assert set(WHY.split()) <= set(shown.split()), "reasons are shown whole"
     assert (data["verdict"], data["decided_by"]) == ("yes", "majority")
     assert [vote["voter"] for vote in data["votes"]] == ["analyst", "sceptic", "general-analyst"]
     assert json.loads(data["votes"][0]["full"]) == verdict("yes")
