@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests.deployed_metrics import asked_metrics
+from tests.parts import PROMTOOL, needed
 from tests.processes import (
     PROJECT,
     DevServer,
@@ -224,8 +225,7 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 
 
 def test_prometheus_takes_the_rules_and_its_configuration(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing; install Debian's package 'prometheus'"
+    promtool = needed(PROMTOOL)
     configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text())
     del configuration["otlp"]  # newer than the promtool of Debian 12
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
