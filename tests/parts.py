@@ -83,7 +83,7 @@ CHROMIUM = Part(
     _chromium,
     "chromium",
     macos="brew install --cask google-chrome",
-    elsewhere="'.venv/bin/python -m playwright install --with-deps chromium'",
+    elsewhere="'.venv/bin/python -m playwright install chromium'",
 )
 POSTGRESQL = Part("PostgreSQL", _postgresql, "postgresql", macos="brew install postgresql@17")
 PROMTOOL = Part(
