@@ -163,12 +163,11 @@ async def test_temperature_is_honoured(client: AsyncAnthropic) -> None:
     assert len({await text(1.0) for _ in range(4)}) > 1
 
 
-@pytest.mark.parametrize(("name", "least"), [("dev", 9), ("second", 10)])
-async def test_documents_are_classified(
-    client: AsyncAnthropic, documents: Callable[[str], list[dict[str, str]]], name: str, least: int
+async def test_documents_that_nothing_was_tuned_on_are_classified(
+    client: AsyncAnthropic, documents: Callable[[str], list[dict[str, str]]]
 ) -> None:
     wrong = []
-    for document in documents(name):
+    for document in documents("second"):
         content = f'<part label="document">\n{document["text"]}\n</part>\n\nClassify the document.'
         message = await client.messages.create(
             model=MODEL, max_tokens=64, system="You sort documents.", messages=asked(content), output_config=form(KIND)
@@ -177,8 +176,7 @@ async def test_documents_are_classified(
         assert 1 / 3 < answer["confidence"] < 1
         if answer["kind"] != document["label"]:
             wrong.append((document["text"][:40], answer))
-    total = len(documents(name))
-    assert total - len(wrong) >= least, wrong
+    assert len(documents("second")) - len(wrong) >= 10, wrong
 
 
 class Review(BaseModel):
