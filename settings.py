@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
-    heartbeat_timeout: float = Field(default=2.5, ge=0.5)
-    """Seconds without a beat after which a model call counts as lost."""
+    heartbeat_timeout: float = Field(default=15.0, ge=0.5)
+    """Seconds without a heartbeat after which an activity counts as lost with its machine."""
     model_read_timeout: float = Field(default=120.0, gt=0)
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)

@@ -22,10 +22,13 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.admission import AdmittedByLag, Lag
 from activities.contracts import SourceKind
+from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
+from activities.heartbeat import Keeper
 from activities.llm.base import LLM
 from activities.observing import Attempts
 from activities.sources.base import Source
@@ -42,6 +45,7 @@ from bootstrap import (
 from replaying import replay
 from rooms import Rooms
 from telemetry.gates import watch_gates
+from telemetry.health import serve_health
 from telemetry.logs import log_to_stderr
 from telemetry.metrics import runtime
 from telemetry.switches import TelemetryError, metrics_wanted
@@ -69,9 +73,9 @@ WORKFLOWS: Sequence[type] = (
     StagedDeliveryWorkflow,
 )
 
-STICKY_TIMEOUT = timedelta(seconds=1)
-"""How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole
-delay of the next step. The SDK's default is 10 s."""
+STICKY_TIMEOUT = timedelta(seconds=5)
+"""How long a task waits for the worker that last held its run, before any other may take it. Whoever starts on the machine of a
+worker that died ends that wait (`activities.crash_notes`); a busy worker is late at times, and a replay makes it later."""
 
 HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
 """Longest time the SDK holds a heartbeat back. Its default is four fifths of the time-out: a busy machine that is late by the
@@ -83,6 +87,9 @@ EAGER_ACTIVITIES = 64
 WORKFLOW_THREADS = 4
 """Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
 and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
+
+LOCAL_ACTIVITIES = 100
+"""Local activities at the same time, as the SDK has it."""
 
 CACHED_WORKFLOWS = 1000
 """Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
@@ -120,20 +127,26 @@ async def working(
     rooms = Rooms(settings, llm, sources, indexed=indexed)
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
+    lag, notes = Lag(), CrashNotes.open(settings.state_dir)
+    interceptors = [Attempts(), NotesCrashes(notes)]
     general = Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS,
         activities=rooms.general,
         workflow_runner=workflow_runner or sandbox(),
-        max_concurrent_activities=max_activities,
+        tuner=WorkerTuner.create_composite(
+            workflow_supplier=FixedSizeSlotSupplier(WORKFLOW_THREADS),
+            activity_supplier=AdmittedByLag(max_activities, lag),
+            local_activity_supplier=FixedSizeSlotSupplier(LOCAL_ACTIVITIES),
+            nexus_supplier=FixedSizeSlotSupplier(1),
+        ),
         max_cached_workflows=max_cached_workflows,
-        max_concurrent_workflow_tasks=WORKFLOW_THREADS,
         max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
-        interceptors=[Attempts()],
+        interceptors=interceptors,
         graceful_shutdown_timeout=grace,
     )
     polite = Worker(
@@ -142,13 +155,16 @@ async def working(
         activities=[rooms.search.search],
         max_concurrent_activities=1,
         max_concurrent_activity_task_polls=1,
-        interceptors=[Attempts()],
+        interceptors=interceptors,
         graceful_shutdown_timeout=grace,
     )
+    await hand_back(settings.state_dir, client)
     try:
-        async with general, polite, _watching(client, metrics if indexed else None):
-            yield
+        with Keeper.of(client):
+            async with lag.measured(), general, polite, _watching(client, metrics if indexed else None):
+                yield
     finally:
+        notes.close()
         await rooms.servers.aclose()
 
 
@@ -207,7 +223,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         max_cached_workflows=arguments.max_cached_workflows,
         metrics=exporting.metric_meter if measured else None,
     ):
-        health = await _serve_health(arguments.host, arguments.health_port)
+        health = await serve_health(arguments.host, arguments.health_port)
         # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
         # with Python's own threshold, a busy worker spends a twentieth of its time looking.
         gc.collect()
@@ -227,20 +243,6 @@ async def check(settings: Settings, wanted: Sequence[str]) -> bool:
         print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
         fits = fits and not failure
     return fits
-
-
-async def _serve_health(host: str, port: int | None) -> asyncio.Server | None:
-    """Answer every HTTP request with 200 for as long as this event loop turns."""
-    if port is None:
-        return None
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
-        await writer.drain()
-        writer.close()
-
-    return await asyncio.start_server(answer, host, port)
 
 
 def _announce(client: Client, settings: Settings, task_queue: str) -> None:

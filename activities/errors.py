@@ -7,6 +7,7 @@
     │   ├── ContentUnavailable   the content store does not answer
     │   ├── ToolUnavailable      a tool's server or file system does not answer
     │   ├── SourceUnavailable    a search source does not answer
+    │   ├── WorkerLost           the worker process died; whoever started after it handed the activity back
     │   └── ChannelUnavailable   a channel by which people are told does not take a notice
     └── final: the same call would fail again
         ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
@@ -81,6 +82,7 @@ class ErrorKind(StrEnum):
     SOURCE_NOT_CONFIGURED = "SourceNotConfigured"
     CLASSIFIER_INVALID = "ClassifierInvalid"
     CHANNEL_UNAVAILABLE = "ChannelUnavailable"
+    WORKER_LOST = "WorkerLost"
     CHANNEL_UNKNOWN = "ChannelUnknown"
     LIMIT_REACHED = "LimitReached"
     BUDGET_REACHED = "BudgetReached"

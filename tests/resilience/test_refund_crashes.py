@@ -26,7 +26,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 @pytest.fixture(scope="module")
 def stack(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings, HEARTBEAT_TIMEOUT="6") as stack:
+    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings) as stack:
         stack.api.script(
             rules=[
                 {"system": "You sort requests", "data": {"category": "billing", "confidence": 0.9}},
