@@ -25,7 +25,7 @@ sys.dont_write_bytecode = False
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-LONGEST = ("demo", "readme", "wrong_messages", "stack", "crashes", "deciding", "browser", "local_model", "test_why")
+LONGEST = ("demo", "stack", "starter", "crashes", "readme", "deciding", "browser", "local_model", "wrong_messages")
 """Groups of tests that take minutes, the longest first (see `--durations`)."""
 
 

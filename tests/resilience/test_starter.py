@@ -3,13 +3,14 @@
 import fcntl
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.processes import running_starter, wait_for
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
+
+pytestmark = pytest.mark.xdist_group("starter")
 
 REFUSED = {"status": 401, "error_type": "authentication_error", "message": "invalid x-api-key"}
 PLAN = [
@@ -18,19 +19,6 @@ PLAN = [
     {"step": 3, "agent": "analyst", "input": "Weigh them.", "depends_on": [1]},
     {"step": 4, "agent": "reviewer", "input": "Review all.", "depends_on": ["b", 3]},
 ]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
 
 
 @pytest.fixture

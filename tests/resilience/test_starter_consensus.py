@@ -1,32 +1,20 @@
 """`starter.py consensus` and `starter.py answer` against real processes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.processes import wait_for
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
+
+pytestmark = pytest.mark.xdist_group("starter")
 
 ASKED = ("--question", "Does it bind the tenant?", "--option", "yes", "--option", "no")
 WHY = " ".join(f"reason{number}" for number in range(40))
 """More than fits into a vote."""
 PAIR = ("--voter", "analyst", "--voter", "sceptic")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
 
 
 @pytest.fixture
