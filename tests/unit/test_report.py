@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 
+from activities.contracts import Content
 from cli.pages import dollars
 from cli.recorded.suspicions import Suspicion
+from cli.report.answers import answers_of
 from cli.report.figures import Report
 from cli.report.graph import HEIGHT, WIDTH, drawing
 from cli.report.times import critical_path
+from cli.results.plans import PlanPage
 from tests.unit.graphs import DAG, dags, steady
-from workflows.contracts import Spend, StepRow, StepState
+from workflows.contracts import Plan, PlanReport, PlanResult, RunState, Spend, StepRow, StepState
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 MOVE = re.compile(r"M(\d+) (\d+)|C(\d+) (\d+) (\d+) (\d+) (\d+) (\d+)|H(\d+)")
@@ -89,3 +92,13 @@ def test_each_warning_stands_once_and_none_that_stands_at_its_step() -> None:
     )  # fmt: skip
 
     assert [(one.step, one.what) for one in report.warnings] == [("a", "was cut off"), ("b", "was tried 3 times")]
+
+
+def test_an_answer_that_is_cut_off_is_not_shown_as_a_whole_one() -> None:
+    cut = StepRow(step="a", state=StepState.DONE, note="writer: the answer is cut off at its token limit")
+    report = PlanReport(plan=Plan(steps=()), steps=(cut, StepRow(step="b", note="context cut")))
+    result = PlanResult(state=RunState.COMPLETED, report=Content(size=0))
+    page = PlanPage(result, report, {"a": "It was a dark", "b": "Whole.", "c": " "})
+
+    assert answers_of(page) == (("step a · cut off at its token limit", "It was a dark"), ("step b", "Whole."))
+    assert any("note: writer: the answer is cut off" in str(line) for line in page.lines())
