@@ -15,6 +15,7 @@ from local_model import BANNER
 
 NEXT = (
     ("python starter.py demo", "six documents, and a kill -9 in the middle"),
+    ("python starter.py demo --showcase", "each pattern in under a minute, with recorded answers"),
     ("python starter.py document samples/documents/*", "what kind each is, its analysis, its summary"),
     ("python starter.py plan --plan samples/plans/launch-brief.json", "five agents' steps as a graph"),
 )
