@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Stream,
     TakeBack,
     begin,
@@ -57,6 +58,7 @@ def plan(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -86,7 +88,7 @@ def plan(
             checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
         ),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
 
     if dry_run and request.plan is not None:
