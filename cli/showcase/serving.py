@@ -1,6 +1,7 @@
 """Runs the recorded answers beside the stack, and says what a worker needs to be answered by them alone."""
 
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
 
     Raises ShopClosedError.
     """
+    # Within the usual one, which is the only place of the state folder that is open to agents; empty, as the answers say.
+    workspace = settings.state_dir.resolve() / "workspace" / "showcase"
+    shutil.rmtree(workspace, ignore_errors=True)
     port = choose_ports((NAME,), {}, state.ports)[NAME]
     url = f"http://{HOST}:{port}"
     part = Part(
@@ -49,7 +53,7 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
             "WEB_SEARCH": "off",
             "RESEARCH_PAGES": "0",
             "LIBRARY_DIR": str(PROJECT / "samples" / "library"),
-            "WORKSPACE_DIR": str(settings.state_dir.resolve() / "tour" / "workspace"),
+            "WORKSPACE_DIR": str(workspace),
         }
     finally:
         await process.end(lambda: False)
