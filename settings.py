@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
+    up_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of the server that `starter.py up` runs. Default: 7233 where it is free, else any; 0 is any."""
+    up_ui_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
     """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
     library_dir: Path = PROJECT / "samples" / "library"
@@ -108,6 +112,8 @@ class Settings(BaseSettings):
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)
     """Seconds a stopping worker waits for running calls."""
+    worker_wait: float = Field(default=10.0, ge=0)
+    """Seconds that the starter waits for a worker that is just starting."""
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )

@@ -1,5 +1,6 @@
 """The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,20 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
+class Type(StrEnum):
+    """Runs by the command that starts them."""
+
+    PLAN = "plan"
+    DOCUMENT = "document"
+    STAGED = "staged"
+    ROUTE = "route"
+    RESEARCH = "research"
+    CONSENSUS = "consensus"
+    AGENT = "agent"
+    REFUND = "refund"
+    ROLLBACK = "rollback"
+
+
 def register(app: typer.Typer) -> None:
     """Mount the commands."""
     app.command("list")(list_runs)
@@ -26,19 +41,32 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Those that still go on.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
+    ] = None,
+    types: Annotated[
+        list[Type] | None, typer.Option("--type", help="Those that this command started; may be given again.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    from cli.listing import newest, runs_page
+    from datetime import UTC, datetime
+
+    from cli.listing import Wanted, newest, read_since, runs_page
     from cli.pages import show
     from cli.printing import print_json
     from cli.reaching import reaching
 
-    found = reaching(lambda reach: newest(reach, limit))
+    after = read_since(since, datetime.now(UTC)) if since is not None else None
+    wanted = Wanted(failed, running, after, tuple(types or ()))
+    found = reaching(lambda reach: newest(reach, limit, wanted))
     if as_json:
         print_json(found)
     else:
-        show(runs_page(found))
+        show(runs_page(found, wanted))
 
 
 def status(run_id: RunId, as_json: Json = False) -> None:
@@ -111,7 +139,7 @@ def result(
             if no_wait:
                 print(f"{run_id} is still running: python starter.py watch {run_id}")
                 return
-            if not await reach.served(found.task_queue):
+            if not await reach.served_soon(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")
         if found.workflow_type not in KINDS:
             await foreign_result(reach, found, as_json=as_json)

@@ -98,7 +98,13 @@ def money(spend: Spend) -> str:
     """Say what calls cost."""
     cached = spend.cache_read_tokens + spend.cache_write_tokens
     tokens = f"{spend.input_tokens + cached} + {spend.output_tokens} tokens" + (f" ({cached} cached)" if cached else "")
-    return f"{counted(spend.calls, 'call')} · {tokens} · ${spend.usd:.4f}"
+    return f"{counted(spend.calls, 'call')} · {tokens} · {dollars(spend)}"
+
+
+def dollars(spend: Spend, digits: int = 4) -> str:
+    """Write what tokens cost; a price of 0 means that models.toml knows none."""
+    tokens = spend.input_tokens + spend.output_tokens + spend.cache_read_tokens + spend.cache_write_tokens
+    return "no price" if tokens and not spend.usd else f"${spend.usd:.{digits}f}"
 
 
 def steps_table(steps: Sequence[StepRow], room: int | None = None) -> RenderableType:

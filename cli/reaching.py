@@ -5,6 +5,7 @@ So only recent pollers count, and queries have a short deadline.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.content import ContentStore
 from bootstrap import Settings, connect, load_settings, running_stack
-from cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError
+from cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
 from cli.recorded.failures import unseal
 
 T = TypeVar("T")
@@ -72,6 +73,21 @@ class Reach:
         answer = await self.client.workflow_service.describe_task_queue(request)
         oldest = datetime.now(UTC) - FRESH
         return any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in answer.pollers)
+
+    async def served_soon(self, task_queue: str) -> bool:
+        """Whether a worker polls the task queue, or does so within WORKER_WAIT seconds: one that starts needs a few."""
+        if await self.served(task_queue):
+            return True
+        deadline = time.monotonic() + self.settings.worker_wait
+        if self.settings.worker_wait:
+            say(
+                f"no worker serves task queue {task_queue!r} yet; waits up to {self.settings.worker_wait:g} s for one …"
+            )
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.25)
+            if await self.served(task_queue):
+                return True
+        return False
 
     async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""

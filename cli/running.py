@@ -43,7 +43,7 @@ async def start(
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
     queue = reach.settings.task_queue
-    if not await reach.served(queue):
+    if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
             raise no_worker(queue, "nothing was started")
         say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")

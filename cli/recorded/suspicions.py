@@ -18,6 +18,10 @@ ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLE
 FROM_STEP = "step "
 """How the label of a part begins that is the answer of another step."""
 
+CUT = (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED)
+CUT_NOTE = "the answer is cut off at its token limit"
+"""How a step's note says that its call ended so."""
+
 
 @dataclass(frozen=True)
 class Suspicion:
@@ -64,7 +68,10 @@ def suspicions(history: RunHistory, step: str, row: StepRow | None, hops: Sequen
     if row is not None and row.state in (StepState.FAILED, StepState.SKIPPED):
         found.append(Suspicion(step, f"{row.state}: {row.note or 'without a reason'}", fatal=True))
     elif row is not None and row.note:
-        found.append(Suspicion(step, row.note))
+        # The call that was cut off is named already, with its tokens.
+        cut = any(call.turn is not None and call.turn.stop_reason in CUT for call in calls)
+        told = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
+        found += [Suspicion(step, "; ".join(told))] if told else []
     return found
 
 
@@ -94,7 +101,7 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
     if turn is not None:
         if turn.schema_errors:
             yield f"{who} answered what breaks its schema: {'; '.join(turn.schema_errors)}", False
-        if turn.stop_reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED):
+        if turn.stop_reason in CUT:
             yield f"{who} was cut off after {turn.usage.output_tokens} tokens ({turn.stop_reason})", False
         if turn.stop_reason is StopReason.REFUSAL:
             yield f"{who} refused to answer", True

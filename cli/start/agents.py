@@ -9,7 +9,7 @@ def agents(as_json: Json = False) -> None:
     from activities.agent_files import read_agents
     from bootstrap import load_settings
     from cli.agents_page import agents_data, agents_page
-    from cli.pages import show
+    from cli.pages import console, show
     from cli.printing import counted, print_json
 
     settings = load_settings()
@@ -18,7 +18,8 @@ def agents(as_json: Json = False) -> None:
     if as_json:
         print_json(data)
     else:
-        show(agents_page(data["agents"]))
+        out = console()
+        show(agents_page(data["agents"], out.width if out.is_terminal else None))
         for notice in (problem for problem in problems if problem.notice):
             say(f"skipped: {notice}")
     wrong = [problem for problem in problems if not problem.notice]
