@@ -62,9 +62,13 @@ def data_converter(payload_limit: int, keys: SecretStr | None = None) -> "DataCo
     """Build the converter for pydantic models that refuses a message over the limit, in bytes, and encrypts with the keys."""
     from temporalio.contrib.pydantic import pydantic_data_converter
 
-    from activities.payload_guard import guarded
+    from activities.payload_guard import RedactingFailureConverter, guarded
 
-    converter = replace(pydantic_data_converter, payload_converter_class=guarded(payload_limit))
+    converter = replace(
+        pydantic_data_converter,
+        payload_converter_class=guarded(payload_limit),
+        failure_converter_class=RedactingFailureConverter,
+    )
     if keys is None:
         return converter
     from activities.payload_codec import encrypted

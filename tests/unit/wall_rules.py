@@ -11,8 +11,11 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.approver_tokens",
     "activities.content",
     "activities.contracts",
+    "activities.display",
+    "activities.environment",
     "activities.errors",
     "activities.payload_codec",
+    "activities.redaction",
     "activities.request_tables",
     "activities.router_training",
 )
@@ -23,6 +26,7 @@ ACTIVITIES_FOR_BOOTSTRAP = (
     "activities.llm.base",
     "activities.payload_codec",
     "activities.payload_guard",
+    "activities.redaction",
     "settings",
     "telemetry",
 )
@@ -102,11 +106,11 @@ def room_one(source: Source) -> Iterator[str]:
         found
         for found in _ours(source)
         if _within(found, "activities")
-        and not _within(found, "activities.contracts", "activities.errors")
+        and not _within(found, "activities.contracts", "activities.display", "activities.errors")
         and not found.name.endswith("Activities")
     ]
     yield from _breaks(
-        source, "workflows take from activities only classes *Activities, contracts and errors; call an activity", wrong
+        source, "workflows take from activities only classes *Activities, contracts, display and errors; call an activity", wrong
     )
 
 
