@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from activities.contracts import SEARCH_ATTRIBUTES
-from settings import LOCAL_MODEL, PROJECT, Settings, SettingsError, load_settings
+from settings import (
+    LOCAL_MODEL,
+    PROJECT,
+    Settings,
+    SettingsError,
+    learn_secrets,
+    load_settings,
+)
 
 if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most of the porch does not need it
     from temporalio.client import Client, Plugin
@@ -26,6 +33,7 @@ __all__ = [
     "address_of",
     "connect",
     "data_converter",
+    "learn_secrets",
     "load_settings",
     "missing_attributes",
     "running_stack",

@@ -7,13 +7,13 @@ import json
 import os
 import re
 import tomllib
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from activities.environment import clean_environment, clean_secret
 from activities.llm.base import ModelTable
 from activities.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 
@@ -21,13 +21,6 @@ PROJECT = Path(__file__).resolve().parent
 LOCAL_MODEL = "smollm2-135m-instruct"
 LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 """Settings that hold several secrets, which may stand on lines of their own."""
-HEADER_VARIABLES = (
-    "OTEL_EXPORTER_OTLP_HEADERS",
-    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
-    "TEMPORAL_API_KEY",
-)
-"""Secrets that libraries read from the environment and send as headers."""
 
 
 class SettingsError(Exception):
@@ -134,7 +127,7 @@ class Settings(BaseSettings):
             return value
         if name in LISTS_OF_SECRETS:
             text = " ".join(text.split())
-        text = _clean(text, header=name.endswith(("_key", "_token")))
+        text = clean_secret(text, header=name.endswith(("_key", "_token")))
         if not text and cls.model_fields[name].metadata:  # blank, but meant to be of some length: not the same as unset
             raise ValueError("is blank")
         return text or None
@@ -235,7 +228,7 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Read the settings, and learn what is secret; raises SettingsError that names each wrong variable."""
-    problems = _clean_environment()
+    problems = clean_environment(os.environ)
     try:
         settings = Settings()
     except ValidationError as error:
@@ -251,25 +244,3 @@ def learn_secrets(settings: Settings) -> None:
     """Let nothing that this process writes hold a secret of the settings or of the environment."""
     SECRETS.learn("settings", settings.secrets())
     SECRETS.learn("environment", environment_secrets(os.environ))
-
-
-def _clean_environment() -> list[str]:
-    """Strip the secrets that libraries read for themselves; says which cannot be sent."""
-    problems = []
-    for name in HEADER_VARIABLES:
-        if name in os.environ:
-            try:
-                os.environ[name] = _clean(os.environ[name], header=name.endswith("_KEY"))
-            except ValueError as error:
-                problems.append(f"{name}: {error}")
-    return problems
-
-
-def _clean(text: str, *, header: bool) -> str:
-    """Strip a secret; raises ValueError, which never shows it, where it cannot be sent in a header."""
-    text = text.strip()
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in text):
-        raise ValueError("holds a line break or another control character; paste it again, as one line")
-    if header and not (text.isascii() and " " not in text):
-        raise ValueError("holds a space or a character that is not ASCII; paste it again, without quotes around it")
-    return text

@@ -1,6 +1,6 @@
 """Text that steers nothing: what people read holds no character that moves a cursor, turns a line round or cannot be seen.
 
-Applied where text leaves for a terminal, a log, a notice, a memo or a page; the text itself stays as it is in history and the store.
+Applied where text leaves for a terminal, a log, a notice, a memo or a page; in history and the store it stays as it is.
 """
 
 import re

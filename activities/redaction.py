@@ -6,18 +6,16 @@ parts, also as URLs, headers and reprs write them. It knows values alone: a secr
 
 import html
 import json
-import logging
+import os
 import re
 import sys
-import threading
-import traceback
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from activities.display import displayable
+from activities.private_files import PRIVATE
 
 PART = 8
 """Characters of a secret that give it away: any run of as many is replaced."""
@@ -34,7 +32,16 @@ _SECRET_NAME = re.compile(
 _NO_SECRET_NAME = re.compile(r"(?:_file|_path|_dir|_sock|_socket|_id|_type|_mode|_name)$", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|key|digest)[ =]+", re.IGNORECASE)
 _ORDINARY_HEADERS = frozenset(
-    ("accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type", "host", "user-agent")
+    (
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "content-type",
+        "host",
+        "user-agent",
+    )
 )
 
 
@@ -165,25 +172,38 @@ def environment_secrets(environment: Mapping[str, str], prefix: str = "") -> lis
     return found
 
 
-class PresentableFormatter(logging.Formatter):
-    """Writes log records, their tracebacks included, without secrets and without characters that steer a terminal."""
+class PresentableStream:
+    """A text stream that writes nothing but what people may see; the stream behind it is `raw`."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
-        return presentable(super().format(record))
+    def __init__(self, raw: TextIO) -> None:
+        self.raw = raw
+
+    def write(self, text: str) -> int:
+        """Write a text; returns the length of what was given."""
+        self.raw.write(presentable(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+def guard_streams() -> None:
+    """Let all that this process prints, uncaught exceptions and libraries' complaints too, be presentable."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, PresentableStream):
+            setattr(sys, name, PresentableStream(stream))
 
 
 def guard_process() -> None:
-    """Let what nobody handles (uncaught exceptions, logs before any set-up) be written without secrets, too."""
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        written = "".join(traceback.format_exception(kind, error, trace))
-        print(presentable(written), end="", file=sys.stderr, flush=True)  # noqa: T201
-
-    sys.excepthook = hook
-    threading.excepthook = lambda said: said.exc_value and hook(said.exc_type, said.exc_value, said.exc_traceback)
-    if logging.lastResort:
-        logging.lastResort.setFormatter(PresentableFormatter())
+    """Let what this process prints be presentable, and the files that it writes be for its user alone."""
+    os.umask(PRIVATE)
+    guard_streams()
 
 
 def _forms(value: str) -> Iterable[str]:

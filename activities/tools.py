@@ -24,6 +24,7 @@ from activities.contracts import Effect, Part, ToolCard, ToolRequest, ToolResult
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.observing import tool_called
+from activities.redaction import SECRETS
 from activities.toolbox.mcp_servers import McpServers, McpTool
 from activities.toolbox.names import McpName, mcp_name, our_name
 from activities.toolbox.tool import Tool, ToolError
@@ -169,7 +170,7 @@ class ToolActivities:
         try:
             return await tool.run(checked, request.key), False, {}
         except ToolError as error:
-            return str(error), True, {}
+            return SECRETS(str(error)), True, {}
 
     async def _change(self, tool: Tool, arguments: BaseModel, key: str) -> tuple[str, bool, Mapping[str, Any]]:
         """Run a tool that can be undone, once its undo is on record; a later attempt would find its own work there."""
@@ -185,7 +186,7 @@ class ToolActivities:
             return said or await tool.run(arguments, key), False, record.arguments
         except ToolError as error:
             # This attempt changed nothing; whether an earlier one did, the undo can tell.
-            return str(error), True, earlier.arguments if earlier else {}
+            return SECRETS(str(error)), True, earlier.arguments if earlier else {}
 
     async def _recorded(self, tool: Tool, arguments: BaseModel, key: str, call: str) -> UndoRecord:
         assert tool.prepare is not None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, field_validator
 from pydantic_core import from_json
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -40,6 +40,15 @@ class HttpServer(_Server):
     type: Literal["http", "streamable-http"] = "http"
     url: str = Field(pattern=r"^https?://\S+$")
     headers: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        clean = {name: value.strip() for name, value in headers.items()}
+        for name, value in clean.items():
+            if not value.isascii() or any(ord(character) < 32 or ord(character) == 127 for character in value):
+                raise ValueError(f"{name} holds a line break or another character that a header cannot; paste it again")
+        return clean
 
 
 def _kind(value: Any) -> str:

@@ -11,7 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from activities.environment import bare_environment
 from activities.errors import text_of
+from activities.redaction import presentable
 from activities.toolbox.mcp_config import HttpServer, StdioServer
 
 if TYPE_CHECKING:  # half a second to import, and workflows import the activities for their signatures
@@ -109,7 +111,10 @@ class McpSession:
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
         parameters = StdioServerParameters(
-            command=self._server.command, args=list(self._server.args), env=self._server.env, cwd=self._server.cwd
+            command=self._server.command,
+            args=list(self._server.args),
+            env=bare_environment(os.environ) | self._server.env,
+            cwd=self._server.cwd,
         )
         with self._listening() as errors:
             async with stdio_client(parameters, errlog=errors) as (read, write):
@@ -158,7 +163,7 @@ class McpSession:
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
             reason = f"{type(error).__name__}: {text_of(error)}"
-        said = " ".join(bytes(self._stderr).decode(errors="replace").split())[-300:]
+        said = presentable(" ".join(bytes(self._stderr).decode(errors="replace").split()))[-300:]
         return ServerGoneError(
             f"the MCP server {self._name} does not answer: {reason}" + (f" ({said})" if said else "")
         )

@@ -15,6 +15,7 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.environment",
     "activities.errors",
     "activities.payload_codec",
+    "activities.private_files",
     "activities.redaction",
     "activities.request_tables",
     "activities.router_training",
@@ -23,6 +24,7 @@ MOVES_FOR_DOOR_ONE = ("workflows.patterns.consensus", "workflows.patterns.planni
 """Pure moves that say what is wrong with an input, before anything is started."""
 ACTIVITIES_FOR_BOOTSTRAP = (
     "activities.contracts",
+    "activities.environment",
     "activities.llm.base",
     "activities.payload_codec",
     "activities.payload_guard",
@@ -110,7 +112,9 @@ def room_one(source: Source) -> Iterator[str]:
         and not found.name.endswith("Activities")
     ]
     yield from _breaks(
-        source, "workflows take from activities only classes *Activities, contracts, display and errors; call an activity", wrong
+        source,
+        "workflows take from activities only classes *Activities, contracts, display and errors; call an activity",
+        wrong,
     )
 
 
