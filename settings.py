@@ -232,7 +232,8 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        problems += [f"{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors(include_input=False)]
+        for found in error.errors(include_input=False):
+            problems.append(f"{str(found['loc'][0]).upper()}: {found['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(problems)) from None  # what pydantic holds on to are the values themselves
     if problems:
         raise SettingsError("; ".join(problems))

@@ -142,9 +142,7 @@ class Fetching:
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
             if is_internal(address):
-                raise ToolError(
-                    f"{host} leads to {address}, which belongs to the machine's own network; it is never asked"
-                )
+                raise ToolError(f"{host} leads to {address}, which is no public address; no setting opens it")
             if not is_public(address) and not self.private:
                 raise ToolError(f"{host} leads to {address}, which is no public address; it must not be fetched")
         return addresses
