@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
 from activities.channels import channels
+from activities.claims import ClaimActivities
 from activities.content import ContentActivities, ContentStore
 from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
@@ -21,11 +24,19 @@ from activities.sources.configured import SourceOptions, configured_sources
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.standard import standard_tools
 from activities.toolbox.tool import Tool
+from activities.toolbox.web import page_reader
+from activities.toolbox.workspace import check_apart
 from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import Settings, SettingsError, learn_secrets, web_ui_of
+from bootstrap import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
+
+if TYPE_CHECKING:
+    from activities.llm.claude import ClaudeLLM
+
+PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
+"""Parts of the project that decide what it does, beside its packages."""
 
 
 class Rooms:
@@ -51,12 +62,14 @@ class Rooms:
         models = settings.model_table()
         self.agent = AgentActivities(llm, store, models)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+        self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
         self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed)
         self.notices = NoticeActivities(told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url)
         self.documents = DocumentActivities(store, settings.max_document_bytes)
         self.route_picks = RoutePickActivities(store)
-        self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store))
+        reading = page_reader(private=settings.fetch_private)
+        self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store, reading))
         self.tools = ToolActivities(store, tools, self.servers)
         self.trained_router = TrainedRouterActivities(store)
         self.transcripts = TranscriptActivities(store)
@@ -68,6 +81,8 @@ class Rooms:
         return [
             self.agent.call_model,
             self.catalog.read_catalog,
+            self.claims.collect_claims,
+            self.claims.group_claims,
             self.content.keep_text,
             self.documents.extract_text,
             self.gate_terms.gate_terms,
@@ -85,13 +100,39 @@ class Rooms:
         ]
 
 
+def model_client(settings: Settings) -> "ClaudeLLM":
+    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
+    from activities.llm.claude import ClaudeLLM, make_client
+
+    base_url = settings.anthropic_base_url
+    if settings.local:
+        stack = running_stack(settings)
+        if not stack or not stack.get("model_url"):
+            raise SettingsError(
+                "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set, and no local model runs here: start one with "
+                "'python starter.py up', or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
+            )
+        base_url = stack["model_url"]
+    key, token = (
+        secret.get_secret_value() if secret else None
+        for secret in (settings.anthropic_api_key, settings.anthropic_auth_token)
+    )
+    try:
+        client = make_client(key, base_url, settings.model_read_timeout, auth_token=token)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return ClaudeLLM(client, settings.retry_after_cap)
+
+
 def secret_of(settings: Settings) -> str:
     """Return the secret that decisions are signed with, or "" where whoever says who they are is believed."""
     return settings.approver_secret.get_secret_value() if settings.approver_secret else ""
 
 
 def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
-    """Return the standard tools that the settings switch on."""
+    """Return the standard tools that the settings switch on; raises ValueError that names a wrong one."""
+    usual = settings.state_dir.resolve() / "workspace"
+    check_apart(settings.workspace, protected(settings), usual)
     return standard_tools(
         store,
         settings.workspace,
@@ -101,10 +142,33 @@ def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
         database_write_tables=settings.database_write_tables,
         http_call_allow=settings.http_call_allow,
         http_call_private=settings.http_call_private,
+        http_call_undo=settings.http_call_undo,
         smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
         mail_from=settings.mail_from,
         max_document_bytes=settings.max_document_bytes,
     )
+
+
+def protected(settings: Settings) -> dict[str, Path]:
+    """Return what agents must never change, by what it is: whatever decides what a worker does, and what it remembers.
+
+    A place within the state directory is open to them: the default workspace.
+    """
+    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
+    places = {f"the project's own code, {path.name}": path for path in code}
+    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places |= {
+        "the agents (AGENTS_DIR)": settings.agents_dir,
+        "the model table (MODELS_FILE)": settings.models_file,
+        "the settings": Path(".env"),
+        "the MCP servers": settings.mcp_config or Path(".mcp.json"),
+    }
+    usual, state = settings.state_dir.resolve() / "workspace", settings.state_dir.resolve()
+    if settings.workspace != usual and usual not in settings.workspace.parents:
+        places["the state directory (STATE_DIR)"] = state
+    if settings.store_url.startswith("file://"):
+        places["the content store (CONTENT_STORE_URL)"] = Path(unquote(urlsplit(settings.store_url).path))
+    return places
 
 
 def _source_options(settings: Settings) -> SourceOptions:
@@ -115,6 +179,9 @@ def _source_options(settings: Settings) -> SourceOptions:
         contact=settings.search_contact,
         arxiv_url=settings.arxiv_url,
         news_feeds=settings.news_feeds,
+        news_search_url=settings.news_search_url,
+        web_search=settings.web_search,
+        pages=settings.research_pages,
         searxng_url=settings.searxng_url,
         brave_api_key=settings.brave_api_key.get_secret_value() if settings.brave_api_key else "",
     )

@@ -40,9 +40,11 @@ class Settings(BaseSettings):
     )
 
     anthropic_api_key: SecretStr | None = None
-    """Key of the Claude API; without it, and without a base URL, the local model answers."""
+    """Key of the Claude API; without it, a token and a base URL, the local model answers."""
+    anthropic_auth_token: SecretStr | None = None
+    """A token sent as `Authorization: Bearer`, for gateways; beside it, the key is sent as `X-Api-Key`."""
     anthropic_base_url: str | None = None
-    """Any endpoint that speaks the Messages API."""
+    """Any endpoint that speaks the Messages API, with or without `/v1`."""
     task_queue: str = Field(default="agents", min_length=1)
     content_store_url: str = ""
     """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
@@ -65,6 +67,12 @@ class Settings(BaseSettings):
     arxiv_url: str = "https://export.arxiv.org/api/query"
     news_feeds: Annotated[tuple[str, ...], NoDecode] = ()
     """Addresses of RSS or Atom feeds, by comma."""
+    news_search_url: str = "https://www.bing.com/news/search?format=rss&q={query}"
+    """A news search that answers with a feed, with `{query}` in its address; `off` for none."""
+    web_search: Annotated[tuple[str, ...], NoDecode] = ("auto",)
+    """Public engines that are asked where neither of the next two is set: `auto`, names by comma, or `off`."""
+    research_pages: int = Field(default=3, ge=0, le=20)
+    """How many of the pages that a search found are read."""
     searxng_url: str = ""
     brave_api_key: SecretStr | None = None
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
@@ -78,6 +86,8 @@ class Settings(BaseSettings):
     http_call_allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts of the services that agents may call to change something, as in `fetch_allow`."""
     http_call_private: bool = False
+    http_call_undo: str = ""
+    """Which of those calls can be undone, and by which: `PUT https://host/path/{id} => DELETE https://host/path/{id}`, by `;`."""
     smtp_url: SecretStr | None = None
     """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`.
 
@@ -102,8 +112,8 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
-    heartbeat_timeout: float = Field(default=2.5, ge=0.5)
-    """Seconds without a beat after which a model call counts as lost."""
+    heartbeat_timeout: float = Field(default=15.0, ge=0.5)
+    """Seconds without a heartbeat after which an activity counts as lost with its machine."""
     model_read_timeout: float = Field(default=120.0, gt=0)
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)
@@ -142,7 +152,9 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError('must be JSON such as {"opus": "my-model"}') from error
 
-    @field_validator("news_feeds", "fetch_allow", "database_write_tables", "http_call_allow", mode="before")
+    @field_validator(
+        "news_feeds", "web_search", "fetch_allow", "database_write_tables", "http_call_allow", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
@@ -153,6 +165,15 @@ class Settings(BaseSettings):
         for value in values:
             cls._is_web_address(value)
         return values
+
+    @field_validator("news_search_url")
+    @classmethod
+    def _takes_a_query(cls, value: str) -> str:
+        if value != "off":
+            cls._is_web_address(value)
+            if "{query}" not in value:
+                raise ValueError("must hold {query}, where the question goes, or be off")
+        return value
 
     @field_validator("anthropic_base_url", "arxiv_url", "searxng_url", "web_ui_url", "inbox_url")
     @classmethod
@@ -181,7 +202,7 @@ class Settings(BaseSettings):
     @property
     def local(self) -> bool:
         """Whether the embedded local model answers, because nothing else is configured."""
-        return not self.anthropic_api_key and not self.anthropic_base_url
+        return not (self.anthropic_api_key or self.anthropic_auth_token or self.anthropic_base_url)
 
     @property
     def store_url(self) -> str:

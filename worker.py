@@ -1,7 +1,7 @@
 """Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
-                     [--max-cached-workflows N]
+                     [--max-cached-workflows N] [--processes N|auto]
     python worker.py --replay FILE|ID|open …
 
 It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
@@ -16,16 +16,19 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.admission import AdmittedByLag, Lag
 from activities.contracts import SourceKind
+from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
+from activities.heartbeat import Keeper
 from activities.llm.base import LLM
 from activities.observing import Attempts
 from activities.redaction import guard_process
@@ -38,11 +41,12 @@ from bootstrap import (
     connect,
     load_settings,
     missing_attributes,
-    running_stack,
 )
+from processes import Pool, how_many
 from replaying import replay
-from rooms import Rooms
+from rooms import Rooms, model_client
 from telemetry.gates import watch_gates
+from telemetry.health import serve_health
 from telemetry.logs import log_to_stderr
 from telemetry.metrics import runtime
 from telemetry.switches import TelemetryError, metrics_wanted
@@ -70,9 +74,9 @@ WORKFLOWS: Sequence[type] = (
     StagedDeliveryWorkflow,
 )
 
-STICKY_TIMEOUT = timedelta(seconds=1)
-"""How long a task waits for the worker that last held its run, before any other may take it: after a crash, the whole
-delay of the next step. The SDK's default is 10 s."""
+STICKY_TIMEOUT = timedelta(seconds=5)
+"""How long a task waits for the worker that last held its run, before any other may take it. Whoever starts on the machine of a
+worker that died ends that wait (`activities.crash_notes`); a busy worker is late at times, and a replay makes it later."""
 
 HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
 """Longest time the SDK holds a heartbeat back. Its default is four fifths of the time-out: a busy machine that is late by the
@@ -85,12 +89,14 @@ WORKFLOW_THREADS = 4
 """Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
 and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
 
+LOCAL_ACTIVITIES = 100
+"""Local activities at the same time, as the SDK has it."""
+
 CACHED_WORKFLOWS = 1000
 """Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
 
 PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
-"""Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
-tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
+"""Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
 
 
 def sandbox() -> WorkflowRunner:
@@ -121,20 +127,26 @@ async def working(
     rooms = Rooms(settings, llm, sources, indexed=indexed)
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
+    lag, notes = Lag(), CrashNotes.open(settings.state_dir)
+    interceptors = [Attempts(), NotesCrashes(notes)]
     general = Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS,
         activities=rooms.general,
         workflow_runner=workflow_runner or sandbox(),
-        max_concurrent_activities=max_activities,
+        tuner=WorkerTuner.create_composite(
+            workflow_supplier=FixedSizeSlotSupplier(WORKFLOW_THREADS),
+            activity_supplier=AdmittedByLag(max_activities, lag),
+            local_activity_supplier=FixedSizeSlotSupplier(LOCAL_ACTIVITIES),
+            nexus_supplier=FixedSizeSlotSupplier(1),
+        ),
         max_cached_workflows=max_cached_workflows,
-        max_concurrent_workflow_tasks=WORKFLOW_THREADS,
         max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
-        interceptors=[Attempts()],
+        interceptors=interceptors,
         graceful_shutdown_timeout=grace,
     )
     polite = Worker(
@@ -143,13 +155,16 @@ async def working(
         activities=[rooms.search.search],
         max_concurrent_activities=1,
         max_concurrent_activity_task_polls=1,
-        interceptors=[Attempts()],
+        interceptors=interceptors,
         graceful_shutdown_timeout=grace,
     )
+    await hand_back(settings.state_dir, client)
     try:
-        async with general, polite, _watching(client, metrics if indexed else None):
-            yield
+        with Keeper.of(client):
+            async with lag.measured(), general, polite, _watching(client, metrics if indexed else None):
+                yield
     finally:
+        notes.close()
         await rooms.servers.aclose()
 
 
@@ -167,23 +182,6 @@ async def _watching(client: Client, metrics: MetricMeter | None) -> AsyncIterato
         await asyncio.wait([watch])
 
 
-def model_client(settings: Settings) -> LLM:
-    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
-    from activities.llm.claude import ClaudeLLM, make_client
-
-    base_url = settings.anthropic_base_url
-    if settings.local:
-        stack = running_stack(settings)
-        if not stack or not stack.get("model_url"):
-            raise SettingsError(
-                "ANTHROPIC_API_KEY is not set, and no local model runs here: start one with 'python starter.py up', "
-                "or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
-            )
-        base_url = stack["model_url"]
-    key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
-    return ClaudeLLM(make_client(key, base_url, settings.model_read_timeout), settings.retry_after_cap)
-
-
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
     prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
@@ -197,18 +195,20 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
-    llm = model_client(settings)  # after connecting, which sets up what the client's spans go to
     task_queue = arguments.task_queue or settings.task_queue
-    async with working(
-        client,
-        settings,
-        llm,
-        task_queue=task_queue,
-        max_activities=arguments.max_activities,
-        max_cached_workflows=arguments.max_cached_workflows,
-        metrics=exporting.metric_meter if measured else None,
+    async with (
+        aclosing(model_client(settings)) as llm,  # after connecting, which sets up what the client's spans go to
+        working(
+            client,
+            settings,
+            llm,
+            task_queue=task_queue,
+            max_activities=arguments.max_activities,
+            max_cached_workflows=arguments.max_cached_workflows,
+            metrics=exporting.metric_meter if measured else None,
+        ),
     ):
-        health = await _serve_health(arguments.host, arguments.health_port)
+        health = await serve_health(arguments.host, arguments.health_port)
         # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
         # with Python's own threshold, a busy worker spends a twentieth of its time looking.
         gc.collect()
@@ -230,20 +230,6 @@ async def check(settings: Settings, wanted: Sequence[str]) -> bool:
     return fits
 
 
-async def _serve_health(host: str, port: int | None) -> asyncio.Server | None:
-    """Answer every HTTP request with 200 for as long as this event loop turns."""
-    if port is None:
-        return None
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
-        await writer.drain()
-        writer.close()
-
-    return await asyncio.start_server(answer, host, port)
-
-
 def _announce(client: Client, settings: Settings, task_queue: str) -> None:
     names = ", ".join(workflow.__name__ for workflow in WORKFLOWS)
     model = LOCAL_MODEL if settings.local else settings.anthropic_base_url or "Claude"
@@ -257,6 +243,9 @@ def _announce(client: Client, settings: Settings, task_queue: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
+    parser.add_argument(
+        "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
+    )
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
     parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
@@ -272,6 +261,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _pool(arguments: argparse.Namespace) -> Pool:
+    passed = ["--max-activities", str(arguments.max_activities)]
+    passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
+    passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
+    return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
+
+
 def main() -> int:
     """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
@@ -283,6 +279,8 @@ def main() -> int:
         log_to_stderr(settings.log_level, settings.log_format)
         if arguments.replay:
             return 0 if asyncio.run(check(settings, arguments.replay)) else 1
+        if arguments.processes > 1:
+            return asyncio.run(_pool(arguments).run())
         asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201

@@ -7,6 +7,7 @@
     │   ├── ContentUnavailable   the content store does not answer
     │   ├── ToolUnavailable      a tool's server or file system does not answer
     │   ├── SourceUnavailable    a search source does not answer
+    │   ├── WorkerLost           the worker process died; whoever started after it handed the activity back
     │   └── ChannelUnavailable   a channel by which people are told does not take a notice
     └── final: the same call would fail again
         ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
@@ -22,6 +23,7 @@
         ├── BudgetReached                           the run's budget is used up, and nobody raised it
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time
+        ├── Halted                                  nobody decided in time, and the gate's policy ends the whole run then
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action without a person's yes, or another than the approved one
@@ -83,11 +85,13 @@ class ErrorKind(StrEnum):
     SOURCE_NOT_CONFIGURED = "SourceNotConfigured"
     CLASSIFIER_INVALID = "ClassifierInvalid"
     CHANNEL_UNAVAILABLE = "ChannelUnavailable"
+    WORKER_LOST = "WorkerLost"
     CHANNEL_UNKNOWN = "ChannelUnknown"
     LIMIT_REACHED = "LimitReached"
     BUDGET_REACHED = "BudgetReached"
     RESERVATION_SHORT = "ReservationShort"
     NOT_ANSWERED = "NotAnswered"
+    HALTED = "Halted"
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"

@@ -5,6 +5,7 @@ sources under load answer with nothing or with a part; such an answer must not b
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -37,6 +38,7 @@ TEXT_LENGTH = 1200
 """Characters of one finding that a model reads."""
 URL_LENGTH = 500
 NOTES_KEPT = 5
+_MISSING = re.compile(r"^[ \t]*[-*>#_ ]*MISSING\W{0,3}:(?P<query>.*)$", re.MULTILINE)
 
 
 class SearchActivities:
@@ -73,31 +75,34 @@ class SearchActivities:
                 if hit.url not in pages or not pages[hit.url].text:
                     pages[hit.url] = hit
         hits = sorted(pages.values(), key=lambda hit: not hit.text)
-        return await self._findings(request.source, Answered(tuple(hits[: request.limit])))
+        return await self._findings(request.source, Answered(tuple(hits[: request.limit])), request.first)
 
     @activity.defn
     async def check_citations(self, request: CiteRequest) -> CitedText:
         """Number the citations of a text, list their sources below it, and take out those that lead to nothing."""
-        text, cited, removed = checked(await self._store.text(request.text), request.findings)
-        return CitedText(content=await self._store.keep(text), cited=tuple(cited), removed=tuple(removed))
+        answer, missing = without_missing(await self._store.text(request.text))
+        text, cited, removed = checked(answer, request.findings)
+        return CitedText(
+            content=await self._store.keep(text), cited=tuple(cited), removed=tuple(removed), missing=missing
+        )
 
     async def _search(self, source: Source, request: SearchRequest) -> Findings:
         name = _name(source, request)
         if name and (kept := await self._store.recall(name)) is not None:
             return Findings.model_validate_json(kept).model_copy(update={"cached": True})
         answered = await source.search(request.query, request.limit)
-        findings = await self._findings(request.source, answered)
+        findings = await self._findings(request.source, answered, request.first)
         if name and findings.found and answered.whole:
             await self._store.remember(name, findings.model_dump_json().encode())
         return findings
 
-    async def _findings(self, kind: SourceKind, answered: Answered) -> Findings:
+    async def _findings(self, kind: SourceKind, answered: Answered, first: int) -> Findings:
         found: list[Finding] = []
         texts: list[str] = []
-        for number, hit in enumerate(answered.hits, 1):
+        for number, hit in enumerate(answered.hits, first):
             finding = _finding(f"{LETTERS[kind]}{number}", hit)
             found.append(finding)
-            texts.append(_rendered(finding, hit.text))
+            texts.append(_rendered(finding, hit))
         summary = "; ".join(finding.title for finding in found)
         return Findings(
             source=kind,
@@ -113,7 +118,8 @@ def _name(source: Source, request: SearchRequest) -> str:
         return ""
     day = datetime.now(UTC).date().isoformat()
     query = reference(" ".join(request.query.split()).encode())
-    return f"search/{request.source}/{day}/{request.limit}/{query}/{source.fingerprint}"
+    limit = f"{request.limit}" if request.first == 1 else f"{request.limit} from {request.first}"
+    return f"search/{request.source}/{day}/{limit}/{query}/{source.fingerprint}"
 
 
 def _finding(name: str, hit: Hit) -> Finding:
@@ -121,9 +127,17 @@ def _finding(name: str, hit: Hit) -> Finding:
     return Finding(id=name, title=title, url=hit.url[:URL_LENGTH], published=hit.published)
 
 
-def _rendered(finding: Finding, text: str) -> str:
-    text = " ".join(tidy(text).split())
+def without_missing(text: str) -> tuple[str, str]:
+    """Take the lines `MISSING: QUERY` out of an answer; returns it and the first query that is named, or ""."""
+    queries = [" ".join(match["query"].strip("\"'`*_. ").split()) for match in _MISSING.finditer(text)]
+    found = next((query for query in queries if any(map(str.isalnum, query))), "")
+    return _MISSING.sub("", text).strip(), summarise(found, SUMMARY_LENGTH)
+
+
+def _rendered(finding: Finding, hit: Hit) -> str:
+    text = " ".join(tidy(hit.text).split())
     if len(text) > TEXT_LENGTH:
         text = text[: TEXT_LENGTH - 1].rstrip() + "…"
     head = f"[{finding.id}] {finding.title}" + (f" ({finding.published})" if finding.published else "")
-    return "\n".join(filter(None, (f"{head} {finding.url}".rstrip(), text)))
+    page = f"From the page itself: {hit.page}" if hit.page else ""
+    return "\n".join(filter(None, (f"{head} {finding.url}".rstrip(), text, page)))

@@ -13,6 +13,9 @@ from temporalio.testing import WorkflowEnvironment
 from activities.content import ContentStore
 from bootstrap import Settings
 from tests.leashed_server import time_skipping
+from tests.real_process import NOTHING_OUTSIDE
+
+os.environ |= NOTHING_OUTSIDE
 
 # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
 sys.dont_write_bytecode = False

@@ -19,9 +19,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 OURS = (
     *("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE"),
     *("WORKSPACE_", "LIBRARY_", "SEARCH", "SEARXNG_", "BRAVE_", "ARXIV_", "NEWS_", "FETCH_", "DATABASE_", "MCP_"),
-    *("HTTP_CALL_", "SMTP_", "MAIL_"),
+    *("HTTP_CALL_", "SMTP_", "MAIL_", "WEB_SEARCH", "RESEARCH_"),
 )
 """Beginnings of variables that the product reads and that must not come in from outside."""
+
+
+NOTHING_OUTSIDE = {
+    "ARXIV_URL": "http://127.0.0.1:9/arxiv",
+    "NEWS_SEARCH_URL": "http://127.0.0.1:9/news?q={query}",
+    "WEB_SEARCH": "off",
+}
+"""Sources that would ask the world by default: in tests nobody listens there, so nothing leaves the machine."""
 
 
 class Born(Protocol):
@@ -48,7 +56,7 @@ def clean_environment(**settings: str | None) -> dict[str, str]:
     """Return this process's environment without the product's variables, plus `settings` (None leaves one out)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # importing everything anew takes seconds
-    kept |= {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
+    kept |= {**NOTHING_OUTSIDE, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
     return kept | {name: value for name, value in settings.items() if value is not None}
 
 

@@ -1,21 +1,22 @@
 """Consensus: several analysts judge the same material at once, a rule that is data makes one verdict of theirs.
 
-Counting stops when no vote that is missing could change anything; who is still at work then is cancelled, and what that cost is
-counted. The trap: a panel that agrees on nothing still has to end, so a judge, a person or a flag comes after the votes.
+Without options they analyse freely, and the result is what they agree on, what they dispute, and what only one of them saw. In a
+vote, counting stops when no vote that is missing could change anything; who is still at work then is cancelled, and what that
+cost is counted. A panel that agrees on nothing still has to end, so a judge, a person or a flag comes after the votes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities.content import ContentActivities
-from activities.contracts import Catalog, Content, ExtractRequest, Part, StoreRequest
-from activities.documents import DocumentActivities
-from activities.errors import ErrorKind, final, kind_of, text_of
+from activities.contracts import AgreementSummary, Catalog, Content, Part, StoreRequest
+from activities.errors import ErrorKind, final, text_of
 from workflows import policies
 from workflows.contracts import (
+    ConsensusKind,
     ConsensusRequest,
     ConsensusResult,
     OnTie,
@@ -31,14 +32,15 @@ from workflows.patterns.calling import Answer
 from workflows.patterns.choosing import break_tie
 from workflows.patterns.consensus import Count, options_of, problems, seated
 from workflows.patterns.crew import Crew
-from workflows.patterns.digest import part_characters
+from workflows.patterns.digest import part_characters, read_document
+from workflows.patterns.findings import FreeAnalyses
 from workflows.patterns.gathering import gather
 from workflows.patterns.observed import Observed, closing, taking_back
-from workflows.patterns.pausing import unpaused
 from workflows.patterns.scheduling import Outcome
 from workflows.patterns.tracing import RunLog
 from workflows.patterns.verdicts import (
     JUDGE_ANGLE,
+    analysed,
     cast,
     judge_text,
     not_cast,
@@ -50,10 +52,12 @@ from workflows.patterns.verdicts import (
 SHORT_QUESTION = 1000
 """Longer questions are kept in the content store, because every call repeats them."""
 EXTRACT, JUDGE, PERSON = "extract", "tie · judge", "tie · person"
-NOBODY = "nobody"
+NOBODY, CONSENSUS = "nobody", "consensus"
+
+ReadVote = Callable[[Voter, Answer, Spend], Vote]
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class ConsensusAnalysisWorkflow(Observed):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
 
@@ -76,6 +80,8 @@ class ConsensusAnalysisWorkflow(Observed):
         """Let all vote, count, and have the tie broken where the votes decide nothing."""
         await self._prepare()
         await self._read_material()
+        if request.kind is ConsensusKind.FINDINGS:
+            return await self._agree()
         await self._vote()
         outcome = self._count.outcome(self._ballots())
         if outcome.empty:
@@ -89,9 +95,14 @@ class ConsensusAnalysisWorkflow(Observed):
 
     async def _prepare(self) -> None:
         """Refuse what cannot be voted on, read the agents, and keep a long question in the content store."""
-        if wrong := problems(self._request):
+        wrong = problems(self._request)
+        if self._request.kind is ConsensusKind.FINDINGS and not (self._request.document or self._request.material):
+            wrong.append("document: free analyses need one; name a document, or give material")
+        if wrong:
             raise final(ErrorKind.INPUT_INVALID, "; ".join(wrong))
         judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
+        if self._request.kind is ConsensusKind.FINDINGS:
+            judges = [self._request.consensus_agent]
         voting = [voter.agent for voter in self._count.voters]
         crew = await Crew.assemble(
             self.log,
@@ -117,30 +128,23 @@ class ConsensusAnalysisWorkflow(Observed):
         if self._request.material is not None:
             given = self._request.material
             self._material.append(given.model_copy(update={"label": given.label or "material"}))
-        document = self._request.document
-        if document is None:
-            return
-        await unpaused(self.log)
-        self.log.add(StepRow(step=EXTRACT, input=document.name[:200]))
-        self.log.begin(EXTRACT)
-        try:
-            with self.log.spans.within(EXTRACT):
-                text = await workflow.execute_activity_method(
-                    DocumentActivities.extract_text,
-                    ExtractRequest(document=document, part_characters=part_characters(self._crew.catalog)),
-                    **policies.extract_text(self._crew.catalog.heartbeat, f"extract {document.name}"),
-                )
-        except ActivityError as error:
-            self.log.end(EXTRACT, StepState.FAILED, note=text_of(error))
-            if is_cancelled_exception(error):
-                raise
-            raise final(kind_of(error), text_of(error)) from error
-        self.log.end(EXTRACT, StepState.DONE, output=text.parts[0], note=f"{text.characters} characters")
-        several = len(text.parts) > 1
-        self._material += [
-            Part.of(part, label=f"{document.name}, part {number} of {len(text.parts)}" if several else document.name)
-            for number, part in enumerate(text.parts, 1)
-        ]
+        if self._request.document is not None:
+            self._material += await read_document(self._crew, EXTRACT, self._request.document)
+
+    async def _agree(self) -> ConsensusResult:
+        """Let all analyse freely, and find what they agree on; whoever failed is named in the result."""
+        analysts = self._count.voters
+        free = FreeAnalyses(self._crew, analysts, self._question, self._material)
+        outcomes = await free.ask({voter.name: _step(voter) for voter in analysts})
+        self._votes = {voter.name: self._vote_of(voter, outcomes.get(voter.name), analysed) for voter in analysts}
+        answers = {name: done for name in self._votes if (done := outcomes[name].value) is not None}
+        if not answers:
+            raise await self._failed()
+        summary = await free.agree(answers, self._request.consensus_agent)
+        if len(answers) == 1:
+            self._notes.append(f"only {next(iter(answers))} answered, so there is nothing to agree on")
+        self._notes += free.notes
+        return await self._result("", CONSENSUS, findings=summary)
 
     async def _vote(self) -> None:
         """Ask all voters at once, until no further vote can change the outcome."""
@@ -160,36 +164,32 @@ class ConsensusAnalysisWorkflow(Observed):
             )
 
     async def _ask_voter(self, voter: Voter) -> Answer:
-        options = self._count.options
-        text = voter_text(voter, options, material=bool(self._material))
+        text = voter_text(voter, self._count.options, material=bool(self._material))
         answer = await self._crew.step(
             _step(voter),
             voter.agent,
             [*self._material, Part(text=text), self._question],
-            schema=verdict_schema(self._request.question, voter.angle, options),
+            schema=verdict_schema(self._request.question, voter.angle, self._count.options),
             context_characters=part_characters(self._crew.catalog),
             counts_cancelled=True,
+            shared_parts=self._crew.shared(self._material, voter.agent, self._count.voters),
         )
         if answer.data is None:
             raise final(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")
         return answer
 
-    def _vote_of(self, voter: Voter, outcome: Outcome[Answer] | None) -> Vote:
+    def _vote_of(self, voter: Voter, outcome: Outcome[Answer] | None, read: ReadVote = cast) -> Vote:
         """Read how a voter ended; nothing at all means that it never started."""
         spend = self._spent(_step(voter))
         if outcome is None or outcome.cancelled:
-            note = (
-                "cancelled, because the outcome was settled"
-                if outcome
-                else "not asked, because the outcome was settled"
-            )
+            note = f"{'cancelled' if outcome else 'not asked'}, because the outcome was settled"
             self.log.end(_step(voter), StepState.SKIPPED, note=note)
             return not_cast(voter, VoteState.CANCELLED, note, spend)
         if outcome.value is None:
             error = text_of(outcome.error) if outcome.error else "ended without an answer"
             return not_cast(voter, VoteState.FAILED, error, spend)
         self._note(voter.name, outcome.value)
-        return cast(voter, outcome.value, spend)
+        return read(voter, outcome.value, spend)
 
     async def _break_tie(self) -> None:
         """Have a judge or a person decide; nobody where the request says so, or where they do not."""
@@ -262,11 +262,15 @@ class ConsensusAnalysisWorkflow(Observed):
         result = await self._result("", NOBODY, RunState.FAILED)
         return final(ErrorKind.NOTHING_SUCCEEDED, f"every voter failed ({causes})", result)
 
-    async def _result(self, verdict: str, decided_by: str, state: RunState | None = None) -> ConsensusResult:
+    async def _result(
+        self, verdict: str, decided_by: str, state: RunState | None = None, findings: AgreementSummary | None = None
+    ) -> ConsensusResult:
         votes = [*self._votes.values(), *([self._ruling] if self._ruling else [])]
-        failed = any(vote.state is VoteState.FAILED for vote in votes)
+        failed = any(vote.state is VoteState.FAILED for vote in votes) or (
+            findings is not None and not findings.grouped
+        )
         self.log.close(state or (RunState.PARTIAL if failed else RunState.COMPLETED))
-        dissent = self._count.dissent(self._ballots(), verdict)
+        dissent = self._count.dissent(self._ballots(), verdict) if findings is None else ()
         return ConsensusResult(
             state=self.log.state,
             verdict=verdict,
@@ -275,6 +279,7 @@ class ConsensusAnalysisWorkflow(Observed):
             votes=tuple(self._votes.values()),
             dissent=dissent,
             ruling=self._ruling,
+            findings=findings,
             stopped_early=any(vote.state is VoteState.CANCELLED for vote in votes),
             spend=self.log.spend,
             notes=tuple(self._notes),

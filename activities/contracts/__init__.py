@@ -17,8 +17,20 @@ from activities.contracts.actions import (
 )
 from activities.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
+from activities.contracts.claims import (
+    Agreement,
+    AgreementSummary,
+    Claim,
+    Claims,
+    ClaimsRequest,
+    Firmness,
+    GroupRequest,
+    Point,
+    Position,
+    Quote,
+)
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
-from activities.contracts.effects import Effect
+from activities.contracts.effects import Effect, UndoablePair
 from activities.contracts.identities import (
     SEARCH_ATTRIBUTES,
     GateTerms,
@@ -68,12 +80,17 @@ __all__ = [
     "SUMMARY_LENGTH",
     "Acting",
     "AgentCard",
+    "Agreement",
+    "AgreementSummary",
     "AppendRequest",
     "Approval",
     "Catalog",
     "CatalogRequest",
     "CiteRequest",
     "CitedText",
+    "Claim",
+    "Claims",
+    "ClaimsRequest",
     "Content",
     "Contract",
     "DocumentSource",
@@ -82,9 +99,11 @@ __all__ = [
     "ExtractedText",
     "Finding",
     "Findings",
+    "Firmness",
     "FoundRequest",
     "GateTerms",
     "GateTermsRequest",
+    "GroupRequest",
     "Identity",
     "IdentityRequest",
     "LabelRequest",
@@ -98,8 +117,11 @@ __all__ = [
     "Pick",
     "Picks",
     "PicksRequest",
+    "Point",
+    "Position",
     "Prices",
     "ProposedAction",
+    "Quote",
     "Risk",
     "SearchRequest",
     "SourceKind",
@@ -120,6 +142,7 @@ __all__ = [
     "Transcript",
     "UndoRequest",
     "UndoResult",
+    "UndoablePair",
     "Usage",
     "digest_of",
     "hashed",

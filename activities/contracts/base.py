@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 SUMMARY_LENGTH = 200
 """Longest summary, in characters."""
@@ -16,13 +16,16 @@ class Contract(BaseModel):
     recorded: ClassVar[bool] = True
     """Whether it lands in history; the size limit holds for those that do."""
 
-    @model_serializer(mode="wrap")
-    def _leave_out_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = handler(self)
-        for name, field in type(self).model_fields.items():
-            if not field.is_required() and getattr(self, name) == field.get_default(call_default_factory=True):
-                data.pop(name, None)
-        return data
+    starts_run: ClassVar[bool] = False
+    """Whether people start runs with it, so that what cannot be read as one is their mistake and none of ours."""
+
+    def model_dump(self, *, exclude_defaults: bool = True, **options: Any) -> dict[str, Any]:
+        """Return the fields as data; those that have their default are left out unless they are asked for."""
+        return super().model_dump(exclude_defaults=exclude_defaults, **options)
+
+    def model_dump_json(self, *, exclude_defaults: bool = True, **options: Any) -> str:
+        """Return the fields as JSON; those that have their default are left out unless they are asked for."""
+        return super().model_dump_json(exclude_defaults=exclude_defaults, **options)
 
 
 Summary = Annotated[str, Field(max_length=SUMMARY_LENGTH)]

@@ -15,11 +15,12 @@ class SourceKind(StrEnum):
 
 
 class SearchRequest(Contract):
-    """A question to one source; `limit` bounds the findings."""
+    """A question to one source; `limit` bounds the findings, whose ids are numbered from `first` on."""
 
     source: SourceKind
     query: str
     limit: int = 8
+    first: int = 1
 
 
 class Finding(Contract):
@@ -47,6 +48,7 @@ class FoundRequest(Contract):
     source: SourceKind
     found: tuple[Part, ...]
     limit: int = 8
+    first: int = 1
 
 
 class CiteRequest(Contract):
@@ -59,9 +61,11 @@ class CiteRequest(Contract):
 class CitedText(Contract):
     """The text with citations numbered `[1]`, `[2]` in order of appearance, and the list of sources below it.
 
-    `cited` holds the findings in that order; `removed` the citations that led to no finding, as they were written.
+    `cited` holds the findings in that order; `removed` the citations that led to no finding, as they were written. `missing` is
+    the query that the writer wants searched, or "".
     """
 
     content: Content
     cited: tuple[Finding, ...] = ()
     removed: tuple[str, ...] = ()
+    missing: Summary = ""

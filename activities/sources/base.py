@@ -6,12 +6,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One thing found: where it is, when it was published (ISO date or ""), and what it says, as plain text."""
+    """One thing found: where it is, when it was published (ISO date or ""), and what it says, as plain text.
+
+    `page` holds passages of the page itself, where it was read.
+    """
 
     title: str
     url: str = ""
     published: str = ""
     text: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +16,7 @@ import httpx2
 from pydantic import BaseModel, Field
 from temporalio.exceptions import ApplicationError
 
-from activities.documents import extract
+from activities.documents import read_document
 from activities.toolbox.addresses import is_internal, is_public
 from activities.toolbox.tool import Tool, ToolError, tool
 
@@ -60,13 +60,26 @@ def web_tools(
     async def fetch_url(arguments: FetchUrl) -> str:
         """Fetch a page of the web and return its text."""
         url, media_type, data = await fetching.get(arguments.url)
-        page = await asyncio.to_thread(_text, data, url, media_type)
+        page = await _text(data, url, media_type)
         shown = page[arguments.start : arguments.start + SHOWN_CHARACTERS]
         left = len(page) - arguments.start - len(shown)
         more = f"\n[… {left} more characters: fetch with start={arguments.start + len(shown)}]" if left > 0 else ""
         return f"{url}\n\n{shown}{more}"
 
     return [fetch_url]
+
+
+def page_reader(
+    *, private: bool = False, seconds: float = FETCH_SECONDS, max_bytes: int = MAX_BYTES
+) -> Callable[[str], Awaitable[str]]:
+    """Return what reads the text of any public page, for research: the walls of fetch_url, without its list of hosts."""
+    fetching = Fetching(("*",), private, seconds, max_bytes)
+
+    async def read(url: str) -> str:
+        last, media_type, data = await fetching.get(url)
+        return await _text(data, last, media_type)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -215,11 +228,11 @@ def _shown(url: str) -> str:
     return url.partition("?")[0][:300]
 
 
-def _text(data: bytes, url: str, media_type: str) -> str:
+async def _text(data: bytes, url: str, media_type: str) -> str:
     if not data.strip():
         return "[the page is empty]"
     try:
-        return extract(data, _shown(url), media_type).text
+        return "".join((await read_document(data, _shown(url), media_type)).texts)
     except ApplicationError as error:
         raise ToolError(error.message) from None
 

@@ -1,12 +1,13 @@
-"""What a consensus came to: the verdict, every vote with its reasons, who dissented, and who decided in the end."""
+"""What a consensus came to: the verdict and every vote, or what free analyses agree on and dispute."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from activities.contracts import Agreement, Firmness, Point
 from cli.pages import STYLES, money, row, safe, table
 from cli.printing import counted, plain
 from cli.results.reading import Reader
@@ -69,9 +70,78 @@ class ConsensusPage:
             yield Text(safe(f"dissent: {', '.join(result.dissent)}"), style="yellow")
 
 
-async def read_consensus(reader: Reader, result: ConsensusResult) -> ConsensusPage:
-    """Read the voters' answers."""
-    return ConsensusPage(result, {vote.voter: await reader.text(vote.full) for vote in result.votes})
+@dataclass(frozen=True)
+class AgreementPage:
+    """The result of free analyses; `agreement` holds all points, `answers` the analysts' whole answers (JSON), by name."""
+
+    result: ConsensusResult
+    agreement: Agreement
+    answers: dict[str, str]
+    complaint: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The overall answer and how firm it is."""
+        return f"{self.agreement.answer or 'no overall answer'} · {self._counts()}"
+
+    def data(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        votes = [{**plain(vote), "full": self.answers.get(vote.voter, "")} for vote in self.result.votes]
+        return {**plain(self.result), "findings": plain(self.agreement), "votes": votes}
+
+    def lines(self) -> list[RenderableType]:
+        """Show the answer, then what is agreed, what is disputed, what one analyst saw, and who took part."""
+        found, result = self.agreement, self.result
+        return [
+            Text.assemble(("answer: ", "bold"), safe(found.answer or "no overall answer")),
+            Text(self._counts(), style="green" if found.firmness is Firmness.FIRM else "yellow"),
+            *self._points("agreed", found.agreed),
+            *self._points("disputed", found.disputed),
+            *self._points("seen by one analyst alone", found.single),
+            Text(),
+            *(_took_part(vote) for vote in result.votes),
+            *(Text(safe(f"note: {note}"), style="yellow") for note in result.notes),
+            Text.assemble((result.state, STYLES[result.state]), f" · {money(result.spend)}"),
+        ]
+
+    def _counts(self) -> str:
+        found = self.agreement
+        quotes = [quote for claim in found.claims for quote in claim.evidence]
+        stand = sum(quote.found for quote in quotes)
+        return (
+            f"{found.firmness}: {len(found.agreed)} agreed, {len(found.disputed)} disputed, {len(found.single)} seen by one "
+            f"alone · {stand} of {counted(len(quotes), 'quote')} found in the document"
+        )
+
+    def _points(self, title: str, points: Sequence[Point]) -> Iterator[Text]:
+        if points:
+            yield Text()
+            yield Text(title, style="bold")
+        asked = sum(vote.state is VoteState.CAST for vote in self.result.votes)
+        for point in points:
+            several = len(point.positions) > 1
+            yield Text(safe(f"• {point.statement if several else point.positions[0].position}"))
+            for position in point.positions:
+                says = f"{position.position} — " if several else ""
+                yield Text(safe(f"    {says}{len(position.by)} of {asked}: {', '.join(position.by)}"), style="cyan")
+                for quote in position.evidence:
+                    where = quote.place or "not found in the document"
+                    yield Text(safe(f'      "{quote.text}" ({where})'), style="dim" if quote.found else "yellow")
+
+
+async def read_consensus(reader: Reader, result: ConsensusResult) -> ConsensusPage | AgreementPage:
+    """Read the analysts' answers, and the points where they analysed freely."""
+    answers = {vote.voter: await reader.text(vote.full) for vote in result.votes}
+    if result.findings is None:
+        return ConsensusPage(result, answers)
+    return AgreementPage(result, Agreement.model_validate_json(await reader.text(result.findings.full)), answers)
+
+
+def _took_part(vote: Vote) -> Text:
+    sign, style = MARKS[vote.state]
+    sign = "✓ answered" if vote.state is VoteState.CAST else sign
+    line = f"  {vote.voter}: {vote.reasons or vote.error} · {counted(vote.spend.calls, 'call')}"
+    return Text.assemble((sign, style), safe(line))
 
 
 def _cells(vote: Vote) -> Iterator[str | Text]:

@@ -14,11 +14,11 @@ from workflows.contracts import ResearchResult
 
 @dataclass(frozen=True)
 class ResearchPage:
-    """The result of a research, its texts resolved; `notes` are each source's, by source."""
+    """The result of a research, its texts resolved; `notes` are those of each entry of the result's sources, in their order."""
 
     result: ResearchResult
     answer: str
-    notes: dict[str, str]
+    notes: tuple[str, ...]
 
     @property
     def complaint(self) -> str:
@@ -31,12 +31,15 @@ class ResearchPage:
         sources = ", ".join(
             f"{one.source}: {counted(one.findings, 'finding') if one.findings else 'gap'}"
             for one in self.result.sources
+            if one.round == 1
         )
         return f"{sources} · {self.answer}"
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
-        sources = [{**plain(outcome), "notes": self.notes.get(outcome.source, "")} for outcome in self.result.sources]
+        sources = [
+            {**plain(outcome), "notes": notes} for outcome, notes in zip(self.result.sources, self.notes, strict=True)
+        ]
         return {**plain(self.result), "answer": self.answer, "sources": sources}
 
     def lines(self) -> list[RenderableType]:
@@ -44,7 +47,8 @@ class ResearchPage:
         result = self.result
         made = table("source", "agent", "findings", "time", "gap")
         for outcome in result.sources:
-            row(made, outcome.source, outcome.agent, str(outcome.findings), seconds(outcome.seconds), outcome.gap)
+            source = outcome.source if outcome.round == 1 else f"{outcome.source}, round {outcome.round}"
+            row(made, source, outcome.agent, str(outcome.findings), seconds(outcome.seconds), outcome.gap)
         return [
             *([Text(safe(self.answer)), Text()] if self.answer else []),
             made,
@@ -55,5 +59,5 @@ class ResearchPage:
 
 async def read_research(reader: Reader, result: ResearchResult) -> ResearchPage:
     """Read the answer and the notes of each source."""
-    notes = {outcome.source.value: await reader.text(outcome.notes) for outcome in result.sources}
+    notes = tuple([await reader.text(outcome.notes) for outcome in result.sources])
     return ResearchPage(result, await reader.text(result.answer), notes)

@@ -1,4 +1,4 @@
-"""`starter.py consensus`: several analysts judge one document, and a rule makes one verdict of theirs."""
+"""`starter.py consensus`: several analysts read one document; they vote on options, or find what they agree on freely."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Stream,
     TakeBack,
     begin,
@@ -45,25 +46,33 @@ class Tie(StrEnum):
 
 def consensus(
     file: Annotated[Path, typer.Argument(help="PDF, DOCX, HTML, Markdown or text file.", metavar="FILE")],
-    question: Annotated[str, typer.Option(help="What shall be decided about it.")],
+    question: Annotated[
+        str | None, typer.Option(help="What shall be decided about it; may be left out where there are no options.")
+    ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="A verdict to choose; give it two times or more. Default: yes, no, unclear."),
+        typer.Option(
+            help="A verdict to vote for; give it two times or more. Without any, the analysts report findings, and the "
+            "result is what they agree on and what they dispute."
+        ),
     ] = None,
-    rule: Annotated[By, typer.Option(help="How votes become a verdict.")] = By.MAJORITY,
+    rule: Annotated[By | None, typer.Option(help="How votes become a verdict.  [default: majority]")] = None,
     quorum: Annotated[
         int | None, typer.Option(help="How many voters must agree; means --rule quorum.", min=1, max=50)
     ] = None,
     voter: Annotated[
         list[str] | None,
         typer.Option(
-            help="An agent that votes, with its weight if it is not 1; may be given again. "
+            help="An agent that votes or analyses, with its weight as a voter if it is not 1; may be given again. "
             "Default: analyst, sceptic and general-analyst.",
             metavar="AGENT[=WEIGHT]",
         ),
     ] = None,
-    on_tie: Annotated[Tie, typer.Option(help="Who decides when the votes do not.")] = Tie.JUDGE,
-    judge: Annotated[str | None, typer.Option(help="The agent that judges.")] = None,
+    on_tie: Annotated[Tie | None, typer.Option(help="Who decides when the votes do not.  [default: judge]")] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="The agent that breaks a tie, or that groups findings (default there: consensus)."),
+    ] = None,
     deadline: Annotated[
         float | None, typer.Option(help="Seconds that a person has to decide.", min=0.1, max=31_536_000)
     ] = None,
@@ -71,32 +80,30 @@ def consensus(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
     as_json: Json = False,
 ) -> None:
-    """Let several analysts vote on a question about FILE.
+    """Let several analysts read FILE: without --option they report what they find, with options they vote.
 
-    It stops as soon as no other vote can change the outcome. Exit code 1 if there is no verdict.
+    Findings are grouped into what is agreed, what is disputed, and what only one analyst saw. A vote stops as soon as no
+    other vote can change the outcome; exit code 1 if there is no verdict.
     """
     from activities.contracts import DocumentSource
     from bootstrap import load_settings
     from cli.inputs import read_files
     from cli.reaching import CONSENSUS, reaching
-    from workflows.contracts import ConsensusRequest, Rule, Voter
+    from workflows.contracts import ConsensusRequest, Voter
     from workflows.patterns.consensus import problems
 
-    if quorum is not None and rule not in (By.MAJORITY, By.QUORUM):
-        raise LeavingError(WRONG, f"--quorum: it says nothing under --rule {rule}; leave one of them out")
-    kind = By.QUORUM if quorum is not None else rule
     request = ConsensusRequest(
-        question=question,
+        question=question or _default_question(option),
         voters=tuple(Voter(**_voter(written)) for written in voter or ()),
-        rule=Rule.model_validate({"kind": kind, **given(quorum=quorum)}),
-        **given(options=tuple(option) if option else None, on_tie=on_tie, judge=judge, deadline=deadline),
+        **_asked(option, rule, quorum, on_tie, judge, deadline),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
     if wrong := problems(request):
         raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(wrong))
@@ -105,12 +112,46 @@ def consensus(
     async def command(reach: "Reach") -> None:
         document = DocumentSource(name=name, ref=await reach.store().put(data), size=len(data))
         voted = request.model_copy(update={"document": document})
-        summary = f"{name}: {' '.join(question.split())}"
+        summary = f"{name}: {' '.join(request.question.split())}"
         await begin(
             reach, CONSENSUS, voted, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
         )
 
     reaching(command)
+
+
+def _default_question(options: list[str] | None) -> str:
+    if options:
+        raise LeavingError(WRONG, "--question: say what the options answer, as in --question 'May the tenant sublet?'")
+    return "What does the document say that matters, and what follows from it?"
+
+
+def _asked(
+    options: list[str] | None,
+    rule: By | None,
+    quorum: int | None,
+    on_tie: Tie | None,
+    judge: str | None,
+    deadline: float | None,
+) -> dict[str, Any]:
+    """Read the options as the fields of a request: a vote where there are options, free analyses where there are none."""
+    from workflows.contracts import ConsensusKind, Rule
+
+    if not options:
+        counting = {"--rule": rule, "--quorum": quorum, "--on-tie": on_tie, "--deadline": deadline}
+        if meant := [name for name, value in counting.items() if value is not None]:
+            raise LeavingError(
+                WRONG, f"{meant[0]}: it is about votes, and without --option nobody votes; add --option yes --option no"
+            )
+        return {"kind": ConsensusKind.FINDINGS, **given(consensus_agent=judge)}
+    if quorum is not None and rule not in (None, By.QUORUM):
+        raise LeavingError(WRONG, f"--quorum: it says nothing under --rule {rule}; leave one of them out")
+    kind = By.QUORUM if quorum is not None else rule or By.MAJORITY
+    return {
+        "options": tuple(options),
+        "rule": Rule.model_validate({"kind": kind, **given(quorum=quorum)}),
+        **given(on_tie=on_tie, judge=judge, deadline=deadline),
+    }
 
 
 def _voter(written: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Stream,
     TakeBack,
     begin,
@@ -47,10 +48,15 @@ def research(
     ] = None,
     min_sources: Annotated[int | None, typer.Option(help="How many sources must give findings.", min=1, max=10)] = None,
     findings: Annotated[int | None, typer.Option(help="Most findings of each source.", min=1, max=50)] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(help="How often what the writer misses is searched for as well.  [default: 1]", min=0, max=5),
+    ] = None,
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -70,9 +76,9 @@ def research(
     request = ResearchRequest(
         topic=topic,
         sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),
-        **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings),
+        **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings, more_rounds=rounds),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
 
     async def command(reach: "Reach") -> None:

@@ -187,3 +187,33 @@ async def test_no_feeds_name_the_setting() -> None:
     error = await error_of(NewsSource(Fetcher(), []))
     assert kind_of(error) is ErrorKind.SOURCE_NOT_CONFIGURED
     assert "NEWS_FEEDS" in error.message
+
+
+BING = b"""<?xml version="1.0" encoding="utf-8" ?><rss version="2.0"
+xmlns:News="https://www.bing.com/news/search?q=heat&amp;format=rss"><channel><title>heat - BingNews</title><item>
+<title>Record year for heating</title>
+<link>http://www.bing.com/news/apiclick.aspx?ref=FexRss&amp;aid=&amp;url=https%3a%2f%2fpaper.example%2fa%3fb%3d1&amp;c=9&amp;mkt=en-us</link>
+<description>Sales rose.</description><pubDate>Fri, 06 Feb 2026 09:00:00 GMT</pubDate><News:Source>Paper</News:Source>
+</item></channel></rss>"""
+
+
+async def test_a_news_search_takes_the_question_and_leads_to_the_page_itself(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/news", query_string="format=rss&q=heat+pumps").respond_with_data(BING)
+    httpserver.expect_request("/feed").respond_with_data(RSS)
+    search = httpserver.url_for("/news?format=rss&q={query}")
+    alone = await NewsSource(Fetcher(), [], search).search(QUERY, 5)
+    assert [(hit.title, hit.url, hit.published) for hit in alone.hits] == [
+        ("Record year for heating", "https://paper.example/a?b=1", "2026-02-06")
+    ]
+    both = await NewsSource(Fetcher(), [httpserver.url_for("/feed")], search).search(QUERY, 5)
+    assert len(both.hits) > 1
+    assert both.hits[-1] == alone.hits[0], "the operator's own feeds come first"
+
+
+async def test_a_dead_news_search_is_a_note_without_the_question(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/feed").respond_with_data(RSS)
+    dead = f"http://127.0.0.1:{free_port()}/news?q={{query}}"
+    answered = await NewsSource(Fetcher(), [httpserver.url_for("/feed")], dead).search(QUERY, 5)
+    assert (bool(answered.hits), answered.whole) == (True, False)
+    assert "/news: " in answered.notes[0]
+    assert "heat" not in answered.notes[0]

@@ -10,8 +10,9 @@ from activities.errors import ErrorKind, kind_of
 from activities.sources.base import Source
 from activities.sources.configured import SourceOptions, configured_sources
 from activities.sources.fetching import Fetcher
-from activities.sources.web import BraveSource, SearxngSource, UnconfiguredWeb
+from activities.sources.web import BraveSource, PublicEngines, SearxngSource, UnconfiguredWeb
 from bootstrap import Settings
+from tests.processes import free_port
 
 SEARXNG = {
     "query": "heat pumps",
@@ -117,20 +118,75 @@ async def test_an_answer_without_results_is_no_finding(httpserver: HTTPServer, b
 async def test_the_configured_service_is_used_and_none_names_both_settings(
     settings: Settings, store: ContentStore
 ) -> None:
-    def web(**fields: str) -> Source:
+    def web(**fields: object) -> Source:
         paths = {"library_dir": settings.state_dir, "index_dir": settings.state_dir, "max_document_bytes": 1}
         return configured_sources(SourceOptions(**paths, **fields), store)[SourceKind.WEB]  # type: ignore[arg-type]
 
     assert isinstance(web(searxng_url="http://s", brave_api_key="k"), SearxngSource)
     assert isinstance(web(brave_api_key="k"), BraveSource)
-    nothing = web()
+    assert isinstance(web(), PublicEngines), "without any setting the public engines are asked"
+    assert web(web_search=("mojeek", "brave")).fingerprint == "ddgs mojeek,brave"
+    nothing = web(web_search=("off",))
     assert isinstance(nothing, UnconfiguredWeb)
     error = await error_of(nothing)
     assert kind_of(error) is ErrorKind.SOURCE_NOT_CONFIGURED
     assert "SEARXNG_URL" in error.message
     assert "BRAVE_API_KEY" in error.message
+    assert "WEB_SEARCH" in error.message
 
 
 def test_the_key_is_not_shown(settings: Settings) -> None:
     options = SourceOptions(settings.state_dir, settings.state_dir, 1, brave_api_key="k3y")
     assert "k3y" not in repr(options)
+
+
+DUCKDUCKGO = """<html><body><div class="serp__results">
+<div class="result results_links web-result"><div class="links_main links_deep result__body">
+ <h2 class="result__title"><a class="result__a" href="https://one.example/">One &amp; <b>only</b> heat pump guide</a></h2>
+ <a class="result__snippet" href="https://one.example/">About <b>heat</b> pumps in winter.</a></div></div>
+<div class="result results_links web-result"><div class="links_main links_deep result__body">
+ <h2 class="result__title"><a class="result__a" href="https://duckduckgo.com/y.js?ad=1">Buy heat pumps</a></h2>
+ <a class="result__snippet" href="https://duckduckgo.com/y.js?ad=1">An advertisement.</a></div></div>
+</div></body></html>"""
+MOJEEK = """<html><body><ul class="results-standard results"><li><a class="ob" href="https://two.example/">x</a>
+<h2><a class="title" href="https://two.example/">Heat pumps, two</a></h2><p class="s">More about <strong>heat</strong> pumps.</p>
+</li></ul></body></html>"""
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> PublicEngines:
+    """Two engines of ddgs whose addresses are here, so that nothing leaves this machine."""
+    from ddgs.engines import ENGINES
+
+    for name in ("duckduckgo", "mojeek"):
+        monkeypatch.setattr(ENGINES["text"][name], "search_url", httpserver.url_for(f"/{name}"))
+    return PublicEngines(("duckduckgo", "mojeek"), seconds=3)
+
+
+async def test_public_engines_are_asked_without_a_key_and_their_pages_joined(
+    engines: PublicEngines, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/duckduckgo", method="POST").respond_with_data(DUCKDUCKGO, content_type="text/html")
+    httpserver.expect_request("/mojeek", query_string="q=heat+pumps").respond_with_data(
+        MOJEEK, content_type="text/html"
+    )
+    answered = await engines.search("heat pumps", 11)
+    assert sorted((hit.title, hit.url, hit.text) for hit in answered.hits) == [
+        ("Heat pumps, two", "https://two.example/", "More about heat pumps."),
+        ("One & only heat pump guide", "https://one.example/", "About heat pumps in winter."),
+    ]
+
+
+async def test_engines_that_refuse_are_an_outage_and_ones_that_find_nothing_are_none(
+    engines: PublicEngines, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ddgs.engines import ENGINES
+
+    for name in ("duckduckgo", "mojeek"):
+        httpserver.expect_request(f"/{name}").respond_with_data("<html></html>")
+    assert (await engines.search("heat pumps", 5)).hits == ()
+    for name in ("duckduckgo", "mojeek"):
+        monkeypatch.setattr(ENGINES["text"][name], "search_url", f"http://127.0.0.1:{free_port()}/")
+    error = await error_of(PublicEngines(("duckduckgo", "mojeek"), seconds=3))
+    assert (kind_of(error), error.non_retryable) == (ErrorKind.SOURCE_UNAVAILABLE, False)
+    assert "SEARXNG_URL" in error.message

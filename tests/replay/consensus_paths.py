@@ -1,5 +1,6 @@
 """The paths of a consensus: who answers what, who fails or is held, what they read, and how a tie ends."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from activities.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.test_document_analysis import LEASE, source
-from tests.workflow.voting import FAIL, FIVE, HOLD, RUN, TWO, five, panel, request, verdict, who
+from tests.workflow.test_free_analyses import GROUPED, THREE
+from tests.workflow.voting import FAIL, FIVE, HOLD, RUN, TWO, analysts, five, free, panel, request, verdict, who
 from workflows.contracts import ConsensusRequest, OnTie, Rule, RuleKind, Voter
 
 UNANIMOUS, WEIGHTED, QUORUM = Rule(kind=RuleKind.UNANIMOUS), Rule(kind=RuleKind.WEIGHTED), Rule(kind=RuleKind.QUORUM)
@@ -45,7 +47,17 @@ def agreed() -> Script:
     return panel(analyst="yes", sceptic="yes")
 
 
+def freely(**says: str) -> Path:
+    async def ask(runner: Runner) -> ConsensusRequest:
+        return free(document=await source(runner, "lease.md", LEASE))
+
+    return Path(RUN, ask, lambda: analysts(**says))
+
+
 CONSENSUS_PATHS: dict[str, Path] = {
+    "findings-grouped": freely(**THREE, consensus=json.dumps(GROUPED)),
+    "findings-one-failed": freely(**{**THREE, "sceptic": FAIL}, consensus=json.dumps(GROUPED)),
+    "findings-ungrouped": freely(**THREE, consensus=FAIL, generalist=FAIL),
     "consensus-stops-early": consensus(lambda: five("yes", HOLD, "yes", HOLD, "yes"), FIVE),
     "consensus-unanimous": consensus(lambda: five(*["no"] * 5), FIVE, rule=UNANIMOUS),
     "consensus-never-unanimous": consensus(

@@ -10,7 +10,7 @@ from activities.llm.scripted import Script
 from activities.sources.base import Source
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
-from tests.workflow.researching import Given, cannot_search, citing, hit, is_synthesis, searching_itself
+from tests.workflow.researching import Given, cannot_search, citing, hit, is_synthesis, missing, searching_itself
 from workflows.contracts import ResearchRequest, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 
@@ -64,6 +64,7 @@ def only(*kinds: SourceKind, **seconds: float) -> tuple[SourcePlan, ...]:
 
 RESEARCH_PATHS: dict[str, Path] = {
     "research-three-sources": research(found()),
+    "research-second-round": research(found(), lambda: missing, sources=only(WEB, NEWS)),
     "research-one-dead-one-late": research(found(web=gone(), news=Given((hit("Late"),), seconds=30)), deadline=2.0),
     "research-own-time": research(found(news=Given((hit("Late"),), seconds=30)), sources=only(WEB, NEWS, news=1.0)),
     "research-local-asked-for": research(found(), sources=only(LOCAL)),

@@ -60,7 +60,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         dev_server(tmp_path) as server,
         messages_api(tmp_path, latency=0.15) as api,
         # Large answers keep a small, busy machine from beating in time; how fast a death is noticed is not the matter here.
-        worker(tmp_path, server, api, SHUTDOWN_GRACE="20", HEARTBEAT_TIMEOUT="6") as working,
+        worker(tmp_path, server, api, SHUTDOWN_GRACE="20") as working,
     ):
         yield Stack(server, api, working)
 

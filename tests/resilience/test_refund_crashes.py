@@ -19,14 +19,14 @@ CABLE = str(PROJECT / "samples" / "refunds" / "cable.json")
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with shop_in(tmp_path_factory.mktemp("shop")) as opened:
+def shop(tmp_path_factory: pytest.TempPathFactory, make_httpserver: HTTPServer) -> Iterator[Shop]:
+    with shop_in(tmp_path_factory.mktemp("shop"), make_httpserver.url_for("/bookings")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def stack(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings, HEARTBEAT_TIMEOUT="6") as stack:
+    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings) as stack:
         stack.api.script(
             rules=[
                 {"system": "You sort requests", "data": {"category": "billing", "confidence": 0.9}},

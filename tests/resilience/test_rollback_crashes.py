@@ -53,7 +53,7 @@ async def test_killed_at_every_boundary_a_failed_run_leaves_nothing_and_does_not
         connection.executescript(SCHEMA)
     with dev_server(tmp_path) as server:
         settings = {
-            "AGENTS_DIR": str(tmp_path / "agents"), "WORKSPACE_DIR": str(work), "HEARTBEAT_TIMEOUT": "4",
+            "AGENTS_DIR": str(tmp_path / "agents"), "WORKSPACE_DIR": str(work),
             "DATABASE_URL": f"sqlite:///{database}", "DATABASE_WRITE_TABLES": "tides",
         }  # fmt: skip
         env = stack_environment(tmp_path, server, "http://unused.invalid", **settings)

@@ -73,7 +73,7 @@ def session(directory: Path, *options: str) -> Iterator[Session]:
     servers = {"double": {**command, "env": {"PYTHONPATH": str(PROJECT)}}}
     config = directory / "mcp.json"
     config.write_text(json.dumps({"mcpServers": servers}))
-    settings = {"AGENTS_DIR": str(agents), "MCP_CONFIG": str(config), "HEARTBEAT_TIMEOUT": "4", "SHUTDOWN_GRACE": "5"}
+    settings = {"AGENTS_DIR": str(agents), "MCP_CONFIG": str(config), "SHUTDOWN_GRACE": "5"}
     with (
         dev_server(directory, options=options) as server,
         messages_api(directory, latency=0.01) as api,

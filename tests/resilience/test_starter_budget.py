@@ -17,7 +17,7 @@ STEPS = [{"step": "1", "agent": "writer", "input": "Do job 1."},
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack"), HEARTBEAT_TIMEOUT="6") as stack:
+    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 

@@ -99,10 +99,12 @@ def test_no_verdict_leaves_with_1_and_says_how_the_votes_stand(stack: Stack, lea
         (("--question", "q", "--option", "yes"), "options: 1 given; name at least two"),
         (("--question", " "), "question: it is blank"),
         (("--question", "q", "--voter", "analyst"), "voters: one voter is no consensus"),
-        (("--question", "q", "--quorum", "4"), "rule.quorum: 4 of 3 voters cannot agree"),
-        (("--question", "q", "--quorum", "2", "--rule", "weighted"), "--quorum: it says nothing under --rule weighted"),
+        ((*ASKED, "--quorum", "4"), "rule.quorum: 4 of 3 voters cannot agree"),
+        ((*ASKED, "--quorum", "2", "--rule", "weighted"), "--quorum: it says nothing under --rule weighted"),
         (("--question", "q", "--voter", "a=heavy", "--voter", "b"), "the weight must be a number over 0"),
-        (("--question", "q", "--judge", "analyst"), "judge: 'analyst' votes as well"),
+        ((*ASKED, "--judge", "analyst"), "judge: 'analyst' votes as well"),
+        (("--judge", "analyst"), "consensus_agent: 'analyst' is an analyst as well"),
+        (("--option", "yes", "--option", "no"), "--question: say what the options answer"),
     ],
 )
 def test_what_cannot_be_voted_on_is_refused_before_anything_starts(
@@ -112,3 +114,25 @@ def test_what_cannot_be_voted_on_is_refused_before_anything_starts(
 
     assert (ended.returncode, said in ended.stderr) == (2, True), ended.stderr
     assert stack.api.hits() == []
+
+
+def test_without_options_the_analysts_findings_are_grouped_and_shown(stack: Stack, lease: str) -> None:
+    finding = {"evidence": ["shall pay rent"], "claim": "The tenant pays rent.", "confidence": 0.9}
+    point = {"statement": "rent", "positions": [{"position": "The tenant pays.", "claims": ["A1", "B1"]}]}
+    stack.api.script(
+        rules=[
+            {"system": "You compare analyses", "data": {"points": [point], "answer": "Rent is due."}},
+            {"system": "You are", "data": {"findings": [finding], "answer": "It binds."}},
+        ]
+    )
+
+    shown = stack.done("consensus", lease, *PAIR, "--id", "freely")
+    data = json.loads(stack.done("result", "freely", "--json"))
+    wrong = stack.run("consensus", lease, "--rule", "unanimous")
+
+    assert "answer: Rent is due." in shown
+    assert "firm: 1 agreed, 0 disputed, 0 seen by one alone · 2 of 2 quotes found in the document" in shown
+    assert "• The tenant pays.\n    2 of 2: analyst, sceptic" in shown
+    assert '"shall pay rent" (lease.md, line 3)' in shown
+    assert data["findings"]["agreed"][0]["positions"][0]["by"] == ["analyst", "sceptic"]
+    assert (wrong.returncode, "--rule: it is about votes" in wrong.stderr) == (2, True)

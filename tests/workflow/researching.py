@@ -74,3 +74,8 @@ def citing(call: ModelCall) -> str:
         cited = re.findall(r"[A-Z]\d+ matters \[[A-Z]\d+\]", said(call))
         return "Answer: " + ", ".join(cited) + "."
     return "\n".join(f"{name} matters [{name}]." for name in ID.findall(said(call)))
+
+
+def missing(call: ModelCall) -> str:
+    """Cite as `citing`; a synthesiser that may name what is missing does so."""
+    return citing(call) + ("\nMISSING: heat pump sales" if is_synthesis(call) and "MISSING:" in said(call) else "")

@@ -14,7 +14,7 @@ from activities.llm.base import ModelCall
 from activities.llm.scripted import Script
 from tests.workflow.conftest import Runner
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import ConsensusRequest, ConsensusResult, Voter, VoteState
+from workflows.contracts import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
 from workflows.patterns.consensus import PANEL
 
 RUN = ConsensusAnalysisWorkflow.run
@@ -25,6 +25,7 @@ WHO = {
     "You are a legal analyst": "legal",
     "You are a financial analyst": "financial",
     "You are a judge": "judge",
+    "You compare analyses": "consensus",
     "You are a capable generalist": "generalist",
 }
 HOLD = "hold"
@@ -98,6 +99,31 @@ async def failure(runner: Runner, script: Any, *args: Any, **fields: Any) -> App
         await decide(runner, script, *args, **fields)
     assert isinstance(caught.value.cause, ApplicationError)
     return caught.value.cause
+
+
+def found(*claims: tuple[str, str], answer: str = "It binds.") -> str:
+    """Write findings as a model does: claims with the passage that each quotes."""
+    findings = [{"claim": claim, "evidence": [quote], "confidence": 0.9} for claim, quote in claims]
+    return json.dumps({"findings": findings, "answer": answer})
+
+
+def analysts(**says: str) -> Script:
+    """Script each agent by name with its whole answer, or FAIL."""
+
+    def script(call: ModelCall) -> str:
+        said = says[who(call)]
+        if said == FAIL:
+            raise final(ErrorKind.MODEL_REJECTED, "not today")
+        return said
+
+    return script
+
+
+def free(voters: tuple[Voter, ...] = FIVE[:3], **fields: Any) -> ConsensusRequest:
+    """Build a request for free analyses."""
+    return ConsensusRequest.model_validate(
+        {"question": QUESTION, "voters": voters, "kind": ConsensusKind.FINDINGS, **fields}
+    )
 
 
 def states(result: ConsensusResult) -> dict[VoteState, int]:

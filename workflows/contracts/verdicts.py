@@ -4,10 +4,11 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from activities.contracts import Content, Contract, DocumentSource, Part, Summary
+from activities.contracts import AgreementSummary, Content, Contract, DocumentSource, Part, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 
 class RuleKind(StrEnum):
@@ -48,11 +49,22 @@ class OnTie(StrEnum):
     """Nobody: the disagreement is the result."""
 
 
-class ConsensusRequest(Contract):
+class ConsensusKind(StrEnum):
+    """What is asked of the analysts."""
+
+    VOTE = "vote"
+    """One of the options; a rule makes a verdict of the votes."""
+    FINDINGS = "findings"
+    """Whatever they find: claims with evidence, grouped into what is agreed, what is disputed, and what only one saw."""
+
+
+class ConsensusRequest(StartRequest):
     """A question about a document (or about `material`), the options to choose from, and who votes by which rule.
 
-    `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
+    With `kind` findings there are no options, no rule and no tie: `voters` are the analysts, and `consensus_agent` groups
+    what they claim. `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -64,10 +76,13 @@ class ConsensusRequest(Contract):
     rule: Rule = Rule()
     on_tie: OnTie = OnTie.JUDGE
     judge: str = "judge"
+    kind: ConsensusKind = ConsensusKind.VOTE
+    consensus_agent: str = "consensus"
     deadline: float = Field(default=300.0, gt=0, le=31_536_000)
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class VoteState(StrEnum):
@@ -98,7 +113,8 @@ class ConsensusResult(Contract):
     """The verdict (empty when flagged), how it came about, and every vote; `dissent` names the voters who differed.
 
     `decided_by` is the rule, `judge`, `person` or `nobody`; `ruling` is what a judge or a person said where the votes did not
-    decide. `agreed` says that all who voted chose the verdict.
+    decide. `agreed` says that all who voted chose the verdict. Free analyses have no verdict but `findings`, and one vote for
+    each analyst, whose `reasons` are its own short answer.
     """
 
     state: RunState
@@ -110,6 +126,7 @@ class ConsensusResult(Contract):
     dissent: tuple[str, ...] = ()
     ruling: Vote | None = None
     stopped_early: bool = False
+    findings: AgreementSummary | None = None
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from workflows.contracts import ConsensusRequest, OnTie, Rule, RuleKind, Voter
+from workflows.contracts import ConsensusKind, ConsensusRequest, OnTie, Rule, RuleKind, Voter
 
 Ballots = Mapping[str, str | None]
 """The option that each voter chose, by the voter's name, or None if it failed; who is not there may still vote."""
@@ -136,6 +136,8 @@ def _question_problems(request: ConsensusRequest) -> Iterator[str]:
     options = options_of(request)
     if not request.question.strip():
         yield "question: it is blank; say what shall be decided"
+    if request.kind is ConsensusKind.FINDINGS:
+        return
     if len(options) < 2:
         yield f"options: {len(options)} given; name at least two to choose from"
     if len(options) > MAX_OPTIONS:
@@ -167,7 +169,21 @@ def _voter_problems(request: ConsensusRequest) -> Iterator[str]:
         first = names.index(voter.name)
         if first != position:
             yield f"voters[{position}].name: voters[{first}] is called {voter.name!r} as well; give each its own name"
+    if request.kind is ConsensusKind.FINDINGS:
+        yield from _analyst_problems(request, voters)
+        return
     if request.rule.kind is RuleKind.QUORUM and request.rule.quorum > len(voters):
         yield f"rule.quorum: {request.rule.quorum} of {len(voters)} voters cannot agree; lower it, or name more voters"
     if request.on_tie is OnTie.JUDGE and request.judge in [voter.agent for voter in voters]:
         yield f"judge: {request.judge!r} votes as well, and would judge itself; name an agent that does not vote"
+
+
+def _analyst_problems(request: ConsensusRequest, analysts: Sequence[Voter]) -> Iterator[str]:
+    for position, analyst in enumerate(analysts):
+        if analyst.weight != 1:
+            yield f"voters[{position}].weight: {analyst.weight:g} counts votes, and free analyses have none; leave it out"
+    if request.consensus_agent in [analyst.agent for analyst in analysts]:
+        yield (
+            f"consensus_agent: {request.consensus_agent!r} is an analyst as well, and would group its own claims; "
+            "name another agent"
+        )

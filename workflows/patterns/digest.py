@@ -6,11 +6,19 @@ that gets nowhere, so a group takes two even where they do not fit; what is too 
 
 from collections.abc import Mapping, Sequence
 
-from activities.contracts import Catalog, Content, Part
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.contracts import Catalog, Content, DocumentSource, ExtractRequest, Part
+from activities.documents import DocumentActivities
+from activities.errors import final, kind_of, text_of
+from workflows import policies
+from workflows.contracts import StepRow, StepState
 from workflows.patterns.ask import CHARACTERS_PER_TOKEN
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.gathering import each
+from workflows.patterns.pausing import unpaused
 
 WINDOW_SHARE = 0.6
 """Share of a model's window that one part may fill; the rest is for the prompt and the answer."""
@@ -30,6 +38,34 @@ def part_characters(catalog: Catalog) -> int:
 def labelled(question: str, context: Mapping[str, Content]) -> list[Part]:
     """Put labelled material in front of a question, where a provider's prompt cache finds it again."""
     return [*(Part.of(content, label=label) for label, content in context.items()), Part(text=question)]
+
+
+async def read_document(crew: Crew, step: str, document: DocumentSource) -> list[Part]:
+    """Turn a document into labelled parts that every agent of the run can read, as a step that people see.
+
+    Raises a final ApplicationError of the kind that the extraction failed with.
+    """
+    await unpaused(crew.log)
+    crew.log.add(StepRow(step=step, input=document.name[:200]))
+    crew.log.begin(step)
+    try:
+        with crew.log.spans.within(step):
+            text = await workflow.execute_activity_method(
+                DocumentActivities.extract_text,
+                ExtractRequest(document=document, part_characters=part_characters(crew.catalog)),
+                **policies.extract_text(crew.catalog.heartbeat, f"extract {document.name}"),
+            )
+    except ActivityError as error:
+        crew.log.end(step, StepState.FAILED, note=text_of(error))
+        if is_cancelled_exception(error):
+            raise
+        raise final(kind_of(error), text_of(error)) from error
+    crew.log.end(step, StepState.DONE, output=text.parts[0], note=f"{text.characters} characters")
+    several = len(text.parts) > 1
+    return [
+        Part.of(part, label=f"{document.name}, part {number} of {len(text.parts)}" if several else document.name)
+        for number, part in enumerate(text.parts, 1)
+    ]
 
 
 class Digest:

@@ -88,6 +88,14 @@ def cast(voter: Voter, answer: Answer, spend: Spend) -> Vote:
     )
 
 
+def analysed(voter: Voter, answer: Answer, spend: Spend) -> Vote:
+    """Record a free analysis: its own short answer as reasons, and all of it in `full`."""
+    reasons = _line(str((answer.data or {}).get("answer", "")))
+    return Vote(
+        voter=voter.name, agent=answer.agent, state=VoteState.CAST, reasons=reasons, full=answer.content, spend=spend
+    )
+
+
 def not_cast(voter: Voter, state: VoteState, error: str, spend: Spend) -> Vote:
     """Record a voter that failed or was not needed any more, with what it cost all the same."""
     return Vote(voter=voter.name, agent=voter.agent, state=state, weight=voter.weight, error=_line(error), spend=spend)

@@ -1,0 +1,17 @@
+"""The answer to whoever asks whether a worker is well: it comes from the worker's own event loop, so a stuck one gives none."""
+
+import asyncio
+
+
+async def serve_health(host: str, port: int | None) -> asyncio.Server | None:
+    """Answer every HTTP request with 200 for as long as this event loop turns; without a port nothing is served."""
+    if port is None:
+        return None
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
+        await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(answer, host, port)

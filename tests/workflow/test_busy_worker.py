@@ -1,0 +1,97 @@
+"""A slow worker is not a dead one, and a dead one is noticed at once: heartbeats from a thread, calls that are handed back."""
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.common import RetryPolicy
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
+from activities.heartbeat import Keeper, beating
+
+
+@activity.defn
+async def slow(seconds: float) -> int:
+    """Take a while; returns the attempt that did it."""
+    async with beating(lambda: {"attempt": activity.info().attempt}):
+        await asyncio.sleep(seconds if activity.info().attempt == 1 else 0)
+    return activity.info().attempt
+
+
+@workflow.defn
+class SlowWorkflow:
+    @workflow.run
+    async def run(self, asked: list[float]) -> int:
+        seconds, heartbeat = asked
+        attempt: int = await workflow.execute_activity(
+            slow,
+            seconds,
+            start_to_close_timeout=timedelta(seconds=100),
+            heartbeat_timeout=timedelta(seconds=heartbeat),
+            retry_policy=RetryPolicy(maximum_attempts=5, initial_interval=timedelta(seconds=30)),
+        )
+        return attempt
+
+
+def working(client: Client, queue: str, *interceptors: NotesCrashes) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=[SlowWorkflow],
+        activities=[slow],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        interceptors=interceptors,
+    )
+
+
+async def test_a_loop_that_is_blocked_for_longer_than_the_time_out_loses_no_call(real_server: str) -> None:
+    client = await Client.connect(real_server)
+    queue = uuid4().hex
+    with Keeper.of(client) as keeper:
+        async with working(client, queue):
+            handle = await client.start_workflow(SlowWorkflow.run, [3.5, 1.0], id=queue, task_queue=queue)
+            await asyncio.sleep(0.8)
+            time.sleep(2.5)  # noqa: ASYNC251 - a blocked loop is what is tested
+            assert await handle.result() == 1, "the first attempt finished"
+    assert keeper.sent >= 2
+
+
+async def test_what_a_dead_worker_ran_starts_again_when_the_next_one_begins(real_server: str, tmp_path: Path) -> None:
+    """Its heartbeat time-out is a minute, so nothing else could start the call again within the time of this test."""
+    client = await Client.connect(real_server)
+    queue = uuid4().hex
+    notes = CrashNotes.open(tmp_path)
+    async with working(client, queue, NotesCrashes(notes)):
+        handle = await client.start_workflow(SlowWorkflow.run, [90.0, 60.0], id=queue, task_queue=queue)
+        await asyncio.wait_for(_noted(notes), 20)
+        assert await hand_back(tmp_path, client) == 0, "as long as it lives nobody takes its work"
+        died = notes.path.read_bytes()
+        notes.path.with_name("0-dead.notes").write_bytes(
+            died
+        )  # as a process that died leaves it: nobody holds its lock
+        assert await hand_back(tmp_path, client) == 1
+        assert await asyncio.wait_for(handle.result(), 20) == 2
+        assert await hand_back(tmp_path, client) == 0
+    notes.close()
+
+
+async def test_what_was_reported_before_the_crash_is_not_started_again(real_server: str, tmp_path: Path) -> None:
+    client = await Client.connect(real_server)
+    notes = CrashNotes.open(tmp_path)
+    notes.begin(b"no token of this server", ("nobody", "nothing"))
+    notes.path.rename(tmp_path / "crash-notes" / "0-dead.notes")
+    (tmp_path / "crash-notes" / "1-dead.notes").write_bytes((tmp_path / "crash-notes" / "0-dead.notes").read_bytes())
+    assert await hand_back(tmp_path, client) == 0
+    with pytest.raises(FileNotFoundError):
+        (tmp_path / "crash-notes" / "1-dead.notes").read_bytes()
+
+
+async def _noted(notes: CrashNotes) -> None:
+    while not notes.path.stat().st_size:  # noqa: ASYNC110 - a file has no event
+        await asyncio.sleep(0.05)
