@@ -16,6 +16,7 @@ from activities.documents import DocumentActivities
 from activities.gate_terms import GateTermsActivities
 from activities.llm.base import LLM
 from activities.notices import NoticeActivities
+from activities.private_files import private_folder
 from activities.route_picks import RoutePickActivities
 from activities.search import SearchActivities
 from activities.sources.base import Source
@@ -29,7 +30,7 @@ from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import PROJECT, Settings, SettingsError, running_stack, web_ui_of
+from bootstrap import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 
 if TYPE_CHECKING:
     from activities.llm.claude import ClaudeLLM
@@ -49,6 +50,8 @@ class Rooms:
         *,
         indexed: bool = False,
     ) -> None:
+        learn_secrets(settings)
+        private_folder(settings.state_dir)
         try:
             store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
             self.servers = McpServers.read(settings.mcp_servers_file)

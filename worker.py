@@ -31,6 +31,7 @@ from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
 from activities.heartbeat import Keeper
 from activities.llm.base import LLM
 from activities.observing import Attempts
+from activities.redaction import guard_process
 from activities.sources.base import Source
 from bootstrap import (
     LOCAL_MODEL,
@@ -261,6 +262,7 @@ def _pool(arguments: argparse.Namespace) -> Pool:
 def main() -> int:
     """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
+    guard_process()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
     try:

@@ -22,6 +22,7 @@ from activities.file_names import readable
 from activities.heartbeat import beating
 from activities.observing import tool_called
 from activities.parsing.pool import PARSERS
+from activities.redaction import SECRETS
 from activities.schemas import SchemaInvalidError, violations
 from activities.toolbox.mcp_config import McpConfig
 from activities.toolbox.mcp_servers import McpServers
@@ -175,7 +176,7 @@ class ToolActivities:
         try:
             return await tool.run(checked, request.key), False, {}
         except ToolError as error:
-            return str(error), True, {}
+            return SECRETS(str(error)), True, {}
 
     async def _change(self, tool: Tool, arguments: BaseModel, key: str) -> tuple[str, bool, Mapping[str, Any]]:
         """Run a tool that can be undone, once its undo is on record; a later attempt would find its own work there."""
@@ -191,7 +192,7 @@ class ToolActivities:
             return said or await tool.run(arguments, key), False, record.arguments
         except ToolError as error:
             # This attempt changed nothing; whether an earlier one did, the undo can tell.
-            return str(error), True, earlier.arguments if earlier else {}
+            return SECRETS(str(error)), True, earlier.arguments if earlier else {}
 
     async def _recorded(self, tool: Tool, arguments: BaseModel, key: str, call: str) -> UndoRecord:
         assert tool.prepare is not None

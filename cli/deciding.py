@@ -93,8 +93,9 @@ def approver_token(
     """
     from bootstrap import load_settings
     from cli.decisions import grant
+    from cli.printing import print_secret
 
-    print(grant(load_settings(), who, _time(lasts), run=run_id, gate=gate))
+    print_secret(grant(load_settings(), who, _time(lasts), run=run_id, gate=gate))
 
 
 def _send(run_id: str, wish: "Wish") -> None:

@@ -125,6 +125,7 @@ def result(
     from temporalio.client import WorkflowExecutionStatus
 
     from cli.described import foreign_result
+    from cli.printing import command as command_of
     from cli.printing import print_json
     from cli.reaching import no_worker, reaching
     from cli.results import KINDS
@@ -137,7 +138,7 @@ def result(
                 print_json({"id": run_id, "state": "running"})
                 return
             if no_wait:
-                print(f"{run_id} is still running: python starter.py watch {run_id}")
+                print(f"{run_id} is still running: {command_of('watch', run_id)}")
                 return
             if not await reach.served_soon(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")

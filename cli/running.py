@@ -26,7 +26,7 @@ from bootstrap import missing_attributes
 from cli import pages
 from cli.changes_page import change_lines, changes_of, left_behind
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
-from cli.printing import plain, print_json
+from cli.printing import command, plain, print_json
 from cli.reaching import Reach, no_worker, word
 from cli.results import KINDS, Page, Reader, partial, without_tools
 from cli.waiting import may_be_left, result_of
@@ -83,7 +83,7 @@ async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         ended = f"run {workflow_id!r} has ended already ({word(found.status)})"
-        raise LeavingError(WRONG, f"{ended}: see 'python starter.py result {workflow_id}', or choose another --id")
+        raise LeavingError(WRONG, f"{ended}: see: {command('result', workflow_id)}, or choose another --id")
     if found.workflow_type != workflow:
         raise LeavingError(WRONG, f"id {workflow_id!r} belongs to a running {found.workflow_type}; choose another --id")
     say(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from activities.contracts import Effect, UndoablePair
 from activities.toolbox.tool import NeverHappenedError, Tool, ToolError, Undo, tool
-from activities.toolbox.web import PRODUCT, Fetching, certificates
+from activities.toolbox.web import PRODUCT, Fetching, certificates, port_of
 
 CALL_SECONDS = 30.0
 SHOWN_BYTES = 40_000
@@ -123,7 +123,8 @@ async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[
     try:
         async with asyncio.timeout(hosts.seconds):
             target = hosts.target(asked.url)
-            addresses = await hosts.addresses(target.host, target.port or (443 if target.scheme == "https" else 80))
+            addresses = await hosts.addresses(target.host, port_of(target))
+            hosts.check_port(target, addresses)
             status, said = await _ask(hosts, asked, target, addresses, key)
     except TimeoutError:
         raise ConnectionError(f"{_shown(asked.url)} gave no answer in {hosts.seconds:g} s") from None

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import from_json
 
 from activities.file_names import readable
@@ -72,6 +82,15 @@ class HttpServer(_Server):
     type: Literal["http", "sse"] = "http"
     url: str = Field(pattern=r"^https?://\S+$")
     headers: dict[str, Text] = Field(default_factory=dict)
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        clean = {name: value.strip() for name, value in headers.items()}
+        for name, value in clean.items():
+            if not value.isascii() or any(ord(character) < 32 or ord(character) == 127 for character in value):
+                raise ValueError(f"{name} holds a line break or another character that a header cannot; paste it again")
+        return clean
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from activities.errors import text_of
 from activities.parsing.pool import PARSERS
-from activities.toolbox.mcp_config import McpConfig, read_config
+from activities.redaction import SECRETS, credentials_of, environment_secrets, header_secrets
+from activities.toolbox.mcp_config import HttpServer, McpConfig, StdioServer, read_config
 from activities.toolbox.mcp_session import McpSession, ServerGoneError
 from activities.toolbox.mcp_tools import McpTool, fitted
 from activities.toolbox.names import MCP
@@ -48,6 +49,7 @@ class McpServers:
     def __init__(self, config: McpConfig) -> None:
         self._servers = dict(config.servers)
         self.wrong = dict(config.wrong)
+        SECRETS.learn("MCP servers", secrets_of(self._servers))
         self._sessions: dict[str, McpSession] = {}
         self._opening = {name: asyncio.Lock() for name in self._servers}
         self._names: dict[str, dict[str, str]] = {}
@@ -103,7 +105,8 @@ class McpServers:
             return McpAnswer(f"the MCP server {server} refused the call: {text_of(error)}", failed=True)
         except RuntimeError as error:  # the SDK's word for a result that breaks the tool's own output schema
             return McpAnswer(text_of(error), failed=True)
-        return McpAnswer(_written(result), failed=bool(result.isError))
+        said = _written(result)
+        return McpAnswer(SECRETS(said) if result.isError else said, failed=bool(result.isError))
 
     async def aclose(self) -> None:
         """End all sessions; none can be opened afterwards."""
@@ -136,6 +139,19 @@ class McpServers:
                 session = self._sessions[server] = McpSession(server, self._servers[server])
             await session.opened()
             return session
+
+
+def secrets_of(servers: Mapping[str, StdioServer | HttpServer]) -> list[tuple[str, str]]:
+    """Return what is secret in the configuration of servers: headers, credentials in URLs and arguments, environments."""
+    found: list[tuple[str, str]] = []
+    for name, server in servers.items():
+        said = f"mcpServers.{name}"
+        if isinstance(server, HttpServer):
+            found += [*header_secrets(f"{said}.headers", server.headers), *credentials_of(f"{said}.url", server.url)]
+        else:
+            found += environment_secrets(server.env, f"{said}.env.")
+            found += [pair for each in server.args if "://" in each for pair in credentials_of(f"{said}.args", each)]
+    return found
 
 
 TIMED_OUT = 408

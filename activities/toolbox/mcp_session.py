@@ -11,7 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from activities.environment import bare_environment
 from activities.errors import text_of
+from activities.redaction import presentable
 from activities.toolbox.mcp_config import HttpServer, StdioServer
 from activities.toolbox.mcp_results import checking_session
 
@@ -119,7 +121,10 @@ class McpSession:
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
         parameters = StdioServerParameters(
-            command=self._server.command, args=list(self._server.args), env=self._server.env, cwd=self._server.cwd
+            command=self._server.command,
+            args=list(self._server.args),
+            env=bare_environment(os.environ) | self._server.env,
+            cwd=self._server.cwd,
         )
         with self._listening() as errors:
             async with stdio_client(parameters, errlog=errors) as (read, write):
@@ -168,7 +173,7 @@ class McpSession:
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
             reason = _reason(error)
-        said = " ".join(bytes(self._stderr).decode(errors="replace").split())[-300:]
+        said = presentable(" ".join(bytes(self._stderr).decode(errors="replace").split()))[-300:]
         return ServerGoneError(
             f"the MCP server {self._name} does not answer: {reason}" + (f" ({said})" if said else "")
         )

@@ -9,8 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from bootstrap import Settings, connect, load_settings, running_stack
 from cli.embedded.board import Board
 from cli.embedded.parts import local_environment
@@ -20,6 +18,7 @@ from cli.embedded.stack import AlreadyRunningError, Stack, Wishes, WrongWishErro
 from cli.embedded.state import StackState, read_state
 from cli.embedded.welcome import show_export, show_ready, show_running
 from cli.leaving import DONE, FAILED, INTERRUPTED, UNSERVED, WRONG, LeavingError
+from cli.pages import console
 
 STARTS_WITHIN = 60.0
 """Seconds that the demo waits for a stack that another process is just starting."""
@@ -46,7 +45,7 @@ def run_demo(showing: Showing) -> int:
 
 def _run(command: Callable[[Settings, Board], Awaitable[int]]) -> int:
     async def run() -> int:
-        return await command(load_settings(), Board(Console()))
+        return await command(load_settings(), Board(console()))
 
     try:
         return asyncio.run(run())

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from cli.pages import dollars, seconds
-from cli.printing import counted
+from cli.printing import counted, on_page
 from cli.report.figures import Report
 from cli.report.graph import HEIGHT, WIDTH, drawing
 from cli.report.times import Spent, Stretch
@@ -127,6 +127,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(("html",)),
         undefined=StrictUndefined,
+        finalize=on_page,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -14,6 +14,7 @@ from activities.contracts import Content
 from activities.errors import ErrorKind
 from bootstrap import Settings
 from cli.leaving import WRONG, LeavingError
+from cli.printing import command
 from workflows.contracts import RunState
 
 SHOWN = 5
@@ -75,6 +76,6 @@ class Reader:
                 raise
             message = (
                 f"the run has ended, but its texts are not in this starter's content store ({self._url}): the worker "
-                f"uses another one. Set CONTENT_STORE_URL to the same URL for both, then: python starter.py result {self._id}"
+                f"uses another one. Set CONTENT_STORE_URL to the same URL for both, then: {command('result', self._id)}"
             )
             raise LeavingError(WRONG, message) from error

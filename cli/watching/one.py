@@ -21,6 +21,7 @@ from temporalio.service import RPCError
 from cli.inbox_listing import gates_of
 from cli.leaving import FAILED, LeavingError, cause_of
 from cli.pages import money
+from cli.printing import command
 from cli.reaching import QUERY_DEADLINE, Reach, no_worker
 from cli.recorded.events import failure_of
 from cli.results import KINDS, Reader, without_tools
@@ -58,7 +59,7 @@ async def follow(reach: Reach, workflow_id: str, *, stream: bool = False) -> Non
     complaint = (page.complaint if page is not None else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
-    print(f"{workflow_id} is done{watch.outcome}: python starter.py result {workflow_id}")
+    print(f"{workflow_id} is done{watch.outcome}: {command('result', workflow_id)}")
 
 
 class Watch:

@@ -7,6 +7,7 @@ from typing import Any
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from activities.contracts import SHORT_DIGEST, Approval
+from activities.display import displayable, escaped_json
 from workflows.contracts import GateDecision, GateOutcome, GateState, GateView
 from workflows.patterns.failing import halted
 
@@ -26,12 +27,12 @@ def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
 def view_of(gate: GateState) -> GateView:
     """Show a gate as people see it."""
     action = gate.action
-    arguments = json.dumps(dict(action.input), ensure_ascii=False) if action.ref is None else action.ref
+    arguments = escaped_json(json.dumps(dict(action.input), ensure_ascii=False)) if action.ref is None else action.ref
     if len(arguments) > ARGUMENTS_SHOWN:
         arguments = f"{arguments[:ARGUMENTS_SHOWN]}… ({len(arguments):,} characters)"
     return GateView(
         name=gate.name,
-        description=action.description,
+        description=displayable(action.description),
         deadline=gate.deadline,
         digest=gate.digest,
         agent=action.agent,
@@ -50,7 +51,7 @@ def view_of(gate: GateState) -> GateView:
 def timer_text(gate: GateState) -> str:
     """Say on the timer what it waits for."""
     what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
-    return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]
+    return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
 
 
 def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
