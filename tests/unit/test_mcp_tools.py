@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from mcp.types import Tool as Listed
 
 from activities.contracts import Effect, ToolCard, ToolSpec
-from activities.schemas import schema_problem, violations
+from activities.schemas import violations
 from activities.toolbox.mcp_tools import McpTool, fitted, given
 from activities.toolsets import MOST_TOOLS, Listing, choose
 from tests.doubles.mcp_two import EITHER, TOOLS
@@ -31,7 +31,8 @@ def refused(spec: ToolSpec) -> str:
         return f"{combined} at the top"
     if wrong := [key for key in schema.get("properties", {}) if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", key)]:
         return f"property keys {wrong}"
-    assert not schema_problem(schema, patterns=False)  # other languages know other patterns
+    if not Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema):
+        return "no schema"  # judged without formats: other languages know other patterns
     return ""
 
 
