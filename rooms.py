@@ -14,6 +14,7 @@ from activities.documents import DocumentActivities
 from activities.gate_terms import GateTermsActivities
 from activities.llm.base import LLM
 from activities.notices import NoticeActivities
+from activities.outages import Waits
 from activities.route_picks import RoutePickActivities
 from activities.search import SearchActivities
 from activities.sources.base import Source
@@ -27,7 +28,6 @@ from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from activities.waiting import Patience
 from bootstrap import Settings, SettingsError, web_ui_of
 
 
@@ -47,7 +47,8 @@ class Rooms:
                 settings.store_url,
                 settings.content_inline_bytes,
                 state_dir=settings.state_dir.resolve(),
-                patience=Patience(settings.store_wait, log_outage),
+                waits=settings.store_wait,
+                told=log_outage,
             )
             self.servers = McpServers.read(settings.mcp_servers_file)
             tools = tools_of(settings, store)
@@ -55,6 +56,7 @@ class Rooms:
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         models = settings.model_table()
+        self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         spool = Spool(store, settings.state_dir.resolve())
         self.agent = AgentActivities(llm, store, models, spool)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)

@@ -31,7 +31,7 @@ from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
 from activities.heartbeat import Keeper
 from activities.llm.base import LLM
 from activities.observing import Attempts
-from activities.outages import OutageWaits, Waits
+from activities.outages import OutageWaits
 from activities.sources.base import Source
 from bootstrap import (
     LOCAL_MODEL,
@@ -129,8 +129,7 @@ async def working(
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
     lag, notes = Lag(), CrashNotes.open(settings.state_dir)
-    waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
-    interceptors = [Attempts(), NotesCrashes(notes), OutageWaits(waits)]
+    interceptors = [Attempts(), NotesCrashes(notes), OutageWaits(rooms.waits)]
     general = Worker(
         client,
         task_queue=queue,

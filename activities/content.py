@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,13 +94,16 @@ class ContentStore:
         inline_limit: int = INLINE_LIMIT,
         *,
         state_dir: Path | None = None,
-        patience: Patience | None = None,
+        waits: float = 0.0,
+        told: Callable[[str], None] = lambda _: None,
     ) -> "ContentStore":
         """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a new directory is made.
 
         `state_dir` keeps in mind that a directory was made: where it is missing later, it is away, and is not made anew.
-        `patience` is how long operations wait for a store that is away. Raises ValueError that names CONTENT_STORE_URL.
+        An operation `waits` so many seconds for a store that is away; `told` hears of it once, and once ("") when it is back.
+        Raises ValueError that names CONTENT_STORE_URL.
         """
+        patience = Patience(waits, told)
         if urlsplit(url).scheme == "file":
             directory = Path(unquote(urlsplit(url).path))
             marker = StoreMarker.of(directory, url, state_dir)

@@ -6,7 +6,6 @@ a worker counts as neither. Without it, three attempts are over in four seconds,
 """
 
 import random
-import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -54,7 +53,8 @@ class Waits:
 
 @dataclass
 class _Trouble:
-    """What went wrong with one call so far, as this worker saw it; `since` is when its outage began (monotonic)."""
+    """What went wrong with one call so far, as this worker saw it; `since` is the start of its first attempt that met the
+    outage, by the server's clock."""
 
     own: int = 0
     outages: int = 0
@@ -91,9 +91,10 @@ class OutageWaits(worker.Interceptor):
             allowed = request.attempts if isinstance(request, ModelRequest | ToolRequest) else 0
             return error if trouble.own < (allowed or OWN_ATTEMPTS[info.activity_type]) else _given_up(error)
         setting, seconds = outage
-        trouble.since = time.monotonic() if trouble.since is None else trouble.since
+        now = info.started_time.timestamp()
+        trouble.since = now if trouble.since is None else trouble.since
         trouble.outages += 1
-        waited = time.monotonic() - trouble.since
+        waited = now - trouble.since
         if waited >= seconds:
             return _given_up(error, f"; waited {waited:.0f} s for it ({setting}={seconds:.0f})")
         return error if info.is_local else _later(error, trouble.outages, seconds - waited)

@@ -20,7 +20,6 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.content import ContentStore
-from activities.waiting import Patience
 from bootstrap import Settings, connect, load_settings, running_stack
 from cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
 from cli.recorded.failures import unseal
@@ -114,10 +113,13 @@ class Reach:
 def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
     """Open the content store; it `waits` for one that is away, and says so. Raises LeavingError naming CONTENT_STORE_URL."""
     url = settings.store_url
-    patience = Patience(settings.store_wait if waits else 0.0, _tell_of_store)
     try:
         return ContentStore.open(
-            url, settings.content_inline_bytes, state_dir=settings.state_dir.resolve(), patience=patience
+            url,
+            settings.content_inline_bytes,
+            state_dir=settings.state_dir.resolve(),
+            waits=settings.store_wait if waits else 0.0,
+            told=_tell_of_store,
         )
     except ValueError as error:
         raise LeavingError(WRONG, str(error)) from error

@@ -25,18 +25,10 @@ OUTAGES = timedelta(hours=6)
 of the worker, which counts the attempts that are a call's own failure (`activities.outages`)."""
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
+LONGEST_PAUSE = timedelta(seconds=60)
+"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that it is final."""
 LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
-
-
-def _through_outages() -> RetryPolicy:
-    """Try again after 1 s, 2 s, 4 s … up to a minute, unless the worker sets another pause or says that it is final."""
-    return RetryPolicy(
-        initial_interval=timedelta(seconds=1),
-        backoff_coefficient=2.0,
-        maximum_interval=timedelta(seconds=60),
-        maximum_attempts=MOST_ATTEMPTS,
-    )
 
 
 def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
@@ -50,7 +42,7 @@ def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancel
         start_to_close_timeout=timedelta(seconds=card.timeout),
         schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -61,7 +53,7 @@ def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
         start_to_close_timeout=timedelta(minutes=5),
         schedule_to_close_timeout=timedelta(minutes=15) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -71,7 +63,7 @@ def read_catalog() -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=60) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary="read the agents",
     )
@@ -85,7 +77,7 @@ def keep_text(summary: str) -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
@@ -97,7 +89,7 @@ def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
         start_to_close_timeout=timedelta(seconds=120),
         schedule_to_close_timeout=timedelta(seconds=300) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -113,7 +105,7 @@ def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
         start_to_close_timeout=timedelta(seconds=card.timeout),
         schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -124,7 +116,7 @@ def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
         start_to_close_timeout=timedelta(seconds=timeout),
         schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -134,7 +126,7 @@ def append_messages(summary: str) -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
@@ -216,7 +208,7 @@ def number_findings(summary: str) -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
@@ -227,7 +219,7 @@ def check_citations(summary: str) -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
@@ -238,7 +230,7 @@ def label_request(summary: str) -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
@@ -249,7 +241,7 @@ def check_picks(summary: str) -> LocalActivityConfig:
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
         schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=_through_outages(),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
