@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     """The same for a model's provider that is overloaded, unreachable or limits the rate."""
     fallback_after: float = Field(default=60.0, ge=0)
     """Seconds after which an agent's fallback is asked instead, where the provider is away (a rate limit is waited out)."""
-    tool_wait: float = Field(default=300.0, ge=0, le=10800)
+    tool_wait: float = Field(default=60.0, ge=0, le=10800)
     """Longest time, in seconds, that a tool waits for what it is to change."""
     heartbeat_timeout: float = Field(default=15.0, ge=0.5)
     """Seconds without a heartbeat after which an activity counts as lost with its machine."""

@@ -48,7 +48,7 @@ class Waits:
     store: float = 3600.0
     provider: float = 900.0
     fallback: float = 60.0
-    tool: float = 300.0
+    tool: float = 60.0
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """The budget of a run: every model call reserves before it is sent, and people are asked when a limit is reached.
 
-A call that does not fit waits for those that run, because their reservations are larger than what they cost. When nothing runs
-and it still does not fit, one gate asks people for more, however many calls wait. The trap: a call that waits may be cancelled
-while the gate is open; the gate belongs to the run and stays.
+A call fits if what it will probably cost does, beside the worst that those that run can cost. One that does not fit waits for
+them, because their reservations are larger than what they cost. When nothing runs and it still does not fit, one gate asks
+people for more, however many calls wait; a budget that cannot start even one call says so at once. A call that waits may be
+cancelled while the gate is open; the gate belongs to the run and stays.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 from activities.contracts import AgentCard, Catalog, Contract, ModelRequest, ModelTurn, ProposedAction, Risk
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows.contracts import Budget, BudgetShown, Spend
+from workflows.patterns import revision
 from workflows.patterns.approval import Gates
-from workflows.patterns.ledger import Ledger, prompt_guess, read_amounts, worst_of, written
+from workflows.patterns.ledger import Experience, Ledger, prompt_guess, read_amounts, worst_of, written
 from workflows.patterns.tracing import RunLog
 
 NO_BUDGET = Budget()
@@ -50,6 +52,7 @@ class Budgeting:
         self._soft = False
         self._asking: asyncio.Task[None] | None = None
         self._conversations: dict[str, int] = {}
+        self._experience = Experience()
 
     @property
     def limited(self) -> bool:
@@ -103,20 +106,25 @@ class Budgeting:
         known = self._conversations.get(request.transcript or "")
         prompt = needed or prompt_guess(card, request, known)
         worst = worst_of(card, prompt, request.max_tokens)
+        likely = worst  # as runs from before reckoned, which reserved the worst alone
+        if revision.since(revision.FAULTS_FIXED):
+            likely = self._experience.likely(card, prompt, request.max_tokens, worst)
+            self._check_first(card, likely)
         self._arrived += 1
         place = self._arrived
-        self._waiting[place] = worst
+        self._waiting[place] = likely
         try:
             async with self._line:
-                await self._fitting(worst)
-                number = self._ledger.reserve(self._log.spend, worst)
+                await self._fitting(likely)
+                number = self._ledger.reserve(self._log.spend, worst, likely)
         finally:
             del self._waiting[place]
         self._show()
         return Reservation(number, prompt, worst)
 
-    def learn(self, turn: ModelTurn) -> None:
-        """Remember how long a conversation is, for its next turn."""
+    def learn(self, card: AgentCard, turn: ModelTurn) -> None:
+        """Remember what a call used, and how long a conversation is, for its next turn."""
+        self._experience.learn(card, turn.prompt_bound, turn.usage)
         if turn.transcript is not None and turn.prompt_bound:
             said = max(turn.content.size, turn.usage.output_tokens * BYTES_PER_TOKEN)
             self._conversations = {turn.transcript: turn.prompt_bound + said, **self._conversations}
@@ -152,6 +160,20 @@ class Budgeting:
         if self.limited and isinstance(result, Contract) and "budget" in type(result).model_fields:
             return result.model_copy(update={"budget": self.shown})
         return result
+
+    def _check_first(self, card: AgentCard, likely: Spend) -> None:
+        """End a run at once whose budget has no room for its first call: nothing is lost, and nobody needs to be waited for."""
+        if self._log.spend.calls or self._ledger.reserved or self._raised:
+            return
+        if missing := self._ledger.lacking(self._log.spend, likely):
+            usd = f", {likely.usd:.4f} USD" if likely.usd else ""
+            self.stopped = (
+                f"the budget cannot start one call ({self._spent_line()}): the first, {card.name} on {card.model}, needs about "
+                f"{likely.tokens:,} tokens (prompt {likely.input_tokens:,}, answer {likely.output_tokens:,}{usd}), "
+                f"which is {written(missing)} more than there is"
+            )
+            self._show()
+            raise final(ErrorKind.BUDGET_REACHED, self.stopped)
 
     async def _fitting(self, worst: Spend) -> None:
         """Wait until a call fits: for calls at work first, then for people."""

@@ -67,7 +67,7 @@ async def call_model(
                 raise final(ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid") from error
             needed = said.needed
         else:
-            crew.budget.learn(turn)
+            crew.budget.learn(card, turn)
             return turn
         finally:
             crew.budget.release(held)
