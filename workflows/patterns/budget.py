@@ -7,6 +7,7 @@ cancelled while the gate is open; the gate belongs to the run and stays.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ class Budgeting:
         self._budget = NO_BUDGET
         self._ledger = Ledger()
         self._line = asyncio.Lock()
-        self._waiting: dict[int, Spend] = {}
+        self._waiting: dict[int, Callable[[], Spend]] = {}
         self._arrived = 0
         self._raised = 0
         self._warnings: list[str] = []
@@ -106,17 +107,14 @@ class Budgeting:
         known = self._conversations.get(request.transcript or "")
         prompt = needed or prompt_guess(card, request, known)
         worst = worst_of(card, prompt, request.max_tokens)
-        likely = worst  # as runs from before reckoned, which reserved the worst alone
-        if revision.since(revision.FAULTS_FIXED):
-            likely = self._experience.likely(card, prompt, request.max_tokens, worst)
-            self._check_first(card, likely)
+        likely = self._likely(card, request, prompt, worst)
         self._arrived += 1
         place = self._arrived
         self._waiting[place] = likely
         try:
             async with self._line:
                 await self._fitting(likely)
-                number = self._ledger.reserve(self._log.spend, worst, likely)
+                number = self._ledger.reserve(self._log.spend, worst, likely())
         finally:
             del self._waiting[place]
         self._show()
@@ -161,6 +159,17 @@ class Budgeting:
             return result.model_copy(update={"budget": self.shown})
         return result
 
+    def _likely(self, card: AgentCard, request: ModelRequest, prompt: int, worst: Spend) -> Callable[[], Spend]:
+        """Return what a call will probably cost, as far as the run knows when that is asked."""
+        if not revision.since(revision.FAULTS_FIXED):
+            return lambda: worst  # runs from before reckon with the worst alone
+
+        def likely() -> Spend:
+            return self._experience.likely(card, prompt, request.max_tokens, worst)
+
+        self._check_first(card, likely())
+        return likely
+
     def _check_first(self, card: AgentCard, likely: Spend) -> None:
         """End a run at once whose budget has no room for its first call: nothing is lost, and nobody needs to be waited for."""
         if self._log.spend.calls or self._ledger.reserved or self._raised:
@@ -175,16 +184,16 @@ class Budgeting:
             self._show()
             raise final(ErrorKind.BUDGET_REACHED, self.stopped)
 
-    async def _fitting(self, worst: Spend) -> None:
+    async def _fitting(self, likely: Callable[[], Spend]) -> None:
         """Wait until a call fits: for calls at work first, then for people."""
         while True:
             if self.stopped:
                 raise final(ErrorKind.BUDGET_REACHED, self.stopped)
-            if not self._ledger.lacking(self._log.spend, worst):
+            if not self._ledger.lacking(self._log.spend, likely()):
                 return
             if self._ledger.reserved:
                 await workflow.wait_condition(
-                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._log.spend, worst)
+                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._log.spend, likely())
                 )
             else:
                 await self._asked()
@@ -200,7 +209,7 @@ class Budgeting:
     async def _ask(self) -> None:
         """Ask people for more: what they approve is added, anything else stops the run."""
         spent = self._log.spend
-        more = self._ledger.proposal(self._budget, spent, list(self._waiting.values()))
+        more = self._ledger.proposal(self._budget, spent, [likely() for likely in self._waiting.values()])
         calls = f"{len(self._waiting)} calls wait" if len(self._waiting) > 1 else "a call waits"
         what = f"raise the budget by {written(more)}; spent: {self._spent_line()}; {calls}"
         action = ProposedAction(description=what[:200], tool="raise_budget", input=more, risk=Risk.MEDIUM)
