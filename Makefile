@@ -22,8 +22,8 @@ up: .venv/.runtime ## Start server, Web UI, local model and worker; Ctrl-C ends 
 test: .venv/.dev ## Run all tests
 	$(PYTEST)
 
-chaos: .venv/.dev ## Kill the worker at every boundary of do and undo, and print what became of each run
-	$(BIN)/python -m pytest tests/resilience/test_rollback_crashes.py -s -q
+chaos: .venv/.dev ## Kill the worker at every boundary of do and undo, take store and API away at ten moments each (40 minutes), and print what became of each run
+	OUTAGE_MOMENTS=10 $(BIN)/python -m pytest tests/resilience/test_rollback_crashes.py tests/resilience/test_outages.py -n 0 -s -q
 
 lint: .venv/.dev ## Check style and formatting
 	$(BIN)/ruff check .

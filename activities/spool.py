@@ -51,7 +51,8 @@ class Spool:
     async def _move(self, name: str, record: bytes) -> None:
         await self.store.remember(name, record)
         if (path := self._path(name)) is not None:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
     def _write(self, name: str, record: bytes) -> None:
         """Write so that a crash leaves all or nothing; a disk that is full as well costs no more than this copy."""
@@ -68,7 +69,8 @@ class Spool:
             part.rename(path)
         except OSError as error:
             _log.warning("an answer cannot be kept on this machine either: %s", error)
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     def _path(self, name: str) -> Path | None:
         if self.directory is None:

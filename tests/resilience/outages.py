@@ -62,6 +62,7 @@ class Outages:
 
     stack: Stack
     shop: Shop
+    seconds: float | None = None
     rounds: list[Round] = field(default_factory=list)
     _number: int = 0
     _tag: str = ""
@@ -83,10 +84,14 @@ class Outages:
         """Start a round and let a fault strike after a `share` of the time that a calm one takes."""
         calls, seconds = self.calm
         strike, mend, length = self.faults[fault]
-        found = self._round(strike, mend, share * seconds, length, calls)
+        found = self._round(strike, mend, share * seconds, self.seconds or length, calls)
         found.fault = fault
         self.rounds.append(found)
         return found
+
+    def repeated(self) -> Counter[str]:
+        """Which calls of the last round were answered more often than without an outage."""
+        return self._answered() - self.calm[0]
 
     @cached_property
     def faults(self) -> dict[str, tuple[Callable[[], Any], Callable[[], Any], float]]:
@@ -219,8 +224,8 @@ class Outages:
 
 
 @contextmanager
-def outages(directory: Path) -> Iterator[Outages]:
-    """Run a stack whose every pattern can be struck."""
+def outages(directory: Path, seconds: float | None = None) -> Iterator[Outages]:
+    """Run a stack whose every pattern can be struck; outages last `seconds`, by default as long as they were measured."""
     agents = directory / "agents"
     shutil.copytree(PROJECT / "agents", agents)
     clerk = (agents / "file-clerk.md").read_text()
