@@ -1,7 +1,7 @@
 """The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,19 +43,23 @@ def list_runs(
 
 def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
+    from rich.text import Text
+
     from cli.pages import show, status_page
     from cli.printing import plain, print_json
     from cli.reaching import reaching
+    from cli.retrying import retries_of, retry_lines
     from workflows.contracts import RunStatus
 
-    async def command(reach: "Reach") -> RunStatus:
-        return await reach.ask(await reach.find(run_id), "status", RunStatus)
+    async def command(reach: "Reach") -> tuple[RunStatus, list[dict[str, Any]]]:
+        found = await reach.find(run_id)
+        return await reach.ask(found, "status", RunStatus), retries_of(found)
 
-    found = reaching(command)
+    found, retries = reaching(command)
     if as_json:
-        print_json(plain(found))
+        print_json(plain(found) | ({"retries": retries} if retries else {}))
     else:
-        show([status_page(found)])
+        show([status_page(found), *map(Text, retry_lines(retries))])
 
 
 def watch(

@@ -96,12 +96,8 @@ async def test_an_activity_stops_waiting_while_it_can_still_report(tmp_path: Pat
     store = opened(tmp_path, waits=3600)
     Away(tmp_path / "texts", False).go()
     env = ActivityEnvironment()
-    given = {
-        "is_local": local,
-        "started_time": datetime.now(UTC),
-        "start_to_close_timeout": timedelta(seconds=60 if local else 1),
-    }
-    env.info = replace(env.info, **given)
+    most_time = timedelta(seconds=60 if local else 1)
+    env.info = replace(env.info, is_local=local, started_time=datetime.now(UTC), start_to_close_timeout=most_time)
     began = asyncio.get_running_loop().time()
     assert await kind_of(env.run(store.put, b"x")) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert asyncio.get_running_loop().time() - began < most
@@ -252,6 +248,8 @@ async def test_the_pause_of_an_outage_doubles_to_half_a_minute_and_is_the_server
     for error in (*[OVERLOADED] * 7, asked):
         env.info = replace(env.info, activity_type="call_model", started_time=datetime(2026, 1, 1, tzinfo=UTC))
         said = env.run(waits.after, ("run", "1"), error, MODEL)
+        assert isinstance(said, ApplicationError)
+        assert said.next_retry_delay is not None
         pauses.append(said.next_retry_delay.total_seconds())
     for pause, least in zip(pauses, (1, 2, 4, 8, 16, 30, 30, 50), strict=True):
         assert least <= pause <= least * 1.2

@@ -166,39 +166,6 @@ async def test_a_prompt_longer_than_guessed_is_sent_only_once_there_is_room(runn
     assert len(llm.calls) == 1
 
 
-async def test_a_budget_below_the_worst_of_a_call_starts_all_the_same_and_overshoots_by_one_call_at_most(
-    runner: Runner, tmp_path: Path
-) -> None:
-    """A call of these may cost 0.18 USD; as long as nobody knows better, it is taken for a twentieth of that."""
-    ours = priced(runner, tmp_path / "agents")
-    async with ours.worker(dear) as llm:
-        handle = await ours.start(PLAN, fan_out(5, Budget(usd=0.1)))
-        await gate_of(handle)
-        shown = await budget_of(handle)
-        await handle.signal("deny", "bob")
-        cause = await stopped(handle)
-    assert len(llm.calls) == 1
-    assert shown.spent.usd <= 0.1 + WORST
-    assert "$0.1702 of $0.1000" in cause.message
-
-
-@pytest.mark.parametrize(
-    ("budget", "said"), [(Budget(usd=0.001), "$0.0000 of $0.0010"), (Budget(tokens=500), "0 of 500 tokens")]
-)
-async def test_a_budget_that_cannot_start_one_call_says_at_once_what_it_needs(
-    runner: Runner, tmp_path: Path, budget: Budget, said: str
-) -> None:
-    ours = priced(runner, tmp_path / "agents")
-    async with ours.worker(dear) as llm:
-        handle = await ours.start(PLAN, fan_out(3, budget))
-        cause = await stopped(handle)
-        assert await kinds_of(handle) == []
-    assert llm.calls == []
-    assert f"the budget cannot start one call ({said})" in cause.message
-    assert "the first, a on claude-sonnet-5-5, needs about 1," in cause.message
-    assert "answer 1,000" in cause.message
-
-
 async def test_from_the_soft_limit_on_a_run_warns_and_takes_the_cheaper_model(runner: Runner, tmp_path: Path) -> None:
     ours = priced(runner, tmp_path / "agents", a=f"{DEAR}\nfallback: 'model:haiku'")
     result, llm = await ours.run(dear, PLAN, chain(3, Budget(usd=0.3, soft=0.5)))
