@@ -7,14 +7,15 @@ from pydantic import Field
 
 from activities.contracts.actions import Approval
 from activities.contracts.base import Content, Contract, Part, Summary
-from activities.contracts.effects import Effect
+from activities.contracts.effects import Effect, UndoablePair
 from activities.contracts.models import Message
 
 
 class ToolCard(Contract):
     """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
 
-    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it.
+    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it. `undoable` are the requests
+    that can be undone although the tool's others cannot.
     """
 
     name: str
@@ -23,6 +24,13 @@ class ToolCard(Contract):
     attempts: int = 3
     server: str = ""
     undo: str = ""
+    undoable: tuple[UndoablePair, ...] = ()
+
+    def of_call(self, arguments: Mapping[str, Any], ref: str | None = None) -> "ToolCard":
+        """Return the card as it holds for one call; arguments by reference are not looked at, and so not undoable."""
+        if ref is None and any(pair.inverse_of(arguments) is not None for pair in self.undoable):
+            return self.model_copy(update={"effect": Effect.WRITE})
+        return self
 
 
 class ToolsetRequest(Contract):

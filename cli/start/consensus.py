@@ -14,6 +14,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Stream,
     TakeBack,
     begin,
@@ -79,6 +80,7 @@ def consensus(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -101,7 +103,7 @@ def consensus(
         voters=tuple(Voter(**_voter(written)) for written in voter or ()),
         **_asked(option, rule, quorum, on_tie, judge, deadline),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
     if wrong := problems(request):
         raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(wrong))

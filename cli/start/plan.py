@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Stream,
     TakeBack,
     begin,
@@ -54,6 +55,7 @@ def plan(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -83,7 +85,7 @@ def plan(
             checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
         ),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
 
     async def command(reach: "Reach") -> None:

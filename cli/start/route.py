@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Stream,
     TakeBack,
     begin,
@@ -60,6 +61,7 @@ def route(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -86,7 +88,7 @@ def route(
             categories=own,
             **given(general=general, threshold=threshold, max_parallel=max_parallel),
             **budgeted(budget_usd, budget_tokens, budget_calls),
-            **undone(on_failure),
+            **undone(on_failure, on_fallback),
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
         await begin(

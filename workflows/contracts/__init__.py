@@ -13,6 +13,7 @@ from workflows.contracts.changes import (
     ChangeState,
     Checkpoint,
     Extent,
+    OnFallback,
     RollbackAnswer,
     RollbackPolicy,
     StuckDecision,
@@ -95,6 +96,7 @@ from workflows.contracts.runs import (
 )
 from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits, SessionProgress
 from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
+from workflows.contracts.starting import CARRIED, StartRequest, carried_in
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from workflows.contracts.verdicts import (
     ConsensusKind,
@@ -110,6 +112,7 @@ from workflows.contracts.verdicts import (
 
 __all__ = [
     "BUDGET_GATE",
+    "CARRIED",
     "GATES_MEMO",
     "GENERAL",
     "KEEP",
@@ -156,6 +159,7 @@ __all__ = [
     "GatesCarried",
     "GatesShown",
     "Hop",
+    "OnFallback",
     "OnStepFailure",
     "OnTie",
     "OnTimeout",
@@ -201,6 +205,7 @@ __all__ = [
     "StagedProgress",
     "StagedRequest",
     "StagedResult",
+    "StartRequest",
     "StepAnswer",
     "StepId",
     "StepRow",
@@ -215,5 +220,6 @@ __all__ = [
     "Voter",
     "WaitingActions",
     "breaks",
+    "carried_in",
     "named",
 ]

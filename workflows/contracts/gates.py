@@ -28,7 +28,7 @@ class OnTimeout(StrEnum):
 
     DENY = "deny"
     HALT = "halt"
-    """The run fails with NotAnswered: nothing after the gate may happen."""
+    """The whole run fails with Halted: what runs is cancelled, nothing else starts, no fallback is asked."""
     ESCALATE = "escalate"
     """The gate goes to `escalate_to` for as long again, once, and is denied then."""
 
@@ -119,6 +119,11 @@ class GateState(Contract):
     def pending(self) -> bool:
         """Whether people can still decide."""
         return self.outcome is GateOutcome.PENDING
+
+    @property
+    def denied(self) -> bool:
+        """Whether people said no, which holds for the rest of the run."""
+        return self.outcome is GateOutcome.DENIED
 
     @property
     def may_decide(self) -> tuple[str, ...]:

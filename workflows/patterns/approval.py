@@ -9,14 +9,14 @@ The trap: act on `decision.action`, which a person may have edited, and hand `de
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from temporalio import workflow
 
 from activities.contracts import SUMMARY_LENGTH, ProposedAction
-from activities.errors import ErrorKind, final, text_of
+from activities.errors import ErrorKind, final
 from workflows.contracts import (
     GATES_MEMO,
     NOISE,
@@ -34,12 +34,14 @@ from workflows.contracts import (
     Verdict,
     WaitingActions,
 )
+from workflows.patterns import revision
 from workflows.patterns.gate_book import Check, GateBook
 from workflows.patterns.gate_messages import read_decision
+from workflows.patterns.gate_rules import denied_before
 from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
 from workflows.patterns.identity import Doorkeeper
 from workflows.patterns.metering import count_gate
-from workflows.patterns.notifying import others_turn, tell_by_channels
+from workflows.patterns.notifying import Telling, others_turn, tell_by_channels
 from workflows.patterns.tracing import RunLog
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -56,9 +58,6 @@ NEWS = (
     RecordKind.HALTED,
 )
 """Kinds of records that people are told of."""
-
-TELLING_TIME = timedelta(seconds=10)
-"""How long the end of a run waits for channels that have not answered yet."""
 
 TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
 TURNED_DOWN_SHOWN = 3
@@ -86,7 +85,7 @@ class Gates:
         self._book = GateBook()
         self._door = Doorkeeper()
         self._published = 0
-        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._telling = Telling(log)
 
     @property
     def log(self) -> DecisionLog:
@@ -123,8 +122,13 @@ class Gates:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
-        Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
+        it, and HaltedError where the policy halts the run.
         """
+        before = denied_before(self._book.gates.values(), action)
+        if before is not None and revision.since(revision.FAULTS_FIXED):
+            self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
+            return decision_of(before, workflow.info().workflow_id)
         async with self._door.turn:
             await self._door.learn()
             self.indexed = self.indexed or self._door.terms.indexed
@@ -184,18 +188,11 @@ class Gates:
     @property
     def telling(self) -> bool:
         """Whether people are still being told."""
-        return bool(self._telling)
+        return self._telling.pending > 0
 
     async def finish_telling(self) -> None:
         """Let a run that ends tell what it has begun to tell, for a few seconds: the server drops what is left over."""
-        if not self._telling:
-            return
-        try:
-            await workflow.wait_condition(
-                lambda: not self._telling, timeout=TELLING_TIME, timeout_summary="people are still being told"
-            )
-        except TimeoutError:
-            self._log.notice(f"the run ended while people were still being told: {len(self._telling)} notices")
+        await self._telling.finish()
 
     async def _identify_early(self, now: datetime) -> None:
         """Hold decisions that came before any gate to the terms that are known now."""
@@ -286,12 +283,4 @@ class Gates:
             head=record.hash,
         )
 
-        async def telling() -> None:
-            try:
-                await notify(news)
-            except Exception as error:
-                self._log.notice(f"people could not be told that {record.gate} is {record.kind}: {text_of(error)}")
-
-        key = f"{record.seq}"
-        self._telling[key] = asyncio.create_task(telling())
-        self._telling[key].add_done_callback(lambda _: self._telling.pop(key, None))
+        self._telling.begin(notify(news), f"{record.gate} is {record.kind}")

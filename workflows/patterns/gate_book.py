@@ -66,7 +66,8 @@ class GateBook:
     def carried(self) -> GatesCarried:
         """Return all that a later run goes on with; of the gates that are done with only as much as tells a late decision."""
         kept = [gate for gate in self.gates.values() if not gate.claimed]
-        done = [gate for gate in self.gates.values() if gate.claimed][-SETTLED_CARRIED:]
+        over = [gate for gate in self.gates.values() if gate.claimed]
+        done = [one for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
         bare = [one.model_copy(update={"action": one.action.model_copy(update={"input": {}})}) for one in done]
         log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.unkept)
         return GatesCarried(gates=(*bare, *kept), early=tuple(self.early), opened=self.opened, log=log)

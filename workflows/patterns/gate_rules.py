@@ -4,9 +4,9 @@ Each function says in words why not, or nothing. The trap: a name is what the se
 mistakes; who may send to a run at all is for the server's authorisation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from activities.contracts import SHORT_DIGEST, Risk, same_digest
+from activities.contracts import SHORT_DIGEST, Effect, ProposedAction, Risk, same_digest
 from workflows.contracts import Decision, GatePolicy, GateState, Verdict, named
 
 
@@ -47,6 +47,22 @@ def objection_to_edit(gate: GateState, decision: Decision) -> str:
     if policy.eligible and left < policy.needed:
         return f"{policy.needed} others must approve an edit, and only {left} could; deny it instead"
     return ""
+
+
+def denied_before(gates: Iterable[GateState], action: ProposedAction) -> GateState | None:
+    """Return the gate at which people denied this act in this run, by whomever it was proposed; a denial is final."""
+    if action.effect is Effect.READ:
+        return None
+    for gate in gates:
+        same = (gate.action.tool, gate.action.input, gate.action.ref, gate.action.target) == (
+            action.tool,
+            action.input,
+            action.ref,
+            action.target,
+        )
+        if gate.denied and (same or action.digest in (gate.digest, gate.proposed)):
+            return gate
+    return None
 
 
 def able(policy: GatePolicy, requester: str, *barred: str) -> list[str]:

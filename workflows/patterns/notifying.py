@@ -5,6 +5,8 @@ without channels nothing is scheduled, and a run keeps the history it always had
 """
 
 import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
 
 from temporalio import workflow
 
@@ -13,7 +15,56 @@ from activities.errors import text_of
 from activities.notices import NoticeActivities
 from workflows import policies
 from workflows.contracts import GateNews, GateOutcome
+from workflows.patterns.failing import FAILURES
 from workflows.patterns.tracing import RunLog
+
+TELLING_TIME = timedelta(seconds=10)
+"""How long the end of a run waits for channels that have not answered yet."""
+
+
+class Telling:
+    """What people are being told in the background: whoever cannot be reached must not hold up a decision."""
+
+    def __init__(self, log: RunLog) -> None:
+        self._log = log
+        self._tasks: list[asyncio.Task[None]] = []
+        self._bug: BaseException | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many notices are under way."""
+        return len(self._tasks)
+
+    def begin(self, telling: Awaitable[None], what: str) -> None:
+        """Tell people `what` in a task of its own; a failure is noted in the status and changes nothing."""
+
+        async def told() -> None:
+            try:
+                await telling
+            except FAILURES as error:
+                self._log.notice(f"people could not be told that {what}: {text_of(error)}")
+
+        task = asyncio.create_task(told())
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    async def finish(self) -> None:
+        """Let a run that ends tell what it has begun to tell, for a few seconds; raises what was a bug in the telling."""
+        if self._bug is not None:
+            raise self._bug
+        if not self.pending:
+            return
+        try:
+            await workflow.wait_condition(
+                lambda: not self.pending, timeout=TELLING_TIME, timeout_summary="people are still being told"
+            )
+        except TimeoutError:
+            self._log.notice(f"the run ended while people were still being told: {self.pending} notices")
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.remove(task)
+        if not task.cancelled():
+            self._bug = self._bug or task.exception()
 
 
 async def tell_by_channels(log: RunLog, channels: int, news: GateNews) -> None:
@@ -50,7 +101,7 @@ async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
             TellRequest(channel=channel, notice=notice),
             **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),
         )
-    except Exception as error:
+    except FAILURES as error:
         log.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
 
 
