@@ -116,6 +116,14 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(default=50 * 1024 * 1024, gt=0)
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
+    store_wait: float = Field(default=3600.0, ge=0, le=10800)
+    """Longest time, in seconds, that work waits for a content store that is away, before it fails."""
+    provider_wait: float = Field(default=900.0, ge=0, le=10800)
+    """The same for a model's provider that is overloaded, unreachable or limits the rate."""
+    fallback_after: float = Field(default=60.0, ge=0)
+    """Seconds after which an agent's fallback is asked instead, where the provider is away (a rate limit is waited out)."""
+    tool_wait: float = Field(default=60.0, ge=0, le=10800)
+    """Longest time, in seconds, that a tool waits for what it is to change."""
     heartbeat_timeout: float = Field(default=15.0, ge=0.5)
     """Seconds without a heartbeat after which an activity counts as lost with its machine."""
     model_read_timeout: float = Field(default=120.0, gt=0)

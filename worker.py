@@ -31,6 +31,7 @@ from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
 from activities.heartbeat import Keeper
 from activities.llm.base import LLM
 from activities.observing import Attempts
+from activities.outages import OutageWaits
 from activities.redaction import guard_process
 from activities.sources.base import Source
 from bootstrap import (
@@ -128,7 +129,7 @@ async def working(
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
     lag, notes = Lag(), CrashNotes.open(settings.state_dir)
-    interceptors = [Attempts(), NotesCrashes(notes)]
+    interceptors = [Attempts(), NotesCrashes(notes), OutageWaits(rooms.waits)]
     general = Worker(
         client,
         task_queue=queue,

@@ -4,7 +4,7 @@
     ├── retryable: the world may be better in a moment
     │   ├── RateLimited          429; waits as long as the server asks (`next_retry_delay`)
     │   ├── ModelUnavailable     408, 409, 425, 5xx, 529, connection and time-out errors, a stream that broke off
-    │   ├── ContentUnavailable   the content store does not answer
+    │   ├── ContentUnavailable   the content store does not answer, cannot be written, or is not there
     │   ├── ToolUnavailable      a tool's server or file system does not answer
     │   ├── SourceUnavailable    a search source does not answer
     │   ├── WorkerLost           the worker process died; whoever started after it handed the activity back

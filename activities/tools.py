@@ -9,14 +9,23 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.approvals import check_approved
-from activities.content import ContentStore
-from activities.contracts import Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
+from activities.content import ContentStore, encodable
+from activities.contracts import (
+    Contract,
+    Effect,
+    Part,
+    ToolRequest,
+    ToolResult,
+    Toolset,
+    ToolsetRequest,
+    ToolSpec,
+)
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.file_names import readable
 from activities.heartbeat import beating
@@ -24,6 +33,7 @@ from activities.observing import tool_called
 from activities.parsing.pool import PARSERS
 from activities.redaction import SECRETS
 from activities.schemas import SchemaInvalidError, violations
+from activities.spool import Spool
 from activities.toolbox.mcp_config import McpConfig
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.mcp_session import ServerSlowError
@@ -41,11 +51,28 @@ UNDO_BYTES = 1000
 """Longest arguments of an undo, as JSON, that are reported; longer ones stay in the content store, under the call's key."""
 
 
+class ToolOutcome(Contract):
+    """What a call has done, on record before anything else is done with it."""
+
+    said: str
+    failed: bool = False
+    ms: int = 0
+    attempt: int = 1
+    undo: Mapping[str, Any] = Field(default_factory=dict)
+
+
 class ToolActivities:
     """Calls tools on behalf of agents: ours, and those of MCP servers."""
 
-    def __init__(self, store: ContentStore, tools: Sequence[Tool], servers: McpServers | None = None) -> None:
+    def __init__(
+        self,
+        store: ContentStore,
+        tools: Sequence[Tool],
+        servers: McpServers | None = None,
+        spool: Spool | None = None,
+    ) -> None:
         self._store = store
+        self._outcomes = spool or Spool(store)
         self._tools = {tool.name: tool for tool in tools}
         self._servers = servers or McpServers(McpConfig())
         self._records = UndoRecords(store)
@@ -85,9 +112,9 @@ class ToolActivities:
 
     async def _call(self, request: ToolRequest) -> ToolResult:
         started = time.monotonic()
-        finished = await self._store.recall(_call_name()) if activity.info().attempt > 1 else None
+        finished = await self._outcomes.find(_call_name()) if activity.info().attempt > 1 else None
         if finished is not None:
-            return ToolResult.model_validate_json(finished)
+            return await self._result(ToolOutcome.model_validate_json(finished))
         self._check_known(request)
         self._check_approved(request)
         if request.approval is not None:
@@ -100,16 +127,26 @@ class ToolActivities:
             raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
         except Exception as error:
             raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
-        result = ToolResult(
-            content=await self._store.keep(readable(said)),
+        outcome = ToolOutcome(
+            said=encodable(readable(said)),
             failed=failed,
             ms=round((time.monotonic() - started) * 1000),
             attempt=activity.info().attempt,
             undo=_reported(undo, request.key),
         )
-        await self._store.remember(_call_name(), result.model_dump_json().encode())
+        await self._outcomes.keep(_call_name(), outcome.model_dump_json().encode())
+        result = await self._result(outcome)
         tool_called(request, result)
         return result
+
+    async def _result(self, outcome: ToolOutcome) -> ToolResult:
+        return ToolResult(
+            content=await self._store.keep(outcome.said),
+            failed=outcome.failed,
+            ms=outcome.ms,
+            attempt=outcome.attempt,
+            undo=outcome.undo,
+        )
 
     async def _listings(self, names: Sequence[str]) -> dict[str, Listing]:
         """Ask each server that names mean for its tools, side by side; gives why it cannot where it does not answer.

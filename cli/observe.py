@@ -71,22 +71,28 @@ def list_runs(
 
 def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
+    from rich.text import Text
+
     from cli.described import described, described_page, held_lines, status_of
-    from cli.pages import show, status_page
+    from cli.pages import safe, show, status_page
     from cli.printing import plain, print_json
     from cli.reaching import reaching
+    from cli.retrying import retries_of, retry_lines
 
     async def command(reach: "Reach") -> "tuple[RunStatus | None, dict[str, Any]]":
         found = await reach.find(run_id, ours=False)
-        return await status_of(reach, found), described(found)
+        return await status_of(reach, found), described(found) | {"retries": retries_of(found)}
 
     found, server = reaching(command)
     if as_json:
-        print_json(server if found is None else plain(found) | ({"held": server["held"]} if server["held"] else {}))
-    elif found is None:
-        show(described_page(server))
+        extra = {name: server[name] for name in ("held", "retries") if server[name]}
+        print_json(server if found is None else plain(found) | extra)
+        return
+    retries = [Text(safe(line)) for line in retry_lines(server["retries"])]
+    if found is None:
+        show([*described_page(server), *retries])
     else:
-        show([status_page(found), *held_lines(server["held"])])
+        show([status_page(found), *held_lines(server["held"]), *retries])
 
 
 def watch(

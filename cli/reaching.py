@@ -59,9 +59,9 @@ class Reach:
     settings: Settings
     client: Client
 
-    def store(self) -> ContentStore:
-        """Open the content store; raises LeavingError naming CONTENT_STORE_URL."""
-        return open_store(self.settings)
+    def store(self, *, waits: bool = True) -> ContentStore:
+        """Open the content store; it `waits` for one that is away. Raises LeavingError naming CONTENT_STORE_URL."""
+        return open_store(self.settings, waits=waits)
 
     async def served(self, task_queue: str) -> bool:
         """Whether a worker has polled the task queue lately."""
@@ -130,15 +130,25 @@ class Reach:
         return f"{ui}/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
 
 
-def open_store(settings: Settings) -> ContentStore:
-    """Open the content store; raises LeavingError naming CONTENT_STORE_URL."""
+def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
+    """Open the content store; it `waits` for one that is away, and says so. Raises LeavingError naming CONTENT_STORE_URL."""
     url = settings.store_url
     try:
-        return ContentStore.open(url, settings.content_inline_bytes)
+        return ContentStore.open(
+            url,
+            settings.content_inline_bytes,
+            state_dir=settings.state_dir.resolve(),
+            waits=settings.store_wait if waits else 0.0,
+            told=_tell_of_store,
+        )
     except ValueError as error:
         raise LeavingError(WRONG, str(error)) from error
     except OSError as error:
         raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
+
+
+def _tell_of_store(why: str) -> None:
+    say(f"{why}; still waiting, nothing is lost …" if why else "the content store answers again")
 
 
 def no_worker(task_queue: str, why: str = "") -> LeavingError:

@@ -65,7 +65,8 @@ class ToolRequest(Contract):
     `key` is the same in every attempt and in every run of this workflow id, for whoever the tool talks to. `specs` is
     the toolset's, so that arguments are checked against the schema that the model saw. A call that cannot be undone needs the
     `approval` of exactly this call, made by this `agent`; `effect` is what the run's card says of a tool that is none of ours
-    (unknown: it cannot be undone).
+    (unknown: it cannot be undone). `attempts` is how often the call itself may fail. Where it `changes` something, an outage of
+    what it changes does not count: giving up would undo what other calls have done.
     """
 
     tool: str
@@ -77,6 +78,8 @@ class ToolRequest(Contract):
     effect: Effect | None = None
     approval: Approval | None = None
     agent: str = ""
+    attempts: int = 3
+    changes: bool = False
 
 
 class ToolResult(Contract):

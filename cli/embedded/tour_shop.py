@@ -93,6 +93,7 @@ def _worker(settings: Settings, state: StackState, opened: Shop, more: Mapping[s
             "MAIL_FROM": "shop@example.org",
             "HTTP_CALL_ALLOW": HOST,
             "HTTP_CALL_PRIVATE": "true",
+            "TOOL_WAIT": "2",  # the ledger is away on purpose
             "HTTP_CALL_UNDO": f"PUT {opened.ledger}/{{order}} => DELETE {opened.ledger}/{{order}}",
             "APPROVER_SECRET": opened.secret,
             "NOTIFY_URLS": ",",  # nobody is told of a showing; empty would fall back to .env

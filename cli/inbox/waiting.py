@@ -62,7 +62,7 @@ async def _whole(reach: Reach, gate: GateView, proposed: WaitingActions) -> Gate
     if action is None or action.digest != gate.digest:
         return gate
     if action.ref is not None:
-        return gate.model_copy(update={"arguments": await reach.store().text(Content(ref=action.ref))})
+        return gate.model_copy(update={"arguments": await reach.store(waits=False).text(Content(ref=action.ref))})
     return gate.model_copy(update={"arguments": json.dumps(dict(action.input), ensure_ascii=False)})
 
 

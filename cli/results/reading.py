@@ -13,7 +13,7 @@ from activities.content import ContentStore
 from activities.contracts import Content
 from activities.errors import ErrorKind
 from bootstrap import Settings
-from cli.leaving import WRONG, LeavingError
+from cli.leaving import UNSERVED, WRONG, LeavingError
 from cli.printing import command
 from workflows.contracts import RunState
 
@@ -72,6 +72,12 @@ class Reader:
         try:
             return await self._store.text(content)
         except ApplicationError as error:
+            if error.type == ErrorKind.CONTENT_UNAVAILABLE:
+                message = (
+                    f"the run has ended, but its texts cannot be read yet: {error.message} "
+                    f"Then: python starter.py result {self._id}"
+                )
+                raise LeavingError(UNSERVED, message) from error
             if error.type != ErrorKind.CONTENT_MISSING:
                 raise
             message = (

@@ -86,9 +86,25 @@ async def test_two_failures_and_an_answer_are_three_requests(run: Run) -> None:
     assert (result.state, result.answers[0].content.text, run.asked) == (RunState.COMPLETED, "Done.", (3, 0))
 
 
-async def test_after_three_failures_the_fallback_is_asked_once(run: Run) -> None:
+async def test_an_outage_is_waited_out_and_then_the_fallback_is_asked_once(run: Run) -> None:
+    """After 0, 1, 3, 7, 15 and 31 seconds, and at the end of FALLBACK_AFTER."""
     result = await run.plan([OVERLOADED], [answer("Done instead.")])
-    assert (result.state, result.answers[0].content.text, run.asked) == (RunState.COMPLETED, "Done instead.", (3, 1))
+    assert (result.state, result.answers[0].content.text, run.asked) == (RunState.COMPLETED, "Done instead.", (7, 1))
+    assert timedelta(seconds=60) <= run.took < timedelta(seconds=120)
+
+
+async def test_an_outage_longer_than_three_attempts_fails_nobody(run: Run) -> None:
+    result = await run.plan([OVERLOADED] * 5 + [answer("Done.")], [])
+    assert (result.state, run.asked) == (RunState.COMPLETED, (6, 0))
+
+
+async def test_an_outage_of_everybody_ends_with_the_setting_that_bounds_the_wait(run: Run) -> None:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await run.plan([OVERLOADED], [OVERLOADED])
+    assert kind_of(caught.value.cause) is ErrorKind.MODEL_UNAVAILABLE
+    assert "PROVIDER_WAIT=900" in text_of(caught.value.cause)
+    assert run.asked[0] == 7
+    assert run.asked[1] > 30
 
 
 async def test_the_wait_the_server_asks_for_is_kept(run: Run) -> None:

@@ -53,6 +53,7 @@ async def call_model(
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
     BudgetReached where there is no room for it.
     """
+    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain)})
     needed, paid = 0, 0
     while True:
         held = await crew.budget.reserve(card, request, needed)
@@ -71,7 +72,7 @@ async def call_model(
                 raise final(ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid") from error
             needed = said.needed
         else:
-            crew.budget.learn(turn)
+            crew.budget.learn(card, turn)
             return turn
         finally:
             crew.budget.release(held)

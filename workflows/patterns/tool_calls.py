@@ -72,6 +72,8 @@ async def _recorded(
         effect=card.effect if card.server else None,
         approval=approval,
         agent=agent if approval else "",
+        attempts=card.attempts,
+        changes=card.effect is not Effect.READ,
     )
     result: ToolResult | None = None
     try:
