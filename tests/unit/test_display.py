@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from activities.contracts import ProposedAction
 from activities.contracts.notices import Notice
@@ -111,9 +112,7 @@ RENDERED: dict[str, Callable[[], str]] = {
     "status": lambda: printed([pages.status_page(STATUS)]),
     "list": lambda: printed(runs_page(RUNS)),
     "trace": lambda: printed(trace_page(STATUS, CALLS)),
-    "text that forgot to be cleaned": lambda: printed(
-        [name("x"), pages.Text(name("y")), pages.Group(pages.Text(name("z")))]
-    ),
+    "text that forgot to be cleaned": lambda: printed([name("x"), Text(name("y")), Group(Text(name("z")))]),
     "json": lambda: written_json({"id": name("run"), name("key"): [name("x")]}, indent=2),
     "inbox": inbox_page,
     "notice": lambda: "\n".join([subject(NOTICE), plain(NOTICE), as_html(NOTICE)]),
@@ -233,5 +232,5 @@ def test_escaped_json_means_the_same() -> None:
 
 
 def test_pages_are_cut_to_no_width() -> None:
-    wide: Any = pages.Text("x" * 300)
+    wide: Any = Text("x" * 300)
     assert printed([wide]).replace("\n", "") == "x" * 300

@@ -143,7 +143,7 @@ def test_secrets_are_found_however_they_are_written() -> None:
 
 def test_what_mcp_servers_are_given_is_secret_and_what_is_ordinary_is_not(tmp_path: Path) -> None:
     headers = {"Authorization": f"Bearer {KEY}", "Accept": "application/json"}
-    servers = {
+    servers: dict[str, StdioServer | HttpServer] = {
         "web": HttpServer(url="https://x:pa55word-x@h.example/mcp", headers=headers),
         "own": StdioServer(command="npx", env={"API_TOKEN": "tok_9f8e7d6c", "NODE_ENV": "production", "KEY_FILE": "/etc/keys/a"}),
     }  # fmt: skip
@@ -224,10 +224,10 @@ def test_spans_hold_no_secret(known: str) -> None:
 
 def test_the_screen_shows_none_whoever_prints(known: str) -> None:
     raw = io.StringIO()
-    print(f"a\r\nb \x1b]52;c;x\x07 {known} ✓ é", file=PresentableStream(raw))  # type: ignore[arg-type]
+    print(f"a\r\nb \x1b]52;c;x\x07 {known} ✓ é", file=PresentableStream(raw))
     assert raw.getvalue() == "a\nb �]52;c;x� [redacted ANTHROPIC_API_KEY] ✓ é\n"
     code, said = verdict(RuntimeError(known))
-    print(said, file=PresentableStream(raw))  # type: ignore[arg-type]
+    print(said, file=PresentableStream(raw))
     assert known not in raw.getvalue()
     assert code == 1
 

@@ -148,7 +148,7 @@ async def test_rows_are_fetched_one_by_one_and_no_further_than_the_answer(
         def fetchmany(self, size: int | None = 1) -> Any:
             raise AssertionError(f"{size} rows at once")
 
-        fetchall = fetchmany  # type: ignore[assignment]
+        fetchall = fetchmany
 
     real = sqlite3.connect
 
