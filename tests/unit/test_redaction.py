@@ -253,3 +253,12 @@ def test_learning_anew_forgets_what_is_not_there_any_more() -> None:
     redactor.learn("settings", [("A", "first-value-of-it")])
     redactor.learn("settings", [("A", "another-one-now")])
     assert redactor("first-value-of-it another-one-now") == "first-value-of-it [redacted A]"
+
+
+def test_every_part_is_found_wherever_it_stands() -> None:
+    redactor = Redactor()
+    redactor.learn("settings", [("K", KEY)])
+    for at in range(len(KEY) - 7):
+        for before in range(6):
+            part = KEY[at : at + 8]
+            assert redactor(f"{'é' * before}{part}é") == f"{'é' * before}[redacted K]é"
