@@ -26,6 +26,7 @@
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action without a person's yes, or another than the approved one
+        ├── ApprovedBeforeReset                     the yes is from before the run was reset; ask again
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -91,6 +92,7 @@ class ErrorKind(StrEnum):
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"
+    APPROVED_BEFORE_RESET = "ApprovedBeforeReset"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"

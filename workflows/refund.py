@@ -5,6 +5,7 @@ what people approved, goes out after the row is there, and the result names it w
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -136,7 +137,9 @@ class RefundWorkflow(Observed):
 
     async def _decided(self, row: ProposedAction, order: Order) -> GateDecision:
         self._step("approval", "")
-        decision = await self.gates.open(row, check=refunding.edits(order))
+        decision = await self.gates.open(
+            row, check=refunding.edits(order), describe=partial(refunding.described, order)
+        )
         said = f"approved by {', '.join(decision.by)}" if decision.approved else reason_of(decision)
         self.log.end("approval", StepState.DONE, output=_content(said))
         self._say(gate=decision.gate, approved_by=decision.by if decision.approved else ())
@@ -157,7 +160,10 @@ class RefundWorkflow(Observed):
             input=refunding.mail_of(order, cents),
             effect=Effect.IRREVERSIBLE,
         )
-        covered = approved_with(mail, f"covered by {decision.gate}", decision.by) if decision else approved_with(mail)
+        run = decision.approval.run if decision and decision.approval else ""
+        covered = (
+            approved_with(mail, f"covered by {decision.gate}", decision.by, run) if decision else approved_with(mail)
+        )
         await self._call("mail", refunding.MAIL, mail.input, covered)
         if request.ledger_url:
             await self._call("booking", refunding.CALL, refunding.booking_of(request.ledger_url, order, cents))

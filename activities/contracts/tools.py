@@ -14,7 +14,8 @@ from activities.contracts.models import Message
 class ToolCard(Contract):
     """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
 
-    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it.
+    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it, `takes` the arguments it
+    takes (empty: not known).
     """
 
     name: str
@@ -23,6 +24,7 @@ class ToolCard(Contract):
     attempts: int = 3
     server: str = ""
     undo: str = ""
+    takes: tuple[str, ...] = ()
 
 
 class ToolsetRequest(Contract):

@@ -147,7 +147,9 @@ def _tool(server: str, tool: "types.Tool") -> McpTool:
     name = f"{MCP}{server}__{_FOREIGN.sub('_', tool.name)}"
     hints = tool.annotations
     effect = Effect.READ if hints is not None and hints.readOnlyHint is True else Effect.IRREVERSIBLE
-    card = ToolCard(name=name, effect=effect, timeout=CARD_SECONDS, server=server)
+    named = tool.inputSchema.get("properties")
+    takes = tuple(named) if isinstance(named, dict) and not tool.inputSchema.get("additionalProperties") else ()
+    card = ToolCard(name=name, effect=effect, timeout=CARD_SECONDS, server=server, takes=takes)
     description = tool.description or tool.title or tool.name
     return McpTool(card, ToolSpec(name=name, description=description, input_schema=tool.inputSchema), tool.name)
 

@@ -63,7 +63,8 @@ class Tool:
     @property
     def card(self) -> ToolCard:
         """The tool as a running execution sees it."""
-        return ToolCard(name=self.name, effect=self.effect, timeout=self.timeout, undo=self.undo)
+        takes = tuple(field.alias or name for name, field in self.arguments.model_fields.items())
+        return ToolCard(name=self.name, effect=self.effect, timeout=self.timeout, undo=self.undo, takes=takes)
 
     @property
     def spec(self) -> ToolSpec:

@@ -114,7 +114,7 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
 
     assert {run: code(stack, run) for run in ("yes", "no", "edited")} == {"yes": 0, "no": 1, "edited": 0}
     assert any(EDITED in hit["user"] for hit in stack.api.hits()), "the whole file is what was done"
-    late = stack.run("approve", "yes")
+    late = stack.run("approve", {"by": "yes"})
     assert (late.returncode, late.stderr) == (2, "starter: yes has ended already (completed); nothing was sent\n")
 
 

@@ -34,6 +34,8 @@ from workflows.contracts.documents import (
     DocumentType,
 )
 from workflows.contracts.gates import (
+    GATE_MEMO,
+    GATES_IN_MEMO,
     GATES_MEMO,
     RECORDS_MEMO,
     Approver,
@@ -50,6 +52,7 @@ from workflows.contracts.gates import (
     UsedToken,
     WaitingActions,
     named,
+    visible,
 )
 from workflows.contracts.plans import (
     MAX_PARALLEL,
@@ -110,7 +113,9 @@ from workflows.contracts.verdicts import (
 
 __all__ = [
     "BUDGET_GATE",
+    "GATES_IN_MEMO",
     "GATES_MEMO",
+    "GATE_MEMO",
     "GENERAL",
     "KEEP",
     "MAX_PARALLEL",
@@ -216,4 +221,5 @@ __all__ = [
     "WaitingActions",
     "breaks",
     "named",
+    "visible",
 ]

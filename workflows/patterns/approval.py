@@ -8,60 +8,48 @@ The trap: act on `decision.action`, which a person may have edited, and hand `de
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from temporalio import workflow
 
-from activities.contracts import SUMMARY_LENGTH, ProposedAction
-from activities.errors import ErrorKind, final, text_of
+from activities.contracts import GateTerms, ProposedAction
+from activities.errors import ErrorKind, final
 from workflows.contracts import (
-    GATES_MEMO,
+    GATES_IN_MEMO,
     NOISE,
-    RECORDS_MEMO,
+    Decision,
     DecisionLog,
     GateDecision,
-    GateNews,
     GatePolicy,
     GateRecord,
     GatesCarried,
-    GatesShown,
     GateState,
     GateView,
-    RecordKind,
     Verdict,
     WaitingActions,
 )
-from workflows.patterns.gate_book import Check, GateBook
-from workflows.patterns.gate_messages import read_decision
-from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
-from workflows.patterns.identity import Doorkeeper
+from workflows.patterns import gate_messages, gate_messages_before, revision
+from workflows.patterns.gate_book import GateBook
+from workflows.patterns.gate_rules import Check, Describe, Facts, names_for
+from workflows.patterns.gate_views import (
+    TURNED_DOWN,
+    changed_gates,
+    decision_of,
+    index_of,
+    memo_of,
+    news_of,
+    timer_text,
+    view_of,
+)
+from workflows.patterns.identity import UNSIGNED, Checked, Doorkeeper, admitted, after_reset
 from workflows.patterns.metering import count_gate
-from workflows.patterns.notifying import others_turn, tell_by_channels
+from workflows.patterns.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
 from workflows.patterns.tracing import RunLog
 
-Notify = Callable[[GateNews], Awaitable[None]]
-"""Tells people of a gate, most likely by an activity; what it raises is noted and changes nothing."""
-
-NEWS = (
-    RecordKind.OPENED,
-    RecordKind.EDITED,
-    RecordKind.REMINDED,
-    RecordKind.ESCALATED,
-    RecordKind.APPROVED,
-    RecordKind.DENIED,
-    RecordKind.TIMED_OUT,
-    RecordKind.HALTED,
-)
-"""Kinds of records that people are told of."""
-
-TELLING_TIME = timedelta(seconds=10)
-"""How long the end of a run waits for channels that have not answered yet."""
-
-TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
-TURNED_DOWN_SHOWN = 3
+RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
 
 class Gates:
@@ -82,11 +70,13 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
+        self.telling = Telling(log)
         self._log = log
         self._book = GateBook()
         self._door = Doorkeeper()
         self._published = 0
-        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._in_memo: dict[str, GateView] = {}
+        self._allowed: dict[str, None] = {}
 
     @property
     def log(self) -> DecisionLog:
@@ -109,7 +99,9 @@ class Gates:
         self._book = GateBook(carried)
         self._door.restore(carried.tokens)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
-        self._log.waits_at([self._view(gate) for gate in self._book.waiting])
+        views = [self._view(gate) for gate in self._book.waiting]
+        self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
+        self._log.waits_at(views)
 
     async def open(
         self,
@@ -119,30 +111,18 @@ class Gates:
         requester: str = "",
         name: str = "",
         check: Check | None = None,
+        describe: Describe | None = None,
+        takes: Collection[str] | None = None,
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
-        `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
+        `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
+        arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
         Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
         """
-        async with self._door.turn:
-            await self._door.learn()
-            self.indexed = self.indexed or self._door.terms.indexed
-            seen, now = len(self._book.records), workflow.now()
-            await self._identify_early(now)
-            try:
-                gate = self._book.open(
-                    action,
-                    policy or self.policy,
-                    now,
-                    requester=requester or self.requester,
-                    name=name,
-                    check=check,
-                )
-            except ValueError as error:
-                raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
-            for record in self._book.records[seen:]:
-                self._notice(record)
+        policy, requester = policy or self.policy, requester or self.requester
+        enter = partial(self._book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
+        gate = await self._entered(action, takes, enter)
         try:
             await self._settle(gate.name)
         except asyncio.CancelledError:
@@ -157,22 +137,30 @@ class Gates:
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
         came = workflow.now()
+        if not self._strict():
+            async with self._door.turn:
+                # Not the time after the check of a token: replay may see another one there.
+                at = self._book.no_earlier(came)
+                read = gate_messages_before.read_decision(arguments, implied, channel)
+                checked = read if isinstance(read, str) else await self._door.identified(read, at)
+                return self._take(read, checked, at, channel)
+        read = gate_messages.read_decision(
+            arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
+        )
+        if isinstance(read, str):
+            async with self._door.turn:
+                return self._take(read, read, self._book.no_earlier(came), channel)
+        # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
+        checking = asyncio.create_task(self._door.identified(read, came))
         async with self._door.turn:
-            # Not the time after the check of a token: replay may see another one there.
-            at = self._book.no_earlier(came)
-            read = read_decision(arguments, implied, channel)
-            if isinstance(read, str):
-                record = self._book.unreadable(read, at, channel)
-            else:
-                decision = await self._door.identified(read, at)
-                record = (
-                    self._book.refuse(read, decision, at)
-                    if isinstance(decision, str)
-                    else self._book.decide(decision, at)
-                )
-            self._notice(record)
-            self._publish()
-        return record
+            checked = await checking
+            if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
+                checked = await self._door.identified(checked, came)
+            return self._take(read, checked, self._book.no_earlier(came), channel)
+
+    async def finish_telling(self) -> None:
+        """Let a run that ends tell what it has begun to tell."""
+        await self.telling.finish()
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
@@ -181,31 +169,69 @@ class Gates:
             raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
 
-    @property
-    def telling(self) -> bool:
-        """Whether people are still being told."""
-        return bool(self._telling)
-
-    async def finish_telling(self) -> None:
-        """Let a run that ends tell what it has begun to tell, for a few seconds: the server drops what is left over."""
-        if not self._telling:
+    def allow(self, action: ProposedAction) -> None:
+        """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
+        if not self._strict() or action.tool in self._allowed:
             return
-        try:
-            await workflow.wait_condition(
-                lambda: not self._telling, timeout=TELLING_TIME, timeout_summary="people are still being told"
-            )
-        except TimeoutError:
-            self._log.notice(f"the run ended while people were still being told: {len(self._telling)} notices")
+        self._allowed[action.tool] = None
+        self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
+        self._publish()
 
-    async def _identify_early(self, now: datetime) -> None:
-        """Hold decisions that came before any gate to the terms that are known now."""
-        waiting, self._book.early = self._book.early, []
-        for early in waiting:
-            decision = await self._door.identified(early, now)
-            if isinstance(decision, str):
-                self._book.refuse(early, decision, now, message=False)
-            else:
-                self._book.early.append(decision)
+    def _strict(self) -> bool:
+        """Whether this run goes by today's rules; those of runs from before 2026-11-28 are kept for their replay."""
+        self._book.strict = revision.since(revision.FAULTS_FIXED)
+        return self._book.strict
+
+    async def _entered(
+        self, action: ProposedAction, takes: Collection[str] | None, enter: Callable[..., GateState]
+    ) -> GateState:
+        """Put a gate into the book in its turn, by the terms of now."""
+        if not self._strict():
+            async with self._door.turn:
+                terms, now = await self._door.learn(), workflow.now()
+                return self._enter(terms, now, await self._door.checked(self._book.early, now), takes, enter, action)
+        # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
+        terms, now = await self._door.learn(action.ref), workflow.now()
+        checked = await self._door.checked(self._book.early, now)
+        async with self._door.turn:
+            # The time of the terms, not that after the checks: replay may see another one there.
+            return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
+
+    def _enter(
+        self,
+        terms: GateTerms,
+        now: datetime,
+        checked: Sequence[Checked],
+        takes: Collection[str] | None,
+        enter: Callable[..., GateState],
+        action: ProposedAction,
+    ) -> GateState:
+        seen = len(self._book.records)
+        self.indexed = self.indexed or terms.indexed
+        self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
+        for early, why in refused:
+            self._book.refuse(early, why, now, message=False)
+        if reset := after_reset(terms):
+            self._log.notice(RESET)
+        try:
+            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
+        except ValueError as error:
+            raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
+        for record in self._book.records[seen:]:
+            self._notice(record)
+        return gate
+
+    def _take(self, read: Decision | str, checked: Decision | str, at: datetime, channel: str) -> GateRecord:
+        """Take a message in its turn: as it was read, and as the check of its token left it."""
+        if isinstance(read, str):
+            record = self._book.unreadable(read, at, channel)
+        elif isinstance(checked, str):
+            record = self._book.refuse(read, checked, at)
+        else:
+            record = self._book.decide(checked, at)
+        self._notice(record)
+        self._publish()
+        return record
 
     async def _settle(self, name: str) -> None:
         """Wait for people, and count the time in which any gate was open: it is nobody's working time."""
@@ -251,19 +277,15 @@ class Gates:
         self._log.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not self._book.gates:
+        if not new or not (self._book.gates or self._allowed):
             return
         self._published = new[-1].seq
-        down = [record for record in self._book.records if record.kind in TURNED_DOWN] if waiting else []
-        shown = GatesShown(
-            waiting=tuple(waiting),
-            records=new[-1].seq,
-            head=new[-1].hash,
-            turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
-        )
-        workflow.upsert_memo(
-            {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=self._book.unkept)}
-        )
+        if self._book.strict:
+            shown = waiting[:GATES_IN_MEMO]
+            workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
+            self._in_memo = {view.name: view for view in shown}
+        else:
+            workflow.upsert_memo(memo_of(self._book.log, new, waiting, whole=True))
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify, channels = self.notify, self._door.terms.channels
@@ -272,26 +294,5 @@ class Gates:
         for record in new:
             count_gate(self._log.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
-                self._tell(notify, record)
-
-    def _tell(self, notify: Notify, record: GateRecord) -> None:
-        """Tell people in the background: whoever cannot be reached must not hold up a decision."""
-        gate = self._book.gates[record.gate]
-        news = GateNews(
-            workflow_id=workflow.info().workflow_id,
-            kind=record.kind,
-            gate=self._view(gate),
-            outcome=gate.outcome,
-            to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
-            head=record.hash,
-        )
-
-        async def telling() -> None:
-            try:
-                await notify(news)
-            except Exception as error:
-                self._log.notice(f"people could not be told that {record.gate} is {record.kind}: {text_of(error)}")
-
-        key = f"{record.seq}"
-        self._telling[key] = asyncio.create_task(telling())
-        self._telling[key].add_done_callback(lambda _: self._telling.pop(key, None))
+                gate = self._book.gates[record.gate]
+                self.telling.begin(notify, f"{record.seq}", news_of(record, gate, self._view(gate)))

@@ -16,7 +16,7 @@ from activities.contracts import AgentCard, Catalog, Contract, ModelRequest, Mod
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows.contracts import Budget, BudgetShown, Spend
 from workflows.patterns.approval import Gates
-from workflows.patterns.ledger import Ledger, prompt_guess, read_amounts, worst_of, written
+from workflows.patterns.ledger import NAMES, Ledger, prompt_guess, read_amounts, worst_of, written
 from workflows.patterns.tracing import RunLog
 
 NO_BUDGET = Budget()
@@ -183,7 +183,14 @@ class Budgeting:
         what = f"raise the budget by {written(more)}; spent: {self._spent_line()}; {calls}"
         action = ProposedAction(description=what[:200], tool="raise_budget", input=more, risk=Risk.MEDIUM)
         try:
-            decision = await self._gates.open(action, self._budget.gate)
+            decision = await self._gates.open(
+                action,
+                self._budget.gate,
+                takes=NAMES,
+                describe=lambda edited: (
+                    f"raise the budget, as edited: {dict(edited.input)}; spent: {self._spent_line()}"
+                ),
+            )
         except ApplicationError as error:
             self._stop(text_of(error))
             return

@@ -62,7 +62,11 @@ class Checkpoints:
             risk=Risk.LOW,
         )
         decision = await self._gates.open(
-            action, self.policy.gate, check=lambda edited: check(edited.input) if edited.ref is None else ()
+            action,
+            self.policy.gate,
+            check=lambda edited: check(edited.input) if edited.ref is None else (),
+            describe=lambda _: f"{where}: go on with what is ahead as edited? {done}"[:SUMMARY_LENGTH],
+            takes=tuple(ahead),
         )
         if decision.approved:
             return decision.action.input if decision.action != action else None

@@ -38,7 +38,13 @@ async def choose(
     gates.choices[name] = tuple(options)
     log.asks(Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds)))
     try:
-        decision = await gates.open(action, gates.policy.model_copy(update=wanted), name=name, check=wrong)
+        decision = await gates.open(
+            action,
+            gates.policy.model_copy(update=wanted),
+            name=name,
+            check=wrong,
+            describe=lambda edited: with_options(f"{text}: {edited.input[CHOICE]}?", options),
+        )
     finally:
         log.answered(name)
         gates.choices.pop(name)

@@ -64,11 +64,20 @@ def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
     if gate.tool:
         target = f" on {gate.target}" if gate.target else ""
         lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
-    for verdict in ("approve", "deny"):
-        named = json.dumps({"gate": gate.name, "verdict": verdict, "by": "your name"})
-        sent = f"--name {verdict} --input '\"your name\"'" if alone else f"--name decide --input {shlex.quote(named)}"
-        lines.append(f"\n    {signal} {sent}")
+    lines += [f"\n{_cell('; '.join((f'{gate.size:,} bytes', *gate.counts)))}"] if gate.counts else []
+    if not gate.whole:
+        lines.append("\n**These arguments are cut. Look at all of them before you approve; this shows them:**")
+        lines.append(f"\n    {_approving(workflow_id, gate.name)}")
+    for verdict in ("approve", "deny") if gate.whole else ("deny",):
+        said = {"by": "your name"} if alone else {"gate": gate.name, "by": "your name"}
+        lines.append(f"\n    {signal} --name {verdict} --input {shlex.quote(json.dumps(said))}")
     return lines
+
+
+def _approving(run: str, gate: str) -> str:
+    """Return the command that shows an action whole and approves it; `--` goes before names that would pass for options."""
+    dashes = "-- " if run.startswith("-") or gate.startswith("-") else ""
+    return f"python starter.py approve {dashes}{shlex.quote(run)} {shlex.quote(gate)}"
 
 
 def _cell(text: str) -> str:

@@ -1,10 +1,12 @@
-"""Tells people about gates by the channels of this deployment, each on its own.
+"""Tells people about gates, in the background: by the channels of this deployment, or as the workflow wants it.
 
 The trap: how many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
 without channels nothing is scheduled, and a run keeps the history it always had.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from temporalio import workflow
 
@@ -12,8 +14,60 @@ from activities.contracts import Notice, TellRequest
 from activities.errors import text_of
 from activities.notices import NoticeActivities
 from workflows import policies
-from workflows.contracts import GateNews, GateOutcome
+from workflows.contracts import GateNews, GateOutcome, RecordKind
 from workflows.patterns.tracing import RunLog
+
+Notify = Callable[[GateNews], Awaitable[None]]
+"""Tells people of a gate, most likely by an activity; what it raises is noted and changes nothing."""
+
+NEWS = (
+    RecordKind.OPENED,
+    RecordKind.EDITED,
+    RecordKind.REMINDED,
+    RecordKind.ESCALATED,
+    RecordKind.APPROVED,
+    RecordKind.DENIED,
+    RecordKind.TIMED_OUT,
+    RecordKind.HALTED,
+)
+"""Kinds of records that people are told of."""
+
+TELLING_TIME = timedelta(seconds=10)
+"""How long the end of a run waits for channels that have not answered yet."""
+
+
+class Telling:
+    """What people are being told now: whoever cannot be reached must not hold up a decision."""
+
+    def __init__(self, log: RunLog) -> None:
+        self._log = log
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def begin(self, notify: Notify, key: str, news: GateNews) -> None:
+        """Begin to tell people."""
+
+        async def telling() -> None:
+            try:
+                await notify(news)
+            except Exception as error:
+                self._log.notice(f"people could not be told that {news.gate.name} is {news.kind}: {text_of(error)}")
+
+        self._tasks[key] = asyncio.create_task(telling())
+        self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    async def finish(self) -> None:
+        """Let a run that ends tell what it has begun to tell, for a few seconds: the server drops what is left over."""
+        if not self._tasks:
+            return
+        try:
+            await workflow.wait_condition(
+                lambda: not self._tasks, timeout=TELLING_TIME, timeout_summary="people are still being told"
+            )
+        except TimeoutError:
+            self._log.notice(f"the run ended while people were still being told: {len(self._tasks)} notices")
 
 
 async def tell_by_channels(log: RunLog, channels: int, news: GateNews) -> None:
@@ -36,6 +90,10 @@ def notice_of(news: GateNews) -> Notice:
         tool=gate.tool,
         target=gate.target,
         arguments=gate.arguments,
+        whole=gate.whole,
+        size=gate.size,
+        counts=gate.counts,
+        ref=gate.ref,
         requester=" for ".join(name for name in (gate.agent, gate.requester) if name),
         pending=news.outcome is GateOutcome.PENDING,
         signed=gate.signed,

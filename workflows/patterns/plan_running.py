@@ -103,13 +103,19 @@ class PlanRunning:
             raise final(ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step")
         name = self._prefix + step.step
         self._crew.log.waits(name, "waits until a person has approved it")
+
+        def described(text: str) -> str:
+            return f"step {name}: {step.agent} shall {' '.join(text.split())}"[:200]
+
         action = ProposedAction(
-            description=f"step {name}: {step.agent} shall {' '.join(step.input.split())}"[:200],
+            description=described(step.input),
             agent=step.agent,
             input={"input": step.input},
         )
         try:
-            decision = await gates.open(action, check=_input_missing)
+            decision = await gates.open(
+                action, check=_input_missing, describe=lambda edited: described(str(edited.input["input"]))
+            )
             if not decision.approved:
                 raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
         except (Exception, asyncio.CancelledError) as error:

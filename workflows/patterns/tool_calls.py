@@ -19,8 +19,10 @@ from workflows.patterns.pausing import unpaused
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
 
-RUN_ENDING = frozenset({ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED})
-"""Failures that no model can do anything about."""
+RAISED = frozenset(
+    {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
+)
+"""Failures that no model can do anything about: they end the run, or a person is asked again."""
 
 
 async def call_tool(
@@ -72,7 +74,7 @@ async def _recorded(
         if change is not None:
             crew.rollback.broke_off(change, error)
         crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
-        if kind_of(error) in RUN_ENDING:
+        if kind_of(error) in RAISED:
             raise
         said = f"{card.name} could not be used: {text_of(error)[:500]}"
         return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
