@@ -9,6 +9,7 @@ The trap: act on `decision.action`, which a person may have edited, and hand `de
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -56,9 +57,8 @@ class Gates:
     """The gates of one run.
 
     `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the
-    deployment. `indexed` also writes the search attributes PendingGate and
-    GateDeadline; only where they are registered, because the server otherwise refuses the workflow task for ever, and no `try`
-    sees it. `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
+    deployment. `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because
+    the server otherwise refuses the workflow task for ever, and no `try` sees it. `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
     """
 
     def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -120,6 +120,9 @@ class Gates:
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
         Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
         """
+        if not name and self._strict():
+            with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
+                name = self._book.reserve(action.digest)
         policy, requester = policy or self.policy, requester or self.requester
         enter = partial(self._book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
         gate = await self._entered(action, takes, enter)
@@ -157,10 +160,6 @@ class Gates:
             if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
                 checked = await self._door.identified(checked, came)
             return self._take(read, checked, self._book.no_earlier(came), channel)
-
-    async def finish_telling(self) -> None:
-        """Let a run that ends tell what it has begun to tell."""
-        await self.telling.finish()
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""

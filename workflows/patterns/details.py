@@ -26,12 +26,13 @@ def details(status: RunStatus) -> str:
         f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
         *([f"\n**{_cell(status.paused.told)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
         "",
-        "| | step | agent | waits for | note |",
+        "| | step | agent | waits for | result, note |",
         "|---|---|---|---|---|",
     ]
     for row in status.steps[:ROWS_SHOWN]:
-        shown = row.note or (row.output.summary if row.output else "")
-        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown[:80])
+        # A note stands behind the result of a step, never in its place.
+        shown = " · ".join(text[:80] for text in (row.output.summary if row.output else "", row.note) if text)
+        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown)
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     if len(status.steps) > ROWS_SHOWN:
         lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")

@@ -1,8 +1,8 @@
 """All gates of one run and every decision on them, without a clock and without Temporal: time is passed in.
 
-A decision names a gate or not, comes before its gate opens, twice, after its time, for another action, or from somebody who
-may not decide; each becomes one record, and each gate ends in exactly one outcome. The trap: a yes to something that nobody
-has seen. So a decision without a gate's name never reaches a gate that opens after another one was settled.
+A decision names a gate or not, comes before its gate opens, twice, after its time, for another action, or from somebody who may
+not decide; each becomes one record, and each gate ends in one outcome. A decision without a gate's name never reaches a gate that
+opens after another one was settled.
 """
 
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ from workflows.patterns.gate_rules import (
 
 EARLY_KEPT = 50
 RECORDS_CARRIED = 300
-"""Records that continue-as-new takes along; the older ones stay in the history that they were written in."""
+"""Records that continue-as-new takes along; the older ones stay in their history."""
 SETTLED_CARRIED = 100
 SOMEBODY = "somebody"
 
@@ -57,6 +57,7 @@ class GateBook:
         self.opened = carried.opened
         self.why = ""  # in full why the last message changed nothing; records cut it
         self.strict = True  # runs from before 2026-11-28 are replayed by the rules of then
+        self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
         self._describe: dict[str, Describe] = {}
         self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
@@ -95,8 +96,7 @@ class GateBook:
         `describe` says an edited action in words. Raises ValueError where nobody could approve it, or its name is taken.
         """
         digest = action.digest
-        left = [known for known in self._orphans if self.gates[known].proposed == digest]
-        name = name or (left[0] if left else self._free_name())
+        name = name or self.reserve(digest)
         if name not in self.gates or name in self._orphans:
             self._checks |= {name: check} if check is not None else {}
             self._describe |= {name: describe} if describe is not None else {}
@@ -124,6 +124,16 @@ class GateBook:
         for decision in mine:
             self._weigh(name, decision, now, early=True)
         return self.gates[name]
+
+    def reserve(self, digest: str) -> str:
+        """Name the gate that was left open for an action, or a new one; each name is given once."""
+        left = [name for name in self._orphans if self.gates[name].proposed == digest and name not in self._reserved]
+        number = self.opened + 1
+        while f"gate-{number}" in self.gates or f"gate-{number}" in self._reserved:
+            number += 1
+        name = left[0] if left else f"gate-{number}"
+        self._reserved[name] = None
+        return name
 
     def decide(self, decision: Decision, now: datetime) -> GateRecord:
         """Take a decision and return its record, which says what came of it."""
@@ -178,12 +188,6 @@ class GateBook:
         self._change(name, claimed=True)
         return self.gates[name]
 
-    def _free_name(self) -> str:
-        number = self.opened + 1
-        while f"gate-{number}" in self.gates:
-            number += 1
-        return f"gate-{number}"
-
     def _taken_up(self, name: str, digest: str, facts: dict[str, Any]) -> GateState:
         if name not in self._orphans or self.gates[name].proposed != digest:
             raise ValueError(f"name: there is a gate {name!r} already in this run; give each action a gate of its own")
@@ -237,16 +241,15 @@ class GateBook:
     ) -> GateRecord:
         """Change the action; everybody decides anew, because nobody has seen this one."""
         check = self._checks.get(gate.name)
-        why = objection_to_edit(gate, decision, strict=self.strict) or "; ".join(check(edited) if check else ())
-        if why:
+        if why := objection_to_edit(gate, decision, self.strict) or "; ".join(check(edited) if check else ()):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
         if self.strict:
             described = self._describe.get(gate.name, as_edited)(edited)
             edited = edited.model_copy(update={"description": described[:SUMMARY_LENGTH]})
         update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
         self._change(gate.name, **update, approvers=(), editor=decision.by)
-        reason = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
-        record = self._record(now, RecordKind.EDITED, gate.name, decision, reason=reason, message=message)
+        was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
+        record = self._record(now, RecordKind.EDITED, gate.name, decision, reason=was, message=message)
         if not gate.policy.edit_needs_another_approver:
             self._count(gate.name, decision, now, message=False)
         return record

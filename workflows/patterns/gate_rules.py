@@ -85,7 +85,7 @@ def objection_to_denial(gate: GateState, decision: Decision) -> str:
     return _stranger(gate, decision)
 
 
-def objection_to_edit(gate: GateState, decision: Decision, *, strict: bool = True) -> str:
+def objection_to_edit(gate: GateState, decision: Decision, strict: bool = True) -> str:
     """Say why an edit may not be made: nothing takes a part of it, or nobody could approve what it makes."""
     policy = gate.policy
     unknown = [name for name in decision.edit or {} if name not in gate.takes] if strict and gate.takes else []

@@ -61,14 +61,14 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
             result = await run(self, request)
         except (Exception, asyncio.CancelledError) as error:
             await self.budget.close()
-            await self.gates.finish_telling()
+            await self.gates.telling.finish()
             self.log.broke_off(error)
             told = self.budget.told(error)
             if told is error:
                 raise
             raise told from error
         await self.budget.close()
-        await self.gates.finish_telling()
+        await self.gates.telling.finish()
         return self._budgeted(result)
 
     return closed

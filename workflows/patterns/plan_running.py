@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.contracts import Part, ProposedAction
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import Plan, PlanStep, StepRow, StepState
+from workflows.patterns import revision
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.planning import ends_of, graph_of
@@ -59,6 +60,12 @@ class PlanRunning:
         ends = ends_of(plan)
         self.announce(plan)
 
+        async def confirm(name: str) -> None:
+            steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
+
+        # A step that waits for a person takes no place from those that could run; runs from before held it.
+        apart = revision.since(revision.FAULTS_FIXED)
+
         async def execute(name: str) -> Answer:
             step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
             parts = [*self._material, Part(text=step.input)]
@@ -79,6 +86,7 @@ class PlanRunning:
             outcomes=self.outcomes,
             after_failure=after,
             until=until,
+            prepare=lambda name: confirm(name) if apart and steps[name].confirm else None,
             on_skip=lambda step, cause: self._crew.log.end(
                 self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed"
             ),
