@@ -3,7 +3,6 @@
 The trap: an action may be edited between the look at it and the yes. So the digest of the action that was shown goes along.
 """
 
-import getpass
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from cli.leaving import WRONG, LeavingError, say
 from cli.pages import safe, seconds
 from cli.reaching import Reach
 from cli.telling import going_on, tell
+from cli.users import user_name
 from workflows.contracts import GateRecord, GatesShown, GateView, RecordKind, Verdict
 
 TERMINAL_SHOWN = 100_000
@@ -111,12 +111,7 @@ async def first_run_of(reach: Reach, workflow_id: str) -> str:
 
 def who_decides(settings: Settings, given: str) -> str:
     """Name the person: as given, by APPROVER, or the user of the operating system."""
-    if name := given.strip() or settings.approver.strip():
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""
+    return given.strip() or settings.approver.strip() or user_name()
 
 
 def _named(workflow_id: str, shown: GatesShown, name: str) -> GateView:

@@ -14,6 +14,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -79,6 +80,7 @@ def consensus(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -112,7 +114,15 @@ def consensus(
         voted = request.model_copy(update={"document": document})
         summary = f"{name}: {' '.join(request.question.split())}"
         await begin(
-            reach, CONSENSUS, voted, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            CONSENSUS,
+            voted,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

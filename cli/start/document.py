@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -30,6 +31,7 @@ def document(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -55,7 +57,15 @@ def document(
         request = DocumentAnalysisRequest(documents=tuple(sources), **given(max_parallel=max_parallel), **budget)
         summary = ", ".join(name for name, _ in read)
         await begin(
-            reach, DOCUMENTS, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            DOCUMENTS,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

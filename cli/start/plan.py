@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -54,6 +55,7 @@ def plan(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -88,6 +90,16 @@ def plan(
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(said.split()) or f"own plan {plan_file}"
-        await begin(reach, PLAN, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream)
+        await begin(
+            reach,
+            PLAN,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
+        )
 
     reaching(command)

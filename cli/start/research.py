@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -55,6 +56,7 @@ def research(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -82,7 +84,15 @@ def research(
     async def command(reach: "Reach") -> None:
         summary = " ".join(topic.split())
         await begin(
-            reach, RESEARCH, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            RESEARCH,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -60,6 +61,7 @@ def route(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -90,7 +92,15 @@ def route(
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
         await begin(
-            reach, REQUESTS, asked, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            REQUESTS,
+            asked,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

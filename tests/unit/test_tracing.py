@@ -9,7 +9,7 @@ from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, 
 from workflows.patterns.details import MARKS, ROWS_SHOWN, details
 from workflows.patterns.tracing import RunLog
 
-HEADER = ["| | step | agent | waits for | note |", "|---|---|---|---|---|"]
+HEADER = ["| | step | agent | waits for | result, note |", "|---|---|---|---|---|"]
 
 
 def shown(*steps: StepRow, **fields: object) -> list[str]:

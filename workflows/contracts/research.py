@@ -36,6 +36,8 @@ class ResearchRequest(Contract):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
 
 
 class SourceOutcome(Contract):

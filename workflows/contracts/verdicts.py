@@ -80,6 +80,8 @@ class ConsensusRequest(Contract):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
 
 
 class VoteState(StrEnum):

@@ -56,9 +56,10 @@ RESET = "this run was reset: approvals from before count for nothing that is don
 class Gates:
     """The gates of one run.
 
-    `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the
-    deployment. `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because
-    the server otherwise refuses the workflow task for ever, and no `try` sees it. `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
+    `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the deployment.
+    `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because the server
+    otherwise refuses the workflow task for ever, and no `try` sees it. `choices` are the options of gates that choose among
+    some, `waited` the seconds in which any gate was open.
     """
 
     def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:

@@ -55,6 +55,7 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
     async def closed(self: W, request: Request) -> Result:
         revision.begin()
         self.budget.start(getattr(request, "budget", None))
+        self.gates.requester = self.gates.requester or getattr(request, "requester", "")
         if getattr(request, "stream", False):
             self.log.streaming = Streaming()
         try:
