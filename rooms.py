@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
@@ -22,11 +24,18 @@ from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.standard import standard_tools
 from activities.toolbox.tool import Tool
 from activities.toolbox.web import page_reader
+from activities.toolbox.workspace import check_apart
 from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import Settings, SettingsError, web_ui_of
+from bootstrap import PROJECT, Settings, SettingsError, running_stack, web_ui_of
+
+if TYPE_CHECKING:
+    from activities.llm.claude import ClaudeLLM
+
+PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
+"""Parts of the project that decide what it does, beside its packages."""
 
 
 class Rooms:
@@ -90,13 +99,39 @@ class Rooms:
         ]
 
 
+def model_client(settings: Settings) -> "ClaudeLLM":
+    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
+    from activities.llm.claude import ClaudeLLM, make_client
+
+    base_url = settings.anthropic_base_url
+    if settings.local:
+        stack = running_stack(settings)
+        if not stack or not stack.get("model_url"):
+            raise SettingsError(
+                "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set, and no local model runs here: start one with "
+                "'python starter.py up', or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
+            )
+        base_url = stack["model_url"]
+    key, token = (
+        secret.get_secret_value() if secret else None
+        for secret in (settings.anthropic_api_key, settings.anthropic_auth_token)
+    )
+    try:
+        client = make_client(key, base_url, settings.model_read_timeout, auth_token=token)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return ClaudeLLM(client, settings.retry_after_cap)
+
+
 def secret_of(settings: Settings) -> str:
     """Return the secret that decisions are signed with, or "" where whoever says who they are is believed."""
     return settings.approver_secret.get_secret_value() if settings.approver_secret else ""
 
 
 def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
-    """Return the standard tools that the settings switch on."""
+    """Return the standard tools that the settings switch on; raises ValueError that names a wrong one."""
+    usual = settings.state_dir.resolve() / "workspace"
+    check_apart(settings.workspace, protected(settings), usual)
     return standard_tools(
         store,
         settings.workspace,
@@ -106,10 +141,33 @@ def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
         database_write_tables=settings.database_write_tables,
         http_call_allow=settings.http_call_allow,
         http_call_private=settings.http_call_private,
+        http_call_undo=settings.http_call_undo,
         smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
         mail_from=settings.mail_from,
         max_document_bytes=settings.max_document_bytes,
     )
+
+
+def protected(settings: Settings) -> dict[str, Path]:
+    """Return what agents must never change, by what it is: whatever decides what a worker does, and what it remembers.
+
+    A place within the state directory is open to them: the default workspace.
+    """
+    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
+    places = {f"the project's own code, {path.name}": path for path in code}
+    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places |= {
+        "the agents (AGENTS_DIR)": settings.agents_dir,
+        "the model table (MODELS_FILE)": settings.models_file,
+        "the settings": Path(".env"),
+        "the MCP servers": settings.mcp_config or Path(".mcp.json"),
+    }
+    usual, state = settings.state_dir.resolve() / "workspace", settings.state_dir.resolve()
+    if settings.workspace != usual and usual not in settings.workspace.parents:
+        places["the state directory (STATE_DIR)"] = state
+    if settings.store_url.startswith("file://"):
+        places["the content store (CONTENT_STORE_URL)"] = Path(unquote(urlsplit(settings.store_url).path))
+    return places
 
 
 def _source_options(settings: Settings) -> SourceOptions:

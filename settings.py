@@ -30,9 +30,11 @@ class Settings(BaseSettings):
     )
 
     anthropic_api_key: SecretStr | None = None
-    """Key of the Claude API; without it, and without a base URL, the local model answers."""
+    """Key of the Claude API; without it, a token and a base URL, the local model answers."""
+    anthropic_auth_token: SecretStr | None = None
+    """A token sent as `Authorization: Bearer`, for gateways; beside it, the key is sent as `X-Api-Key`."""
     anthropic_base_url: str | None = None
-    """Any endpoint that speaks the Messages API."""
+    """Any endpoint that speaks the Messages API, with or without `/v1`."""
     task_queue: str = Field(default="agents", min_length=1)
     content_store_url: str = ""
     """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
@@ -74,6 +76,8 @@ class Settings(BaseSettings):
     http_call_allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts of the services that agents may call to change something, as in `fetch_allow`."""
     http_call_private: bool = False
+    http_call_undo: str = ""
+    """Which of those calls can be undone, and by which: `PUT https://host/path/{id} => DELETE https://host/path/{id}`, by `;`."""
     smtp_url: SecretStr | None = None
     """The mail server that agents send through: `smtp://user:password@host:port`, or `smtps://`.
 
@@ -172,7 +176,7 @@ class Settings(BaseSettings):
     @property
     def local(self) -> bool:
         """Whether the embedded local model answers, because nothing else is configured."""
-        return not self.anthropic_api_key and not self.anthropic_base_url
+        return not (self.anthropic_api_key or self.anthropic_auth_token or self.anthropic_base_url)
 
     @property
     def store_url(self) -> str:

@@ -1,7 +1,7 @@
 """Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
 
     python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
-                     [--max-cached-workflows N]
+                     [--max-cached-workflows N] [--processes N|auto]
     python worker.py --replay FILE|ID|open …
 
 It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -40,10 +40,10 @@ from bootstrap import (
     connect,
     load_settings,
     missing_attributes,
-    running_stack,
 )
+from processes import Pool, how_many
 from replaying import replay
-from rooms import Rooms
+from rooms import Rooms, model_client
 from telemetry.gates import watch_gates
 from telemetry.health import serve_health
 from telemetry.logs import log_to_stderr
@@ -95,8 +95,7 @@ CACHED_WORKFLOWS = 1000
 """Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
 
 PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
-"""Modules the sandbox shares instead of importing them anew for each run; none of them has state. The moves are policed by the
-tests, which run them in the full sandbox; a workflow's own file is policed in every run."""
+"""Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
 
 
 def sandbox() -> WorkflowRunner:
@@ -182,23 +181,6 @@ async def _watching(client: Client, metrics: MetricMeter | None) -> AsyncIterato
         await asyncio.wait([watch])
 
 
-def model_client(settings: Settings) -> LLM:
-    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
-    from activities.llm.claude import ClaudeLLM, make_client
-
-    base_url = settings.anthropic_base_url
-    if settings.local:
-        stack = running_stack(settings)
-        if not stack or not stack.get("model_url"):
-            raise SettingsError(
-                "ANTHROPIC_API_KEY is not set, and no local model runs here: start one with 'python starter.py up', "
-                "or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
-            )
-        base_url = stack["model_url"]
-    key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
-    return ClaudeLLM(make_client(key, base_url, settings.model_read_timeout), settings.retry_after_cap)
-
-
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Connect, say what is served, and work until told to stop."""
     prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
@@ -212,16 +194,18 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
-    llm = model_client(settings)  # after connecting, which sets up what the client's spans go to
     task_queue = arguments.task_queue or settings.task_queue
-    async with working(
-        client,
-        settings,
-        llm,
-        task_queue=task_queue,
-        max_activities=arguments.max_activities,
-        max_cached_workflows=arguments.max_cached_workflows,
-        metrics=exporting.metric_meter if measured else None,
+    async with (
+        aclosing(model_client(settings)) as llm,  # after connecting, which sets up what the client's spans go to
+        working(
+            client,
+            settings,
+            llm,
+            task_queue=task_queue,
+            max_activities=arguments.max_activities,
+            max_cached_workflows=arguments.max_cached_workflows,
+            metrics=exporting.metric_meter if measured else None,
+        ),
     ):
         health = await serve_health(arguments.host, arguments.health_port)
         # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
@@ -258,6 +242,9 @@ def _announce(client: Client, settings: Settings, task_queue: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
+    parser.add_argument(
+        "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
+    )
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
     parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
@@ -273,6 +260,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _pool(arguments: argparse.Namespace) -> Pool:
+    passed = ["--max-activities", str(arguments.max_activities)]
+    passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
+    passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
+    return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
+
+
 def main() -> int:
     """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
@@ -283,6 +277,8 @@ def main() -> int:
         log_to_stderr(settings.log_level, settings.log_format)
         if arguments.replay:
             return 0 if asyncio.run(check(settings, arguments.replay)) else 1
+        if arguments.processes > 1:
+            return asyncio.run(_pool(arguments).run())
         asyncio.run(serve(settings, arguments))
     except (SettingsError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201

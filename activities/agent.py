@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -30,15 +28,16 @@ from activities.contracts import (
 )
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
-from activities.llm.base import LLM, ModelCall, ModelReply, ModelTable, Progress
+from activities.llm.answers import Answered, read_answer
+from activities.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
 from activities.observing import model_called, model_failed
 from activities.paid_attempts import PaidAttempts, hold, prompt_bound
+from activities.parsing.pool import PARSERS
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.publishing import publishing
+from activities.schemas import schema_problem
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
-
-SCHEMA_ERRORS_SHOWN = 10
 
 
 class AgentActivities:
@@ -103,7 +102,7 @@ class AgentActivities:
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
-        _check(request.output_schema)
+        await _check(request.output_schema)
         texts = {part: await self._store.text(part) for message in request.messages for part in message.parts}
         left_out = 0
         if request.context_characters is not None:
@@ -127,6 +126,7 @@ class AgentActivities:
             tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
+            shared=0 if history else _shared(request, texts, spec),
         )
         return call, beginning, left_out
 
@@ -151,15 +151,15 @@ class AgentActivities:
         self, request: ModelRequest, reply: ModelReply, beginning: str, left_out: int, started: float
     ) -> ModelTurn:
         text = encodable(beginning + reply.text)
-        data: dict[str, Any] | None = None
-        schema_errors: tuple[str, ...] = ()
+        answered = Answered(None)
         if request.output_schema is not None and reply.stop_reason in _ANSWERED:
-            data, schema_errors = parse(text, request.output_schema)
+            answered = await PARSERS.off_loop(read_answer, text, request.output_schema)
         return ModelTurn(
             content=await self._store.keep(text),
             stop_reason=reply.stop_reason,
-            data=data,
-            schema_errors=schema_errors,
+            data=answered.data,
+            schema_errors=answered.wrong,
+            leniently=answered.leniently,
             tool_calls=tuple([await self._call(call) for call in reply.tool_calls]),
             usage=reply.usage,
             model="" if reply.model == request.model else reply.model,
@@ -233,15 +233,18 @@ def _call_name() -> str:
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})
 
 
-def _check(schema: dict[str, Any] | None) -> None:
+async def _check(schema: dict[str, Any] | None) -> None:
     """Refuse a wrong schema before the call is paid; afterwards no answer could be checked."""
-    try:
-        if schema is not None:
-            Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise final(
-            ErrorKind.INPUT_INVALID, f"the output schema is wrong at {error.json_path}: {error.message}"
-        ) from None
+    problem = await PARSERS.off_loop(schema_problem, schema) if schema is not None else ""
+    if problem:
+        raise final(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
+
+
+def _shared(request: ModelRequest, texts: dict[Part, str], spec: ModelSpec) -> int:
+    """Count the characters at the beginning that other calls have as well, where it pays to keep them in the cache."""
+    parts = request.messages[0].parts[: request.shared_parts] if request.messages else ()
+    characters = len(render([(part.label, texts[part]) for part in parts]))
+    return characters if spec.caches(characters) else 0
 
 
 def _rendered(message: Message, texts: dict[Part, str]) -> str:
@@ -271,21 +274,3 @@ def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             if page is not None and str(block.get("text", "")) not in page["text"]:
                 page["text"] = f"{page['text']} {block.get('text', '')}".strip()
     return list(found.values())
-
-
-def parse(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """Read a JSON object out of an answer and check it; returns it if it is one, and what is wrong in words for the model."""
-    stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        # Not the standard library's: that takes NaN, half characters and endless nesting, which history cannot hold.
-        data = from_json(stripped, allow_inf_nan=False)
-    except ValueError as error:
-        return None, (f"the answer is not JSON: {error}",)
-    if not isinstance(data, dict):
-        return None, (f"the answer must be a JSON object, not {type(data).__name__}",)
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.absolute_path))
-    )
-    if errors:
-        return data, tuple(f"{error.json_path}: {error.message}"[:300] for error in errors[:SCHEMA_ERRORS_SHOWN])
-    return data, ()

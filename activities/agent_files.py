@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from activities.formats.plain_yaml import read_yaml
+
 NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 FENCE = "---"
 
@@ -145,7 +147,7 @@ def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
 def _fields(header: Sequence[str]) -> object:
     """Read the front matter as YAML, and where only the description is none, take that as the text it is."""
     try:
-        return yaml.safe_load("\n".join(header)) or {}
+        return read_yaml("\n".join(header)) or {}
     except yaml.YAMLError:
         starts = [number for number, line in enumerate(header) if FIELDS.match(line)]
         begin = next((number for number in starts if header[number].startswith(f"{LOOSE}:")), None)
@@ -156,7 +158,7 @@ def _fields(header: Sequence[str]) -> object:
         if not text or text[0] in QUOTED_OR_NESTED:
             raise
         # Blank lines in its place keep the line numbers of what comes after it.
-        fields = yaml.safe_load("\n".join([*header[:begin], *[""] * (end - begin), *header[end:]])) or {}
+        fields = read_yaml("\n".join([*header[:begin], *[""] * (end - begin), *header[end:]])) or {}
         return {**fields, LOOSE: text} if isinstance(fields, dict) else fields
 
 

@@ -23,6 +23,7 @@
         ├── BudgetReached                           the run's budget is used up, and nobody raised it
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time
+        ├── Halted                                  nobody decided in time, and the gate's policy ends the whole run then
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action without a person's yes, or another than the approved one
@@ -89,6 +90,7 @@ class ErrorKind(StrEnum):
     BUDGET_REACHED = "BudgetReached"
     RESERVATION_SHORT = "ReservationShort"
     NOT_ANSWERED = "NotAnswered"
+    HALTED = "Halted"
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"

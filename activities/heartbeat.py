@@ -20,10 +20,14 @@ from temporalio.exceptions import TemporalError
 
 BEATS_PER_TIMEOUT = 3
 SHOWN_EVERY = 2.0
-"""Longest time, in seconds, between two heartbeats of an activity that shows how far it is."""
+"""Seconds between two heartbeats of an activity that shows how far it is, while a worker runs few of them."""
+SHOWN_PER_SECOND = 25
+"""Most heartbeats a second that many of them send to show how far they are: each one is a write in the server's database."""
 LATE = 1.5
 """A heartbeat counts as late after so many intervals, and the thread sends it."""
 LOOK_EVERY = 0.25
+AGAIN_AFTER = 1.0
+"""Seconds until the next try where a server did not take a heartbeat."""
 RPC_SECONDS = timedelta(seconds=5)
 
 
@@ -34,12 +38,10 @@ async def beating(details: Callable[[], object] | None = None) -> AsyncIterator[
     if not timeout:
         yield
         return
+    keeper = Keeper.running
     interval = timeout.total_seconds() / BEATS_PER_TIMEOUT
     noted = _Beating(activity.info().task_token, interval, details, copy_context())
-    if details is not None:
-        interval = min(interval, SHOWN_EVERY)
-    beats = asyncio.create_task(_beat(interval, noted))
-    keeper = Keeper.running
+    beats = asyncio.create_task(_beat(noted, keeper))
     if keeper is not None:
         keeper.watched[noted.token] = noted
     try:
@@ -70,11 +72,17 @@ class _Beating:
         return time.monotonic() - self.last > self.interval * LATE
 
 
-async def _beat(interval: float, noted: _Beating) -> None:
+async def _beat(noted: _Beating, keeper: "Keeper | None") -> None:
     while True:
-        await asyncio.sleep(interval)
+        await asyncio.sleep(_interval(noted, len(keeper.watched) if keeper else 0))
         activity.heartbeat(*noted.shown())
         noted.last = time.monotonic()
+
+
+def _interval(noted: _Beating, running: int) -> float:
+    if noted.details is None:
+        return noted.interval
+    return min(noted.interval, max(SHOWN_EVERY, running / SHOWN_PER_SECOND))
 
 
 class Keeper:
@@ -111,9 +119,11 @@ class Keeper:
             await asyncio.gather(*(self._send(noted) for noted in late))
 
     async def _send(self, noted: _Beating) -> None:
-        noted.last = time.monotonic()
         handle = self._client.get_async_activity_handle(task_token=noted.token)
-        # Cancelled, ended or unreachable: the loop's own next heartbeat says so to the activity.
-        with suppress(TemporalError, OSError):
+        try:
             await handle.heartbeat(*noted.context.copy().run(noted.shown), rpc_timeout=RPC_SECONDS)
+        except (TemporalError, OSError):  # cancelled or ended: the loop's own next heartbeat tells the activity
+            noted.last += AGAIN_AFTER
+        else:
+            noted.last = time.monotonic()
             self.sent += 1

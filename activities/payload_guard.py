@@ -1,13 +1,13 @@
-"""Refuses a message that history cannot hold, before it is sent, and names the field that is too big.
+"""Refuses a message that history cannot hold, before it is sent, and the input of a run that cannot be read.
 
 The trap: the server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for
-ever. Raised here, the same mistake fails the run with a typed error.
+ever; so does a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaSerializer, to_json
 from pydantic_core.core_schema import any_schema
 from temporalio.api.common.v1 import Payload
@@ -29,10 +29,12 @@ class WithoutDefaults(PydanticJSONPlainPayloadConverter):
 
 
 def guarded(limit: int) -> type[PydanticPayloadConverter]:
-    """Build a converter class that raises PayloadTooLarge (final) for any value over `limit` bytes."""
+    """Build a converter class that raises PayloadTooLarge (final) for any value over `limit` bytes, and InputInvalid (final)
+    for what cannot be read as the request that starts a run.
+    """
 
     class GuardedPayloadConverter(PydanticPayloadConverter):
-        """The pydantic converter with a size limit."""
+        """The pydantic converter with both checks."""
 
         def __init__(self) -> None:
             # As the base class does it, with our own converter for JSON.
@@ -48,6 +50,14 @@ def guarded(limit: int) -> type[PydanticPayloadConverter]:
                 if len(payload.data) > limit and getattr(value, "recorded", True):
                     raise final(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
             return payloads
+
+        def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+            try:
+                return super().from_payloads(payloads, type_hints)
+            except ValidationError as error:
+                if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
+                    raise final(ErrorKind.INPUT_INVALID, str(error)) from error
+                raise
 
     return GuardedPayloadConverter
 

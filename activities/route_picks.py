@@ -1,25 +1,21 @@
 """Checks what a model filled in for the routes it picked, against the schemas that it saw.
 
-Filled inputs may be large, so they are read and kept here and a workflow sees references only. The trap: a schema may refer to
-an address, and a checker that follows it would fetch it; this one has a registry of its own, which fetches nothing.
+Filled inputs may be large, so they are read and kept here and a workflow sees references only.
 """
 
 import json
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import TypeAdapter
 from pydantic_core import from_json
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 from temporalio import activity
 
 from activities.content import ContentStore
 from activities.contracts import Part, Pick, Picks, PicksRequest, ToolCall, ToolSpec
 from activities.errors import ErrorKind, final
+from activities.parsing.pool import PARSERS
+from activities.schemas import SchemaInvalidError, schema_problem, violations
 
-WRONG_SHOWN = 10
 _SPECS = TypeAdapter(tuple[ToolSpec, ...])
 
 
@@ -48,7 +44,7 @@ class RoutePickActivities:
         filled: Any = dict(call.input)
         if call.ref is not None:
             filled = from_json(await self._store.text(Part(ref=call.ref)))
-        wrong = _wrong(filled, spec)
+        wrong = await PARSERS.off_loop(_wrong, filled, spec)
         if wrong or not filled:
             return Pick(id=call.id, tool=call.name, wrong=wrong)
         written = json.dumps(filled, ensure_ascii=False)
@@ -57,11 +53,11 @@ class RoutePickActivities:
 
 
 def _wrong(filled: Any, spec: ToolSpec) -> tuple[str, ...]:
+    problem = schema_problem(spec.input_schema, patterns=False)
     try:
-        Draft202012Validator.check_schema(spec.input_schema)
-        errors = list(Draft202012Validator(spec.input_schema, registry=Registry()).iter_errors(filled))
-    except (SchemaError, Unresolvable) as error:
-        why = getattr(error, "message", "") or str(error)
-        raise final(ErrorKind.INPUT_INVALID, f"the input_schema of {spec.name!r} is wrong: {why[:200]}") from None
-    errors.sort(key=lambda error: error.json_path)
-    return tuple(f"{error.json_path}: {error.message}"[:300] for error in errors[:WRONG_SHOWN])
+        wrong = () if problem else violations(filled, spec.input_schema)
+    except SchemaInvalidError as error:
+        problem = str(error)
+    if problem:
+        raise final(ErrorKind.INPUT_INVALID, f"the input_schema of {spec.name!r} is wrong: {problem}")
+    return wrong

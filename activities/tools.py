@@ -9,12 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -24,6 +20,8 @@ from activities.contracts import Effect, Part, ToolCard, ToolRequest, ToolResult
 from activities.errors import ErrorKind, final, passing, text_of
 from activities.heartbeat import beating
 from activities.observing import tool_called
+from activities.parsing.pool import PARSERS
+from activities.schemas import SchemaInvalidError, schema_problem, violations
 from activities.toolbox.mcp_servers import McpServers, McpTool
 from activities.toolbox.names import McpName, mcp_name, our_name
 from activities.toolbox.tool import Tool, ToolError
@@ -44,6 +42,7 @@ class ToolActivities:
     def __init__(self, store: ContentStore, tools: Sequence[Tool], servers: McpServers | None = None) -> None:
         self._store = store
         self._tools = {tool.name: tool for tool in tools}
+        self._undos = {tool.undo for tool in tools} - {""}
         self._servers = servers or McpServers({})
         self._records = UndoRecords(store)
 
@@ -57,10 +56,13 @@ class ToolActivities:
             listings = await self._listings([each.server for each in asked.values() if each])
             for name, theirs in asked.items():
                 tool = self._tools.get(our_name(name))
+                undoes = tool is not None and tool.name in self._undos
                 if theirs:
-                    tools, why = _chosen(theirs, listings.get(theirs.server))
+                    tools, why = await PARSERS.off_loop(_chosen, theirs, listings.get(theirs.server))
                     found.update({each.card.name: (each.card, each.spec) for each in tools})
                     missing += [f"{name} ({why})"] if why else []
+                elif undoes:
+                    missing.append(f"{name} (it undoes calls of other tools, and no agent calls it)")
                 elif tool:
                     found[tool.name] = (tool.card, tool.spec)
                 else:
@@ -143,7 +145,8 @@ class ToolActivities:
 
     def _check_approved(self, request: ToolRequest) -> None:
         """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""
-        effect = request.effect if request.server else self._tools[request.tool].effect
+        card = None if request.server else self._tools[request.tool].card.of_call(request.input, request.ref)
+        effect = card.effect if card else request.effect
         if effect in (Effect.IRREVERSIBLE, None):
             check_approved(request, request.approval, agent=request.agent, target=request.server)
 
@@ -191,7 +194,7 @@ class ToolActivities:
         assert tool.prepare is not None
         undo = await asyncio.to_thread(tool.prepare, arguments, key)
         kept = {name: None if data is None else await self._store.put(data) for name, data in undo.kept.items()}
-        record = UndoRecord(call=call, arguments={**undo.arguments, **kept})
+        record = UndoRecord(call=call, arguments={**undo.arguments, **kept}, undo=tool.undo)
         await self._records.keep(key, record)
         return record
 
@@ -201,10 +204,11 @@ class ToolActivities:
         schema = next((spec.input_schema for spec in specs if spec.name == request.tool), None)
         if schema is None:
             return f"{request.tool} is none of this agent's tools"
-        # With a registry of its own: the default one fetches whatever address a schema of a server refers to.
-        checking = Draft202012Validator(schema, registry=Registry())
-        errors = sorted(checking.iter_errors(arguments), key=lambda error: error.json_path)
-        return "wrong arguments: " + "; ".join(f"{one.json_path}: {one.message}" for one in errors) if errors else ""
+        try:
+            wrong = await PARSERS.off_loop(violations, arguments, schema)
+        except SchemaInvalidError as error:
+            return f"the schema of {request.tool} cannot be used: {error}"
+        return "wrong arguments: " + "; ".join(wrong) if wrong else ""
 
 
 def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -231,13 +235,8 @@ def _chosen(asked: McpName, listing: list[McpTool] | str | None) -> tuple[list[M
 
 def _usable(spec: ToolSpec) -> bool:
     """Whether a model can be told of a tool, and arguments be checked against its schema."""
-    try:
-        Draft202012Validator.check_schema(spec.input_schema)
-        for _ in Draft202012Validator(spec.input_schema, registry=Registry()).iter_errors({}):
-            pass
-    except (SchemaError, Unresolvable):
-        return False
-    return len(spec.name) <= NAME_LENGTH and spec.input_schema.get("type") == "object"
+    fits = len(spec.name) <= NAME_LENGTH and spec.input_schema.get("type") == "object"
+    return fits and not schema_problem(spec.input_schema, patterns=False)
 
 
 def _call_name() -> str:

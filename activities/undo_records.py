@@ -15,10 +15,11 @@ from activities.contracts import Contract
 
 
 class UndoRecord(Contract):
-    """How one call is undone; `call` is a digest of its tool and arguments."""
+    """How one call is undone; `call` is a digest of its tool and arguments, `undo` the tool that undoes it ("": not recorded)."""
 
     call: str
     arguments: Mapping[str, Any]
+    undo: str = ""
 
 
 class UndoRecords:

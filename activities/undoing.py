@@ -1,7 +1,8 @@
 """Undoes one call of a tool, whether or not the call was ever reported.
 
 The trap: an undo must be safe to make for a call that may have had its effect or not. What the call left under its key
-before the effect decides; where it left nothing, it never happened, and never will.
+before the effect decides; where it left nothing, it never happened, and never will. The arguments are those that the call
+left, never those of a request.
 """
 
 import asyncio
@@ -49,8 +50,14 @@ class UndoActivities:
         record = await self._records.find(request.key)
         if record is None and not request.input:
             return UndoResult(said="it never happened", happened=False, attempt=attempt)
+        if record is None or record.undo not in ("", request.tool):
+            # What a request says alone proves no call: anybody who starts a run could have an undo of their own carried out.
+            raise final(
+                ErrorKind.UNDO_REFUSED,
+                f"the content store knows of no call {request.key!r} that {request.tool} undoes; nothing was undone",
+            )
         try:
-            arguments = tool.arguments.model_validate(dict(record.arguments if record else request.input))
+            arguments = tool.arguments.model_validate(dict(record.arguments))
             said = await tool.run(arguments, request.key)
         except NeverHappenedError as error:
             return UndoResult(said=str(error)[:SUMMARY_LENGTH], happened=False, attempt=attempt)

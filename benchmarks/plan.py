@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import crash, gathering, speed, telemetry_cost, throughput
+from benchmarks.figures import crash, crowd, gathering, speed, streams, telemetry_cost, throughput
 from benchmarks.machine import commit
 from benchmarks.sides import SideName
 from benchmarks.stack import Stack, open_stack
@@ -31,6 +31,10 @@ class Extent:
     patience: float = 10.0
     telemetry: tuple[tuple[int, float, int], ...] = ((40, 0.05, 20), (20, 2.0, 8))
     """Runs at once, seconds of a call, rounds: once as fast as the machine can, and once as models answer."""
+    crowd: tuple[tuple[int, float], ...] = ((300, 2.0), (1000, 0.5))
+    """Plans at once, and seconds of a call."""
+    streams: tuple[int, int, float] = (streams.STREAMS, streams.DELTAS, streams.PACE)
+    """Streams at once, pieces of each, seconds between them."""
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -50,6 +54,8 @@ QUICK = Extent(
     crash_latency=0.1,
     patience=0.0,
     telemetry=((4, 0.05, 2),),
+    crowd=((10, 0.05),),
+    streams=(3, 20, 0.001),
     quick=True,
 )
 
@@ -76,6 +82,10 @@ async def _telemetry(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await telemetry_cost.measure(stack, *case) for case in extent.telemetry]
 
 
+async def _crowd(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await crowd.measure(stack, *case, extent.patience) for case in extent.crowd]
+
+
 async def _gather(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await gathering.measure(stack, WITHOUT_DEFAULT, extent.gather_size, extent.few)]
 
@@ -89,10 +99,16 @@ async def _crash(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return figures
 
 
+async def _streams(_stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await streams.measure(*extent.streams, extent.few)]
+
+
 FIGURES: dict[str, Figure] = {
     **{graph: _timed(graph) for graph in GRAPHS_TIMED},
     "throughput": _throughput,
     "telemetry": _telemetry,
+    "crowd": _crowd,
+    "streams": _streams,
     "gather": _gather,
     "crash": _crash,
 }
@@ -103,6 +119,10 @@ def _sides(names: list[str], extent: Extent) -> tuple[SideName, ...]:
     """Return those that the figures need: each is a worker that takes memory and time from the others."""
     if names == ["telemetry"]:
         return telemetry_cost.SIDES
+    if names == ["crowd"]:
+        return (SideName.PRODUCT_HTTP,)
+    if names == ["streams"]:
+        return ()
     sides = QUICK_SIDES if extent.quick else ALL
     return (*sides, SideName.SEEN) if "telemetry" in names else sides
 

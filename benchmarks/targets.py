@@ -74,6 +74,17 @@ def _gather_memory(figures: Figures) -> float | None:
     return None
 
 
+def _calls_of_crowds(figures: Figures) -> float | None:
+    extra = [row["calls"] / row["calls_wanted"] for row in figures.get("crowd", ())]
+    return max(extra) if extra else None
+
+
+def _streamed(figures: Figures) -> float | None:
+    for row in figures.get("streams", ()):
+        return float(row["ratio"])
+    return None
+
+
 def _repeated(figures: Figures) -> float | None:
     for row in figures.get("crash", ()):
         return float(max(row["sides"]["product"]["completed_steps_repeated"]))
@@ -91,6 +102,8 @@ TARGETS = (
     Target("200 runs at once: model calls per run of six steps", 6, _calls_of_many, figure="throughput"),
     Target("runs a second with telemetry on ÷ with it off, calls of 50 ms", 0.95, _seen(0.05), True, "telemetry"),
     Target("the same with calls of 2 s", 0.95, _seen(2.0), True, "telemetry"),
+    Target("plans started at once: calls made ÷ calls asked for", 1, _calls_of_crowds, figure="crowd"),
+    Target("50 streams: CPU of the model client ÷ the SDK's", 0.25, _streamed, figure="streams"),
     Target("random graph of 60: events per step", 4.2, _timed("rand60", 0.2, "events_per_step"), figure="rand60"),
     Target("random graph of 60: bytes per step", 1300, _timed("rand60", 0.2, "bytes_per_step"), figure="rand60"),
     Target("30 × 1 MB into one: MB in the worker (peak)", 170, _gather_memory, figure="gather"),

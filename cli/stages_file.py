@@ -90,14 +90,11 @@ def _form_problem(location: tuple[int | str, ...], message: str) -> str:
 
 def _schema_problems(stage: Stage) -> Iterable[str]:
     # Only here, because few stages have a schema, and this takes longer to import than everything else.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from activities.schemas import schema_problem
 
     if stage.output_schema is None:
         return
     if stage.output_schema.get("type") != "object":
         yield f'output_schema: it does not describe an object; {MENDS["output_schema"]}, with "type": "object" at the top'
-    try:
-        Draft202012Validator.check_schema(stage.output_schema)
-    except SchemaError as error:
-        yield f"output_schema: it is no JSON schema at {error.json_path}: {error.message}; {MENDS['output_schema']}"
+    if problem := schema_problem(stage.output_schema):
+        yield f"output_schema: {problem}; {MENDS['output_schema']}"

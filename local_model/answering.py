@@ -12,6 +12,8 @@ from typing import Any
 
 import jsonschema
 from jsonschema.validators import validator_for
+from jsonschema_specifications import REGISTRY
+from referencing.exceptions import Unresolvable
 
 from local_model import choosing, prompting
 from local_model.assembly import Assembler, Written
@@ -164,8 +166,12 @@ def _check(schema: Schema, where: str) -> None:
 
 def _verify(value: Any, schema: Schema) -> None:
     """Check the promise; the grammar compiler drops a schema that it does not understand without a word."""
-    validator = validator_for(schema, default=jsonschema.Draft202012Validator)(schema)
+    # With the registry of the standard alone: the default one fetches whatever address a schema refers to.
+    validator = validator_for(schema, default=jsonschema.Draft202012Validator)(schema, registry=REGISTRY)
     # Binary fractions make `multipleOf` report 0.07 as no multiple of 0.01.
-    wrong = [error for error in validator.iter_errors(value) if error.validator != "multipleOf"]
+    try:
+        wrong = [error for error in validator.iter_errors(value) if error.validator != "multipleOf"]
+    except Unresolvable as error:
+        raise invalid(f"The JSON schema refers to something that is not in it: {error}") from None
     if wrong:
         raise ApiError(500, f"The answer does not match the JSON schema: {wrong[0].message}")

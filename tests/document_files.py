@@ -53,3 +53,19 @@ def paragraph(inside: str) -> str:
 
 def run(text: str, properties: str = "") -> str:
     return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def pdf_of(*objects: bytes) -> bytes:
+    """A PDF file of these objects, numbered from 1, the first being its catalog."""
+    data, places = b"%PDF-1.7\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    table += b"".join(b"%010d 00000 n \n" % place for place in places)
+    tail = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(data))
+    return data + table + tail
+
+
+def stream(data: bytes, filters: bytes = b"", entries: bytes = b"") -> bytes:
+    return b"<</Length %d%s%s>>stream\n%s\nendstream" % (len(data), filters and b"/Filter" + filters, entries, data)

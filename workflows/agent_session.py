@@ -4,14 +4,11 @@ The trap: a session may run for days. So when its history grows, it continues as
 a session that was cancelled leaves a conversation that a later one can go on from.
 """
 
-import asyncio
-
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Catalog, Message, Part
 from activities.errors import ErrorKind, kind_of, text_of
-from workflows import policies
 from workflows.contracts import (
     AgentSessionRequest,
     AgentSessionResult,
@@ -23,6 +20,7 @@ from workflows.contracts import (
 )
 from workflows.patterns.agent_loop import AgentLoop, LoopEnd, LoopState
 from workflows.patterns.crew import Crew
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.observed import Observed, closing
 from workflows.patterns.tracing import RunLog
 
@@ -30,7 +28,7 @@ STEP = "session"
 NOTES_CARRIED = 50
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class AgentSessionWorkflow(Observed):
     """Lets one agent work on one task until it answers or meets a limit."""
 
@@ -71,7 +69,7 @@ class AgentSessionWorkflow(Observed):
         self.log.begin(STEP)
         try:
             ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             if isinstance(error, ApplicationError) and kind_of(error) is ErrorKind.BUDGET_REACHED:
                 ended = self._loop.stop(text_of(error))
             else:
@@ -114,7 +112,7 @@ class AgentSessionWorkflow(Observed):
 
         Not while people are being told of a gate: the server drops activities that are left behind.
         """
-        if not workflow.info().is_continue_as_new_suggested() or self.gates.telling:
+        if not workflow.info().is_continue_as_new_suggested() or self.gates.telling.pending:
             return
         task = "" if self._loop and self._loop.state.turns else self._request.task
         onward = {

@@ -57,7 +57,7 @@ NOBODY, CONSENSUS = "nobody", "consensus"
 ReadVote = Callable[[Voter, Answer, Spend], Vote]
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class ConsensusAnalysisWorkflow(Observed):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
 
@@ -164,15 +164,15 @@ class ConsensusAnalysisWorkflow(Observed):
             )
 
     async def _ask_voter(self, voter: Voter) -> Answer:
-        options = self._count.options
-        text = voter_text(voter, options, material=bool(self._material))
+        text = voter_text(voter, self._count.options, material=bool(self._material))
         answer = await self._crew.step(
             _step(voter),
             voter.agent,
             [*self._material, Part(text=text), self._question],
-            schema=verdict_schema(self._request.question, voter.angle, options),
+            schema=verdict_schema(self._request.question, voter.angle, self._count.options),
             context_characters=part_characters(self._crew.catalog),
             counts_cancelled=True,
+            shared_parts=self._crew.shared(self._material, voter.agent, self._count.voters),
         )
         if answer.data is None:
             raise final(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")

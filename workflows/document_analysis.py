@@ -31,6 +31,7 @@ from workflows.contracts import (
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
+from workflows.patterns.failing import FAILURES
 from workflows.patterns.gathering import distinct, each
 from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
@@ -63,7 +64,7 @@ TYPE_SCHEMA = {
 }
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class DocumentAnalysisWorkflow(Observed):
     """Analyses documents; fails only if every document failed."""
 
@@ -107,7 +108,7 @@ class DocumentAnalysisWorkflow(Observed):
         pipeline = _Pipeline(self._crew, name, self._documents[name])
         try:
             outcome = await pipeline.run()
-        except Exception as error:
+        except FAILURES as error:
             pipeline.failed(text_of(error))
             outcome = DocumentOutcome(name=name, error_kind=kind_of(error), error=text_of(error))
         seconds = (workflow.now() - started).total_seconds()

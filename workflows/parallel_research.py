@@ -39,7 +39,7 @@ NAME_WHAT_IS_MISSING = (
 )
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class ParallelResearchWorkflow(Observed):
     """Researches a topic in several sources at once; fails when fewer than `min_sources` gave findings."""
 

@@ -40,7 +40,7 @@ AFTER_FAILURE = {
 }
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class PlanAndExecuteWorkflow(Observed):
     """Plans a task (or takes a person's plan), executes it as a graph, and returns the answers of its last steps."""
 
@@ -110,9 +110,9 @@ class PlanAndExecuteWorkflow(Observed):
             after = self._after_failure(replans)
             await self._running.run(self._plan, after, until=stops.due)
             failed = self._running.failures()
-            if failed and replans:
+            if (again := self._running.to_replan()) and replans:
                 replans -= 1
-                self._plan = await making.replan(self._plan, self._running.keep_done(), failed)
+                self._plan = await making.replan(self._plan, self._running.keep_settled(self._plan), again)
                 self._plan = await stops.after_planning(self._plan)
             elif stops.due(self._running.outcomes) and not (failed and after is AfterFailure.CANCEL):
                 self._plan = await stops.between_steps(self._plan)

@@ -6,16 +6,11 @@ start-to-close and a schedule-to-close time-out and bounded attempts.
 
 from datetime import timedelta
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityConfig, LocalActivityConfig
 
 from activities.contracts import AgentCard, Effect, ToolCard
-
-RUN_FAILURES = (ValidationError, TypeError, ValueError)
-"""Exceptions that fail a run instead of its task: wrong input from a caller. `NondeterminismError` is none of them, so a
-bad deploy pauses runs until it is mended."""
 
 RETRY_WAITS = 180.0
 """Seconds that all waits between the attempts of one call may add up to."""

@@ -13,7 +13,6 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from activities.contracts import Approval, Catalog, Content, Effect, Part, ProposedAction, ToolCall, Toolset
 from activities.errors import ErrorKind, final, kind_of, text_of
-from workflows import policies
 from workflows.contracts import (
     GateDecision,
     GateOutcome,
@@ -41,7 +40,7 @@ AGENT = CATEGORY = "billing"
 ENDS = {GateOutcome.TIMED_OUT: RefundOutcome.TIMED_OUT}
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class RefundWorkflow(Observed):
     """Refunds one order; a denied or forgotten one changes nothing, a failed one is rolled back by policy."""
 
@@ -115,6 +114,9 @@ class RefundWorkflow(Observed):
         if missing:
             told = ", ".join(f"{name} ({refunding.SETTINGS[name]})" for name in missing)
             raise final(ErrorKind.TOOL_UNKNOWN, f"a refund needs tools that this worker does not have: set {told}")
+        ledger = self._tools.get(refunding.CALL) if request.ledger_url else None
+        if ledger and (wrong := refunding.unbookable(ledger, request.ledger_url, request.order)):
+            raise final(ErrorKind.INPUT_INVALID, f"ledger_url: {wrong}")
 
     async def _propose(self, request: RefundRequest, order: Order) -> Proposal:
         facts = f"order {order.id} of {order.customer}: {money(order.open_cents)} can be given back"
@@ -153,20 +155,21 @@ class RefundWorkflow(Observed):
         cents = int(values["amount_cents"])
         self._say(amount_cents=cents, reason=values["reason"])
         await self._call("row", refunding.INSERT, row.input, decision.approval if decision else None)
-        mail = ProposedAction(
-            description="tell the customer",
-            agent=AGENT,
-            tool=refunding.MAIL,
-            input=refunding.mail_of(order, cents),
-            effect=Effect.IRREVERSIBLE,
-        )
-        run = decision.approval.run if decision and decision.approval else ""
-        covered = (
-            approved_with(mail, f"covered by {decision.gate}", decision.by, run) if decision else approved_with(mail)
-        )
-        await self._call("mail", refunding.MAIL, mail.input, covered)
+        await self._covered("mail", refunding.MAIL, refunding.mail_of(order, cents), decision)
         if request.ledger_url:
-            await self._call("booking", refunding.CALL, refunding.booking_of(request.ledger_url, order, cents))
+            booking = refunding.booking_of(request.ledger_url, order, cents)
+            await self._covered("booking", refunding.CALL, booking, decision)
+
+    async def _covered(self, step: str, tool: str, arguments: Mapping[str, Any], decision: GateDecision | None) -> None:
+        """Call a tool whose arguments follow from the approved row alone, so that the same yes covers it."""
+        action = ProposedAction(description=step, agent=AGENT, tool=tool, input=arguments, effect=Effect.IRREVERSIBLE)
+        run = decision.approval.run if decision and decision.approval else ""
+        yes = (
+            approved_with(action, f"covered by {decision.gate}", decision.by, run)
+            if decision
+            else approved_with(action)
+        )
+        await self._call(step, tool, arguments, yes)
 
     async def _call(self, step: str, tool: str, arguments: Mapping[str, Any], approval: Approval | None = None) -> Part:
         """Call one tool as a step of its own; raises ToolUnavailable with its words where it did not work."""

@@ -4,7 +4,6 @@ Every request fails alone. The trap: a grave request must not be lost because a 
 where nobody could write it.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from pydantic import TypeAdapter
@@ -28,6 +27,7 @@ from workflows.contracts import (
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
+from workflows.patterns.failing import ENDINGS, FAILURES
 from workflows.patterns.gathering import distinct, each
 from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.route_categories import TICKET_SCHEMA
@@ -45,7 +45,7 @@ OPEN_TICKET = "Write the ticket for the request above."
 _SPECS = TypeAdapter(tuple[ToolSpec, ...])
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class RequestHandlingWorkflow(Observed):
     """Routes and handles requests; fails only if every request failed."""
 
@@ -106,7 +106,7 @@ class RequestHandlingWorkflow(Observed):
         started = workflow.now()
         try:
             outcome = await self._handle(name, self._texts[name])
-        except Exception as error:
+        except FAILURES as error:
             if is_cancelled_exception(error):
                 raise
             outcome = RouteOutcome(name=name, router=self._request.router, error=self._failed(error))
@@ -146,7 +146,7 @@ class RequestHandlingWorkflow(Observed):
         self.log.begin(step)
         try:
             choice = await self._chooser.choose(step, text)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise
         said = ", ".join(route.category.name for route in choice.routes)
@@ -161,7 +161,7 @@ class RequestHandlingWorkflow(Observed):
         try:
             answer = await self._asked(step, route, text)
             notes += answer.notes
-        except Exception as failure:
+        except FAILURES as failure:
             if is_cancelled_exception(failure):
                 raise
             error = self._failed(failure)

@@ -7,13 +7,12 @@ is undone once whoever asks, and what is settled stays as it is.
 from temporalio import workflow
 
 from activities.errors import ErrorKind, final
-from workflows import policies
 from workflows.contracts import ChangeState, Extent, RollbackRequest, RollbackResult, RunState
 from workflows.patterns.observed import Observed, closing
 from workflows.patterns.tracing import RunLog
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class RollbackWorkflow(Observed):
     """Rolls back an ended run, last change first; never fails because an undo does."""
 

@@ -4,7 +4,6 @@ A stage that fails is tried again alone. One that fails for good ends the run, w
 goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
 """
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -28,9 +27,11 @@ from workflows.contracts import (
     StepRow,
     StepState,
 )
+from workflows.patterns import revision
 from workflows.patterns.calling import Answer
 from workflows.patterns.checkpoint import Checkpoints, StoppedError
 from workflows.patterns.crew import Crew
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.observed import Observed, closing, taking_back
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.review import Review, Reviewed
@@ -51,7 +52,7 @@ SHORT_TASK = 1000
 """Longer tasks are kept in the content store, because every call repeats them."""
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class StagedDeliveryWorkflow(Observed):
     """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
 
@@ -164,7 +165,7 @@ class StagedDeliveryWorkflow(Observed):
                 output = await self._attempt(stage, work)
             except StoppedError:
                 raise
-            except (Exception, asyncio.CancelledError) as error:
+            except ENDINGS as error:
                 why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)}"
                 failures.append(f"attempt {len(failures) + 1} {why}")
                 if _is_hopeless(error) or len(failures) == stage.attempts:
@@ -259,4 +260,7 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE
+    kind = kind_of(error)
+    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
+        return False
+    return is_cancelled_exception(error) or kind in UNMENDABLE

@@ -34,7 +34,7 @@ from activities.contracts.claims import (
     Quote,
 )
 from activities.contracts.documents import DocumentSource, ExtractedText, ExtractRequest
-from activities.contracts.effects import Effect
+from activities.contracts.effects import Effect, UndoablePair
 from activities.contracts.identities import (
     SEARCH_ATTRIBUTES,
     GateTerms,
@@ -147,6 +147,7 @@ __all__ = [
     "Transcript",
     "UndoRequest",
     "UndoResult",
+    "UndoablePair",
     "Usage",
     "digest_of",
     "hashed",

@@ -16,6 +16,9 @@ class Contract(BaseModel):
     recorded: ClassVar[bool] = True
     """Whether it lands in history; the size limit holds for those that do."""
 
+    starts_run: ClassVar[bool] = False
+    """Whether people start runs with it, so that what cannot be read as one is their mistake and none of ours."""
+
     def model_dump(self, *, exclude_defaults: bool = True, **options: Any) -> dict[str, Any]:
         """Return the fields as data; those that have their default are left out unless they are asked for."""
         return super().model_dump(exclude_defaults=exclude_defaults, **options)

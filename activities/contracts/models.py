@@ -91,6 +91,8 @@ class ModelRequest(Contract):
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
     `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
     ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
+    `shared_parts` is how many parts at the beginning of the first message other calls have as well, at about the same time:
+    the provider reads them from its cache.
     """
 
     agent: str
@@ -110,22 +112,25 @@ class ModelRequest(Contract):
     web_searches: int = 0
     reserved: int | None = None
     stream: bool = False
+    shared_parts: int = 0
 
 
 class ModelTurn(Contract):
     """What one call gave: text by reference, structured `data` where a schema was asked for, and what it cost.
 
     `schema_errors` lists how the answer breaks the wanted schema (empty: it matches; `data` is there as far as it is
-    JSON). `model` is left empty when it is the one that was asked for. `usd` comes from the price table, `ms` is the
-    time inside the activity. `transcript` is the whole conversation where it was to be kept, `findings` what the model
-    found on the web by itself (a JSON list of titles, addresses and texts). `wasted` and `wasted_usd` are what earlier
-    attempts of the call cost on top, `prompt_bound` how many tokens its prompt could have had at most, where room was reserved.
+    JSON), and `leniently` says what of it was read otherwise than written. `model` is left empty when it is the one that
+    was asked for. `usd` comes from the price table, `ms` is the time inside the activity. `transcript` is the whole
+    conversation where it was to be kept, `findings` what the model found on the web by itself (a JSON list of titles,
+    addresses and texts). `wasted` and `wasted_usd` are what earlier attempts of the call cost on top, `prompt_bound` how
+    many tokens its prompt could have had at most, where room was reserved.
     """
 
     content: Content
     stop_reason: StopReason = StopReason.END_TURN
     data: dict[str, Any] | None = None
     schema_errors: tuple[str, ...] = ()
+    leniently: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     model: str = ""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from activities.contracts.actions import Approval
 from activities.contracts.base import Content, Contract, Part, Summary
-from activities.contracts.effects import Effect
+from activities.contracts.effects import Effect, UndoablePair
 from activities.contracts.models import Message
 
 
@@ -15,7 +15,7 @@ class ToolCard(Contract):
     """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
 
     `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it, `takes` the arguments it
-    takes (empty: not known).
+    takes (empty: not known). `undoable` are the requests that can be undone although the tool's others cannot.
     """
 
     name: str
@@ -25,6 +25,13 @@ class ToolCard(Contract):
     server: str = ""
     undo: str = ""
     takes: tuple[str, ...] = ()
+    undoable: tuple[UndoablePair, ...] = ()
+
+    def of_call(self, arguments: Mapping[str, Any], ref: str | None = None) -> "ToolCard":
+        """Return the card as it holds for one call; arguments by reference are not looked at, and so not undoable."""
+        if ref is None and any(pair.inverse_of(arguments) is not None for pair in self.undoable):
+            return self.model_copy(update={"effect": Effect.WRITE})
+        return self
 
 
 class ToolsetRequest(Contract):

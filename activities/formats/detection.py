@@ -7,6 +7,7 @@ mentions `%PDF` or `<html>` is still text. So each test below looks at where a m
 import io
 import re
 import zipfile
+import zlib
 from enum import StrEnum
 from pathlib import PurePath
 from typing import NoReturn
@@ -54,6 +55,9 @@ _CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\x1b"))
 _HTML_DOCUMENT = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+MAIN_PART = re.compile(r"/?word/(document|main)\d*\.xml", re.IGNORECASE)
+"""Where a Word file usually has its body; programs other than Word use other names, too, and say so within the file."""
+_WORD_TYPE = re.compile(rb"(?:wordprocessingml|ms-word)[\w.]*main\+xml")
 _HTML_FRAGMENT = re.compile(r"\s*<(?:div|p|table|h[1-6]|section|article|main|title|meta)\b[^>]*>", re.I)
 _ANY_TAG = re.compile(r"<[a-z][^>]*>", re.I)
 
@@ -87,18 +91,27 @@ def _detect_zip(data: bytes, name: str) -> FileFormat:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            declared = archive.read("mimetype")[:64] if "mimetype" in archive.namelist() else b""
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+            declared = _beginning(archive, "mimetype", 64)
+            word = _WORD_TYPE.search(_beginning(archive, "[Content_Types].xml", 64 * 1024)) is not None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
         raise final(
             ErrorKind.DOCUMENT_UNREADABLE,
             f"{name} is damaged: its ZIP container cannot be opened ({error}); get a fresh copy, this "
             f"one may have been cut off.",
         ) from error
-    if any(re.fullmatch(r"word/document\d*\.xml", entry.filename) for entry in entries):
+    if word or any(MAIN_PART.fullmatch(entry.filename.replace("\\", "/")) for entry in entries):
         _check_unpacked_size(entries, name)
     else:
         _refuse_zip({entry.filename.split("/")[0] for entry in entries}, declared, name)
     return FileFormat.DOCX
+
+
+def _beginning(archive: zipfile.ZipFile, name: str, length: int) -> bytes:
+    """Read no more than the beginning: what it unpacks to is up to whoever made the file."""
+    if name not in archive.namelist():
+        return b""
+    with archive.open(name) as file:
+        return file.read(length)
 
 
 def _check_unpacked_size(entries: list[zipfile.ZipInfo], name: str) -> None:

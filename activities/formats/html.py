@@ -5,11 +5,13 @@ Hence blocks begin at opening tags, and trees are walked with a stack of our own
 """
 
 import re
+from html import escape
 
 from bs4 import BeautifulSoup, Tag
 from bs4.dammit import EncodingDetector
 from bs4.element import CData, NavigableString, PageElement
 
+from activities.errors import ErrorKind, final
 from activities.formats.text import Block, decode, join, rows
 
 _DROPPED = re.compile("script|style|nav|template|noscript|svg|math|iframe|object|select|datalist|title")
@@ -18,19 +20,40 @@ _BLOCKS = re.compile(
     "|figure|footer|form|h[1-6]|header|hr|legend|li|main|ol|p|pre|section|summary|table|t(body|d|foot|h|head|r)|ul"
 )
 _INVISIBLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.I)
-_INSTRUCTION = re.compile(r"<\?[^>]*>|<!\[(?!CDATA\[)[^>]*>")
+_UNREAD = re.compile(
+    r"<(script|style)\b.*?(?:</\1[^>]*(?:>|\Z)|\Z)|<!--.*?(?:--!?>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<(?:\?|!\[)[^>]*(?:>|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What is no text, and CDATA. One that does not end takes the rest, as in browsers: html.parser looks for the end of each of many
+beginnings, which takes hours. XHTML and Word's HTML rightly have instructions, but the parser warns of them, or gives up."""
+MOST_TAGS = 300_000
+"""Largest page, in tags: each takes a kilobyte of memory."""
 _VISIBLE_TEXT = (NavigableString, CData)
 
 
 def read_html(data: bytes, name: str) -> str:
     """Return a page's text, tables row by row; raises DocumentUnreadable for unknown encodings."""
     markup = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
-    # XHTML and Word's HTML rightly have instructions, but the parser warns of them on stderr, or gives up.
-    soup = BeautifulSoup(_INSTRUCTION.sub("", markup), "html.parser")
+    markup = _UNREAD.sub(_kept, markup)
+    if (tags := markup.count("<")) > MOST_TAGS:
+        raise final(
+            ErrorKind.DOCUMENT_TOO_LARGE,
+            f"{name} has {tags:,} tags, over the limit of {MOST_TAGS:,}; split it, or save it as plain text.",
+        )
+    soup = BeautifulSoup(markup, "html.parser")
     title = Block(_collapse(soup.title.get_text()) if soup.title and not soup.find("h1") else "")
     for tag in soup.find_all(_is_unseen):
-        tag.decompose()
-    return join([title, *_Reading().blocks_of(soup)])
+        if not tag.decomposed:
+            tag.decompose()
+    layout = {id(table.find_parent("table")) for table in soup.find_all("table")}
+    return join([title, *_Reading(layout).blocks_of(soup)])
+
+
+def _kept(found: re.Match[str]) -> str:
+    text = found.group()
+    if not text.upper().startswith("<![CDATA["):
+        return ""
+    return text if text.endswith("]]>") else escape(text[len("<![CDATA[") :])
 
 
 def _is_unseen(tag: Tag) -> bool:
@@ -42,9 +65,13 @@ def _is_unseen(tag: Tag) -> bool:
 
 
 class _Reading:
-    """A walk through a page: the blocks so far, the line being gathered, the lists that are open."""
+    """A walk through a page: the blocks so far, the line being gathered, the lists that are open.
 
-    def __init__(self) -> None:
+    `layout` holds the ids of tables that hold tables.
+    """
+
+    def __init__(self, layout: set[int]) -> None:
+        self._layout = layout
         self._blocks: list[Block] = []
         self._line: list[str] = []
         self._marker = ""
@@ -74,7 +101,7 @@ class _Reading:
                 self._blocks.append(Block(tag.get_text().strip("\n")))
                 return False
             case "table":
-                table = _table(tag)
+                table = [] if id(tag) in self._layout else _table(tag)
                 self._blocks.extend(table)
                 return not table
             case "br":
@@ -109,8 +136,6 @@ class _Reading:
 
 def _table(table: Tag) -> list[Block]:
     """Lay a table out; an empty list says that it only arranges the page and is to be read as blocks."""
-    if table.find("table") is not None:
-        return []
     caption: list[str] = []
     cells: list[list[list[str]]] = []
     current = caption

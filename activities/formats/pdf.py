@@ -8,16 +8,20 @@ import io
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import NamedTuple
 
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError, LimitReachedError
 
 from activities.errors import ErrorKind, final
+from activities.formats.pdf_forms import annotations, form_text
 
 FEW_LETTERS = 25
 """A page with a picture and fewer visible characters than this was most likely scanned."""
 FEW_LETTERS_ON_AVERAGE = 100
 """A file of such pages, mostly, is a scan if it has fewer visible characters for each page than this."""
+MOST_PAGES = 5000
+"""Longest file that is read, in pages."""
 
 _complaints: ContextVar[list[str] | None] = ContextVar("_complaints", default=None)
 
@@ -45,7 +49,13 @@ def read_pdf(data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[st
     complaints: list[str] = []
     token = _complaints.set(complaints)
     try:
-        pages = _pages(_open(data, name), name, on_page, complaints)
+        reader = _open(data, name)
+        _check_length(reader, name)
+        read = _read(reader, name, on_page, complaints)
+        pages = list(read.texts)
+        form = form_text(reader, name, pages)
+        if not form:
+            _check_scanned(read, name)
     except DependencyError as error:
         raise final(
             ErrorKind.DOCUMENT_ENCRYPTED,
@@ -59,7 +69,7 @@ def read_pdf(data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[st
         ) from error
     finally:
         _complaints.reset(token)
-    return "\n\n".join(filter(None, pages)), len(pages)
+    return "\n\n".join(filter(None, [*pages, form])), len(read.texts)
 
 
 def _open(data: bytes, name: str) -> PdfReader:
@@ -74,12 +84,30 @@ def _open(data: bytes, name: str) -> PdfReader:
     return reader
 
 
-def _pages(reader: PdfReader, name: str, on_page: Callable[[int], None], complaints: list[str]) -> list[str]:
+def _check_length(reader: PdfReader, name: str) -> None:
+    """Refuse too many pages, by what the file says before they are gone through, and by what they are."""
+    listed = reader.root_object.get("/Pages")
+    declared = listed.get_object().get("/Count") if listed is not None else None
+    if (isinstance(declared, int) and declared > MOST_PAGES) or len(reader.pages) > MOST_PAGES:
+        raise final(
+            ErrorKind.DOCUMENT_TOO_LARGE, f"{name} has more than {MOST_PAGES:,} pages; split it, and hand in the parts."
+        )
+
+
+class _Read(NamedTuple):
+    """The texts of the pages, their visible characters, and how many pages look like pictures of pages."""
+
+    texts: list[str]
+    letters: int
+    pictures: int
+
+
+def _read(reader: PdfReader, name: str, on_page: Callable[[int], None], complaints: list[str]) -> _Read:
     texts: list[str] = []
     letters = pictures = 0
     for number, page in enumerate(reader.pages, 1):
         on_page(number)
-        text = page.extract_text().strip()
+        text = "\n".join(filter(None, (page.extract_text().strip(), *annotations(page))))
         visible = len("".join(text.split()))
         letters += visible
         if visible < FEW_LETTERS and len(page.images):
@@ -94,11 +122,14 @@ def _pages(reader: PdfReader, name: str, on_page: Callable[[int], None], complai
         texts.append(text)
     if not texts:
         raise final(ErrorKind.DOCUMENT_UNREADABLE, f"{name} is damaged: it has no page; get a fresh copy.")
-    mostly_pictures = pictures * 2 > len(texts) and letters < FEW_LETTERS_ON_AVERAGE * len(texts)
-    if not letters or mostly_pictures:
+    return _Read(texts, letters, pictures)
+
+
+def _check_scanned(read: _Read, name: str) -> None:
+    mostly_pictures = read.pictures * 2 > len(read.texts) and read.letters < FEW_LETTERS_ON_AVERAGE * len(read.texts)
+    if not read.letters or mostly_pictures:
         raise final(
             ErrorKind.DOCUMENT_SCANNED,
-            f"{name} has {len(texts)} page(s) and almost no text, so it looks scanned; run OCR first "
+            f"{name} has {len(read.texts)} page(s) and almost no text, so it looks scanned; run OCR first "
             f"(for example `ocrmypdf in.pdf out.pdf`) and hand in the result.",
         )
-    return texts

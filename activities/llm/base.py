@@ -24,7 +24,8 @@ class ModelCall:
     """One call with all texts resolved; `messages` are (role, text) pairs, oldest first.
 
     `history` comes before them: messages in the API's own form, with tool calls, their results and thinking.
-    `web_searches` is how often the provider may search the web while it answers.
+    `web_searches` is how often the provider may search the web while it answers. `shared` is how many characters at the
+    beginning of the first message other calls have as well.
     """
 
     model: str
@@ -37,6 +38,7 @@ class ModelCall:
     temperature: float | None = None
     history: tuple[dict[str, Any], ...] = ()
     web_searches: int = 0
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class ModelSpec(BaseModel):
     agent's own token limit, because what a model thinks before it answers counts towards it. `temperature` and
     `forced_tools` say whether the model takes that parameter and the tool choice "any". `continuations` is how often an
     answer that met its token limit is asked to go on. `web_search` says whether the provider can search the web for it.
+    `cache_from` is the shortest prompt, in tokens, whose beginning the provider keeps in its cache.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,6 +130,11 @@ class ModelSpec(BaseModel):
     forced_tools: bool = True
     continuations: int = 2
     web_search: bool = False
+    cache_from: int = 1024
+
+    def caches(self, characters: int) -> bool:
+        """Whether the provider keeps a beginning of so many characters in its cache; without a price for it, it has none."""
+        return self.cache_read > 0 and characters >= self.cache_from * CHARACTERS_PER_TOKEN
 
     @property
     def prices(self) -> Prices | None:

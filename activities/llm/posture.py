@@ -70,7 +70,7 @@ def error_for_status(
             )
         return passing(kind, text, details, after=_jittered(wait))
     if status in _NOT_ALLOWED:
-        return final(ErrorKind.MODEL_NOT_ALLOWED, f"{text}; check ANTHROPIC_API_KEY", details)
+        return final(ErrorKind.MODEL_NOT_ALLOWED, f"{text}; check ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN", details)
     if status == 404:
         return final(
             ErrorKind.MODEL_NOT_FOUND,

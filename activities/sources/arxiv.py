@@ -5,12 +5,12 @@ who does not keep to it with 503 or an empty feed. So requests take turns that a
 task queue of their own, in which they wait without holding up others.
 """
 
-import asyncio
 import re
 
 from activities.errors import ErrorKind, final
+from activities.formats.feed import Entry, web_address
 from activities.sources.base import Answered, Hit
-from activities.sources.feeds import Entry, read_feed, web_address
+from activities.sources.feeds import read_feed
 from activities.sources.fetching import Fetcher
 from activities.sources.turns import SharedTurns
 from activities.sources.words import keywords
@@ -50,7 +50,7 @@ class ArxivSource:
         if self._turns is not None:
             await self._turns.wait()
         data = await self._fetcher.get(self._url, parameters=parameters)
-        feed = await asyncio.to_thread(read_feed, data, "arXiv")
+        feed = await read_feed(data, "arXiv")
         refusal = next((entry for entry in feed.entries if _ERRORS in entry.id), None)
         if refusal is not None:
             raise final(ErrorKind.SOURCE_UNAVAILABLE, f"arXiv refuses the query: {refusal.text[:300]}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from temporalio.exceptions import ApplicationError
 
 from activities.content import reference
-from activities.documents import extract, split
+from activities.documents import read_document_blocking
 from activities.errors import text_of
 
 SUFFIXES = frozenset({".md", ".markdown", ".txt", ".html", ".htm", ".pdf", ".docx"})
@@ -109,9 +109,9 @@ class LibraryIndex:
         size = file.stat().st_size
         if size > self._max_bytes:
             raise OSError(0, f"{size:,} bytes are more than {self._max_bytes:,}")
-        text = extract(file.read_bytes(), path).text
-        first = next(iter(text.strip().splitlines()), "").lstrip("# ").strip()
-        return first[:150] or path, split(text, PASSAGE_CHARACTERS)
+        parts = read_document_blocking(file.read_bytes(), path, part_characters=PASSAGE_CHARACTERS).texts
+        first = parts[0].splitlines()[0].lstrip("# ").strip()
+        return first[:150] or path, parts
 
     def _files(self) -> Iterator[tuple[str, str]]:
         """Yield every readable document below the folder with its stamp; links that lead out of it are left alone."""

@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import ErrorKind, final, passing, text_of
+from activities.formats.feed import Entry, Feed, web_address
 from activities.sources.base import Answered, Hit
-from activities.sources.feeds import Entry, Feed, read_feed, web_address
+from activities.sources.feeds import read_feed
 from activities.sources.fetching import Fetcher
 from activities.sources.words import brief, keywords, score, stem, stems
 
@@ -80,7 +81,7 @@ class NewsSource:
         try:
             async with turn:
                 data = await self._fetcher.get(url)
-            return _Read(url, await asyncio.to_thread(read_feed, data, url), searched=searched)
+            return _Read(url, await read_feed(data, url), searched=searched)
         except ApplicationError as error:
             return _Read(url, error=error, searched=searched)
 

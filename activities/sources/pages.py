@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from temporalio.exceptions import ApplicationError
 
-from activities.documents import SMALLEST_PART, split
+from activities.formats.splitting import SMALLEST_PART, split
 from activities.sources.base import Answered, Hit, Source
 from activities.sources.words import keywords, score, stem, stems
 from activities.toolbox.tool import ToolError

@@ -10,8 +10,10 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import ErrorKind, final, passing
+from activities.formats.feed import web_address
+from activities.formats.markup import plain
 from activities.sources.base import Answered, Hit
-from activities.sources.feeds import day_of, plain, web_address
+from activities.sources.feeds import day_of
 from activities.sources.fetching import Fetcher
 from activities.sources.words import brief
 
@@ -20,6 +22,8 @@ QUERY_CHARACTERS = 400
 QUERY_WORDS = 50
 """What Brave takes at most."""
 BRAVE_RESULTS = 20
+SNIPPET_CHARACTERS = 20_000
+"""Most of a result's text that is looked at: what follows is never shown, and reading it would hold up the event loop."""
 REASON_CHARACTERS = 300
 
 
@@ -76,7 +80,7 @@ class PublicEngines:
                 f"no public search engine answered ({reason}); for steady use set SEARXNG_URL or BRAVE_API_KEY",
             ) from None
         return Answered(
-            tuple(_hits([{**hit, "url": hit.get("href")} for hit in found], text="body", published=())[:limit])
+            tuple(_hits([{**hit, "url": hit.get("href")} for hit in found], text="body", published=(), limit=limit))
         )
 
 
@@ -102,7 +106,7 @@ class SearxngSource:
                 raise
             advice = "allow `json` under search.formats in its settings.yml, or check SEARXNG_URL"
             raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: {advice}") from None
-        hits = _hits(data.get("results"), text="content", published=("publishedDate",))[:limit]
+        hits = _hits(data.get("results"), text="content", published=("publishedDate",), limit=limit)
         silent = [" ".join(map(str, each)) for each in data.get("unresponsive_engines") or () if isinstance(each, list)]
         notes = (f"engines that did not answer: {', '.join(silent)}"[:300],) if silent else ()
         return Answered(tuple(hits), notes, whole=not silent)
@@ -138,17 +142,23 @@ class BraveSource:
             raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: check BRAVE_API_KEY") from None
         web = data.get("web")
         found = web.get("results") if isinstance(web, dict) else None
-        return Answered(tuple(_hits(found, text="description", published=("page_age", "age"))[:limit]))
+        return Answered(tuple(_hits(found, text="description", published=("page_age", "age"), limit=limit)))
 
 
-def _hits(results: Any, *, text: str, published: Sequence[str]) -> list[Hit]:
+def _hits(results: Any, *, text: str, published: Sequence[str], limit: int) -> list[Hit]:
     """Read a list of results leniently: what has neither title nor address is left out."""
-    hits = []
+    hits: list[Hit] = []
     for result in results if isinstance(results, list) else ():
+        if len(hits) == limit:
+            break
         if not isinstance(result, dict):
             continue
-        url, title = web_address(result.get("url")), plain(str(result.get("title") or ""))
+        url, title = web_address(result.get("url")), _snippet(result.get("title"))
         if url:
             days = [day for field in published if (day := day_of(result.get(field)))]
-            hits.append(Hit(title or url, url, next(iter(days), ""), plain(str(result.get(text) or ""))))
+            hits.append(Hit(title or url, url, next(iter(days), ""), _snippet(result.get(text))))
     return hits
+
+
+def _snippet(value: Any) -> str:
+    return plain(str(value or "")[:SNIPPET_CHARACTERS])

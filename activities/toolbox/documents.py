@@ -3,10 +3,12 @@
 The trap: what a document holds can be longer than any model reads, so it comes in parts that are asked for by number.
 """
 
+import asyncio
+
 from pydantic import BaseModel, Field
 from temporalio.exceptions import ApplicationError
 
-from activities.documents import extract, split
+from activities.documents import read_document
 from activities.toolbox.tool import Tool, ToolError, tool
 from activities.toolbox.workspace import Workspace
 
@@ -25,11 +27,11 @@ def document_tools(workspace: Workspace, max_bytes: int) -> list[Tool]:
     """Make the tool that reads documents of up to `max_bytes`."""
 
     @tool(timeout=READING_SECONDS)
-    def document_text(arguments: DocumentText) -> str:
+    async def document_text(arguments: DocumentText) -> str:
         """Read the text of a document of the workspace: PDF, DOCX, HTML, Markdown or plain text; long ones in parts."""
-        data = workspace.read(arguments.path, max_bytes)
+        data = await asyncio.to_thread(workspace.read, arguments.path, max_bytes)
         try:
-            parts = split(extract(data, arguments.path).text, PART_CHARACTERS)
+            parts = (await read_document(data, arguments.path, part_characters=PART_CHARACTERS)).texts
         except ApplicationError as error:
             raise ToolError(error.message) from None
         if arguments.part > len(parts):

@@ -1,18 +1,20 @@
-"""One HTTP request that changes something, with the request that takes it back declared beforehand.
+"""One HTTP request that changes something. Which can be undone, and how, the operator declares, never a model.
 
-The trap: whether a request that got no answer has had its effect, nobody can know. So it carries an `Idempotency-Key` that is
-the same in every attempt, and its inverse carries one of its own; a server that honours them does each once.
+Any other request cannot be undone, so it waits for a person. The trap: whether a request that got no answer has had its effect,
+nobody can know. So it carries an `Idempotency-Key` that is the same in every attempt, and its inverse carries one of its own; a
+server that honours them does each once.
 """
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import httpx2
 from pydantic import BaseModel, Field
 
-from activities.contracts import Effect
+from activities.contracts import Effect, UndoablePair
 from activities.toolbox.tool import NeverHappenedError, Tool, ToolError, Undo, tool
 from activities.toolbox.web import PRODUCT, Fetching, certificates
 
@@ -25,15 +27,21 @@ UNDO = "http_undo"
 _PASSING = frozenset({408, 425, 429})
 _ABSENT = frozenset({404, 410})
 
+_PAIR = re.compile(
+    r"(?P<method>POST|PUT|PATCH|DELETE)\s+(?P<url>https?://\S+)\s*=>\s*"
+    r"(?P<undo_method>POST|PUT|PATCH|DELETE)\s+(?P<undo_url>https?://\S+)"
+)
+_PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
-class Inverse(BaseModel):
-    """The request that takes another one back."""
+class HttpUndo(BaseModel):
+    """Arguments of http_undo."""
 
     method: Method
-    url: str = Field(max_length=4000, description="the address, beginning with https:// or http://")
-    body: Any = Field(default=None, description="the JSON body, if any")
+    url: str = Field(max_length=4000)
+    body: Any = None
 
 
 class HttpCall(BaseModel):
@@ -42,34 +50,61 @@ class HttpCall(BaseModel):
     method: Method
     url: str = Field(max_length=4000, description="the address, beginning with https:// or http://")
     body: Any = Field(default=None, description="the JSON body, if any")
-    inverse: Inverse = Field(description="the request that undoes this one")
 
 
-def http_tools(allow: Sequence[str], *, private: bool = False, seconds: float = CALL_SECONDS) -> list[Tool]:
+def read_pairs(text: str) -> tuple[UndoablePair, ...]:
+    """Read `METHOD URL => METHOD URL`, several by `;`; raises ValueError that names HTTP_CALL_UNDO and says what is wrong."""
+    pairs = []
+    for written in filter(None, (each.strip() for each in text.split(";"))):
+        found = _PAIR.fullmatch(written)
+        if found is None:
+            raise ValueError(
+                f"HTTP_CALL_UNDO: {written[:200]!r} is no pair; write 'PUT https://host/path/{{id}} => DELETE "
+                "https://host/path/{id}', several by ';'"
+            )
+        pair = UndoablePair(**found.groupdict())
+        wanted = [name for name in _PLACEHOLDER.findall(pair.undo_url) if not name.startswith("body.")]
+        unknown = [name for name in wanted if name not in _PLACEHOLDER.findall(pair.url)]
+        if unknown:
+            raise ValueError(f"HTTP_CALL_UNDO: {{{unknown[0]}}} is not in the first address of {written[:200]!r}")
+        pairs.append(pair)
+    return tuple(pairs)
+
+
+def http_tools(
+    allow: Sequence[str],
+    *,
+    private: bool = False,
+    seconds: float = CALL_SECONDS,
+    undoable: Sequence[UndoablePair] = (),
+) -> list[Tool]:
     """Make the tools that call services; `allow` lists hosts (`example.org`, `*.example.org`, `*` for all).
 
-    `private` permits addresses that are not public. Raises ValueError that names HTTP_CALL_ALLOW.
+    `private` permits addresses that are not public; `undoable` are the requests that can be undone. Raises ValueError that
+    names HTTP_CALL_ALLOW.
     """
     hosts = Fetching(tuple(host.lower() for host in allow), private, seconds, SHOWN_BYTES, "HTTP_CALL_ALLOW")
 
     def prepare(arguments: HttpCall, _: str) -> Undo:
-        for request in (arguments, arguments.inverse):
-            if len(json.dumps(request.body)) > BODY_CHARACTERS:
-                raise ToolError(f"a body may have {BODY_CHARACTERS} characters of JSON at most")
+        if len(json.dumps(arguments.body)) > BODY_CHARACTERS:
+            raise ToolError(f"a body may have {BODY_CHARACTERS} characters of JSON at most")
         hosts.target(arguments.url)
-        hosts.target(arguments.inverse.url)
-        return Undo(arguments.inverse.model_dump(mode="json"))
+        asked = arguments.model_dump(mode="json")
+        inverse = next((found for pair in undoable if (found := pair.inverse_of(asked)) is not None), None)
+        if inverse is not None:
+            hosts.target(inverse["url"])
+        return Undo(inverse or {})
 
-    @tool(effect=Effect.WRITE, undo=UNDO, prepare=prepare, timeout=2 * seconds)
+    @tool(effect=Effect.IRREVERSIBLE, undo=UNDO, prepare=prepare, timeout=2 * seconds, undoable=tuple(undoable))
     async def http_call(arguments: HttpCall, key: str) -> str:
-        """Call a service over HTTP to change something, and declare the request that undoes it."""
+        """Call a service over HTTP to change something; a person must approve what cannot be undone."""
         status, said = await _send(hosts, arguments, key)
         if status >= 300:
             raise ToolError(f"the service answered {status}: {said}")
         return f"{status}\n{said}"
 
     @tool(effect=Effect.WRITE, timeout=2 * seconds)
-    async def http_undo(arguments: Inverse, key: str) -> str:
+    async def http_undo(arguments: HttpUndo, key: str) -> str:
         """Send the request that takes an earlier one back."""
         status, said = await _send(hosts, arguments, f"{key}/undo")
         if status in _ABSENT:
@@ -82,7 +117,7 @@ def http_tools(allow: Sequence[str], *, private: bool = False, seconds: float = 
     return [http_call, http_undo]
 
 
-async def _send(hosts: Fetching, asked: HttpCall | Inverse, key: str) -> tuple[int, str]:
+async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[int, str]:
     """Send a request to one of the addresses of its host; returns status and text. No redirect is followed."""
     try:
         async with asyncio.timeout(hosts.seconds):
@@ -101,7 +136,7 @@ async def _send(hosts: Fetching, asked: HttpCall | Inverse, key: str) -> tuple[i
 
 
 async def _ask(
-    hosts: Fetching, asked: HttpCall | Inverse, target: httpx2.URL, addresses: Sequence[str], key: str
+    hosts: Fetching, asked: HttpCall | HttpUndo, target: httpx2.URL, addresses: Sequence[str], key: str
 ) -> tuple[int, str]:
     headers = {"Host": target.netloc.decode("ascii"), "User-Agent": PRODUCT, "Idempotency-Key": key}
     # No proxy from the environment: it would resolve the name again, and connect to what it finds.

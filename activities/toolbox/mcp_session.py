@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from activities.errors import text_of
 from activities.toolbox.mcp_config import HttpServer, StdioServer
+from activities.toolbox.mcp_results import checking_session
 
 if TYPE_CHECKING:  # half a second to import, and workflows import the activities for their signatures
     from mcp import ClientSession
@@ -84,11 +85,9 @@ class McpSession:
             await asyncio.wait({self._owner})
 
     async def _own(self) -> None:
-        from mcp import ClientSession
-
         async with AsyncExitStack() as stack:
             read, write = await stack.enter_async_context(self._transport())
-            session = await stack.enter_async_context(ClientSession(read, write))
+            session = await stack.enter_async_context(checking_session()(read, write))
             await session.initialize()
             self._ready.set_result(session)
             await self._stop.wait()

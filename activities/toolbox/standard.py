@@ -23,6 +23,7 @@ def standard_tools(
     database_write_tables: Sequence[str] = (),
     http_call_allow: Sequence[str] = (),
     http_call_private: bool = False,
+    http_call_undo: str = "",
     smtp_url: str = "",
     mail_from: str = "",
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
@@ -48,9 +49,9 @@ def standard_tools(
 
         tools += row_tools(database_url, database_write_tables)
     if http_call_allow:
-        from activities.toolbox.http_call import http_tools
+        from activities.toolbox.http_call import http_tools, read_pairs
 
-        tools += http_tools(http_call_allow, private=http_call_private)
+        tools += http_tools(http_call_allow, private=http_call_private, undoable=read_pairs(http_call_undo))
     if smtp_url:
         from activities.toolbox.mail import mail_tools
 

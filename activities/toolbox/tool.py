@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from activities.contracts import Effect, ToolCard, ToolSpec
+from activities.contracts import Effect, ToolCard, ToolSpec, UndoablePair
 
 
 class ToolError(Exception):
@@ -47,6 +47,7 @@ class Tool:
     `call` is a plain function, which runs in a thread, or a coroutine function; a `keyed` one also takes the key that is the
     same in every attempt of a call. `prepare(arguments, key)` tells how the call will be undone, before it has its effect;
     `made(arguments, undo's arguments)` tells a later attempt what an earlier one has said, if its effect is there already.
+    `undoable` are the requests of an irreversible tool that its undo takes back after all.
     """
 
     name: str
@@ -59,12 +60,20 @@ class Tool:
     prepare: Prepare | None = None
     made: Made | None = None
     keyed: bool = False
+    undoable: tuple[UndoablePair, ...] = ()
 
     @property
     def card(self) -> ToolCard:
         """The tool as a running execution sees it."""
         takes = tuple(field.alias or name for name, field in self.arguments.model_fields.items())
-        return ToolCard(name=self.name, effect=self.effect, timeout=self.timeout, undo=self.undo, takes=takes)
+        return ToolCard(
+            name=self.name,
+            effect=self.effect,
+            timeout=self.timeout,
+            undo=self.undo,
+            undoable=self.undoable,
+            takes=takes,
+        )
 
     @property
     def spec(self) -> ToolSpec:
@@ -91,6 +100,7 @@ def tool(
     undo: str = "",
     prepare: Prepare | None = None,
     made: Made | None = None,
+    undoable: tuple[UndoablePair, ...] = (),
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a typed function: its name, its docstring and the model it takes say the rest.
 
@@ -106,6 +116,8 @@ def tool(
         if not function.__doc__:
             raise TypeError(f"tool {function.__name__}: write a docstring; the model reads it")
         description = " ".join(function.__doc__.split())
-        return Tool(function.__name__, description, hints[0], function, effect, timeout, undo, prepare, made, keyed)
+        return Tool(
+            function.__name__, description, hints[0], function, effect, timeout, undo, prepare, made, keyed, undoable
+        )
 
     return make

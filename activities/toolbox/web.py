@@ -17,7 +17,7 @@ import httpx2
 from pydantic import BaseModel, Field
 from temporalio.exceptions import ApplicationError
 
-from activities.documents import extract
+from activities.documents import read_document
 from activities.toolbox.tool import Tool, ToolError, tool
 
 FETCH_SECONDS = 30.0
@@ -58,7 +58,7 @@ def web_tools(
     async def fetch_url(arguments: FetchUrl) -> str:
         """Fetch a page of the web and return its text."""
         url, media_type, data = await fetching.get(arguments.url)
-        page = await asyncio.to_thread(_text, data, url, media_type)
+        page = await _text(data, url, media_type)
         shown = page[arguments.start : arguments.start + SHOWN_CHARACTERS]
         left = len(page) - arguments.start - len(shown)
         more = f"\n[… {left} more characters: fetch with start={arguments.start + len(shown)}]" if left > 0 else ""
@@ -75,7 +75,7 @@ def page_reader(
 
     async def read(url: str) -> str:
         last, media_type, data = await fetching.get(url)
-        return await asyncio.to_thread(_text, data, last, media_type)
+        return await _text(data, last, media_type)
 
     return read
 
@@ -213,11 +213,11 @@ def _shown(url: str) -> str:
     return url.partition("?")[0][:300]
 
 
-def _text(data: bytes, url: str, media_type: str) -> str:
+async def _text(data: bytes, url: str, media_type: str) -> str:
     if not data.strip():
         return "[the page is empty]"
     try:
-        return extract(data, _shown(url), media_type).text
+        return "".join((await read_document(data, _shown(url), media_type)).texts)
     except ApplicationError as error:
         raise ToolError(error.message) from None
 

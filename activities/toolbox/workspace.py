@@ -6,7 +6,7 @@ step from the folder down, and what was opened is what was checked.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,23 @@ READ_LIMIT = 1_000_000
 _ABSENT = (errno.ENOENT, errno.ELOOP)
 UNDO_LIMIT = 50_000_000
 """Largest file that may be replaced, in bytes: its former bytes are kept for the undo."""
+
+
+def check_apart(root: Path, protected: Mapping[str, Path], example: Path) -> None:
+    """Refuse a workspace that is, holds or lies within something that agents must not change; links are resolved.
+
+    `protected` are those places by what they are, there or not: an agent could make a file that is read at the next start. Raises
+    ValueError that names WORKSPACE_DIR; `example` is a folder that would do.
+    """
+    folder = root.resolve()
+    for what, place in protected.items():
+        other = place.resolve()
+        where = "is" if folder == other else "holds" if folder in other.parents else "lies within"
+        if folder == other or folder in other.parents or other in folder.parents:
+            raise ValueError(
+                f"WORKSPACE_DIR={folder}: it {where} {what} ({other}), which agents must not change; "
+                f"name a folder of its own, for instance {example}"
+            )
 
 
 class NoSuchFileError(ToolError):

@@ -52,6 +52,25 @@ def _telemetry(row: Row) -> str:
     )
 
 
+def _crowd(row: Row) -> str:
+    failed = f"{row['failed_runs']} runs failed ({row['error']})" if row["failed_runs"] else "no run failed"
+    return (
+        f"{row['runs']} plans of six steps started at once on one worker, their model over HTTP, {latency_of(row)} each "
+        f"({taken(row)}): **{row['calls']:,} calls for {row['calls_wanted']:,}**, {failed}; {row['runs_per_s']:g} runs a second, "
+        f"the median run took {row['median_run_s']:g} s, worker at most {row['worker_mb']:g} MB, other cores "
+        f"{row['other_cores']:g}."
+    )
+
+
+def _streams(row: Row) -> str:
+    names = {"sdk": "SDK, its own transport", "product": "product"}
+    return (
+        f"{row['streams']} streams of {row['deltas']} pieces at once, one each {row['pace_s'] * 1000:g} ms, read in turn by "
+        f"both clients ({taken(row)}); CPU of the client for each piece, in µs. Product ÷ SDK: {row['ratio']}.\n\n"
+        + table(tuple(names.values()), [[show(row["us_per_delta"][name]) for name in names]])
+    )
+
+
 def _gather(row: Row) -> str:
     lines = [
         (
@@ -107,6 +126,8 @@ def _crash(row: Row) -> str:
 SECTIONS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
     ("throughput", "Many runs at once", _throughput),
     ("telemetry", "What telemetry costs", _telemetry),
+    ("crowd", "A crowd: plans started at once", _crowd),
+    ("streams", "Many streamed answers at once", _streams),
     ("gather", "30 × 1 MB into one", _gather),
     ("crash", "kill -9 of the worker in the tenth call", _crash),
 )

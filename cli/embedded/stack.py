@@ -52,7 +52,7 @@ class Stack:
         with_model = settings.local and wishes.model
         if settings.local and wishes.worker and not wishes.model:
             raise WrongWishError(
-                "the worker needs a model: set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL, or add --no-worker"
+                "the worker needs a model: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or ANTHROPIC_BASE_URL, or add --no-worker"
             )
         self._directory = settings.state_dir
         self._lock = _locked(take_lock(self._directory))

@@ -90,6 +90,7 @@ def _worker(settings: Settings, state: StackState, opened: Shop) -> Process:
             "MAIL_FROM": "shop@example.org",
             "HTTP_CALL_ALLOW": HOST,
             "HTTP_CALL_PRIVATE": "true",
+            "HTTP_CALL_UNDO": f"PUT {opened.ledger}/{{order}} => DELETE {opened.ledger}/{{order}}",
             "APPROVER_SECRET": opened.secret,
             "NOTIFY_URLS": ",",  # nobody is told of a showing; empty would fall back to .env
         },

@@ -41,6 +41,14 @@ TakeBack = Annotated[
         metavar="WHAT",
     ),
 ]
+LeaveBehind = Annotated[
+    str | None,
+    typer.Option(
+        "--on-fallback",
+        help="What an agent that fails leaves to its fallback: tell (what it did; the default), or roll_back (nothing).",
+        metavar="WHAT",
+    ),
+]
 Stream = Annotated[
     bool,
     typer.Option(
@@ -90,20 +98,28 @@ def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[s
     return {"budget": Budget(**limits)} if limits else {}
 
 
-def undone(on_failure: str | None) -> dict[str, Any]:
-    """Return the request's field `on_failure`; nothing where it was not given. Raises LeavingError that says what to write."""
-    from cli.leaving import WRONG, LeavingError
-    from workflows.contracts import Extent, RollbackPolicy
+def undone(on_failure: str | None, on_fallback: str | None = None) -> dict[str, Any]:
+    """Return the request's fields `on_failure` and `on_fallback`, those that were given.
 
+    Raises LeavingError that says what to write.
+    """
+    from cli.leaving import WRONG, LeavingError
+    from workflows.contracts import Extent, OnFallback, RollbackPolicy
+
+    fields: dict[str, Any] = {}
+    if on_fallback is not None:
+        if on_fallback not in tuple(OnFallback):
+            raise LeavingError(WRONG, f"--on-fallback {on_fallback}: write {' or '.join(OnFallback)}")
+        fields["on_fallback"] = OnFallback(on_fallback)
     if on_failure is None:
-        return {}
+        return fields
     if on_failure.startswith("to:") and on_failure[3:].strip():
         policy = RollbackPolicy(extent=Extent.TO_CHECKPOINT, checkpoint=on_failure[3:].strip())
     elif on_failure in (Extent.KEEP, Extent.ALL):
         policy = RollbackPolicy(extent=Extent(on_failure))
     else:
         raise LeavingError(WRONG, f"--on-failure {on_failure}: write keep, all, or to:NAME")
-    return {"on_failure": policy}
+    return fields | {"on_failure": policy}
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Requester,
     Stream,
     TakeBack,
@@ -81,6 +82,7 @@ def consensus(
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
     requester: Requester = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -103,7 +105,7 @@ def consensus(
         voters=tuple(Voter(**_voter(written)) for written in voter or ()),
         **_asked(option, rule, quorum, on_tie, judge, deadline),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
     if wrong := problems(request):
         raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(wrong))

@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Requester,
     Stream,
     TakeBack,
@@ -32,6 +33,7 @@ def document(
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
     requester: Requester = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -48,7 +50,7 @@ def document(
     from cli.reaching import DOCUMENTS, reaching
     from workflows.contracts import DocumentAnalysisRequest
 
-    budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
+    budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure, on_fallback)
     read = read_files(files, load_settings().max_document_bytes)
 
     async def command(reach: "Reach") -> None:

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Requester,
     Stream,
     TakeBack,
@@ -56,6 +57,7 @@ def plan(
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
     requester: Requester = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -85,7 +87,7 @@ def plan(
             checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
         ),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
 
     async def command(reach: "Reach") -> None:

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Requester,
     Stream,
     TakeBack,
@@ -57,6 +58,7 @@ def research(
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
     requester: Requester = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -78,7 +80,7 @@ def research(
         sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),
         **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings, more_rounds=rounds),
         **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure),
+        **undone(on_failure, on_fallback),
     )
 
     async def command(reach: "Reach") -> None:

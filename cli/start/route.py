@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Requester,
     Stream,
     TakeBack,
@@ -62,6 +63,7 @@ def route(
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
     requester: Requester = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -88,7 +90,7 @@ def route(
             categories=own,
             **given(general=general, threshold=threshold, max_parallel=max_parallel),
             **budgeted(budget_usd, budget_tokens, budget_calls),
-            **undone(on_failure),
+            **undone(on_failure, on_fallback),
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
         await begin(

@@ -13,6 +13,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    LeaveBehind,
     Requester,
     Stream,
     TakeBack,
@@ -47,6 +48,7 @@ def staged(
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
     requester: Requester = None,
+    on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -68,7 +70,7 @@ def staged(
         max_parallel=max_parallel,
         checkpoint=read_checkpoint(checkpoint, "every-stage", "after-plan"),
     )
-    changes |= budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
+    changes |= budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure, on_fallback)
     asked = None if resume else StagedRequest(task=said, **changes)
 
     async def command(reach: "Reach") -> None:

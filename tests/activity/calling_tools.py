@@ -27,11 +27,14 @@ class Calls:
     store: ContentStore
     tools: Sequence[Tool]
 
-    async def call(self, name: str, call: str, /, *, attempt: int = 1, **arguments: Any) -> ToolResult:
+    async def call(
+        self, name: str, call: str, /, *, attempt: int = 1, approve: bool = True, **arguments: Any
+    ) -> ToolResult:
         activities = ToolActivities(self.store, self.tools)
         names = tuple(tool.name for tool in self.tools)
         toolset = await ActivityEnvironment().run(activities.read_toolset, ToolsetRequest(names=names))
-        request = approved(ToolRequest(tool=name, key=call, specs=toolset.specs, input=arguments))
+        request = ToolRequest(tool=name, key=call, specs=toolset.specs, input=arguments)
+        request = approved(request) if approve else request
         result: ToolResult = await _environment(call, attempt).run(activities.call_tool, request)
         return result
 
@@ -47,18 +50,18 @@ class Calls:
         assert result.failed, said
         return said
 
-    async def undo(self, name: str, key: str, attempt: int = 1) -> UndoResult:
-        """Undo a call by its key alone, as if it had never been reported."""
+    async def undo(self, name: str, key: str, attempt: int = 1, **reported: Any) -> UndoResult:
+        """Undo a call by its key, as if it had never been reported, or with what somebody says that it reported."""
         tool = next(tool for tool in self.tools if tool.name == name)
-        request = UndoRequest(tool=tool.undo, key=key)
+        request = UndoRequest(tool=tool.undo, key=key, input=reported)
         result: UndoResult = await _environment(f"undo-{key}", attempt).run(
             UndoActivities(self.store, self.tools).undo_call, request
         )
         return result
 
-    async def undo_fails(self, name: str, key: str) -> ApplicationError:
+    async def undo_fails(self, name: str, key: str, **reported: Any) -> ApplicationError:
         with pytest.raises(ApplicationError) as caught:
-            await self.undo(name, key)
+            await self.undo(name, key, **reported)
         return caught.value
 
     async def crash_before_report(self, monkeypatch: pytest.MonkeyPatch, name: str, call: str, /, **given: Any) -> None:

@@ -49,9 +49,7 @@ async def test_a_whole_answer_counts_though_its_connection_ends_early(wire: Wire
     assert (turn.content.text, turn.usage.output_tokens) == ("Yes.", 20)
 
 
-@pytest.mark.parametrize(
-    "reply", [Reply(events=[": ping\n\n"]), Reply(body="<html>Log in to the hotel's network</html>"), Reply(body="{}")]
-)
+@pytest.mark.parametrize("reply", [Reply(events=[": ping\n\n"]), Reply(body=""), Reply(body=" \n")])
 async def test_a_good_status_without_an_answer_is_tried_again(wire: Wire, caller: Caller, reply: Reply) -> None:
     wire.replies = [reply]
     failed, details = await caller.fail()

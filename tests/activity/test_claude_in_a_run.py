@@ -10,9 +10,10 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.errors import ErrorKind, kind_of
+from activities.errors import ErrorKind, kind_of, text_of
 from activities.llm.claude import ClaudeLLM, make_client
 from bootstrap import Settings
+from tests.activity.public_answers import ANSWERED, SAID
 from tests.doubles.wire import Hit, Reply, Wire, answer, error, serving
 from worker import working
 from workflows.contracts import Plan, PlanRequest, PlanResult, RunState
@@ -100,3 +101,19 @@ async def test_what_is_final_is_asked_of_each_agent_once(run: Run) -> None:
     with pytest.raises(WorkflowFailureError) as caught:
         await run.plan([error(401)], [error(401)])
     assert (kind_of(caught.value.cause), run.asked) == (ErrorKind.MODEL_NOT_ALLOWED, (1, 1))
+
+
+async def test_an_address_that_is_no_messages_api_is_asked_once_by_each_agent(run: Run) -> None:
+    page = Reply(body="<html>Welcome</html>")
+    with pytest.raises(WorkflowFailureError) as caught:
+        await run.plan([page], [page])
+    assert (kind_of(caught.value.cause), run.asked) == (ErrorKind.MODEL_NOT_FOUND, (1, 1))
+    assert "check ANTHROPIC_BASE_URL" in text_of(caught.value.cause)
+
+
+async def test_an_answer_with_faults_of_form_is_no_second_call(run: Run) -> None:
+    """What gateways send: null content, no usage, plain JSON. It was six calls and an AttributeError."""
+    for reply in (each.reply for each in ANSWERED):
+        run.wire.hits.clear()
+        result = await run.plan([reply], [])
+        assert (result.answers[0].content.text, run.asked) == (SAID, (1, 0))

@@ -4,15 +4,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.content import ContentStore
 from activities.contracts import DocumentSource, ExtractedText, ExtractRequest
-from activities.documents import DocumentActivities, extract
+from activities.documents import DocumentActivities
 from activities.errors import ErrorKind, kind_of
-from tests.document_files import SENTENCE, pdf
+from activities.formats.extraction import extract
+from activities.parsing.pool import SLOTS
+from tests.document_files import SENTENCE, pdf, pdf_of, stream
 
 MAX_BYTES = 1_000_000
 
@@ -49,20 +52,13 @@ async def refusal(store: ContentStore, data: bytes, name: str, **changes: Any) -
 
 def many_pages(count: int) -> bytes:
     """A small file whose pages are all one and the same, so that it is quick to make and slow to read."""
-    content = b"BT /F 10 Tf 20 800 Td 12 TL " + b"(The ferry waits for the tide.) ' " * 200 + b"ET"
-    objects = (
+    return pdf_of(
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Count %d/Kids[%s]>>" % (count, b"3 0 R " * count),
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 840]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>",
-        b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
+        stream(b"BT /F 10 Tf 20 800 Td 12 TL " + b"(The ferry waits for the tide.) ' " * 200 + b"ET"),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     )
-    data, places = b"%PDF-1.4\n", []
-    for number, body in enumerate(objects, 1):
-        places.append(b"%010d 00000 n \n" % len(data))
-        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    table = b"xref\n0 6\n0000000000 65535 f \n" + b"".join(places)
-    return data + table + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(data)
 
 
 async def test_short_document_travels_inline(store: ContentStore) -> None:
@@ -108,12 +104,20 @@ async def test_heartbeats_go_on_while_pages_are_read_and_name_the_page(store: Co
     assert {beat["document"] for beat in beats} == {"long.pdf"}
 
 
-async def test_cancelled_extraction_leaves_no_thread_at_work(store: ContentStore) -> None:
+async def test_cancelled_extraction_ends_the_process_that_reads(store: ContentStore) -> None:
     def cancel(env: ActivityEnvironment, details: dict[str, Any]) -> None:
         if details["page"]:
             env.cancel()
 
-    with pytest.raises(asyncio.CancelledError):
-        await run(store, many_pages(2000), "endless.pdf", on_beat=cancel)
-    # Reading to the end takes half a minute; the executor shuts down when its last thread is idle.
-    await asyncio.wait_for(asyncio.get_running_loop().shutdown_default_executor(), 10)
+    before = set(parser_processes())
+    for _ in range(SLOTS):
+        with pytest.raises(asyncio.CancelledError):
+            await run(store, many_pages(2000), "endless.pdf", on_beat=cancel)
+    # Reading to the end takes half a minute, and all slots would be taken.
+    assert (await asyncio.wait_for(run(store, b"short", "short.txt"), 10)).characters == 5
+    assert len(set(parser_processes()) - before) <= 1
+
+
+def parser_processes() -> list[int]:
+    children = psutil.Process().children()
+    return [child.pid for child in children if "activities.parsing.child" in child.cmdline()]

@@ -1,7 +1,6 @@
 """Tools that change files, services and mailboxes: done, done again after a crash, undone, and what nothing takes back."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
@@ -11,15 +10,12 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
-from werkzeug import Request, Response
 
 from activities.content import ContentStore
 from activities.contracts import Effect
 from activities.errors import ErrorKind
 from activities.toolbox.files import file_tools
-from activities.toolbox.http_call import http_tools
 from activities.toolbox.mail import mail_tools, message_id
 from activities.toolbox.restoring import restoring_tools
 from activities.toolbox.workspace import Workspace
@@ -82,6 +78,16 @@ async def test_a_file_that_somebody_else_changed_since_is_left_as_it_stands(file
     assert content(root) == {"a.md": "by hand"}
 
 
+async def test_an_undo_that_somebody_made_up_is_refused(files: Calls, root: Path, store: ContentStore) -> None:
+    """Whoever starts a rollback can write any change: only the record of its call says what is undone, and how."""
+    theirs = await store.put(b"planted")
+    error = await files.undo_fails("write_file", "run/s/1", path="a.md", ref=theirs)
+    assert (error.type, error.non_retryable) == (ErrorKind.UNDO_REFUSED, True)
+    await files.done("write_file", "run/s/2", path="b.md", content="three")
+    assert (await files.undo("write_file", "run/s/2", path="a.md", ref=theirs)).happened
+    assert content(root) == {"a.md": "one two"}
+
+
 async def test_the_id_of_a_call_cannot_be_used_for_another_change(files: Calls, root: Path) -> None:
     await files.done("write_file", "run/s/1", path="a.md", content="three")
     result = await files.call("write_file", "run/s/1", path="a.md", content="four")
@@ -96,100 +102,6 @@ async def test_an_edit_that_meets_its_own_work_of_a_dead_worker_does_not_fail(
     await files.crash_before_report(monkeypatch, "edit_file", "run/s/1", **FILE_CHANGES[2][1])
     assert await files.done("edit_file", "run/s/1", attempt=2, **FILE_CHANGES[2][1]) == "a.md edited"
     assert content(root) == {"a.md": "one 2"}
-
-
-class Service:
-    """A service that keeps things by name, and does each request once by its key."""
-
-    def __init__(self, server: HTTPServer) -> None:
-        self.things: dict[str, Any] = {}
-        self.keys: list[str] = []
-        self.answers: list[int] = []
-        self.url = server.url_for("/things/")
-        server.expect_request("/things/lamp").respond_with_handler(self._handle)
-
-    def _handle(self, request: Request) -> Response:
-        key = request.headers["Idempotency-Key"]
-        repeated = key in self.keys
-        self.keys.append(key)
-        if self.answers:
-            return Response("no", status=self.answers.pop(0))
-        if request.method == "PUT":
-            self.things |= {} if repeated else {"lamp": json.loads(request.get_data())}
-        elif self.things.pop("lamp", None) is None:
-            return Response("gone", status=404)
-        return Response("fine", status=200)
-
-
-@pytest.fixture
-def service(httpserver: HTTPServer) -> Service:
-    return Service(httpserver)
-
-
-@pytest.fixture
-def http(store: ContentStore) -> Calls:
-    return Calls(store, http_tools(["localhost", "127.0.0.1"], private=True))
-
-
-def putting(service: Service, **changes: Any) -> dict[str, Any]:
-    url = f"{service.url}lamp"
-    return {"method": "PUT", "url": url, "body": {"on": True}, "inverse": {"method": "DELETE", "url": url}} | changes
-
-
-async def test_a_request_is_taken_back_by_its_inverse(
-    http: Calls, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await http.crash_before_report(monkeypatch, "http_call", "run/s/1", **putting(service))
-    assert await http.done("http_call", "run/s/1", attempt=2, **putting(service)) == "200\nfine"
-    assert service.things == {"lamp": {"on": True}}
-    assert (await http.undo("http_call", "run/s/1")).happened
-    assert service.things == {}
-    assert service.keys == ["run/s/1", "run/s/1", "run/s/1/undo"]
-    assert not (await http.undo("http_call", "run/s/1", attempt=2)).happened
-
-
-async def test_a_request_that_was_never_sent_is_not_taken_back(http: Calls, service: Service) -> None:
-    assert not (await http.undo("http_call", "run/s/1")).happened
-    assert service.keys == []
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_service_that_is_away_is_worth_another_try(http: Calls, service: Service, status: int) -> None:
-    service.answers = [status]
-    with pytest.raises(ApplicationError) as caught:
-        await http.call("http_call", "run/s/1", **putting(service))
-    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TOOL_UNAVAILABLE, False)
-
-
-async def test_what_a_service_refuses_is_told_to_the_model(http: Calls, service: Service) -> None:
-    service.answers = [422, 409]
-    assert "answered 422: no" in await http.refused("http_call", "run/s/1", **putting(service))
-    assert "answered 409" in (await http.undo_fails("http_call", "run/s/1")).message
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("https://elsewhere.example/x", "elsewhere.example is not among the hosts"),
-        ("file:///etc/passwd", "write https:// or http://"),
-        ("http://u:p@localhost/x", "without a name or password"),
-    ],
-)
-async def test_no_host_is_called_that_is_not_allowed_not_even_to_undo(
-    http: Calls, service: Service, url: str, said: str
-) -> None:
-    assert said in await http.refused("http_call", "run/s/1", **putting(service, url=url))
-    undone = putting(service, inverse={"method": "DELETE", "url": url})
-    assert said in await http.refused("http_call", "run/s/2", **undone)
-    assert "required property" in await http.refused("http_call", "run/s/3", method="PUT", url=service.url)
-    assert service.keys == []
-
-
-async def test_private_addresses_are_called_only_where_that_is_set(store: ContentStore, service: Service) -> None:
-    public = Calls(store, http_tools(["*"]))
-    assert "no public address" in await public.refused("http_call", "run/s/1", **putting(service))
-    with pytest.raises(ValueError, match=r"HTTP_CALL_ALLOW: '/' is no host"):
-        http_tools(["/"])
 
 
 class Mailbox:

@@ -38,6 +38,7 @@ class Hit:
 
     headers: dict[str, str]
     body: dict[str, Any]
+    path: str = ""
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -100,9 +101,9 @@ class Wire:
 
 
 async def _request(reader: asyncio.StreamReader) -> Hit:
-    lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return Hit(headers, json.loads(await reader.readexactly(int(headers["content-length"]))))
+    return Hit(headers, json.loads(await reader.readexactly(int(headers["content-length"]))), first.split(" ")[1])
 
 
 async def _released(gate: asyncio.Event, reader: asyncio.StreamReader) -> bool:

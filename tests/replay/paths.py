@@ -10,6 +10,7 @@ from tests.replay.ended_paths import ENDED_PATHS
 from tests.replay.gate_paths import GATE_PATHS
 from tests.replay.path import Path
 from tests.replay.plan_paths import DOCUMENT_PATHS, PLAN_PATHS
+from tests.replay.policy_paths import POLICY_PATHS
 from tests.replay.refund_paths import REFUND_PATHS
 from tests.replay.research_paths import RESEARCH_PATHS
 from tests.replay.routing_paths import ROUTING_PATHS
@@ -23,6 +24,7 @@ RECORDED: dict[str, Path] = (
     BUDGET_PATHS
     | GATE_PATHS
     | PLAN_PATHS
+    | POLICY_PATHS
     | DOCUMENT_PATHS
     | REFUND_PATHS
     | ENDED_PATHS

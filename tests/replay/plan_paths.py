@@ -1,6 +1,7 @@
 """The paths of plans and of documents."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -78,12 +79,16 @@ async def _never() -> str:
 GRAPH = plan_json(step(1), step(2, "researcher", depends_on=[1]), step(3, depends_on=[1, 2]))
 CIRCLE = plan_json(step(1, depends_on=[2]), step(2, depends_on=[1]))
 NOBODY = plan_json(step(1, "nobody"))
+EDGES = json.dumps({"nodes": [step(1), step(2)], "edges": [[1, 2]]})
 LONG = "\n\n".join(f"Clause {n}. " + "The tenant shall keep the premises in good repair. " * 8 for n in range(60))
 
 PLAN_PATHS: dict[str, Path] = {
     "plan-generated": planned(lambda: scripted(GRAPH), task="write about tides"),
     "plan-repaired": planned(lambda: scripted(plan_json(step(2, "WRITER", depends_on=[1, 1]), step(1))), task="t"),
     "plan-sent-back": planned(lambda: scripted(CIRCLE, plan_json(step(1))), task="t"),
+    "plan-edges": planned(lambda: scripted(f"Here it is: {EDGES}"), task="t"),
+    # Recorded by the code of before, which left the edges out: both steps run at once.
+    "plan-edges-unread": planned(lambda: scripted(EDGES), task="t"),
     "plan-fallback": planned(lambda: scripted(NOBODY, NOBODY, NOBODY), task="boil an egg"),
     "plan-planner-fails": planned(lambda: planless, task="t", fallback_plan=plan_of(step("a"))),
     "plan-given": planned(lambda: scripted(), plan=BRANCHES),

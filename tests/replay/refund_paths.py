@@ -22,7 +22,7 @@ class RefundPath(Path):
 
     @asynccontextmanager
     async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
-        with shop_in(runner.settings.state_dir) as opened:
+        with shop_in(runner.settings.state_dir, NOWHERE) as opened:
             async with super().worker(opened.equipped(runner)) as llm:
                 yield llm
 

@@ -68,6 +68,13 @@ ROUTING_PATHS: dict[str, Path] = {
     "routing-unknown": routing(lambda: labelling({BILLING: {"category": "gardening", "confidence": 1}}), BILLING),
     "routing-empty": routing(lambda: labelling({BILLING: "no idea"}), BILLING),
     "routing-unsure": routing(lambda: labelling({BILLING: {"category": "billing", "confidence": 0.1}}), BILLING),
+    "routing-confidence-unread": routing(
+        lambda: labelling({BILLING: {"category": "billing", "confidence": 300}}), BILLING
+    ),
+    # Recorded by the code of before, which took 300 for quite sure.
+    "routing-confidence-clamped": routing(
+        lambda: labelling({BILLING: {"category": "billing", "confidence": 300}}), BILLING
+    ),
     "routing-classifier-away": routing(lambda: without_classifier, BILLING),
     "routing-ticket-unwritten": routing(lambda: labelling(handler=out_of_order), GRAVE),
     "routing-one-fails": routing(lambda: one_failing, BILLING, TECHNICAL, " "),

@@ -19,8 +19,8 @@ CABLE = str(PROJECT / "samples" / "refunds" / "cable.json")
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with shop_in(tmp_path_factory.mktemp("shop")) as opened:
+def shop(tmp_path_factory: pytest.TempPathFactory, make_httpserver: HTTPServer) -> Iterator[Shop]:
+    with shop_in(tmp_path_factory.mktemp("shop"), make_httpserver.url_for("/bookings")) as opened:
         yield opened
 
 

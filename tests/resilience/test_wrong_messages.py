@@ -17,8 +17,8 @@ pytestmark = pytest.mark.xdist_group("wrong_messages")
 PLAN = '{"steps": [{"step": 1, "agent": "writer", "input": "wait"}]}'
 REQUESTS = {kind.__name__: get_type_hints(kind.run)["request"].__name__ for kind in WORKFLOWS}  # type: ignore[attr-defined]
 FOR_ALL = {
-    "none": ([], "request"),
-    "two": (["{}", "{}"], "positional argument"),
+    "none": ([], "give one request"),
+    "two": (["{}", "{}"], "as the one input"),
     "text": (['"do it"'], "{request}"),
     "null": (["null"], "{request}"),
 }
@@ -30,8 +30,8 @@ FOR_ONE = {
         "nothing to do": (["{}"], "task: say what shall be done"),
     },
     "ConsensusAnalysisWorkflow": {
-        "none": ([], "request"),
-        "two": (["{}", "{}"], "positional argument"),
+        "none": ([], "give one request"),
+        "two": (["{}", "{}"], "as the one input"),
         "text": (['"is it so?"'], "ConsensusRequest"),
         "wrong rule": (['{"question": "q", "rule": {"kind": "loud"}}'], "rule.kind"),
         "one option": (['{"question": "q", "options": ["yes"]}'], "options: 1 given; name at least two"),

@@ -16,6 +16,7 @@ ROOMS = (
     "bootstrap",
     "cli",
     "local_model",
+    "processes",
     "replaying",
     "rooms",
     "settings",

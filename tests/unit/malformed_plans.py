@@ -47,9 +47,14 @@ CHAIN: dict[str, set[str]] = {"1": set(), "2": {"1"}}
 TWO: dict[str, set[str]] = {"1": set(), "2": set()}
 GOOD = plan(step(1))
 FENCED = "```json\n" + json.dumps(GOOD) + "\n```"
+AROUND = ("the text around the JSON was left out",)
 
 READABLE = [
     Malformed("fences around the JSON", FENCED, (), ONE),
+    Malformed("a word after the JSON", json.dumps(GOOD) + "\nI hope this helps!", AROUND, ONE),
+    Malformed("fences with a closing sentence", f"Here it is:\n{FENCED}\nSee [1] for more.", AROUND, ONE),
+    Malformed("thoughts before the JSON", f'<think>{{"steps": []}} or not?</think>\n{json.dumps(GOOD)}', AROUND, ONE),
+    Malformed("a comma too many", json.dumps(GOOD)[:-1] + ",}", ("grammar were corrected",), ONE),
     Malformed("one number for a list", pair(1), ("steps[1].depends_on: '1' is read as '[1]'",), CHAIN),
     Malformed("one text for a list", pair("1"), ("steps[1].depends_on: '1' is read as",), CHAIN),
     Malformed(
@@ -122,8 +127,10 @@ READABLE = [
 
 UNREADABLE = [
     Malformed("a bare list", [step(1)], ("must be a JSON object",)),
-    Malformed("a word after the JSON", json.dumps(GOOD) + "\nI hope this helps!", ("the answer is not JSON",)),
     Malformed("a broken end", json.dumps(GOOD)[:-3], ("the answer is not JSON",)),
+    Malformed(
+        "a broken end after a whole draft", f"{json.dumps(GOOD)}\nBetter: {json.dumps(GOOD)[:-9]}", ("is not JSON",)
+    ),
     Malformed("no steps", plan(), ("the plan has no steps; add at least one",)),
     Malformed(
         "a text for steps", {"steps": "1. research 2. write"}, ("steps: there is no list of steps; write a list",)

@@ -1,6 +1,7 @@
 """What lands in history can be read back, by this version, by the next one and by the last one."""
 
 import json
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -22,6 +23,16 @@ from activities.contracts import (
     ToolCall,
     ToolSpec,
     Usage,
+)
+from worker import WORKFLOWS
+from workflows.contracts import (
+    CARRIED,
+    AgentSessionRequest,
+    GatesCarried,
+    RollbackRequest,
+    SessionProgress,
+    StartRequest,
+    carried_in,
 )
 
 USAGE = Usage(input_tokens=3, cache_write_tokens=4)
@@ -136,3 +147,76 @@ def test_a_part_points_at_a_content_without_its_summary() -> None:
     assert Part.of(Content(summary="s", size=5000, ref="r"), "step 1") == Part(ref="r", label="step 1")
     assert Part.of(Content(text="t")) == Part(text="t")
     assert Catalog(agents=()).get("a") is None
+
+
+CARRIED_STATE = (
+    "Approval",
+    "Approver",
+    "BudgetShown",
+    "Change",
+    "Changes",
+    "Decision",
+    "DecisionLog",
+    "GateDecision",
+    "GateState",
+    "GatesCarried",
+    "Hop",
+    "Pause",
+    "Spend",
+    "Toolset",
+    "UsedToken",
+)
+"""Contracts that say what a run has done, spent, or was allowed: nobody who starts one may write them."""
+GIVEN_ON_PURPOSE = {
+    "RollbackRequest.changes": "what an ended run told; each undo is carried out from the record of the call alone",
+}
+LIKE_STATE = {
+    "gates",
+    "changes",
+    "progress",
+    "spend",
+    "hops",
+    "tokens",
+    "records",
+    "early",
+    "raised",
+    "paused",
+    "toolset",
+}
+
+
+def state_in(model: type[BaseModel], path: str) -> list[tuple[str, bool]]:
+    """Find every field that holds carried state, with whether it is marked; what is marked is not looked into."""
+    found: list[tuple[str, bool]] = []
+    for name, field in model.model_fields.items():
+        where, marked = f"{path}.{name}", CARRIED in field.metadata
+        inner = _models_in(field.annotation)
+        if any(each.__name__ in CARRIED_STATE for each in inner) or (name in LIKE_STATE and inner) or marked:
+            found.append((where, marked))
+        else:
+            found += [one for each in inner for one in state_in(each, where)]
+    return found
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
+@pytest.mark.parametrize("kind", WORKFLOWS, ids=lambda kind: kind.__name__)
+def test_no_first_request_can_carry_state(kind: Any) -> None:
+    request = get_type_hints(kind.run)["request"]
+    assert issubclass(request, StartRequest)
+    unmarked = [where for where, marked in state_in(request, request.__name__) if not marked]
+    assert [where for where in unmarked if where not in GIVEN_ON_PURPOSE] == []
+
+
+def test_the_walk_finds_what_continue_as_new_carries() -> None:
+    found = dict(state_in(AgentSessionRequest, "S"))
+    assert {"S.gates", "S.paused", "S.continues.changes", "S.continues.toolset", "S.continues.spend"} <= set(found)
+    assert dict(state_in(RollbackRequest, "RollbackRequest")) == {"RollbackRequest.changes": False}
+    filled = AgentSessionRequest(
+        agent="a", gates=GatesCarried(opened=1), continues=SessionProgress(turns=1, notes=("n",))
+    )
+    assert list(carried_in(filled)) == ["continues.notes", "gates"]

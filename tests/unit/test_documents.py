@@ -12,8 +12,9 @@ from docx.oxml.parser import parse_xml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.documents import SMALLEST_PART, extract, split
 from activities.formats.detection import FileFormat
+from activities.formats.extraction import extract
+from activities.formats.splitting import SMALLEST_PART, split
 from activities.formats.text import tidy
 from tests.document_files import SENTENCE, W, docx_of, locked, paragraph, pdf, run, saved
 
@@ -50,7 +51,7 @@ class TestPdf:
     def test_crooked_file_is_read_without_a_word_on_stderr(self) -> None:
         crooked = b"From: scanner\n" + pdf(SENTENCE)
         program = (
-            "import logging, sys; from activities.documents import extract; logging.basicConfig();"
+            "import logging, sys; from activities.formats.extraction import extract; logging.basicConfig();"
             "print(extract(sys.stdin.buffer.read(), 'crooked.pdf').text)"
         )
         done = subprocess.run(
@@ -60,7 +61,7 @@ class TestPdf:
 
 
 class TestDocx:
-    def test_body_comes_in_document_order_without_the_header(self) -> None:
+    def test_body_comes_in_document_order_and_the_header_last(self) -> None:
         document = docx.Document()
         document.sections[0].header.paragraphs[0].text = "Letterhead"
         document.add_heading("Title", 1)
@@ -72,7 +73,9 @@ class TestDocx:
             document.add_paragraph(item, "List Bullet")
         document.add_paragraph("After.")
         found = extract(saved(document), "order.docx")
-        assert found.text == "Title\n\nBefore.\n\nItem | Price\nKettle | £30 plus tax\n\n- one\n- two\n\nAfter."
+        assert found.text == (
+            "Title\n\nBefore.\n\nItem | Price\nKettle | £30 plus tax\n\n- one\n- two\n\nAfter.\n\n[Header] Letterhead"
+        )
         assert (found.media_type, found.pages) == (FileFormat.DOCX, None)
 
     def test_content_controls_and_insertions_are_read_deletions_and_hidden_text_are_not(self) -> None:
@@ -81,7 +84,10 @@ class TestDocx:
             + f"<w:del><w:r><w:delText>900</w:delText></w:r></w:del><w:ins>{run('950')}</w:ins>"
             + f"<w:moveFrom>{run(' moved')}</w:moveFrom>{run(' secret', '<w:vanish/>')}{run(' euros.')}"
         )
-        assert extract(docx_of(body), "tracked.docx").text == "In a control.\n\nRent is 950 euros."
+        assert extract(docx_of(body), "tracked.docx").text == (
+            "In a control.\n\nRent is 950 euros.\n\n"
+            "[Tracked changes: inserted text (1) is in the text above, deleted text (2) is not.]"
+        )
 
     def test_merged_cells_are_not_repeated_and_single_columns_are_no_table(self) -> None:
         def cell(*texts: str, span: int = 1) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.agent import parse
+from activities.llm.answers import read_answer
 from tests.unit.graphs import steady
 from tests.unit.malformed_plans import AGENTS, MALFORMED, READABLE, UNREADABLE, Malformed, pair, plan, step
 from workflows.contracts import Plan, PlanChange
@@ -16,10 +16,11 @@ from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
 
 def checked(text: str) -> tuple[Plan | None, list[str], list[PlanChange]]:
     """Take an answer the way it takes in a run, up to the point where it runs or goes back."""
-    data, wrong = parse(text, PLAN_SCHEMA)
-    if data is None:
-        return None, list(wrong), []
-    found, unread, changes = read_plan(data)
+    answered = read_answer(text, PLAN_SCHEMA)
+    if answered.data is None:
+        return None, list(answered.wrong), []
+    found, unread, changes = read_plan(answered.data)
+    changes += [PlanChange(stage="deterministic", change=answered.leniently)] if answered.leniently else []
     if found is None:
         return None, unread, changes
     found, repairs = repair(found, AGENTS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.graphs import DAG, closure, steady
 from workflows.contracts import Plan, PlanStep
-from workflows.patterns.planning import ends_of, find_cycle, problems, with_one_end
+from workflows.patterns.planning import ends_of, find_cycle, is_alike, problems, with_one_end
 
 AGENTS = ("legal-analyst", "researcher", "writer")
 
@@ -129,3 +129,18 @@ def test_several_ends_are_joined_by_a_step_with_a_name_of_its_own() -> None:
     assert joined.steps[-1] == PlanStep(step="result 2", agent="writer", input="join", depends_on=("result", "b"))
     assert ends_of(joined) == ["result 2"]
     assert problems(joined, AGENTS, 10) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Send the mail to Bob.", "send mail to bob, please", True),
+        ("Send the mail to Bob.", "Write a summary of the sales.", False),
+        ("Refund order 7 of Ann in full", "Refund order 7 of Ann, all of it", True),
+        ("Delete the customer records", "Count the orders of March by country", False),
+    ],
+)
+def test_steps_that_may_do_the_same_are_taken_for_alike(one: str, other: str, alike: bool) -> None:
+    first, second = PlanStep(step="1", agent="a", input=one), PlanStep(step="2", agent="b", input=other)
+    assert (is_alike(first, second), is_alike(second, first)) == (alike, alike)
+    assert is_alike(first, second.model_copy(update={"step": "1"}))

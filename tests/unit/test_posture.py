@@ -99,7 +99,7 @@ def test_where_the_status_is_good_the_type_of_the_error_counts(error_type: str |
 def test_a_long_message_is_cut_before_the_advice() -> None:
     error = posture(401, "x" * 5000)
     assert "x" * MESSAGE_LIMIT in error.message
-    assert error.message.endswith("(request req_9); check ANTHROPIC_API_KEY")
+    assert error.message.endswith("(request req_9); check ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN")
 
 
 @pytest.mark.parametrize(

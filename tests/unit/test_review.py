@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.agent import parse
 from activities.contracts import Content
+from activities.llm.answers import read_answer
 from workflows.contracts import Rubric
 from workflows.patterns.calling import Answer
 from workflows.patterns.review import best_of, is_over, read_critique, schema_of
@@ -54,10 +54,10 @@ def test_a_review_has_not_ended_before_it_began() -> None:
 def test_a_critique_names_known_criteria_once_and_a_score_within_bounds() -> None:
     schema = schema_of(Rubric(criteria=("clear", "short", "clear")))
     good = '{"remarks": [{"criterion": "short", "remark": "cut the end"}], "score": 70}'
-    assert parse(good, schema)[1] == ()
+    assert read_answer(good, schema).wrong == ()
     assert schema["properties"]["remarks"]["items"]["properties"]["criterion"]["enum"] == ["clear", "short"]
     for broken in (good.replace("70", "101"), good.replace("70", "-1"), good.replace("short", "funny"), "{}"):
-        assert parse(broken, schema)[1] != ()
+        assert read_answer(broken, schema).wrong != ()
 
 
 def test_a_critique_is_read_with_its_remarks() -> None:

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.exceptions import ApplicationError
 
+from activities.errors import ErrorKind
 from tests.unit.graphs import DAG, closure, dags, run_fast, steady
+from workflows.patterns.failing import HaltedError
 from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
 
 
@@ -35,7 +38,7 @@ class Nodes:
             self.left.append(node)
             raise
         if node in self.failing:
-            raise RuntimeError(node)
+            raise ApplicationError(node)
         return node
 
     async def run(self, graph: DAG, **options: Any) -> dict[str, Outcome[str]]:
@@ -135,7 +138,7 @@ def test_what_stops_first_does_not_hurry_what_still_leaves() -> None:
 
     async def execute(node: str) -> None:
         if node == "bad":
-            raise RuntimeError(node)
+            raise ApplicationError(node)
         try:
             await asyncio.sleep(60)
         finally:
@@ -174,10 +177,10 @@ def test_a_node_that_cannot_even_start_leaves_nothing_running() -> None:
 
     def execute(node: str) -> Any:
         if node == "broken":
-            raise LookupError(node)
+            raise ApplicationError(node)
         return nodes.execute(node)
 
-    with pytest.raises(LookupError):
+    with pytest.raises(ApplicationError):
         run_fast(run_graph({"a": (), "broken": ("a",), "long": ()}, execute, max_parallel=9))
     assert nodes.cancelled == ["long"]
 
@@ -187,7 +190,7 @@ def test_a_node_that_cannot_even_start_leaves_nothing_running() -> None:
 def test_given_outcomes_are_kept_and_not_run_again(graph: DAG, data: st.DataObject) -> None:
     given_nodes = data.draw(st.sets(st.sampled_from(sorted(graph))))
     broken = data.draw(st.sets(st.sampled_from(sorted(given_nodes)))) if given_nodes else set()
-    error = RuntimeError("earlier")
+    error = ApplicationError("earlier")
     before = {node: Outcome(error=error) if node in broken else Outcome(value="old") for node in sorted(given_nodes)}
     outcomes, nodes = dict(before), Nodes()
     assert run_fast(nodes.run(graph, outcomes=outcomes)) is outcomes
@@ -195,3 +198,45 @@ def test_given_outcomes_are_kept_and_not_run_again(graph: DAG, data: st.DataObje
     skipped = {node for node, outcome in outcomes.items() if outcome.skipped_by}
     assert Counter(nodes.started) == Counter(set(graph) - given_nodes - skipped)
     assert set(outcomes) == set(graph)
+
+
+@pytest.mark.parametrize("after", list(AfterFailure))
+def test_a_bug_is_no_outcome_and_waits_for_nobody(after: AfterFailure) -> None:
+    """What the others did in order to leave would be committed to history with the failed task."""
+    nodes = Nodes(seconds={"slow": 10}, leaving=5)
+
+    async def execute(node: str) -> str:
+        if node == "broken":
+            await asyncio.sleep(1)
+            raise KeyError(node)
+        return await nodes.execute(node)
+
+    async def main() -> float:
+        with pytest.raises(KeyError):
+            await run_graph({"slow": (), "broken": ()}, execute, max_parallel=2, after_failure=after)
+        ended = asyncio.get_running_loop().time()
+        (left,) = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        left.cancel()
+        await asyncio.wait([left])
+        return ended
+
+    assert run_fast(main()) == 1
+    assert nodes.left == ["slow"]
+
+
+def test_a_halt_is_no_outcome_and_stops_the_others() -> None:
+    nodes = Nodes(seconds={"slow": 10}, leaving=5)
+    halted = HaltedError(ApplicationError("nobody decided", type=ErrorKind.HALTED))
+
+    async def execute(node: str) -> str:
+        if node == "gate":
+            await asyncio.sleep(1)
+            raise halted
+        return await nodes.execute(node)
+
+    async def main() -> None:
+        await run_graph({"slow": (), "gate": (), "after": ("gate",), "next": ()}, execute, max_parallel=2)
+
+    with pytest.raises(HaltedError):
+        run_fast(main())
+    assert (nodes.started, nodes.left) == (["slow"], ["slow"])

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from activities.content import ContentStore
 from activities.llm.base import ModelSpec, ModelTable
+from activities.toolbox.workspace import check_apart
 from bootstrap import LOCAL_MODEL, PROJECT, Settings, SettingsError, address_of, load_settings, running_stack
+from rooms import protected, tools_of
 
 VARIABLES = [name.upper() for name in Settings.model_fields]
 
@@ -167,3 +170,59 @@ def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "prod")
     address, config = address_of(Settings(state_dir=tmp_path))
     assert (address, config["namespace"]) == ("cluster.example:7233", "prod")
+
+
+@pytest.mark.parametrize(
+    ("workspace", "what"),
+    [
+        (PROJECT, "holds the project's own code"),
+        (PROJECT / "workflows", "is the project's own code, workflows"),
+        (PROJECT / "activities" / "toolbox", "lies within the project's own code, activities"),
+        (PROJECT.parent, "holds the project's own code"),
+        (PROJECT / ".git", "the project's own code, .git"),
+        ("state", "is the state directory (STATE_DIR)"),
+        ("state/tour", "lies within the state directory (STATE_DIR)"),
+        ("state/workspace/../content", "lies within the state directory (STATE_DIR)"),
+        ("mine", "is the agents (AGENTS_DIR)"),
+        ("mine/more", "lies within the agents (AGENTS_DIR)"),
+        (".", "holds the agents (AGENTS_DIR)"),
+        ("cwd", "holds the settings"),
+        ("servers", "holds the MCP servers"),
+        ("link-to-code", "lies within the project's own code, workflows"),
+        ("link-to-folder/state", "is the state directory (STATE_DIR)"),
+    ],
+)
+def test_no_workspace_is_served_that_agents_could_change_the_worker_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path | str, what: str
+) -> None:
+    for folder in ("state", "mine", "cwd", "servers"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    (tmp_path / "link-to-code").symlink_to(PROJECT / "workflows" / "patterns")
+    (tmp_path / "link-to-folder").symlink_to(tmp_path)
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        agents_dir=tmp_path / "mine",
+        mcp_config=tmp_path / "servers" / "all.json",
+        workspace_dir=tmp_path / workspace,
+        _env_file=None,
+    )
+    with pytest.raises(
+        ValueError, match=r"WORKSPACE_DIR=.*; name a folder of its own, for instance .*state/workspace"
+    ) as caught:
+        tools_of(settings, ContentStore.open(settings.store_url))
+    assert what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "workspace", [None, "state/workspace", "state/workspace/inner", "own", PROJECT / ".agentic" / "workspace"]
+)
+def test_a_workspace_apart_from_all_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path | str | None
+) -> None:
+    """Also the demo's own, although its state directory lies in the project."""
+    monkeypatch.chdir(tmp_path)
+    state = PROJECT / ".agentic" if isinstance(workspace, Path) else tmp_path / "state"
+    chosen = tmp_path / workspace if workspace else None
+    settings = Settings(state_dir=state, workspace_dir=chosen, _env_file=None)
+    check_apart(settings.workspace, protected(settings), state)

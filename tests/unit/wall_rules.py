@@ -15,6 +15,7 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.payload_codec",
     "activities.request_tables",
     "activities.router_training",
+    "activities.schemas",
 )
 MOVES_FOR_DOOR_ONE = ("workflows.patterns.consensus", "workflows.patterns.planning")
 """Pure moves that say what is wrong with an input, before anything is started."""
@@ -27,6 +28,8 @@ ACTIVITIES_FOR_BOOTSTRAP = (
     "telemetry",
 )
 BAD_NAMES = ("utils", "util", "helpers", "helper", "common", "shared", "manager", "core")
+PARSERS = ("bs4", "docx", "feedparser", "jsonschema", "lxml", "pypdf", "referencing")
+"""Libraries that content from outside can keep busy, or fill any memory with."""
 LINES = 300
 
 
@@ -73,7 +76,9 @@ def door_two(source: Source) -> Iterator[str]:
         wrong = [
             found
             for found in _ours(source)
-            if not _within(found, "bootstrap", "replaying", "rooms", "telemetry", "activities", "workflows")
+            if not _within(
+                found, "bootstrap", "processes", "replaying", "rooms", "telemetry", "activities", "workflows"
+            )
         ]
         yield from _breaks(source, "the worker builds the two rooms from bootstrap; move this there", wrong)
 
@@ -129,9 +134,17 @@ def room_two(source: Source) -> Iterator[str]:
 
 
 def one_anthropic(source: Source) -> Iterator[str]:
-    if source.room in ROOMS and source.path != "activities/llm/claude.py":
+    if source.room in ROOMS and not source.path.startswith("activities/llm/claude"):
         wrong = [found for found in source.imports if found.top == "anthropic"]
-        yield from _breaks(source, "only activities/llm/claude.py imports anthropic; use activities.llm.base", wrong)
+        yield from _breaks(source, "only activities/llm/claude*.py import anthropic; use activities.llm.base", wrong)
+
+
+def parsers_apart(source: Source) -> Iterator[str]:
+    if source.room in ROOMS and not source.under("activities/formats", "activities/parsing", "local_model"):
+        wrong = [found for found in source.imports if found.top in PARSERS]
+        yield from _breaks(
+            source, "content from outside is parsed in activities.formats, by way of activities.parsing.pool", wrong
+        )
 
 
 def local_model_alone(source: Source) -> Iterator[str]:
@@ -195,6 +208,7 @@ WALLS: tuple[Rule, ...] = (
     policies_and_contracts_below,
     room_two,
     one_anthropic,
+    parsers_apart,
     local_model_alone,
     plain_contracts,
     no_tests_inside,

@@ -179,10 +179,48 @@ def _bounded(policy: ast.expr | None) -> bool:
     return attempts is not None and not (isinstance(attempts, ast.Constant) and not attempts.value)
 
 
+BROAD = ("", "Exception", "BaseException")
+"""What a handler must not catch: a bug would become data, and what its clean-up schedules would stay in history."""
+
+
+def only_failures_are_caught(source: Source) -> Iterator[str]:
+    """Bugs leave the workflow task to be retried: nothing catches them, and no clean-up awaits anything after one."""
+    if not source.under("workflows"):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            if any(each is None or dotted(each) in BROAD for each in caught):
+                yield f"{source.path}:{node.lineno}: a bug would be caught here; catch FAILURES or ENDINGS of patterns/failing.py"
+        elif isinstance(node, ast.Try):
+            for part in node.finalbody:
+                if any(isinstance(inner, ast.Await | ast.AsyncFor | ast.AsyncWith) for inner in ast.walk(part)):
+                    yield f"{source.path}:{part.lineno}: this is awaited after a bug, too; do it in `except ENDINGS:` and `else:`"
+        elif isinstance(node, ast.keyword) and node.arg == "return_exceptions":
+            yield f"{source.path}:{node.value.lineno}: a bug would become a value; wait with `finished` of patterns/failing.py"
+        elif isinstance(node, ast.keyword) and node.arg == "failure_exception_types":
+            yield f"{source.path}:{node.value.lineno}: a bug would fail the run; convert what people did wrong to InputInvalid"
+    for name, call in calls(source.tree):
+        if re.fullmatch(r"(contextlib\.)?suppress", name) and any(dotted(each) in BROAD for each in call.args):
+            yield f"{source.path}:{call.lineno}: a bug would be suppressed here; name the failure"
+
+
+def runs_are_managed(source: Source) -> Iterator[str]:
+    """`closing` refuses made-up state, ends a halted run and closes its log; without it a halt would be lost."""
+    if not source.under("workflows"):
+        return
+    for function in functions(source.tree):
+        marks = [dotted(mark) for mark in function.decorator_list]
+        if "workflow.run" in marks and marks[marks.index("workflow.run") + 1 :][:1] != ["closing"]:
+            yield f"{source.path}:{function.lineno}: {function.name}: put @closing below @workflow.run"
+
+
 WORKFLOW_RULES: tuple[Rule, ...] = (
     no_world,
     no_set_order,
     one_contract_each,
     policy_for_each_call,
     bounded_policies,
+    only_failures_are_caught,
+    runs_are_managed,
 )

@@ -4,12 +4,11 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows import policies
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.contracts import AgentSessionRequest, AgentSessionResult, Change, StuckDecision
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class AskingSessionWorkflow(AgentSessionWorkflow):
     @workflow.init
     def __init__(self, request: AgentSessionRequest) -> None:

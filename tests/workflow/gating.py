@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import Field
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -18,15 +19,24 @@ from activities.approvals import check_approved
 from activities.contracts import Approval, Contract, ProposedAction, Risk
 from activities.gate_terms import GateTermsActivities
 from tests.policed import policed
-from workflows import policies
-from workflows.contracts import DecisionLog, GateDecision, GateNews, GatePolicy, GatesCarried, GateView, breaks
-from workflows.patterns.observed import Observed
+from workflows.contracts import (
+    CARRIED,
+    DecisionLog,
+    GateDecision,
+    GateNews,
+    GatePolicy,
+    GatesCarried,
+    GateView,
+    StartRequest,
+    breaks,
+)
+from workflows.patterns.observed import Observed, closing
 from workflows.patterns.tracing import RunLog
 
 QUEUE = "gated"
 
 
-class Job(Contract):
+class Job(StartRequest):
     """What the workflow proposes: `gates` times the same payment, one after the other or `at_once`.
 
     With `waits` it first waits for the signal `begin`, with `rolls` it continues as new at `roll`; `changed` is what the
@@ -43,7 +53,7 @@ class Job(Contract):
     rolls: bool = False
     indexed: bool = False
     changed: dict[str, Any] | None = None
-    carried: GatesCarried = GatesCarried()
+    carried: Annotated[GatesCarried, CARRIED] = GatesCarried()
     done: tuple[GateDecision, ...] = ()
 
 
@@ -66,7 +76,7 @@ async def pay(payment: Payment) -> Paid:
     return Paid(paid=(payment.input["amount"],))
 
 
-@workflow.defn(failure_exception_types=policies.RUN_FAILURES)
+@workflow.defn
 class GatedWorkflow(Observed):
     @workflow.init
     def __init__(self, request: Job) -> None:
@@ -79,6 +89,7 @@ class GatedWorkflow(Observed):
         self.gates.restore(request.carried)
 
     @workflow.run
+    @closing
     async def run(self, request: Job) -> Paid:
         await workflow.wait_condition(lambda: self.begun, timeout=timedelta(days=400))
         paid: list[Any] = []
@@ -132,7 +143,7 @@ class GatedWorkflow(Observed):
     async def tell(self, news: GateNews) -> None:
         self.told.append(f"{news.kind} to {', '.join(news.to) or 'all'}")
         if self.told == ["opened to nobody"]:
-            raise ValueError("nobody hears")
+            raise ApplicationError("nobody hears")
 
 
 @asynccontextmanager

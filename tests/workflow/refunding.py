@@ -65,8 +65,8 @@ class Shop:
 
 
 @contextmanager
-def shop_in(directory: Path) -> Iterator[Shop]:
-    """Open the sample shop in a folder, with a mail server."""
+def shop_in(directory: Path, ledger: str = "") -> Iterator[Shop]:
+    """Open the sample shop in a folder, with a mail server; bookings at `ledger` can be taken back."""
     database = directory / "shop.db"
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(SHOP.read_text())
@@ -80,6 +80,7 @@ def shop_in(directory: Path) -> Iterator[Shop]:
         "MAIL_FROM": "shop@example.org",
         "HTTP_CALL_ALLOW": "127.0.0.1,localhost",
         "HTTP_CALL_PRIVATE": "true",
+        "HTTP_CALL_UNDO": f"PUT {ledger}/{{order}} => DELETE {ledger}/{{order}}" if ledger else "",
     }
     try:
         yield Shop(sink, database, settings)

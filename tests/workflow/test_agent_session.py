@@ -143,7 +143,9 @@ async def test_a_cancelled_session_leaves_a_conversation_to_go_on_from(real_runn
             await handle.result()
         progress = await handle.query(AgentSessionWorkflow.progress)
     assert isinstance(progress, SessionProgress)
-    result, llm = await real_runner.run(in_turn("", "Gone on."), SESSION, task("And now?", continues=progress))
+    result, llm = await real_runner.run(
+        in_turn("", "Gone on."), SESSION, task("And now?", continues=progress.resumable)
+    )
     assert result.answer.text == "Gone on."
     opened = [
         block["id"] for message in llm.calls[0].history for block in message["content"] if block["type"] == "tool_use"

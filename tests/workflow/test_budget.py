@@ -77,7 +77,7 @@ async def stopped(handle: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "sent", "allowed", "recorded"),
     [
-        ("approve", ["alice"], WIDTH, ["opened", "approved"]),
+        ("approve", [{"by": "alice"}], WIDTH, ["opened", "approved"]),
         ("decide", [{"verdict": "approve", "by": "alice", "edit": {"usd": round(3 * COST + 0.01, 6)}}], 10,
          ["opened", "edited", "approved", "opened"]),
         ("deny", [{"by": "bob", "reason": "too dear"}], 7, ["opened", "denied"]),

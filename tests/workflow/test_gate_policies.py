@@ -58,7 +58,7 @@ async def test_a_policy_may_halt_the_whole_run(env: WorkflowEnvironment) -> None
             await handle.result()
         assert await kinds(handle) == ["opened", "halted"]
     assert caught.value.cause is not None
-    assert kind_of(caught.value.cause) is ErrorKind.NOT_ANSWERED
+    assert kind_of(caught.value.cause) is ErrorKind.HALTED
 
 
 async def test_people_are_reminded_and_others_asked(env: WorkflowEnvironment) -> None:

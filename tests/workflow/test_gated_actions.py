@@ -113,7 +113,7 @@ async def test_a_policy_that_halts_ends_the_run(loud: Bench) -> None:
     async with loud.runner.worker(SHOUTS):
         handle = await loud.runner.start(SESSION, task(agent="a", gate=GatePolicy(on_timeout=OnTimeout.HALT)))
         error = await loud.fails(handle)
-    assert (kind_of(error), loud.did) == (ErrorKind.NOT_ANSWERED, [])
+    assert (kind_of(error), loud.did) == (ErrorKind.HALTED, [])
 
 
 def confirmed(**fields: Any) -> PlanRequest:

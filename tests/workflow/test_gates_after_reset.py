@@ -1,4 +1,4 @@
-"""A run that was reset: nothing that was approved before is done again, and nobody's old decision counts for what is proposed anew."""
+"""A run that was reset: nothing that was approved before is done again, and no decision from before counts for a new gate."""
 
 import asyncio
 from typing import Any

@@ -45,8 +45,8 @@ class Bench:
 
 
 @pytest.fixture
-def shop(runner: Runner, tmp_path: Path) -> Iterator[Bench]:
-    with shop_in(tmp_path) as opened:
+def shop(runner: Runner, tmp_path: Path, make_httpserver: HTTPServer) -> Iterator[Bench]:
+    with shop_in(tmp_path, make_httpserver.url_for("/bookings")) as opened:
         yield Bench(opened.equipped(runner), opened)
 
 
@@ -180,6 +180,17 @@ async def test_what_cannot_be_refunded_is_refused_by_name(shop: Bench, fields: d
         await refunded(shop, wanted(**fields))
     assert said in str(caught.value.cause)
     assert kind_of(caught.value.cause) is ErrorKind.INPUT_INVALID
+
+
+async def test_a_ledger_whose_bookings_nobody_can_take_back_begins_nothing(shop: Bench) -> None:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await shop.runner.run(clerk(), REFUND, wanted(ledger_url="http://127.0.0.1:1/other/"))
+    assert kind_of(caught.value.cause) is ErrorKind.INPUT_INVALID
+    template = "http://127.0.0.1:1/other/{order}"
+    assert f"HTTP_CALL_UNDO declares no way to take a booking back: add 'PUT {template} => DELETE {template}'" in str(
+        caught.value.cause
+    )
+    assert (shop.refunds, shop.mails) == ([], [])
 
 
 async def test_a_worker_that_lacks_a_tool_begins_nothing(runner: Runner) -> None:

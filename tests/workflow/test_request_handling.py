@@ -106,6 +106,10 @@ async def test_a_ticket_that_is_badly_written_is_mended(runner: Runner) -> None:
         ({"confidence": 1.0}, "named no category"),
         ("I think it is about money", "named no category"),
         ({"category": "billing", "confidence": 0.2}, "billing at 0.20 is below the threshold of 0.5"),
+        ({"category": "billing", "confidence": 30}, "billing at 0.30 is below the threshold of 0.5"),
+        ({"category": "billing", "confidence": "low"}, "billing at 0.25 is below the threshold of 0.5"),
+        ({"category": "billing", "confidence": "no idea"}, "billing with a confidence of 'no idea' is unsure"),
+        ({"category": "billing", "confidence": 300}, "billing with a confidence of '300' is unsure"),
     ],
 )
 async def test_what_names_no_category_surely_goes_to_the_general_handler(
@@ -120,6 +124,12 @@ async def test_what_names_no_category_surely_goes_to_the_general_handler(
 async def test_a_category_written_otherwise_and_without_confidence_is_understood(runner: Runner) -> None:
     outcome, _ = await one(runner, labelling({TECHNICAL: {"category": "Technical Support"}}), TECHNICAL)
     assert (outcome.category, outcome.confidence, outcome.notes) == ("technical_support", None, ())
+
+
+async def test_a_confidence_in_percent_is_read_and_said(runner: Runner) -> None:
+    outcome, _ = await one(runner, labelling({BILLING: {"category": "billing", "confidence": "95 %"}}), BILLING)
+    assert (outcome.category, outcome.confidence) == ("billing", 0.95)
+    assert any("confidence '95 %' was read as 0.95" in note for note in outcome.notes)
 
 
 async def test_a_classifier_that_is_away_costs_no_request(runner: Runner) -> None:

@@ -13,6 +13,7 @@ from workflows.contracts.changes import (
     ChangeState,
     Checkpoint,
     Extent,
+    OnFallback,
     RollbackAnswer,
     RollbackPolicy,
     StuckDecision,
@@ -98,6 +99,7 @@ from workflows.contracts.runs import (
 )
 from workflows.contracts.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits, SessionProgress
 from workflows.contracts.stages import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
+from workflows.contracts.starting import CARRIED, StartRequest, carried_in
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from workflows.contracts.verdicts import (
     ConsensusKind,
@@ -113,6 +115,7 @@ from workflows.contracts.verdicts import (
 
 __all__ = [
     "BUDGET_GATE",
+    "CARRIED",
     "GATES_IN_MEMO",
     "GATES_MEMO",
     "GATE_MEMO",
@@ -161,6 +164,7 @@ __all__ = [
     "GatesCarried",
     "GatesShown",
     "Hop",
+    "OnFallback",
     "OnStepFailure",
     "OnTie",
     "OnTimeout",
@@ -206,6 +210,7 @@ __all__ = [
     "StagedProgress",
     "StagedRequest",
     "StagedResult",
+    "StartRequest",
     "StepAnswer",
     "StepId",
     "StepRow",
@@ -220,6 +225,7 @@ __all__ = [
     "Voter",
     "WaitingActions",
     "breaks",
+    "carried_in",
     "named",
     "visible",
 ]

@@ -87,6 +87,15 @@ KEEP = RollbackPolicy()
 ROLL_BACK_ALL = RollbackPolicy(extent=Extent.ALL)
 
 
+class OnFallback(StrEnum):
+    """What happens to the changes of an agent that failed at a step, before its fallback or the same agent tries again."""
+
+    TELL = "tell"
+    """They stay, and whoever tries next is told of them and of what they answered."""
+    ROLL_BACK = "roll_back"
+    """They are taken back first; whoever tries next is told of what could not be."""
+
+
 class Changes(Contract):
     """Every change of a run in the order of its calls, and why it was rolled back (empty: it was not).
 

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, DocumentSource
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
+from workflows.contracts.starting import StartRequest
 
 
 class DocumentType(StrEnum):
@@ -18,10 +19,11 @@ class DocumentType(StrEnum):
     GENERAL = "general"
 
 
-class DocumentAnalysisRequest(Contract):
+class DocumentAnalysisRequest(StartRequest):
     """Files to analyse, each on its own.
 
     `on_failure` says how far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -32,6 +34,7 @@ class DocumentAnalysisRequest(Contract):
     on_failure: RollbackPolicy = KEEP
     requester: str = ""
     """Who asked for the run: by default they may not approve what it proposes."""
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class DocumentOutcome(Contract):

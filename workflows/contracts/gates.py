@@ -18,12 +18,10 @@ from workflows.contracts.decisions import DecisionLog, RecordKind, Verdict
 YEAR = 31_536_000.0
 """Longest deadline, in seconds."""
 
-
 GATES_MEMO = "gates"
 RECORDS_MEMO = "gate_records"
 GATE_MEMO = "gate: "
-"""Memo fields: where the log stands, its newest records, and one field for each waiting gate, by its name. A field for all gates
-would be written anew with each change, so that history grew with their square."""
+"""Memo fields: where the log stands, its newest records, and one for each waiting gate: a change writes that gate alone."""
 GATES_IN_MEMO = 200
 """Waiting gates that a memo shows; a server refuses a memo over 2 MB, and a worker knows the others."""
 
@@ -33,7 +31,7 @@ class OnTimeout(StrEnum):
 
     DENY = "deny"
     HALT = "halt"
-    """The run fails with NotAnswered: nothing after the gate may happen."""
+    """The whole run fails with Halted: what runs is cancelled, nothing else starts, no fallback is asked."""
     ESCALATE = "escalate"
     """The gate goes to `escalate_to` for as long again, once, and is denied then."""
 
@@ -130,6 +128,11 @@ class GateState(Contract):
     def pending(self) -> bool:
         """Whether people can still decide."""
         return self.outcome is GateOutcome.PENDING
+
+    @property
+    def denied(self) -> bool:
+        """Whether people said no, which holds for the rest of the run."""
+        return self.outcome is GateOutcome.DENIED
 
     @property
     def may_decide(self) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from pydantic import BeforeValidator, Field
 
 from activities.contracts import Content, Contract
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
+from workflows.contracts.starting import StartRequest
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 MAX_STEPS = 100
@@ -49,13 +50,14 @@ class OnStepFailure(StrEnum):
     REPLAN = "replan"
 
 
-class PlanRequest(Contract):
+class PlanRequest(StartRequest):
     """A task to plan and execute, or a person's own plan to execute as it stands.
 
     `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
     by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
     changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
     `gate` is the policy where people must approve a step or a tool call, `requester` who asked for the run and may not.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -70,6 +72,7 @@ class PlanRequest(Contract):
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
     on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
     gate: GatePolicy = GatePolicy()
     requester: str = ""
     checkpoint: CheckpointPolicy = NO_CHECKPOINT

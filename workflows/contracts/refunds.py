@@ -12,18 +12,20 @@ from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import ROLL_BACK_ALL, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 THREE_DAYS = 259_200.0
 ORDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 """What an order is named like; nothing else may get into a question to the database."""
 
 
-class RefundRequest(Contract):
+class RefundRequest(StartRequest):
     """A customer's request for a refund of one order.
 
     `amount_cents` is what is asked for, where that is known; without it the agent proposes one. More than `limit_cents` needs
-    the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in
-    as `URL/ORDER` (PUT, taken back by DELETE); without it nothing is booked. `on_failure` says how far to roll back.
+    the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in as
+    `URL/ORDER` (PUT, taken back by DELETE, which `HTTP_CALL_UNDO` must declare); without it nothing is booked. `on_failure`
+    says how far to roll back.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 

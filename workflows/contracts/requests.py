@@ -6,8 +6,9 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Part, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 Priority = Literal["low", "normal", "high", "urgent"]
 GENERAL = "general_inquiry"
@@ -38,13 +39,14 @@ class RequestText(Contract):
     text: Part
 
 
-class RouteRequest(Contract):
+class RouteRequest(StartRequest):
     """Requests to route and handle; no categories means the default four.
 
     `router` is who picks: a small fast model (`classifier`), a trained classifier that needs no model call (`trained`, with
     its content reference in `trained`), or the primary model by tool selection (`llm`). Below `threshold` (0 to 1) the
     request goes to `general`. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -60,6 +62,7 @@ class RouteRequest(Contract):
     on_failure: RollbackPolicy = KEEP
     requester: str = ""
     """Who asked for the run: by default they may not approve what it proposes."""
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class Ticket(Contract):

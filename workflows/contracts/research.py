@@ -4,8 +4,9 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract, Finding, SourceKind, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 
 class SourcePlan(Contract):
@@ -16,13 +17,14 @@ class SourcePlan(Contract):
     timeout: float = Field(default=60.0, gt=0, le=3600)
 
 
-class ResearchRequest(Contract):
+class ResearchRequest(StartRequest):
     """A topic to research; no sources means web, academic and news, and local documents where none of them answers.
 
     `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.
     `deadline` is in seconds for all sources together. Where the synthesiser names what is missing, up to `more_rounds` further
     rounds search for that, each with a deadline of its own. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -38,6 +40,7 @@ class ResearchRequest(Contract):
     on_failure: RollbackPolicy = KEEP
     requester: str = ""
     """Who asked for the run: by default they may not approve what it proposes."""
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class SourceOutcome(Contract):

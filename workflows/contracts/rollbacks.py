@@ -3,9 +3,10 @@
 from activities.contracts import Contract
 from workflows.contracts.changes import ROLL_BACK_ALL, Changes, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 
-class RollbackRequest(Contract):
+class RollbackRequest(StartRequest):
     """The changes of an ended run, by its workflow id (`run`), as it last told them; others' changes are left alone.
 
     With `again`, undos that failed before are tried once more.

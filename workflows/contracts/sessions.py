@@ -1,5 +1,7 @@
 """The durable agent: one tool-using agent on one task."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from activities.contracts import Content, Contract, Message, Toolset, Transcript
@@ -7,6 +9,7 @@ from workflows.contracts.budgets import Budget
 from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
 from workflows.contracts.gates import GatePolicy, GatesCarried
 from workflows.contracts.runs import BudgetShown, Hop, RunState, Spend
+from workflows.contracts.starting import CARRIED, StartRequest
 from workflows.contracts.steering import Pause
 
 
@@ -22,24 +25,36 @@ class SessionProgress(Contract):
     """How far a session is: carried over by continue-as-new, and where a later session can go on.
 
     `left` is what the next turn is told first, `started` the workflow time of the first turn in seconds.
-    `changes` is what its tools changed, and what became of it.
+    `changes` is what its tools changed, and what became of it. A later session may be started with what is `resumable`: tools
+    and changes that somebody wrote down would be believed, so only continue-as-new carries them.
     """
 
     transcript: Transcript | None = None
     left: tuple[Message, ...] = ()
-    toolset: Toolset | None = None
-    turns: int = 0
-    tool_calls: int = 0
-    compactions: int = 0
-    started: float = 0.0
-    spend: Spend = Spend()
-    hops: tuple[Hop, ...] = ()
-    notes: tuple[str, ...] = ()
-    changes: Changes = Changes()
+    toolset: Annotated[Toolset | None, CARRIED] = None
+    turns: int = Field(default=0, ge=0)
+    tool_calls: int = Field(default=0, ge=0)
+    compactions: int = Field(default=0, ge=0)
+    started: Annotated[float, CARRIED] = 0.0
+    spend: Annotated[Spend, CARRIED] = Spend()
+    hops: Annotated[tuple[Hop, ...], CARRIED] = ()
+    notes: Annotated[tuple[str, ...], CARRIED] = ()
+    changes: Annotated[Changes, CARRIED] = Changes()
+
+    @property
+    def resumable(self) -> "SessionProgress":
+        """What another session may go on from: the conversation, and how many turns it took."""
+        return SessionProgress(
+            transcript=self.transcript,
+            left=self.left,
+            turns=self.turns,
+            tool_calls=self.tool_calls,
+            compactions=self.compactions,
+        )
 
 
-class AgentSessionRequest(Contract):
-    """A task for one agent; `continues` is the progress of an earlier session to go on from.
+class AgentSessionRequest(StartRequest):
+    """A task for one agent; `continues` is what is `resumable` of an earlier session's progress.
 
     `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` says how far to
     roll back what its tools changed when the session fails, is cancelled or is stopped by a limit, `on_denied` when a person
@@ -58,8 +73,8 @@ class AgentSessionRequest(Contract):
     on_denied: RollbackPolicy = KEEP
     gate: GatePolicy = GatePolicy()
     requester: str = ""
-    gates: GatesCarried = GatesCarried()
-    paused: Pause | None = None
+    gates: Annotated[GatesCarried, CARRIED] = GatesCarried()
+    paused: Annotated[Pause | None, CARRIED] = None
     budget: Budget | None = None
     stream: bool = False
 

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from activities.contracts import Content, Contract
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 from workflows.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 
@@ -54,11 +55,12 @@ class StageOutput(Contract):
     notes: tuple[str, ...] = ()
 
 
-class StagedRequest(Contract):
+class StagedRequest(StartRequest):
     """A task and the stages it goes through (none: the default ones); stages in `done` are taken over, not run again.
 
     `done` holds outputs of an earlier run, from the first stage on and in order. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -73,6 +75,7 @@ class StagedRequest(Contract):
     on_failure: RollbackPolicy = KEEP
     requester: str = ""
     """Who asked for the run: by default they may not approve what it proposes."""
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class StagedResult(Contract):

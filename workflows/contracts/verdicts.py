@@ -6,8 +6,9 @@ from pydantic import Field
 
 from activities.contracts import AgreementSummary, Content, Contract, DocumentSource, Part, Summary
 from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, RollbackPolicy
+from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
 from workflows.contracts.runs import BudgetShown, RunState, Spend
+from workflows.contracts.starting import StartRequest
 
 
 class RuleKind(StrEnum):
@@ -57,12 +58,13 @@ class ConsensusKind(StrEnum):
     """Whatever they find: claims with evidence, grouped into what is agreed, what is disputed, and what only one saw."""
 
 
-class ConsensusRequest(Contract):
+class ConsensusRequest(StartRequest):
     """A question about a document (or about `material`), the options to choose from, and who votes by which rule.
 
     With `kind` findings there are no options, no rule and no tie: `voters` are the analysts, and `consensus_agent` groups
     what they claim. `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
     far to roll back what tools changed when the run fails.
+    `on_fallback` says what an agent that failed leaves to its fallback.
     With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
@@ -82,6 +84,7 @@ class ConsensusRequest(Contract):
     on_failure: RollbackPolicy = KEEP
     requester: str = ""
     """Who asked for the run: by default they may not approve what it proposes."""
+    on_fallback: OnFallback = OnFallback.TELL
 
 
 class VoteState(StrEnum):

@@ -18,7 +18,6 @@ from activities.contracts import (
     AgentCard,
     AppendRequest,
     Content,
-    Effect,
     Message,
     ModelRequest,
     ModelTurn,
@@ -33,10 +32,11 @@ from activities.errors import ErrorKind, final, kind_of
 from activities.transcripts import TranscriptActivities
 from workflows import policies
 from workflows.contracts import SessionLimits
-from workflows.patterns.calling import call_model
+from workflows.patterns.acts import Attempt
+from workflows.patterns.calling import LENIENTLY, call_model
+from workflows.patterns.failing import HaltedError
 from workflows.patterns.gathering import each
-from workflows.patterns.tool_calls import call_tool
-from workflows.patterns.tool_gates import call_gated
+from workflows.patterns.tool_gates import call_by_effect
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -86,7 +86,10 @@ class LoopEnd:
 
 @dataclass
 class AgentLoop:
-    """One agent with tools at work on one task; `pause` is asked before each turn and may raise to leave there."""
+    """One agent with tools at work on one task; `pause` is asked before each turn and may raise to leave there.
+
+    `attempt` knows what earlier attempts at the step did, where there may be some.
+    """
 
     crew: "Crew"
     step: str
@@ -100,6 +103,7 @@ class AgentLoop:
     state: LoopState = field(default_factory=LoopState)
     notes: list[str] = field(default_factory=list)
     pause: Callable[[], None] | None = None
+    attempt: Attempt | None = None
     _toolset: Toolset = field(default_factory=Toolset, init=False)
     _task: tuple[Part, ...] = field(default=(), init=False)
     _last: Content = field(default_factory=Content, init=False)
@@ -208,6 +212,8 @@ class AgentLoop:
     def _judged(self, turn: ModelTurn) -> LoopEnd | None:
         """Take the answer, or send it back when it breaks its schema."""
         wrong = turn.schema_errors
+        if turn.leniently:
+            self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
         if not wrong or self.takes_broken:
             return self._end(data=turn.data, wrong=wrong)
         if self.state.repairs >= self.max_repairs:
@@ -233,7 +239,7 @@ class AgentLoop:
 
         try:
             outcomes = await each(by_id, one, max_parallel=MAX_PARALLEL_TOOLS)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, HaltedError):
             closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
             await self._append((Message(answers=closed),))
             raise
@@ -249,11 +255,11 @@ class AgentLoop:
         if card is None:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
-        if card.effect is Effect.IRREVERSIBLE:
-            answer, note = await call_gated(self.crew, self.step, self.card.name, card, call, self._toolset.specs)
-            self.notes += [note] if note else []
-            return answer
-        return await call_tool(self.crew, self.step, self.card.name, card, call, self._toolset.specs)
+        answer, note = await call_by_effect(
+            self.crew, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
+        )
+        self.notes += [note] if note else []
+        return answer
 
     def _is_full(self, turn: ModelTurn) -> bool:
         usage = turn.usage

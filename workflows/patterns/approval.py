@@ -4,7 +4,7 @@
     if decision.approved:
         await pay(decision.action, decision.approval)
 
-The trap: act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
+Act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from workflows.contracts import (
 )
 from workflows.patterns import gate_messages, gate_messages_before, revision
 from workflows.patterns.gate_book import GateBook
-from workflows.patterns.gate_rules import Check, Describe, Facts, names_for
+from workflows.patterns.gate_rules import Check, Describe, Facts, denied_before, names_for
 from workflows.patterns.gate_views import (
     TURNED_DOWN,
     changed_gates,
@@ -71,13 +71,13 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
-        self.telling = Telling(log)
         self._log = log
         self._book = GateBook()
         self._door = Doorkeeper()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
         self._allowed: dict[str, None] = {}
+        self.telling = Telling(log)
 
     @property
     def log(self) -> DecisionLog:
@@ -119,8 +119,13 @@ class Gates:
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        Raises InputInvalid where nobody could ever approve it, and NotAnswered where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
+        it, and HaltedError where the policy halts the run.
         """
+        before = denied_before(self._book.gates.values(), action)
+        if before is not None and self._strict():
+            self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
+            return decision_of(before, workflow.info().workflow_id)
         if not name and self._strict():
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
                 name = self._book.reserve(action.digest)
@@ -133,7 +138,7 @@ class Gates:
             self._book.cancel(gate.name, workflow.now())
             self._publish()
             raise
-        await others_turn()  # whoever is told of the outcome begins before the run goes on, and perhaps ends
+        await others_turn()  # whoever is told of the outcome begins before the run ends
         return decision_of(self._book.claim(gate.name), workflow.info().workflow_id)
 
     async def receive(
@@ -151,13 +156,10 @@ class Gates:
         read = gate_messages.read_decision(
             arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
         )
-        if isinstance(read, str):
-            async with self._door.turn:
-                return self._take(read, read, self._book.no_earlier(came), channel)
         # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
-        checking = asyncio.create_task(self._door.identified(read, came))
+        checking = asyncio.create_task(self._door.identified(read, came)) if isinstance(read, Decision) else None
         async with self._door.turn:
-            checked = await checking
+            checked = await checking if checking is not None else read
             if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
                 checked = await self._door.identified(checked, came)
             return self._take(read, checked, self._book.no_earlier(came), channel)
@@ -178,7 +180,7 @@ class Gates:
         self._publish()
 
     def _strict(self) -> bool:
-        """Whether this run goes by today's rules; those of runs from before 2026-11-28 are kept for their replay."""
+        """Whether this run goes by today's rules; those of before are kept for the replay of older runs."""
         self._book.strict = revision.since(revision.FAULTS_FIXED)
         return self._book.strict
 
@@ -194,7 +196,6 @@ class Gates:
         terms, now = await self._door.learn(action.ref), workflow.now()
         checked = await self._door.checked(self._book.early, now)
         async with self._door.turn:
-            # The time of the terms, not that after the checks: replay may see another one there.
             return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
 
     def _enter(
@@ -295,4 +296,5 @@ class Gates:
             count_gate(self._log.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
                 gate = self._book.gates[record.gate]
-                self.telling.begin(notify, f"{record.seq}", news_of(record, gate, self._view(gate)))
+                news = news_of(record, gate, self._view(gate))
+                self.telling.begin(notify(news), f"{record.gate} is {record.kind}")

@@ -21,8 +21,11 @@ from activities.contracts import (
     StopReason,
 )
 from activities.errors import ErrorKind, final, kind_of, text_of
+from workflows.contracts import OnFallback
+from workflows.patterns import revision
+from workflows.patterns.acts import Attempt
 from workflows.patterns.agent_loop import AgentLoop
-from workflows.patterns.calling import Answer, call_model
+from workflows.patterns.calling import LENIENTLY, Answer, call_model
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
@@ -53,7 +56,8 @@ class Ask:
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
     `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
-    With `counts_cancelled`, cancelling waits until the running call has told what it cost.
+    With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
+    first parts other agents are given as well, at about the same time.
     """
 
     crew: "Crew"
@@ -64,6 +68,7 @@ class Ask:
     takes_broken: bool = False
     context_characters: int | None = None
     counts_cancelled: bool = False
+    shared_parts: int = 0
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
@@ -74,12 +79,18 @@ class Ask:
             target = chain[position]
             if tried:
                 self._hop(tried, target, errors[-1])
+            attempt = await self._attempt(target)
             try:
-                return await self._answer_of(target, chain)
+                answer = await self._answer_of(target, chain, attempt)
+                if attempt and self.schema is not None and answer.data is None:
+                    self.crew.acts.failed(attempt)  # whoever asked takes it for a failure
+                return answer
             except (ActivityError, ApplicationError) as error:
                 if is_cancelled_exception(error):
                     raise
                 kind, tried = kind_of(error), target
+                if attempt:
+                    self.crew.acts.failed(attempt)
                 errors.append(f"{kind}: {text_of(error)}")
                 if position + 1 == len(chain) or kind in NO_FALLBACK:
                     raise final(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
@@ -89,7 +100,15 @@ class Ask:
         self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
         self.crew.log.hop(self.step, origin, target, reason)
 
-    async def _answer_of(self, target: str, chain: list[str]) -> Answer:
+    async def _attempt(self, agent: str) -> Attempt | None:
+        """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
+        if not revision.since(revision.FAULTS_FIXED):
+            return None
+        if self.crew.rollback.on_fallback is OnFallback.ROLL_BACK:
+            await self.crew.rollback.take_back(self.crew.acts.changes(self.step))
+        return self.crew.acts.attempt(self.step, agent)
+
+    async def _answer_of(self, target: str, chain: list[str], attempt: Attempt | None) -> Answer:
         """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
         if target.startswith(CANNED):
             said = target.removeprefix(CANNED).strip()
@@ -105,11 +124,12 @@ class Ask:
             self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
             self.crew.log.hop(self.step, card.name, cheaper.name, why)
             card = cheaper
+        told = attempt.told() if attempt else []
         if card.tools or card.web_searches:
-            return await self._loop(card)
-        return await self._ask(card)
+            return await self._loop(card, attempt, [*told, *self.parts])
+        return await self._ask(card, [*told, *self.parts])
 
-    async def _loop(self, card: AgentCard) -> Answer:
+    async def _loop(self, card: AgentCard, attempt: Attempt | None, parts: Sequence[Part]) -> Answer:
         loop = AgentLoop(
             self.crew,
             self.step,
@@ -118,8 +138,9 @@ class Ask:
             max_repairs=self.max_repairs,
             takes_broken=self.takes_broken,
             counts_cancelled=self.counts_cancelled,
+            attempt=attempt,
         )
-        ended = await loop.run(self.parts)
+        ended = await loop.run(parts)
         self.notes += ended.notes
         return Answer(ended.content, card.name, ended.data, tuple(self.notes), ended.wrong, ended.findings)
 
@@ -130,16 +151,17 @@ class Ask:
             raise final(ErrorKind.NOT_ANSWERED, "no person answered in time")
         return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
 
-    async def _ask(self, card: AgentCard) -> Answer:
+    async def _ask(self, card: AgentCard, parts: Sequence[Part]) -> Answer:
         request = ModelRequest(
             agent=card.name,
             model=card.model,
-            messages=(Message(parts=tuple(self.parts)),),
+            messages=(Message(parts=tuple(parts)),),
             max_tokens=card.max_tokens,
             system=card.system,
             output_schema=self.schema,
             temperature=card.temperature,
             context_characters=self.context_characters,
+            shared_parts=self.shared_parts,
         )
         repairs = continuations = compactions = 0
         while True:
@@ -153,6 +175,8 @@ class Ask:
                 continue
             if turn.stop_reason is StopReason.REFUSAL:
                 raise final(ErrorKind.MODEL_REFUSED, f"{card.model} refused to answer")
+            if turn.leniently:
+                self.notes.append(f"{card.name}: {LENIENTLY} ({turn.leniently})")
             if turn.stop_reason is StopReason.CONTEXT_EXCEEDED and compactions < MAX_COMPACTIONS:
                 compactions += 1
                 request = self._compacted(card, request, compactions)

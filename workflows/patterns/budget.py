@@ -16,6 +16,7 @@ from activities.contracts import AgentCard, Catalog, Contract, ModelRequest, Mod
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows.contracts import Budget, BudgetShown, Spend
 from workflows.patterns.approval import Gates
+from workflows.patterns.failing import finished
 from workflows.patterns.ledger import NAMES, Ledger, prompt_guess, read_amounts, worst_of, written
 from workflows.patterns.tracing import RunLog
 
@@ -134,7 +135,7 @@ class Budgeting:
         """Take the gate back when the run ends before people have decided."""
         if self._asking is not None and not self._asking.done():
             self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+            await finished([self._asking])
 
     def told(self, error: BaseException) -> BaseException:
         """Say in the error of a failed run how it stands with its budget, and name the budget where that is what stopped it."""

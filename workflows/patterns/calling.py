@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
 
 
+LENIENTLY = "answer read leniently"
+"""How a note begins, behind the agent's name, where an answer was read otherwise than written."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.

@@ -25,11 +25,13 @@ from activities.contracts import (
 from activities.errors import ErrorKind, final, text_of
 from activities.tools import ToolActivities
 from workflows import policies
-from workflows.contracts import StepRow, StepState
+from workflows.contracts import StepRow, StepState, Voter
+from workflows.patterns.acts import Acts
 from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.calling import Answer
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
@@ -60,6 +62,7 @@ class Crew:
         self.gates = gates
         self.budget = budget or Budgeting(log, Gates(log))
         self.rollback.heartbeat = catalog.heartbeat
+        self.acts = Acts(self.rollback.change)
         self._toolsets: dict[tuple[str, ...], Toolset] = {}
         self._reading = asyncio.Lock()
 
@@ -93,6 +96,13 @@ class Crew:
             names = ", ".join(card.name for card in self.catalog.agents)
             raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
         return card
+
+    def shared(self, material: Sequence[Part], agent: str, panel: Sequence[Voter]) -> int:
+        """Count the parts that an agent is given like others of its panel on the same model, which reads them from its cache."""
+        cards = [
+            card for each in panel if (card := self.catalog.get(each.agent)) and not (card.tools or card.web_searches)
+        ]
+        return len(material) if [card.model for card in cards].count(self.card(agent).model) > 1 else 0
 
     def thrifty(self, card: AgentCard) -> AgentCard:
         """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
@@ -136,6 +146,7 @@ class Crew:
         context_characters: int | None = None,
         max_repairs: int = MAX_REPAIRS,
         counts_cancelled: bool = False,
+        shared_parts: int = 0,
     ) -> Answer:
         """Ask an agent, its fallbacks if need be; raises a final ApplicationError when nobody answers."""
         ask = Ask(
@@ -147,6 +158,7 @@ class Crew:
             context_characters=context_characters,
             max_repairs=max_repairs,
             counts_cancelled=counts_cancelled,
+            shared_parts=shared_parts,
         )
         return await ask.of(agent)
 
@@ -159,7 +171,7 @@ class Crew:
         self.log.begin(step, agent)
         try:
             answer = await self.ask(step, agent, parts, **options)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self.log.end(step, StepState.FAILED, note=text_of(error))
             raise
         self.log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))

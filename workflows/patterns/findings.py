@@ -139,6 +139,7 @@ class FreeAnalyses:
             [*self.material, Part(text=f"{ANALYSE} {analyst.angle}".strip()), self.question],
             schema=FINDINGS,
             context_characters=part_characters(self.crew.catalog),
+            shared_parts=self.crew.shared(self.material, analyst.agent, self.analysts),
         )
         if answer.data is None:
             raise final(ErrorKind.OUTPUT_INVALID, f"{analyst.agent} gave no findings")

@@ -1,8 +1,7 @@
 """All gates of one run and every decision on them, without a clock and without Temporal: time is passed in.
 
-A decision names a gate or not, comes before its gate opens, twice, after its time, for another action, or from somebody who may
-not decide; each becomes one record, and each gate ends in one outcome. A decision without a gate's name never reaches a gate that
-opens after another one was settled.
+A decision may come early, twice, late, for another action, or from somebody who may not decide; each becomes one record, and each
+gate ends in one outcome. One that names no gate never reaches a gate that opens after another was settled.
 """
 
 from datetime import datetime, timedelta
@@ -40,7 +39,6 @@ from workflows.patterns.gate_rules import (
 
 EARLY_KEPT = 50
 RECORDS_CARRIED = 300
-"""Records that continue-as-new takes along; the older ones stay in their history."""
 SETTLED_CARRIED = 100
 SOMEBODY = "somebody"
 
@@ -75,7 +73,8 @@ class GateBook:
     def carried(self) -> GatesCarried:
         """Return all that a later run goes on with; of the gates that are done with only as much as tells a late decision."""
         kept = [gate for gate in self.gates.values() if not gate.claimed]
-        done = [bared(gate) for gate in self.gates.values() if gate.claimed][-SETTLED_CARRIED:]
+        over = [gate for gate in self.gates.values() if gate.claimed]
+        done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
         log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.chain.unkept)
         return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
 

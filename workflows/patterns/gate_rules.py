@@ -4,11 +4,20 @@ Each function says in words why not, or nothing. The trap: a name is what the se
 mistakes; who may send to a run at all is for the server's authorisation.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, ArgumentsShown, ProposedAction, Risk, same_digest, shown
+from activities.contracts import (
+    SHORT_DIGEST,
+    SUMMARY_LENGTH,
+    ArgumentsShown,
+    Effect,
+    ProposedAction,
+    Risk,
+    same_digest,
+    shown,
+)
 from workflows.contracts import Decision, GateOutcome, GatePolicy, GateState, Verdict, named
 
 Check = Callable[[ProposedAction], Sequence[str]]
@@ -100,6 +109,22 @@ def objection_to_edit(gate: GateState, decision: Decision, strict: bool = True) 
     if policy.eligible and left < policy.needed:
         return f"{policy.needed} others must approve an edit, and only {left} could; deny it instead"
     return ""
+
+
+def denied_before(gates: Iterable[GateState], action: ProposedAction) -> GateState | None:
+    """Return the gate at which people denied this act in this run, by whomever it was proposed; a denial is final."""
+    if action.effect is Effect.READ:
+        return None
+    for gate in gates:
+        same = (gate.action.tool, gate.action.input, gate.action.ref, gate.action.target) == (
+            action.tool,
+            action.input,
+            action.ref,
+            action.target,
+        )
+        if gate.denied and (same or action.digest in (gate.digest, gate.proposed)):
+            return gate
+    return None
 
 
 def able(policy: GatePolicy, requester: str, *barred: str) -> list[str]:

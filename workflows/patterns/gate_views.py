@@ -7,7 +7,6 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, Approval
-from activities.errors import ErrorKind, final
 from workflows.contracts import (
     GATE_MEMO,
     GATES_IN_MEMO,
@@ -23,6 +22,7 @@ from workflows.contracts import (
     GateView,
     RecordKind,
 )
+from workflows.patterns.failing import halted
 
 PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
 GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
@@ -104,12 +104,11 @@ def timer_text(gate: GateState) -> str:
 
 
 def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
-    """Tell the run what was decided; raises NotAnswered where the policy halts it."""
+    """Tell the run what was decided; raises HaltedError where the policy halts it."""
     if gate.outcome is GateOutcome.HALTED:
-        raise final(
-            ErrorKind.NOT_ANSWERED,
+        raise halted(
             f"{gate.name}: nobody decided on {gate.action.description!r} by {gate.deadline:%Y-%m-%d %H:%M} UTC, "
-            "and its policy halts the run",
+            "and its policy halts the run"
         )
     yes = Approval(
         workflow_id=workflow_id,

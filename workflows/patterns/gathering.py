@@ -5,13 +5,14 @@ each task waits for the slowest; here every task carries the time that is left t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
 
 from activities.errors import ErrorKind, final
+from workflows.patterns.failing import finished
 from workflows.patterns.scheduling import Outcome, run_graph
 
 T = TypeVar("T")
@@ -100,8 +101,7 @@ async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T])
 
 async def _stopped(task: "asyncio.Task[Any]") -> None:
     task.cancel()
-    waiting: Awaitable[Any] = asyncio.gather(task, return_exceptions=True)
-    await waiting
+    await finished([task])
 
 
 def _left(ends: float | None) -> float | None:

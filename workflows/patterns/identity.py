@@ -17,6 +17,7 @@ from activities.gate_terms import GateTermsActivities
 from workflows import policies
 from workflows.contracts import Decision, UsedToken
 from workflows.patterns import revision
+from workflows.patterns.failing import FAILURES
 
 PATCH = "gate-terms"
 """Runs that opened a gate before there were terms go on without."""
@@ -80,7 +81,7 @@ class Doorkeeper:
             found = await workflow.execute_local_activity_method(
                 GateTermsActivities.check_identity, asked, **policies.check_identity()
             )
-        except Exception as error:
+        except FAILURES as error:
             return f"its token could not be checked: {text_of(error)}"
         if found.refused or not found.by:
             return found.refused or "its token names nobody"

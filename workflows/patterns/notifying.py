@@ -15,6 +15,7 @@ from activities.errors import text_of
 from activities.notices import NoticeActivities
 from workflows import policies
 from workflows.contracts import GateNews, GateOutcome, RecordKind
+from workflows.patterns.failing import FAILURES
 from workflows.patterns.tracing import RunLog
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -37,37 +38,48 @@ TELLING_TIME = timedelta(seconds=10)
 
 
 class Telling:
-    """What people are being told now: whoever cannot be reached must not hold up a decision."""
+    """What people are being told in the background: whoever cannot be reached must not hold up a decision."""
 
     def __init__(self, log: RunLog) -> None:
         self._log = log
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._bug: BaseException | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self._tasks)
+    @property
+    def pending(self) -> int:
+        """How many notices are under way."""
+        return len(self._tasks)
 
-    def begin(self, notify: Notify, key: str, news: GateNews) -> None:
-        """Begin to tell people."""
+    def begin(self, telling: Awaitable[None], what: str) -> None:
+        """Tell people `what` in a task of its own; a failure is noted in the status and changes nothing."""
 
-        async def telling() -> None:
+        async def told() -> None:
             try:
-                await notify(news)
-            except Exception as error:
-                self._log.notice(f"people could not be told that {news.gate.name} is {news.kind}: {text_of(error)}")
+                await telling
+            except FAILURES as error:
+                self._log.notice(f"people could not be told that {what}: {text_of(error)}")
 
-        self._tasks[key] = asyncio.create_task(telling())
-        self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
+        task = asyncio.create_task(told())
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
 
     async def finish(self) -> None:
-        """Let a run that ends tell what it has begun to tell, for a few seconds: the server drops what is left over."""
-        if not self._tasks:
+        """Let a run that ends tell what it has begun to tell, for a few seconds; raises what was a bug in the telling."""
+        if self._bug is not None:
+            raise self._bug
+        if not self.pending:
             return
         try:
             await workflow.wait_condition(
-                lambda: not self._tasks, timeout=TELLING_TIME, timeout_summary="people are still being told"
+                lambda: not self.pending, timeout=TELLING_TIME, timeout_summary="people are still being told"
             )
         except TimeoutError:
-            self._log.notice(f"the run ended while people were still being told: {len(self._tasks)} notices")
+            self._log.notice(f"the run ended while people were still being told: {self.pending} notices")
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.remove(task)
+        if not task.cancelled():
+            self._bug = self._bug or task.exception()
 
 
 async def tell_by_channels(log: RunLog, channels: int, news: GateNews) -> None:
@@ -108,7 +120,7 @@ async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
             TellRequest(channel=channel, notice=notice),
             **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),
         )
-    except Exception as error:
+    except FAILURES as error:
         log.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
 
 

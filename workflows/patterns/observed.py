@@ -4,32 +4,36 @@ The trap: a signal with no handler is buffered unseen, and one with the wrong nu
 So a dynamic handler takes everything, never raises, and puts it where people see it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, partial, wraps
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from activities.contracts import Contract
 from activities.errors import ErrorKind, final
 from workflows.contracts import (
     KEEP,
     Changes,
     DecisionLog,
     GateRecord,
+    OnFallback,
     PauseAnswer,
     RollbackAnswer,
     RollbackPolicy,
     RunStatus,
+    StartRequest,
     Trace,
     Verdict,
     WaitingActions,
+    carried_in,
 )
 from workflows.patterns import revision
 from workflows.patterns.approval import Gates
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.choosing import answered
+from workflows.patterns.failing import ENDINGS, failure_of
 from workflows.patterns.pausing import Pausing
 from workflows.patterns.people import People
 from workflows.patterns.rollback import Rollback
@@ -54,25 +58,40 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
     @wraps(run)
     async def closed(self: W, request: Request) -> Result:
         revision.begin()
+        _refuse_made_up(request)
+        self.rollback.on_fallback = getattr(request, "on_fallback", OnFallback.TELL)
         self.budget.start(getattr(request, "budget", None))
         self.gates.requester = self.gates.requester or getattr(request, "requester", "")
         if getattr(request, "stream", False):
             self.log.streaming = Streaming()
         try:
             result = await run(self, request)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as ended:
+            error = failure_of(ended)
             await self.budget.close()
             await self.gates.telling.finish()
             self.log.broke_off(error)
             told = self.budget.told(error)
-            if told is error:
+            if told is ended:
                 raise
-            raise told from error
+            raise told from ended
         await self.budget.close()
         await self.gates.telling.finish()
         return self._budgeted(result)
 
     return closed
+
+
+def _refuse_made_up(request: object) -> None:
+    """Refuse state that only an earlier part of this run can have left; raises InputInvalid that names the fields."""
+    if workflow.info().continued_run_id is not None or not isinstance(request, Contract):
+        return
+    made_up = list(carried_in(request))
+    if made_up and revision.since(revision.FAULTS_FIXED):
+        raise final(
+            ErrorKind.INPUT_INVALID,
+            f"{', '.join(made_up)}: only a run that continues as new carries this; leave it out of a first request",
+        )
 
 
 def taking_back(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
@@ -97,6 +116,14 @@ class Observed:
     """Base of our workflows; the subclass sets `self.log` in its `@workflow.init`."""
 
     log: RunLog
+
+    def __new__(cls, *given: Any) -> Self:
+        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, for ever."""
+        if len(given) != 1 or not isinstance(given[0], StartRequest):
+            raise final(
+                ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {len(given)} were given"
+            )
+        return super().__new__(cls)
 
     @cached_property
     def people(self) -> People:

@@ -12,9 +12,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.contracts import AgentCard, Part
 from activities.errors import ErrorKind, final, text_of
 from workflows.contracts import Plan, PlanChange, PlanRequest, PlanStep
-from workflows.patterns.calling import Answer
+from workflows.patterns import revision
+from workflows.patterns.calling import LENIENTLY, Answer
 from workflows.patterns.crew import Crew
-from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
+from workflows.patterns.planning import PLAN_SCHEMA, is_alike, problems, read_plan, repair
 from workflows.patterns.scheduling import Outcome
 
 MAX_PLANNER_REPAIRS = 2
@@ -31,6 +32,7 @@ class PlanMaking:
     def __init__(self, crew: Crew, request: PlanRequest, *, prefix: str = "", material: Sequence[Part] = ()) -> None:
         self.changes: list[PlanChange] = []
         self.fell_back = False
+        self._guarded: dict[str, PlanStep] = {}
         self._prefix = prefix
         self._material = tuple(material)
         self._crew = crew
@@ -54,15 +56,27 @@ class PlanMaking:
         return await self._planned([*self._material, Part(text=self._instruction())], kept={}) or self._fallback()
 
     async def replan(self, plan: Plan, done: Mapping[str, Outcome[Answer]], failures: Mapping[str, str]) -> Plan:
-        """Ask for new steps after failures; finished steps stay as they are. Without a usable answer the old plan goes on."""
-        kept = {step.step: step for step in plan.steps if step.step in done}
-        parts = [*self._material, Part(text=self._instruction() + _what_failed(failures, kept))]
-        for name, outcome in done.items():
-            assert outcome.value is not None
-            parts.append(Part.of(outcome.value.content, label=f"step {name}"))
-        fresh = await self._planned(parts, kept=kept)
+        """Ask for new steps after failures; what is `done` stays as it is. Without a usable answer the old plan goes on.
+
+        Among what is `done` are steps that a person did not approve, and those that needed them: nothing is planned in their
+        place. A new step that is like one that had to be confirmed has to be confirmed, too.
+        """
+        settled = {step.step: step for step in plan.steps if step.step in done}
+        kept = {name: step for name, step in settled.items() if done[name].ok}
+        denied = {name: step for name, step in settled.items() if not done[name].ok}
+        told = _what_failed(failures, kept) + self._did(failures) + _what_was_denied(denied)
+        parts = [*self._material, Part(text=self._instruction() + told)]
+        for name in kept:
+            answer = done[name].value
+            assert answer is not None
+            parts.append(Part.of(answer.content, label=f"step {name}"))
+        fresh = await self._planned(parts, kept=settled, denied=denied)
         if fresh is None:
             return plan
+        if revision.since(revision.FAULTS_FIXED):
+            self._guarded |= {step.step: step for step in plan.steps if step.confirm}
+            fresh = self._still_confirmed(fresh, settled)
+        kept = settled
         self._crew.log.forget([self._prefix + step.step for step in plan.steps if step.step not in kept])
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
@@ -77,7 +91,7 @@ class PlanMaking:
         """
         if list(edit) != ["plan"]:
             return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
-        plan, found, changes = read_plan(edit["plan"])
+        plan, found, changes = read_plan(edit["plan"], order=revision.since(revision.FAULTS_FIXED))
         if plan is None:
             return None, found, changes
         agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
@@ -87,7 +101,26 @@ class PlanMaking:
         found += problems(whole, agents, self._request.max_steps)
         return None if found else whole, found, [*changes, *repairs, *reordered]
 
-    async def _planned(self, parts: Sequence[Part], kept: Mapping[str, PlanStep]) -> Plan | None:
+    def _did(self, failures: Mapping[str, str]) -> str:
+        """Say what failed steps changed, so that no new step does it again."""
+        did = {step: self._crew.acts.lines(self._prefix + step) for step in failures}
+        return "".join(f"\nBefore it failed, step {step} did this:\n{lines}\n" for step, lines in did.items() if lines)
+
+    def _still_confirmed(self, plan: Plan, settled: Mapping[str, PlanStep]) -> Plan:
+        """Have people approve what is like a step that they had to approve: a planner does not take that back."""
+        steps = []
+        for step in plan.steps:
+            like = next((each for each in self._guarded.values() if is_alike(step, each)), None)
+            if like is not None and not step.confirm and step.step not in settled:
+                why = f"step {step.step} must be confirmed, as it is like step {like.step}"
+                self.changes.append(PlanChange(stage="replan", change=why))
+                step = step.model_copy(update={"confirm": True})  # noqa: PLW2901
+            steps.append(step)
+        return Plan(steps=tuple(steps))
+
+    async def _planned(
+        self, parts: Sequence[Part], kept: Mapping[str, PlanStep], denied: Mapping[str, PlanStep] | None = None
+    ) -> Plan | None:
         """Ask the planner until its plan is valid, at most twice more; None if it never is."""
         asked = list(parts)
         for _ in range(MAX_PLANNER_REPAIRS + 1):
@@ -98,7 +131,7 @@ class PlanMaking:
             if plan is not None:
                 reused = _reused(plan, kept)
                 plan, found = self._checked(_with_kept(plan, kept), self._planned_executors(kept))
-                found = [*reused, *found]
+                found = [*reused, *_needs_denied(plan, denied or {}), *found]
             if plan is not None and not found:
                 return plan
             self.changes.append(PlanChange(stage="planner", change="sent back: " + "; ".join(found)[:1000]))
@@ -119,13 +152,15 @@ class PlanMaking:
                 raise
             self.changes.append(PlanChange(stage="planner", change=f"no plan: {text_of(error)[:500]}"))
             return None
-        self.changes += [PlanChange(stage="planner", change=note) for note in answer.notes]
+        self.changes += [
+            PlanChange(stage="deterministic" if LENIENTLY in note else "planner", change=note) for note in answer.notes
+        ]
         return answer
 
     def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
         if answer.data is None:
             return None, list(answer.wrong)
-        plan, found, changes = read_plan(answer.data)
+        plan, found, changes = read_plan(answer.data, order=revision.since(revision.FAULTS_FIXED))
         self.changes += changes
         return plan, found
 
@@ -186,6 +221,28 @@ def _with_kept(plan: Plan, kept: Mapping[str, PlanStep]) -> Plan:
     """Put finished steps in front; a new step that repeats a finished one word for word is dropped."""
     fresh = [step for step in plan.steps if step.step not in kept]
     return Plan(steps=(*kept.values(), *fresh))
+
+
+def _needs_denied(plan: Plan, denied: Mapping[str, PlanStep]) -> list[str]:
+    """Find new steps that wait for what will never be done."""
+    return [
+        f"step {step.step} depends on step {name}, which was not approved or needs what was not; plan without it"
+        for step in plan.steps
+        for name in step.depends_on
+        if name in denied and step.step not in denied
+    ]
+
+
+def _what_was_denied(denied: Mapping[str, PlanStep]) -> str:
+    if not denied:
+        return ""
+    listed = "\n".join(
+        f"- step {step.step}, {step.agent}: {' '.join(step.input.split())[:300]}" for step in denied.values()
+    )
+    return (
+        f"\n\nPeople did not approve these steps, or they needed what was not approved:\n{listed}\nThat is final. "
+        "Plan nothing that does the same, and no other way to the same end."
+    )
 
 
 def _what_failed(failures: Mapping[str, str], kept: Mapping[str, PlanStep]) -> str:

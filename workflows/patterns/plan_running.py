@@ -4,20 +4,20 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import Part, ProposedAction
-from activities.errors import ErrorKind, final, text_of
+from activities.errors import ErrorKind, final, kind_of, text_of
 from workflows.contracts import Plan, PlanStep, StepRow, StepState
 from workflows.patterns import revision
 from workflows.patterns.calling import Answer
 from workflows.patterns.crew import Crew
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.planning import ends_of, graph_of
-from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
+from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph, topological
 from workflows.patterns.tool_gates import reason_of
 
 
@@ -87,9 +87,9 @@ class PlanRunning:
             after_failure=after,
             until=until,
             prepare=lambda name: confirm(name) if apart and steps[name].confirm else None,
-            on_skip=lambda step, cause: self._crew.log.end(
-                self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed"
-            ),
+            # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
+            ends_branch=is_refused if after is AfterFailure.DRAIN else None,
+            on_skip=self._skipped,
         )
 
     def announce(self, plan: Plan) -> None:
@@ -126,7 +126,7 @@ class PlanRunning:
             )
             if not decision.approved:
                 raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self._crew.log.end(name, StepState.FAILED, note=text_of(error))
             raise
         return step.model_copy(update={"input": decision.action.input["input"]})
@@ -140,16 +140,44 @@ class PlanRunning:
         self.outcomes = {step: outcome for step, outcome in self.outcomes.items() if outcome.ok}
         return self.outcomes
 
+    def to_replan(self) -> dict[str, str]:
+        """Return why each failed step failed, but for those that a person has not approved: these are settled."""
+        failed = self.failures()
+        return {step: why for step, why in failed.items() if not is_refused(self.outcomes[step].error)}
+
+    def keep_settled(self, plan: Plan) -> dict[str, Outcome[Answer]]:
+        """Forget all steps but those that are done, and those that a person has not approved with all that needs them."""
+        kept = {step: outcome for step, outcome in self.outcomes.items() if outcome.ok or is_refused(outcome.error)}
+        graph = graph_of(plan)
+        for step in topological(graph):
+            needed = [kept[name].skipped_by or name for name in graph[step] if name in kept and not kept[name].ok]
+            if needed and step not in kept:
+                kept[step] = Outcome(skipped_by=needed[0])
+                if step not in self.outcomes:
+                    self._skipped(step, needed[0])
+        self.outcomes = kept
+        return kept
+
+    def _skipped(self, step: str, cause: str) -> None:
+        self._crew.log.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
+
     def cause(self) -> str:
         """Say in one line why steps failed."""
         return "; ".join(f"step {step}: {error}" for step, error in list(self.failures().items())[:3])
 
     def cause_kind(self) -> ErrorKind:
-        """Name the kind of the first failure."""
+        """Name the kind of the first failure; NotApproved where a person has not approved a step, because no other try helps."""
+        if any(is_refused(outcome.error) for outcome in self.outcomes.values()):
+            return ErrorKind.NOT_APPROVED
         for outcome in self.outcomes.values():
             if isinstance(outcome.error, ApplicationError) and outcome.error.type in set(ErrorKind):
                 return ErrorKind(outcome.error.type)
         return ErrorKind.NOTHING_SUCCEEDED
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Whether a step failed because no person approved it, which is final; older runs planned around it."""
+    return error is not None and kind_of(error) is ErrorKind.NOT_APPROVED and revision.since(revision.FAULTS_FIXED)
 
 
 def _input_missing(edited: ProposedAction) -> Sequence[str]:

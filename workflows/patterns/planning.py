@@ -61,19 +61,22 @@ MENDS = {
 """What to do about each field of a step that cannot be read."""
 
 FORM_PROBLEMS_SHOWN = 20
+ALIKE = 0.6
+"""Share of the words of the shorter of two inputs from which on their steps are taken to do the same."""
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
-def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
+def read_plan(data: Any, *, order: bool = True) -> tuple[Plan | None, list[str], list[PlanChange]]:
     """Read a plan from JSON data (an object with `steps`, or the bare list), leniently where the meaning is plain.
 
-    Returns it, or None and what is wrong with its form; and in both cases what was read otherwise than written.
+    With `order`, the order of steps is read wherever it stands; older runs know that of `depends_on` alone. Returns the
+    plan, or None and what is wrong with its form; and in both cases what was read otherwise than written.
     """
     if isinstance(data, Plan):
         return data, [], []
-    reading = Reading.of(data)
+    reading = Reading.of(data, order=order)
     changes = [_deterministic(note) for note in reading.notes]
     found = reading.doubts
     try:
@@ -199,6 +202,15 @@ def _reordered(steps: Sequence[PlanStep]) -> list[PlanStep]:
     if len(by_id) != len(steps) or find_cycle(graph):
         return list(steps)
     return [by_id[node] for node in topological(graph)]
+
+
+def is_alike(one: PlanStep, other: PlanStep) -> bool:
+    """Whether two steps may do the same, whoever does it: one id, or most words of the shorter input are in the other's.
+
+    Rather too often than too seldom: the price is one more question to a person.
+    """
+    mine, its = (frozenset(_SEPARATORS.split(step.input.casefold())) - {""} for step in (one, other))
+    return one.step == other.step or len(mine & its) >= ALIKE * max(1, min(len(mine), len(its)))
 
 
 def graph_of(plan: Plan) -> dict[str, tuple[str, ...]]:

@@ -5,11 +5,14 @@ noted; what is left over or could mean two things is a doubt, and goes back to w
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
+
+from workflows.patterns.order_words import bare, is_id, known, may_carry_order, plain, resolved
+from workflows.patterns.plan_order import NotUnderstoodError, PlanOrder
 
 FIELDS = {
     "step": ("step", "id", "stepid", "number", "stepnumber"),
@@ -38,7 +41,6 @@ NESTING = 4
 """How deep the steps may lie within other objects."""
 
 _MEANT_AS_ORDER = re.compile(r"depend|prereq|requir|block|wait|parent|previous|predecessor|condition", re.IGNORECASE)
-_STEP_WORD = re.compile(r"^(?:step(?![^\W\d_])|#)[\s_#:-]*", re.IGNORECASE)
 
 
 @dataclass
@@ -48,21 +50,71 @@ class Reading:
     data: Any = None
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    order: bool = True
+    left: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What stands beside the steps, with where."""
 
     @classmethod
-    def of(cls, data: Any) -> "Reading":
-        """Read JSON data: an object with `steps`, or the bare list."""
-        reading = cls()
+    def of(cls, data: Any, *, order: bool = True) -> "Reading":
+        """Read JSON data: an object with `steps`, or the bare list; with `order`, wherever the steps' order stands."""
+        reading = cls(order=order)
         steps = reading._find_steps(data)
         if steps is not None:
             named = [reading._named(f"steps[{position}]", item) for position, item in enumerate(steps)]
-            ids = {str(fields["step"]): None for fields, _ in named if _is_id(fields.get("step"))}
-            for position, (fields, rest) in enumerate(named):
-                if isinstance(steps[position], dict):
-                    reading._finish(f"steps[{position}]", fields, rest, ids)
-                    steps[position] = fields
+            ids = {str(fields["step"]): None for fields, _ in named if is_id(fields.get("step"))}
+            written = [position for position, item in enumerate(steps) if isinstance(item, dict)]
+            explicit = all("depends_on" in named[position][0] for position in written)
+            for position in written:
+                reading._read_dependencies(f"steps[{position}]", named[position][0], ids)
+            if order:
+                reading._read_order([named[position] for position in written], list(ids), explicit=explicit)
+            for position in written:
+                reading._judge(f"steps[{position}]", named[position][1], ids)
+                steps[position] = named[position][0]
+        for where, left in reading.left:
+            reading._leave_out(where, left)
         reading.data = {"steps": steps}
         return reading
+
+    def _read_order(
+        self, named: Sequence[tuple[dict[str, Any], dict[str, Any]]], ids: Sequence[str], *, explicit: bool
+    ) -> None:
+        """Read what says the order of steps elsewhere than in their `depends_on`, and take it out of what is left."""
+        steps = {str(fields["step"]): (fields, rest) for fields, rest in named if is_id(fields.get("step"))}
+        own = {step: _ids_in(fields.get("depends_on")) for step, (fields, _) in steps.items()}
+        found = PlanOrder(ids, own, explicit=explicit)
+        for step, (_, rest) in steps.items():
+            for key in list(rest):
+                self._taken(f"step {step}", rest, key, found.within(step, key, rest[key]))
+        for key in dict.fromkeys(key for _, rest in steps.values() for key in rest):
+            turns = {step: rest[key] for step, (_, rest) in steps.items() if key in rest}
+            try:
+                note = found.numbered(key, turns)
+            except NotUnderstoodError as error:
+                note = None
+                self.doubts.append(f"steps.{error}")
+            if note:
+                self.notes.append(note)
+                for _, rest in steps.values():
+                    del rest[key]
+        for _, left in self.left:
+            for key in list(left):
+                try:
+                    self._taken("the plan", left, key, found.beside(key, left[key]))
+                except NotUnderstoodError as error:
+                    self.doubts.append(f"the plan.{error}")
+                    del left[key]
+        self.doubts += found.settle()
+        for one, other in found.edges:
+            fields = steps[other][0]
+            needed = fields.setdefault("depends_on", [])
+            if isinstance(needed, list) and one not in map(str, needed):
+                fields["depends_on"] = [*needed, one]
+
+    def _taken(self, where: str, rest: dict[str, Any], key: str, note: str | None) -> None:
+        if note is not None:
+            self.notes.append(f"{where}: {note}")
+            del rest[key]
 
     def _find_steps(self, data: Any) -> list[Any] | None:
         """Find the list of steps, within other objects or JSON texts if need be; None if there is no single one."""
@@ -84,7 +136,7 @@ class Reading:
                 return None
             if holders[0] != "steps":
                 self.notes.append(f"the steps are read from {holders[0]!r}")
-            self._leave_out("the plan", {key: value for key, value in data.items() if key != holders[0]})
+            self.left.append(("the plan", {key: value for key, value in data.items() if key != holders[0]}))
             data = data[holders[0]]
         return None
 
@@ -96,7 +148,7 @@ class Reading:
         if not data or not all(_looks_like_a_step(value) for value in data.values()):
             return None
         self.notes.append(f"the object with {', '.join(map(repr, data))} is read as a list of steps")
-        own = {str(value[key]): name for name, value in data.items() for key in value if _bare(key) in FIELDS["step"]}
+        own = {str(value[key]): name for name, value in data.items() for key in value if bare(key) in FIELDS["step"]}
         for name in data:
             if own.get(name, name) != name:
                 self.doubts.append(f"{name!r} is the key of one step and the id of another; write a list of steps")
@@ -107,7 +159,7 @@ class Reading:
         fields: dict[str, Any] = {}
         rest = dict(item) if isinstance(item, dict) else {}
         for name, names in FIELDS.items():
-            keys = [key for key in rest if _bare(key) in names]
+            keys = [key for key in rest if bare(key) in names]
             if not keys:
                 continue
             fields[name] = rest[name if name in keys else keys[0]]
@@ -119,18 +171,21 @@ class Reading:
             for key in keys:
                 del rest[key]
         if "step" in fields:
-            fields["step"] = self._noted(f"{where}.step", fields["step"], _plain(fields["step"]))
+            fields["step"] = self._noted(f"{where}.step", fields["step"], plain(fields["step"]))
         return fields, rest
 
-    def _finish(self, where: str, fields: dict[str, Any], rest: Mapping[str, Any], ids: Collection[str]) -> None:
-        """Read the dependencies, and judge what no field of a step is."""
+    def _read_dependencies(self, where: str, fields: dict[str, Any], ids: Collection[str]) -> None:
         if "depends_on" in fields:
             written = fields["depends_on"]
             fields["depends_on"] = self._noted(f"{where}.depends_on", written, _dependencies(written, ids))
+
+    def _judge(self, where: str, rest: Mapping[str, Any], ids: Collection[str]) -> None:
+        """Judge what no field of a step is."""
         left: dict[str, Any] = {}
         for key, value in rest.items():
             names = value if isinstance(value, list) else []
-            if value and (_MEANT_AS_ORDER.search(key) or (names and all(_known(name, ids) for name in names))):
+            meant = _MEANT_AS_ORDER.search(key) or (self.order and may_carry_order(key) and not _holds_steps(value))
+            if value and (meant or (names and all(known(name, ids) for name in names))):
                 self.doubts.append(
                     f"{where}.{key}: a step has no such field; put the steps it waits for in 'depends_on', or drop it"
                 )
@@ -156,51 +211,22 @@ def _dependencies(written: Any, ids: Collection[str]) -> Any:
     if written is None:
         return []
     if isinstance(written, str):
-        if _known(written, ids):
-            return [_resolved(written, ids)]
+        if known(written, ids):
+            return [resolved(written, ids)]
         if written.strip().casefold() in NO_STEPS:
             return []
         written = [piece for piece in re.split("[,;]", written) if piece.strip()]
-    elif _is_id(written):
+    elif is_id(written):
         written = [written]
-    return [_resolved(name, ids) for name in written] if isinstance(written, list) else written
+    return [resolved(name, ids) for name in written] if isinstance(written, list) else written
 
 
-def _resolved(written: Any, ids: Collection[str]) -> Any:
-    """Find the one step that a reference can mean, by blanks, case and the word "step"; else leave it as it is."""
-    read = _plain(written)
-    if not _is_id(read) or str(read) in ids:
-        return read
-    bare = _bare_id(str(read))
-    matches = [name for name in ids if bare and _bare_id(name) == bare]
-    return matches[0] if len(matches) == 1 else read
-
-
-def _known(written: Any, ids: Collection[str]) -> bool:
-    return _is_id(written) and str(_resolved(written, ids)) in ids
-
-
-def _bare_id(text: str) -> str:
-    return _STEP_WORD.sub("", text.strip()).casefold()
-
-
-def _plain(written: Any) -> Any:
-    """Read an id without blanks around it, and 1.0 as 1."""
-    if isinstance(written, float):
-        return int(written) if written.is_integer() else str(written)
-    return written.strip() if isinstance(written, str) else written
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
-
-
-def _bare(key: str) -> str:
-    return "".join(letter for letter in key.casefold() if letter.isalnum())
+def _ids_in(needed: Any) -> list[str]:
+    return [str(name) for name in needed if is_id(name)] if isinstance(needed, list) else []
 
 
 def _has(data: Iterable[str], name: str) -> bool:
-    return any(_bare(key) in FIELDS[name] for key in data)
+    return any(bare(key) in FIELDS[name] for key in data)
 
 
 def _looks_like_a_step(value: Any) -> bool:

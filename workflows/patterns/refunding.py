@@ -5,11 +5,12 @@ whole amount before people instead of being guessed at.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from activities.contracts import SUMMARY_LENGTH, Effect, ProposedAction, Risk
+from activities.contracts import SUMMARY_LENGTH, Effect, ProposedAction, Risk, ToolCard
 from activities.errors import ErrorKind, final
 from workflows.contracts import RefundRequest
 
@@ -17,6 +18,7 @@ QUERY, INSERT, MAIL, CALL = "query_database", "insert_row", "send_mail", "http_c
 SETTINGS = {QUERY: "DATABASE_URL", INSERT: "DATABASE_WRITE_TABLES", MAIL: "SMTP_URL", CALL: "HTTP_CALL_ALLOW"}
 """The tools of a refund, and the setting of the worker that switches each on."""
 TABLE = "refunds"
+NOWHERE = re.compile(r"https?://[^/?#@]*\.invalid(/|$)")
 MOST_REASON = 200
 OPEN = (
     "SELECT customer, email, paid_cents - "
@@ -153,10 +155,27 @@ def mail_of(order: Order, cents: int) -> dict[str, Any]:
 
 
 def booking_of(url: str, order: Order, cents: int) -> dict[str, Any]:
-    """Return the call that books a refund in the ledger, with the one that takes it back."""
-    address = f"{url.rstrip('/')}/{order.id}"
+    """Return the call that books a refund in the ledger."""
+    address = booked_at(url, order.id)
     body = {"order": order.id, "amount_cents": cents}
-    return {"method": "PUT", "url": address, "body": body, "inverse": {"method": "DELETE", "url": address}}
+    return {"method": "PUT", "url": address, "body": body}
+
+
+def booked_at(url: str, order: str) -> str:
+    """Return the address of an order's booking."""
+    return f"{url.rstrip('/')}/{order}"
+
+
+def unbookable(card: ToolCard, url: str, order: str) -> str:
+    """Say what to set where a booking could not be taken back, because the operator declared no way; else nothing.
+
+    A ledger below `.invalid` (RFC 2606) leads nowhere: it is there to show a rollback.
+    """
+    booking = {"method": "PUT", "url": booked_at(url, order)}
+    if card.of_call(booking).effect is Effect.WRITE or NOWHERE.match(url):
+        return ""
+    template = booked_at(url, "{order}")
+    return f"HTTP_CALL_UNDO declares no way to take a booking back: add 'PUT {template} => DELETE {template}'"
 
 
 def money(cents: int) -> str:

@@ -25,10 +25,13 @@ from workflows.contracts import (
     Changes,
     ChangeState,
     Extent,
+    OnFallback,
     RollbackAnswer,
     RollbackPolicy,
     StuckDecision,
 )
+from workflows.patterns.acts import Act
+from workflows.patterns.failing import ENDINGS, FAILURES, failure_of, finished
 from workflows.patterns.tracing import RunLog
 from workflows.patterns.undo_log import UndoLog
 
@@ -37,8 +40,6 @@ OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
 """Asked about a compensation that keeps failing, with its error: try it again, or give it up."""
 
 ASKED = "a person asked for it"
-ENDS_RUN = (FailureError, TimeoutError, asyncio.CancelledError, *policies.RUN_FAILURES)
-"""What ends a run. Anything else is a bug of ours: it pauses the run until it is mended, and must undo nothing."""
 
 
 class Rollback:
@@ -50,6 +51,7 @@ class Rollback:
     def __init__(self, log: RunLog) -> None:
         self.on_stuck: OnStuck | None = None
         self.on_denied = KEEP
+        self.on_fallback = OnFallback.TELL
         self.heartbeat = 10.0
         self._log = log
         self._undo_log = UndoLog()
@@ -77,10 +79,24 @@ class Rollback:
         """Set a checkpoint that a rollback can go back to."""
         self._undo_log.mark(checkpoint)
 
-    def register(self, step: str, agent: str, card: ToolCard, call: ToolCall, shown: str) -> Change:
-        """Announce a call that changes something, before it is made; returns the change with the call's key."""
-        key = f"{workflow.info().workflow_id}/{step}/{call.id}"
-        return self._undo_log.register(step, agent, card, shown, key)
+    def register(
+        self, step: str, agent: str, card: ToolCard, call: ToolCall, shown: str, act: Act | None = None
+    ) -> Change:
+        """Announce a call that changes something, before it is made; returns the change with the call's key.
+
+        An `act` that an earlier attempt at the step has begun is the same change, with the same key.
+        """
+        if act is not None and self.change(act.change) is not None:
+            return self._undo_log.made_again(act.change, agent)
+        key = act.key if act else f"{workflow.info().workflow_id}/{step}/{call.id}"
+        change = self._undo_log.register(step, agent, card, shown, key)
+        if act is not None:
+            act.change = change.seq
+        return change
+
+    def change(self, seq: int) -> Change | None:
+        """Look a change up by its number; None where it is not remembered."""
+        return self._undo_log.changes.get(seq)
 
     def completed(self, change: Change, result: ToolResult) -> None:
         """Record what a call has reported; a tool's own error means that nothing was changed, unless it says how to undo it."""
@@ -106,6 +122,12 @@ class Rollback:
             await shielded(self._undo_all(policy))
         return self.changes
 
+    async def take_back(self, seqs: Sequence[int]) -> None:
+        """Take back some changes only, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
+        wanted = [seq for seq in self._undo_log.to_undo(ROLL_BACK_ALL) if seq in seqs]
+        if wanted:
+            await shielded(self._undo_some(wanted))
+
     async def guarded(self, work: Coroutine[Any, Any, T], on_failure: RollbackPolicy) -> T:
         """Do the work of a run, and roll back by policy when it fails or is cancelled, or when a person asks for it.
 
@@ -117,13 +139,14 @@ class Rollback:
             await workflow.wait_condition(lambda: task.done() or self._asked is not None)
             if task.done():
                 return task.result()
-        except ENDS_RUN as error:
+        except ENDINGS as ended:
+            error = failure_of(ended)
             await shielded(_stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
             told = self._told(error)
-            if told is error:
+            if told is ended:
                 raise
-            raise told from error
+            raise told from ended
         assert self._asked is not None
         await shielded(_stopped(task))
         changes = await self.roll_back(self._asked, self._why)
@@ -172,6 +195,14 @@ class Rollback:
                     await self._undo(change)
                 else:
                     self._undo_log.settle_for_good(seq)
+                self._log.rolls_back(self.changes.summary)
+
+    async def _undo_some(self, seqs: Sequence[int]) -> None:
+        async with self._undoing:
+            for seq in seqs:
+                change = self._undo_log.changes[seq]
+                if change.undoable:
+                    await self._undo(change)
                 self._log.rolls_back(self.changes.summary)
 
     async def _undo(self, change: Change) -> None:
@@ -224,7 +255,7 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
-        except Exception:
+        except FAILURES:
             break
     result = task.result()
     if cancelled is not None:
@@ -235,7 +266,7 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
 async def _stopped(task: "asyncio.Task[Any]") -> None:
     """Cancel a task and wait until it has left; a call that changes something reports first."""
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await finished([task])
 
 
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:

@@ -33,6 +33,7 @@ from workflows.patterns.calling import call_model
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.pausing import unpaused
+from workflows.patterns.revision import FAULTS_FIXED, since
 from workflows.patterns.route_categories import NO_ROUTE
 from workflows.patterns.routing import Choice, decided, general, label_question, label_schema, picked
 
@@ -83,7 +84,14 @@ class Chooser:
             context_characters=CLASSIFIED_CHARACTERS,
         )
         data = answer.data or {}
-        choice = decided(self.request, str(data.get("category") or ""), _probability(data.get("confidence")))
+        category, said = str(data.get("category") or ""), data.get("confidence")
+        sure = _probability(said)
+        if said is not None and sure is None and since(FAULTS_FIXED):
+            choice = general(
+                self.request, f"{category[:40] or 'nothing'} with a confidence of {str(said)[:20]!r} is unsure"
+            )
+        else:
+            choice = decided(self.request, category, sure)
         return Choice(choice.routes, choice.confidence, (*answer.notes, *choice.notes))
 
     async def _trained(self, step: str, text: Part) -> Choice:
@@ -189,6 +197,9 @@ def _labelled(text: Part) -> Part:
 
 
 def _probability(said: Any) -> float | None:
+    """Read a confidence; what lies outside of 0 to 1 here is what the reader of answers could make nothing of."""
     if isinstance(said, bool) or not isinstance(said, int | float):
+        return None
+    if not 0 <= said <= 1 and since(FAULTS_FIXED):
         return None
     return min(max(float(said), 0.0), 1.0)

@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from workflows.patterns.failing import ENDINGS, FAILURES, finished
+
 T = TypeVar("T")
 Graph = Mapping[str, Sequence[str]]
 """Each node with the nodes it depends on; the order of nodes breaks ties."""
@@ -100,17 +102,19 @@ async def run_graph(
     on_skip: Callable[[str, str], None] | None = None,
     enough: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
     until: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
+    ends_branch: Callable[[BaseException], bool] | None = None,
     prepare: Callable[[str], Coroutine[Any, Any, None] | None] = lambda _: None,
 ) -> dict[str, Outcome[T]]:
     """Execute every node once and return all outcomes; nodes that have one in `outcomes` are not run again.
 
-    `outcomes` is filled as nodes end, so that `execute` can read the values of its node's dependencies there. Nodes
-    that never started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running
-    nodes. `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts
-    and what runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes.
-    `prepare(node)` may give what a node waits for before it runs, a person for instance: meanwhile it takes no place among
-    `max_parallel`, and an error of it is the node's. Raises ValueError for a graph with a circle or an unknown dependency,
-    and for a width below one.
+    `outcomes` is filled as nodes end, so that `execute` can read the values of its node's dependencies there. Nodes that never
+    started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running nodes.
+    `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts and what
+    runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Where `ends_branch(error)`
+    holds, only what depends on the node is skipped, whatever `after_failure` says. `prepare(node)` may give what a node
+    waits for before it runs, a person for instance: meanwhile it takes no place among `max_parallel`, and an error of it is the
+    node's. Raises ValueError for a graph with a circle or an unknown dependency, and for a width below one. An error that is
+    no failure (a bug, a halt) is no outcome either: it is raised at once.
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
@@ -125,7 +129,7 @@ async def run_graph(
             await workflow.wait(
                 [*running.tasks.values(), *running.preparing.values()], return_when=asyncio.FIRST_COMPLETED
             )
-            failed = running.collect()
+            failed = running.collect(ends_branch)
             if failed and not running.stopped and after_failure is not AfterFailure.GO_ON:
                 running.stopped = True
                 if after_failure is AfterFailure.CANCEL:
@@ -134,9 +138,9 @@ async def run_graph(
             elif enough is not None and not running.stopped and running.tasks and enough(running.outcomes):
                 running.stopped = True
                 running.cancel()
-    except (Exception, asyncio.CancelledError):
+    except ENDINGS:
         running.cancel()
-        await asyncio.gather(*running.tasks.values(), *running.preparing.values(), return_exceptions=True)
+        await finished([*running.tasks.values(), *running.preparing.values()])
         raise
 
 
@@ -195,8 +199,8 @@ class _Running(Generic[T]):
                 self._ready.remove(node)
                 self.tasks[node] = asyncio.create_task(self._execute(node))
 
-    def collect(self) -> bool:
-        """Move ended tasks to the outcomes; returns whether one of them failed."""
+    def collect(self, ends_branch: Callable[[BaseException], bool] | None) -> bool:
+        """Move ended tasks to the outcomes; returns whether one of them failed with more than the end of its branch."""
         failed = False
         for node in [node for node, waiting in self.preparing.items() if waiting.done()]:
             waiting = self.preparing.pop(node)
@@ -208,9 +212,11 @@ class _Running(Generic[T]):
         for node in ended:
             task = self.tasks.pop(node)
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, (*FAILURES, asyncio.CancelledError)):
+                raise error
             cancelled = self._cancelled and error is not None and is_cancelled_exception(error)
             self._settle(node, Outcome(error=error, cancelled=cancelled) if error else Outcome(value=task.result()))
-            failed = failed or error is not None
+            failed = failed or (error is not None and not (ends_branch and ends_branch(error)))
         return failed
 
     def cancel(self) -> None:

@@ -3,7 +3,6 @@
 A source that is dead, slow or empty is a gap with its reason; what was found but not read stands as it was found.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -17,6 +16,7 @@ from workflows import policies
 from workflows.contracts import SourceOutcome, SourcePlan, StepRow, StepState
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
+from workflows.patterns.failing import ENDINGS
 from workflows.patterns.gathering import gather
 from workflows.patterns.pausing import unpaused
 
@@ -129,7 +129,7 @@ class SourceRound:
         try:
             with self._log.spans.within(step):
                 findings = await self._found_by(step, kind, seconds)
-        except (Exception, asyncio.CancelledError) as error:
+        except ENDINGS as error:
             self._log.end(step, StepState.FAILED, note=text_of(error))
             raise
         self.notes += [f"{kind}: {note}" for note in findings.notes]

@@ -13,6 +13,7 @@ from datetime import datetime
 from temporalio import workflow
 
 from workflows.contracts import CallTrace, StepRow, StepState
+from workflows.patterns.failing import ENDINGS
 
 with workflow.unsafe.imports_passed_through():
     from opentelemetry import context, trace
@@ -71,21 +72,22 @@ class StepSpans:
         span = _start(f"{operation} {name}", workflow.now(), parent, about)
         token = context.attach(trace.set_span_in_context(span))
         told = _call.set(span)
-        ends, put_away = True, False
+        ended, put_away = False, False
         try:
             yield
+            ended = True
         except GeneratorExit:
             # A run that leaves memory is closed outside of its loop and its context: there is nothing to end there.
             put_away = True
             raise
-        except Exception as error:
-            ends = workflow.is_failure_exception(error)  # otherwise the task is done again, and this span with it
+        except ENDINGS:
+            ended = True  # after anything else the task is done again, and this span with it
             raise
         finally:
             if not put_away:
                 _call.reset(told)
                 context.detach(token)
-                if ends:
+                if ended:
                     span.end(_nanoseconds(workflow.now()))
 
 

@@ -77,8 +77,8 @@ class StageWork:
         """Make the plan, or after a failure another one; where no model planned, the same steps are tried again."""
         if self._plan is None:
             return await self._making.make()
-        failed = self._running.failures()
-        done = self._running.keep_done()
+        failed = self._running.to_replan()
+        done = self._running.keep_settled(self._plan)
         if self._given or self._making.fell_back:
             return self._plan
         return await self._making.replan(self._plan, done, failed)

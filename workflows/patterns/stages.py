@@ -57,6 +57,7 @@ UNMENDABLE = frozenset(
         ErrorKind.INPUT_INVALID,
         ErrorKind.MODEL_NOT_ALLOWED,
         ErrorKind.BUDGET_REACHED,
+        ErrorKind.NOT_APPROVED,
     }
 )
 """Failures that another attempt would meet as well."""

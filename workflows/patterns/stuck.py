@@ -1,7 +1,7 @@
 """An undo that keeps failing is put before a person: a yes tries it again, a no or silence gives it up."""
 
 from activities.contracts import ProposedAction, Risk
-from workflows.contracts import Change, StuckDecision
+from workflows.contracts import Change, OnTimeout, StuckDecision
 from workflows.patterns.approval import Gates
 from workflows.patterns.revision import began_with
 
@@ -22,5 +22,9 @@ async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDeci
         effect=change.effect,
         risk=Risk.MEDIUM,
     )
-    decision = await gates.open(action, check=lambda _: (NOT_EDITED,))
+    policy = gates.policy
+    if policy.on_timeout is OnTimeout.HALT:
+        # The run is ending already; a halt must not break off the rollback.
+        policy = policy.model_copy(update={"on_timeout": OnTimeout.DENY})
+    decision = await gates.open(action, policy, check=lambda _: (NOT_EDITED,))
     return StuckDecision.RETRY if decision.approved else StuckDecision.GIVE_UP

@@ -2,7 +2,8 @@
 
 A call that changes something is put on the undo log before it is made: a crash in between must not hide it.
 
-The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's.
+The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's; or,
+where a fallback may ask for the same act, of tool and arguments.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from activities.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, T
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
+from workflows.patterns.acts import Act
 from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
@@ -33,11 +35,16 @@ async def call_tool(
     call: ToolCall,
     specs: Part,
     approval: Approval | None = None,
+    act: Act | None = None,
 ) -> ToolAnswer:
-    """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken."""
+    """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken.
+
+    `act` is what the call does, where other attempts at the step may ask for the same.
+    """
     await unpaused(crew.log)
+    card = card.of_call(call.input, call.ref)
     with crew.log.spans.calling(step, "execute_tool", card.name):
-        return await _recorded(crew, step, agent, card, call, specs, approval)
+        return await _recorded(crew, step, agent, card, call, specs, approval, act)
 
 
 async def _recorded(
@@ -48,10 +55,11 @@ async def _recorded(
     call: ToolCall,
     specs: Part,
     approval: Approval | None,
+    act: Act | None,
 ) -> ToolAnswer:
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
-    change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown)
+    change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown, act)
     request = ToolRequest(
         tool=call.name,
         key=change.key if change else f"{workflow.info().workflow_id}/{step}/{call.id}",

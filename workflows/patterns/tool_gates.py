@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.contracts import SUMMARY_LENGTH, Approval, Part, ProposedAction, Risk, ToolAnswer, ToolCall, ToolCard
+from activities.contracts import (
+    SUMMARY_LENGTH,
+    Approval,
+    Effect,
+    Part,
+    ProposedAction,
+    Risk,
+    ToolAnswer,
+    ToolCall,
+    ToolCard,
+)
 from activities.errors import ErrorKind, kind_of
 from workflows.contracts import GateDecision, GateOutcome
+from workflows.patterns.acts import Act, Attempt
 from workflows.patterns.approval import Gates
 from workflows.patterns.revision import began_with
 from workflows.patterns.tool_calls import call_tool
@@ -25,18 +36,38 @@ GATED = "tool-gates"
 BEFOREHAND = "allowed by the request"
 
 
+async def call_by_effect(
+    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, attempt: Attempt | None
+) -> tuple[ToolAnswer, str]:
+    """Call a tool as its effect demands; returns the answer, and a note on what happened on the way ("" for nothing).
+
+    What an earlier attempt at the step did is not done again, but answered as it was then. Raises as `call_gated`.
+    """
+    card = card.of_call(call.input, call.ref)
+    act = attempt.act(call) if attempt and card.effect is not Effect.READ else None
+    if attempt and act and (before := attempt.answered(act, call)):
+        return before, f"{agent} asked for {card.name} again, which {act.agent} had done already"
+    if card.effect is Effect.IRREVERSIBLE:
+        answer, note = await call_gated(crew, step, agent, card, call, specs, act)
+    else:
+        answer, note = await call_tool(crew, step, agent, card, call, specs, act=act), ""
+    if act is not None:
+        act.answer = answer
+    return answer, note
+
+
 async def call_gated(
-    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part
+    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, act: Act | None = None
 ) -> tuple[ToolAnswer, str]:
     """Call an irreversible tool with a person's yes; returns the answer, and a note on what people decided ("" for nothing).
 
-    Raises NotAnswered where the policy halts the run, and InputInvalid where nobody could ever approve it.
+    Raises HaltedError where the policy halts the run, and InputInvalid where nobody could ever approve it.
     """
     action = proposed(step, agent, card, call)
     if card.name in crew.allowed:
         if crew.gates is not None:
             crew.gates.allow(action)
-        return await call_tool(crew, step, agent, card, call, specs, approved_with(action)), ""
+        return await call_tool(crew, step, agent, card, call, specs, approved_with(action), act), ""
     if crew.gates is None or not began_with(GATED):
         said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
         return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
@@ -44,16 +75,16 @@ async def call_gated(
     if not decision.approved:
         why = reason_of(decision)
         crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
-        return _refused(
-            call, f"{card.name} was not called: {why}. Go on without it."
-        ), f"{card.name} was not called: {why}"
+        final = " This is final in this run: do not ask again, and do not try to reach the same in another way."
+        said = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
+        return _refused(call, said), f"{card.name} was not called: {why}"
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
     try:
-        answer = await call_tool(crew, step, agent, card, made, specs, decision.approval)
+        answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
     except ActivityError as error:
         if kind_of(error) is not ErrorKind.APPROVED_BEFORE_RESET:
             raise
-        return await _once_more(crew, step, agent, card, call, specs, decision)
+        return await _once_more(crew, step, agent, card, call, specs, decision, act)
     if decision.action.digest == action.digest:
         return answer, f"{card.name} was approved by {', '.join(decision.by)}"
     changed = json.dumps(dict(made.input), ensure_ascii=False)
@@ -76,7 +107,14 @@ async def _asked(gates: Gates, step: str, card: ToolCard, call: ToolCall, action
 
 
 async def _once_more(
-    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, before: GateDecision
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    before: GateDecision,
+    act: Act | None,
 ) -> tuple[ToolAnswer, str]:
     """Ask again in a run that was reset: what was approved before may be done already, and people must know."""
     assert crew.gates is not None
@@ -91,7 +129,7 @@ async def _once_more(
         said = f"{card.name} was not called again after a reset: {why}"
         return _refused(call, f"{said}. It may have been done before. Go on."), said
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
-    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval)
+    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
     return answer, f"{card.name} was approved again after a reset by {', '.join(decision.by)}"
 
 

@@ -50,6 +50,12 @@ class UndoLog:
             self._forgotten += 1
         return change
 
+    def made_again(self, seq: int, agent: str) -> Change:
+        """Announce that a call of which it is not known whether it happened is made again, under the same key."""
+        again = {"agent": agent, "state": ChangeState.REGISTERED, "order": 0, "note": ""}
+        self.changes[seq] = self.changes[seq].model_copy(update=again)
+        return self.changes[seq]
+
     def done(self, seq: int, undo: Mapping[str, Any]) -> None:
         """Record that a call had its effect; `undo` are the arguments of its undo."""
         self._end(seq, state=ChangeState.DONE, undo=undo)

@@ -1,0 +1,46 @@
+"""Several worker processes are counted and their metrics merged."""
+
+import argparse
+import re
+
+import pytest
+
+from processes import how_many, merged
+
+ONE = """# HELP agent_calls Calls
+# TYPE agent_calls counter
+agent_calls{agent="a b",model="m"} 2
+# TYPE wait_seconds histogram
+wait_seconds_bucket{le="+Inf"} 3
+wait_seconds_sum 1.5
+wait_seconds_count 3
+"""
+TWO = """# HELP agent_calls Calls
+# TYPE agent_calls counter
+agent_calls{agent="x"} 5
+only_here 1
+"""
+
+
+def test_every_series_names_its_process_and_every_family_has_one_header() -> None:
+    text = merged({"0": ONE, "1": TWO})
+    assert text.splitlines() == [
+        "# HELP agent_calls Calls",
+        "# TYPE agent_calls counter",
+        'agent_calls{agent="a b",model="m",process="0"} 2',
+        'agent_calls{agent="x",process="1"} 5',
+        "# TYPE wait_seconds histogram",
+        'wait_seconds_bucket{le="+Inf",process="0"} 3',
+        'wait_seconds_sum{process="0"} 1.5',
+        'wait_seconds_count{process="0"} 3',
+        'only_here{process="1"} 1',
+    ]
+    assert merged({}) == ""
+
+
+def test_a_number_or_auto_says_how_many() -> None:
+    assert how_many("3") == 3
+    assert how_many("auto") >= 1
+    for wrong in ("0", "-1", "two", "1.5", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match=re.escape(repr(wrong))):
+            how_many(wrong)
