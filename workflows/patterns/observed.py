@@ -182,7 +182,7 @@ class Observed:
         return told
 
     @workflow.signal(
-        description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit, token}",
+        description="Approve what waits: nothing, yes, or {gate, by, reason, digest, edit, token}",
         unfinished_policy=LEFT_BEHIND,
     )
     async def approve(self, *args: Any) -> None:
@@ -190,7 +190,7 @@ class Observed:
         await self.gates.receive(args, Verdict.APPROVE)
 
     @workflow.signal(
-        description="Deny what waits: nothing, your name, or {gate, by, reason, digest, token}",
+        description="Deny what waits: nothing, your name, a reason, or {gate, by, reason, digest, token}",
         unfinished_policy=LEFT_BEHIND,
     )
     async def deny(self, *args: Any) -> None:
