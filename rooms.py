@@ -74,8 +74,10 @@ class Rooms:
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
         self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
-        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed)
-        self.notices = NoticeActivities(told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url)
+        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed, store=store)
+        self.notices = NoticeActivities(
+            told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
+        )
         self.documents = DocumentActivities(store, settings.max_document_bytes)
         self.route_picks = RoutePickActivities(store)
         reading = page_reader(private=settings.fetch_private)

@@ -28,6 +28,7 @@
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action without a person's yes, or another than the approved one
         ├── ResultInvalid                           an activity was completed with what it cannot have given, by hand for instance
+        ├── ApprovedBeforeReset                     the yes is from before the run was reset; ask again
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -97,6 +98,7 @@ class ErrorKind(StrEnum):
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"
     RESULT_INVALID = "ResultInvalid"
+    APPROVED_BEFORE_RESET = "ApprovedBeforeReset"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"

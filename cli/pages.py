@@ -131,15 +131,25 @@ def steps_table(steps: Sequence[StepRow], room: int | None = None) -> Renderable
     shown = _fitting(steps, room) if room else list(steps)
     made = table("", "step", "agent", "waits for", "time", "result or reason")
     for step in shown:
-        note = step.note or (step.output.summary or (step.output.text or "") if step.output else "")
-        line = " ".join(note.split())
-        line = line if len(line) <= NOTE_SHOWN else line[: NOTE_SHOWN - 1] + "…"
         row(
             made, mark(step.state), step.step, step.agent, ", ".join(step.depends_on),
-            duration(step.started, step.ended), line,
+            duration(step.started, step.ended), result_line(step),
         )  # fmt: skip
     left_out = len(steps) - len(shown)
     return Group(made, Text(f"… and {left_out} more", style="dim")) if left_out else made
+
+
+def result_line(step: StepRow, room: int = NOTE_SHOWN) -> str:
+    """Say what a step answered and, behind it, what there is to note: a note never takes the place of a result."""
+    output = step.output.summary or (step.output.text or "") if step.output else ""
+    result, note = " ".join(output.split()), " ".join(step.note.split())
+    if not (result and note):
+        return _cut(result or note, room)
+    return f"{_cut(result, room - min(len(note), room // 2) - 3)} · {_cut(note, room // 2)}"
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _fitting(steps: Sequence[StepRow], room: int) -> list[StepRow]:

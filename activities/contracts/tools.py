@@ -14,8 +14,8 @@ from activities.contracts.models import Message
 class ToolCard(Contract):
     """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
 
-    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it. `undoable` are the requests
-    that can be undone although the tool's others cannot.
+    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it, `takes` the arguments it
+    takes (empty: not known). `undoable` are the requests that can be undone although the tool's others cannot.
     """
 
     name: str
@@ -24,6 +24,7 @@ class ToolCard(Contract):
     attempts: int = 3
     server: str = ""
     undo: str = ""
+    takes: tuple[str, ...] = ()
     undoable: tuple[UndoablePair, ...] = ()
 
     def of_call(self, arguments: Mapping[str, Any], ref: str | None = None) -> "ToolCard":

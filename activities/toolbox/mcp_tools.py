@@ -82,7 +82,9 @@ def _fitted(server: str, name: str, tool: "types.Tool") -> McpTool:
     if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
         return McpTool(card, None, tool.name, f"its input is {kinds}, and not an object")
     spec, changed = _spec(name, tool.description or tool.title or tool.name, schema)
-    return McpTool(card, spec, tool.name, changed)
+    named = spec.input_schema.get("properties")
+    takes = tuple(named) if isinstance(named, dict) and not spec.input_schema.get("additionalProperties") else ()
+    return McpTool(card.model_copy(update={"takes": takes}), spec, tool.name, changed)
 
 
 def _spec(name: str, description: str, schema: dict[str, Any]) -> tuple[ToolSpec, str]:

@@ -38,6 +38,11 @@ def shown_arguments(text: str) -> str:
     return escaped_json(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def rows_of(shown: str) -> int:
+    """Return how many rows a text takes on a page, so that nothing of it has to be scrolled to."""
+    return min(200, max(4, sum(1 + len(line) // 60 for line in shown.splitlines())))
+
+
 def edit_of(typed: str, shown: str) -> dict[str, Any] | None:
     """Return the arguments as a person changed them, None where they are as shown; raises FormError for wrong JSON."""
     if not shown:

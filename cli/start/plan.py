@@ -14,6 +14,7 @@ from cli.start.begin import (
     Id,
     Json,
     LeaveBehind,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -58,6 +59,7 @@ def plan(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
@@ -99,6 +101,16 @@ def plan(
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(said.split()) or f"own plan {plan_file}"
-        await begin(reach, PLAN, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream)
+        await begin(
+            reach,
+            PLAN,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
+        )
 
     reaching(command)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cli.pages import MARKS, NOTE_SHOWN, STYLES, approving, budget_lines, duration, money, row, safe, seconds, table
+from cli.pages import MARKS, STYLES, approving, budget_lines, duration, money, result_line, row, safe, seconds, table
 from cli.printing import command
 from cli.watching.steps import Look, StepSeen
 from workflows.contracts import GateView, Question, RunStatus, Spend, StepState
@@ -117,8 +117,7 @@ def _note(one: StepSeen) -> str:
     step = one.row
     said = step.output.summary or (step.output.text or "") if step.output else ""
     waits = f"after {', '.join(step.depends_on)}" if one.word == "waiting" and step.depends_on else ""
-    line = " ".join((step.note or said or waits).split())
-    return line if len(line) <= NOTE_SHOWN else line[: NOTE_SHOWN - 1] + "…"
+    return result_line(step) if said or step.note else waits
 
 
 def _fitting(steps: Sequence[StepSeen], room: int) -> list[StepSeen]:

@@ -22,8 +22,10 @@ from workflows.patterns.pausing import unpaused
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
 
-RUN_ENDING = frozenset({ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED})
-"""Failures that no model can do anything about."""
+RAISED = frozenset(
+    {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
+)
+"""Failures that no model can do anything about: they end the run, or a person is asked again."""
 
 SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
 """Failures of a server's tool that mean the server itself."""
@@ -86,7 +88,7 @@ async def _recorded(
         if change is not None:
             crew.rollback.broke_off(change, error)
         crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
-        if kind_of(error) in RUN_ENDING:
+        if kind_of(error) in RAISED:
             raise
         if card.server and kind_of(error) in SERVER_LOST:
             crew.log.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
