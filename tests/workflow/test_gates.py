@@ -45,9 +45,9 @@ JUNK: Sequence[Sequence[Any]] = [
         ([("decide", {"verdict": "deny", "by": "bob"})], DENIED, "bob"),
         ([("deny", "bob")], DENIED, "bob"),
         ([("deny", None)], DENIED, "somebody"),
-        ([("decide", "who knows"), ("approve", {"by": "nope"}), ("approve", {"by": "alice"})], APPROVED, "alice"),
+        ([("decide", "who knows"), ("approve", "nope"), ("approve", {"by": "alice"})], APPROVED, "alice"),
         ([("approve", "👎"), ("deny", {"approved": True, "edit": 7, "whatever": []})], DENIED, "somebody"),
-        ([("approve", {"by": "alice"}), ("approve", "Ja!")], APPROVED, "somebody"),
+        ([("approve", "alice"), ("approve", "Ja!")], APPROVED, "somebody"),
         ([("approve", "yes, but no"), ("approve", {"verdict": "deny", "by": "bob"})], DENIED, "bob"),
     ],
 )
@@ -227,7 +227,7 @@ async def test_junk_to_every_handler_wedges_nothing_and_is_shown(env: WorkflowEn
         handle = await start(env, Job())
         with env.auto_time_skipping_disabled():
             await waiting(handle)
-            for name in ("approve", {"by": "decide"}):
+            for name in ("approve", "decide"):
                 for arguments in JUNK:
                     await handle.signal(name, args=arguments)
             for arguments in JUNK:

@@ -32,14 +32,13 @@ from workflows.patterns.gate_rules import (
     as_edited,
     bared,
     in_words,
+    not_taken,
     objection,
     objection_to_edit,
     said_by,
 )
 
-EARLY_KEPT = 50
-RECORDS_CARRIED = 300
-SETTLED_CARRIED = 100
+EARLY_KEPT, RECORDS_CARRIED, SETTLED_CARRIED = 50, 300, 100
 SOMEBODY = "somebody"
 
 
@@ -148,8 +147,8 @@ class GateBook:
         if len(self.early) >= EARLY_KEPT:
             return self._nothing(decision, now, RecordKind.REFUSED, f"{EARLY_KEPT} early decisions are kept already")
         self.early.append(decision)
-        opening = f"gate {name!r}" if name else "the first gate"
-        return self._nothing(decision, now, RecordKind.EARLY, f"kept until {opening} opens")
+        why = f"kept until gate {name!r} opens" if name else "kept until the first gate opens"
+        return self._nothing(decision, now, RecordKind.EARLY, why)
 
     def no_earlier(self, at: datetime) -> datetime:
         """Return a time as it may be recorded now: a message waits for its turn while others are recorded."""
@@ -240,11 +239,12 @@ class GateBook:
     ) -> GateRecord:
         """Change the action; everybody decides anew, because nobody has seen this one."""
         check = self._checks.get(gate.name)
-        if why := objection_to_edit(gate, decision, self.strict) or "; ".join(check(edited) if check else ()):
+        why = objection_to_edit(gate, decision) or "; ".join(check(edited) if check else ())
+        if why := why or (not_taken(gate, decision) if self.strict else ""):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
         if self.strict:
-            described = self._describe.get(gate.name, as_edited)(edited)
-            edited = edited.model_copy(update={"description": described[:SUMMARY_LENGTH]})
+            words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
+            edited = edited.model_copy(update={"description": words})
         update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
         self._change(gate.name, **update, approvers=(), editor=decision.by)
         was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")

@@ -94,13 +94,9 @@ def objection_to_denial(gate: GateState, decision: Decision) -> str:
     return _stranger(gate, decision)
 
 
-def objection_to_edit(gate: GateState, decision: Decision, strict: bool = True) -> str:
-    """Say why an edit may not be made: nothing takes a part of it, or nobody could approve what it makes."""
+def objection_to_edit(gate: GateState, decision: Decision) -> str:
+    """Say why an edit may not be made: nobody could approve what it makes."""
     policy = gate.policy
-    unknown = [name for name in decision.edit or {} if name not in gate.takes] if strict and gate.takes else []
-    if unknown:
-        names = ", ".join(repr(name)[:40] for name in unknown[:5])
-        return f"edit: nothing takes {names}; this action takes {', '.join(gate.takes)}"
     if not policy.edit_needs_another_approver:
         return ""
     if not named(decision.by):
@@ -125,6 +121,13 @@ def denied_before(gates: Iterable[GateState], action: ProposedAction) -> GateSta
         if gate.denied and (same or action.digest in (gate.digest, gate.proposed)):
             return gate
     return None
+
+
+def not_taken(gate: GateState, decision: Decision) -> str:
+    """Say which arguments of an edit nothing takes."""
+    unknown = [name for name in decision.edit or {} if gate.takes and name not in gate.takes]
+    names = ", ".join(repr(name)[:40] for name in unknown[:5])
+    return f"edit: nothing takes {names}; this action takes {', '.join(gate.takes)}" if unknown else ""
 
 
 def able(policy: GatePolicy, requester: str, *barred: str) -> list[str]:
