@@ -40,6 +40,7 @@ from activities.schemas import schema_problem
 from activities.spool import Spool
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
+from activities.waiting import reportable
 
 
 class AgentActivities:
@@ -73,7 +74,7 @@ class AgentActivities:
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
-                reply = await self._llm.answer(call, progress)
+                reply = await self._answer(call, progress)
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
@@ -96,6 +97,19 @@ class AgentActivities:
             except Exception as error:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise await self._priced(unexpected, request, progress, wasted) from error
+
+    async def _answer(self, call: ModelCall, progress: Progress) -> ModelReply:
+        """Make the call within this attempt's time: a time-out that only the server notices tells no cost and counts as no failure."""
+        whole = activity.info().start_to_close_timeout
+        seconds = reportable(whole.total_seconds()) if whole else None
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._llm.answer(call, progress)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            said = ModelFailure(model=call.model, usage=progress.paid())
+            raise passing(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", said) from None
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, and make its turn."""

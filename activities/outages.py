@@ -5,6 +5,7 @@ an outage (of the content store, the model's provider, or whatever a tool change
 a worker counts as neither. Without it, three attempts are over in four seconds, and so is the run.
 """
 
+import asyncio
 import random
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
 from activities.contracts import ModelFailure, ModelRequest, ToolRequest, Usage
-from activities.errors import ErrorKind, final
+from activities.errors import ErrorKind, final, passing
 
 OWN_ATTEMPTS = {
     "append_messages": 5,
@@ -38,6 +39,8 @@ OWN_ATTEMPTS = {
 REMEMBERED = 20_000
 """Calls whose troubles are kept in mind; the oldest are forgotten first, which only gives them more attempts."""
 LONGEST_PAUSE = 30.0
+OWN_TIME = 0.95
+"""Share of its time after which an attempt is ended here, so that it counts, before the server ends it unseen."""
 JITTER = 0.2
 
 
@@ -123,13 +126,20 @@ class _Waiting(worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         info = activity.info()
         key = (info.workflow_run_id or "", info.activity_id)
+        # A time-out that only the server notices is no failure that anybody counts: the call would be repeated for hours.
+        whole = info.start_to_close_timeout if info.activity_type in OWN_ATTEMPTS else None
+        seconds = whole.total_seconds() * OWN_TIME if whole else None
         try:
-            result = await super().execute_activity(input)
-        except Exception as error:
+            async with asyncio.timeout(seconds) as limit:
+                result = await super().execute_activity(input)
+        except Exception as raised:
+            error = raised
+            if isinstance(raised, TimeoutError) and limit.expired():
+                error = passing(ErrorKind.TIMED_OUT, f"{info.activity_type} took longer than {seconds:.0f} s")
             reported = self._outages.after(key, error, input.args[0] if input.args else None)
             if isinstance(reported, ApplicationError) and reported.non_retryable:
                 self._outages.ended(key)
-            if reported is error:
+            if reported is raised:
                 raise
             raise reported from error.__cause__
         self._outages.ended(key)

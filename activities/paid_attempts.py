@@ -80,7 +80,11 @@ class PaidAttempts:
         if request.reserved is None and paid == Usage():
             return
         with suppress(ApplicationError):
-            await self._store.remember(_name(call, activity.info().attempt), paid.model_dump_json().encode())
+            await self._store.remember(
+                _name(call, activity.info().attempt),
+                paid.model_dump_json().encode(),
+                waits=not activity.is_cancelled(),  # a cancelled call has no next attempt, and a worker that stops must not hang
+            )
 
 
 def hold(request: ModelRequest, bound: int, wasted: Usage) -> None:

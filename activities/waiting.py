@@ -67,5 +67,9 @@ class Patience:
             return max(0.0, min(self.seconds, LOCAL_SECONDS - ran))
         if info.start_to_close_timeout is None:
             return self.seconds
-        whole = info.start_to_close_timeout.total_seconds()
-        return min(self.seconds, whole - ran - min(LONGEST_REPORT, whole * LEFT_FOR_REPORT))
+        return min(self.seconds, reportable(info.start_to_close_timeout.total_seconds()) - ran)
+
+
+def reportable(whole: float) -> float:
+    """Return after how many seconds of an activity's whole time it must give up, so that it can still say what happened."""
+    return whole - min(LONGEST_REPORT, whole * LEFT_FOR_REPORT)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -253,3 +254,60 @@ async def test_the_pause_of_an_outage_doubles_to_half_a_minute_and_is_the_server
         pauses.append(said.next_retry_delay.total_seconds())
     for pause, least in zip(pauses, (1, 2, 4, 8, 16, 30, 30, 50), strict=True):
         assert least <= pause <= least * 1.2
+
+
+async def test_an_answer_that_never_ends_is_a_failure_that_counts_and_tells_its_cost(store: ContentStore) -> None:
+    async def endless(_: ModelCall) -> str:
+        await asyncio.sleep(30)
+        return ""
+
+    env = ActivityEnvironment()
+    env.info = replace(env.info, start_to_close_timeout=timedelta(seconds=0.3))
+    llm = ScriptedLLM(endless)
+    with pytest.raises(ApplicationError) as caught:
+        await env.run(AgentActivities(llm, store, TABLE).call_model, asking())
+    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TIMED_OUT, False)
+    assert caught.value.details[0].usage.input_tokens > 0
+    assert caught.value.details[0].usd > 0
+
+
+class Hanging(worker.ActivityInboundInterceptor):
+    """An activity that hangs."""
+
+    def __init__(self) -> None: ...
+
+    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002, ARG002 - the SDK's name
+        await asyncio.sleep(30)
+
+
+async def test_an_attempt_that_hangs_is_ended_here_and_the_last_one_is_final() -> None:
+    env, waits = ActivityEnvironment(), OutageWaits()
+    given = worker.ExecuteActivityInput(fn=print, args=[READS], executor=None, headers={})
+    ends = []
+    for number in range(1, 4):
+        env.info = replace(
+            env.info, activity_type="call_tool", attempt=number, start_to_close_timeout=timedelta(seconds=0.1)
+        )
+        ends.append(await kind_of(env.run(waits.intercept_activity(Hanging()).execute_activity, given)))
+    assert ends == [(ErrorKind.TIMED_OUT, False), (ErrorKind.TIMED_OUT, False), (ErrorKind.TIMED_OUT, True)]
+
+
+async def test_who_is_cancelled_while_the_store_is_away_does_not_wait_for_it(tmp_path: Path) -> None:
+    """Nobody looks for the cost of its attempt again, and a worker that stops must not hang."""
+    store, sent = opened(tmp_path, waits=3600), asyncio.Event()
+
+    async def endless(_: ModelCall) -> str:
+        Away(tmp_path / "texts", False).go()
+        sent.set()
+        await asyncio.sleep(60)
+        return ""
+
+    env = ActivityEnvironment()
+    env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=60))
+    calling = asyncio.ensure_future(env.run(AgentActivities(ScriptedLLM(endless), store, TABLE).call_model, asking()))
+    await sent.wait()
+    env.cancel(activity.ActivityCancellationDetails(cancel_requested=True))
+    with pytest.raises(ApplicationError) as caught:
+        await asyncio.wait_for(calling, 3)
+    assert caught.value.type == ErrorKind.CANCELLED
+    assert caught.value.details[0].usage.input_tokens > 0
