@@ -99,7 +99,7 @@ class AgentActivities:
                 raise await self._priced(unexpected, request, progress, wasted) from error
 
     async def _answer(self, call: ModelCall, progress: Progress) -> ModelReply:
-        """Make the call within this attempt's time: a time-out that only the server notices tells no cost and counts as no failure."""
+        """Make the call within this attempt's time: a time-out that only the server notices tells no cost, and never counts."""
         whole = activity.info().start_to_close_timeout
         seconds = reportable(whole.total_seconds()) if whole else None
         try:

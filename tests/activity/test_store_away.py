@@ -276,7 +276,7 @@ class Hanging(worker.ActivityInboundInterceptor):
 
     def __init__(self) -> None: ...
 
-    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002, ARG002 - the SDK's name
+    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         await asyncio.sleep(30)
 
 
