@@ -74,7 +74,7 @@ class AgentActivities:
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
-                reply = await self._answer(call, progress)
+                reply = await self._answer(call, progress, started)
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
@@ -98,10 +98,10 @@ class AgentActivities:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise await self._priced(unexpected, request, progress, wasted) from error
 
-    async def _answer(self, call: ModelCall, progress: Progress) -> ModelReply:
+    async def _answer(self, call: ModelCall, progress: Progress, started: float) -> ModelReply:
         """Make the call within this attempt's time: a time-out that only the server notices tells no cost, and never counts."""
         whole = activity.info().start_to_close_timeout
-        seconds = reportable(whole.total_seconds()) if whole else None
+        seconds = reportable(whole.total_seconds()) - (time.monotonic() - started) if whole else None
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await self._llm.answer(call, progress)
@@ -116,10 +116,11 @@ class AgentActivities:
         if activity.info().attempt == 1:
             return None
         kept = await self._replies.find(_call_name())
-        if kept is None:
+        paid = PaidReply.loaded(kept) if kept is not None else None
+        if paid is None:
             return None
         beginning = await self._store.text(request.continues) if request.continues is not None else ""
-        return await self._turn(request, PaidReply.loaded(kept), beginning)
+        return await self._turn(request, paid, beginning)
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contracts import ModelFailure, ModelRequest, ToolRequest, Usage
 from activities.errors import ErrorKind, final, passing
+from activities.waiting import bearable
 
 OWN_ATTEMPTS = {
     "append_messages": 5,
@@ -39,8 +40,6 @@ OWN_ATTEMPTS = {
 REMEMBERED = 20_000
 """Calls whose troubles are kept in mind; the oldest are forgotten first, which only gives them more attempts."""
 LONGEST_PAUSE = 30.0
-OWN_TIME = 0.95
-"""Share of its time after which an attempt is ended here, so that it counts, before the server ends it unseen."""
 JITTER = 0.2
 
 
@@ -128,7 +127,7 @@ class _Waiting(worker.ActivityInboundInterceptor):
         key = (info.workflow_run_id or "", info.activity_id)
         # A time-out that only the server notices is no failure that anybody counts: the call would be repeated for hours.
         whole = info.start_to_close_timeout if info.activity_type in OWN_ATTEMPTS else None
-        seconds = whole.total_seconds() * OWN_TIME if whole else None
+        seconds = bearable(whole.total_seconds()) if whole else None
         try:
             async with asyncio.timeout(seconds) as limit:
                 result = await super().execute_activity(input)

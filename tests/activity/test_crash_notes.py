@@ -105,7 +105,7 @@ async def test_notes_that_cannot_be_locked_or_read_cost_a_fast_hand_over_and_nev
         raise OSError(errno.ENOLCK, "No locks available")
 
     path = left_by_a_dead_process(tmp_path, [b"one"], [])
-    monkeypatch.setattr(crash_notes.fcntl, "flock", refuses)
+    monkeypatch.setattr("fcntl.flock", refuses)
     assert read(path) == []
     notes = CrashNotes.open(tmp_path)
     notes.begin(b"two", RUN)

@@ -311,3 +311,35 @@ async def test_who_is_cancelled_while_the_store_is_away_does_not_wait_for_it(tmp
         await asyncio.wait_for(calling, 3)
     assert caught.value.type == ErrorKind.CANCELLED
     assert caught.value.details[0].usage.input_tokens > 0
+
+
+class HangingStore(ContentStore):
+    """A mount whose server is gone: what is written neither ends nor fails."""
+
+    async def _write(self, key: str, data: bytes, *, anew: bool = False) -> None:
+        await asyncio.sleep(60)
+
+
+async def test_an_answer_is_kept_here_while_the_store_hangs_and_a_hanging_store_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.spool.HANGS", 0.05)
+    state = tmp_path / "state"
+    store = HangingStore.open((tmp_path / "texts").as_uri(), waits=3600)
+    env = ActivityEnvironment()
+    env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=1))
+    agent = AgentActivities(ScriptedLLM(lambda _: LONG), store, TABLE, Spool(store, state))
+    assert await kind_of(env.run(agent.call_model, asking())) == (ErrorKind.CONTENT_UNAVAILABLE, False)
+    assert len(list((state / FOLDER).iterdir())) == 1
+    again = ContentStore.open((tmp_path / "texts").as_uri())
+    llm = ScriptedLLM(lambda _: "never")
+    turn = await attempts(again, llm, state)(2)
+    assert (await again.text(turn.content), llm.calls) == (LONG, [])
+
+
+async def test_a_damaged_record_is_a_call_to_make_again(tmp_path: Path) -> None:
+    store, state = opened(tmp_path), tmp_path / "state"
+    Spool(store, state)._write("call/default/test/test-run/test", b"")
+    llm = ScriptedLLM(lambda _: "Yes.")
+    turn = await attempts(store, llm, state)(2)
+    assert (turn.content.text, len(llm.calls)) == ("Yes.", 1)
