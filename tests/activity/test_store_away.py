@@ -1,18 +1,14 @@
 """A content store that is away is an outage: nothing is made anew, nothing counts as missing, and nothing is paid twice."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.agent import AgentActivities
 from activities.content import ContentStore, reference
 from activities.contracts import ModelFailure, ModelRequest, StopReason, ToolRequest, UndoRequest, Usage
 from activities.contracts.base import Part
@@ -20,44 +16,17 @@ from activities.errors import ErrorKind, final, passing
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import ScriptedLLM
 from activities.outages import OutageWaits, Waits
-from activities.spool import FOLDER, Spool
+from activities.spool import FOLDER
 from activities.store_marker import MARKER
-from tests.activity.conftest import TABLE, asking
+from tests.activity.conftest import asking
+from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 
-LONG = "It is. " * 500
 AWAY = passing(ErrorKind.CONTENT_UNAVAILABLE, "the content store does not answer")
-
-
-class Away:
-    """Takes a store away and brings it back: its directory is gone, or empty as where nothing is mounted."""
-
-    def __init__(self, root: Path, mount_point: bool) -> None:
-        self.root, self._mount_point = root, mount_point
-
-    def go(self) -> None:
-        self.root.rename(self.root.with_name("away"))
-        if self._mount_point:
-            self.root.mkdir()
-
-    def back(self) -> None:
-        if self._mount_point:
-            self.root.rmdir()  # fails where anything was written
-        self.root.with_name("away").rename(self.root)
 
 
 @pytest.fixture(params=["gone", "not mounted"])
 def away(request: pytest.FixtureRequest, tmp_path: Path) -> Away:
     return Away(tmp_path / "texts", request.param == "not mounted")
-
-
-def opened(tmp_path: Path, **given: Any) -> ContentStore:
-    return ContentStore.open((tmp_path / "texts").as_uri(), state_dir=tmp_path / "state", **given)
-
-
-async def kind_of(operation: Any) -> tuple[str | None, bool]:
-    with pytest.raises(ApplicationError) as caught:
-        await operation
-    return caught.value.type, caught.value.non_retryable
 
 
 async def test_what_is_away_is_neither_missing_nor_made_anew(tmp_path: Path, away: Away) -> None:
@@ -102,20 +71,6 @@ async def test_an_activity_stops_waiting_while_it_can_still_report(tmp_path: Pat
     began = asyncio.get_running_loop().time()
     assert await kind_of(env.run(store.put, b"x")) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert asyncio.get_running_loop().time() - began < most
-
-
-def attempts(store: ContentStore, llm: ScriptedLLM, state: Path | None) -> Callable[[int], Any]:
-    """Return what makes one attempt of the same call, by a worker of its own."""
-
-    def attempt(number: int) -> Any:
-        env = ActivityEnvironment()
-        env.info = replace(
-            env.info, attempt=number, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=20)
-        )
-        agent = AgentActivities(llm, store, TABLE, Spool(store, state))
-        return env.run(agent.call_model, asking(keeps_transcript=True))
-
-    return attempt
 
 
 async def test_an_answer_that_meets_a_store_that_is_away_is_in_hand_until_it_is_back(
@@ -254,92 +209,3 @@ async def test_the_pause_of_an_outage_doubles_to_half_a_minute_and_is_the_server
         pauses.append(said.next_retry_delay.total_seconds())
     for pause, least in zip(pauses, (1, 2, 4, 8, 16, 30, 30, 50), strict=True):
         assert least <= pause <= least * 1.2
-
-
-async def test_an_answer_that_never_ends_is_a_failure_that_counts_and_tells_its_cost(store: ContentStore) -> None:
-    async def endless(_: ModelCall) -> str:
-        await asyncio.sleep(30)
-        return ""
-
-    env = ActivityEnvironment()
-    env.info = replace(env.info, start_to_close_timeout=timedelta(seconds=0.3))
-    llm = ScriptedLLM(endless)
-    with pytest.raises(ApplicationError) as caught:
-        await env.run(AgentActivities(llm, store, TABLE).call_model, asking())
-    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TIMED_OUT, False)
-    assert caught.value.details[0].usage.input_tokens > 0
-    assert caught.value.details[0].usd > 0
-
-
-class Hanging(worker.ActivityInboundInterceptor):
-    """An activity that hangs."""
-
-    def __init__(self) -> None: ...
-
-    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
-        await asyncio.sleep(30)
-
-
-async def test_an_attempt_that_hangs_is_ended_here_and_the_last_one_is_final() -> None:
-    env, waits = ActivityEnvironment(), OutageWaits()
-    given = worker.ExecuteActivityInput(fn=print, args=[READS], executor=None, headers={})
-    ends = []
-    for number in range(1, 4):
-        env.info = replace(
-            env.info, activity_type="call_tool", attempt=number, start_to_close_timeout=timedelta(seconds=0.1)
-        )
-        ends.append(await kind_of(env.run(waits.intercept_activity(Hanging()).execute_activity, given)))
-    assert ends == [(ErrorKind.TIMED_OUT, False), (ErrorKind.TIMED_OUT, False), (ErrorKind.TIMED_OUT, True)]
-
-
-async def test_who_is_cancelled_while_the_store_is_away_does_not_wait_for_it(tmp_path: Path) -> None:
-    """Nobody looks for the cost of its attempt again, and a worker that stops must not hang."""
-    store, sent = opened(tmp_path, waits=3600), asyncio.Event()
-
-    async def endless(_: ModelCall) -> str:
-        Away(tmp_path / "texts", False).go()
-        sent.set()
-        await asyncio.sleep(60)
-        return ""
-
-    env = ActivityEnvironment()
-    env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=60))
-    calling = asyncio.ensure_future(env.run(AgentActivities(ScriptedLLM(endless), store, TABLE).call_model, asking()))
-    await sent.wait()
-    env.cancel(activity.ActivityCancellationDetails(cancel_requested=True))
-    with pytest.raises(ApplicationError) as caught:
-        await asyncio.wait_for(calling, 3)
-    assert caught.value.type == ErrorKind.CANCELLED
-    assert caught.value.details[0].usage.input_tokens > 0
-
-
-class HangingStore(ContentStore):
-    """A mount whose server is gone: what is written neither ends nor fails."""
-
-    async def _write(self, key: str, data: bytes, *, anew: bool = False) -> None:
-        await asyncio.sleep(60)
-
-
-async def test_an_answer_is_kept_here_while_the_store_hangs_and_a_hanging_store_is_an_outage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("activities.spool.HANGS", 0.05)
-    state = tmp_path / "state"
-    store = HangingStore.open((tmp_path / "texts").as_uri(), waits=3600)
-    env = ActivityEnvironment()
-    env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=1))
-    agent = AgentActivities(ScriptedLLM(lambda _: LONG), store, TABLE, Spool(store, state))
-    assert await kind_of(env.run(agent.call_model, asking())) == (ErrorKind.CONTENT_UNAVAILABLE, False)
-    assert len(list((state / FOLDER).iterdir())) == 1
-    again = ContentStore.open((tmp_path / "texts").as_uri())
-    llm = ScriptedLLM(lambda _: "never")
-    turn = await attempts(again, llm, state)(2)
-    assert (await again.text(turn.content), llm.calls) == (LONG, [])
-
-
-async def test_a_damaged_record_is_a_call_to_make_again(tmp_path: Path) -> None:
-    store, state = opened(tmp_path), tmp_path / "state"
-    Spool(store, state)._write("call/default/test/test-run/test", b"")
-    llm = ScriptedLLM(lambda _: "Yes.")
-    turn = await attempts(store, llm, state)(2)
-    assert (turn.content.text, len(llm.calls)) == ("Yes.", 1)
