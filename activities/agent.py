@@ -37,7 +37,7 @@ from activities.parsing.pool import PARSERS
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.publishing import publishing
 from activities.schemas import schema_problem
-from activities.spool import Spool
+from activities.spool import Spool, is_first_attempt
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
 from activities.waiting import reportable
@@ -113,7 +113,7 @@ class AgentActivities:
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, and make its turn."""
-        if activity.info().attempt == 1:
+        if is_first_attempt():
             return None
         kept = await self._replies.find(_call_name())
         paid = PaidReply.loaded(kept) if kept is not None else None

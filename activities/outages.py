@@ -15,7 +15,7 @@ from typing import Any
 from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import ModelFailure, ModelRequest, ToolRequest, Usage
+from activities.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
 from activities.errors import ErrorKind, final, passing
 from activities.waiting import bearable
 
@@ -125,9 +125,8 @@ class _Waiting(worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         info = activity.info()
         key = (info.workflow_run_id or "", info.activity_id)
-        # A time-out that only the server notices is no failure that anybody counts: the call would be repeated for hours.
-        whole = info.start_to_close_timeout if info.activity_type in OWN_ATTEMPTS else None
-        seconds = bearable(whole.total_seconds()) if whole else None
+        request = input.args[0] if input.args else None
+        seconds = _own_time(info, request)
         try:
             async with asyncio.timeout(seconds) as limit:
                 result = await super().execute_activity(input)
@@ -135,7 +134,7 @@ class _Waiting(worker.ActivityInboundInterceptor):
             error = raised
             if isinstance(raised, TimeoutError) and limit.expired():
                 error = passing(ErrorKind.TIMED_OUT, f"{info.activity_type} took longer than {seconds:.0f} s")
-            reported = self._outages.after(key, error, input.args[0] if input.args else None)
+            reported = self._outages.after(key, error, request)
             if isinstance(reported, ApplicationError) and reported.non_retryable:
                 self._outages.ended(key)
             if reported is raised:
@@ -143,6 +142,18 @@ class _Waiting(worker.ActivityInboundInterceptor):
             raise reported from error.__cause__
         self._outages.ended(key)
         return result
+
+
+def _own_time(info: activity.Info, request: object) -> float | None:
+    """Return after how many seconds an attempt is ended here, before the server ends it unseen; None for not at all.
+
+    A time-out that only the server notices is a failure that nobody counts, so the call would be repeated for hours. What
+    changes something is not ended: it goes on to its end, and must not be cancelled twice.
+    """
+    changes = isinstance(request, UndoRequest) or (isinstance(request, ToolRequest) and request.changes)
+    if changes or info.activity_type not in OWN_ATTEMPTS or info.start_to_close_timeout is None:
+        return None
+    return bearable(info.start_to_close_timeout.total_seconds())
 
 
 def unreachable(error: BaseException) -> bool:

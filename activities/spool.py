@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.content import ContentStore
@@ -80,3 +81,9 @@ class Spool:
         if self.directory is None:
             return None
         return self.directory / FOLDER / hashlib.sha256(name.encode()).hexdigest()
+
+
+def is_first_attempt() -> bool:
+    """Whether no attempt of this activity ran before; one that a person has reset counts from 1 again."""
+    info = activity.info()
+    return info.attempt == 1 and info.current_attempt_scheduled_time == info.scheduled_time

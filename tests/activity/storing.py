@@ -46,13 +46,17 @@ async def kind_of(operation: Any) -> tuple[str | None, bool]:
     return caught.value.type, caught.value.non_retryable
 
 
-def attempts(store: ContentStore, llm: ScriptedLLM, state: Path | None) -> Callable[[int], Any]:
+def attempts(store: ContentStore, llm: ScriptedLLM, state: Path | None) -> Callable[..., Any]:
     """Return what makes one attempt of the same call, by a worker of its own."""
 
-    def attempt(number: int) -> Any:
+    def attempt(number: int, *, was_reset: bool = False) -> Any:
         env = ActivityEnvironment()
         env.info = replace(
-            env.info, attempt=number, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=20)
+            env.info,
+            attempt=number,
+            started_time=datetime.now(UTC),
+            current_attempt_scheduled_time=env.info.scheduled_time + timedelta(seconds=was_reset),
+            start_to_close_timeout=timedelta(seconds=20),
         )
         agent = AgentActivities(llm, store, TABLE, Spool(store, state))
         return env.run(agent.call_model, asking(keeps_transcript=True))

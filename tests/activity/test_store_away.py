@@ -139,8 +139,9 @@ async def test_a_reply_is_told_again_as_it_came(store: ContentStore) -> None:
 
     llm = ScriptedLLM(answer)
     attempt = attempts(store, llm, None)
-    first, again = await attempt(1), await attempt(2)
-    assert (first.model_dump(), len(llm.calls)) == (again.model_dump(), 1)
+    first, again, after_reset = await attempt(1), await attempt(2), await attempt(1, was_reset=True)
+    assert first.model_dump() == again.model_dump() == after_reset.model_dump()
+    assert len(llm.calls) == 1
 
 
 MODEL = asking()
