@@ -10,16 +10,19 @@ from activities.agent import AgentActivities
 from activities.catalog import CatalogActivities
 from activities.channels import channels
 from activities.claims import ClaimActivities
-from activities.content import ContentActivities, ContentStore
+from activities.content import ContentActivities, ContentStore, log_outage
 from activities.contracts import SourceKind
 from activities.documents import DocumentActivities
 from activities.gate_terms import GateTermsActivities
 from activities.llm.base import LLM
 from activities.notices import NoticeActivities
+from activities.outages import Waits
+from activities.private_files import private_folder
 from activities.route_picks import RoutePickActivities
 from activities.search import SearchActivities
 from activities.sources.base import Source
 from activities.sources.configured import SourceOptions, configured_sources
+from activities.spool import Spool
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.standard import standard_tools
 from activities.toolbox.tool import Tool
@@ -29,7 +32,7 @@ from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import PROJECT, Settings, SettingsError, running_stack, web_ui_of
+from bootstrap import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 
 if TYPE_CHECKING:
     from activities.llm.claude import ClaudeLLM
@@ -49,15 +52,25 @@ class Rooms:
         *,
         indexed: bool = False,
     ) -> None:
+        learn_secrets(settings)
+        private_folder(settings.state_dir)
         try:
-            store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+            store = ContentStore.open(
+                settings.store_url,
+                settings.content_inline_bytes,
+                state_dir=settings.state_dir.resolve(),
+                waits=settings.store_wait,
+                told=log_outage,
+            )
             self.servers = McpServers.read(settings.mcp_servers_file)
             tools = tools_of(settings, store)
             told = channels(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         models = settings.model_table()
-        self.agent = AgentActivities(llm, store, models)
+        self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
+        spool = Spool(store, settings.state_dir.resolve())
+        self.agent = AgentActivities(llm, store, models, spool)
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
         self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
@@ -69,7 +82,7 @@ class Rooms:
         self.route_picks = RoutePickActivities(store)
         reading = page_reader(private=settings.fetch_private)
         self.search = SearchActivities(store, sources or configured_sources(_source_options(settings), store, reading))
-        self.tools = ToolActivities(store, tools, self.servers)
+        self.tools = ToolActivities(store, tools, self.servers, spool)
         self.trained_router = TrainedRouterActivities(store)
         self.transcripts = TranscriptActivities(store)
         self.undoing = UndoActivities(store, tools)

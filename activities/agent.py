@@ -31,11 +31,13 @@ from activities.heartbeat import beating
 from activities.llm.answers import Answered, read_answer
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
 from activities.observing import model_called, model_failed
-from activities.paid_attempts import PaidAttempts, hold, prompt_bound
+from activities.outages import unreachable
+from activities.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
 from activities.parsing.pool import PARSERS
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.publishing import publishing
 from activities.schemas import schema_problem
+from activities.spool import Spool
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
 
@@ -43,20 +45,21 @@ from activities.transcripts import EMPTY, Transcripts
 class AgentActivities:
     """Calls models on behalf of agents."""
 
-    def __init__(self, llm: LLM, store: ContentStore, models: ModelTable) -> None:
+    def __init__(self, llm: LLM, store: ContentStore, models: ModelTable, spool: Spool | None = None) -> None:
         self._llm = llm
         self._store = store
         self._models = models
         self._transcripts = Transcripts(store)
         self._attempts = PaidAttempts(store)
+        self._replies = spool or Spool(store)
 
     @activity.defn
     async def call_model(self, request: ModelRequest) -> ModelTurn:
         """Make one Messages API call.
 
-        A call that was answered is never made again: where the answer could not be reported (the worker died, the server
-        was away), the next attempt finds it in the content store. Raises the errors drawn in `activities.errors`;
-        retryable ones carry the server's wished delay.
+        A call that was answered is never made again: the reply is on record before anything else is done with it, and where
+        it could not be reported (the worker died, the server or the store was away), the next attempt finds it. Raises
+        the errors drawn in `activities.errors`; retryable ones carry the server's wished delay.
         """
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
@@ -64,7 +67,7 @@ class AgentActivities:
         shown = beating(lambda: streamed(progress, self._store.inline_limit))
         async with shown, publishing(progress, wanted=request.stream):
             try:
-                if (finished := await self._finished()) is not None:
+                if (finished := await self._finished(request)) is not None:
                     return finished
                 wasted = await self._attempts.earlier(_call_name(), request)
                 call, beginning, left_out = await self._resolve(request)
@@ -72,9 +75,10 @@ class AgentActivities:
                 hold(request, bound, wasted)
                 reply = await self._llm.answer(call, progress)
                 progress.usage, progress.counted = reply.usage, True
-                turn = await self._turn(request, reply, beginning, left_out, started)
-                turn = self._reckoned(turn, request, bound, wasted)
-                await self._store.remember(_call_name(), turn.model_dump_json().encode())
+                ms = round((time.monotonic() - started) * 1000)
+                paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
+                await self._replies.keep(_call_name(), paid.dumped())
+                turn = await self._turn(request, paid, beginning)
                 model_called(request, turn)
                 return turn
             except ApplicationError as error:
@@ -93,12 +97,15 @@ class AgentActivities:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise await self._priced(unexpected, request, progress, wasted) from error
 
-    async def _finished(self) -> ModelTurn | None:
-        """Find the answer of an earlier attempt of this very call."""
+    async def _finished(self, request: ModelRequest) -> ModelTurn | None:
+        """Find the reply of an earlier attempt of this very call, and make its turn."""
         if activity.info().attempt == 1:
             return None
-        kept = await self._store.recall(_call_name())
-        return ModelTurn.model_validate_json(kept) if kept is not None else None
+        kept = await self._replies.find(_call_name())
+        if kept is None:
+            return None
+        beginning = await self._store.text(request.continues) if request.continues is not None else ""
+        return await self._turn(request, PaidReply.loaded(kept), beginning)
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
@@ -147,14 +154,13 @@ class AgentActivities:
             return ()
         return tuple(ToolSpec.model_validate(spec) for spec in from_json(await self._store.text(specs)))
 
-    async def _turn(
-        self, request: ModelRequest, reply: ModelReply, beginning: str, left_out: int, started: float
-    ) -> ModelTurn:
+    async def _turn(self, request: ModelRequest, paid: PaidReply, beginning: str) -> ModelTurn:
+        reply = paid.reply
         text = encodable(beginning + reply.text)
         answered = Answered(None)
         if request.output_schema is not None and reply.stop_reason in _ANSWERED:
             answered = await PARSERS.off_loop(read_answer, text, request.output_schema)
-        return ModelTurn(
+        turn = ModelTurn(
             content=await self._store.keep(text),
             stop_reason=reply.stop_reason,
             data=answered.data,
@@ -165,12 +171,13 @@ class AgentActivities:
             model="" if reply.model == request.model else reply.model,
             request_id=reply.request_id,
             usd=self._models.usd(request.model, reply.usage),
-            ms=round((time.monotonic() - started) * 1000),
-            attempt=activity.info().attempt,
-            left_out_characters=left_out,
+            ms=paid.ms,
+            attempt=paid.attempt,
+            left_out_characters=paid.left_out,
             transcript=await self._extended(request, reply),
             findings=await self._findings(reply),
         )
+        return self._reckoned(turn, request, paid.bound, paid.wasted)
 
     async def _call(self, call: ToolCall) -> ToolCall:
         """Keep large arguments out of history."""
@@ -211,6 +218,8 @@ class AgentActivities:
                 await self._attempts.failed(_call_name(), request, Usage())
                 return error
             details = ModelFailure(model=request.model, usage=progress.paid())
+        if error.type == ErrorKind.MODEL_UNAVAILABLE and details.status is None and unreachable(error):
+            details = details.model_copy(update={"unreachable": True})
         await self._attempts.failed(_call_name(), request, details.usage)
         usd = self._models.usd(details.model, details.usage) + self._models.usd(request.model, wasted)
         details = details.model_copy(update={"usage": details.usage.plus(wasted)})

@@ -1,12 +1,15 @@
 """The content store: texts and files by the sha-256 of their bytes, written once, checked on every read.
 
 It sits on obstore, so a URL decides where it lives: a local directory (default), S3, GCS or Azure. The trap: starter and
-worker must see the *same* store; where they do not, the first read fails with an error that names the setting.
+worker must see the *same* store; where they do not, the first read fails with an error that names the setting. A store that
+is away is an outage, which every operation waits for; only in a store that is there can a text be missing.
 """
 
 import hashlib
+import logging
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +19,12 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from activities.errors import ErrorKind, final, passing
+from activities.store_marker import StoreMarker
+from activities.waiting import Patience
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -35,6 +41,9 @@ DEFAULT_SUMMARY_LENGTH = 120
 
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
+_NO_STORE = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
+"""How object stores say that not a text but the whole store is missing."""
+_log = logging.getLogger(__name__)
 
 
 def reference(data: bytes) -> str:
@@ -58,10 +67,20 @@ def encodable(text: str) -> str:
 class ContentStore:
     """Content-addressed, write-once storage of texts and files."""
 
-    def __init__(self, store: ObjectStore, url: str, inline_limit: int = INLINE_LIMIT) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: ObjectStore | None,
+        url: str,
+        inline_limit: int = INLINE_LIMIT,
+        *,
+        marker: StoreMarker | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._opened = store
         self._url = url
         self._inline_limit = inline_limit
+        self._marker = marker
+        self._patience = patience or Patience()
 
     @property
     def inline_limit(self) -> int:
@@ -69,29 +88,35 @@ class ContentStore:
         return self._inline_limit
 
     @classmethod
-    def open(cls, url: str, inline_limit: int = INLINE_LIMIT) -> "ContentStore":
-        """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a directory is made if absent.
+    def open(
+        cls,
+        url: str,
+        inline_limit: int = INLINE_LIMIT,
+        *,
+        state_dir: Path | None = None,
+        waits: float = 0.0,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> "ContentStore":
+        """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a new directory is made.
 
+        `state_dir` keeps in mind that a directory was made: where it is missing later, it is away, and is not made anew.
+        An operation `waits` so many seconds for a store that is away; `told` hears of it once, and once ("") when it is back.
         Raises ValueError that names CONTENT_STORE_URL.
         """
+        patience = Patience(waits, told)
         if urlsplit(url).scheme == "file":
             directory = Path(unquote(urlsplit(url).path))
-            directory.mkdir(parents=True, exist_ok=True)
-            return cls(LocalStore(directory), url, inline_limit)
+            marker = StoreMarker.of(directory, url, state_dir)
+            return cls(None, url, inline_limit, marker=marker, patience=patience)
         try:
-            return cls(from_url(url, retry_config=RETRIES), url, inline_limit)
+            return cls(from_url(url, retry_config=RETRIES), url, inline_limit, patience=patience)
         except (BaseError, ValueError) as error:
             raise ValueError(f"CONTENT_STORE_URL={url} cannot be opened: {_brief(error)}") from None
 
     async def put(self, data: bytes) -> str:
         """Keep bytes and return their reference; the same bytes are kept once."""
         ref = reference(data)
-        try:
-            await obstore.put_async(self._store, _key(ref), data, mode="create")
-        except AlreadyExistsError:
-            pass
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from None
+        await self._patience.outlast(lambda: self._write(_key(ref), data))
         return ref
 
     async def get(self, ref: str) -> bytes:
@@ -101,17 +126,13 @@ class ContentStore:
         """
         if not _REFERENCE.fullmatch(ref):
             raise final(ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)")
-        try:
-            result = await obstore.get_async(self._store, _key(ref))
-            data = bytes(await result.bytes_async())
-        except (NotFoundError, FileNotFoundError):
+        data = await self._patience.outlast(lambda: self._read(_key(ref)))
+        if data is None:
             raise final(
                 ErrorKind.CONTENT_MISSING,
                 f"content {ref} is not in this worker's content store ({self._url}). If it was written by another "
                 f"process, that process uses another store: set CONTENT_STORE_URL to the same URL for both.",
-            ) from None
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from None
+            )
         if reference(data) != ref:
             raise final(
                 ErrorKind.CONTENT_ALTERED,
@@ -120,21 +141,48 @@ class ContentStore:
             )
         return data
 
-    async def remember(self, name: str, data: bytes, *, anew: bool = False) -> None:
-        """Keep bytes under a name of one's own; whoever comes first wins, or with `anew` last. Raises ContentUnavailable."""
+    async def remember(self, name: str, data: bytes, *, anew: bool = False, waits: bool = True) -> None:
+        """Keep bytes under a name of one's own; whoever comes first wins, or with `anew` last.
+
+        Raises ContentUnavailable, without waiting for the store unless it `waits`.
+        """
+        if waits:
+            await self._patience.outlast(lambda: self._write(_named(name), data, anew=anew))
+        else:
+            await self._write(_named(name), data, anew=anew)
+
+    async def recall(self, name: str) -> bytes | None:
+        """Return what was kept under a name, or None where the store is there and holds nothing. Raises ContentUnavailable."""
+        return await self._patience.outlast(lambda: self._read(_named(name)))
+
+    def _store(self) -> ObjectStore:
+        """Return the store behind; raises ContentUnavailable where it is away."""
+        if self._marker is not None and self._marker.away:
+            raise self._unavailable(FileNotFoundError(self._marker.why()))
+        if self._opened is None:
+            assert self._marker is not None
+            self._opened = LocalStore(self._marker.root)
+        return self._opened
+
+    async def _write(self, key: str, data: bytes, *, anew: bool = False) -> None:
         try:
-            await obstore.put_async(self._store, _named(name), data, mode="overwrite" if anew else "create")
+            await obstore.put_async(self._store(), key, data, mode="overwrite" if anew else "create")
         except AlreadyExistsError:
             pass
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from None
+        # It may have gone while this was written, which made its directory anew.
+        self._store()
 
-    async def recall(self, name: str) -> bytes | None:
-        """Return what was kept under a name, or None. Raises ContentUnavailable."""
+    async def _read(self, key: str) -> bytes | None:
+        """Return the bytes of a key, or None where there are none; raises ContentUnavailable."""
         try:
-            result = await obstore.get_async(self._store, _named(name))
+            result = await obstore.get_async(self._store(), key)
             return bytes(await result.bytes_async())
-        except (NotFoundError, FileNotFoundError):
+        except (NotFoundError, FileNotFoundError) as error:
+            if _NO_STORE.search(str(error)):
+                raise self._unavailable(error) from None
+            self._store()  # it may have gone meanwhile
             return None
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from None
@@ -162,7 +210,7 @@ class ContentStore:
                 ErrorKind.INPUT_INVALID, f"content {content.ref} is a file, not a text: extract its text first"
             ) from None
 
-    def _unavailable(self, error: Exception) -> Exception:
+    def _unavailable(self, error: Exception) -> ApplicationError:
         return passing(
             ErrorKind.CONTENT_UNAVAILABLE,
             f"the content store at {self._url} does not answer ({_brief(error)}); "
@@ -185,6 +233,11 @@ class ContentActivities:
             summary=request.summary,
             by_reference=request.by_reference,
         )
+
+
+def log_outage(why: str) -> None:
+    """Tell the worker's log that the store is away, and that it is back."""
+    _log.warning("%s; activities wait for it", why) if why else _log.warning("the content store answers again")
 
 
 def _brief(error: Exception) -> str:

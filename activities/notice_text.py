@@ -9,6 +9,7 @@ import json
 import shlex
 
 from activities.contracts.notices import Notice
+from activities.redaction import presentable
 
 SHOWN = 1_000
 """Characters of one value that are shown, of arguments that are whole all."""
@@ -25,9 +26,10 @@ def commands(notice: Notice) -> tuple[str, ...]:
     """Return the exact shell commands that approve and deny the action as shown.
 
     Where its arguments are cut, the only command that approves is ours, which shows all of them.
-    None for a gate that is settled, nor for names with control characters: quoted they still break the line.
+    None for a gate that is settled, nor for names that cannot be shown: quoted they still break the line.
     """
-    if not (notice.pending and f"{notice.workflow_id}{notice.gate}".isprintable()):
+    names = f"{notice.workflow_id}{notice.gate}"
+    if not (notice.pending and names.isprintable() and presentable(names) == names):
         return ()
     run, gate = shlex.quote(notice.workflow_id), shlex.quote(notice.gate)
     ours = [
@@ -83,5 +85,5 @@ def _dashed(notice: Notice) -> bool:
 
 
 def _line(text: str, limit: int) -> str:
-    line = " ".join(text.split())
+    line = presentable(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"

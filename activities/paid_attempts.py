@@ -6,18 +6,56 @@ and one that left none, because its worker died, counts as if it had been paid i
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.content import ContentStore
+from activities.content import ContentStore, encodable
 from activities.contracts import ModelFailure, ModelRequest, Usage
 from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
+from activities.llm.base import ModelCall, ModelReply
 
 BYTES_AROUND = 1024
 """Room for what a provider writes around a prompt: its own words on tools and schemas, and the marks between messages."""
 BYTES_PER_MESSAGE = 16
+
+
+@dataclass(frozen=True)
+class PaidReply:
+    """A reply as it came, with what the attempt that paid for it knew: all that a turn is made of, so that none is paid again.
+
+    `ms` is how long the call took, `bound` how many tokens its prompt could have had, `wasted` what earlier attempts used.
+    """
+
+    reply: ModelReply
+    ms: int
+    attempt: int
+    left_out: int = 0
+    bound: int = 0
+    wasted: Usage = field(default_factory=Usage)
+
+    def dumped(self) -> bytes:
+        """Write it; the text is left out where the blocks hold it."""
+        spared = self.reply.text == _text_of(self.reply)
+        written = replace(self, reply=replace(self.reply, text="")) if spared and self.reply.blocks else self
+        return encodable(json.dumps(_REPLY.dump_python(written), ensure_ascii=False)).encode()
+
+    @classmethod
+    def loaded(cls, record: bytes) -> "PaidReply":
+        """Read it again."""
+        kept = _REPLY.validate_python(json.loads(record))
+        if kept.reply.text or not kept.reply.blocks:
+            return kept
+        return replace(kept, reply=replace(kept.reply, text=_text_of(kept.reply)))
+
+
+_REPLY: TypeAdapter[PaidReply] = TypeAdapter(PaidReply)
+
+
+def _text_of(reply: ModelReply) -> str:
+    return "".join(str(block.get("text", "")) for block in reply.blocks if block.get("type") == "text")
 
 
 class PaidAttempts:

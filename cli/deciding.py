@@ -94,13 +94,14 @@ def approver_token(
     """
     from bootstrap import load_settings
     from cli.decisions import first_run_of, grant
+    from cli.printing import print_secret
     from cli.reaching import reaching
 
     good_for = _time(lasts)
     if gate and not run_id:
         raise LeavingError(WRONG, "--run: name the run that the gate belongs to")
     chain = reaching(lambda reach: first_run_of(reach, run_id)) if run_id else ""
-    print(grant(load_settings(), who, good_for, run=run_id, gate=gate, chain=chain))
+    print_secret(grant(load_settings(), who, good_for, run=run_id, gate=gate, chain=chain))
 
 
 def _send(run_id: str, wish: "Wish") -> None:

@@ -15,6 +15,16 @@ from activities.contracts import AgentCard, Effect, ToolCard
 RETRY_WAITS = 180.0
 """Seconds that all waits between the attempts of one call may add up to."""
 
+OUTAGES = timedelta(hours=6)
+"""How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
+of the worker, which counts the attempts that are a call's own failure (`activities.outages`)."""
+MOST_ATTEMPTS = 200
+"""Attempts with outages; a call that kills its worker each time must end one day."""
+LONGEST_PAUSE = timedelta(seconds=60)
+"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that it is final."""
+LOCAL_RETRIES = timedelta(seconds=10)
+"""Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
+
 
 def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
@@ -25,14 +35,9 @@ def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancel
     return ActivityConfig(
         cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if counts_cancelled else kind.TRY_CANCEL,
         start_to_close_timeout=timedelta(seconds=card.timeout),
-        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS),
+        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1),
-            backoff_coefficient=2.0,
-            maximum_interval=timedelta(seconds=60),
-            maximum_attempts=card.attempts,
-        ),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -41,9 +46,9 @@ def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of one file."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(minutes=5),
-        schedule_to_close_timeout=timedelta(minutes=15),
+        schedule_to_close_timeout=timedelta(minutes=15) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=3),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -52,8 +57,9 @@ def read_catalog() -> LocalActivityConfig:
     """Bound the reading of agent files: quick and harmless to repeat, so it runs within the workflow task."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=60),
-        retry_policy=RetryPolicy(maximum_attempts=3),
+        schedule_to_close_timeout=timedelta(seconds=60) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary="read the agents",
     )
 
@@ -65,8 +71,9 @@ def keep_text(summary: str) -> LocalActivityConfig:
     """
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90),
-        retry_policy=RetryPolicy(maximum_attempts=5),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
 
@@ -75,9 +82,9 @@ def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of an agent's tools, which may start servers."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=120),
-        schedule_to_close_timeout=timedelta(seconds=300),
+        schedule_to_close_timeout=timedelta(seconds=300) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=3),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -91,14 +98,9 @@ def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
     return ActivityConfig(
         cancellation_type=kind.TRY_CANCEL if card.effect is Effect.READ else kind.WAIT_CANCELLATION_COMPLETED,
         start_to_close_timeout=timedelta(seconds=card.timeout),
-        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS),
+        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1),
-            backoff_coefficient=2.0,
-            maximum_interval=timedelta(seconds=60),
-            maximum_attempts=card.attempts,
-        ),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -107,14 +109,9 @@ def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one undo by the time-out of the call that it undoes; worth more attempts than the call itself."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=timeout),
-        schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS),
+        schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1),
-            backoff_coefficient=2.0,
-            maximum_interval=timedelta(seconds=60),
-            maximum_attempts=8,
-        ),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )
 
@@ -123,8 +120,9 @@ def append_messages(summary: str) -> LocalActivityConfig:
     """Bound the writing of a few messages: content-addressed, so repeating it changes nothing."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90),
-        retry_policy=RetryPolicy(maximum_attempts=5),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
 
@@ -204,8 +202,9 @@ def number_findings(summary: str) -> LocalActivityConfig:
     """Bound the numbering of what a model found: it reads and writes the content store alone."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90),
-        retry_policy=RetryPolicy(maximum_attempts=5),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
 
@@ -214,8 +213,9 @@ def check_citations(summary: str) -> LocalActivityConfig:
     """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90),
-        retry_policy=RetryPolicy(maximum_attempts=5),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
 
@@ -224,8 +224,9 @@ def label_request(summary: str) -> LocalActivityConfig:
     """Bound the sorting of one text by a trained classifier: milliseconds, but for reading the classifier once."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90),
-        retry_policy=RetryPolicy(maximum_attempts=5),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
 
@@ -234,7 +235,8 @@ def check_picks(summary: str) -> LocalActivityConfig:
     """Bound the check of what a model filled in: pure but for the content store, so repeating it changes nothing."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90),
-        retry_policy=RetryPolicy(maximum_attempts=5),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )

@@ -54,11 +54,17 @@ class Usage(Contract):
 
 
 class ToolSpec(Contract):
-    """A tool the model may call: its name, what it does, and the JSON schema of its input."""
+    """A tool the model may call: its name, what it does, and the JSON schema of its input.
+
+    Where the tool's own schema is none that a model can be given, its arguments stand under one property (`wrapped`), or are
+    called otherwise (`renamed`: our name to its own).
+    """
 
     name: str
     description: str
     input_schema: dict[str, Any]
+    wrapped: str = ""
+    renamed: Mapping[str, str] = Field(default_factory=dict)
 
 
 class ToolCall(Contract):
@@ -91,6 +97,8 @@ class ModelRequest(Contract):
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
     `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
     ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
+    `attempts` is how often the call itself may fail; what is an outage of the provider or the store does not count. With
+    `has_fallback`, an outage of the provider is waited for only briefly, because another agent can answer.
     `shared_parts` is how many parts at the beginning of the first message other calls have as well, at about the same time:
     the provider reads them from its cache.
     """
@@ -112,6 +120,8 @@ class ModelRequest(Contract):
     web_searches: int = 0
     reserved: int | None = None
     stream: bool = False
+    attempts: int = 3
+    has_fallback: bool = False
     shared_parts: int = 0
 
 
@@ -145,11 +155,17 @@ class ModelTurn(Contract):
     wasted_usd: float = 0.0
     prompt_bound: int = 0
 
+    @property
+    def whole(self) -> bool:
+        """Whether the model ended its answer by itself."""
+        return self.stop_reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE)
+
 
 class ModelFailure(Contract):
     """Details that travel with a failed call's error: who refused, and what was paid all the same, by all attempts.
 
-    `needed` is how many tokens the budget must reserve for the prompt of a call that was not sent.
+    `needed` is how many tokens the budget must reserve for the prompt of a call that was not sent. `unreachable` says that
+    the provider was not reached at all.
     """
 
     status: int | None = None
@@ -158,3 +174,4 @@ class ModelFailure(Contract):
     usage: Usage = Usage()
     usd: float = 0.0
     needed: int = 0
+    unreachable: bool = False

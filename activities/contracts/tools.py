@@ -35,21 +35,25 @@ class ToolCard(Contract):
 
 
 class ToolsetRequest(Contract):
-    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, or `mcp__server` for all."""
+    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, `mcp__server` for all of a
+    server, `*` for all there are; `without` are names of those that it may not have.
+    """
 
     names: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 class Toolset(Contract):
     """The tools of one agent, recorded when a run first needs them, so that a running execution never sees others.
 
     `specs` refers to their names, descriptions and schemas in the content store (a JSON list of `ToolSpec`), `missing`
-    lists the names that nothing answers to.
+    lists the names that nothing answers to. `notices` say what else is otherwise than the file or the server has it.
     """
 
     tools: tuple[ToolCard, ...] = ()
     specs: Part = Part()
     missing: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def get(self, name: str) -> ToolCard | None:
         """Return the card of that name, or None."""
@@ -62,7 +66,8 @@ class ToolRequest(Contract):
     `key` is the same in every attempt and in every run of this workflow id, for whoever the tool talks to. `specs` is
     the toolset's, so that arguments are checked against the schema that the model saw. A call that cannot be undone needs the
     `approval` of exactly this call, made by this `agent`; `effect` is what the run's card says of a tool that is none of ours
-    (unknown: it cannot be undone).
+    (unknown: it cannot be undone). `attempts` is how often the call itself may fail. Where it `changes` something, an outage of
+    what it changes does not count: giving up would undo what other calls have done.
     """
 
     tool: str
@@ -74,6 +79,8 @@ class ToolRequest(Contract):
     effect: Effect | None = None
     approval: Approval | None = None
     agent: str = ""
+    attempts: int = 3
+    changes: bool = False
 
 
 class ToolResult(Contract):

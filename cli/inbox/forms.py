@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
-from activities.contracts import legible
+from activities.display import escaped_json
 
 LARGEST = 256 * 1024
 """Most bytes of a form."""
@@ -35,7 +35,7 @@ def shown_arguments(text: str) -> str:
         data = read_arguments(text)
     except FormError:
         return ""
-    return legible(json.dumps(data, indent=2, ensure_ascii=False))
+    return escaped_json(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def rows_of(shown: str) -> int:

@@ -72,7 +72,7 @@ async def _outputs(reach: Reach, status: RunStatus) -> dict[str, str]:
 
     async def text(output: Content) -> str:
         try:
-            said = output.text or (await reach.store().text(output) if output.ref else "") or output.summary
+            said = output.text or (await reach.store(waits=False).text(output) if output.ref else "") or output.summary
         except ApplicationError:
             return f"{output.summary} (the rest cannot be read now)"
         return said if len(said) <= OUTPUT_SHOWN else f"{said[:OUTPUT_SHOWN]}… ({len(said):,} characters)"

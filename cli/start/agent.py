@@ -48,6 +48,7 @@ def agent(
 
     Exit code 1 if it failed, or if a limit ended it.
     """
+    from activities.agent_files import slug
     from cli.reaching import SESSION, reaching
     from workflows.contracts import AgentSessionRequest, SessionLimits
 
@@ -55,7 +56,9 @@ def agent(
         raise LeavingError(WRONG, "TASK: say what the agent shall do")
     limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
     budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
-    request = AgentSessionRequest(agent=name, task=task, limits=limits, allowed=tuple(allow or ()), **budget)
+    request = AgentSessionRequest(
+        agent=slug(name) or name, task=task, limits=limits, allowed=tuple(allow or ()), **budget
+    )
 
     async def command(reach: "Reach") -> None:
         summary = f"{name}: {' '.join(task.split())}"

@@ -74,7 +74,7 @@ async def begin(
 
     With `stream` its calls publish what the models write. `requester` asks for it; None is the user of the operating system.
     """
-    from cli.printing import print_json
+    from cli.printing import command, print_json
     from cli.running import finish, start
     from cli.users import user_name
 
@@ -87,7 +87,7 @@ async def begin(
     elif as_json:
         print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
     else:
-        print(f"{handle.id} goes on without you: python starter.py watch {handle.id}")
+        print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
 
 
 def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[str, Any]:

@@ -36,7 +36,10 @@ def plan(
         Path | None, typer.Option("--plan", help="Run your own plan: JSON (- for stdin); no model rewrites it.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only make and check the plan, and show its shape.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Only make and check the plan, and show its shape; with --plan no server is needed."
+        ),
     ] = False,
     on_step_failure: Annotated[
         OnFailure | None,
@@ -89,6 +92,12 @@ def plan(
         **budgeted(budget_usd, budget_tokens, budget_calls),
         **undone(on_failure, on_fallback),
     )
+
+    if dry_run and request.plan is not None:
+        from cli.start.dry_run import dry_run as check
+
+        check(request, as_json=as_json)
+        return
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(said.split()) or f"own plan {plan_file}"

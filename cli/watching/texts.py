@@ -25,7 +25,7 @@ class Texts:
     """Writes the texts of one run's calls; `write` prints a line."""
 
     def __init__(self, reach: Reach, workflow_id: str, write: Callable[[str], None]) -> None:
-        self._store = reach.store()
+        self._store = reach.store(waits=False)
         self._sources: tuple[Pieces, ...] = (RunStream(reach), Heartbeats(Decoding(reach, workflow_id)))
         self._write = write
         self._shown: dict[Key, CallText] = {}

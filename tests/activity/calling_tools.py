@@ -68,10 +68,10 @@ class Calls:
         """Make a call whose worker dies after the effect, before anything is reported."""
         remember = self.store.remember
 
-        async def crashing(name: str, data: bytes) -> None:
+        async def crashing(name: str, data: bytes, **given: bool) -> None:
             if name.startswith("tool/"):
                 raise CrashError
-            await remember(name, data)
+            await remember(name, data, **given)
 
         with monkeypatch.context() as patch:
             patch.setattr(self.store, "remember", crashing)

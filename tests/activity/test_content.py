@@ -16,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.content import INLINE_LIMIT, ContentActivities, ContentStore, reference, summarise
 from activities.contracts import Content, Part, StoreRequest
 from activities.errors import ErrorKind
+from activities.store_marker import MARKER
 from tests.activity.conftest import point_s3_at
 
 BIG = "Ebbe und Flut 🌊\n" * 300_000
@@ -42,6 +43,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return f"s3://texts/{tmp_path.name}"
 
 
+def files_of(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and path.name != MARKER]
+
+
 async def fails(store: ContentStore, ref: str) -> ApplicationError:
     with pytest.raises(ApplicationError) as caught:
         await store.get(ref)
@@ -53,7 +58,7 @@ async def test_a_short_text_travels_inline(store: ContentStore, tmp_path: Path, 
     kept = await store.keep(text)
     assert (kept.text, kept.ref, kept.size) == (text, None, len(text.encode()))
     assert await store.text(kept) == await store.text(Part.of(kept)) == text
-    assert [path for path in (tmp_path / "content").rglob("*") if path.is_file()] == []
+    assert files_of(tmp_path / "content") == []
 
 
 async def test_the_limit_counts_bytes(store: ContentStore) -> None:
@@ -79,7 +84,7 @@ async def test_the_same_bytes_are_kept_once_however_many_write_them(url: str) ->
 
 async def test_what_is_written_is_never_written_over(store: ContentStore, tmp_path: Path) -> None:
     ref = await store.put(b"first")
-    (file,) = [path for path in (tmp_path / "content").rglob("*") if path.is_file()]
+    (file,) = files_of(tmp_path / "content")
     before = file.stat()
     await store.put(b"first")
     assert (file.stat().st_mtime_ns, file.stat().st_ino) == (before.st_mtime_ns, before.st_ino)

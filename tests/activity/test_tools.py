@@ -175,10 +175,10 @@ async def test_an_attempt_after_a_crash_remembers_what_stood_there_before_the_fi
     (tools.root / "a.md").write_text("before")
     remember = tools.store.remember
 
-    async def crashing(name: str, data: bytes) -> None:
+    async def crashing(name: str, data: bytes, **given: bool) -> None:
         if name.startswith("tool/"):
             raise CrashError
-        await remember(name, data)
+        await remember(name, data, **given)
 
     monkeypatch.setattr(tools.store, "remember", crashing)
     with pytest.raises(CrashError):

@@ -182,11 +182,11 @@ async def test_a_call_that_changes_something_ends_and_reports_though_it_is_cance
     begun, go_on = asyncio.Event(), asyncio.Event()
     keep = files.store.remember
 
-    async def slowly(name: str, data: bytes) -> None:
+    async def slowly(name: str, data: bytes, **given: bool) -> None:
         if name.startswith("undo/"):
             begun.set()
             await go_on.wait()
-        await keep(name, data)
+        await keep(name, data, **given)
 
     monkeypatch.setattr(files.store, "remember", slowly)
     calling = asyncio.create_task(files.call("write_file", "run/s/1", path="a.md", content="three"))

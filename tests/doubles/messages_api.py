@@ -13,6 +13,7 @@ while the call runs), `outcome` one of answered, failed (status), broken (stream
 
 `POST /script` changes what it does from now on; every field may be left out:
 - `latency`: seconds before each answer; `size`: characters of each text answer;
+- `outage`: the HTTP status that every call gets until it is 0 again;
 - `hold`: true keeps every call waiting until it is false again, for tests that need something to be going on;
 - `rules`: put in front of the rules given before. For each call the first rule counts whose `system`, `user` and `model`
   occur in the call's and whose `times` are not used up. What a rule can do (unset: as without the rule):
@@ -64,6 +65,7 @@ class Double:
         """Go back to how it was started."""
         self._latency, self._size = self._defaults
         self._rules: list[Rule] = []
+        self._outage = 0
         self._free.set()
         self.hits: list[dict[str, Any]] = []
 
@@ -72,6 +74,7 @@ class Double:
         self._latency = self._latency if script.latency is None else script.latency
         self._size = self._size if script.size is None else script.size
         self._rules = [*script.rules, *self._rules]
+        self._outage = self._outage if script.outage is None else script.outage
         if script.hold is not None:
             (self._free.clear if script.hold else self._free.set)()
 
@@ -90,6 +93,8 @@ class Double:
         }
         self.hits.append(hit)
         rule = next((rule for rule in self._rules if rule.fits(call | {"turn": turn})), Rule())
+        if self._outage:
+            rule = Rule(status=self._outage, latency=0, message="an outage")
         if rule.times is not None:
             rule.times -= 1
         headers = {"request-id": f"req_{hit['n']}", **rule.headers}

@@ -69,10 +69,10 @@ def stopping(inner: Tool) -> Tool:
 
 
 class StoppingStore(ContentStore):
-    async def remember(self, name: str, data: bytes, *, anew: bool = False) -> None:
+    async def remember(self, name: str, data: bytes, *, anew: bool = False, waits: bool = True) -> None:
         tool = TURNS[int(name.rsplit("/t", 1)[1])] if name.startswith("undo/") else ""
         await hold(tool, "before-record")
-        await super().remember(name, data, anew=anew)
+        await super().remember(name, data, anew=anew, waits=waits)
         await hold(tool, "after-record")
 
 

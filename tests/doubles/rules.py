@@ -48,4 +48,5 @@ class Script(BaseModel):
     latency: float | None = None
     size: int | None = None
     hold: bool | None = None
+    outage: int | None = None
     rules: list[Rule] = []

@@ -26,7 +26,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, make_httpserver: HTTPServer) 
 
 @pytest.fixture(scope="module")
 def stack(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings) as stack:
+    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings, TOOL_WAIT="1") as stack:
         stack.api.script(
             rules=[
                 {"system": "You sort requests", "data": {"category": "billing", "confidence": 0.9}},

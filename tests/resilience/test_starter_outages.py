@@ -66,6 +66,16 @@ def test_no_worker_is_code_3_and_starts_nothing(stack: Stack, document: str) -> 
     assert stack.runs() == before
 
 
+def test_the_starter_waits_for_a_worker_that_is_just_starting(stack: Stack, tmp_path: Path) -> None:
+    env = stack.env | {"TASK_QUEUE": "soon", "WORKER_WAIT": "60"}
+    with running_starter(tmp_path, "plan", "x", env=env, name="early") as waiting:
+        waiting.wait_until(
+            lambda: "no worker serves task queue 'soon' yet; waits up to 60 s" in waiting.output, "it says so"
+        )
+        with worker(stack.directory, stack.server, stack.api, name="soon", TASK_QUEUE="soon"):
+            assert waiting.wait(60) == 0, waiting.output
+
+
 def test_detached_run_waits_for_a_worker(stack: Stack) -> None:
     ended = stack.run("plan", "x", "--id", "early", "--detach", TASK_QUEUE="later")
 
@@ -148,3 +158,39 @@ def test_waiting_says_when_no_worker_answers(tmp_path: Path) -> None:
             api.script(hold=False)
             with worker(tmp_path, server, api, name="second"):
                 assert waiting.wait(60) == 0, waiting.output
+
+
+def test_a_result_waits_for_a_store_that_is_away_and_leaves_with_the_code_of_its_run(
+    stack: Stack, document: str, tmp_path: Path
+) -> None:
+    stack.done("document", document, "--id", "read-late")
+    content, away = stack.directory / "content", stack.directory / "content.away"
+    whole = stack.done("result", "read-late")
+    content.rename(away)
+    try:
+        impatient = stack.run("result", "read-late", STORE_WAIT="0")
+        assert impatient.returncode == 3, impatient.stderr
+        assert "the run has ended, but its texts cannot be read yet" in impatient.stderr
+        assert "python starter.py result read-late" in impatient.stderr
+        with running_starter(tmp_path, "result", "read-late", env=stack.env, name="late") as reading:
+            reading.wait_until(lambda: "still waiting, nothing is lost" in reading.output, "the starter to wait")
+            away.rename(content)
+            assert reading.wait(30) == 0
+            assert "the content store answers again" in reading.output
+            assert whole.splitlines()[-1] in reading.output
+    finally:
+        if away.exists():
+            away.rename(content)
+
+
+def test_status_says_what_a_run_waits_for(stack: Stack) -> None:
+    stack.api.script(outage=529)
+    stack.done("plan", "x", "--id", "patient", "--detach")
+    wait_for(lambda: len(stack.api.hits()) >= 3, "three attempts")
+    (retry,) = stack.json("status", "patient")["retries"]
+    assert (retry["activity"], retry["error"]) == ("call_model", "ModelUnavailable")
+    assert "529" in retry["reason"]
+    assert "waiting · call_model · attempt " in stack.done("status", "patient")
+    stack.api.script(outage=0)
+    assert "done" in stack.done("watch", "patient")
+    assert "retries" not in stack.json("status", "patient")

@@ -10,7 +10,7 @@ from activities.contracts import AgentCard, Message, ModelRequest, Part, Prices,
 from activities.llm.base import ModelCall, ModelSpec, ModelTable
 from activities.paid_attempts import prompt_bound
 from workflows.contracts import Budget, Spend
-from workflows.patterns.ledger import Ledger, amounts, prompt_guess, read_amounts, worst_of
+from workflows.patterns.ledger import Experience, Ledger, amounts, prompt_guess, read_amounts, worst_of
 
 MICRO = 1_000_000
 
@@ -62,6 +62,43 @@ def test_any_fan_out_stays_within_every_limit(
         assert all(total[name] <= limit + 1e-9 for name, limit in ledger.limits.items())
     assert ledger.held == Spend()
     assert spent.usd == pytest.approx(sum(real.usd for _, real in calls))
+
+
+@given(budget=limits, calls=st.lists(call(), max_size=30), data=st.data())
+def test_calls_that_start_by_what_is_likely_overshoot_by_one_of_them_at_most(
+    budget: Budget, calls: list[tuple[Spend, Spend]], data: st.DataObject
+) -> None:
+    ledger, spent, running = Ledger.of(budget), Spend(), dict[int, Spend]()
+    waiting, over = list(calls), dict.fromkeys(("usd", "tokens", "calls"), 0.0)
+    while waiting or running:
+        worst, real = waiting[0] if waiting else (Spend(), Spend())
+        likely = Spend(calls=1)  # however much too low
+        if waiting and not ledger.lacking(spent, likely) and (not running or data.draw(st.booleans())):
+            waiting.pop(0)
+            running[ledger.reserve(spent, worst, likely)] = real
+            over = {name: max(over[name], amount) for name, amount in amounts(worst).items()}
+        elif running:
+            number = data.draw(st.sampled_from(list(running)))
+            spent = spent.plus(running.pop(number))
+            ledger.release(number)
+        else:
+            break
+        total = amounts(spent.plus(ledger.held))
+        assert all(total[name] <= limit + over[name] + 1e-9 for name, limit in ledger.limits.items())
+        assert total["calls"] <= ledger.limits.get("calls", math.inf)
+
+
+def test_what_a_run_has_seen_tells_what_the_next_call_costs() -> None:
+    seen, card = Experience(), _card(Prices(input=2, output=10))
+    worst = worst_of(card, 10_000, 5000)
+    assert seen.likely(card, 10_000, 5000, worst).input_tokens == 2386  # three tokens in ten bytes of what is its own
+    assert seen.likely(card, 10_000, 5000, worst).output_tokens == 1000
+    assert seen.likely(card, 10_000, 600, worst).output_tokens == 600
+    seen.learn(card, 10_000, Usage(input_tokens=1000, cache_read_tokens=1500, output_tokens=200))
+    likely = seen.likely(card, 20_000, 5000, worst_of(card, 20_000, 5000))
+    assert (likely.input_tokens, likely.output_tokens) == (5000, 300)
+    searching = card.model_copy(update={"web_searches": 5})
+    assert seen.likely(searching, 1_000_000, 5000, worst_of(card, 1_000_000, 5000)).input_tokens == 30_000
 
 
 def test_what_does_not_fit_cannot_be_reserved() -> None:

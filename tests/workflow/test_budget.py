@@ -98,7 +98,8 @@ async def test_a_fan_out_never_overshoots_and_asks_once(
         assert shown.spent.usd == pytest.approx(7 * COST)
         assert shown.spent.usd <= LIMIT
         assert "13 calls wait" in gate.description
-        assert 13 * COST < json.loads(gate.arguments)["usd"] < 13 * WORST
+        # By now the run knows what a call costs; what is left of the limit is counted.
+        assert 12 * COST < json.loads(gate.arguments)["usd"] < 13 * WORST
         assert any("of the budget is spent (usd)" in said for said in shown.warnings)
         if name:
             await handle.signal(name, args=sent)
@@ -151,7 +152,7 @@ async def test_what_a_broken_attempt_cost_is_counted(runner: Runner, tmp_path: P
 
 async def test_a_prompt_longer_than_guessed_is_sent_only_once_there_is_room(runner: Runner, tmp_path: Path) -> None:
     ours = priced(runner, tmp_path / "agents", a=DEAR, b=DEAR)
-    content = await ours.store.keep("word " * 40_000)
+    content = await ours.store.keep("word " * 120_000)
     long = Plan(steps=(PlanStep(step="1", agent="a", input="q" * 90_000),))
     assert content.ref
     async with ours.worker(dear) as llm:

@@ -144,7 +144,8 @@ async def test_a_ledger_that_fails_takes_the_row_back_and_names_the_mail(shop: B
     assert kind_of(error) is ErrorKind.TOOL_UNAVAILABLE
     assert "answered 500" in str(error)
     assert "rolled back" in str(error)
-    assert sent == ["PUT /bookings/ORD-1001"] * 3 + ["DELETE /bookings/ORD-1001"]
+    # After 0, 1, 3, 7, 15 and 31 seconds, and at the end of TOOL_WAIT.
+    assert sent == ["PUT /bookings/ORD-1001"] * 7 + ["DELETE /bookings/ORD-1001"]
     result = RefundResult.model_validate(error.details[0])
     became = {change.tool: change.state for change in result.changes.changes}
     assert became == {

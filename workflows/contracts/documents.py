@@ -70,4 +70,5 @@ class DocumentAnalysisResult(Contract):
     report: Content
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

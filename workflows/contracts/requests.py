@@ -106,4 +106,5 @@ class RouteResult(Contract):
     report: Content
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

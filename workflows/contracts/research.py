@@ -72,4 +72,5 @@ class ResearchResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

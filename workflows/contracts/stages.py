@@ -94,6 +94,7 @@ class StagedResult(Contract):
     stopped: str = ""
     next_stage: str = ""
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()
     edited: tuple[Stage, ...] = ()
 

@@ -132,4 +132,5 @@ class ConsensusResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

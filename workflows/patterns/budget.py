@@ -1,11 +1,13 @@
 """The budget of a run: every model call reserves before it is sent, and people are asked when a limit is reached.
 
-A call that does not fit waits for those that run, because their reservations are larger than what they cost. When nothing runs
-and it still does not fit, one gate asks people for more, however many calls wait. The trap: a call that waits may be cancelled
-while the gate is open; the gate belongs to the run and stays.
+A call fits if what it will probably cost does, beside the worst that those that run can cost. One that does not fit waits for
+them, because their reservations are larger than what they cost. When nothing runs and it still does not fit, one gate asks
+people for more, however many calls wait; a budget that cannot start even one call says so at once. A call that waits may be
+cancelled while the gate is open; the gate belongs to the run and stays.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +17,18 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 from activities.contracts import AgentCard, Catalog, Contract, ModelRequest, ModelTurn, ProposedAction, Risk
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows.contracts import Budget, BudgetShown, Spend
+from workflows.patterns import revision
 from workflows.patterns.approval import Gates
 from workflows.patterns.failing import finished
-from workflows.patterns.ledger import NAMES, Ledger, prompt_guess, read_amounts, worst_of, written
+from workflows.patterns.ledger import (
+    NAMES,
+    Experience,
+    Ledger,
+    prompt_guess,
+    read_amounts,
+    worst_of,
+    written,
+)
 from workflows.patterns.tracing import RunLog
 
 NO_BUDGET = Budget()
@@ -44,13 +55,14 @@ class Budgeting:
         self._budget = NO_BUDGET
         self._ledger = Ledger()
         self._line = asyncio.Lock()
-        self._waiting: dict[int, Spend] = {}
+        self._waiting: dict[int, Callable[[], Spend]] = {}
         self._arrived = 0
         self._raised = 0
         self._warnings: list[str] = []
         self._soft = False
         self._asking: asyncio.Task[None] | None = None
         self._conversations: dict[str, int] = {}
+        self._experience = Experience()
 
     @property
     def limited(self) -> bool:
@@ -104,20 +116,22 @@ class Budgeting:
         known = self._conversations.get(request.transcript or "")
         prompt = needed or prompt_guess(card, request, known)
         worst = worst_of(card, prompt, request.max_tokens)
+        likely = self._likely(card, request, prompt, worst)
         self._arrived += 1
         place = self._arrived
-        self._waiting[place] = worst
+        self._waiting[place] = likely
         try:
             async with self._line:
-                await self._fitting(worst)
-                number = self._ledger.reserve(self._log.spend, worst)
+                await self._fitting(likely)
+                number = self._ledger.reserve(self._log.spend, worst, likely())
         finally:
             del self._waiting[place]
         self._show()
         return Reservation(number, prompt, worst)
 
-    def learn(self, turn: ModelTurn) -> None:
-        """Remember how long a conversation is, for its next turn."""
+    def learn(self, card: AgentCard, turn: ModelTurn) -> None:
+        """Remember what a call used, and how long a conversation is, for its next turn."""
+        self._experience.learn(card, turn.prompt_bound, turn.usage)
         if turn.transcript is not None and turn.prompt_bound:
             said = max(turn.content.size, turn.usage.output_tokens * BYTES_PER_TOKEN)
             self._conversations = {turn.transcript: turn.prompt_bound + said, **self._conversations}
@@ -154,16 +168,41 @@ class Budgeting:
             return result.model_copy(update={"budget": self.shown})
         return result
 
-    async def _fitting(self, worst: Spend) -> None:
+    def _likely(self, card: AgentCard, request: ModelRequest, prompt: int, worst: Spend) -> Callable[[], Spend]:
+        """Return what a call will probably cost, as far as the run knows when that is asked."""
+        if not revision.since(revision.FAULTS_FIXED):
+            return lambda: worst  # runs from before reckon with the worst alone
+
+        def likely() -> Spend:
+            return self._experience.likely(card, prompt, request.max_tokens, worst)
+
+        self._check_first(card, likely())
+        return likely
+
+    def _check_first(self, card: AgentCard, likely: Spend) -> None:
+        """End a run at once whose budget has no room for its first call: nothing is lost, and nobody needs to be waited for."""
+        if self._log.spend.calls or self._ledger.reserved or self._raised:
+            return
+        if missing := self._ledger.lacking(self._log.spend, likely):
+            usd = f", {likely.usd:.4f} USD" if likely.usd else ""
+            self.stopped = (
+                f"the budget cannot start one call ({self._spent_line()}): the first, {card.name} on {card.model}, needs about "
+                f"{likely.tokens:,} tokens (prompt {likely.input_tokens:,}, answer {likely.output_tokens:,}{usd}), "
+                f"which is {written(missing)} more than there is"
+            )
+            self._show()
+            raise final(ErrorKind.BUDGET_REACHED, self.stopped)
+
+    async def _fitting(self, likely: Callable[[], Spend]) -> None:
         """Wait until a call fits: for calls at work first, then for people."""
         while True:
             if self.stopped:
                 raise final(ErrorKind.BUDGET_REACHED, self.stopped)
-            if not self._ledger.lacking(self._log.spend, worst):
+            if not self._ledger.lacking(self._log.spend, likely()):
                 return
             if self._ledger.reserved:
                 await workflow.wait_condition(
-                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._log.spend, worst)
+                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._log.spend, likely())
                 )
             else:
                 await self._asked()
@@ -179,7 +218,7 @@ class Budgeting:
     async def _ask(self) -> None:
         """Ask people for more: what they approve is added, anything else stops the run."""
         spent = self._log.spend
-        more = self._ledger.proposal(self._budget, spent, list(self._waiting.values()))
+        more = self._ledger.proposal(self._budget, spent, [likely() for likely in self._waiting.values()])
         calls = f"{len(self._waiting)} calls wait" if len(self._waiting) > 1 else "a call waits"
         what = f"raise the budget by {written(more)}; spent: {self._spent_line()}; {calls}"
         action = ProposedAction(description=what[:200], tool="raise_budget", input=more, risk=Risk.MEDIUM)

@@ -16,6 +16,7 @@ from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest,
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows import policies
 from workflows.patterns.budget import Reservation
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.streaming import published
 
@@ -52,6 +53,7 @@ async def call_model(
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
     BudgetReached where there is no room for it.
     """
+    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain)})
     needed, paid = 0, 0
     while True:
         held = await crew.budget.reserve(card, request, needed)
@@ -70,7 +72,7 @@ async def call_model(
                 raise final(ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid") from error
             needed = said.needed
         else:
-            crew.budget.learn(turn)
+            crew.budget.learn(card, turn)
             return turn
         finally:
             crew.budget.release(held)
@@ -102,7 +104,7 @@ async def _recorded(
     log = crew.log
     started = workflow.now()
     try:
-        turn = await workflow.execute_activity_method(
+        turn = await run_activity(
             AgentActivities.call_model,
             request,
             **policies.call_model(

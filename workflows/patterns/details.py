@@ -39,7 +39,7 @@ def details(status: RunStatus) -> str:
     if status.rollback:
         lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:
-        said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
+        said = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
         lines.append(f"\n    {said}")
     for gate in status.gates:
@@ -47,6 +47,7 @@ def details(status: RunStatus) -> str:
     if status.budget:
         lines.append(f"\n**budget:** {_cell(status.budget.line)}")
         lines += [f"\n> budget: {_cell(said)}" for said in (*status.budget.warnings, status.budget.stopped) if said]
+    lines += [f"\n> missing tool: {_cell(missing)}" for missing in status.tools_missing]
     lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
 

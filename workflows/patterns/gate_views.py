@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, Approval
+from activities.display import displayable
 from workflows.contracts import (
     GATE_MEMO,
     GATES_IN_MEMO,
@@ -43,7 +44,7 @@ def view_of(gate: GateState) -> GateView:
     action = gate.action
     return GateView(
         name=gate.name,
-        description=action.description,
+        description=displayable(action.description),
         deadline=gate.deadline,
         digest=gate.digest,
         agent=action.agent,
@@ -100,7 +101,7 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
 def timer_text(gate: GateState) -> str:
     """Say on the timer what it waits for."""
     what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
-    return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]
+    return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
 
 
 def decision_of(gate: GateState, workflow_id: str) -> GateDecision:

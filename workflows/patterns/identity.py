@@ -17,6 +17,7 @@ from activities.gate_terms import GateTermsActivities
 from workflows import policies
 from workflows.contracts import Decision, UsedToken
 from workflows.patterns import revision
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.failing import FAILURES
 
 PATCH = "gate-terms"
@@ -45,7 +46,7 @@ class Doorkeeper:
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
         if revision.since(revision.FIRST):
-            terms = await workflow.execute_activity_method(
+            terms = await run_activity(
                 GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms()
             )
         elif workflow.patched(PATCH):

@@ -1,7 +1,8 @@
 """The book of a run's budget: what is spent, what is reserved, and whether one more call fits. Pure.
 
-The trap: calls that run side by side each fit what is left, and together they do not. So the worst that a call can cost is
-reserved before it is sent, and given back once its true cost is known: reserved and spent never exceed a limit.
+Calls that run side by side may each fit what is left, and together they do not. So the worst that a call can cost is reserved
+while it runs, and given back once its true cost is known. A call starts as soon as what it will probably cost fits beside
+that: a limit is overshot by what one call costs more than expected, at most.
 """
 
 import math
@@ -9,13 +10,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from activities.contracts import AgentCard, Message, ModelRequest, Part
+from activities.contracts import AgentCard, Message, ModelRequest, Part, Usage
 from workflows.contracts import Budget, Spend
 
 UNKNOWN_BYTES = 4096
 """What a text by reference is taken for; a longer one comes back unsent, with its true size."""
 AROUND_BYTES = 2048
 """Room for what a provider writes around a prompt, and for the marks between its messages."""
+TOKENS_PER_BYTE = 0.3
+"""How many tokens a byte of a prompt is taken for until calls of the model have shown it."""
+LIKELY_OUTPUT = 1000
+"""How many tokens an agent's answer is taken for until it has answered."""
+LIKELY_SEARCHES = 30_000
+"""How many tokens a provider's own web searches are taken to put into a prompt."""
+OUTPUT_MARGIN = 1.5
 MICRO = 1_000_000
 NAMES = ("usd", "tokens", "calls")
 
@@ -38,6 +46,37 @@ def worst_of(card: AgentCard, prompt: int, output: int) -> Spend:
             usd *= price.long_factor
         usd = math.ceil(usd) / MICRO
     return Spend(calls=1, input_tokens=prompt, output_tokens=output, usd=usd)
+
+
+@dataclass
+class Experience:
+    """What the calls of one run have shown: tokens per byte of each model's prompts, and how much each agent answers."""
+
+    tokens_per_byte: dict[str, float] = field(default_factory=dict)
+    output: dict[str, float] = field(default_factory=dict)
+
+    def learn(self, card: AgentCard, prompt_bytes: int, usage: Usage) -> None:
+        """Take note of what a call used; `prompt_bytes` is the bound of its prompt."""
+        prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+        if prompt and prompt_bytes and not card.web_searches:
+            ratio = min(prompt / prompt_bytes, 1.0)
+            self.tokens_per_byte[card.model] = (self.tokens_per_byte.get(card.model, ratio) + ratio) / 2
+        if usage.output_tokens:
+            known = self.output.get(card.name, usage.output_tokens)
+            self.output[card.name] = (known + usage.output_tokens) / 2
+
+    def likely(self, card: AgentCard, prompt: int, most_output: int, worst: Spend) -> Spend:
+        """Return what a call will probably cost; `prompt` is the bound of its prompt, `most_output` that of its answer."""
+        if card.web_searches:
+            tokens = LIKELY_SEARCHES
+        elif (ratio := self.tokens_per_byte.get(card.model)) is not None:
+            tokens = math.ceil(prompt * ratio)
+        else:
+            tokens = math.ceil(max(prompt - AROUND_BYTES, 0) * TOKENS_PER_BYTE)
+        known = self.output.get(card.name)
+        output = LIKELY_OUTPUT if known is None else math.ceil(known * OUTPUT_MARGIN)
+        found = worst_of(card, min(tokens, prompt), min(output, most_output))
+        return found if found.usd <= worst.usd else worst
 
 
 def prompt_guess(card: AgentCard, request: ModelRequest, conversation: int | None) -> int:
@@ -99,9 +138,12 @@ class Ledger:
         over = {name: _exact(amounts(taken)[name] - limit) for name, limit in self.limits.items()}
         return {name: amount for name, amount in over.items() if amount > 0}
 
-    def reserve(self, spent: Spend, worst: Spend) -> int:
-        """Reserve room for a call; returns the number to release it by. Raises ValueError if it does not fit."""
-        if missing := self.lacking(spent, worst):
+    def reserve(self, spent: Spend, worst: Spend, likely: Spend | None = None) -> int:
+        """Reserve the worst of a call if what is `likely` (else the worst) fits; returns the number to release it by.
+
+        Raises ValueError if it does not fit.
+        """
+        if missing := self.lacking(spent, likely or worst):
             raise ValueError(f"the budget lacks {written(missing)}")
         self._numbers += 1
         self.reserved[self._numbers] = worst

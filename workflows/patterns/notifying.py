@@ -15,6 +15,7 @@ from activities.errors import text_of
 from activities.notices import NoticeActivities
 from workflows import policies
 from workflows.contracts import GateNews, GateOutcome, RecordKind
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.failing import FAILURES
 from workflows.patterns.tracing import RunLog
 
@@ -115,7 +116,7 @@ def notice_of(news: GateNews) -> Notice:
 
 async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
     try:
-        await workflow.execute_activity_method(
+        await run_activity(
             NoticeActivities.tell_people,
             TellRequest(channel=channel, notice=notice),
             **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),

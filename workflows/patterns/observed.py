@@ -71,13 +71,13 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
             await self.budget.close()
             await self.gates.telling.finish()
             self.log.broke_off(error)
-            told = self.budget.told(error)
+            told = self.log.tools.told_of(self.budget.told(error))
             if told is ended:
                 raise
             raise told from ended
         await self.budget.close()
         await self.gates.telling.finish()
-        return self._budgeted(result)
+        return self._budgeted(self.log.tools.told_in(result))
 
     return closed
 

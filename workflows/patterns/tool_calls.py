@@ -16,6 +16,7 @@ from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
 from workflows.patterns.acts import Act
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ RAISED = frozenset(
     {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
 )
 """Failures that no model can do anything about: they end the run, or a person is asked again."""
+
+SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
+"""Failures of a server's tool that mean the server itself."""
 
 
 async def call_tool(
@@ -70,10 +74,12 @@ async def _recorded(
         effect=card.effect if card.server else None,
         approval=approval,
         agent=agent if approval else "",
+        attempts=card.attempts,
+        changes=card.effect is not Effect.READ,
     )
     result: ToolResult | None = None
     try:
-        result = await workflow.execute_activity_method(
+        result = await run_activity(
             ToolActivities.call_tool,
             request,
             **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
@@ -84,8 +90,12 @@ async def _recorded(
         crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
         if kind_of(error) in RAISED:
             raise
+        if card.server and kind_of(error) in SERVER_LOST:
+            crew.log.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
         said = f"{card.name} could not be used: {text_of(error)[:500]}"
         return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
+    if card.server:
+        crew.log.tools.regains(agent, card.name)
     if change is not None:
         crew.rollback.completed(change, result)
     crew.log.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
