@@ -6,7 +6,7 @@ PYTEST ?= $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorde
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test chaos lint types bench record-histories lock clean
+.PHONY: help install demo showcase up test parts chaos lint types bench record-histories lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -16,11 +16,17 @@ install: .venv/.dev ## Install everything, development tools included, into .ven
 demo: .venv/.runtime ## Analyse the sample documents with a small local model on a real Temporal server; needs no key
 	$(BIN)/python starter.py demo
 
+showcase: .venv/.runtime ## Show every pattern in under a minute, with recorded answers: no model is asked
+	$(BIN)/python starter.py demo --showcase
+
 up: .venv/.runtime ## Start server, Web UI, local model and worker; Ctrl-C ends them all
 	$(BIN)/python starter.py up
 
-test: .venv/.dev ## Run all tests
+test: parts ## Run all tests
 	$(PYTEST)
+
+parts: .venv/.dev ## Install the browser, PostgreSQL and promtool that some tests need, where that may be done
+	$(BIN)/python -m tests.parts
 
 chaos: .venv/.dev ## Kill the worker at every boundary of do and undo, take store and API away at ten moments each (40 minutes), and print what became of each run
 	OUTAGE_MOMENTS=10 $(BIN)/python -m pytest tests/resilience/test_rollback_crashes.py tests/resilience/test_outages.py -n 0 -s -q

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from activities.contracts import SEARCH_ATTRIBUTES
-from settings import LOCAL_MODEL, PROJECT, Settings, SettingsError, load_settings
+from settings import (
+    LOCAL_MODEL,
+    PROJECT,
+    Settings,
+    SettingsError,
+    learn_secrets,
+    load_settings,
+)
 
 if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most of the porch does not need it
     from temporalio.client import Client, Plugin
@@ -26,6 +33,7 @@ __all__ = [
     "address_of",
     "connect",
     "data_converter",
+    "learn_secrets",
     "load_settings",
     "missing_attributes",
     "running_stack",
@@ -62,9 +70,13 @@ def data_converter(payload_limit: int, keys: SecretStr | None = None) -> "DataCo
     """Build the converter for pydantic models that refuses a message over the limit, in bytes, and encrypts with the keys."""
     from temporalio.contrib.pydantic import pydantic_data_converter
 
-    from activities.payload_guard import guarded
+    from activities.payload_guard import RedactingFailureConverter, guarded
 
-    converter = replace(pydantic_data_converter, payload_converter_class=guarded(payload_limit))
+    converter = replace(
+        pydantic_data_converter,
+        payload_converter_class=guarded(payload_limit),
+        failure_converter_class=RedactingFailureConverter,
+    )
     if keys is None:
         return converter
     from activities.payload_codec import encrypted

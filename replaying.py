@@ -6,9 +6,11 @@ less than one that goes on, because queries are answered by replay; so both are 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence, Set
 from pathlib import Path
 
+from temporalio import workflow
 from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, WorkflowRunner
@@ -20,20 +22,34 @@ OPEN = "open"
 SHOWN = 1000
 
 
+async def check(settings: Settings, wanted: Sequence[str], workflows: Sequence[type], runner: WorkflowRunner) -> bool:
+    """Replay histories with this code and say of each whether it fits; True if all of them do."""
+    tried, failed, left_out = 0, 0, Counter[str]()
+    async for name, failure in replay(settings, wanted, workflows, runner, left_out):
+        print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
+        tried, failed = tried + 1, failed + bool(failure)
+    others = ", ".join(f"{name} ({count})" for name, count in sorted(left_out.items()))
+    rest = f"; {left_out.total()} left out, because this worker does not serve them: {others}" if others else ""
+    print(f"tried {tried}, {tried - failed} of them replay{rest}", flush=True)  # noqa: T201
+    return not failed
+
+
 async def replay(
-    settings: Settings, wanted: Sequence[str], workflows: Sequence[type], runner: WorkflowRunner
+    settings: Settings, wanted: Sequence[str], workflows: Sequence[type], runner: WorkflowRunner, left_out: Counter[str]
 ) -> AsyncIterator[tuple[str, str]]:
     """Replay histories one after the other: files of `temporal workflow show -o json`, ids of runs, or `open` for all that go on.
 
-    Yields the name of each with what keeps it from replaying, "" for nothing. Raises SettingsError for a name that is neither a
-    file nor a run, and for a file that holds no history.
+    Yields the name of each with what keeps it from replaying, "" for nothing. Open runs of workflows that are not among these are
+    counted in `left_out`, by their type. Raises SettingsError for a name that is neither a file nor a run, and for a file that
+    holds no history.
     """
     replayer = Replayer(
         workflows=workflows,
         data_converter=data_converter(settings.payload_limit_bytes, settings.payload_keys),
         workflow_runner=runner,
     )
-    async for name, history in _histories(settings, wanted):
+    types = frozenset(workflow._Definition.must_from_class(each).name or "" for each in workflows)
+    async for name, history in _histories(settings, wanted, types, left_out):
         result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
         yield name, _told(str(result.replay_failure or ""))
 
@@ -44,7 +60,9 @@ def _told(failure: str) -> str:
     return " ".join((found[1] if found else failure).split())[:SHOWN]
 
 
-async def _histories(settings: Settings, wanted: Sequence[str]) -> AsyncIterator[tuple[str, WorkflowHistory]]:
+async def _histories(
+    settings: Settings, wanted: Sequence[str], types: Set[str], left_out: Counter[str]
+) -> AsyncIterator[tuple[str, WorkflowHistory]]:
     client: Client | None = None
     for name in wanted:
         text = await asyncio.to_thread(_read, Path(name))
@@ -54,6 +72,9 @@ async def _histories(settings: Settings, wanted: Sequence[str]) -> AsyncIterator
         client = client or await connect(settings)
         if name == OPEN:
             async for run in client.list_workflows("ExecutionStatus = 'Running'"):
+                if run.workflow_type not in types:
+                    left_out[run.workflow_type] += 1
+                    continue
                 handle = client.get_workflow_handle(run.id, run_id=run.run_id)
                 yield run.id, await handle.fetch_history()
             continue

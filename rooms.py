@@ -17,6 +17,7 @@ from activities.gate_terms import GateTermsActivities
 from activities.llm.base import LLM
 from activities.notices import NoticeActivities
 from activities.outages import Waits
+from activities.private_files import private_folder
 from activities.route_picks import RoutePickActivities
 from activities.search import SearchActivities
 from activities.sources.base import Source
@@ -31,7 +32,7 @@ from activities.tools import ToolActivities
 from activities.trained_router import TrainedRouterActivities
 from activities.transcripts import TranscriptActivities
 from activities.undoing import UndoActivities
-from bootstrap import PROJECT, Settings, SettingsError, running_stack, web_ui_of
+from bootstrap import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 
 if TYPE_CHECKING:
     from activities.llm.claude import ClaudeLLM
@@ -51,6 +52,8 @@ class Rooms:
         *,
         indexed: bool = False,
     ) -> None:
+        learn_secrets(settings)
+        private_folder(settings.state_dir)
         try:
             store = ContentStore.open(
                 settings.store_url,
@@ -71,8 +74,10 @@ class Rooms:
         self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
         self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
-        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed)
-        self.notices = NoticeActivities(told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url)
+        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed, store=store)
+        self.notices = NoticeActivities(
+            told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
+        )
         self.documents = DocumentActivities(store, settings.max_document_bytes)
         self.route_picks = RoutePickActivities(store)
         reading = page_reader(private=settings.fetch_private)

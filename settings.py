@@ -4,18 +4,23 @@ The trap: workflows must never see them. What a workflow needs of them reaches i
 """
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from activities.environment import clean_environment, clean_secret
 from activities.llm.base import ModelTable
+from activities.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 
 PROJECT = Path(__file__).resolve().parent
 LOCAL_MODEL = "smollm2-135m-instruct"
+LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
+"""Settings that hold several secrets, which may stand on lines of their own."""
 
 
 class SettingsError(Exception):
@@ -26,7 +31,12 @@ class Settings(BaseSettings):
     """Everything the environment decides, read once. Each field's variable is its name in capitals."""
 
     model_config = SettingsConfigDict(
-        frozen=True, env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+        frozen=True,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     anthropic_api_key: SecretStr | None = None
@@ -48,6 +58,10 @@ class Settings(BaseSettings):
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
+    up_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of the server that `starter.py up` runs. Default: 7233 where it is free, else any; 0 is any."""
+    up_ui_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
     """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
     library_dir: Path = PROJECT / "samples" / "library"
@@ -116,6 +130,8 @@ class Settings(BaseSettings):
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)
     """Seconds a stopping worker waits for running calls."""
+    worker_wait: float = Field(default=10.0, ge=0)
+    """Seconds that the starter waits for a worker that is just starting."""
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )
@@ -123,6 +139,22 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_format: Literal["", "json", "text"] = ""
     """How a worker writes its log: text on a terminal, JSON elsewhere."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_clean_secret(cls, value: Any, about: ValidationInfo) -> Any:
+        name = about.field_name or ""
+        if "SecretStr" not in str(cls.model_fields[name].annotation) or value is None:
+            return value
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            return value
+        if name in LISTS_OF_SECRETS:
+            text = " ".join(text.split())
+        text = clean_secret(text, header=name.endswith(("_key", "_token")))
+        if not text and cls.model_fields[name].metadata:  # blank, but meant to be of some length: not the same as unset
+            raise ValueError("is blank")
+        return text or None
 
     @field_validator("model_aliases", mode="before")
     @classmethod
@@ -202,6 +234,23 @@ class Settings(BaseSettings):
         usual = Path(".mcp.json")
         return self.mcp_config or (usual if usual.is_file() else None)
 
+    def secrets(self) -> list[tuple[str, str]]:
+        """Return what no error, log or page may show: pairs of a variable and a value, or a part of it."""
+        found: list[tuple[str, str]] = []
+        for field in type(self).model_fields:
+            name, value = field.upper(), getattr(self, field)
+            if field == "notify_urls" and value:
+                found += channel_secrets(name, value.get_secret_value())
+            elif field == "payload_keys" and value:
+                found += [(name, each.partition(":")[2].strip()) for each in value.get_secret_value().split(",")]
+            elif isinstance(value, SecretStr):
+                text = value.get_secret_value()
+                found += credentials_of(name, text) if "://" in text else [(name, text)]
+            else:
+                urls = value if isinstance(value, tuple) else (value,)
+                found += [pair for url in urls if isinstance(url, str) for pair in credentials_of(name, url)]
+        return found
+
     def model_table(self) -> ModelTable:
         """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
         try:
@@ -213,9 +262,21 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings; raises SettingsError that names each wrong variable."""
+    """Read the settings, and learn what is secret; raises SettingsError that names each wrong variable."""
+    problems = clean_environment(os.environ)
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        lines = [f"{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors()]
-        raise SettingsError("; ".join(lines)) from error
+        for found in error.errors(include_input=False):
+            problems.append(f"{str(found['loc'][0]).upper()}: {found['msg'].removeprefix('Value error, ')}")
+        raise SettingsError("; ".join(problems)) from None  # what pydantic holds on to are the values themselves
+    if problems:
+        raise SettingsError("; ".join(problems))
+    learn_secrets(settings)
+    return settings
+
+
+def learn_secrets(settings: Settings) -> None:
+    """Let nothing that this process writes hold a secret of the settings or of the environment."""
+    SECRETS.learn("settings", settings.secrets())
+    SECRETS.learn("environment", environment_secrets(os.environ))

@@ -4,11 +4,13 @@ The trap: see `cli.leaving`; nothing may run after it, and no other code may end
 """
 
 import gc
+import os
 import sys
 from typing import NoReturn
 
 import typer
 
+from activities.private_files import PRIVATE
 from cli import audit, codec_server, control, deciding, explain, leaving, namespaces, observe, operate, start, steering
 from cli.inbox import command as inbox
 
@@ -50,6 +52,7 @@ def main() -> NoReturn:
     # A command's imports make objects that all stay; looking for garbage among them costs an eighth of a short command,
     # and one look at all of them still a thirtieth.
     gc.set_threshold(200_000)
+    os.umask(PRIVATE)  # what it writes (texts, reports, the state directory) is for its user alone
     leaving.leave(run(sys.argv[1:]))
 
 

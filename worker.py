@@ -32,6 +32,7 @@ from activities.heartbeat import Keeper
 from activities.llm.base import LLM
 from activities.observing import Attempts
 from activities.outages import OutageWaits
+from activities.redaction import guard_process
 from activities.sources.base import Source
 from bootstrap import (
     LOCAL_MODEL,
@@ -43,7 +44,7 @@ from bootstrap import (
     missing_attributes,
 )
 from processes import Pool, how_many
-from replaying import replay
+from replaying import check
 from rooms import Rooms, model_client
 from telemetry.gates import watch_gates
 from telemetry.health import serve_health
@@ -221,15 +222,6 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             health.close()
 
 
-async def check(settings: Settings, wanted: Sequence[str]) -> bool:
-    """Replay histories with this code and say of each whether it fits; True if all of them do."""
-    fits = True
-    async for name, failure in replay(settings, wanted, WORKFLOWS, sandbox()):
-        print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
-        fits = fits and not failure
-    return fits
-
-
 def _announce(client: Client, settings: Settings, task_queue: str) -> None:
     names = ", ".join(workflow.__name__ for workflow in WORKFLOWS)
     model = LOCAL_MODEL if settings.local else settings.anthropic_base_url or "Claude"
@@ -271,13 +263,14 @@ def _pool(arguments: argparse.Namespace) -> Pool:
 def main() -> int:
     """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
     arguments = _arguments()
+    guard_process()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
     try:
         settings = load_settings()
         log_to_stderr(settings.log_level, settings.log_format)
         if arguments.replay:
-            return 0 if asyncio.run(check(settings, arguments.replay)) else 1
+            return 0 if asyncio.run(check(settings, arguments.replay, WORKFLOWS, sandbox())) else 1
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())
         asyncio.run(serve(settings, arguments))

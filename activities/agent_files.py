@@ -1,56 +1,76 @@
-"""Reads and checks `agents/*.md`: YAML front matter and a system prompt, in the format of Claude Code's sub-agents.
+"""Reads and checks the agent files of a folder: YAML front matter and a system prompt, in the format of Claude Code's sub-agents.
 
-A file in that format works unchanged: fields we do not use are ignored, and a description need not be quoted, because many
-such files hold whole examples in it, which is no YAML. The trap: one bad file must not hide what is wrong in the others, so
-reading collects problems instead of raising.
+A file in that format works unchanged: a name becomes a slug, fields we do not use are ignored, other Markdown is skipped. One bad
+file must not hide what is wrong in the others, nor stop a run that does not need it, so reading collects problems.
 """
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from activities.formats.plain_yaml import read_yaml
+from activities.file_names import readable
+from activities.front_matter import FrontMatterError, decoded, fields_of, header_of, line_of
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
-FENCE = "---"
-
-FIELDS = re.compile(
-    r"(name|description|model|tools|color|skills|hooks|memory|effort|background|isolation|[a-z]+[A-Z]\w*"
-    r"|fallback|max_tokens|timeout|temperature):"
-)
-"""A line that begins a field, ours or one of the format's; any other line belongs to the field above it."""
 
 MODEL, CANNED, PERSON = "model:", "say:", "person"
 """What a fallback may be besides an agent's name."""
 
-LOOSE = "description"
-"""The field that is read as plain text where it is no YAML."""
+EVERY_TOOL = "*"
+_EVERY = frozenset({"*", "all", "all tools"})
+_APART = re.compile(r",(?![^()]*\))")
+"""A comma between two names; one in brackets belongs to a name: `Bash(git diff, git log)`."""
 
-QUOTED_OR_NESTED = "\"'[{|>"
-"""What a value begins with that is meant as YAML, so that a mistake in it must be told."""
+MOST_FILES = 5000
+
+
+def slug(name: str) -> str:
+    """Turn a name as people write it into one that runs use: `Frontend Developer` is `frontend-developer`."""
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")
 
 
 def _as_names(value: object) -> object:
+    """Read names of tools: with commas, with blanks, as a list, or as a mapping of names to yes and no."""
+    if isinstance(value, Mapping):
+        return tuple(str(name) for name, wanted in value.items() if wanted is True)
     if isinstance(value, str):
-        return tuple(name.strip() for name in value.split(",") if name.strip())
+        if value.strip().casefold() in _EVERY:
+            return (EVERY_TOOL,)
+        names = _APART.split(value)
+        names = value.split() if len(names) == 1 and "(" not in value else names
+        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if isinstance(value, list | tuple):
+        # `- Bash(git commit -m: all)` is a mapping to YAML.
+        parts = [next(iter(each.items())) if isinstance(each, Mapping) and len(each) == 1 else each for each in value]
+        return tuple(f"{each[0]}: {each[1]}" if isinstance(each, tuple) else each for each in parts)
     return value
 
 
 def _as_chain(value: object) -> object:
     # A canned answer may hold commas, so a text is one link and several need a YAML list.
-    return (value.strip(),) if isinstance(value, str) and value.strip() else value or ()
+    links = [value] if isinstance(value, str) else value or ()
+    return tuple(_link(each) for each in links) if isinstance(links, list | tuple) else links
+
+
+def _link(value: object) -> object:
+    if not isinstance(value, str) or value.strip() == PERSON or value.strip().startswith((MODEL, CANNED)):
+        return value.strip() if isinstance(value, str) else value
+    return slug(value) or value.strip()
 
 
 class FrontMatter(BaseModel):
     """The fields of an agent file; `timeout` in seconds, `max_tokens` for one answer.
 
     `fallback` is who is asked instead when the agent fails, one or a list: another agent, `model:NAME` (this agent on
-    another model), `person`, or `say: TEXT` (a canned answer).
+    another model), `person`, or `say: TEXT` (a canned answer). `without` are tools that it may not use although `tools`
+    names their server or all of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -58,7 +78,12 @@ class FrontMatter(BaseModel):
     name: str = Field(pattern=NAME.pattern)
     description: str = Field(min_length=1)
     model: str = Field(default="inherit", min_length=1)
-    tools: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
+    tools: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(
+        default=(), validation_alias=AliasChoices("tools", "allowedTools", "allowed-tools", "allowed_tools")
+    )
+    without: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(
+        default=(), validation_alias=AliasChoices("disallowedTools", "disallowed-tools", "disallowed_tools")
+    )
     fallback: Annotated[tuple[str, ...], BeforeValidator(_as_chain)] = ()
     max_tokens: int = Field(default=8192, gt=0)
     timeout: float = Field(default=300.0, gt=0, le=86_400)
@@ -67,108 +92,114 @@ class FrontMatter(BaseModel):
 
 @dataclass(frozen=True)
 class AgentFile:
-    """One agent as its file says it; `lines` are those of its front matter, to find a field's line."""
+    """One agent as its file says it; `lines` are those of its front matter, `title` its name as it is written there."""
 
     path: Path
     front: FrontMatter
     prompt: str
     lines: tuple[str, ...]
+    title: str = ""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong in a file, at which line, and how to mend it."""
+    """What is wrong in a file, at which line, and how to mend it; `agent` is whom a run would ask for by this file.
+
+    A `notice` needs nothing to be done: the file is no agent, or is not needed.
+    """
 
     path: Path
     line: int
     message: str
+    agent: str = ""
+    notice: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
+        return readable(f"{self.path}:{self.line}: {self.message}")
 
 
 def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:
-    """Read every `*.md` of a directory, sorted by name; bad files become problems and the rest is returned.
+    """Read every `*.md` of a folder and of those in it, sorted by name; bad files become problems and the rest is returned.
 
-    Hidden files are left out.
+    Hidden files and folders are left out. Of several agents of one name, the first counts.
     """
     paths = agent_paths(directory)
     if not paths:
         return [], [Problem(directory, 1, "no agent files here; add one as <name>.md, or set AGENTS_DIR")]
-    agents: list[AgentFile] = []
+    agents: dict[str, AgentFile] = {}
     problems: list[Problem] = []
     for path in paths:
-        agent, found = _read_agent(path)
-        problems += found
-        if agent:
-            agents.append(agent)
-    problems += _duplicates(agents) + _fallbacks(agents)
-    return sorted(agents, key=lambda agent: agent.front.name), problems
+        found, wrong = _read_agent(path)
+        problems += wrong
+        if found is None:
+            continue
+        first = agents.setdefault(found.front.name, found)
+        if first is not found:
+            line = line_of(found.lines, "name")
+            said = f"name '{found.front.name}' is taken by {first.path.relative_to(directory)}; choose another"
+            problems.append(Problem(path, line, said))
+    problems += _fallbacks(list(agents.values()), {problem.agent for problem in problems})
+    return sorted(agents.values(), key=lambda agent: agent.front.name), problems
 
 
 def agent_paths(directory: Path) -> list[Path]:
-    """Return the agent files of a directory, sorted."""
-    # Hidden files are an editor's or an archive's own (`.#writer.md`, `._writer.md`).
-    return sorted(directory.glob("[!.]*.md"))
+    """Return the agent files of a folder and of those in it, sorted, at most `MOST_FILES`."""
+    found: list[Path] = []
+    for folder, inner, names in os.walk(directory):
+        # Hidden files are an editor's or an archive's own (`.#writer.md`, `._writer.md`).
+        inner[:] = [name for name in inner if not name.startswith(".") and not name.endswith(".md")]
+        # A folder called like a file is told of as what it is.
+        names += [name for name in os.listdir(folder) if name.endswith(".md") and (Path(folder) / name).is_dir()]
+        found += [Path(folder, name) for name in names if name.endswith(".md") and not name.startswith(".")]
+        if len(found) >= MOST_FILES:
+            break
+    return sorted(dict.fromkeys(found))[:MOST_FILES]
 
 
 def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = decoded(path.read_bytes())
     except UnicodeDecodeError as error:
-        return None, [Problem(path, 1, f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8")]
+        said = f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8"
+        return None, [Problem(path, 1, said, slug(path.stem))]
     except OSError as error:
-        return None, [Problem(path, 1, f"cannot be read ({error.strerror}); make it readable, or move it elsewhere")]
-    fences = [number for number, line in enumerate(lines) if line.rstrip() == FENCE][:2]
-    if len(fences) < 2 or fences[0] != 0:
-        return None, [
-            Problem(path, 1, "no front matter; begin the file with a line '---', the fields, and a line '---'")
-        ]
-    header = lines[1 : fences[1]]
+        said = f"cannot be read ({error.strerror}); make it readable, or move it elsewhere"
+        return None, [Problem(path, 1, said, slug(path.stem))]
     try:
-        fields = _fields(header)
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        hint = "put a value that contains ': ' or begins with a special character in quotes"
-        return None, [Problem(path, mark.line + 2 if mark else 2, f"the front matter is not YAML ({reason}); {hint}")]
-    if not isinstance(fields, dict):
-        return None, [Problem(path, 2, "the front matter must be 'field: value' lines")]
+        header = header_of(lines)
+        if header is None:
+            said = "no front matter; begin the file with a line '---', the fields, and a line '---', if it is an agent"
+            return None, [Problem(path, 1, said, slug(path.stem), notice=True)]
+        fields = fields_of(header)
+    except FrontMatterError as error:
+        return None, [Problem(path, error.line, str(error), _called(path, lines))]
+    title = fields.get("name")
+    if isinstance(title, str) and title.strip():
+        fields["name"] = slug(title) or slug(path.stem)
     try:
         front = FrontMatter.model_validate({str(name): value for name, value in fields.items() if value is not None})
     except ValidationError as error:
-        return None, [Problem(path, _line_of(lines, found["loc"]), _mend(found)) for found in error.errors()]
-    prompt = "\n".join(lines[fences[1] + 1 :]).strip()
+        name = _called(path, lines)
+        return None, [Problem(path, line_of(lines, _key(found)), _mend(found), name) for found in error.errors()]
+    prompt = "\n".join(lines[len(header) + 2 :]).strip()
     if not prompt:
-        return None, [Problem(path, fences[1] + 1, "no system prompt; write it below the second '---'")]
-    return AgentFile(path, front, prompt, tuple(lines[: fences[1]])), []
+        said = "no system prompt; write it below the second '---'"
+        return None, [Problem(path, len(header) + 2, said, front.name)]
+    return AgentFile(path, front, prompt, tuple(lines[: len(header) + 1]), str(title)), []
 
 
-def _fields(header: Sequence[str]) -> object:
-    """Read the front matter as YAML, and where only the description is none, take that as the text it is."""
-    try:
-        return read_yaml("\n".join(header)) or {}
-    except yaml.YAMLError:
-        starts = [number for number, line in enumerate(header) if FIELDS.match(line)]
-        begin = next((number for number in starts if header[number].startswith(f"{LOOSE}:")), None)
-        if begin is None:
-            raise
-        end = next((number for number in starts if number > begin), len(header))
-        text = "\n".join(header[begin:end]).removeprefix(f"{LOOSE}:").strip()
-        if not text or text[0] in QUOTED_OR_NESTED:
-            raise
-        # Blank lines in its place keep the line numbers of what comes after it.
-        fields = read_yaml("\n".join([*header[:begin], *[""] * (end - begin), *header[end:]])) or {}
-        return {**fields, LOOSE: text} if isinstance(fields, dict) else fields
+def _called(path: Path, lines: Sequence[str]) -> str:
+    """Say whom a run would mean by a file that cannot be read: by the name that stands in it, or by the file's own."""
+    said = next((line.removeprefix("name:") for line in lines[:50] if line.startswith("name:")), "")
+    return slug(said) or slug(path.stem)
 
 
-def _line_of(lines: Sequence[str], location: tuple[int | str, ...]) -> int:
-    field = str(location[0]) if location else ""
-    return next((number for number, line in enumerate(lines, 1) if line.startswith(f"{field}:")), 1)
+def _key(found: Mapping[str, Any]) -> str:
+    return str(found["loc"][0]) if found["loc"] else ""
 
 
 def _mend(found: Mapping[str, Any]) -> str:
-    field = found["loc"][0] if found["loc"] else "front matter"
+    field = _key(found) or "front matter"
     if found["type"] == "missing":
         return f"the field '{field}' is missing; add '{field}: …'"
     if field == "name":
@@ -176,38 +207,22 @@ def _mend(found: Mapping[str, Any]) -> str:
     return f"{field}: {found['msg'][0].lower()}{found['msg'][1:]}, not {found['input']!r}"
 
 
-def _duplicates(agents: Iterable[AgentFile]) -> list[Problem]:
-    first: dict[str, Path] = {}
-    problems = []
-    for agent in agents:
-        name = agent.front.name
-        if name in first:
-            line = _line_of(agent.lines, ("name",))
-            problems.append(Problem(agent.path, line, f"name '{name}' is taken by {first[name].name}; choose another"))
-        first.setdefault(name, agent.path)
-    return problems
-
-
-def _fallbacks(agents: Sequence[AgentFile]) -> list[Problem]:
+def _fallbacks(agents: Sequence[AgentFile], unread: Iterable[str]) -> Iterator[Problem]:
+    """Say which fallbacks lead nowhere; one that leads to a file which cannot be read is that file's fault."""
     following = {agent.front.name: next_agents(agent) for agent in agents}
-    problems = []
+    known = {*following, *unread}
     for agent in agents:
-        line = _line_of(agent.lines, ("fallback",))
-        unknown = [name for name in following[agent.front.name] if name not in following]
-        problems += [
-            Problem(
-                agent.path,
-                line,
-                f"fallback '{name}' is no agent; choose one of {', '.join(sorted(following))}, "
-                "or write 'model:NAME', 'person' or 'say: TEXT'",
-            )
-            for name in unknown
-        ]
+        line = line_of(agent.lines, "fallback")
+        for name in following[agent.front.name]:
+            if name not in known:
+                said = (
+                    f"fallback '{name}' is no agent; choose one of {', '.join(sorted(following))}, "
+                    "or write 'model:NAME', 'person' or 'say: TEXT'"
+                )
+                yield Problem(agent.path, line, said, agent.front.name)
         if circle := _circle(agent.front.name, following):
-            problems.append(
-                Problem(agent.path, line, f"the fallbacks go in a circle ({' → '.join(circle)}); drop one of them")
-            )
-    return problems
+            said = f"the fallbacks go in a circle ({' → '.join(circle)}); drop one of them"
+            yield Problem(agent.path, line, said, agent.front.name)
 
 
 def next_agents(agent: AgentFile) -> list[str]:

@@ -24,6 +24,12 @@ def check_approved(
             ErrorKind.NOT_APPROVED,
             f"{request.tool}: {approval.gate} of run {approval.workflow_id!r} approved another run",
         )
+    if activity.in_activity() and approval.run and activity.info().workflow_run_id != approval.run:
+        raise final(
+            ErrorKind.APPROVED_BEFORE_RESET,
+            f"{request.tool}: {approval.gate} was approved before this run was reset; what it approved may be done already, "
+            "so a person must decide again",
+        )
     try:
         digest = digest_of(
             request,

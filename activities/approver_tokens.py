@@ -30,11 +30,16 @@ class TokenError(Exception):
     """A token proves nothing here; the message says why, in words that hold nothing of it."""
 
 
-def granted(secret: str, who: str, now: datetime, lasts: timedelta, *, run: str = "", gate: str = "") -> str:
-    """Make a token that says its holder is `who`, for all gates, or those of one run, or one of them."""
+def granted(
+    secret: str, who: str, now: datetime, lasts: timedelta, *, run: str = "", gate: str = "", chain: str = ""
+) -> str:
+    """Make a token that says its holder is `who`, for all gates, or those of one run, or one of them.
+
+    `chain` is the first run id of the run: another run of the same id does not take the token.
+    """
     if not who.strip():
         raise TokenError("it needs the name of a person")
-    bounds = {name: value for name, value in (("run", run), ("gate", gate)) if value}
+    bounds = {name: value for name, value in (("run", run), ("gate", gate), ("chain", chain)) if value}
     return jwt.encode(
         {
             "aud": GRANT,
@@ -49,12 +54,15 @@ def granted(secret: str, who: str, now: datetime, lasts: timedelta, *, run: str 
     )
 
 
-def decided(grant: str, *, run: str, gate: str, digest: str, verdict: str, chain: str = "") -> str:
-    """Sign one decision with a grant; needs no secret. It is good as long as the grant is, for exactly this action, once."""
+def decided(grant: str, *, run: str, chain: str, gate: str, digest: str, verdict: str, edit: str = "") -> str:
+    """Sign one decision with a grant; needs no secret. It is good as long as the grant is, for exactly this action, once.
+
+    `chain` is the first run id of the run, `edit` the hash of the edited arguments, empty where nothing is edited.
+    """
     said, _, signature = grant.strip().rpartition(".")
     key = _key(signature)
     claims = {"aud": DECISION, "grant": said, "jti": uuid4().hex, "exp": holds(grant)["exp"]}
-    bounds = {"run": run, "gate": gate, "digest": digest, "verdict": verdict, "chain": chain}
+    bounds = {"run": run, "chain": chain, "gate": gate, "digest": digest, "verdict": verdict, "edit": edit}
     return jwt.encode({**claims, **bounds}, key, ALGORITHM)
 
 
@@ -88,14 +96,18 @@ def identity(secret: str, request: IdentityRequest) -> Identity:
         claims, grant = _decision(secret, request)
     else:
         claims = grant = grant_of(secret, request.token, request.at)
-        if not (grant.get("run") and grant.get("gate")):
+        if not (grant.get("run") and grant.get("gate") and grant.get("chain")):
             raise TokenError(
                 "its token is for signing in, and in a signal others could read and use it; decide with starter.py, "
                 "or send one made with --run and --gate"
             )
+        if request.edit:
+            raise TokenError("its token does not name the edit that comes with it; edit with starter.py")
     _in_time(claims, request.at)
     for bounds in (grant, claims):
         _within(bounds, request)
+    if kind == DECISION:
+        _bound(claims, request)
     return Identity(
         by=grant["sub"],
         gate=claims.get("gate", ""),
@@ -156,6 +168,15 @@ def _within(bounds: dict[str, Any], request: IdentityRequest) -> None:
         raise TokenError(f"its token says {verdict}")
     if (digest := bounds.get("digest")) and request.digest and not same_digest(digest, request.digest):
         raise TokenError(f"its token is for the action {digest[:12]}")
+
+
+def _bound(claims: dict[str, Any], request: IdentityRequest) -> None:
+    """Check that a decision's token names all that it must: what it leaves open somebody else could fill in."""
+    missing = [name for name in ("run", "chain", "gate", "digest", "verdict") if not claims.get(name)]
+    if missing:
+        raise TokenError(f"its token names no {', no '.join(missing)}; make it anew")
+    if claims.get("edit", "") != request.edit:
+        raise TokenError("its token is for other arguments than those it comes with")
 
 
 def _key(signature: str) -> bytes:

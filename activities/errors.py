@@ -27,6 +27,8 @@
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action without a person's yes, or another than the approved one
+        ├── ResultInvalid                           an activity was completed with what it cannot have given, by hand for instance
+        ├── ApprovedBeforeReset                     the yes is from before the run was reset; ask again
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
 The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
@@ -47,6 +49,8 @@ from temporalio.exceptions import (
 from temporalio.exceptions import (
     TimeoutError as TemporalTimeoutError,
 )
+
+from activities.redaction import SECRETS
 
 ERROR_TEXT_LIMIT = 2000
 """Longest error text, in characters: a provider's error page must not meet the payload limit."""
@@ -93,6 +97,8 @@ class ErrorKind(StrEnum):
     UNDO_REFUSED = "UndoRefused"
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"
+    RESULT_INVALID = "ResultInvalid"
+    APPROVED_BEFORE_RESET = "ApprovedBeforeReset"
     PLAN_INVALID = "PlanInvalid"
     NOTHING_SUCCEEDED = "NothingSucceeded"
     INPUT_INVALID = "InputInvalid"
@@ -108,12 +114,12 @@ def final(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
     """Build an error that no retry can mend; what is no fault is nothing for the worker's log to complain of."""
     categories = ApplicationErrorCategory
     category = categories.BENIGN if kind in NO_FAULT else categories.UNSPECIFIED
-    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, non_retryable=True, category=category)
+    return ApplicationError(_written(message), *details, type=kind, non_retryable=True, category=category)
 
 
 def passing(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:
     """Build an error that a later attempt may not meet; `after` overrides the retry policy's delay."""
-    return ApplicationError(message[:ERROR_TEXT_LIMIT], *details, type=kind, next_retry_delay=after)
+    return ApplicationError(_written(message), *details, type=kind, next_retry_delay=after)
 
 
 def root_of(error: BaseException) -> BaseException:
@@ -142,4 +148,9 @@ def text_of(error: BaseException) -> str:
     """Describe a failure in one line."""
     root = root_of(error)
     message = str(getattr(root, "message", "") or root) or type(root).__name__
-    return " ".join(message.split())[:ERROR_TEXT_LIMIT]
+    return _written(" ".join(message.split()))
+
+
+def _written(message: str) -> str:
+    """Return a text without secrets, cut to size; in this order, because a cut could leave a part too short to know."""
+    return SECRETS(message)[:ERROR_TEXT_LIMIT]

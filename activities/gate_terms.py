@@ -4,22 +4,50 @@ The trap: the token of a decision must not enter history again, and the secret n
 whose input is not recorded.
 """
 
-from temporalio import activity
+import json
 
-from activities.contracts import SUMMARY_LENGTH, GateTerms, GateTermsRequest, Identity, IdentityRequest
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.content import ContentStore
+from activities.contracts import (
+    SUMMARY_LENGTH,
+    ArgumentsShown,
+    Content,
+    GateTerms,
+    GateTermsRequest,
+    Identity,
+    IdentityRequest,
+    shown,
+)
 
 
 class GateTermsActivities:
-    """Knows the secret that decisions are signed with (none: whoever says who they are is believed), and the other terms."""
+    """Knows the secret that decisions are signed with (none: whoever says who they are is believed), and the other terms.
 
-    def __init__(self, secret: str = "", *, channels: int = 0, indexed: bool = False) -> None:
+    `store` holds the arguments that are too large for history.
+    """
+
+    def __init__(
+        self, secret: str = "", *, channels: int = 0, indexed: bool = False, store: ContentStore | None = None
+    ) -> None:
         self._secret = secret
+        self._store = store
         self._terms = GateTerms(channels=channels, demands_token=bool(secret), indexed=indexed)
 
     @activity.defn
-    async def gate_terms(self, _request: GateTermsRequest) -> GateTerms:
-        """Return the terms by which gates open here."""
-        return self._terms
+    async def gate_terms(self, request: GateTermsRequest) -> GateTerms:
+        """Return the terms by which gates open here, for this run; arguments that cannot be read hold up no gate."""
+        arguments = await self._arguments(request.ref) if request.ref and self._store is not None else None
+        return self._terms.model_copy(update={"run": activity.info().workflow_run_id or "", "arguments": arguments})
+
+    async def _arguments(self, ref: str) -> ArgumentsShown | None:
+        assert self._store is not None
+        try:
+            read = json.loads(await self._store.text(Content(ref=ref)))
+        except (ApplicationError, ValueError):
+            return None
+        return shown(read) if isinstance(read, dict) else None
 
     @activity.defn
     async def check_identity(self, request: IdentityRequest) -> Identity:

@@ -9,10 +9,12 @@ import json
 import shlex
 
 from activities.contracts.notices import Notice
+from activities.redaction import presentable
 
 SHOWN = 1_000
-"""Characters of one value that are shown."""
+"""Characters of one value that are shown, of arguments that are whole all."""
 DIGEST = 12
+CUT = "the arguments are cut here; look at all of them before you approve"
 
 
 def subject(notice: Notice) -> str:
@@ -23,9 +25,11 @@ def subject(notice: Notice) -> str:
 def commands(notice: Notice) -> tuple[str, ...]:
     """Return the exact shell commands that approve and deny the action as shown.
 
-    None for a gate that is settled, nor for names with control characters: quoted they still break the line.
+    Where its arguments are cut, the only command that approves is ours, which shows all of them.
+    None for a gate that is settled, nor for names that cannot be shown: quoted they still break the line.
     """
-    if not (notice.pending and f"{notice.workflow_id}{notice.gate}".isprintable()):
+    names = f"{notice.workflow_id}{notice.gate}"
+    if not (notice.pending and names.isprintable() and presentable(names) == names):
         return ()
     run, gate = shlex.quote(notice.workflow_id), shlex.quote(notice.gate)
     ours = [
@@ -36,7 +40,7 @@ def commands(notice: Notice) -> tuple[str, ...]:
     said = shlex.quote(json.dumps({"gate": notice.gate, "digest": notice.digest[:DIGEST]}))
     signals = [
         f"temporal workflow signal --workflow-id {run} --name {verdict} --input {said}"
-        for verdict in ("approve", "deny")
+        for verdict in (("approve", "deny") if notice.whole else ("deny",))
     ]
     return (*ours, *signals)
 
@@ -63,13 +67,16 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
         ("Tool", notice.tool),
         ("Target", notice.target),
         ("Arguments", notice.arguments),
+        ("Size", "; ".join((f"{notice.size:,} bytes", *notice.counts)) if notice.size else ""),
+        ("Warning", "" if notice.whole else CUT),
         ("Risk", notice.risk),
         ("Asked by", notice.requester),
         ("For", ", ".join(notice.to)),
         ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending else ""),
         ("Digest", notice.digest[:DIGEST]),
     ]
-    return [(name, _line(value, SHOWN)) for name, value in facts if value]
+    room = len(notice.arguments) + 1 if notice.whole else SHOWN
+    return [(name, _line(value, room if name == "Arguments" else SHOWN)) for name, value in facts if value]
 
 
 def _dashed(notice: Notice) -> bool:
@@ -78,5 +85,5 @@ def _dashed(notice: Notice) -> bool:
 
 
 def _line(text: str, limit: int) -> str:
-    line = " ".join(text.split())
+    line = presentable(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"

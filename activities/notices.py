@@ -8,27 +8,39 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.channels import send
-from activities.contracts import TellRequest, Told
+from activities.content import ContentStore
+from activities.contracts import Content, Notice, TellRequest, Told, legible
 from activities.errors import ErrorKind, final, passing
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
 
+MOST_ARGUMENTS = 20_000
+"""Characters of arguments that a notice shows at most; longer ones are cut to what the memo shows."""
+
 
 class NoticeActivities:
     """Knows the channels, and the pages that notices link to.
 
-    `web_ui` finds the address of the Web UI ("" for none), anew for each notice: the stack it belongs to may start later.
+    `store` holds arguments that are too large for history. `web_ui` finds the address of the Web UI ("" for none), anew for each
+    notice: the stack it belongs to may start later.
     """
 
     def __init__(
-        self, channels: "Sequence[NotifyBase]" = (), *, web_ui: Callable[[], str] = str, inbox_url: str = ""
+        self,
+        channels: "Sequence[NotifyBase]" = (),
+        *,
+        web_ui: Callable[[], str] = str,
+        inbox_url: str = "",
+        store: ContentStore | None = None,
     ) -> None:
         self._channels = channels
         self._web_ui = web_ui
         self._inbox_url = inbox_url
+        self._store = store
 
     @activity.defn
     async def tell_people(self, request: TellRequest) -> Told:
@@ -41,11 +53,22 @@ class NoticeActivities:
             )
         channel = self._channels[request.channel - 1]
         scheme = str(channel).partition("://")[0]  # the rest of the URL holds its password
-        if not await send(channel, request.notice, self._links(request.notice.workflow_id)):
+        notice = await self._whole(request.notice, min(channel.body_maxlen // 2, MOST_ARGUMENTS))
+        if not await send(channel, notice, self._links(notice.workflow_id)):
             raise passing(
                 ErrorKind.CHANNEL_UNAVAILABLE, f"channel {request.channel} ({scheme}) did not take the notice"
             )
         return Told(scheme=scheme)
+
+    async def _whole(self, notice: Notice, room: int) -> Notice:
+        """Show the arguments whole where the store has them and the channel has room for them."""
+        if notice.whole or notice.ref is None or self._store is None:
+            return notice
+        try:
+            text = legible(await self._store.text(Content(ref=notice.ref)))
+        except ApplicationError:
+            return notice
+        return notice if len(text) > room else notice.model_copy(update={"arguments": text, "whole": True})
 
     def _links(self, workflow_id: str) -> tuple[str, ...]:
         ui = self._web_ui().rstrip("/")

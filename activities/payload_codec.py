@@ -9,13 +9,11 @@ import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from temporalio.api.common.v1 import Payload
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+from temporalio.converter import DataConverter, PayloadCodec
 
-if TYPE_CHECKING:
-    pass
+from activities.payload_guard import SealedFailureConverter
 
 ENCODING = b"binary/encrypted"
 KEY_NAME = "encryption-key-id"
@@ -94,5 +92,5 @@ def encrypted(converter: DataConverter, keys: str) -> DataConverter:
     return replace(
         converter,
         payload_codec=EncryptionCodec(read_keys(keys)),
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+        failure_converter_class=SealedFailureConverter,
     )

@@ -1,20 +1,30 @@
-"""Refuses a message that history cannot hold, before it is sent, and the input of a run that cannot be read.
+"""Refuses a message that history cannot hold, before it is sent, and the input of a run that cannot be read; and keeps secrets
+out of what failures say.
 
 The trap: the server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for
 ever; so does a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaSerializer, to_json
 from pydantic_core.core_schema import any_schema
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
-from temporalio.converter import CompositePayloadConverter, DefaultPayloadConverter, JSONPlainPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DefaultFailureConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+    PayloadConverter,
+)
 
 from activities.errors import ErrorKind, final
+from activities.redaction import SECRETS
 
 
 class WithoutDefaults(PydanticJSONPlainPayloadConverter):
@@ -60,6 +70,53 @@ def guarded(limit: int) -> type[PydanticPayloadConverter]:
                 raise
 
     return GuardedPayloadConverter
+
+
+class RedactingFailureConverter(DefaultFailureConverter):
+    """Writes failures without the secrets of this process: messages, stacks and details, those of all causes too."""
+
+    sealed = False
+    """Whether messages and stacks go where the codec encrypts them."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Write a failure; the SDK calls this for each cause as well."""
+        super().to_failure(exception, payload_converter, failure)
+        _redact(failure)
+        if self.sealed:  # as the SDK does it, but after the redaction
+            told = {"message": failure.message, "stack_trace": failure.stack_trace}
+            failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([told])[0])
+            failure.message, failure.stack_trace = "Encoded failure", ""
+
+
+class SealedFailureConverter(RedactingFailureConverter):
+    """The same, for a converter that encrypts."""
+
+    sealed = True
+
+
+def _redact(failure: Failure) -> None:
+    while True:
+        for name in ("message", "stack_trace"):
+            said = getattr(failure, name)
+            if (kept := SECRETS(said)) != said:
+                setattr(failure, name, kept)
+        info = failure.WhichOneof("failure_info")
+        for name in ("details", "last_heartbeat_details"):
+            held = getattr(failure, info) if info else None
+            if held is not None and name in held.DESCRIPTOR.fields_by_name and held.HasField(name):
+                _redact_payloads(getattr(held, name))
+        if not failure.HasField("cause"):
+            return
+        failure = failure.cause
+
+
+def _redact_payloads(payloads: Payloads) -> None:
+    for payload in payloads.payloads:
+        if not payload.metadata.get("encoding", b"").startswith(b"json/"):
+            continue
+        written = payload.data.decode(errors="replace")
+        if SECRETS(written) != written:
+            payload.data = json.dumps(SECRETS.deeply(json.loads(payload.data)), separators=(",", ":")).encode()
 
 
 def describe(value: Any, size: int, limit: int) -> str:

@@ -20,7 +20,6 @@ from activities.contracts import (
     Contract,
     Effect,
     Part,
-    ToolCard,
     ToolRequest,
     ToolResult,
     Toolset,
@@ -28,21 +27,26 @@ from activities.contracts import (
     ToolSpec,
 )
 from activities.errors import ErrorKind, final, passing, text_of
+from activities.file_names import readable
 from activities.heartbeat import beating
 from activities.observing import tool_called
 from activities.parsing.pool import PARSERS
-from activities.schemas import SchemaInvalidError, schema_problem, violations
+from activities.redaction import SECRETS
+from activities.schemas import SchemaInvalidError, violations
 from activities.spool import Spool
-from activities.toolbox.mcp_servers import McpServers, McpTool
-from activities.toolbox.names import McpName, mcp_name, our_name
+from activities.toolbox.mcp_config import McpConfig
+from activities.toolbox.mcp_servers import McpServers
+from activities.toolbox.mcp_session import ServerSlowError
+from activities.toolbox.mcp_tools import given
+from activities.toolbox.names import EVERY, mcp_name
 from activities.toolbox.tool import Tool, ToolError
+from activities.toolsets import Listing, choose, servers_of
 from activities.undo_records import UndoRecord, UndoRecords, digest
 
 SPECS = TypeAdapter(tuple[ToolSpec, ...])
 LISTINGS = 2
 """How often a server is asked for its tools before an agent goes without them."""
-NAME_LENGTH = 128
-"""Longest tool name that the Messages API takes."""
+MOST_NOTICES = 20
 UNDO_BYTES = 1000
 """Longest arguments of an undo, as JSON, that are reported; longer ones stay in the content store, under the call's key."""
 
@@ -70,35 +74,23 @@ class ToolActivities:
         self._store = store
         self._outcomes = spool or Spool(store)
         self._tools = {tool.name: tool for tool in tools}
-        self._undos = {tool.undo for tool in tools} - {""}
-        self._servers = servers or McpServers({})
+        self._servers = servers or McpServers(McpConfig())
         self._records = UndoRecords(store)
 
     @activity.defn
     async def read_toolset(self, request: ToolsetRequest) -> Toolset:
         """Read the tools of an agent; names that nothing answers to are listed with the reason, not fatal."""
         async with beating():
-            found: dict[str, tuple[ToolCard, ToolSpec]] = {}
-            missing: list[str] = []
-            asked = {name: mcp_name(name) for name in request.names}
-            listings = await self._listings([each.server for each in asked.values() if each])
-            for name, theirs in asked.items():
-                tool = self._tools.get(our_name(name))
-                undoes = tool is not None and tool.name in self._undos
-                if theirs:
-                    tools, why = await PARSERS.off_loop(_chosen, theirs, listings.get(theirs.server))
-                    found.update({each.card.name: (each.card, each.spec) for each in tools})
-                    missing += [f"{name} ({why})"] if why else []
-                elif undoes:
-                    missing.append(f"{name} (it undoes calls of other tools, and no agent calls it)")
-                elif tool:
-                    found[tool.name] = (tool.card, tool.spec)
-                else:
-                    missing.append(name)
-            specs = SPECS.dump_json(tuple(spec for _, spec in found.values())).decode()
+            listings = await self._listings(request.names)
+            chosen = choose(request.names, request.without, self._tools, listings)
+            specs = SPECS.dump_json(tuple(spec for _, spec in chosen.tools.values())).decode()
             kept = await self._store.keep(specs, media_type="application/json", by_reference=True)
-            cards = tuple(card for card, _ in found.values())
-            return Toolset(tools=cards, specs=Part.of(kept), missing=tuple(missing))
+            return Toolset(
+                tools=tuple(card for card, _ in chosen.tools.values()),
+                specs=Part.of(kept),
+                missing=tuple(chosen.missing),
+                notices=tuple(notice[:300] for notice in chosen.notices[:MOST_NOTICES]),
+            )
 
     @activity.defn
     async def call_tool(self, request: ToolRequest) -> ToolResult:
@@ -136,7 +128,7 @@ class ToolActivities:
         except Exception as error:
             raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
         outcome = ToolOutcome(
-            said=encodable(said),
+            said=encodable(readable(said)),
             failed=failed,
             ms=round((time.monotonic() - started) * 1000),
             attempt=activity.info().attempt,
@@ -156,20 +148,29 @@ class ToolActivities:
             undo=outcome.undo,
         )
 
-    async def _listings(self, servers: Sequence[str]) -> dict[str, list[McpTool] | str]:
-        """Ask each configured server for its tools, side by side; gives why it cannot where it does not answer."""
+    async def _listings(self, names: Sequence[str]) -> dict[str, Listing]:
+        """Ask each server that names mean for its tools, side by side; gives why it cannot where it does not answer.
 
-        async def listing(server: str) -> list[McpTool] | str:
+        A server that is named is asked twice, one that comes with all others once.
+        """
+
+        async def listing(server: str, times: int) -> Listing:
             reason = ""
-            for _ in range(LISTINGS):
+            for _ in range(times):
                 try:
                     return await self._servers.tools(server)
                 except OSError as error:
                     reason = text_of(error)
+                    if isinstance(error, ServerSlowError):
+                        break
             return reason
 
-        known = [server for server in dict.fromkeys(servers) if server in self._servers.names]
-        return dict(zip(known, await asyncio.gather(*map(listing, known)), strict=True))
+        asked = servers_of(names, self._servers.names)
+        named = {meant.server for name in names if (meant := mcp_name(name))}
+        times = [LISTINGS if server in named else 1 for server in asked]
+        found = dict(zip(asked, await asyncio.gather(*map(listing, asked, times)), strict=True))
+        wrong = {server: why for server, why in self._servers.wrong.items() if server in named or EVERY in names}
+        return {**wrong, **found}
 
     def _check_known(self, request: ToolRequest) -> None:
         if request.server and request.server not in self._servers.names:
@@ -193,11 +194,13 @@ class ToolActivities:
         arguments: Any = dict(request.input)
         if request.ref is not None:
             arguments = from_json(await self._store.text(Part(ref=request.ref)))
-        wrong = await self._wrong(arguments, request)
+        spec = await self._spec(request)
+        missing = f"{request.tool} is none of this agent's tools"
+        wrong = await PARSERS.off_loop(_wrong, arguments, spec) if spec else missing
         if wrong:
             return wrong, True, {}
-        if request.server:
-            answer = await self._servers.call(request.server, request.tool, arguments, request.key)
+        if request.server and spec:
+            answer = await self._servers.call(request.server, request.tool, given(spec, arguments), request.key)
             return answer.text, answer.failed, {}
         tool = self._tools[request.tool]
         try:
@@ -210,7 +213,7 @@ class ToolActivities:
         try:
             return await tool.run(checked, request.key), False, {}
         except ToolError as error:
-            return str(error), True, {}
+            return SECRETS(str(error)), True, {}
 
     async def _change(self, tool: Tool, arguments: BaseModel, key: str) -> tuple[str, bool, Mapping[str, Any]]:
         """Run a tool that can be undone, once its undo is on record; a later attempt would find its own work there."""
@@ -226,7 +229,7 @@ class ToolActivities:
             return said or await tool.run(arguments, key), False, record.arguments
         except ToolError as error:
             # This attempt changed nothing; whether an earlier one did, the undo can tell.
-            return str(error), True, earlier.arguments if earlier else {}
+            return SECRETS(str(error)), True, earlier.arguments if earlier else {}
 
     async def _recorded(self, tool: Tool, arguments: BaseModel, key: str, call: str) -> UndoRecord:
         assert tool.prepare is not None
@@ -236,17 +239,19 @@ class ToolActivities:
         await self._records.keep(key, record)
         return record
 
-    async def _wrong(self, arguments: Any, request: ToolRequest) -> str:
-        """Say how arguments break the schema that the model saw, if they do."""
+    async def _spec(self, request: ToolRequest) -> ToolSpec | None:
+        """Return the tool as the model saw it; None where it is none of the agent's."""
         specs = SPECS.validate_json(await self._store.text(request.specs))
-        schema = next((spec.input_schema for spec in specs if spec.name == request.tool), None)
-        if schema is None:
-            return f"{request.tool} is none of this agent's tools"
-        try:
-            wrong = await PARSERS.off_loop(violations, arguments, schema)
-        except SchemaInvalidError as error:
-            return f"the schema of {request.tool} cannot be used: {error}"
-        return "wrong arguments: " + "; ".join(wrong) if wrong else ""
+        return next((spec for spec in specs if spec.name == request.tool), None)
+
+
+def _wrong(arguments: Any, spec: ToolSpec) -> str:
+    """Say how arguments break the schema that the model saw, if they do; may wait for a parser."""
+    try:
+        wrong = violations(arguments, spec.input_schema)
+    except SchemaInvalidError as error:
+        return f"the schema of {spec.name} cannot be used: {error}"
+    return "wrong arguments: " + "; ".join(wrong) if wrong else ""
 
 
 def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -255,26 +260,6 @@ def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 _UNDO: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
-
-
-def _chosen(asked: McpName, listing: list[McpTool] | str | None) -> tuple[list[McpTool], str]:
-    """Pick the tools that a name means; gives also what is wrong, in words."""
-    if listing is None:
-        return [], f"no MCP server {asked.server!r} is configured"
-    if isinstance(listing, str):
-        return [], listing
-    wanted = [each for each in listing if asked.tool in ("", each.card.name)]
-    usable = [each for each in wanted if _usable(each.spec)]
-    if not wanted:
-        return [], f"the MCP server {asked.server} has no such tool"
-    unusable = [each.name for each in wanted if each not in usable]
-    return usable, f"its name or schema cannot be used: {', '.join(unusable)}" if unusable else ""
-
-
-def _usable(spec: ToolSpec) -> bool:
-    """Whether a model can be told of a tool, and arguments be checked against its schema."""
-    fits = len(spec.name) <= NAME_LENGTH and spec.input_schema.get("type") == "object"
-    return fits and not schema_problem(spec.input_schema, patterns=False)
 
 
 def _call_name() -> str:

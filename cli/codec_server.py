@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from temporalio.converter import PayloadCodec
 
-LARGEST = 64 * 1024 * 1024
+LARGEST = 32 * 1024 * 1024
 """Longest request, in bytes: a page of history with full payloads."""
 
 
@@ -28,10 +28,11 @@ def payload_key(
     """Make a key for PAYLOAD_KEYS. Put a new one before the old ones, which go on decrypting."""
     from activities.payload_codec import new_key
     from cli.leaving import WRONG, LeavingError
+    from cli.printing import print_secret
 
     if not name or set(name) & set(":, "):
         raise LeavingError(WRONG, f"NAME {name!r}: must not be empty, nor hold ':', ',' or a space")
-    print(new_key(name))
+    print_secret(new_key(name))
 
 
 def codec_server(
@@ -66,7 +67,7 @@ def codec_server(
     codec = EncryptionCodec(read_keys(settings.payload_keys.get_secret_value()))
     origins = [each.rstrip("/") for each in origin or filter(None, [web_ui_of(settings)])]
     hosts = [*LOOPBACK, "[::1]", host, *(name or ())]
-    asyncio.run(serve(app_of(codec, origins, hosts), listen(host, port), "codec server ready", host))
+    asyncio.run(serve(app_of(codec, origins, hosts), listen(host, port), "codec server ready", host, LARGEST))
 
 
 def app_of(codec: "PayloadCodec", origins: list[str], hosts: list[str]) -> "Starlette":
@@ -85,11 +86,12 @@ def app_of(codec: "PayloadCodec", origins: list[str], hosts: list[str]) -> "Star
         # Anything but JSON is sent without asking first, by any page of any origin.
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return PlainTextResponse("Content-Type: must be application/json", 415)
-        if int(request.headers.get("content-length") or 0) > LARGEST:
-            return PlainTextResponse(f"the body has more than {LARGEST} bytes", 413)
         try:
-            given = ParseDict(await request.json(), Payloads(), ignore_unknown_fields=True)
-        except (ValueError, ParseError) as error:
+            read = await request.json()
+            if not isinstance(read, dict):
+                raise ValueError('must be an object: {"payloads": […]}')
+            given = ParseDict(read, Payloads(), ignore_unknown_fields=True)
+        except (ValueError, ParseError, TypeError, AttributeError, RecursionError) as error:
             return PlainTextResponse(f"payloads: {str(error)[:200]}", 400)
         act = codec.encode if request.url.path == "/encode" else codec.decode
         try:

@@ -111,6 +111,7 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
     from temporalio.exceptions import CancelledError
 
     from cli.leaving import cause_of
+    from cli.printing import command
     from cli.reaching import no_worker, word
 
     found = await reach.find(workflow_id)
@@ -126,9 +127,9 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
         async with asyncio.timeout(WAIT):
             await handle.result()
     except TimeoutError:
-        return f"{workflow_id} is asked to stop and has not yet: python starter.py watch {workflow_id}"
+        return f"{workflow_id} is asked to stop and has not yet: {command('watch', workflow_id)}"
     except WorkflowFailureError as error:
         if isinstance(error.cause, CancelledError):
             return f"{workflow_id} is cancelled"
         return f"{workflow_id} failed before it could be cancelled: {cause_of(error)}"
-    return f"{workflow_id} was done before it could be cancelled: python starter.py result {workflow_id}"
+    return f"{workflow_id} was done before it could be cancelled: {command('result', workflow_id)}"

@@ -89,12 +89,19 @@ def approver_token(
 ) -> None:
     """Make a token that proves who decides; needs APPROVER_SECRET. Its holder sets it as APPROVER_TOKEN.
 
-    One that is bound by --run and --gate may also be pasted into a signal, as the field `token`; it counts once.
+    One that is bound by --run and --gate may also be pasted into a signal, as the field `token`; it counts once, and not for
+    another run of the same id.
     """
     from bootstrap import load_settings
-    from cli.decisions import grant
+    from cli.decisions import first_run_of, grant
+    from cli.printing import print_secret
+    from cli.reaching import reaching
 
-    print(grant(load_settings(), who, _time(lasts), run=run_id, gate=gate))
+    good_for = _time(lasts)
+    if gate and not run_id:
+        raise LeavingError(WRONG, "--run: name the run that the gate belongs to")
+    chain = reaching(lambda reach: first_run_of(reach, run_id)) if run_id else ""
+    print_secret(grant(load_settings(), who, good_for, run=run_id, gate=gate, chain=chain))
 
 
 def _send(run_id: str, wish: "Wish") -> None:

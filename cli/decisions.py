@@ -3,23 +3,30 @@
 The trap: an action may be edited between the look at it and the yes. So the digest of the action that was shown goes along.
 """
 
-import getpass
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import WorkflowExecutionDescription
 
-from activities.contracts import SHORT_DIGEST
+from activities.contracts import SHORT_DIGEST, hashed, legible
+from activities.contracts.actions import ARGUMENTS_SHOWN
 from bootstrap import Settings
-from cli.inbox_listing import gates_of
+from cli.inbox_listing import gates_of, whole
 from cli.leaving import WRONG, LeavingError, say
 from cli.pages import safe, seconds
 from cli.reaching import Reach
 from cli.telling import going_on, tell
-from workflows.contracts import GateRecord, GateView, RecordKind, Verdict
+from cli.users import user_name
+from workflows.contracts import GateRecord, GatesShown, GateView, RecordKind, Verdict
 
+TERMINAL_SHOWN = 100_000
+"""Characters of arguments that a terminal shows; of longer ones nobody could say that they were seen."""
+ONE_LINE = 200
+"""Characters of arguments that are shown on one line; longer ones are laid out."""
 SIGNED_FOR = timedelta(minutes=10)
 """How long at least a decision is good that is signed with the secret itself; else to the deadline, as a worker may be away."""
 
@@ -39,8 +46,15 @@ class Wish:
 async def send(reach: Reach, workflow_id: str, wish: Wish) -> str:
     """Send a decision and say what came of it; raises LeavingError where it is refused."""
     found = await going_on(reach, workflow_id, ours=False)
-    gate = _named(workflow_id, (await gates_of(found)).waiting, wish.gate)
-    say("\n".join(safe(line) for line in described(gate, datetime.now(UTC))))
+    (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), wish.gate)])
+    unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
+    say("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
+    if unseen and wish.verdict is Verdict.APPROVE and not wish.digest:
+        raise LeavingError(
+            WRONG,
+            f"--digest: not all of the arguments could be shown here ({gate.size:,} bytes), so nothing was approved; see them "
+            f"where a worker answers, or in the inbox, and say --digest {gate.digest[:SHORT_DIGEST]}",
+        )
     message = _message(reach.settings, found, gate, wish)
     record = await tell(reach, found, "decide", message, GateRecord)
     if record is None:
@@ -48,8 +62,8 @@ async def send(reach: Reach, workflow_id: str, wish: Wish) -> str:
     return safe(_told(workflow_id, gate, record))
 
 
-def described(gate: GateView, now: datetime) -> list[str]:
-    """Say in lines what is decided at a gate."""
+def described(gate: GateView, now: datetime, room: int = ARGUMENTS_SHOWN) -> list[str]:
+    """Say in lines what is decided at a gate; arguments that are longer than `room` are cut, and a warning says so."""
     left = (gate.deadline - now).total_seconds()
     where = f" on {gate.target}" if gate.target else ""
     who = f" by {', '.join(gate.may_decide)}" if gate.may_decide else ""
@@ -57,12 +71,24 @@ def described(gate: GateView, now: datetime) -> list[str]:
     return [
         f"{gate.name}: {gate.description}",
         f"  {gate.agent or 'the run'} · {gate.tool or 'no tool'}{where} · {gate.risk} risk · digest {gate.digest[:SHORT_DIGEST]}",
-        f"  arguments {gate.arguments}",
+        *_arguments(gate, room),
         f"  needs {gate.needed} yes{who}{have} · {seconds(left)} left, until {gate.deadline:%Y-%m-%d %H:%M:%S} UTC",
     ]
 
 
-def grant(settings: Settings, who: str, lasts: timedelta, *, run: str = "", gate: str = "") -> str:
+def _arguments(gate: GateView, room: int) -> list[str]:
+    cut = not gate.whole or len(gate.arguments) > room
+    text = gate.arguments
+    if not cut and len(text) > ONE_LINE:
+        with suppress(ValueError):
+            text = legible(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+    shown = f"  arguments {text[:room]}{'…' if len(text) > room else ''}".splitlines()
+    counted = f"  {'; '.join((f'{gate.size:,} bytes', *gate.counts))}" if gate.counts or cut else ""
+    warning = "  ! these arguments are cut: look at all of them before you approve (approve shows them)" if cut else ""
+    return [line for line in (*shown, counted, warning) if line]
+
+
+def grant(settings: Settings, who: str, lasts: timedelta, *, run: str = "", gate: str = "", chain: str = "") -> str:
     """Make an approver's token; raises LeavingError where this starter has no secret."""
     from activities.approver_tokens import TokenError, granted  # cryptography takes a tenth of a command to import
 
@@ -70,28 +96,31 @@ def grant(settings: Settings, who: str, lasts: timedelta, *, run: str = "", gate
         raise LeavingError(WRONG, "APPROVER_SECRET: set it to the secret of the workers; tokens are made with it")
     try:
         secret = settings.approver_secret.get_secret_value()
-        return granted(secret, who, datetime.now(UTC), lasts, run=run, gate=gate)
+        return granted(secret, who, datetime.now(UTC), lasts, run=run, gate=gate, chain=chain)
     except TokenError as error:
         raise LeavingError(WRONG, f"WHO: {error}") from error
     except OverflowError as error:
         raise LeavingError(WRONG, "--for: that is too long; give at most 365d") from error
 
 
+async def first_run_of(reach: Reach, workflow_id: str) -> str:
+    """Return the first run id of a run, which tells it from others of the same id; raises LeavingError where there is none."""
+    found = await reach.find(workflow_id, ours=False)
+    return found.raw_info.first_run_id or found.run_id
+
+
 def who_decides(settings: Settings, given: str) -> str:
     """Name the person: as given, by APPROVER, or the user of the operating system."""
-    if name := given.strip() or settings.approver.strip():
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""
+    return given.strip() or settings.approver.strip() or user_name()
 
 
-def _named(workflow_id: str, waiting: tuple[GateView, ...], name: str) -> GateView:
+def _named(workflow_id: str, shown: GatesShown, name: str) -> GateView:
+    waiting = shown.waiting
     named = [gate for gate in waiting if name in ("", gate.name)]
     if len(named) == 1:
         return named[0]
     names = ", ".join(gate.name for gate in waiting) or "none"
+    names += f" and {shown.more} more" if shown.more else ""
     which = f"GATE: no gate {name!r} waits there" if name else "GATE: name one"
     raise LeavingError(WRONG, f"{which if waiting else 'no gate waits there'}; {workflow_id} has {names} waiting")
 
@@ -99,14 +128,15 @@ def _named(workflow_id: str, waiting: tuple[GateView, ...], name: str) -> GateVi
 def _message(settings: Settings, found: WorkflowExecutionDescription, gate: GateView, wish: Wish) -> dict[str, Any]:
     """Write the decision, with the digest of the action that was shown."""
     digest = wish.digest or gate.digest
-    by, token = _signed(settings, found, gate, wish, digest)
+    edit = "" if wish.edit is None else hashed(wish.edit)
+    by, token = _signed(settings, found, gate, wish, {"digest": digest, "edit": edit})
     said = {"gate": gate.name, "verdict": str(wish.verdict), "by": by, "digest": digest, "channel": "starter"}
     optional = {"reason": wish.reason, "edit": wish.edit, "token": token}
     return said | {name: value for name, value in optional.items() if value not in ("", None)}
 
 
 def _signed(
-    settings: Settings, found: WorkflowExecutionDescription, gate: GateView, wish: Wish, digest: str
+    settings: Settings, found: WorkflowExecutionDescription, gate: GateView, wish: Wish, bounds: Mapping[str, str]
 ) -> tuple[str, str]:
     """Return who decides, and the token that proves it where this starter has what one is made of."""
     who = who_decides(settings, wish.who)
@@ -128,7 +158,7 @@ def _signed(
         if wish.who and wish.who.strip().casefold() != owner.casefold():
             raise LeavingError(WRONG, f"--as {wish.who}: APPROVER_TOKEN is the token of {owner}")
         chain = found.raw_info.first_run_id or found.run_id
-        return owner, decided(mine, run=found.id, gate=gate.name, digest=digest, verdict=str(wish.verdict), chain=chain)
+        return owner, decided(mine, run=found.id, chain=chain, gate=gate.name, verdict=str(wish.verdict), **bounds)
     except TokenError as error:
         raise LeavingError(WRONG, f"APPROVER_TOKEN: {error}") from error
 

@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.leaving import WRONG, LeavingError, say
 from cli.pages import safe
+from cli.printing import command
 from cli.reaching import ROLLBACK, Reach, no_worker, word
 from workflows.contracts import (
     ROLL_BACK_ALL,
@@ -53,7 +54,7 @@ def told(workflow_id: str, changes: Changes) -> tuple[str, bool]:
     rows = [f"  {each.state:14} {each.step} · {each.tool}({each.arguments}) {each.note}" for each in changes.changes]
     left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
     if changes.having(ChangeState.UNDO_FAILED):
-        rows.append(f"  try again what could not be undone: python starter.py rollback {workflow_id}")
+        rows.append(f"  try again what could not be undone: {command('rollback', workflow_id)}")
     head = f"{workflow_id} is rolled back: {changes.summary or 'nothing was changed'}"
     return "\n".join(safe(line) for line in [head, *rows]), not left and not changes.forgotten
 

@@ -38,7 +38,7 @@ def why(
     from cli.results import Reader
 
     async def command(reach: "Reach") -> None:
-        found = await reach.find(run_id)
+        found = await reach.find(run_id, ours=False)
         history = await read_history(reach, found)
         status = await _status(reach, run_id)
         rows = {row.step: row for row in status.steps} if status else {}
@@ -106,10 +106,12 @@ def report(
 
 async def _status(reach: "Reach", run_id: str) -> "RunStatus | None":
     """Ask a worker what the steps are; None where nobody answers, because history tells the rest."""
+    from temporalio.client import WorkflowQueryFailedError
+
     from cli.leaving import LeavingError
     from workflows.contracts import RunStatus
 
     try:
-        return await reach.ask(await reach.find(run_id), "status", RunStatus)
-    except LeavingError:
+        return await reach.ask(await reach.find(run_id, ours=False), "status", RunStatus)
+    except (LeavingError, WorkflowQueryFailedError, ValueError):
         return None

@@ -4,17 +4,23 @@ The trap: the index knows only gates that opened once all search attributes were
 running run is read, unless the caller asks for what is `indexed`, in namespaces that are too large for that.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from temporalio.client import WorkflowExecution
+from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
+from temporalio.exceptions import ApplicationError
 
+from activities.contracts import Content, ProposedAction, legible
 from bootstrap import missing_attributes
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
-from workflows.contracts import GATES_MEMO, GatesShown, GateView
+from workflows.contracts import GATE_MEMO, GATES_MEMO, GatesShown, GateView, WaitingActions
 
 RUNNING = "ExecutionStatus = 'Running'"
+ANSWERS_WITHIN = 3.0
+"""Seconds in which a living worker answers a query."""
 INDEXED = f"{RUNNING} AND PendingGate IS NOT NULL"
 
 
@@ -30,9 +36,51 @@ class WaitingGate:
 
 
 async def gates_of(run: WorkflowExecution) -> GatesShown:
-    """Read what waits at a run's gates; nothing where the run has never opened one."""
+    """Read what waits at a run's gates; nothing where it has never opened one. Raises ValueError for memos of others."""
     shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
-    return shown
+    fields = [name for name in run.raw_info.memo.fields if name.startswith(GATE_MEMO)]
+    views = [await run.memo_value(name, type_hint=GateView) for name in fields]
+    waiting = sorted(views, key=lambda view: (view.opened is None, view.opened, view.name))
+    return shown.model_copy(update={"waiting": (*shown.waiting, *waiting)})
+
+
+async def whole(reach: Reach, found: WorkflowExecutionDescription, gates: Sequence[GateView]) -> list[GateView]:
+    """Show the arguments of gates in full: from the content store where they are kept there, else from a worker that answers.
+
+    What cannot be had in full, or is no longer what the gate is about, stays cut.
+    """
+    shown = [await _kept_whole(reach, gate) for gate in gates]
+    if all(gate.whole for gate in shown) or not await reach.served(found.task_queue):
+        return shown
+    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            proposed = await handle.query("proposed", result_type=WaitingActions)
+    except Exception:  # a workflow of others, or a worker that is gone
+        return shown
+    return [_as_proposed(gate, proposed) for gate in shown]
+
+
+async def _kept_whole(reach: Reach, gate: GateView) -> GateView:
+    if gate.whole or gate.ref is None:
+        return gate
+    kept = ProposedAction(description="", agent=gate.agent, tool=gate.tool, ref=gate.ref, target=gate.target)
+    if kept.digest != gate.digest:
+        return gate
+    try:
+        text = await reach.store().text(Content(ref=gate.ref))
+    except ApplicationError:
+        return gate
+    return gate.model_copy(update={"arguments": legible(text), "whole": True})
+
+
+def _as_proposed(gate: GateView, proposed: WaitingActions) -> GateView:
+    action = proposed.actions.get(gate.name)
+    if gate.whole or action is None or action.digest != gate.digest or action.ref is not None:
+        return gate
+    return gate.model_copy(
+        update={"arguments": legible(json.dumps(dict(action.input), ensure_ascii=False)), "whole": True}
+    )
 
 
 async def waiting_gates(reach: Reach, *, indexed: bool = False) -> list[WaitingGate]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from activities.file_names import readable
 from cli.leaving import WRONG, LeavingError, say
 from workflows.contracts import CheckpointPolicy, Plan
 from workflows.patterns.planning import read_plan
@@ -29,7 +30,7 @@ def read_files(paths: list[Path], limit: int) -> list[tuple[str, bytes]]:
             elif size == 0 and path.is_file():
                 problems.append(f"{path} is empty; hand in a file with text")
             else:
-                read.append((path.name, path.read_bytes()))
+                read.append((readable(path.name), path.read_bytes()))
         except OSError as error:
             problems.append(f"{path} cannot be read ({error.strerror or error}); check the path and its permissions")
     if problems:

@@ -7,6 +7,7 @@ exit code. So the process flushes everything and leaves through `os._exit`.
 """
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -14,6 +15,8 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
+
+from activities.redaction import guard_streams
 
 if TYPE_CHECKING:
     from temporalio.exceptions import ApplicationError
@@ -40,6 +43,15 @@ def say(line: str) -> None:
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
     """Run the app and return its exit code; never raises."""
+    before = sys.stdout, sys.stderr
+    guard_streams()
+    try:
+        return _run(app, arguments)
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _run(app: typer.Typer, arguments: list[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A terminal or pipe that cannot show a character must not end a run.
         if hasattr(stream, "reconfigure"):
@@ -49,7 +61,9 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
         code = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
         show = getattr(error, "show", None)
-        show() if show else say(f"starter: {error}")
+        written = io.StringIO()
+        show(written) if show else written.write(f"starter: {error}")
+        say(written.getvalue().rstrip("\n"))
         return WRONG
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -86,6 +100,7 @@ def verdict(error: Exception) -> tuple[int, str]:
     from temporalio.exceptions import ApplicationError
     from temporalio.service import RPCError
 
+    from activities.file_names import readable
     from bootstrap import ServerUnavailableError, SettingsError
 
     match error:
@@ -102,6 +117,9 @@ def verdict(error: Exception) -> tuple[int, str]:
         case ValidationError():
             found = [f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors()]
             return WRONG, "; ".join(found)
+        case UnicodeEncodeError():
+            shown = readable(str(error.object))
+            return WRONG, f"{shown[:200]!r} is not UTF-8; write ids and texts in UTF-8"
         case WorkflowQueryFailedError():
             return FAILED, f"the run does not answer: {_line(str(error))}"
     return FAILED, f"unexpected, please report this:\n{''.join(traceback.format_exception(error, limit=-4))}"

@@ -3,14 +3,31 @@
 The trap: the server orders running runs before ended ones and takes no other order, so more are read than are shown.
 """
 
-from datetime import UTC, datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from cli.leaving import WRONG, LeavingError
 from cli.pages import row, seconds, table
-from cli.reaching import OURS, Reach, word
+from cli.reaching import (
+    CONSENSUS,
+    DOCUMENTS,
+    OURS,
+    PLAN,
+    REFUND,
+    REQUESTS,
+    RESEARCH,
+    ROLLBACK,
+    SESSION,
+    STAGED,
+    Reach,
+    word,
+)
 
 READ = 500
 """Fewest runs that are read to find the newest."""
@@ -18,10 +35,63 @@ READ = 500
 STYLES = {"completed": "green", "running": "yellow", "failed": "red", "timed out": "red"}
 
 
-async def newest(reach: Reach, limit: int) -> list[dict[str, Any]]:
+TYPES: Mapping[str, str] = {
+    "plan": PLAN,
+    "document": DOCUMENTS,
+    "staged": STAGED,
+    "route": REQUESTS,
+    "research": RESEARCH,
+    "consensus": CONSENSUS,
+    "agent": SESSION,
+    "refund": REFUND,
+    "rollback": ROLLBACK,
+}
+"""Our workflows by the command that starts them."""
+
+AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FAILED = ("Failed", "TimedOut", "Terminated")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs to list; `since` counts those that began or ended after it, `types` are names of commands (none: all)."""
+
+    failed: bool = False
+    running: bool = False
+    since: datetime | None = None
+    types: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> str:
+        """Write it as the server's visibility takes it."""
+        names = [TYPES[one] for one in self.types] or OURS
+        terms = [f"WorkflowType IN ({', '.join(map(repr, names))})"]
+        states = (*(FAILED if self.failed else ()), *(("Running",) if self.running else ()))
+        if states:
+            terms.append(f"ExecutionStatus IN ({', '.join(map(repr, states))})")
+        if self.since:
+            when = f"'{self.since:%Y-%m-%dT%H:%M:%SZ}'"
+            terms.append(f"(StartTime > {when} OR CloseTime > {when})")
+        return " AND ".join(terms)
+
+
+def read_since(given: str, now: datetime) -> datetime:
+    """Read `2d` (s, m, h, d, w) or a date; raises LeavingError that says what to write."""
+    try:
+        if ago := AGO.fullmatch(given.strip()):
+            return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        when = datetime.fromisoformat(given.strip())
+    except (ValueError, OverflowError):
+        raise LeavingError(
+            WRONG, f"--since {given}: write how long ago (90m, 12h, 2d, 1w) or a date (2026-11-25)"
+        ) from None
+    return when.astimezone(UTC)
+
+
+async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any]]:
     """Return our runs as data, the one that started last first."""
-    types = ", ".join(f"'{name}'" for name in OURS)
-    found = reach.client.list_workflows(f"WorkflowType IN ({types})", limit=max(limit, READ))
+    found = reach.client.list_workflows(wanted.query, limit=max(limit, READ))
     runs = sorted([run async for run in found], key=lambda run: run.start_time, reverse=True)
     return [
         {
@@ -37,8 +107,10 @@ async def newest(reach: Reach, limit: int) -> list[dict[str, Any]]:
     ]
 
 
-def runs_page(runs: list[dict[str, Any]]) -> list[RenderableType]:
+def runs_page(runs: list[dict[str, Any]], wanted: Wanted) -> list[RenderableType]:
     """Show the list."""
+    if not runs and wanted != Wanted():
+        return [Text("no such runs; 'python starter.py list' shows all")]
     if not runs:
         return [Text('no runs yet; start one: python starter.py plan "…" or python starter.py document FILE')]
     made = table("id", "type", "status", "started", "took")

@@ -1,5 +1,6 @@
 """The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,20 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
+class Type(StrEnum):
+    """Runs by the command that starts them."""
+
+    PLAN = "plan"
+    DOCUMENT = "document"
+    STAGED = "staged"
+    ROUTE = "route"
+    RESEARCH = "research"
+    CONSENSUS = "consensus"
+    AGENT = "agent"
+    REFUND = "refund"
+    ROLLBACK = "rollback"
+
+
 def register(app: typer.Typer) -> None:
     """Mount the commands."""
     app.command("list")(list_runs)
@@ -26,40 +41,58 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Those that still go on.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
+    ] = None,
+    types: Annotated[
+        list[Type] | None, typer.Option("--type", help="Those that this command started; may be given again.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    from cli.listing import newest, runs_page
+    from datetime import UTC, datetime
+
+    from cli.listing import Wanted, newest, read_since, runs_page
     from cli.pages import show
     from cli.printing import print_json
     from cli.reaching import reaching
 
-    found = reaching(lambda reach: newest(reach, limit))
+    after = read_since(since, datetime.now(UTC)) if since is not None else None
+    wanted = Wanted(failed, running, after, tuple(types or ()))
+    found = reaching(lambda reach: newest(reach, limit, wanted))
     if as_json:
         print_json(found)
     else:
-        show(runs_page(found))
+        show(runs_page(found, wanted))
 
 
 def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
     from rich.text import Text
 
-    from cli.pages import show, status_page
+    from cli.described import described, described_page, held_lines, status_of
+    from cli.pages import safe, show, status_page
     from cli.printing import plain, print_json
     from cli.reaching import reaching
     from cli.retrying import retries_of, retry_lines
-    from workflows.contracts import RunStatus
 
-    async def command(reach: "Reach") -> tuple[RunStatus, list[dict[str, Any]]]:
-        found = await reach.find(run_id)
-        return await reach.ask(found, "status", RunStatus), retries_of(found)
+    async def command(reach: "Reach") -> "tuple[RunStatus | None, dict[str, Any]]":
+        found = await reach.find(run_id, ours=False)
+        return await status_of(reach, found), described(found) | {"retries": retries_of(found)}
 
-    found, retries = reaching(command)
+    found, server = reaching(command)
     if as_json:
-        print_json(plain(found) | ({"retries": retries} if retries else {}))
+        extra = {name: server[name] for name in ("held", "retries") if server[name]}
+        print_json(server if found is None else plain(found) | extra)
+        return
+    retries = [Text(safe(line)) for line in retry_lines(server["retries"])]
+    if found is None:
+        show([*described_page(server), *retries])
     else:
-        show([status_page(found), *map(Text, retry_lines(retries))])
+        show([status_page(found), *held_lines(server["held"]), *retries])
 
 
 def watch(
@@ -97,22 +130,27 @@ def result(
     """Show what a run gave; waits for its end. Exit code 1 if it failed."""
     from temporalio.client import WorkflowExecutionStatus
 
+    from cli.described import foreign_result
+    from cli.printing import command as command_of
     from cli.printing import print_json
     from cli.reaching import no_worker, reaching
     from cli.results import KINDS
     from cli.running import finish
 
     async def command(reach: "Reach") -> None:
-        found = await reach.find(run_id)
+        found = await reach.find(run_id, ours=False)
         if found.status is WorkflowExecutionStatus.RUNNING:
             if no_wait and as_json:
                 print_json({"id": run_id, "state": "running"})
                 return
             if no_wait:
-                print(f"{run_id} is still running: python starter.py watch {run_id}")
+                print(f"{run_id} is still running: {command_of('watch', run_id)}")
                 return
-            if not await reach.served(found.task_queue):
+            if not await reach.served_soon(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")
+        if found.workflow_type not in KINDS:
+            await foreign_result(reach, found, as_json=as_json)
+            return
         kind = KINDS[found.workflow_type].result
         handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
         await finish(reach, handle, found.workflow_type, as_json=as_json)
@@ -138,7 +176,7 @@ def trace(
     from workflows.contracts import RunStatus, Trace
 
     async def command(reach: "Reach") -> tuple["RunStatus", "Trace"]:
-        found = await reach.find(run_id)
+        found = await reach.find(run_id, ours=False)
         return await reach.ask(found, "status", RunStatus), await reach.ask(found, "trace", Trace)
 
     if follow:

@@ -5,14 +5,18 @@ objects, are never formatted, and lose their control characters.
 """
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from cli.printing import counted
+from activities.redaction import PresentableStream, presentable
+from cli.printing import command, counted
 from workflows.contracts import BudgetShown, RunState, RunStatus, Spend, StepRow, StepState
 
 MARKS = {
@@ -31,13 +35,28 @@ STYLES = {
     RunState.CANCELLED: "red",
 }
 NOTE_SHOWN = 160
-CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "�")
 WIDTH_WITHOUT_TERMINAL = 160
+
+
+class SafeConsole(Console):
+    """A console that shows no secret, and lets no text steer the terminal; its own colours stay."""
+
+    def __init__(self, **options: Any) -> None:
+        stream = sys.stderr if options.get("stderr") else sys.stdout
+        if isinstance(stream, PresentableStream):  # it would take the colours out, too
+            options["file"] = stream.raw
+        super().__init__(**options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render something; rich calls this for all there is to show."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else presentable(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
 
 
 def console(*, stderr: bool = False) -> Console:
     """Build the console to print on; it adds no colours of its own to numbers and paths."""
-    made = Console(stderr=stderr, highlight=False)
+    made = SafeConsole(stderr=stderr, highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = WIDTH_WITHOUT_TERMINAL
     return made
@@ -59,13 +78,13 @@ def table(*columns: str) -> Table:
 
 
 def safe(text: str) -> str:
-    """Drop control characters: a text from a model or a file must not steer the terminal."""
-    return text.translate(CONTROL)
+    """Return a text as it may be shown: one from a model or a file must not steer the terminal, nor tell a secret."""
+    return presentable(text)
 
 
 def approving(run: str, gate: str) -> str:
-    """Return the command that approves; `--` goes before names that would pass for options."""
-    return f"python starter.py approve {'-- ' if run.startswith('-') or gate.startswith('-') else ''}{run} {gate}"
+    """Return the command that approves."""
+    return command("approve", run, gate)
 
 
 def row(into: Table, *cells: str | Text) -> None:
@@ -98,7 +117,13 @@ def money(spend: Spend) -> str:
     """Say what calls cost."""
     cached = spend.cache_read_tokens + spend.cache_write_tokens
     tokens = f"{spend.input_tokens + cached} + {spend.output_tokens} tokens" + (f" ({cached} cached)" if cached else "")
-    return f"{counted(spend.calls, 'call')} · {tokens} · ${spend.usd:.4f}"
+    return f"{counted(spend.calls, 'call')} · {tokens} · {dollars(spend)}"
+
+
+def dollars(spend: Spend, digits: int = 4) -> str:
+    """Write what tokens cost; a price of 0 means that models.toml knows none."""
+    tokens = spend.input_tokens + spend.output_tokens + spend.cache_read_tokens + spend.cache_write_tokens
+    return "no price" if tokens and not spend.usd else f"${spend.usd:.{digits}f}"
 
 
 def steps_table(steps: Sequence[StepRow], room: int | None = None) -> RenderableType:
@@ -106,15 +131,25 @@ def steps_table(steps: Sequence[StepRow], room: int | None = None) -> Renderable
     shown = _fitting(steps, room) if room else list(steps)
     made = table("", "step", "agent", "waits for", "time", "result or reason")
     for step in shown:
-        note = step.note or (step.output.summary or (step.output.text or "") if step.output else "")
-        line = " ".join(note.split())
-        line = line if len(line) <= NOTE_SHOWN else line[: NOTE_SHOWN - 1] + "…"
         row(
             made, mark(step.state), step.step, step.agent, ", ".join(step.depends_on),
-            duration(step.started, step.ended), line,
+            duration(step.started, step.ended), result_line(step),
         )  # fmt: skip
     left_out = len(steps) - len(shown)
     return Group(made, Text(f"… and {left_out} more", style="dim")) if left_out else made
+
+
+def result_line(step: StepRow, room: int = NOTE_SHOWN) -> str:
+    """Say what a step answered and, behind it, what there is to note: a note never takes the place of a result."""
+    output = step.output.summary or (step.output.text or "") if step.output else ""
+    result, note = " ".join(output.split()), " ".join(step.note.split())
+    if not (result and note):
+        return _cut(result or note, room)
+    return f"{_cut(result, room - min(len(note), room // 2) - 3)} · {_cut(note, room // 2)}"
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _fitting(steps: Sequence[StepRow], room: int) -> list[StepRow]:
@@ -129,15 +164,15 @@ def _fitting(steps: Sequence[StepRow], room: int) -> list[StepRow]:
 def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     """Show where a run is."""
     head = Text.assemble(
-        (status.workflow_id, "bold"), f" · {status.pattern} · ", (status.state, STYLES[status.state]),
+        (safe(status.workflow_id), "bold"), f" · {status.pattern} · ", (status.state, STYLES[status.state]),
         f" · {money(status.spend)}",
     )  # fmt: skip
     notices = [Text(safe(f"not understood: {notice}"), style="yellow") for notice in status.notices]
     questions = [
-        Text(safe(f"{one.id} asks: {one.text} → python starter.py answer {status.workflow_id} TEXT"), style="bold")
+        Text(safe(f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT"), style="bold")
         for one in status.questions
     ]
-    told = f"{status.paused.told} → python starter.py resume {status.workflow_id}" if status.paused else ""
+    told = f"{status.paused.told} → {command('resume', status.workflow_id)}" if status.paused else ""
     paused = [Text(safe(told), style="bold")] if told else []
     gates = [
         Text(
@@ -147,7 +182,13 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         for one in status.gates
     ]
     rows = steps_table(status.steps, room)
-    return Group(head, *paused, rows, *budget_lines(status.budget), *gates, *questions, *notices)
+    tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
+    return Group(head, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
+
+
+def missing_tools(missing: Sequence[str]) -> list[Text]:
+    """Show which tools agents name and lack."""
+    return [Text(safe(f"missing tool: {one}"), style="yellow") for one in missing]
 
 
 def budget_lines(budget: BudgetShown | None) -> list[Text]:

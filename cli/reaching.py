@@ -5,6 +5,7 @@ So only recent pollers count, and queries have a short deadline.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,9 @@ FRESH = timedelta(seconds=75)
 
 QUERY_DEADLINE = timedelta(seconds=10)
 
+STRANGER_DEADLINE = timedelta(seconds=2)
+"""The same for a workflow that may not know our queries: the server tells of its type and times by itself."""
+
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
 
@@ -69,6 +73,21 @@ class Reach:
         answer = await self.client.workflow_service.describe_task_queue(request)
         oldest = datetime.now(UTC) - FRESH
         return any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in answer.pollers)
+
+    async def served_soon(self, task_queue: str) -> bool:
+        """Whether a worker polls the task queue, or does so within WORKER_WAIT seconds: one that starts needs a few."""
+        if await self.served(task_queue):
+            return True
+        deadline = time.monotonic() + self.settings.worker_wait
+        if self.settings.worker_wait:
+            say(
+                f"no worker serves task queue {task_queue!r} yet; waits up to {self.settings.worker_wait:g} s for one …"
+            )
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.25)
+            if await self.served(task_queue):
+                return True
+        return False
 
     async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
@@ -96,7 +115,8 @@ class Reach:
             )
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
         try:
-            answered: M = await handle.query(query, result_type=answer, rpc_timeout=QUERY_DEADLINE)
+            deadline = QUERY_DEADLINE if found.workflow_type in OURS else STRANGER_DEADLINE
+            answered: M = await handle.query(query, result_type=answer, rpc_timeout=deadline)
         except RPCError as error:
             if error.status in NOBODY_ANSWERS:
                 raise no_worker(found.task_queue, f"run {found.id!r} is {word(found.status)}") from error

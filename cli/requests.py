@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from activities.content import ContentStore
+from activities.display import quoted
 from activities.request_tables import TableError, read_table, read_text
 from activities.router_training import DEFAULT_NAME, router_name
 from cli.inputs import read_bytes
@@ -59,7 +60,7 @@ async def trained_reference(store: ContentStore, given: str | None, url: str) ->
         return kept.decode()
     if REFERENCE.fullmatch(name):
         return name
-    mend = "python starter.py train-router FILE" + ("" if name == DEFAULT_NAME else f" --name {name}")
+    mend = "python starter.py train-router FILE" + ("" if name == DEFAULT_NAME else f" --name {quoted(name)}")
     raise LeavingError(
         WRONG, f"--trained {name!r}: no classifier of that name is in the content store ({url}); train it: '{mend}'"
     )

@@ -10,6 +10,7 @@ from typing import Any
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
 from cli.leaving import WRONG, LeavingError
+from cli.printing import command
 from cli.reaching import STAGED, Reach
 from cli.results import partial
 from workflows.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
@@ -24,7 +25,7 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
         )
     if found.status is WorkflowExecutionStatus.RUNNING:
         raise LeavingError(
-            WRONG, f"--resume {run_id}: it is still running; wait for it, or end it: python starter.py cancel {run_id}"
+            WRONG, f"--resume {run_id}: it is still running; wait for it, or end it: {command('cancel', run_id)}"
         )
     handle: WorkflowHandle[Any, StagedResult] = reach.client.get_workflow_handle(
         run_id, run_id=found.run_id, result_type=StagedResult

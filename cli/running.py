@@ -6,6 +6,7 @@ depends on whether the first still runs.
 
 import secrets
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
@@ -25,9 +26,9 @@ from bootstrap import missing_attributes
 from cli import pages
 from cli.changes_page import change_lines, changes_of, left_behind
 from cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
-from cli.printing import plain, print_json
+from cli.printing import command, plain, print_json
 from cli.reaching import Reach, no_worker, word
-from cli.results import KINDS, Page, Reader, partial
+from cli.results import KINDS, Page, Reader, partial, without_tools
 from cli.waiting import may_be_left, result_of
 from workflows.contracts import BudgetShown, Changes, RunState, RunStatus
 
@@ -42,7 +43,7 @@ async def start(
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
     queue = reach.settings.task_queue
-    if not await reach.served(queue):
+    if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
             raise no_worker(queue, "nothing was started")
         say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")
@@ -82,7 +83,7 @@ async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         ended = f"run {workflow_id!r} has ended already ({word(found.status)})"
-        raise LeavingError(WRONG, f"{ended}: see 'python starter.py result {workflow_id}', or choose another --id")
+        raise LeavingError(WRONG, f"{ended}: see: {command('result', workflow_id)}, or choose another --id")
     if found.workflow_type != workflow:
         raise LeavingError(WRONG, f"id {workflow_id!r} belongs to a running {found.workflow_type}; choose another --id")
     say(
@@ -109,19 +110,28 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
         if result is not None:
             page = await KINDS[workflow].read(Reader(reach.store(), reach.settings, handle.id), result)
     budget = getattr(result, "budget", None)
+    tools_missing: Sequence[str] = getattr(result, "tools_missing", ())
     changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
-        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "")
+        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing)
     else:
         shown = [*page.lines(), *pages.budget_lines(budget)] if page is not None else []
-        pages.show([*shown, *change_lines(changes)])
-    complaint = cause_of(error) if error else page.complaint if page else ""
+        pages.show([*shown, *pages.missing_tools(tools_missing), *change_lines(changes)])
+    complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
 
 
-def _print_json(workflow_id: str, page: Page | None, budget: BudgetShown | None, changes: Changes, error: str) -> None:
+def _print_json(
+    workflow_id: str,
+    page: Page | None,
+    budget: BudgetShown | None,
+    changes: Changes,
+    error: str,
+    tools_missing: Sequence[str],
+) -> None:
     data = page.data() if page else {"state": "failed"}
+    data |= {"tools_missing": list(tools_missing)} if tools_missing else {}
     data |= {"budget": plain(budget)} if budget else {}
     data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
     print_json({"id": workflow_id, **data, **({"error": error} if error else {})})

@@ -25,11 +25,13 @@ def listen(host: str, port: int) -> socket.socket:
         raise LeavingError(WRONG, f"--host {host} --port {port}: {error.strerror or error}") from error
 
 
-async def serve(app: Any, listening: socket.socket, ready: str, host: str) -> None:
-    """Serve an ASGI app until it is stopped; says `ready` and its address on stderr."""
+async def serve(app: Any, listening: socket.socket, ready: str, host: str, largest: int) -> None:
+    """Serve an ASGI app until it is stopped, bodies up to `largest` bytes; says `ready` and its address on stderr."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False)
+    from cli.limits import limited
+
+    config = uvicorn.Config(**limited(app, largest), log_level="warning", lifespan="off", server_header=False)
     shown = f"[{host}]" if ":" in host else host
     say(f"{ready}: http://{shown}:{listening.getsockname()[1]}/")
     await uvicorn.Server(config).serve(sockets=[listening])

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.pages import MARKS, STYLES, budget_lines, duration, money, safe, seconds
+from cli.pages import MARKS, STYLES, budget_lines, dollars, duration, money, safe, seconds
 from workflows.contracts import CallTrace, RunStatus, Spend, StepRow, StepState, Trace
 
 
@@ -27,7 +27,7 @@ def call_line(call: CallTrace) -> Text:
     spent = call.spend
     tokens = f"{spent.input_tokens + spent.cache_read_tokens + spent.cache_write_tokens} + {spent.output_tokens} tokens"
     what = f"{call.tool}({call.input})" if call.tool else f"{call.agent} · {call.model}"
-    cost = "" if call.tool else f" · {tokens} · ${spent.usd:.6f}"
+    cost = "" if call.tool else f" · {tokens} · {dollars(spent, 6)}"
     tries = f" · attempt {call.attempt}" if call.attempt > 1 else ""
     line = Text("✓ " if call.success else "✗ ", style="green" if call.success else "red")
     line.append(safe(f"{what} · {seconds(call.ms / 1000)}{tries}{cost}"), style="default")

@@ -1,7 +1,6 @@
 """The step trace for programs: JSON lines, whole or as the calls end."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from cli.leaving import WRONG, LeavingError
 from cli.pages import show
-from cli.printing import plain
+from cli.printing import plain, written_json
 from cli.reaching import Reach
 from cli.trace_page import call_line
 from workflows.contracts import CallTrace, Trace
@@ -21,7 +20,7 @@ EVERY = 0.5
 
 def write_lines(calls: Sequence[CallTrace], file: Path, *, more: bool = False) -> None:
     """Write one JSON object per call (- is stdout), `more` of them after those that are there; raises LeavingError."""
-    lines = "".join(json.dumps(plain(call), ensure_ascii=False) + "\n" for call in calls)
+    lines = "".join(written_json(plain(call)) + "\n" for call in calls)
     if str(file) == "-":
         sys.stdout.write(lines)
         sys.stdout.flush()

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, Workflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.leaving import START_A_WORKER, say
+from cli.printing import command
 from cli.reaching import NOBODY_ANSWERS, QUERY_DEADLINE
 from workflows.contracts import RunStatus
 
@@ -44,8 +45,8 @@ def may_be_left(workflow_id: str) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        say(f"\nnot waiting any more, but the run goes on. Come back to it: python starter.py watch {workflow_id}")
-        say(f"End it: python starter.py cancel {workflow_id}")
+        say(f"\nnot waiting any more, but the run goes on. Come back to it: {command('watch', workflow_id)}")
+        say(f"End it: {command('cancel', workflow_id)}")
         raise
 
 

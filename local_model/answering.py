@@ -27,7 +27,7 @@ from local_model.schema import fitted
 # After so many tokens the built-in model is stopped at the next sentence end: by itself it often never ends.
 LONG_TEXT = 128
 LONG_JSON = 320  # tokens that the bounds of a JSON answer of the built-in model add up to
-STOP_REASONS = {"eos": "end_turn", "word": "stop_sequence"}
+STOP_REASONS = {"eos": "end_turn", "word": "stop_sequence", "long": "max_tokens"}
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class Answerer:
                 if piece.text:
                     text, written = text + piece.text, written + 1
                     yield Delta(piece.text)
-                if self.engine.built_in and not piece.stopped and _rambles(text, written):
-                    last = Piece("", "eos", read=last.read, cached=last.cached, written=written)
+                if self.engine.built_in and not piece.stopped and (why := _rambles(text, written)):
+                    last = Piece("", why, read=last.read, cached=last.cached, written=written)
                     break
         stop = self._stop_reason(last, job)
         yield Finished(stop, last.stop_word if stop == "stop_sequence" else None, Written(last=last).usage)
@@ -145,12 +145,13 @@ class Answerer:
         return "max_tokens" if job.request.max_tokens <= room else "model_context_window_exceeded"
 
 
-def _rambles(text: str, written: int) -> bool:
-    """Whether a text is long enough at this sentence end, or ends with a sentence that it has had before."""
+def _rambles(text: str, written: int) -> str:
+    """Say why a text is stopped here, if it is: "long" at a sentence end after the limit, "eos" where it repeats itself."""
     sentences = [part.strip() for part in prompting.SENTENCE_END.split(text)]
-    if len(sentences) < 2 or sentences[-1]:
-        return written >= 2 * LONG_TEXT
-    return written >= LONG_TEXT or sentences[-2] in sentences[:-2]
+    at_end = len(sentences) > 1 and not sentences[-1]
+    if at_end and sentences[-2] in sentences[:-2]:
+        return "eos"
+    return "long" if written >= (LONG_TEXT if at_end else 2 * LONG_TEXT) else ""
 
 
 def _sampling(request: MessageRequest) -> Sampling:

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.common import MetricMeter
 from temporalio.service import RPCError
 
-from workflows.contracts import GATES_MEMO, GatesShown
+from workflows.contracts import GATE_MEMO, GATES_MEMO, GatesShown, GateView
 
 EVERY = 10.0
 """Seconds between two looks; each is a listing of those runs alone that wait."""
@@ -48,8 +48,10 @@ async def _look(client: Client) -> tuple[Counter[str], float]:
     async for run in client.list_workflows(WAITING, limit=MOST_READ):
         try:
             shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
+            fields = [name for name in run.raw_info.memo.fields if name.startswith(GATE_MEMO)]
+            waiting = [*shown.waiting, *[await run.memo_value(name, type_hint=GateView) for name in fields]]
         except ValueError:
             continue  # a workflow of others may use the memo's name for something else
-        numbers[run.workflow_type] += len(shown.waiting)
-        oldest = min([oldest, *(gate.opened for gate in shown.waiting if gate.opened)])
+        numbers[run.workflow_type] += len(waiting) + shown.more
+        oldest = min([oldest, *(gate.opened for gate in waiting if gate.opened)])
     return numbers, (now - oldest).total_seconds()

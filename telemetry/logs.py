@@ -13,6 +13,9 @@ from typing import Any
 from opentelemetry import trace
 from temporalio import activity, workflow
 
+from activities.display import escaped_json
+from activities.redaction import SECRETS, presentable
+
 MESSAGE_SHOWN = 2000
 IDS = ("workflow_id", "run_id", "workflow_type", "activity_type", "attempt")
 
@@ -28,13 +31,17 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 class Brief(logging.Formatter):
-    """Writes an exception as one line; its stack only where everything is wanted (DEBUG)."""
+    """Writes an exception as one line; its stack only where everything is wanted (DEBUG). Secrets are left out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        return presentable(super().format(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         """Write the exception."""
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             return super().formatException(ei)
-        return f"  {ei[0].__name__}: {' '.join(str(ei[1]).split())[:MESSAGE_SHOWN]}"
+        return f"  {ei[0].__name__}: {SECRETS(' '.join(str(ei[1]).split()))[:MESSAGE_SHOWN]}"
 
 
 class JsonLines(Brief):
@@ -46,13 +53,13 @@ class JsonLines(Brief):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": " ".join(record.getMessage().split())[:MESSAGE_SHOWN],
+            "message": SECRETS(" ".join(record.getMessage().split()))[:MESSAGE_SHOWN],
         }
         line |= _ids(record)
         if record.exc_info and record.exc_info[0] is not None:
             line["error_type"] = record.exc_info[0].__name__
             line["error"] = self.formatException(record.exc_info).strip()
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return escaped_json(json.dumps(SECRETS.deeply(line), ensure_ascii=False, default=str))
 
 
 def _ids(record: logging.LogRecord) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
 
     from telemetry.lasting import Lasting
     from telemetry.quiet import Quiet
+    from telemetry.redacting import Redacting
 
     # A plain provider reads OTEL_TRACES_SAMPLER; there is no public way to ask for that sampler alone.
     sampler = Quiet(TracerProvider(shutdown_on_exit=False).sampler)
@@ -69,7 +70,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
     # Everyone asks anew for each span, and the SDK builds and compares a scope, and a warning, every time.
     provider.get_tracer = cache(provider.get_tracer)  # type: ignore[method-assign]
     address = address_of("TRACES", endpoint)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
+    provider.add_span_processor(BatchSpanProcessor(Redacting(OTLPSpanExporter(endpoint=address))))
     logging.getLogger(EXPORTER).addFilter(Unreachable(address))
     return provider
 

@@ -12,6 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.content import ContentStore
 from bootstrap import Settings
+from tests import parts
 from tests.leashed_server import time_skipping
 from tests.real_process import NOTHING_OUTSIDE
 
@@ -24,7 +25,7 @@ sys.dont_write_bytecode = False
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-LONGEST = ("demo", "readme", "wrong_messages", "stack", "crashes", "deciding", "browser", "local_model", "test_why")
+LONGEST = ("demo", "stack", "starter", "crashes", "readme", "deciding", "browser", "local_model", "wrong_messages")
 """Groups of tests that take minutes, the longest first (see `--durations`)."""
 
 
@@ -45,6 +46,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent.name == "resilience" and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=_turn)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one block which tests did not run because a part is missing on this machine, and how to get it."""
+    skipped = [report for report in terminalreporter.getreports("skipped") if isinstance(report.longrepr, tuple)]
+    lines = parts.summary([(report.longrepr[2], report.nodeid.partition("::")[0]) for report in skipped])
+    if lines:
+        terminalreporter.section("not run: a part is missing on this machine", yellow=True)
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def _turn(item: pytest.Item) -> int:

@@ -13,10 +13,11 @@ from typing import Any
 
 import psycopg
 
+from tests.parts import POSTGRESQL, needed
 from tests.real_process import RealProcess, clean_environment, free_port
 
-ANOTHER_USER = "postgres"
-"""Who runs the server where the tests run as root, which PostgreSQL refuses."""
+OTHER_USERS = ("postgres", "nobody")
+"""Who may run the server where the tests run as root, which PostgreSQL refuses: the first that there is."""
 
 
 @dataclass
@@ -52,9 +53,10 @@ class PostgreSql(RealProcess):
 
 @contextmanager
 def postgresql() -> Iterator[PostgreSql]:
-    """Run a server with a database of its own; its absence on the machine fails, never skips."""
+    """Run a server with a database of its own; without PostgreSQL the test is skipped, and the end of the run says so."""
+    initdb = Path(needed(POSTGRESQL))
     root = os.geteuid() == 0
-    user = ANOTHER_USER if root else pwd.getpwuid(os.geteuid()).pw_name
+    user = _other_user() if root else pwd.getpwuid(os.geteuid()).pw_name
     # Not below pytest's folder: that is closed to the other user.
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
         directory = Path(folder)
@@ -63,7 +65,7 @@ def postgresql() -> Iterator[PostgreSql]:
         as_user = ["runuser", "-u", user, "--"] if root else []
         data = directory / "data"
         made = subprocess.run(
-            [*as_user, _binary("initdb"), "-D", str(data), "-A", "trust", "-U", user, "-E", "UTF8", "--no-sync"],
+            [*as_user, str(initdb), "-D", str(data), "-A", "trust", "-U", user, "-E", "UTF8", "--no-sync"],
             cwd=directory, env=clean_environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
@@ -71,7 +73,7 @@ def postgresql() -> Iterator[PostgreSql]:
         # Durable as in earnest: a test that kills the server wants to find everything again.
         options = ["-k", str(directory), "-p", str(port), "-c", "listen_addresses="]
         server = PostgreSql(
-            command=[*as_user, _binary("postgres"), "-D", str(data), *options],
+            command=[*as_user, str(initdb.with_name("postgres")), "-D", str(data), *options],
             log=directory / "postgresql.log",
             env=clean_environment(),
             cwd=directory,
@@ -86,8 +88,6 @@ def postgresql() -> Iterator[PostgreSql]:
             server.stop()
 
 
-def _binary(name: str) -> str:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
-    path = str(found[-1]) if found else shutil.which(name)
-    assert path, f"{name} is missing; install PostgreSQL"
-    return path
+def _other_user() -> str:
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in OTHER_USERS if name in known)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import psutil
+
 T = TypeVar("T")
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -52,10 +54,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def clean_environment(**settings: str | None) -> dict[str, str]:
     """Return this process's environment without the product's variables, plus `settings` (None leaves one out)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # importing everything anew takes seconds
+    # Several stacks run at once in tests, beside that of a developer, so none of them takes the usual ports; and
+    # a worker that is missing is missing on purpose.
+    kept |= {"UP_PORT": "0", "UP_UI_PORT": "0", "WORKER_WAIT": "0"}
     kept |= {**NOTHING_OUTSIDE, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
     return kept | {name: value for name, value in settings.items() if value is not None}
 

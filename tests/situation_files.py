@@ -2,11 +2,14 @@
 
 import io
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 from activities.formats.extraction import extract
 from activities.formats.feed import read_feed
 from tests.document_files import SENTENCE, W, docx_of, paragraph, pdf_of, run, stream
 
+FILES = Path(__file__).parent / "documents"
 M = "http://schemas.openxmlformats.org/officeDocument/2006/math"
 R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 W14 = "http://schemas.microsoft.com/office/word/2010/wordml"
@@ -15,9 +18,9 @@ TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.
 WAIT = "Please wait... If this message is not eventually replaced by the contents of the document, upgrade your viewer."
 
 
-def form(fields: str, xfa: str = "", page: str = SENTENCE, *more: bytes) -> str:
+def form(fields: str, xfa: str = "", page: str = SENTENCE, *more: bytes, catalog: str = "") -> str:
     """Read a PDF whose objects from 6 on are form fields, by line; returns what follows the text of its page."""
-    return _page(f"/AcroForm<</Fields[{{kids}}]{xfa}>>", "", page, fields, more)
+    return _page(f"{catalog}/AcroForm<</Fields[{{kids}}]{xfa}>>", "", page, fields, more)
 
 
 def noted(notes: str) -> str:
@@ -41,11 +44,11 @@ def _page(catalog: str, entries: str, page: str, lines: str, more: tuple[bytes, 
     return extract(data, "form.pdf").text.removeprefix(SENTENCE.strip()).strip().removeprefix("Form fields:\n")
 
 
-def xfa(data: str, page: str = WAIT) -> str:
+def xfa(data: str, page: str = WAIT, mark: str = "") -> str:
     packet = (
         f'<xfa:datasets xmlns:xfa="http://www.xfa.org/schema/xfa-data/1.0/"><xfa:data>{data}</xfa:data></xfa:datasets>'
     )
-    return form("", "/XFA[(datasets) 6 0 R]", page, stream(packet.encode()))
+    return form("", "/XFA[(datasets) 6 0 R]", page, stream(packet.encode()), catalog=mark)
 
 
 def word(body: str) -> str:
@@ -142,3 +145,12 @@ def atom(inside: str) -> str:
         f"<feed xmlns='http://www.w3.org/2005/Atom'><entry>{inside}</entry></feed>".encode(), "f"
     ).entries
     return f"{entry.title} / {entry.text}"
+
+
+def stored(name: str) -> Callable[[], str]:
+    return lambda: extract((FILES / name).read_bytes(), name).text
+
+
+def arxiv() -> str:
+    entries = read_feed((FILES / "arxiv.xml").read_bytes(), "arXiv").entries
+    return "\n".join(entry.text for entry in entries[:2])

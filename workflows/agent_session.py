@@ -112,7 +112,7 @@ class AgentSessionWorkflow(Observed):
 
         Not while people are being told of a gate: the server drops activities that are left behind.
         """
-        if not workflow.info().is_continue_as_new_suggested() or self.gates.telling:
+        if not workflow.info().is_continue_as_new_suggested() or self.gates.telling.pending:
             return
         task = "" if self._loop and self._loop.state.turns else self._request.task
         onward = {

@@ -29,6 +29,7 @@ from workflows.contracts import (
     StepState,
 )
 from workflows.patterns.calling import Answer
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import Digest, labelled, part_characters
 from workflows.patterns.failing import FAILURES
@@ -166,7 +167,7 @@ class _Pipeline:
         await unpaused(self._log)
         self._log.begin(step)
         with self._log.spans.within(step):
-            text = await workflow.execute_activity_method(
+            text = await run_activity(
                 DocumentActivities.extract_text,
                 ExtractRequest(document=self._document, part_characters=part_characters(self._crew.catalog)),
                 **policies.extract_text(self._crew.catalog.heartbeat, step),

@@ -5,6 +5,7 @@ what people approved, goes out after the row is there, and the result names it w
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -138,7 +139,9 @@ class RefundWorkflow(Observed):
 
     async def _decided(self, row: ProposedAction, order: Order) -> GateDecision:
         self._step("approval", "")
-        decision = await self.gates.open(row, check=refunding.edits(order))
+        decision = await self.gates.open(
+            row, check=refunding.edits(order), describe=partial(refunding.described, order)
+        )
         said = f"approved by {', '.join(decision.by)}" if decision.approved else reason_of(decision)
         self.log.end("approval", StepState.DONE, output=_content(said))
         self._say(gate=decision.gate, approved_by=decision.by if decision.approved else ())
@@ -160,7 +163,12 @@ class RefundWorkflow(Observed):
     async def _covered(self, step: str, tool: str, arguments: Mapping[str, Any], decision: GateDecision | None) -> None:
         """Call a tool whose arguments follow from the approved row alone, so that the same yes covers it."""
         action = ProposedAction(description=step, agent=AGENT, tool=tool, input=arguments, effect=Effect.IRREVERSIBLE)
-        yes = approved_with(action, f"covered by {decision.gate}", decision.by) if decision else approved_with(action)
+        run = decision.approval.run if decision and decision.approval else ""
+        yes = (
+            approved_with(action, f"covered by {decision.gate}", decision.by, run)
+            if decision
+            else approved_with(action)
+        )
         await self._call(step, tool, arguments, yes)
 
     async def _call(self, step: str, tool: str, arguments: Mapping[str, Any], approval: Approval | None = None) -> Part:

@@ -9,11 +9,15 @@ from activities.contracts.actions import (
     SHORT_DIGEST,
     Acting,
     Approval,
+    ArgumentsShown,
     ProposedAction,
     Risk,
     digest_of,
     hashed,
+    invisible,
+    legible,
     same_digest,
+    shown,
 )
 from activities.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
 from activities.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
@@ -84,6 +88,7 @@ __all__ = [
     "AgreementSummary",
     "AppendRequest",
     "Approval",
+    "ArgumentsShown",
     "Catalog",
     "CatalogRequest",
     "CiteRequest",
@@ -146,5 +151,8 @@ __all__ = [
     "Usage",
     "digest_of",
     "hashed",
+    "invisible",
+    "legible",
     "same_digest",
+    "shown",
 ]

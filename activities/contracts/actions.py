@@ -6,7 +6,8 @@ function here, of the same four fields, and a single changed argument makes it a
 
 import hashlib
 import json
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -17,6 +18,11 @@ from activities.contracts.effects import Effect
 
 SHORT_DIGEST = 12
 """Characters of a digest that people see and may send back: enough to tell the actions of one run apart."""
+ARGUMENTS_SHOWN = 1_000
+"""Characters of arguments that go wherever a gate is shown; more are shown only where there is room for all of them."""
+COUNTS_SHOWN = 12
+LONG_TEXT = 200
+"""Characters from which on a text among the arguments is counted."""
 
 
 class Risk(StrEnum):
@@ -68,15 +74,80 @@ class ProposedAction(Contract):
         return digest_of(self, agent=self.agent, target=self.target)
 
 
+class ArgumentsShown(Contract):
+    """Arguments as people see them: JSON, cut after 1,000 characters (`whole` says whether it was), and how much there is.
+
+    `size` is in bytes of all of them; `counts` are items, fields and characters of what is long: `to: 2 items`.
+    """
+
+    text: str = ""
+    size: int = 0
+    counts: tuple[str, ...] = ()
+    whole: bool = True
+
+
 class Approval(Contract):
-    """A person's yes to one action of one run: passed to the activity that acts, which checks it against its own request."""
+    """A person's yes to one action of one run: passed to the activity that acts, which checks it against its own request.
+
+    `run` is the run id under which the gate was opened; a run that was reset since has another one, and asks again.
+    """
 
     workflow_id: str
+    run: str = ""
     gate: str
     digest: str
     by: tuple[str, ...]
     agent: str = ""
     target: str = ""
+
+
+def shown(arguments: Mapping[str, Any]) -> ArgumentsShown:
+    """Show arguments, cut where they are long, and count what is in them."""
+    text = legible(json.dumps(dict(arguments), ensure_ascii=False, default=str))
+    whole = len(text) <= ARGUMENTS_SHOWN
+    counts = list(_counts("", arguments))
+    more = (f"and {len(counts) - COUNTS_SHOWN} more",) if len(counts) > COUNTS_SHOWN else ()
+    return ArgumentsShown(
+        text=text if whole else f"{text[:ARGUMENTS_SHOWN]}…",
+        size=len(text.encode("utf-8", "replace")),
+        counts=(*counts[:COUNTS_SHOWN], *more),
+        whole=whole,
+    )
+
+
+def legible(text: str) -> str:
+    """Write the characters of JSON that nothing shows, or that turn a line round, as escapes: it stays the same JSON."""
+    return text if text.isascii() else "".join(_escaped(one) if invisible(one) else one for one in text)
+
+
+def invisible(one: str) -> bool:
+    """Whether nothing shows a character by itself: format and control characters, fillers, variation selectors."""
+    return (
+        unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        or one in FILLERS
+        or "\ufe00" <= one <= "\ufe0f"
+        or "\U000e0100" <= one <= "\U000e01ef"
+    )
+
+
+FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+"""Letters and marks that Unicode lets nobody see."""
+
+
+def _escaped(one: str) -> str:
+    return json.dumps(one)[1:-1]  # a pair of surrogates where JSON needs one
+
+
+def _counts(path: str, value: Any, depth: int = 3) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > LONG_TEXT:
+        yield f"{path}: {len(value):,} characters"
+    elif isinstance(value, list | tuple):
+        yield f"{path}: {len(value):,} item{'' if len(value) == 1 else 's'}"
+    elif isinstance(value, Mapping):
+        if path:
+            yield f"{path}: {len(value):,} field{'' if len(value) == 1 else 's'}"
+        for name, inner in value.items() if depth else ():
+            yield from _counts(f"{path}.{name}"[-60:] if path else str(name)[:60], inner, depth - 1)
 
 
 def digest_of(acting: Acting, *, agent: str = "", target: str = "") -> str:

@@ -1,5 +1,9 @@
 """Agents as a running execution sees them."""
 
+from collections.abc import Mapping
+
+from pydantic import Field
+
 from activities.contracts.base import Contract, Part
 
 
@@ -23,7 +27,8 @@ class AgentCard(Contract):
     `attempts` how often a call is tried, `continuations` how often a cut-off answer is asked to go on, `system` the
     system prompt in the content store. `fallbacks` are asked in turn when it fails: an agent's name (`writer@haiku` is
     the writer on another model), `person` or `say:TEXT`; `fallback` is the one agent that older histories name.
-    `prices` (None: not known) and `system_bytes` are there where the catalog was asked to be `measured`.
+    `prices` (None: not known) and `system_bytes` are there where the catalog was asked to be `measured`. `without` are tools
+    that it may not use although `tools` names all of them, or all of a server.
     """
 
     name: str
@@ -42,6 +47,7 @@ class AgentCard(Contract):
     web_searches: int = 0
     prices: Prices | None = None
     system_bytes: int = 0
+    without: tuple[str, ...] = ()
 
     @property
     def chain(self) -> tuple[str, ...]:
@@ -63,12 +69,14 @@ class CatalogRequest(Contract):
 class Catalog(Contract):
     """All agents a run may call, sorted by name, and the heartbeat time-out of its model calls in seconds.
 
-    `partial` says that names which were asked for may be missing.
+    `partial` says that names which were asked for may be missing, `unread` why an agent is not here whose file cannot be read,
+    by the name that a run would ask for.
     """
 
     agents: tuple[AgentCard, ...]
     heartbeat: float = 10.0
     partial: bool = False
+    unread: Mapping[str, str] = Field(default_factory=dict)
 
     def get(self, name: str) -> AgentCard | None:
         """Return the card of that name, or None."""

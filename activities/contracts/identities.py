@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
+from activities.contracts.actions import ArgumentsShown
 from activities.contracts.base import Contract, Summary
 
 SEARCH_ATTRIBUTES: Mapping[str, str] = {
@@ -21,19 +22,24 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = {
 
 
 class GateTermsRequest(Contract):
-    """Asks by which terms gates open in this deployment."""
+    """Asks by which terms gates open in this deployment, and what is in the arguments at `ref`, if they are kept there."""
+
+    ref: str | None = None
 
 
 class GateTerms(Contract):
     """The terms by which a gate opens: recorded when it does, because workflow code can ask neither settings nor server.
 
     `channels` counts where people are told of it, `demands_token` whether decisions must be signed, `indexed` whether the search
-    attributes are registered.
+    attributes are registered. `run` is the run id of the asking run: after a reset it tells gates opened before from those opened
+    since. `arguments` are those that were asked for, None where the store did not give them.
     """
 
     channels: int = 0
     demands_token: bool = False
     indexed: bool = False
+    run: str = ""
+    arguments: ArgumentsShown | None = None
 
 
 class IdentityRequest(Contract):
@@ -52,6 +58,8 @@ class IdentityRequest(Contract):
     gate: str = ""
     digest: str = ""
     verdict: str = ""
+    edit: str = ""
+    """The hash of the edited arguments; empty where nothing is edited."""
 
 
 class Identity(Contract):

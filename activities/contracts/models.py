@@ -54,11 +54,17 @@ class Usage(Contract):
 
 
 class ToolSpec(Contract):
-    """A tool the model may call: its name, what it does, and the JSON schema of its input."""
+    """A tool the model may call: its name, what it does, and the JSON schema of its input.
+
+    Where the tool's own schema is none that a model can be given, its arguments stand under one property (`wrapped`), or are
+    called otherwise (`renamed`: our name to its own).
+    """
 
     name: str
     description: str
     input_schema: dict[str, Any]
+    wrapped: str = ""
+    renamed: Mapping[str, str] = Field(default_factory=dict)
 
 
 class ToolCall(Contract):
@@ -148,6 +154,11 @@ class ModelTurn(Contract):
     wasted: Usage = Usage()
     wasted_usd: float = 0.0
     prompt_bound: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the model ended its answer by itself."""
+        return self.stop_reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE)
 
 
 class ModelFailure(Contract):

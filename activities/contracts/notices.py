@@ -11,8 +11,10 @@ from activities.contracts.base import Contract
 
 
 class Notice(Contract):
-    """One piece of news about a gate: `kind` says what happened, `arguments` are JSON (cut when shown), `digest` is hex.
+    """One piece of news about a gate: `kind` says what happened, `arguments` are JSON, `digest` is hex.
 
+    Where the arguments are not `whole`, they are cut, `size` is that of all of them in bytes, `counts` what is in them, and `ref`
+    where they are kept.
     `signed` says that decisions need a token, `to` names who shall hear of it (none: whoever is on duty).
     """
 
@@ -30,6 +32,10 @@ class Notice(Contract):
     pending: bool = True
     signed: bool = False
     to: tuple[str, ...] = ()
+    whole: bool = True
+    size: int = 0
+    counts: tuple[str, ...] = ()
+    ref: str | None = None
 
 
 class TellRequest(Contract):

@@ -14,8 +14,8 @@ from activities.contracts.models import Message
 class ToolCard(Contract):
     """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
 
-    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it. `undoable` are the requests
-    that can be undone although the tool's others cannot.
+    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it, `takes` the arguments it
+    takes (empty: not known). `undoable` are the requests that can be undone although the tool's others cannot.
     """
 
     name: str
@@ -24,6 +24,7 @@ class ToolCard(Contract):
     attempts: int = 3
     server: str = ""
     undo: str = ""
+    takes: tuple[str, ...] = ()
     undoable: tuple[UndoablePair, ...] = ()
 
     def of_call(self, arguments: Mapping[str, Any], ref: str | None = None) -> "ToolCard":
@@ -34,21 +35,25 @@ class ToolCard(Contract):
 
 
 class ToolsetRequest(Contract):
-    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, or `mcp__server` for all."""
+    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, `mcp__server` for all of a
+    server, `*` for all there are; `without` are names of those that it may not have.
+    """
 
     names: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 class Toolset(Contract):
     """The tools of one agent, recorded when a run first needs them, so that a running execution never sees others.
 
     `specs` refers to their names, descriptions and schemas in the content store (a JSON list of `ToolSpec`), `missing`
-    lists the names that nothing answers to.
+    lists the names that nothing answers to. `notices` say what else is otherwise than the file or the server has it.
     """
 
     tools: tuple[ToolCard, ...] = ()
     specs: Part = Part()
     missing: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def get(self, name: str) -> ToolCard | None:
         """Return the card of that name, or None."""

@@ -28,7 +28,9 @@ def form_text(reader: PdfReader, name: str, pages: list[str]) -> str:
         return _listed(fields)
     filled = list(_xfa_fields(xfa))
     first = " ".join(pages[0].lower().split()) if pages else ""
-    if not all(words in first for words in _PLACEHOLDER):
+    # Adobe's own mark of a form whose page is no page; older ones have none, but the words are always the same.
+    unshown = _resolved(reader.root_object.get("/NeedsRendering")) == True  # noqa: E712 - pypdf's own kind of boolean
+    if not unshown and not all(words in first for words in _PLACEHOLDER):
         return _listed(fields or filled)
     if not filled:
         raise final(

@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 from activities.content import reference
 from activities.documents import read_document_blocking
 from activities.errors import text_of
+from activities.file_names import original, readable
 
 SUFFIXES = frozenset({".md", ".markdown", ".txt", ".html", ".htm", ".pdf", ".docx"})
 MOST_FILES = 10_000
@@ -105,7 +106,7 @@ class LibraryIndex:
             database.executemany("INSERT INTO passages VALUES (?, ?, ?)", [(title, part, path) for part in parts])
 
     def _read(self, path: str) -> tuple[str, tuple[str, ...]]:
-        file = self._folder / path
+        file = self._folder / original(self._folder, path)
         size = file.stat().st_size
         if size > self._max_bytes:
             raise OSError(0, f"{size:,} bytes are more than {self._max_bytes:,}")
@@ -122,7 +123,7 @@ class LibraryIndex:
             hidden = any(part.startswith(".") for part in relative.parts)
             if not hidden and path.is_file() and path.resolve().is_relative_to(root):
                 stat = path.stat()
-                yield relative.as_posix(), f"{stat.st_mtime_ns}-{stat.st_size}"
+                yield readable(relative.as_posix()), f"{stat.st_mtime_ns}-{stat.st_size}"
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

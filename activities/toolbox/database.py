@@ -115,17 +115,22 @@ def _answer(connection: Connection, statement: str, most: int) -> str:
         # Parameters would make some drivers read % in the statement as their own; and a cursor on the server's side, which
         # spares this side's memory, is for queries alone.
         streams = not statement.lower().startswith("explain")
-        asking = connection.execution_options(no_parameters=True, stream_results=streams)
+        # One row at a time: five hundred rows of large values would fill the memory before the first is cut.
+        asking = connection.execution_options(no_parameters=True, stream_results=streams, max_row_buffer=1)
         result = asking.exec_driver_sql(statement)
         columns = list(result.keys())
-        rows = [[_cell(value) for value in row] for row in result.fetchmany(most + 1)]
+        rows: list[list[Any]] = []
+        size = 0
+        while len(rows) <= most and size <= ANSWER_CHARACTERS and (row := result.fetchone()) is not None:
+            rows.append([_cell(value) for value in row])
+            size += sum(len(str(value)) for value in rows[-1])
     except DBAPIError as error:
         if error.connection_invalidated or "locked" in str(error.orig):
             raise ConnectionError(f"the database does not answer: {_brief(error)}") from None
         raise ToolError(f"the database says: {_brief(error)}") from None
     except SQLAlchemyError as error:
         raise ToolError(f"the database says: {_brief(error)}") from None
-    return _written(columns, rows[:most], more=len(rows) > most)
+    return _written(columns, rows[:most], more=len(rows) > most or size > ANSWER_CHARACTERS)
 
 
 def _written(columns: list[str], rows: list[list[Any]], *, more: bool) -> str:

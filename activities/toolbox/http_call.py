@@ -10,13 +10,14 @@ import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
+from urllib.parse import quote
 
 import httpx2
 from pydantic import BaseModel, Field
 
 from activities.contracts import Effect, UndoablePair
 from activities.toolbox.tool import NeverHappenedError, Tool, ToolError, Undo, tool
-from activities.toolbox.web import PRODUCT, Fetching, certificates
+from activities.toolbox.web import PRODUCT, Fetching, certificates, port_of
 
 CALL_SECONDS = 30.0
 SHOWN_BYTES = 40_000
@@ -122,7 +123,8 @@ async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[
     try:
         async with asyncio.timeout(hosts.seconds):
             target = hosts.target(asked.url)
-            addresses = await hosts.addresses(target.host, target.port or (443 if target.scheme == "https" else 80))
+            addresses = await hosts.addresses(target.host, port_of(target))
+            hosts.check_port(target, addresses)
             status, said = await _ask(hosts, asked, target, addresses, key)
     except TimeoutError:
         raise ConnectionError(f"{_shown(asked.url)} gave no answer in {hosts.seconds:g} s") from None
@@ -138,7 +140,7 @@ async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[
 async def _ask(
     hosts: Fetching, asked: HttpCall | HttpUndo, target: httpx2.URL, addresses: Sequence[str], key: str
 ) -> tuple[int, str]:
-    headers = {"Host": target.netloc.decode("ascii"), "User-Agent": PRODUCT, "Idempotency-Key": key}
+    headers = {"Host": target.netloc.decode("ascii"), "User-Agent": PRODUCT, "Idempotency-Key": header_safe(key)}
     # No proxy from the environment: it would resolve the name again, and connect to what it finds.
     async with httpx2.AsyncClient(verify=certificates(), timeout=hosts.seconds, trust_env=False) as client:
         for position, address in enumerate(addresses, 1):
@@ -169,6 +171,15 @@ async def _text(response: httpx2.Response) -> str:
         if len(pieces) > SHOWN_BYTES:
             return pieces[:SHOWN_BYTES].decode(errors="replace") + "\n[… more]"
     return pieces.decode(errors="replace")
+
+
+def header_safe(key: str) -> str:
+    """Write a key as a header can carry it, another for each key: what is no plain ASCII is percent-encoded.
+
+    The key holds the run's id, which people choose.
+    """
+    plain = key.isascii() and key.isprintable() and key == key.strip() and "%" not in key
+    return key if plain else quote(key, safe="/:@")
 
 
 def _shown(url: str) -> str:

@@ -7,6 +7,9 @@ once, and its `Message-ID` is made of the call's key: a mail program sees that t
 import hashlib
 import mailbox
 import smtplib
+import unicodedata
+from collections.abc import Sequence
+from email.header import decode_header, make_header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
@@ -29,6 +32,9 @@ class SendMail(BaseModel):
     """Arguments of send_mail."""
 
     to: list[str] = Field(min_length=1, max_length=MOST_RECIPIENTS, description="addresses of those who get it")
+    bcc: list[str] = Field(
+        default=[], max_length=MOST_RECIPIENTS, description="addresses of those who get it without the others seeing"
+    )
     subject: str = Field(max_length=500, description="one line")
     text: str = Field(max_length=200_000, description="the mail itself, as plain text")
 
@@ -50,13 +56,15 @@ def mail_tools(url: str, sender: str) -> list[Tool]:
         try:
             mail["From"] = sender
             mail["To"] = [_address(each, "to") for each in arguments.to]
-            mail["Subject"] = arguments.subject
+            hidden = [_address(each, "bcc").addr_spec for each in arguments.bcc]  # in the envelope, never in a header
+            mail["Subject"] = _subject(arguments.subject)
             mail["Message-ID"] = message_id(key, domain)
             mail.set_content(arguments.text)
         except ValueError as error:
             raise ToolError(str(error)) from None
-        refused = _send(server, mail)
-        taken = [each for each in arguments.to if each not in refused]
+        visible = [_address(each, "to").addr_spec for each in arguments.to]
+        refused = _send(server, mail, [*visible, *hidden])
+        taken = [each for each in (*visible, *hidden) if each not in refused]
         return f"sent to {', '.join(taken)}" + (f"; the server refused {', '.join(refused)}" if refused else "")
 
     return [send_mail]
@@ -67,8 +75,17 @@ def message_id(key: str, domain: str) -> str:
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@{domain}>"
 
 
-def _send(server: SplitResult, mail: EmailMessage) -> list[str]:
-    """Hand a mail over; returns the addresses that the server refused.
+def _subject(text: str) -> str:
+    """Return a subject; raises ValueError where it, or what a mail program reads out of it, is more than one line of text."""
+    read = str(make_header(decode_header(text))) if "=?" in text else text
+    again = str(make_header(decode_header(read))) if "=?" in read else read
+    if any(unicodedata.category(each) in ("Cc", "Zl", "Zp", "Cs") for each in text + read + again):
+        raise ValueError("subject: has a line break or another control character; write one line of plain text")
+    return text
+
+
+def _send(server: SplitResult, mail: EmailMessage, recipients: Sequence[str]) -> list[str]:
+    """Hand a mail over to all recipients; returns the addresses that the server refused.
 
     Raises ToolError for what cannot be sent, ConnectionError where waiting may help.
     """
@@ -83,7 +100,7 @@ def _send(server: SplitResult, mail: EmailMessage) -> list[str]:
                 session.ehlo()
             if server.username:
                 session.login(unquote(server.username), unquote(server.password or ""))
-            return list(session.send_message(mail))
+            return list(session.send_message(mail, to_addrs=list(recipients)))
     except smtplib.SMTPRecipientsRefused as error:
         raise ToolError(f"the mail server takes none of the addresses: {', '.join(error.recipients)}") from None
     except smtplib.SMTPResponseException as error:

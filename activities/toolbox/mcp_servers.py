@@ -6,18 +6,20 @@ irreversible, because we have no undo for it.
 
 import asyncio
 import json
+import logging
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from activities.contracts import Effect, ToolCard, ToolSpec
 from activities.errors import text_of
-from activities.toolbox.mcp_config import HttpServer, StdioServer, read_config
+from activities.parsing.pool import PARSERS
+from activities.redaction import SECRETS, credentials_of, environment_secrets, header_secrets
+from activities.toolbox.mcp_config import HttpServer, McpConfig, StdioServer, read_config
 from activities.toolbox.mcp_session import McpSession, ServerGoneError
+from activities.toolbox.mcp_tools import McpTool, fitted
 from activities.toolbox.names import MCP
 
 if TYPE_CHECKING:
@@ -25,22 +27,12 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 55.0
 """Longest wait for an answer; under the time-out of a tool's card, so that this error comes first and says more."""
-CARD_SECONDS = 60.0
 MOST_PAGES = 100
 RESULT_CHARACTERS = 200_000
 IDEMPOTENCY_KEY = "durable-agents/idempotency-key"
 """Where a server finds, in `_meta`, the key that is the same in every attempt of one call."""
 
-_FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
-
-
-@dataclass(frozen=True)
-class McpTool:
-    """A tool of a server as we know it: its card, what models see, and its name at the server."""
-
-    card: ToolCard
-    spec: ToolSpec
-    name: str
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,17 +46,25 @@ class McpAnswer:
 class McpServers:
     """Lists and calls the tools of configured servers; `aclose` ends them all, with their processes."""
 
-    def __init__(self, servers: Mapping[str, StdioServer | HttpServer]) -> None:
-        self._servers = dict(servers)
+    def __init__(self, config: McpConfig) -> None:
+        self._servers = dict(config.servers)
+        self.wrong = dict(config.wrong)
+        SECRETS.learn("MCP servers", secrets_of(self._servers))
         self._sessions: dict[str, McpSession] = {}
-        self._opening = {name: asyncio.Lock() for name in servers}
+        self._opening = {name: asyncio.Lock() for name in self._servers}
         self._names: dict[str, dict[str, str]] = {}
         self._closed = False
 
     @classmethod
     def read(cls, path: Path | None) -> "McpServers":
-        """Read the servers of an `.mcp.json`, or none; raises McpConfigError that names file and field."""
-        return cls(read_config(path, os.environ) if path else {})
+        """Read the servers of an `.mcp.json`, or none; raises McpConfigError where the file itself cannot be read.
+
+        A server that is wrong there is logged, and is missing for the agents that name it.
+        """
+        config = read_config(path, os.environ) if path else McpConfig()
+        for why in config.wrong.values():
+            log.warning("an MCP server is left out: %s", why)
+        return cls(config)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,14 +74,15 @@ class McpServers:
     async def tools(self, server: str) -> list[McpTool]:
         """List the tools of a server, all pages; raises ConnectionError when it does not answer."""
         session = await self._session(server)
-        found: list[McpTool] = []
+        listed: list[types.Tool] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
             page = await self._page(server, session, cursor)
-            found += [_tool(server, each) for each in page.tools]
+            listed += page.tools
             if not page.nextCursor or page.nextCursor == cursor:
                 break
             cursor = page.nextCursor
+        found = await PARSERS.off_loop(fitted, server, listed)
         self._names[server] = {tool.card.name: tool.name for tool in found}
         return found
 
@@ -104,7 +105,8 @@ class McpServers:
             return McpAnswer(f"the MCP server {server} refused the call: {text_of(error)}", failed=True)
         except RuntimeError as error:  # the SDK's word for a result that breaks the tool's own output schema
             return McpAnswer(text_of(error), failed=True)
-        return McpAnswer(_written(result), failed=bool(result.isError))
+        said = _written(result)
+        return McpAnswer(SECRETS(said) if result.isError else said, failed=bool(result.isError))
 
     async def aclose(self) -> None:
         """End all sessions; none can be opened afterwards."""
@@ -139,17 +141,21 @@ class McpServers:
             return session
 
 
+def secrets_of(servers: Mapping[str, StdioServer | HttpServer]) -> list[tuple[str, str]]:
+    """Return what is secret in the configuration of servers: headers, credentials in URLs and arguments, environments."""
+    found: list[tuple[str, str]] = []
+    for name, server in servers.items():
+        said = f"mcpServers.{name}"
+        if isinstance(server, HttpServer):
+            found += [*header_secrets(f"{said}.headers", server.headers), *credentials_of(f"{said}.url", server.url)]
+        else:
+            found += environment_secrets(server.env, f"{said}.env.")
+            found += [pair for each in server.args if "://" in each for pair in credentials_of(f"{said}.args", each)]
+    return found
+
+
 TIMED_OUT = 408
 """The SDK's code for a request that nobody answered in time."""
-
-
-def _tool(server: str, tool: "types.Tool") -> McpTool:
-    name = f"{MCP}{server}__{_FOREIGN.sub('_', tool.name)}"
-    hints = tool.annotations
-    effect = Effect.READ if hints is not None and hints.readOnlyHint is True else Effect.IRREVERSIBLE
-    card = ToolCard(name=name, effect=effect, timeout=CARD_SECONDS, server=server)
-    description = tool.description or tool.title or tool.name
-    return McpTool(card, ToolSpec(name=name, description=description, input_schema=tool.inputSchema), tool.name)
 
 
 def _written(result: "types.CallToolResult") -> str:

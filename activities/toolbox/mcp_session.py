@@ -11,7 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from activities.environment import bare_environment
 from activities.errors import text_of
+from activities.redaction import presentable
 from activities.toolbox.mcp_config import HttpServer, StdioServer
 from activities.toolbox.mcp_results import checking_session
 
@@ -30,6 +32,10 @@ Result = TypeVar("Result")
 
 class ServerGoneError(ConnectionError):
     """The server cannot be started or reached, or went away in the middle; the next request opens a new session."""
+
+
+class ServerSlowError(ServerGoneError):
+    """The server did not say what it is in time; asking again at once would take as long."""
 
 
 class McpSession:
@@ -55,8 +61,9 @@ class McpSession:
         waiting = (self._ready, self._owner)
         done, _ = await asyncio.wait(waiting, timeout=OPEN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not done:
+            self._stop.set()
             self._owner.cancel()
-            raise self._broken(f"it was not ready after {OPEN_SECONDS:g} s")
+            raise ServerSlowError(str(self._broken(f"it was not ready after {OPEN_SECONDS:g} s")))
         if self._ready.done() and not self.gone:
             return self._ready.result()
         raise self._broken()
@@ -94,6 +101,12 @@ class McpSession:
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[tuple[Any, Any]]:
+        if isinstance(self._server, HttpServer) and self._server.type == "sse":
+            from mcp.client.sse import sse_client
+
+            async with sse_client(self._server.url, headers=dict(self._server.headers), timeout=30.0) as (read, write):
+                yield read, write
+            return
         if isinstance(self._server, HttpServer):
             import httpx
             from mcp.client.streamable_http import streamable_http_client
@@ -108,7 +121,10 @@ class McpSession:
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
         parameters = StdioServerParameters(
-            command=self._server.command, args=list(self._server.args), env=self._server.env, cwd=self._server.cwd
+            command=self._server.command,
+            args=list(self._server.args),
+            env=bare_environment(os.environ) | self._server.env,
+            cwd=self._server.cwd,
         )
         with self._listening() as errors:
             async with stdio_client(parameters, errlog=errors) as (read, write):
@@ -156,11 +172,22 @@ class McpSession:
         if self._owner.done() and not self._owner.cancelled() and (error := self._owner.exception()):
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
-            reason = f"{type(error).__name__}: {text_of(error)}"
-        said = " ".join(bytes(self._stderr).decode(errors="replace").split())[-300:]
+            reason = _reason(error)
+        said = presentable(" ".join(bytes(self._stderr).decode(errors="replace").split()))[-300:]
         return ServerGoneError(
             f"the MCP server {self._name} does not answer: {reason}" + (f" ({said})" if said else "")
         )
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a session broke, without the address that was asked: it may hold a secret."""
+    import httpx
+
+    if not isinstance(error, httpx.HTTPStatusError):
+        return f"{type(error).__name__}: {text_of(error)}"
+    status = error.response.status_code
+    unknown = status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+    return f"it answers {status}" + ("; give it a header such as Authorization in the file of MCP servers" * unknown)
 
 
 def _went_away(error: BaseException | None) -> bool:

@@ -1,22 +1,54 @@
 """Which tool a name in an agent file means: ours, Claude Code's for the same thing, or one of an MCP server.
 
-The trap: names that we lack (Bash, Task, WebSearch where the model does not search by itself) stay as they are, so that they
-are reported as missing in the words of the agent file.
+Names that we lack (Bash, WebSearch where the model does not search by itself) stay as they are, so that they are reported as
+missing in the words of the agent file.
 """
 
 from typing import NamedTuple
 
 CLAUDE_CODE = {
-    "Read": "read_file",
-    "Write": "write_file",
-    "Edit": "edit_file",
-    "MultiEdit": "edit_file",
-    "Glob": "list_files",
-    "LS": "list_files",
-    "Grep": "search_files",
-    "WebFetch": "fetch_url",
+    "read": "read_file",
+    "write": "write_file",
+    "edit": "edit_file",
+    "multiedit": "edit_file",
+    "glob": "list_files",
+    "ls": "list_files",
+    "list": "list_files",
+    "grep": "search_files",
+    "webfetch": "fetch_url",
 }
+"""Names of Claude Code and of programs that read its files, in lower case."""
 
+HOUSEKEEPING = frozenset(
+    {
+        *(
+            "agent",
+            "askuserquestion",
+            "bashoutput",
+            "enterplanmode",
+            "exitplanmode",
+            "killbash",
+            "killshell",
+            "sendmessage",
+        ),
+        *("skill", "slashcommand", "task", "taskcreate", "taskget", "tasklist", "taskoutput", "taskstop", "taskupdate"),
+        *("todoread", "todowrite", "toolsearch"),
+    }
+)
+"""Tools of Claude Code that manage its own session: an agent does not need them here, where workflows do that."""
+
+SETTINGS = {
+    "fetch_url": "FETCH_ALLOW",
+    "query_database": "DATABASE_URL",
+    "insert_row": "DATABASE_WRITE_TABLES",
+    "update_row": "DATABASE_WRITE_TABLES",
+    "delete_row": "DATABASE_WRITE_TABLES",
+    "http_call": "HTTP_CALL_ALLOW",
+    "send_mail": "SMTP_URL",
+}
+"""What a worker needs for those of our tools that are not always there."""
+
+EVERY = "*"
 MCP = "mcp__"
 
 
@@ -27,9 +59,14 @@ class McpName(NamedTuple):
     tool: str
 
 
+def bare(name: str) -> str:
+    """Return a name without the brackets that narrow it in Claude Code: `Bash(git diff:*)`."""
+    return name.partition("(")[0].strip()
+
+
 def our_name(name: str) -> str:
     """Return our name of a tool; an unknown name stays as it is."""
-    return CLAUDE_CODE.get(name.partition("(")[0].strip(), name.strip())
+    return CLAUDE_CODE.get(bare(name).casefold(), name.strip())
 
 
 def mcp_name(name: str) -> McpName | None:

@@ -42,8 +42,10 @@ def standard_tools(
         tools += web_tools(fetch_allow, private=fetch_private)
     if database_url:
         from activities.toolbox.database import database_tools
+        from activities.toolbox.database_rights import warn_of_rights
 
         tools += database_tools(database_url)
+        warn_of_rights(database_url, writes=bool(database_write_tables))
     if database_write_tables:
         from activities.toolbox.rows import row_tools
 

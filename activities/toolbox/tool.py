@@ -65,8 +65,14 @@ class Tool:
     @property
     def card(self) -> ToolCard:
         """The tool as a running execution sees it."""
+        takes = tuple(field.alias or name for name, field in self.arguments.model_fields.items())
         return ToolCard(
-            name=self.name, effect=self.effect, timeout=self.timeout, undo=self.undo, undoable=self.undoable
+            name=self.name,
+            effect=self.effect,
+            timeout=self.timeout,
+            undo=self.undo,
+            undoable=self.undoable,
+            takes=takes,
         )
 
     @property

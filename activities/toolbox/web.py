@@ -5,7 +5,6 @@ name is resolved once, its addresses are checked, and the connection goes to a c
 """
 
 import asyncio
-import ipaddress
 import re
 import socket
 import ssl
@@ -18,6 +17,7 @@ from pydantic import BaseModel, Field
 from temporalio.exceptions import ApplicationError
 
 from activities.documents import read_document
+from activities.toolbox.addresses import is_internal, is_public
 from activities.toolbox.tool import Tool, ToolError, tool
 
 FETCH_SECONDS = 30.0
@@ -25,13 +25,15 @@ FETCH_SECONDS = 30.0
 MAX_BYTES = 5 * 1024 * 1024
 """Largest page, unpacked."""
 MAX_REDIRECTS = 5
+WEB_PORTS = (80, 443)
 SHOWN_CHARACTERS = 40_000
 PRODUCT = "durable-agents/0.1"
 
 _PASSING = frozenset({408, 425, 429})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+", re.IGNORECASE)
+_PATTERN = re.compile(
+    r"(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:\d{1,5})?|[0-9a-f:.]+|\[[0-9a-f:.]+\](:\d{1,5})?", re.IGNORECASE
+)
 
 
 class FetchUrl(BaseModel):
@@ -111,7 +113,8 @@ class Fetching:
     async def _hop(self, url: str) -> str | tuple[str, bytes]:
         """Return where an address leads on, or its media type and bytes."""
         target = self.target(url)
-        addresses = await self.addresses(target.host, target.port or (443 if target.scheme == "https" else 80))
+        addresses = await self.addresses(target.host, port_of(target))
+        self.check_port(target, addresses)
         try:
             return await self._ask(target, addresses)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.DecodingError) as error:
@@ -128,9 +131,16 @@ class Fetching:
         if target.scheme not in ("http", "https") or not target.host or target.userinfo:
             raise ToolError(f"{_shown(url)!r}: write https:// or http:// and a host, without a name or password")
         host = target.host.rstrip(".").lower()
-        if not any(_matches(host, pattern) for pattern in self.allow):
+        if not any(_matches(host, port_of(target), pattern) for pattern in self.allow):
             raise ToolError(f"{host} is not among the hosts that may be asked: {', '.join(self.allow)}")
         return target
+
+    def check_port(self, target: httpx2.URL, addresses: Sequence[str]) -> None:
+        """Refuse other ports than the web's, unless the list names the port or the service is a private one; raises ToolError."""
+        port, host = port_of(target), target.host.rstrip(".").lower()
+        named = any(_matches(host, port, pattern) and _split(pattern)[1] for pattern in self.allow)
+        if port not in WEB_PORTS and not named and any(is_public(address) for address in addresses):
+            raise ToolError(f"port {port} of {host} is no port of the web; {self.setting} allows it as {host}:{port}")
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Resolve a name to addresses, all of which may be connected to."""
@@ -144,6 +154,8 @@ class Fetching:
             raise ToolError(f"{host!r} is no host name") from None
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
+            if is_internal(address):
+                raise ToolError(f"{host} leads to {address}, which is no public address; no setting opens it")
             if not is_public(address) and not self.private:
                 raise ToolError(f"{host} leads to {address}, which is no public address; it must not be fetched")
         return addresses
@@ -190,22 +202,25 @@ class Fetching:
         return response.headers.get("content-type", ""), bytes(pieces)
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet, also when it is wrapped in an IPv6 address."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+def port_of(target: httpx2.URL) -> int:
+    """Return the port of an address."""
+    return target.port or (443 if target.scheme == "https" else 80)
 
 
-def _matches(host: str, pattern: str) -> bool:
-    if pattern == "*" or host == pattern:
-        return True
-    return pattern.startswith("*.") and host.endswith(pattern[1:])
+def _matches(host: str, port: int, pattern: str) -> bool:
+    name, wanted = _split(pattern)
+    if wanted and wanted != port:
+        return False
+    return name in ("*", host) or (name.startswith("*.") and host.endswith(name[1:]))
+
+
+def _split(pattern: str) -> tuple[str, int]:
+    """Return the host of a pattern, and its port or 0."""
+    if pattern.startswith("["):
+        host, _, port = pattern[1:].partition("]")
+        return host, int(port.removeprefix(":") or 0)
+    host, colon, port = pattern.partition(":")
+    return (host, int(port)) if colon and port.isdecimal() and ":" not in port else (pattern, 0)
 
 
 def _shown(url: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from activities.file_names import original, readable
 from activities.toolbox.tool import ToolError
 
 READ_LIMIT = 1_000_000
@@ -56,7 +57,7 @@ class Workspace:
             found = [path for path in self.root.glob(pattern) if path.is_file() and not self._linked(path)]
         except (ValueError, NotImplementedError, IndexError) as error:
             raise ToolError(f"pattern {pattern!r}: {error}; write a glob such as **/*.md") from None
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        return sorted(readable(path.relative_to(self.root).as_posix()) for path in found)
 
     def read(self, path: str, limit: int = READ_LIMIT) -> bytes:
         """Return a file's bytes; raises ToolError, also for more than `limit` bytes."""
@@ -137,7 +138,7 @@ class Workspace:
             os.close(handle)
 
     def _parts(self, path: str) -> list[str]:
-        parts = [part for part in Path(path).parts if part != "."]
+        parts = [part for part in Path(original(self.root, path) if "\0" not in path else path).parts if part != "."]
         if not parts or Path(path).is_absolute() or ".." in parts or "\0" in path:
             raise ToolError(f"path {path!r}: name a file within the workspace, for instance notes/today.md")
         return parts

@@ -7,8 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
-
-from rich.console import Console
+from dataclasses import dataclass
 
 from bootstrap import Settings, connect, load_settings, running_stack
 from cli.embedded.board import Board
@@ -17,8 +16,9 @@ from cli.embedded.ports import PortTakenError
 from cli.embedded.server import TemporalMissingError
 from cli.embedded.stack import AlreadyRunningError, Stack, Wishes, WrongWishError
 from cli.embedded.state import StackState, read_state
-from cli.embedded.welcome import show_ready, show_running
+from cli.embedded.welcome import show_export, show_ready, show_running
 from cli.leaving import DONE, FAILED, INTERRUPTED, UNSERVED, WRONG, LeavingError
+from cli.pages import console
 
 STARTS_WITHIN = 60.0
 """Seconds that the demo waits for a stack that another process is just starting."""
@@ -29,14 +29,23 @@ def run_up(wishes: Wishes) -> int:
     return _run(lambda settings, board: _up(settings, board, wishes))
 
 
-def run_demo(*, kill: bool, tour: bool = True) -> int:
+@dataclass(frozen=True)
+class Showing:
+    """What a demo shows: documents, with their worker killed or not, and the tour; with `showcase` the recorded tour alone."""
+
+    kill: bool = True
+    tour: bool = True
+    showcase: bool = False
+
+
+def run_demo(showing: Showing) -> int:
     """Show the demo on the running stack, or on one of its own; returns the exit code. Raises LeavingError, SettingsError."""
-    return _run(lambda settings, board: _demo(settings, board, kill, tour))
+    return _run(lambda settings, board: _demo(settings, board, showing))
 
 
 def _run(command: Callable[[Settings, Board], Awaitable[int]]) -> int:
     async def run() -> int:
-        return await command(load_settings(), Board(Console()))
+        return await command(load_settings(), Board(console()))
 
     try:
         return asyncio.run(run())
@@ -64,18 +73,20 @@ async def _up(settings: Settings, board: Board, wishes: Wishes) -> int:
     return FAILED if stack.supervisor.failed else DONE if ready else INTERRUPTED
 
 
-async def _demo(settings: Settings, board: Board, kill: bool, tour: bool) -> int:
+async def _demo(settings: Settings, board: Board, showing: Showing) -> int:
     try:
-        stack = Stack(settings, Wishes(), board)
+        # The showcase has a worker and answers of its own.
+        stack = Stack(settings, Wishes(worker=not showing.showcase, model=not showing.showcase), board)
     except AlreadyRunningError:
         state = await _running(settings)
         board.say(f"Uses the stack that runs here, process {state.pid}.")
-        return await _show(settings, board, state, kill, tour)
+        return await _show(settings, board, state, showing)
     show: asyncio.Task[int] | None = None
     try:
         if not await stack.start():
             return FAILED if stack.supervisor.failed else INTERRUPTED
-        show = asyncio.create_task(_show(settings, board, stack.state, kill, tour))
+        show_export(board, stack.state)
+        show = asyncio.create_task(_show(settings, board, stack.state, showing))
         end = asyncio.create_task(stack.supervisor.wait())
         await asyncio.wait([show, end], return_when=asyncio.FIRST_COMPLETED)
         end.cancel()
@@ -100,13 +111,14 @@ async def _running(settings: Settings) -> StackState:
     raise LeavingError(UNSERVED, f"the stack in {settings.state_dir} did not get ready; look at where it was started")
 
 
-async def _show(settings: Settings, board: Board, state: StackState, kill: bool, tour: bool) -> int:
+async def _show(settings: Settings, board: Board, state: StackState, showing: Showing) -> int:
     # The SDK and the workflows take a second to import; `up` needs neither.
     from cli.embedded.demo import Demo
     from cli.embedded.tour import Tour
 
     os.environ.update(local_environment(state.address))
     client = await connect(settings)
-    shown = await Demo(settings, client, state, board).run(kill=kill)
-    toured = not tour or await Tour(settings, client, state, board).run()
+    recorded = showing.showcase or state.model_url is not None
+    shown = showing.showcase or await Demo(settings, client, state, board).run(kill=showing.kill)
+    toured = not showing.tour or await Tour(settings, client, state, board, recorded=recorded).run()
     return DONE if shown and toured else FAILED

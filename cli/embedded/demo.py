@@ -21,6 +21,7 @@ from cli.embedded.board import Board
 from cli.embedded.demo_view import ended_steps, finished, progress_table, result_table
 from cli.embedded.state import Child, StackState, identify, read_state
 from cli.leaving import cause_of
+from cli.pages import dollars
 from cli.waiting import PASSING
 from workflows.contracts import (
     DocumentAnalysisRequest,
@@ -155,7 +156,7 @@ class Demo:
         console, spend = self._board.console, result.spend
         console.print(result_table(result, calls))
         self._board.say(
-            f"Total: {spend.input_tokens + spend.output_tokens:,} tokens, ${spend.usd:.4f}, run {handle.id}\n"
+            f"Total: {spend.input_tokens + spend.output_tokens:,} tokens, {dollars(spend)}, run {handle.id}\n"
             f"  {self._state.run_url(handle.id)}"
         )
         self._board.say(*self._calls_line(report))

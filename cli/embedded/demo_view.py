@@ -60,6 +60,8 @@ def result_table(result: DocumentAnalysisResult, calls: Sequence[CallTrace]) -> 
     for document in result.documents:
         summary = document.summary
         shown = Text(document.error, "red") if summary is None else Text(summary.summary or summary.text or "")
+        if document.notes:
+            shown.append(f"\n({'; '.join(document.notes)})", "yellow")
         own = [call.spend for call in calls if call.step.startswith(document.name + SEPARATOR)]
         tokens = sum(spend.input_tokens + spend.output_tokens for spend in own)
         kind = document.type.value if document.type else "-"

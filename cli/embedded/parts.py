@@ -1,7 +1,7 @@
 """The three parts of the stack: command line, environment, health checks and log of each.
 
 The trap: a person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of
-this folder would work for that cluster.
+this folder would work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from activities.environment import bare_environment
 from bootstrap import PROJECT, Settings
 from cli.embedded.ports import HOST
 from cli.embedded.server import server_command
@@ -25,6 +26,7 @@ class Part:
 
     `checks` maps what is checked to its URL, and all must answer. `grace` is how many seconds it may take to end, `ready_within`
     to get healthy. `needs` names parts that must be healthy before it starts, `hint` helps when it does not start.
+    An answer within `settles_after` seconds does not count: another process may give it, whose port this one fails to bind.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Part:
     ready_within: float = 120.0
     needs: tuple[str, ...] = ()
     hint: str = ""
+    settles_after: float = 0.0
 
 
 def local_environment(address: str) -> dict[str, str]:
@@ -62,11 +65,12 @@ def server_part(binary: Path, state_dir: Path, ports: Mapping[str, int]) -> Part
     return Part(
         name="server",
         command=server_command(binary, database, ports["server"], ports["ui"]),
-        environment={name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")},
+        environment=bare_environment(os.environ),
         log=state_dir / "logs" / "server.log",
         checks={"Web UI": f"{ui}/", "gRPC, namespace": f"{ui}/api/v1/namespaces/{NAMESPACE}"},
         grace=10.0,
         hint=hint if database.exists() else "",
+        settles_after=0.5,
     )
 
 
@@ -76,7 +80,7 @@ def model_part(state_dir: Path, ports: Mapping[str, int]) -> Part:
     return Part(
         name="model",
         command=(sys.executable, "-m", "local_model", "--port", str(ports["model"])),
-        environment=_python(dict(os.environ)),
+        environment=_python(bare_environment(os.environ, "LOCAL_MODEL_", "OMP_", "PYTHON")),
         log=state_dir / "logs" / "model.log",
         checks={"HTTP": f"{url}/health"},
         grace=5.0,

@@ -1,4 +1,4 @@
-"""Ports of the stack: the wished one, else the one of the last time, else a free one.
+"""Ports of the stack: the wished one, else the usual one, else the one of the last time, else a free one.
 
 The trap: a free port from the system's own range can be lost for good, because a client that keeps reconnecting to a crashed
 server from that same range may connect to itself. So ports are looked for below every system's range.
@@ -6,9 +6,15 @@ server from that same range may connect to itself. So ports are looked for below
 
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 HOST = "127.0.0.1"
+USUAL = {"server": 7233, "ui": 8233}
+"""Where the `temporal` command line and every guide look, so these are taken whenever they are free."""
+
+ANY = 0
+"""A wish for any port but the usual one."""
 RANGE = range(20_000, 30_000)
 """Below the ranges that Linux (32768) and macOS (49152) give to clients."""
 
@@ -18,7 +24,13 @@ class PortTakenError(Exception):
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the port of the loopback."""
+    """Whether nobody listens on the port of the loopback, IPv6 included, and a server may bind it."""
+    for family, host in ((socket.AF_INET, HOST), (socket.AF_INET6, "::1")):
+        # A listener on all addresses, or on IPv6 alone, does not everywhere keep others from binding 127.0.0.1.
+        with suppress(OSError), socket.socket(family) as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex((host, port)) == 0:
+                return False
     with socket.socket() as probe:
         # Connections of the last server that are still closing do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,24 +41,29 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_ports(names: tuple[str, ...], wished: Mapping[str, int | None], last: Mapping[str, int]) -> dict[str, int]:
+def choose_ports(
+    names: tuple[str, ...],
+    wished: Mapping[str, int | None],
+    last: Mapping[str, int],
+    usual: Mapping[str, int] = USUAL,
+) -> dict[str, int]:
     """Choose a port for each name; raises PortTakenError for a wished one that is in use."""
     chosen: dict[str, int] = {}
     for name in names:
         wish = wished.get(name)
-        if wish is not None and (wish in chosen.values() or not is_free(wish)):
+        if wish and (wish in chosen.values() or not is_free(wish)):
             raise PortTakenError(
                 f"port {wish} for the {name} is in use; choose another, or leave it out to get a free one"
             )
-        chosen[name] = wish or _last_or_free(
-            last.get(name), {*chosen.values(), *(port for port in wished.values() if port)}
-        )
+        preferred = (last.get(name),) if wish == ANY else (usual.get(name), last.get(name))
+        chosen[name] = wish or _first_free(preferred, {*chosen.values(), *filter(None, wished.values())})
     return chosen
 
 
-def _last_or_free(last: int | None, taken: set[int]) -> int:
-    if last is not None and last not in taken and is_free(last):
-        return last
+def _first_free(preferred: Iterable[int | None], taken: set[int]) -> int:
+    for port in preferred:
+        if port is not None and port not in taken and is_free(port):
+            return port
     start = random.randrange(len(RANGE))  # noqa: S311 - spreads the stacks of several folders, guards nothing
     for step in range(len(RANGE)):
         port = RANGE[(start + step) % len(RANGE)]

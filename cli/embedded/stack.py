@@ -13,13 +13,15 @@ from typing import IO
 from bootstrap import Settings
 from cli.embedded.board import Board
 from cli.embedded.parts import Part, model_part, server_part, worker_part
-from cli.embedded.ports import HOST, choose_ports
+from cli.embedded.ports import HOST, choose_ports, is_free
 from cli.embedded.process import rotate
 from cli.embedded.server import find_temporal
 from cli.embedded.state import Child, StackState, end_leftovers, read_state, take_lock, write_state
 from cli.embedded.supervisor import Supervisor
 
 PORTS = ("server", "ui", "model", "worker health", "metrics")
+ATTEMPTS = 3
+"""How often a start is tried anew because another process took a port first."""
 
 
 class AlreadyRunningError(Exception):
@@ -32,7 +34,7 @@ class WrongWishError(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person asked for: ports (None: as last time, or free ones) and which parts to run."""
+    """What a person asked for: ports (None: as set, else the usual, else free ones; 0: free ones) and which parts to run."""
 
     port: int | None = None
     ui_port: int | None = None
@@ -48,8 +50,8 @@ class Stack:
 
         Raises TemporalMissingError, WrongWishError, PortTakenError, AlreadyRunningError, OSError.
         """
-        binary = find_temporal()
-        with_model = settings.local and wishes.model
+        self._settings, self._wishes, self._board = settings, wishes, board
+        self._binary = find_temporal()
         if settings.local and wishes.worker and not wishes.model:
             raise WrongWishError(
                 "the worker needs a model: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or ANTHROPIC_BASE_URL, or add --no-worker"
@@ -59,8 +61,17 @@ class Stack:
         last = read_state(self._directory)
         if ended := end_leftovers(last):
             board.say(f"ended what a killed stack left: {', '.join(ended)}", "yellow")
-        wished = {"server": wishes.port, "ui": wishes.ui_port}
-        ports = choose_ports(PORTS, wished, last.ports if last else {})
+        self._wished = {
+            "server": settings.up_port if wishes.port is None else wishes.port,
+            "ui": settings.up_ui_port if wishes.ui_port is None else wishes.ui_port,
+        }
+        self._arrange(last.ports if last else {})
+
+    def _arrange(self, last: Mapping[str, int]) -> None:
+        """Choose ports, write `up.json` and describe the parts."""
+        settings, wishes = self._settings, self._wishes
+        with_model = settings.local and wishes.model
+        ports = choose_ports(PORTS, self._wished, last)
         self.state = StackState(
             address=f"{HOST}:{ports['server']}",
             ui=f"http://{HOST}:{ports['ui']}",
@@ -71,23 +82,40 @@ class Stack:
             ports=ports,
         )
         write_state(self._directory, self.state)
-        parts = [server_part(binary, self._directory, ports)]
+        parts = [server_part(self._binary, self._directory, ports)]
         parts += [model_part(self._directory, ports)] if with_model else []
         parts += [worker_part(settings, ports)] if wishes.worker else []
         self.parts: tuple[Part, ...] = tuple(parts)
         for part in parts:
             rotate(part.log)
-        self.supervisor = Supervisor(parts, board, self._note_children)
+        self.supervisor = Supervisor(parts, self._board, self._note_children)
 
     async def start(self) -> bool:
         """Start everything; Ctrl-C, SIGTERM and SIGHUP end it from here on. Returns whether all is healthy."""
+
+        def stop() -> None:
+            self.supervisor.ask_to_stop()  # the one of now: a start on other ports makes another
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.supervisor.ask_to_stop)
-        ready = await self.supervisor.start()
-        if ready:
-            self._change(ready=True)
-        return ready
+            loop.add_signal_handler(number, stop)
+        for _ in range(ATTEMPTS):
+            if await self.supervisor.start():
+                self._change(ready=True)
+                return True
+            if not self.supervisor.failed or not (lost := await self._lost_ports()):
+                return False
+            self._board.say(
+                f"Another process took {' and '.join(lost)} meanwhile: starts again on other ports.", "yellow"
+            )
+            self._arrange(self.state.ports)
+        return False
+
+    async def _lost_ports(self) -> list[str]:
+        """End what was started, and name the chosen ports that somebody else listens on: between choice and start is a moment."""
+        await self.supervisor.stop()
+        ours = {name: port for name, port in self.state.ports.items() if not self._wished.get(name)}
+        return [f"port {port} ({name})" for name, port in ours.items() if not is_free(port)]
 
     async def stop(self) -> None:
         """End everything and give the lock back."""

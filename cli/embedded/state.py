@@ -16,6 +16,8 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from activities.private_files import private_folder
+
 
 class Child(BaseModel):
     """A process of the stack; `started` tells it from a later one of the same id."""
@@ -63,7 +65,7 @@ def write_state(directory: Path, state: StackState) -> None:
 
 def take_lock(directory: Path) -> IO[bytes] | None:
     """Take the folder's lock until the file is closed or this process ends; None if another stack holds it."""
-    directory.mkdir(parents=True, exist_ok=True)
+    private_folder(directory)
     handle = (directory / "up.lock").open("ab")
     while not _locked(handle, fcntl.LOCK_EX):
         # Readers of `up.json` share the lock for an instant, and only a stack keeps them out.

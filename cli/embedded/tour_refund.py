@@ -6,7 +6,9 @@ mails are looked at, and not only what the run says of them.
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
@@ -18,12 +20,12 @@ from bootstrap import PROJECT, Settings
 from cli.embedded.board import Board
 from cli.embedded.parts import local_environment
 from cli.embedded.state import StackState
-from cli.embedded.tour_shop import Shop, ShopClosedError, shop
+from cli.embedded.tour_shop import Shop
 from cli.leaving import cause_of
 from cli.reaching import REFUND
 from cli.refund_file import cents, read_refund
 from cli.results import KINDS, partial
-from workflows.contracts import ChangeState, RefundRequest, RefundResult, RunStatus
+from workflows.contracts import ChangeState, GateView, RefundRequest, RefundResult, RunStatus
 
 SAMPLE = PROJECT / "samples" / "refunds" / "lamp.json"
 TITLE = "refund, approved by two, taken back"
@@ -43,7 +45,7 @@ class NotApprovedError(Exception):
 
 
 class RefundStop:
-    """One refund, on a shop of its own."""
+    """One refund, in an open shop."""
 
     def __init__(self, settings: Settings, client: Client, state: StackState, board: Board) -> None:
         self._settings = settings
@@ -51,15 +53,14 @@ class RefundStop:
         self._state = state
         self._board = board
 
-    async def run(self) -> bool:
+    async def run(self, opened: Shop) -> bool:
         """Show it; returns whether everything became as it should."""
         began = datetime.now(UTC)
         try:
-            async with shop(self._settings, self._state) as opened:
-                handle = await self._start(opened, began)
-                await self._decide(opened, handle)
-                return await self._report(opened, handle, began)
-        except (ShopClosedError, NotApprovedError, OSError) as error:
+            handle = await self._start(opened, began)
+            await self._decide(opened, handle)
+            return await self._report(opened, handle, began)
+        except (NotApprovedError, OSError) as error:
             self._board.say(f"✗ {TITLE}: {error}", "bold red")
             return False
 
@@ -90,31 +91,15 @@ class RefundStop:
         """
         result = asyncio.create_task(_ended(handle))
         try:
-            while not result.done() and not await _waits(handle):
+            while not result.done() and not await open_gates(handle):
                 await asyncio.wait([result], timeout=0.5)
             for who in () if result.done() else APPROVERS:
-                await self._approve(opened, handle.id, who)
+                await approve(self._state, opened, handle.id, who)
         except NotApprovedError:
             await handle.terminate("the tour's approvers were refused")
             raise
         finally:
             result.cancel()
-
-    async def _approve(self, opened: Shop, run: str, who: str) -> None:
-        """Run `starter.py approve` on this stack, with a token of that person's own."""
-        token = granted(opened.secret, who, datetime.now(UTC), AT_MOST, run=run)
-        # Never the person's own TEMPORAL_*: their cluster has no such run.
-        environment = local_environment(self._state.address) | {"APPROVER_TOKEN": token}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(PROJECT / "starter.py"), "approve", run, "--as", who),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        if process.returncode != 0:
-            raise NotApprovedError(f"{who} could not approve: {said.decode(errors='replace').strip()[-500:]}")
 
     async def _report(self, opened: Shop, handle: Handle, began: datetime) -> bool:
         try:
@@ -149,12 +134,30 @@ class RefundStop:
         return good
 
 
-async def _waits(handle: Handle) -> bool:
+async def approve(state: StackState, opened: Shop, run: str, who: str) -> None:
+    """Run `starter.py approve` on this stack, with a token of that person's own; raises NotApprovedError."""
+    token = granted(opened.secret, who, datetime.now(UTC), AT_MOST, run=run)
+    # Never the person's own TEMPORAL_*: their cluster has no such run.
+    environment = local_environment(state.address) | {"APPROVER_TOKEN": token}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROJECT / "starter.py"), "approve", run, "--as", who),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    if process.returncode != 0:
+        raise NotApprovedError(f"{who} could not approve: {said.decode(errors='replace').strip()[-500:]}")
+
+
+async def open_gates(handle: WorkflowHandle[Any, Any]) -> Sequence[GateView]:
+    """Return the gates that wait now; none where no worker answers."""
     try:
-        status = await handle.query("status", result_type=RunStatus, rpc_timeout=timedelta(seconds=5))
+        status: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=timedelta(seconds=5))
     except (RPCError, WorkflowQueryFailedError):
-        return False
-    return bool(status.gates)
+        return ()
+    return status.gates
 
 
 async def _ended(handle: Handle) -> None:

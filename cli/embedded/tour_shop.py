@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,12 +47,15 @@ class Shop:
 
 
 class ShopClosedError(Exception):
-    """The shop's worker did not start; the message says why."""
+    """A process of the tour did not start; the message says why."""
 
 
 @asynccontextmanager
-async def shop(settings: Settings, state: StackState) -> AsyncIterator[Shop]:
-    """Open a new shop in the state folder, and end its worker and ledger afterwards; raises ShopClosedError."""
+async def shop(settings: Settings, state: StackState, more: Mapping[str, str]) -> AsyncIterator[Shop]:
+    """Open a new shop in the state folder, and end its worker and ledger afterwards; `more` is for the worker's environment.
+
+    Raises ShopClosedError.
+    """
     folder = settings.state_dir.resolve() / "tour"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -66,16 +69,16 @@ async def shop(settings: Settings, state: StackState) -> AsyncIterator[Shop]:
     )
     with closing(sqlite3.connect(opened.database)) as connection:
         connection.executescript(SCHEMA.read_text())
-    worker = _worker(settings, state, opened)
+    worker = _worker(settings, state, opened, more)
     try:
-        await _healthy(worker)
+        await healthy(worker)
         yield opened
     finally:
         await worker.end(lambda: False)
         ledger.close()
 
 
-def _worker(settings: Settings, state: StackState, opened: Shop) -> Process:
+def _worker(settings: Settings, state: StackState, opened: Shop, more: Mapping[str, str]) -> Process:
     ports = choose_ports(PORTS, {}, {})
     part = worker_part(settings, {**state.ports, **ports})
     part = replace(
@@ -94,6 +97,7 @@ def _worker(settings: Settings, state: StackState, opened: Shop) -> Process:
             "HTTP_CALL_UNDO": f"PUT {opened.ledger}/{{order}} => DELETE {opened.ledger}/{{order}}",
             "APPROVER_SECRET": opened.secret,
             "NOTIFY_URLS": ",",  # nobody is told of a showing; empty would fall back to .env
+            **more,
         },
         log=part.log.with_name("shop.log"),
     )
@@ -101,7 +105,8 @@ def _worker(settings: Settings, state: StackState, opened: Shop) -> Process:
     return Process(part)
 
 
-async def _healthy(worker: Process) -> None:
+async def healthy(worker: Process) -> None:
+    """Wait until a process answers its check; raises ShopClosedError with its last words."""
     (check,) = worker.part.checks.values()
     deadline = asyncio.get_running_loop().time() + READY_WITHIN
     while worker.running and asyncio.get_running_loop().time() < deadline:
@@ -109,7 +114,7 @@ async def _healthy(worker: Process) -> None:
             return
         await asyncio.sleep(0.2)
     raise ShopClosedError(
-        f"the shop's worker did not start: {' '.join(worker.last_lines()[-2:])}; log: {worker.part.log}"
+        f"{worker.part.name} did not start: {' '.join(worker.last_lines()[-2:])}; log: {worker.part.log}"
     )
 
 

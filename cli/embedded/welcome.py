@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from bootstrap import Settings
 from cli.embedded.board import Board
 from cli.embedded.parts import NAMESPACE
-from cli.embedded.ports import HOST
+from cli.embedded.ports import HOST, USUAL
 from cli.embedded.state import StackState
 from local_model import BANNER
 
 NEXT = (
     ("python starter.py demo", "six documents, and a kill -9 in the middle"),
+    ("python starter.py demo --showcase", "each pattern in under a minute, with recorded answers"),
     ("python starter.py document samples/documents/*", "what kind each is, its analysis, its summary"),
     ("python starter.py plan --plan samples/plans/launch-brief.json", "five agents' steps as a graph"),
 )
@@ -29,11 +30,13 @@ def show_ready(board: Board, settings: Settings, state: StackState, seconds: flo
     _show_rows(board, _addresses(settings, state))
     if state.model_url:
         board.say(f"\n{_banner()}", "yellow")
-    if address := os.environ.get("TEMPORAL_ADDRESS"):
+    address = os.environ.get("TEMPORAL_ADDRESS")
+    if address and address != state.address:
         board.say(
             f"\nTEMPORAL_ADDRESS={address} is set: the other commands go there. Unset it to use this stack.", "yellow"
         )
     board.say("\nTry next, in another terminal:", "bold")
+    show_export(board, state)
     _show_rows(board, NEXT)
 
 
@@ -45,6 +48,7 @@ def show_running(board: Board, settings: Settings, state: StackState | None) -> 
     how = "runs" if state.ready else "is just starting"
     board.say(f"A stack {how} here already, as process {state.pid}; there is nothing to do.", "bold green")
     _show_rows(board, _addresses(settings, state))
+    show_export(board, state)
     board.say(f"To end it, press Ctrl-C in its terminal, or 'kill {state.pid}'.")
 
 
@@ -55,7 +59,7 @@ def _banner() -> str:
 
 def _addresses(settings: Settings, state: StackState) -> Iterable[tuple[str, str]]:
     yield "Web UI", f"{state.ui}/namespaces/{NAMESPACE}/workflows"
-    yield "Temporal", f"{state.address}, namespace {NAMESPACE} (temporal CLI: --address {state.address})"
+    yield "Temporal", f"{state.address}, namespace {NAMESPACE}"
     if state.model_url:
         yield "Model", f"{state.model_url} (local, Messages API)"
     else:
@@ -66,6 +70,12 @@ def _addresses(settings: Settings, state: StackState) -> Iterable[tuple[str, str
     else:
         yield "Worker", "none (--no-worker); start one with 'python worker.py'"
     yield "State", f"{settings.state_dir.resolve()} (database, texts; logs in logs/)"
+
+
+def show_export(board: Board, state: StackState) -> None:
+    """Print the line that makes the `temporal` command line find this server, where it would look elsewhere."""
+    if state.ports.get("server") != USUAL["server"]:
+        board.say(f"  export TEMPORAL_ADDRESS={state.address}    # port {USUAL['server']} was not free or not wanted")
 
 
 def _show_rows(board: Board, rows: Iterable[tuple[str, str]]) -> None:

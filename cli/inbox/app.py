@@ -6,7 +6,7 @@ the host must be one of ours, cookies stay on this site, and no page may be fram
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,7 +17,8 @@ from starlette.routing import Route
 from temporalio.service import RPCError
 
 from activities.approver_tokens import TokenError
-from cli.inbox.forms import LARGEST, FormError, edit_of, read_form, shown_arguments
+from bootstrap import web_ui_of
+from cli.inbox.forms import LARGEST, FormError, edit_of, read_form, rows_of, shown_arguments
 from cli.inbox.pages import STYLE, render
 from cli.inbox.sending import Wish, send
 from cli.inbox.sessions import Session, Sessions, SignInError
@@ -30,6 +31,8 @@ from workflows.contracts import Verdict
 COOKIE = "inbox"
 PAGE = 20
 """Gates on one page."""
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
+"""A report carries its style in itself; it has neither scripts nor forms."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
@@ -56,6 +59,7 @@ class Inbox:
                 Route("/signin", self.sign_in, methods=["GET", "POST"]),
                 Route("/signout", self.sign_out, methods=["POST"]),
                 Route("/gate", self.gate, methods=["GET", "POST"]),
+                Route("/report", self.report),
                 Route("/style.css", _style),
             ],
             middleware=[Middleware(BaseHTTPMiddleware, dispatch=self._guarded)],
@@ -112,6 +116,16 @@ class Inbox:
             return RedirectResponse("/signin", 303)
         return await self._looked_at(session, request.query_params.get("run", ""), request.query_params.get("gate", ""))
 
+    async def report(self, request: Request) -> Response:
+        """Show the report of a run."""
+        if self._session(request) is None:
+            return RedirectResponse("/signin", 303)
+        from cli.report.page import html
+        from cli.report.reading import read_report
+
+        made = await read_report(self.reach, request.query_params.get("run", ""))
+        return HTMLResponse(html(made, _now()), headers={"Content-Security-Policy": REPORT_POLICY})
+
     async def _decide(self, session: Session, form: dict[str, str]) -> Response:
         """Send a decision; where it cannot be taken, the page comes back with what was typed."""
         run, gate, typed = form.get("run", ""), form.get("gate", ""), form.get("arguments", "")
@@ -134,7 +148,11 @@ class Inbox:
     ) -> Response:
         seen = await see_run(self.reach, run)
         gate = next((each for each in seen.shown.waiting if each.name == name), None)
-        shown = shown_arguments(gate.arguments) if gate is not None else ""
+        shown = (
+            shown_arguments(gate.arguments)
+            if gate is not None and gate.whole and len(gate.arguments) < LARGEST // 4
+            else ""
+        )
         typed = (form or {}).get("arguments", shown)
         # What was typed about another action must not look like an edit of this one.
         stale = form is not None and gate is not None and form.get("digest") != gate.digest
@@ -145,6 +163,8 @@ class Inbox:
             name=name,
             gate=gate,
             shown=shown,
+            rows=rows_of(shown),
+            web_ui=self._web_ui(run),
             typed=shown if stale else typed,
             stale=typed if stale else "",
             reason=(form or {}).get("reason", ""),
@@ -156,6 +176,11 @@ class Inbox:
 
     def _page(self, template: str, session: Session, **data: object) -> HTMLResponse:
         return HTMLResponse(render(template, session=session, notice=session.noticed(), now=_now(), **data))
+
+    def _web_ui(self, run: str) -> str:
+        """Return the address of a run in the Web UI, "" where none is known."""
+        ui = web_ui_of(self.reach.settings).rstrip("/")
+        return f"{ui}/namespaces/{self.reach.client.namespace}/workflows/{quote(run, safe='')}" if ui else ""
 
     def _session(self, request: Request) -> Session | None:
         return self.sessions.find(request.cookies.get(COOKIE, ""))
@@ -169,7 +194,7 @@ class Inbox:
             answer = _forged()
         else:
             answer = await go_on(request)
-        answer.headers.update(HEADERS)
+        answer.headers.update({name: value for name, value in HEADERS.items() if name not in answer.headers})
         return answer
 
 

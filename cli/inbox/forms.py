@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
+from activities.display import escaped_json
+
 LARGEST = 256 * 1024
 """Most bytes of a form."""
 FIELDS = 30
@@ -33,7 +35,12 @@ def shown_arguments(text: str) -> str:
         data = read_arguments(text)
     except FormError:
         return ""
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    return escaped_json(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def rows_of(shown: str) -> int:
+    """Return how many rows a text takes on a page, so that nothing of it has to be scrolled to."""
+    return min(200, max(4, sum(1 + len(line) // 60 for line in shown.splitlines())))
 
 
 def edit_of(typed: str, shown: str) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from activities.contracts import SHORT_DIGEST
 from cli.pages import seconds
+from cli.printing import Exact, on_page
 
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "style.css").read_text()
@@ -31,10 +32,12 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(("html",)),
         undefined=StrictUndefined,
+        finalize=on_page,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters |= {
+        "exact": Exact,
         "left": left,
         "short": lambda digest: digest[:SHORT_DIGEST],
         "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",

@@ -12,6 +12,7 @@ from typing import Any
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
 from activities.approver_tokens import decided
+from activities.contracts import hashed
 from activities.errors import text_of
 from cli.inbox.sessions import Session
 from cli.inbox.waiting import RunSeen
@@ -50,6 +51,7 @@ async def send(reach: Reach, seen: RunSeen, session: Session, wish: Wish) -> str
     if session.grant:
         chain = run.raw_info.first_run_id or run.run_id
         bounds = {"run": run.id, "gate": wish.gate, "digest": wish.digest, "verdict": str(wish.verdict)}
+        bounds["edit"] = "" if wish.edit is None else hashed(wish.edit)
         said["token"] = decided(session.grant, **bounds, chain=chain)
     record = await _tell(reach, seen, said)
     if record is None:

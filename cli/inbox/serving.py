@@ -6,6 +6,7 @@ The trap: without a secret anybody who reaches it may type any name. So then it 
 from collections.abc import Sequence
 
 from cli.inbox.app import Inbox
+from cli.inbox.forms import LARGEST
 from cli.leaving import WRONG, LeavingError, say
 from cli.reaching import Reach, reaching
 from cli.serving import LOOPBACK, listen, loopback, serve
@@ -26,4 +27,4 @@ async def _serve(reach: Reach, host: str, port: int, names: Sequence[str]) -> No
     inbox = Inbox(reach, secret.get_secret_value() if secret else "", (*LOOPBACK, host, *names))
     if not loopback(host):
         say("tokens go over the wire: put TLS before it, and give its name with --name")
-    await serve(inbox.app(), listening, "inbox ready", host)
+    await serve(inbox.app(), listening, "inbox ready", host, 2 * LARGEST)

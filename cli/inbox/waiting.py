@@ -4,29 +4,39 @@ The trap: a workflow of others may use the memo's name for something else, so wh
 """
 
 import asyncio
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts import Content
+from cli.inbox_listing import gates_of
+from cli.inbox_listing import whole as in_full
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
-from workflows.contracts import GATES_MEMO, RECORDS_MEMO, DecisionLog, GatesShown, GateView, RunStatus, WaitingActions
+from workflows.contracts import RECORDS_MEMO, DecisionLog, GatesShown, RunStatus, StepState
 
+OUTPUTS = 30
+"""Steps whose outputs a page shows."""
+OUTPUT_SHOWN = 20_000
 ANSWERS_WITHIN = 3.0
 """Seconds that a page waits for a worker's answer before it shows what the server alone knows."""
 
 
 @dataclass(frozen=True)
 class RunSeen:
-    """What is known of a run: `status` is None where no worker answers, and the log then holds the newest records only."""
+    """What is known of a run: `status` is None where no worker answers, and the log then holds the newest records only.
+
+    `outputs` are the texts of steps that are done, cut where they are very long.
+    """
 
     found: WorkflowExecutionDescription
     shown: GatesShown
     log: DecisionLog
     status: RunStatus | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunSeen:
@@ -38,40 +48,44 @@ async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunS
             raise LeavingError(WRONG, f"there is no run {workflow_id!r}") from error
         raise
     seen = RunSeen(found, await _shown(found), await _records(found))
-    if not whole or not await reach.served(found.task_queue):
+    if not whole:
+        return seen
+    waiting = tuple(await in_full(reach, found, seen.shown.waiting))
+    seen = replace(seen, shown=seen.shown.model_copy(update={"waiting": waiting}))
+    if not await reach.served(found.task_queue):
         return seen
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
-            status, log, proposed = await asyncio.gather(
-                handle.query("status", result_type=RunStatus),
-                handle.query("decisions", result_type=DecisionLog),
-                handle.query("proposed", result_type=WaitingActions),
+            status, log = await asyncio.gather(
+                handle.query("status", result_type=RunStatus), handle.query("decisions", result_type=DecisionLog)
             )
-            shown = seen.shown.model_copy(
-                update={"waiting": tuple([await _whole(reach, gate, proposed) for gate in seen.shown.waiting])}
-            )
+            outputs = await _outputs(reach, status)
     except Exception:  # a workflow of others, or a worker that is gone: the page says that only the server was asked
         return seen
-    return RunSeen(found, shown, log, status)
+    return replace(seen, log=log, status=status, outputs=outputs)
 
 
-async def _whole(reach: Reach, gate: GateView, proposed: WaitingActions) -> GateView:
-    """Show a gate's arguments in full, if they are still those of the action that the gate names."""
-    action = proposed.actions.get(gate.name)
-    if action is None or action.digest != gate.digest:
-        return gate
-    if action.ref is not None:
-        return gate.model_copy(update={"arguments": await reach.store(waits=False).text(Content(ref=action.ref))})
-    return gate.model_copy(update={"arguments": json.dumps(dict(action.input), ensure_ascii=False)})
+async def _outputs(reach: Reach, status: RunStatus) -> dict[str, str]:
+    """Read what the newest steps that are done answered: who approves what comes next must be able to read it."""
+    done = [row for row in status.steps if row.state is StepState.DONE and row.output is not None][-OUTPUTS:]
+
+    async def text(output: Content) -> str:
+        try:
+            said = output.text or (await reach.store(waits=False).text(output) if output.ref else "") or output.summary
+        except ApplicationError:
+            return f"{output.summary} (the rest cannot be read now)"
+        return said if len(said) <= OUTPUT_SHOWN else f"{said[:OUTPUT_SHOWN]}… ({len(said):,} characters)"
+
+    texts = await asyncio.gather(*(text(row.output) for row in done if row.output))
+    return dict(zip([row.step for row in done], texts, strict=True))
 
 
 async def _shown(run: WorkflowExecution) -> GatesShown:
     try:
-        shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
+        return await gates_of(run)
     except ValueError:
         return GatesShown()
-    return shown
 
 
 async def _records(run: WorkflowExecution) -> DecisionLog:

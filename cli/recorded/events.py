@@ -30,6 +30,7 @@ class Recorded:
     """One activity: when it was wanted, when its last attempt started, and how it ended (times in UTC).
 
     `name` is the activity's type, `summary` what the workflow said of it, `failure` why it or its last failed attempt failed.
+    `worker` is who had it, `by` who ended it.
     """
 
     id: str
@@ -44,6 +45,13 @@ class Recorded:
     answer: Payloads | None = None
     failure: str = ""
     failure_type: str = ""
+    worker: str = ""
+    by: str = ""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it was ended by somebody else than the worker that had it: from the command line or the Web UI."""
+        return bool(self.by) and self.by != self.worker and self.how in (Ended.DONE, Ended.FAILED, Ended.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,7 @@ def _started(record: RunRecord, event: HistoryEvent, when: datetime) -> None:
     if known is not None:
         text, kind = failure_of(began.last_failure) if began.HasField("last_failure") else ("", "")
         record.activities[began.scheduled_event_id] = replace(
-            known, started=when, attempt=began.attempt, failure=text, failure_type=kind
+            known, started=when, attempt=began.attempt, failure=text, failure_type=kind, worker=began.identity
         )
 
 
@@ -160,6 +168,8 @@ def _ended(record: RunRecord, event: HistoryEvent, when: datetime, how: Ended) -
     if known is None:
         return
     update: dict[str, object] = {"ended": when, "how": how}
+    if how is not Ended.TIMED_OUT:
+        update["by"] = attributes.identity
     if how is Ended.DONE:
         update["answer"] = attributes.result
     elif how is not Ended.CANCELLED:

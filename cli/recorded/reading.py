@@ -9,20 +9,23 @@ from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowExecutionDescription
 
-from activities.contracts import ModelRequest, ModelTurn, ToolRequest, ToolResult
+from activities.contracts import ModelRequest, ModelTurn, ToolRequest, ToolResult, Toolset
 from cli.reaching import Reach
 from cli.recorded.events import Ended, Recorded, RunRecord, Waited, record_of
 from cli.recorded.failures import unsealed
 
 M = TypeVar("M", bound=BaseModel)
-MODEL, TOOL = "call_model", "call_tool"
+MODEL, TOOL, TOOLSET = "call_model", "call_tool", "read_toolset"
 BETWEEN = " · "
 """What stands between the step and the rest in the summary of a call."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One model or tool call of a step, with all that was asked and answered; `text` is the whole summary."""
+    """One model or tool call of a step, with all that was asked and answered; `text` is the whole summary.
+
+    `odd` is what stands there in place of an answer, where a person has completed the call by hand.
+    """
 
     step: str
     text: str
@@ -30,6 +33,8 @@ class Call:
     asked: ModelRequest | ToolRequest | None = None
     turn: ModelTurn | None = None
     result: ToolResult | None = None
+    toolset: Toolset | None = None
+    odd: str = ""
 
     @property
     def is_model(self) -> bool:
@@ -108,11 +113,16 @@ class Decoding:
         if event.name == MODEL:
             asked = await self.read(event.asked, ModelRequest)
             turn = await self.read(event.answer, ModelTurn) if event.how is Ended.DONE else None
-            return Call(text.removesuffix(f"{BETWEEN}{asked.agent}") if asked else "", text, event, asked, turn=turn)
+            odd = _plain(event.answer) if turn is None else ""
+            step = text.removesuffix(f"{BETWEEN}{asked.agent}") if asked else ""
+            return Call(step, text, event, asked, turn=turn, odd=odd)
         if event.name == TOOL:
             call = await self.read(event.asked, ToolRequest)
             result = await self.read(event.answer, ToolResult) if event.how is Ended.DONE else None
-            return Call(self._step(call.key) if call else "", text, event, call, result=result)
+            odd = _plain(event.answer) if result is None else ""
+            return Call(self._step(call.key) if call else "", text, event, call, result=result, odd=odd)
+        if event.name == TOOLSET and event.how is Ended.DONE:
+            return Call("", text, event, toolset=await self.read(event.answer, Toolset))
         return Call("", text, event)
 
     async def text(self, payload: Payload | None) -> str:
@@ -123,12 +133,20 @@ class Decoding:
         return str(values[0])
 
     async def read(self, payloads: Payloads | None, kind: type[M]) -> M | None:
-        """Read the one model of some payloads; None where there is nothing."""
+        """Read the one model of some payloads; None where there is nothing, or something else."""
         if payloads is None or not payloads.payloads:
             return None
-        values: Sequence[M] = await self._converter.decode(list(payloads.payloads), [kind])
-        return values[0]
+        try:
+            values: Sequence[Any] = await self._converter.decode(list(payloads.payloads)[:1], [kind])
+        except ValueError:
+            return None  # a person can complete an activity with anything
+        return values[0] if isinstance(values[0], kind) else None
 
     def _step(self, key: str) -> str:
         """Take the step out of a tool call's key, `workflow/step/call`; its own name may hold anything."""
         return key.removeprefix(f"{self._workflow_id}/").rpartition("/")[0]
+
+
+def _plain(payloads: Payloads | None) -> str:
+    """Return a result of another shape as the text that it is; "" for none."""
+    return payloads.payloads[0].data.decode(errors="replace") if payloads is not None and payloads.payloads else ""

@@ -12,8 +12,15 @@ from cli.recorded.events import Ended
 from cli.recorded.reading import Call, RunHistory
 from workflows.contracts import Hop, StepRow, StepState
 
+ODD_SHOWN = 200
+ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
+
 FROM_STEP = "step "
 """How the label of a part begins that is the answer of another step."""
+
+CUT = (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED)
+CUT_NOTE = "the answer is cut off at its token limit"
+"""How a step's note says that its call ended so."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,21 @@ def suspicions(history: RunHistory, step: str, row: StepRow | None, hops: Sequen
     if row is not None and row.state in (StepState.FAILED, StepState.SKIPPED):
         found.append(Suspicion(step, f"{row.state}: {row.note or 'without a reason'}", fatal=True))
     elif row is not None and row.note:
-        found.append(Suspicion(step, row.note))
+        # The call that was cut off is named already, with its tokens.
+        cut = any(call.turn is not None and call.turn.stop_reason in CUT for call in calls)
+        told = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
+        found += [Suspicion(step, "; ".join(told))] if told else []
     return found
+
+
+def lacking(history: RunHistory) -> list[Suspicion]:
+    """Say which tools agents named and lacked."""
+    return [
+        Suspicion("-", f"{call.text.removeprefix('read the tools of ')} lacks a tool that it names: {name}")
+        for call in history.calls
+        if call.toolset is not None
+        for name in call.toolset.missing
+    ]
 
 
 def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
@@ -72,11 +92,16 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
         yield f"{who} {event.how} after {_attempts(event.attempt)}: {kind}{event.failure}", True
     elif event.attempt > 1:
         yield f"{who} was tried {event.attempt} times, because: {event.failure or 'its worker was gone'}", False
+    if event.by_hand:
+        what = f" with what is no answer of it: {call.odd[:ODD_SHOWN]}" if call.odd else ""
+        yield f"{who} was {ENDED_BY_HAND[event.how]} by hand, by {event.by}{what}", bool(call.odd)
+    elif call.odd:
+        yield f"{who} gave what is no answer of it: {call.odd[:ODD_SHOWN]}", True
     turn = call.turn
     if turn is not None:
         if turn.schema_errors:
             yield f"{who} answered what breaks its schema: {'; '.join(turn.schema_errors)}", False
-        if turn.stop_reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED):
+        if turn.stop_reason in CUT:
             yield f"{who} was cut off after {turn.usage.output_tokens} tokens ({turn.stop_reason})", False
         if turn.stop_reason is StopReason.REFUSAL:
             yield f"{who} refused to answer", True

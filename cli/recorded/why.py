@@ -16,7 +16,7 @@ from cli.leaving import WRONG, LeavingError
 from cli.pages import money, row, safe, seconds, table
 from cli.recorded.events import Ended
 from cli.recorded.reading import Call, RunHistory
-from cli.recorded.suspicions import Suspicion, suspicions, upstream
+from cli.recorded.suspicions import Suspicion, lacking, suspicions, upstream
 from cli.results.reading import Reader
 from workflows.contracts import Hop, Spend, StepRow
 
@@ -114,7 +114,7 @@ def call_data(call: Call) -> dict[str, Any]:
         "waited_ms": round(waited),
         "ran_ms": round(ran),
         "attempt": event.attempt,
-        "outcome": "sent back" if failed else str(event.how),
+        "outcome": "sent back" if failed else f"{event.how}{' by hand' if event.by_hand else ''}",
         "failure": "; ".join(call.turn.schema_errors) if call.turn and failed else event.failure,
         "usd": call.turn.usd if call.turn else 0.0,
     }
@@ -165,9 +165,12 @@ async def explain(
 def whole(history: RunHistory, rows: Mapping[str, StepRow], hops: Sequence[Hop]) -> list[Suspicion]:
     """Say all that went wrong in a run, step by step in the order in which the steps began."""
     return [
-        one
-        for step in dict.fromkeys((*history.steps, *rows))
-        for one in suspicions(history, step, rows.get(step), hops)
+        *lacking(history),
+        *(
+            one
+            for step in dict.fromkeys((*history.steps, *rows))
+            for one in suspicions(history, step, rows.get(step), hops)
+        ),
     ]
 
 
@@ -201,7 +204,7 @@ async def _answer(call: Call | None, reader: Reader) -> str:
     if call.result is not None:
         return await reader.text(call.result.content)
     if call.turn is None:
-        return call.event.failure
+        return call.event.failure or call.odd
     text = await reader.text(call.turn.content)
     wanted = [f"{one.name}({dict(one.input)})" for one in call.turn.tool_calls]
     return "\n".join(filter(None, [text, *(f"wants {each}" for each in wanted)]))

@@ -38,6 +38,15 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a run came to: its answers by title, or why it failed, and how its plan was changed before it ran."""
+
+    answers: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
+    repairs: tuple[PlanChange, ...] = ()
+
+
+@dataclass(frozen=True)
 class Share:
     """What one agent on one model has cost; `failed` of its calls gave nothing usable."""
 
@@ -49,7 +58,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Report:
-    """One run: `times` are seconds added up by what they were spent on, `path` the steps that decided how long it took."""
+    """One run: `times` are seconds added up by what they were spent on, `path` the steps that decided how long it took.
+
+    `answers` are what came out, by title; `failure` is why nothing did.
+    """
 
     run_id: str
     pattern: str
@@ -68,6 +80,14 @@ class Report:
     told: Told | None
     parts: int
     events: int
+    answers: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
+
+    @property
+    def warnings(self) -> tuple[Suspicion, ...]:
+        """What went wrong, each once, but for the reasons that stand at the steps that failed or were skipped."""
+        at_steps = {(name, f"{row.state}: {row.note}") for name, row in self.rows.items() if row.note}
+        return tuple(one for one in dict.fromkeys(self.suspicions) if (one.step, one.what) not in at_steps)
 
     @property
     def spend(self) -> Spend:
@@ -104,7 +124,7 @@ class Report:
 
 def report_of(
     run_id: str, kind: str, state: str, url: str, history: RunHistory, told: Told | None,
-    repairs: Sequence[PlanChange], now: datetime,
+    outcome: Outcome, now: datetime,
 ) -> Report:  # fmt: skip
     """Put a report together; without `told`, steps and spend are what the history shows of them."""
     rows = {row.step: row for row in told.status.steps} if told else _rows(history)
@@ -125,10 +145,12 @@ def report_of(
         path=critical_path(rows),
         shares=_shares(told.trace.calls if told else _traced(history)),
         suspicions=tuple(whole(history, rows, hops)),
-        repairs=tuple(repairs),
+        repairs=outcome.repairs,
         told=told,
         parts=len(history.parts),
         events=sum(part.events for part in history.parts),
+        answers=outcome.answers,
+        failure=outcome.failure,
     )
 
 
@@ -171,7 +193,7 @@ def _traced(history: RunHistory) -> list[CallTrace]:
             model=getattr(call.asked, "model", ""),
             started=call.event.scheduled,
             ms=0,
-            success=call.event.how is Ended.DONE,
+            success=call.event.how is Ended.DONE and not call.odd,
             spend=spend_of(call),
         )
         for call in history.calls

@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from cli.pages import seconds
-from cli.printing import counted
+from cli.pages import dollars, seconds
+from cli.printing import counted, on_page
 from cli.report.figures import Report
 from cli.report.graph import HEIGHT, WIDTH, drawing
 from cli.report.times import Spent, Stretch
@@ -55,7 +55,7 @@ def comparison(one: Report, other: Report) -> list[tuple[str, str, str, str]]:
         _numbers("model calls", one.spend.calls, other.spend.calls, lambda count: f"{count:g}"),
         _numbers("input tokens", one.spend.input_tokens, other.spend.input_tokens, lambda count: f"{count:,.0f}"),
         _numbers("output tokens", one.spend.output_tokens, other.spend.output_tokens, lambda count: f"{count:,.0f}"),
-        _numbers("USD", one.spend.usd, other.spend.usd, lambda usd: f"{usd:.6f}"),
+        _dollars(one, other),
     ]
     rows += [
         _numbers(f"time: {spent}", one.times.get(spent, 0), other.times.get(spent, 0), seconds)
@@ -76,6 +76,12 @@ def _numbers(name: str, one: float, other: float, written: Any) -> tuple[str, st
     sign = "+" if difference > 0 else "−"
     change = f"{sign}{written(abs(difference))}" if difference else "="
     return (name, written(one), written(other), change)
+
+
+def _dollars(one: Report, other: Report) -> tuple[str, str, str, str]:
+    name, _, _, change = _numbers("USD", one.spend.usd, other.spend.usd, lambda usd: f"${usd:.6f}")
+    shown = dollars(one.spend, 6), dollars(other.spend, 6)
+    return (name, *shown, "" if "no price" in shown else change)
 
 
 def _ended(report: Report, step: str) -> str:
@@ -121,9 +127,15 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(("html",)),
         undefined=StrictUndefined,
+        finalize=on_page,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"seconds": seconds, "counted": counted, "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC"}
+    made.filters |= {
+        "seconds": seconds,
+        "dollars": dollars,
+        "counted": counted,
+        "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",
+    }
     made.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT}
     return made

@@ -1,21 +1,28 @@
-"""Reads all that a report is made of: history, queries where a worker answers, and the plan's repairs from the result."""
+"""Reads all that a report is made of: history, queries where a worker answers, and answers and repairs from the result."""
 
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import (
+    WorkflowContinuedAsNewError,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
 
-from cli.leaving import LeavingError
+from cli.leaving import LeavingError, cause_of
 from cli.reaching import Reach, word
 from cli.recorded.reading import read_history
-from cli.report.figures import Report, Told, report_of
-from cli.results import KINDS, Reader
+from cli.report.answers import answers_of
+from cli.report.figures import Outcome, Report, Told, report_of
+from cli.results import KINDS, Reader, partial
 from workflows.contracts import Changes, DecisionLog, PlanChange, RunStatus, Trace
 
 
 async def read_report(reach: Reach, workflow_id: str) -> Report:
     """Read one run; raises LeavingError if there is none."""
-    found = await reach.find(workflow_id)
+    found = await reach.find(workflow_id, ours=False)
     history = await read_history(reach, found)
     return report_of(
         workflow_id,
@@ -24,7 +31,7 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
         reach.page_of(workflow_id),
         history,
         await _told(reach, found),
-        await _repairs(reach, found),
+        await _outcome(reach, found),
         datetime.now(UTC),
     )
 
@@ -37,20 +44,29 @@ async def _told(reach: Reach, found: WorkflowExecutionDescription) -> Told | Non
             decisions=await reach.ask(found, "decisions", DecisionLog),
             changes=await reach.ask(found, "changes", Changes),
         )
-    except LeavingError:
-        return None
+    except (LeavingError, WorkflowQueryFailedError, ValueError):
+        return None  # no worker, or a workflow that is none of ours
 
 
-async def _repairs(reach: Reach, found: WorkflowExecutionDescription) -> tuple[PlanChange, ...]:
-    """Read what was changed about a plan from the report that its result refers to; a run that goes on has none yet."""
-    if found.status is not WorkflowExecutionStatus.COMPLETED:
-        return ()
-    kind = KINDS[found.workflow_type]
+async def _outcome(reach: Reach, found: WorkflowExecutionDescription) -> Outcome:
+    """Read what a run that has ended came to; texts that cannot be read here are left out."""
+    kind = KINDS.get(found.workflow_type)
+    if found.status is WorkflowExecutionStatus.RUNNING or kind is None:
+        return Outcome()
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id, result_type=kind.result)
+    failure = ""
     try:
-        page = await kind.read(Reader(reach.store(), reach.settings, found.id), await handle.result())
+        result: BaseModel | None = await handle.result(follow_runs=False)
+    except WorkflowContinuedAsNewError:
+        return Outcome()
+    except WorkflowFailureError as error:
+        result, failure = partial(error.cause, found.workflow_type), cause_of(error)
+    if result is None:
+        return Outcome(failure=failure)
+    try:
+        page = await kind.read(Reader(reach.store(), reach.settings, found.id), result)
     except LeavingError:
-        return ()
+        return Outcome(failure=failure)
     report: BaseModel | None = getattr(page, "report", None)
-    changes = getattr(report, "changes", ())
-    return tuple(change for change in changes if isinstance(change, PlanChange))
+    changes = [change for change in getattr(report, "changes", ()) if isinstance(change, PlanChange)]
+    return Outcome(answers_of(page), failure, tuple(changes))

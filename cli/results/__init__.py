@@ -11,7 +11,7 @@ from cli.reaching import CONSENSUS, DOCUMENTS, PLAN, REFUND, REQUESTS, RESEARCH,
 from cli.results.consensus import read_consensus
 from cli.results.documents import read_documents
 from cli.results.plans import read_plan
-from cli.results.reading import Page, Reader
+from cli.results.reading import Page, Reader, without_tools
 from cli.results.refunds import read_refund
 from cli.results.requests import read_requests
 from cli.results.research import read_research
@@ -30,7 +30,7 @@ from workflows.contracts import (
     StagedResult,
 )
 
-__all__ = ["KINDS", "Kind", "Page", "Reader", "partial"]
+__all__ = ["KINDS", "Kind", "Page", "Reader", "partial", "without_tools"]
 
 
 @dataclass(frozen=True)

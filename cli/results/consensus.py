@@ -1,5 +1,6 @@
 """What a consensus came to: the verdict and every vote, or what free analyses agree on and dispute."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,9 +48,9 @@ class ConsensusPage:
         result = self.result
         made = table("", "voter", "verdict", "sure", "weight", "cost", "reasons or error")
         for vote in result.votes:
-            row(made, *_cells(vote))
+            row(made, *_cells(vote, self.reasons(vote)))
         if result.ruling is not None:
-            row(made, *_cells(result.ruling))
+            row(made, *_cells(result.ruling, self.reasons(result.ruling)))
         return [
             *self._verdict(),
             Text(),
@@ -57,6 +58,15 @@ class ConsensusPage:
             *(Text(safe(f"note: {note}"), style="yellow") for note in result.notes),
             Text.assemble((result.state, STYLES[result.state]), f" · {money(result.spend)}"),
         ]
+
+    def reasons(self, vote: Vote) -> str:
+        """Return the reasons of a vote in full: the vote itself has room for their beginning."""
+        try:
+            data = json.loads(self.answers.get(vote.voter, ""))
+        except ValueError:
+            return vote.reasons
+        whole = data.get("reasons") if isinstance(data, dict) else None
+        return whole if isinstance(whole, str) and whole.strip() else vote.reasons
 
     def _verdict(self) -> Iterator[Text]:
         result = self.result
@@ -131,7 +141,8 @@ class AgreementPage:
 
 async def read_consensus(reader: Reader, result: ConsensusResult) -> ConsensusPage | AgreementPage:
     """Read the analysts' answers, and the points where they analysed freely."""
-    answers = {vote.voter: await reader.text(vote.full) for vote in result.votes}
+    voters = (*result.votes, *([result.ruling] if result.ruling else []))
+    answers = {vote.voter: await reader.text(vote.full) for vote in voters}
     if result.findings is None:
         return ConsensusPage(result, answers)
     return AgreementPage(result, Agreement.model_validate_json(await reader.text(result.findings.full)), answers)
@@ -144,11 +155,11 @@ def _took_part(vote: Vote) -> Text:
     return Text.assemble((sign, style), safe(line))
 
 
-def _cells(vote: Vote) -> Iterator[str | Text]:
+def _cells(vote: Vote, reasons: str) -> Iterator[str | Text]:
     yield Text(*MARKS[vote.state])
     yield vote.voter
     yield vote.verdict
     yield "" if vote.confidence is None else f"{vote.confidence:.0%}"
     yield f"{vote.weight:g}"
     yield counted(vote.spend.calls, "call")
-    yield vote.reasons or vote.error
+    yield reasons or vote.error

@@ -46,7 +46,11 @@ class PlanPage:
         report, result = self.report, self.result
         parts: list[RenderableType] = []
         for step, text in self.answers.items():
-            parts += [Rule(Text(safe(f"answer of step {step}")), align="left"), Text(safe(text)), Text()]
+            parts += [Rule(Text(safe(f"answer of step {step}")), align="left"), Text(safe(text))]
+            parts += [
+                Text(safe(f"note: {one.note}"), style="yellow") for one in report.steps if one.step == step and one.note
+            ]
+            parts.append(Text())
         if dry(self):
             made = table("step", "agent", "waits for", "input")
             for planned in report.plan.steps:
@@ -72,9 +76,10 @@ async def read_plan(reader: Reader, result: PlanResult) -> PlanPage:
 
 
 def shape_lines(shape: PlanShape, steps: int) -> list[Text]:
-    """Say which chain of steps decides how long a plan takes, and what runs side by side."""
+    """Say which chain of steps decides how long a plan takes, where there is a chain, and what runs side by side."""
     path = " → ".join(shape.critical_path)
-    lines = [Text.assemble(("critical path: ", "bold"), f"{path} ({len(shape.critical_path)} of {steps} steps)")]
+    told = f"{path} ({len(shape.critical_path)} of {steps} steps)"
+    lines = [Text.assemble(("critical path: ", "bold"), told)] if len(shape.critical_path) > 1 else []
     for number, wave in enumerate(shape.waves, 1):
         how = "side by side" if len(wave) > 1 else "alone"
         lines.append(

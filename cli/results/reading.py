@@ -14,6 +14,20 @@ from activities.contracts import Content
 from activities.errors import ErrorKind
 from bootstrap import Settings
 from cli.leaving import UNSERVED, WRONG, LeavingError
+from cli.printing import command
+from workflows.contracts import RunState
+
+SHOWN = 5
+"""How many missing tools a complaint names; the page shows all."""
+
+
+def without_tools(result: object) -> str:
+    """Say that agents went without tools that their files name, as a complaint; "" where none did."""
+    missing: tuple[str, ...] = getattr(result, "tools_missing", ())
+    if not missing:
+        return ""
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    return f"the run is {RunState.PARTIAL}, because tools were missing: {'; '.join(missing[:SHOWN])}{more}"
 
 
 class Page(Protocol):
@@ -68,6 +82,6 @@ class Reader:
                 raise
             message = (
                 f"the run has ended, but its texts are not in this starter's content store ({self._url}): the worker "
-                f"uses another one. Set CONTENT_STORE_URL to the same URL for both, then: python starter.py result {self._id}"
+                f"uses another one. Set CONTENT_STORE_URL to the same URL for both, then: {command('result', self._id)}"
             )
             raise LeavingError(WRONG, message) from error

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from activities.display import quoted
 from cli.pages import STYLES, money, row, safe, table
 from cli.printing import counted, plain
 from cli.results.reading import Reader
@@ -58,8 +59,10 @@ class StagedPage:
             shown = output.content.summary or read.text[:200]
             row(made, output.stage, str(output.steps), score, rounds, str(output.attempts), " ".join(shown.split()))
         whole = bool(self.stages) and not result.failed
-        onwards = f"stage {result.failed!r} failed; go on from there: python starter.py staged --resume {self.run_id}"
-        stopped = f"{result.stopped}; go on from there: python starter.py staged --resume {self.run_id}"
+        onwards = (
+            f"stage {result.failed!r} failed; go on from there: python starter.py staged --resume {quoted(self.run_id)}"
+        )
+        stopped = f"{result.stopped}; go on from there: python starter.py staged --resume {quoted(self.run_id)}"
         return [
             *([Text(safe(self.stages[-1].text)), Text()] if whole else []),
             made,

@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -37,6 +38,7 @@ def agent(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     run_id: Id = None,
     detach: Detach = False,
     stream: Stream = False,
@@ -46,6 +48,7 @@ def agent(
 
     Exit code 1 if it failed, or if a limit ended it.
     """
+    from activities.agent_files import slug
     from cli.reaching import SESSION, reaching
     from workflows.contracts import AgentSessionRequest, SessionLimits
 
@@ -53,12 +56,22 @@ def agent(
         raise LeavingError(WRONG, "TASK: say what the agent shall do")
     limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
     budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
-    request = AgentSessionRequest(agent=name, task=task, limits=limits, allowed=tuple(allow or ()), **budget)
+    request = AgentSessionRequest(
+        agent=slug(name) or name, task=task, limits=limits, allowed=tuple(allow or ()), **budget
+    )
 
     async def command(reach: "Reach") -> None:
         summary = f"{name}: {' '.join(task.split())}"
         await begin(
-            reach, SESSION, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            SESSION,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

@@ -1,15 +1,15 @@
 """`starter.py agents`: who there is, and whether their files are right."""
 
-from cli.leaving import FAILED, LeavingError
+from cli.leaving import FAILED, LeavingError, say
 from cli.start.begin import Json
 
 
 def agents(as_json: Json = False) -> None:
-    """List the agents and check their files. Exit code 1 if any file has a problem."""
+    """List the agents and check their files. Exit code 1 if any file has a problem; other Markdown is skipped."""
     from activities.agent_files import read_agents
     from bootstrap import load_settings
     from cli.agents_page import agents_data, agents_page
-    from cli.pages import show
+    from cli.pages import console, show
     from cli.printing import counted, print_json
 
     settings = load_settings()
@@ -18,7 +18,11 @@ def agents(as_json: Json = False) -> None:
     if as_json:
         print_json(data)
     else:
-        show(agents_page(data["agents"]))
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise LeavingError(FAILED, f"{counted(len(problems), 'problem')} in the agent files:\n{listed}")
+        out = console()
+        show(agents_page(data["agents"], out.width if out.is_terminal else None))
+        for notice in (problem for problem in problems if problem.notice):
+            say(f"skipped: {notice}")
+    wrong = [problem for problem in problems if not problem.notice]
+    if wrong:
+        listed = "\n".join(f"  {problem}" for problem in wrong)
+        raise LeavingError(FAILED, f"{counted(len(wrong), 'problem')} in the agent files:\n{listed}")

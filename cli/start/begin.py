@@ -26,6 +26,13 @@ BudgetTokens = Annotated[
     int | None, typer.Option("--budget-tokens", help="Use no more tokens than this, all calls together.", min=1)
 ]
 BudgetCalls = Annotated[int | None, typer.Option("--budget-calls", help="Make no more model calls than this.", min=1)]
+Requester = Annotated[
+    str | None,
+    typer.Option(
+        help="Who asks for it, and by default may not approve what it proposes. Default: your user name; '' names nobody.",
+        metavar="NAME",
+    ),
+]
 TakeBack = Annotated[
     str | None,
     typer.Option(
@@ -61,14 +68,17 @@ async def begin(
     detach: bool,
     as_json: bool,
     stream: bool = False,
+    requester: str | None = None,
 ) -> None:
     """Start a run or attach to the one of that id, and show its result unless `detach`.
 
-    With `stream` its calls publish what the models write.
+    With `stream` its calls publish what the models write. `requester` asks for it; None is the user of the operating system.
     """
-    from cli.printing import print_json
+    from cli.printing import command, print_json
     from cli.running import finish, start
+    from cli.users import user_name
 
+    request = request.model_copy(update={"requester": user_name() if requester is None else requester.strip()})
     if stream:
         request = request.model_copy(update={"stream": True})
     handle, attached = await start(reach, workflow, request, workflow_id=run_id, summary=summary, detach=detach)
@@ -77,7 +87,7 @@ async def begin(
     elif as_json:
         print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
     else:
-        print(f"{handle.id} goes on without you: python starter.py watch {handle.id}")
+        print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
 
 
 def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from cli.start.begin import (
     Id,
     Json,
     LeaveBehind,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -80,6 +81,7 @@ def consensus(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
@@ -114,7 +116,15 @@ def consensus(
         voted = request.model_copy(update={"document": document})
         summary = f"{name}: {' '.join(request.question.split())}"
         await begin(
-            reach, CONSENSUS, voted, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            CONSENSUS,
+            voted,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

@@ -14,6 +14,7 @@ from cli.start.begin import (
     Id,
     Json,
     LeaveBehind,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -35,7 +36,10 @@ def plan(
         Path | None, typer.Option("--plan", help="Run your own plan: JSON (- for stdin); no model rewrites it.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only make and check the plan, and show its shape.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Only make and check the plan, and show its shape; with --plan no server is needed."
+        ),
     ] = False,
     on_step_failure: Annotated[
         OnFailure | None,
@@ -55,6 +59,7 @@ def plan(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
@@ -88,8 +93,24 @@ def plan(
         **undone(on_failure, on_fallback),
     )
 
+    if dry_run and request.plan is not None:
+        from cli.start.dry_run import dry_run as check
+
+        check(request, as_json=as_json)
+        return
+
     async def command(reach: "Reach") -> None:
         summary = " ".join(said.split()) or f"own plan {plan_file}"
-        await begin(reach, PLAN, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream)
+        await begin(
+            reach,
+            PLAN,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
+        )
 
     reaching(command)

@@ -12,6 +12,7 @@ from cli.start.begin import (
     Detach,
     Id,
     Json,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -45,7 +46,7 @@ def refund(
     fail_at: Annotated[
         FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
     ] = None,
-    requester: Annotated[str | None, typer.Option(help="Who asks for it, and may not approve it.")] = None,
+    requester: Requester = None,
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
@@ -75,14 +76,21 @@ def refund(
                 amount_cents=cents(asked.amount),
                 limit_cents=cents(limit),
                 ledger_url=NO_LEDGER if fail_at else ledger,
-                requester=requester,
             ),
             **budgeted(budget_usd, budget_tokens, budget_calls),
             **undone(on_failure),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
         await begin(
-            reach, REFUND, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            REFUND,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

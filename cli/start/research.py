@@ -14,6 +14,7 @@ from cli.start.begin import (
     Id,
     Json,
     LeaveBehind,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -56,6 +57,7 @@ def research(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
@@ -84,7 +86,15 @@ def research(
     async def command(reach: "Reach") -> None:
         summary = " ".join(topic.split())
         await begin(
-            reach, RESEARCH, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            RESEARCH,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

@@ -14,6 +14,7 @@ from cli.start.begin import (
     Id,
     Json,
     LeaveBehind,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -61,6 +62,7 @@ def route(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
@@ -92,7 +94,15 @@ def route(
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
         await begin(
-            reach, REQUESTS, asked, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            REQUESTS,
+            asked,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

@@ -14,6 +14,7 @@ from cli.start.begin import (
     Id,
     Json,
     LeaveBehind,
+    Requester,
     Stream,
     TakeBack,
     begin,
@@ -46,6 +47,7 @@ def staged(
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
     on_failure: TakeBack = None,
+    requester: Requester = None,
     on_fallback: LeaveBehind = None,
     run_id: Id = None,
     detach: Detach = False,
@@ -75,7 +77,15 @@ def staged(
         request = asked or await _earlier(reach, resume or "", from_stage, changes)
         summary = " ".join(request.task.split())
         await begin(
-            reach, STAGED, request, run_id=run_id, summary=summary, detach=detach, as_json=as_json, stream=stream
+            reach,
+            STAGED,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
         )
 
     reaching(command)

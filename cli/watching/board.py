@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cli.listing import STYLES
 from cli.pages import duration, money, row, safe, table
-from cli.printing import counted
+from cli.printing import command, counted
 from cli.watching.page import gate_line, tokens
 from cli.watching.steps import look_at
 from workflows.contracts import GateView, RunStatus, Trace
@@ -92,7 +92,7 @@ class Board:
         self._gates.pop(run.id, None)
         self.ended = [*self.ended, run][-ENDED_SHOWN:]
         facts = [run.outcome, run.id, run.kind, duration(run.started, run.closed), _standing(run)]
-        yield safe(" · ".join(filter(None, facts)) + f" → python starter.py result {run.id}")
+        yield safe(" · ".join(filter(None, facts)) + f" → {command('result', run.id)}")
 
     def table(self, room: int) -> RenderableType:
         """Show what runs, those that wait for people first, and what has ended last."""

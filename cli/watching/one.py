@@ -21,9 +21,10 @@ from temporalio.service import RPCError
 from cli.inbox_listing import gates_of
 from cli.leaving import FAILED, LeavingError, cause_of
 from cli.pages import money
+from cli.printing import command
 from cli.reaching import QUERY_DEADLINE, Reach, no_worker
 from cli.recorded.events import failure_of
-from cli.results import KINDS, Reader
+from cli.results import KINDS, Reader, without_tools
 from cli.waiting import may_be_left, outlasting
 from cli.watching.calls import Calls
 from cli.watching.outages import SERVER, WORKER, Outages
@@ -55,9 +56,10 @@ async def follow(reach: Reach, workflow_id: str, *, stream: bool = False) -> Non
     page = None
     with suppress(LeavingError):  # a result that cannot be read here is no failure of the run
         page = await kind.read(Reader(reach.store(), reach.settings, workflow_id), result)
-    if page is not None and page.complaint:
-        raise LeavingError(FAILED, page.complaint)
-    print(f"{workflow_id} is done{watch.outcome}: python starter.py result {workflow_id}")
+    complaint = (page.complaint if page is not None else "") or without_tools(result)
+    if complaint:
+        raise LeavingError(FAILED, complaint)
+    print(f"{workflow_id} is done{watch.outcome}: {command('result', workflow_id)}")
 
 
 class Watch:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cli.pages import MARKS, NOTE_SHOWN, STYLES, approving, budget_lines, duration, money, row, safe, seconds, table
+from cli.pages import MARKS, STYLES, approving, budget_lines, duration, money, result_line, row, safe, seconds, table
+from cli.printing import command
 from cli.watching.steps import Look, StepSeen
 from workflows.contracts import GateView, Question, RunStatus, Spend, StepState
 
@@ -39,7 +40,7 @@ def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
     """Say what waits for people, until when, and the line to copy."""
     gates = [gate_line(status.workflow_id, gate, now) for gate in status.gates]
     questions = [_question_line(status.workflow_id, question, now) for question in status.questions]
-    paused = [f"{status.paused.told} → python starter.py resume {status.workflow_id}"] if status.paused else []
+    paused = [f"{status.paused.told} → {command('resume', status.workflow_id)}"] if status.paused else []
     return [safe(line) for line in (*paused, *gates, *questions)]
 
 
@@ -70,7 +71,7 @@ def tokens(spend: Spend) -> str:
 
 
 def _question_line(workflow_id: str, question: Question, now: datetime) -> str:
-    return f"{question.id} asks: {question.text} · {_until(question.deadline, now)} → python starter.py answer {workflow_id} TEXT"
+    return f"{question.id} asks: {question.text} · {_until(question.deadline, now)} → {command('answer', workflow_id)} TEXT"
 
 
 def _until(deadline: datetime, now: datetime) -> str:
@@ -116,8 +117,7 @@ def _note(one: StepSeen) -> str:
     step = one.row
     said = step.output.summary or (step.output.text or "") if step.output else ""
     waits = f"after {', '.join(step.depends_on)}" if one.word == "waiting" and step.depends_on else ""
-    line = " ".join((step.note or said or waits).split())
-    return line if len(line) <= NOTE_SHOWN else line[: NOTE_SHOWN - 1] + "…"
+    return result_line(step) if said or step.note else waits
 
 
 def _fitting(steps: Sequence[StepSeen], room: int) -> list[StepSeen]:

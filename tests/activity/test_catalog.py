@@ -96,15 +96,45 @@ async def test_without_a_key_one_local_model_answers_all(
     assert {card.max_tokens for card in cards} == {100, 128}
 
 
-async def test_every_problem_is_told_at_once_and_finally(directory: Path, store: ContentStore) -> None:
-    write(directory, "bad", "max_tokens: x")
+async def test_a_bad_file_stops_only_the_runs_that_name_its_agent(directory: Path, store: ContentStore) -> None:
+    write(directory, "bad", "max_tokens: x", "temperature: 7")
     write(directory, "lost", "fallback: nobody")
+    write(directory, "leaning", "fallback: [bad, last]")
+    (directory / "README.md").write_text("# The team\n")
+    catalog = await read(directory, store)
+    assert [card.name for card in catalog.agents] == ["helper", "last", "leaning", "other", "writer"]
+    assert {name: said.split(":")[0] for name, said in catalog.unread.items()} == {
+        "bad": str(directory / "bad.md"),
+        "lost": str(directory / "lost.md"),
+    }
+    assert [card.name for card in (await read(directory, store, "last")).agents] == ["last"]
+    leaning = (await read(directory, store, "leaning")).get("leaning")
+    assert leaning is not None
+    assert leaning.chain == ("last",)  # the one whose file cannot be read is left out
+    for name, said in (("bad", r"bad\.md:4: max_tokens: "), ("lost", r"lost\.md:4: fallback 'nobody' is no agent")):
+        with pytest.raises(ApplicationError, match=said) as caught:
+            await read(directory, store, "last", name)
+        assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.CATALOG_INVALID, True)
+    assert len(caught.value.message.splitlines()) == 1
     with pytest.raises(ApplicationError) as caught:
-        await read(directory, store, "last")
-    assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.CATALOG_INVALID, True)
-    first, second = caught.value.message.splitlines()
-    assert first.startswith(f"{directory / 'bad.md'}:4: max_tokens: ")
-    assert second.startswith(f"{directory / 'lost.md'}:4: fallback 'nobody' is no agent")
+        await read(directory, store, "Bad")
+    assert len(caught.value.message.splitlines()) == 2  # all that is wrong with the file
+
+
+async def test_a_bad_file_whose_name_is_not_utf_8_is_told_in_text(directory: Path, store: ContentStore) -> None:
+    (directory / "b\udcfcro.md").write_text("---\nname: office\nmodel: 5\n---\nYou.\n")
+    catalog = await read(directory, store)
+    assert "b\\xfcro.md:" in catalog.unread["office"]
+    assert catalog.model_dump_json().encode()
+
+
+async def test_where_no_agent_is_left_every_problem_is_told(directory: Path, store: ContentStore) -> None:
+    for name in ("writer", "helper", "last", "other"):
+        (directory / f"{name}.md").write_text("# Notes\n")
+    with pytest.raises(ApplicationError) as caught:
+        await read(directory, store)
+    assert caught.value.type == ErrorKind.CATALOG_INVALID
+    assert len(caught.value.message.splitlines()) == 4
 
 
 async def test_files_of_an_editor_are_no_agents_and_a_lost_file_is_told(directory: Path, store: ContentStore) -> None:
@@ -112,9 +142,34 @@ async def test_files_of_an_editor_are_no_agents_and_a_lost_file_is_told(director
     (directory / "._writer.md").write_bytes(b"\x00\x05\xff")
     assert len((await read(directory, store)).agents) == 4
     (directory / "gone.md").symlink_to(directory / "nowhere")
+    assert len((await read(directory, store)).agents) == 4
     with pytest.raises(ApplicationError, match=r"gone\.md:1: cannot be read") as caught:
-        await read(directory, store)
+        await read(directory, store, "gone")
     assert caught.value.type == ErrorKind.CATALOG_INVALID
+
+
+async def test_an_agent_is_found_by_its_name_as_people_write_it(directory: Path, store: ContentStore) -> None:
+    (directory / "team").mkdir()
+    text = (
+        "---\nname: Frontend Developer\ndescription: d\ntools: *\ndisallowedTools: Write\nfallback: Last\n---\nYou.\n"
+    )
+    (directory / "team" / "x.md").write_text(text)
+    card = (await read(directory, store, "Frontend Developer")).get("frontend-developer")
+    assert card is not None
+    assert (card.tools, card.without, card.chain) == (("*",), ("Write",), ("last",))
+
+
+async def test_hundreds_of_agents_fit_into_a_history(tmp_path: Path, store: ContentStore) -> None:
+    for number in range(400):
+        write(tmp_path / "many", f"agent-{number:03}", f"color: {'x' * 50}")
+        path = tmp_path / "many" / f"agent-{number:03}.md"
+        path.write_text(path.read_text().replace("Helps as", "Helps, for example, " + "with one thing, " * 200 + "as"))
+    catalog = await read(tmp_path / "many", store)
+    assert len(catalog.agents) == 400
+    assert len(catalog.model_dump_json()) < 256 * 1024
+    assert all(card.description.startswith("Helps, for example") for card in catalog.agents)
+    one = (await read(tmp_path / "many", store, "agent-007")).agents[0]
+    assert len(one.description) == 1000
 
 
 async def test_names_that_nobody_has_can_be_left_out(directory: Path, store: ContentStore) -> None:
@@ -137,7 +192,7 @@ async def test_one_reader_sees_every_change_at_once(directory: Path, store: Cont
     (directory / "last.md").rename(directory / "first.md")
     assert await descriptions() == ["Helps no more."]
     (directory / "first.md").unlink()
-    with pytest.raises(ApplicationError, match="fallback 'last' is no agent"):
+    with pytest.raises(ApplicationError, match="no agent named last; there are other, writer"):
         await descriptions()
 
 

@@ -1,5 +1,7 @@
 """The retries of a whole run, counted at the wire: the server's are the only ones."""
 
+import io
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,12 +9,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.errors import ErrorKind, kind_of, text_of
 from activities.llm.claude import ClaudeLLM, make_client
 from bootstrap import Settings
+from telemetry.logs import JsonLines
 from tests.activity.public_answers import ANSWERED, SAID
 from tests.doubles.wire import Hit, Reply, Wire, answer, error, serving
 from worker import working
@@ -43,6 +47,7 @@ class Run:
     wire: ByAgent
     task_queue: str
     took: timedelta = timedelta()
+    workflow_id: str = ""
 
     async def plan(self, writer: list[Reply], generalist: list[Reply]) -> PlanResult:
         self.wire.agents = {"You are a writer": writer, "You are a capable generalist": generalist}
@@ -50,6 +55,7 @@ class Run:
         handle = await self.env.client.start_workflow(
             PlanAndExecuteWorkflow.run, PlanRequest(plan=plan), id=f"test-{uuid4().hex[:8]}", task_queue=self.task_queue
         )
+        self.workflow_id = handle.id
         result: PlanResult = await handle.result()
         described = await handle.describe()
         assert described.close_time is not None
@@ -117,6 +123,51 @@ async def test_what_is_final_is_asked_of_each_agent_once(run: Run) -> None:
     with pytest.raises(WorkflowFailureError) as caught:
         await run.plan([error(401)], [error(401)])
     assert (kind_of(caught.value.cause), run.asked) == (ErrorKind.MODEL_NOT_ALLOWED, (1, 1))
+
+
+KEY = "sk-ant-api03-Zq8vLx72_Hn4TbWpRc91"
+
+
+async def test_a_key_that_the_server_says_back_is_nowhere(env: WorkflowEnvironment, tmp_path: Path) -> None:
+    """Not in history (with all causes), nor in what the client is told, the trace, the result's store, or a log line."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(JsonLines())
+    async with serving(ByAgent) as wire:
+        assert isinstance(wire, ByAgent)
+        settings = Settings(
+            state_dir=tmp_path,
+            anthropic_base_url=wire.url,
+            anthropic_api_key=SecretStr(f"{KEY}\n"),
+            heartbeat_timeout=10,
+            shutdown_grace=1,
+            _env_file=None,
+        )
+        logging.getLogger().addHandler(handler)
+        try:
+            async with (
+                make_client(KEY, wire.url, settings.model_read_timeout) as client,
+                working(env.client, settings, ClaudeLLM(client, settings.retry_after_cap)),
+            ):
+                wrong = error(401, "authentication_error", message=f"invalid x-api-key: {KEY}; got Bearer {KEY[:15]}")
+                run = Run(env, wire, settings.task_queue)
+                with pytest.raises(WorkflowFailureError) as caught:
+                    await run.plan([wrong], [wrong])
+        finally:
+            logging.getLogger().removeHandler(handler)
+    history = (await env.client.get_workflow_handle(run.workflow_id).fetch_history()).to_json()
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())  # noqa: ASYNC240 - nothing else runs
+    parts = {KEY[at : at + 8] for at in range(len(KEY) - 7)}
+    told = f"{caught.value.cause!r} {text_of(caught.value.cause)}"
+    for where, text in {
+        "history": history,
+        "error": told,
+        "log": log.getvalue(),
+        "store": kept.decode(errors="replace"),
+    }.items():
+        assert not [part for part in parts if part in text], where
+    assert "[redacted ANTHROPIC_API_KEY]" in history
+    assert "activity" in log.getvalue()
 
 
 async def test_an_address_that_is_no_messages_api_is_asked_once_by_each_agent(run: Run) -> None:

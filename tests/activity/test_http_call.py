@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -66,6 +67,15 @@ async def test_a_request_is_taken_back_by_its_inverse(
     assert service.things == {}
     assert service.keys == ["run/s/1", "run/s/1", "run/s/1/undo"]
     assert not (await http.undo("http_call", "run/s/1", attempt=2)).happened
+
+
+@pytest.mark.parametrize("run", ["büro", "a\nb", " x ", "50%", "it's; `no` $(x)/../y", "stage · 1"])
+async def test_the_key_of_a_run_of_any_id_reaches_the_service(http: Calls, service: Service, run: str) -> None:
+    assert await http.done("http_call", f"{run}/s/1", **putting(service)) == "200\nfine"
+    [key] = service.keys
+    assert key.isascii()
+    assert key.isprintable()
+    assert unquote(key) == f"{run}/s/1"
 
 
 async def test_a_request_that_was_never_sent_is_not_taken_back(http: Calls, service: Service) -> None:

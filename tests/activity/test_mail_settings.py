@@ -1,5 +1,6 @@
 """Where mail goes: settings that are wrong, and a folder that keeps it instead, on the real file system."""
 
+import asyncio
 import mailbox
 from pathlib import Path
 from typing import Any
@@ -43,3 +44,48 @@ def test_a_wrong_mail_setting_is_named(url: str, sender: str, said: str) -> None
     with pytest.raises(ValueError, match=said) as caught:
         mail_tools(url, sender)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Tide\nBcc: evil@example.org",
+        "=?utf-8?q?Tide=0d=0aBcc:_evil@example.org?=",
+        "=?utf-8?b?VGlkZQ0KQmNjOiBldmls?=",
+        "=?utf-8?q?Tide=1b[2J?=",
+        "=?utf-8?q?=3d=3futf-8=3fq=3fa=3d0ab=3f=3d?=",
+        "Tide\x85",
+    ],
+)
+async def test_a_subject_that_hides_a_line_is_refused(store: ContentStore, tmp_path: Path, subject: str) -> None:
+    mail = Calls(store, mail_tools(f"maildir://{tmp_path}/box", "agent@example.org"))
+    result = await mail.call("send_mail", "run/s/1", **{**MAIL, "subject": subject})
+    assert result.failed
+    assert "line break or another control character" in (result.content.text or "").replace("subject: has a ", "")
+    assert not (tmp_path / "box").exists()
+
+
+def test_hidden_recipients_are_in_the_envelope_and_in_no_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[list[str], str]] = []
+
+    class Server:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+        def __enter__(self) -> "Server":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def ehlo(self) -> None: ...
+        def has_extn(self, _: str) -> bool:
+            return False
+
+        def send_message(self, mail: Any, to_addrs: list[str]) -> dict[str, Any]:
+            sent.append((to_addrs, mail.as_string()))
+            return {}
+
+    monkeypatch.setattr("smtplib.SMTP", Server)
+    (tool,) = mail_tools("smtp://127.0.0.1", "agent@example.org")
+    said = asyncio.run(tool.run(tool.arguments.model_validate(MAIL | {"bcc": ["eve@example.org"]}), "key"))
+    ((envelope, written),) = sent
+    assert (envelope, said) == (["ann@example.org", "eve@example.org"], "sent to ann@example.org, eve@example.org")
+    assert "eve@" not in written
+    assert "Bcc" not in written

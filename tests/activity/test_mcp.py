@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.contracts import Effect, Part, ToolRequest, Toolset
 from activities.errors import ErrorKind
-from activities.toolbox import mcp_servers
+from activities.toolbox import mcp_servers, mcp_session
 from activities.tools import ToolActivities
 from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
 from tests.approving import approved
@@ -188,6 +188,69 @@ async def test_a_server_that_cannot_start_is_missing_and_says_why(making: Making
     assert "the licence ran out" in reasons["broken"]
     assert "No such file" in reasons["absent"]
     assert "the MCP server away does not answer" in reasons["away"]
+
+
+@asynccontextmanager
+async def answering(status: int | None) -> AsyncIterator[str]:
+    """An HTTP server that answers everything with one status, or nothing at all (None); gives its address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read(4096)
+            if status is None:
+                await reader.read()  # until it is given up
+            else:
+                writer.write(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp?key=s3cret"
+
+
+@pytest.mark.parametrize("kind", ["http", "sse"])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "it answers 401; give it a header such as Authorization"), (503, "it answers 503"), (None, "not ready")],
+)
+async def test_a_server_that_refuses_or_hangs_is_missing_and_the_others_are_there(
+    making: Making, kind: str, status: int | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_session, "OPEN_SECONDS", 1.5)
+    async with answering(status) as url:
+        two = {"command": DOUBLE[0], "args": ["-m", "tests.doubles.mcp_two"], "env": {"PYTHONPATH": str(PROJECT)}}
+        unset = {"command": "x", "env": {"K": "${NO_SUCH_VARIABLE}"}}
+        mcp = making({"shut": {"type": kind, "url": url}, "two": two, "unset": unset})
+        toolset = await mcp.toolset("mcp__shut__x", "mcp__two__lookup", "mcp__unset")
+    assert [card.name for card in toolset.tools] == ["mcp__two__lookup"]
+    shut, wrong = toolset.missing
+    assert said in shut
+    assert "s3cret" not in shut
+    assert "the variable NO_SUCH_VARIABLE is not set" in wrong
+
+
+async def test_tools_that_the_api_would_refuse_are_called_as_their_server_wants_it(making: Making) -> None:
+    two = {"command": DOUBLE[0], "args": ["-m", "tests.doubles.mcp_two"], "env": {"PYTHONPATH": str(PROJECT)}}
+    mcp = making({"two": two})
+    toolset = await mcp.toolset("mcp__two")
+    assert [card.name.removeprefix("mcp__two__") for card in toolset.tools] == [
+        "lookup",
+        "find_page",
+        "search",
+        "look_up",
+    ]
+    assert toolset.missing == ()
+    assert [notice.partition(":")[0] for notice in toolset.notices] == [
+        "mcp__two__find_page",
+        "mcp__two__search",
+        "mcp__two__count is left out",
+    ]
+    found = await mcp.said(toolset, "mcp__two__find_page", input={"id": "7"})
+    assert found == 'find_page found {"id": "7"}'
+    assert await mcp.said(toolset, "mcp__two__search", _filter="x") == 'search found {"$filter": "x"}'
+    assert await mcp.said(toolset, "mcp__two__look_up") == "look.up found {}"
+    wrong = await mcp.call(toolset, "mcp__two__find_page", id="7")
+    assert (wrong.failed, "'input' is a required property" in (wrong.content.text or "")) == (True, True)
 
 
 async def test_a_call_without_an_answer_is_tried_again(

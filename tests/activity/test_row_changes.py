@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.content import ContentStore
 from activities.errors import ErrorKind
+from activities.toolbox.database_rights import excess_of
 from activities.toolbox.rows import row_tools
 from tests.activity.calling_tools import Calls
 from tests.postgres import PostgreSql, postgresql
@@ -226,3 +227,32 @@ def test_a_wrong_setting_is_named(url: str, tables: list[str], said: str) -> Non
     with pytest.raises(ValueError, match=said) as caught:
         row_tools(url, tables)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rights", "writes", "said"),
+    [
+        ("SUPERUSER", False, "is a superuser, who may read files and run programs"),
+        ("SUPERUSER", True, "may only read and change those tables"),
+        ("IN ROLE pg_read_server_files", True, "has the role pg_read_server_files"),
+        ("NOSUPERUSER", False, ""),
+        ("INSERT ON rights_tested", False, "may change 1 tables, though the tools only read"),
+        ("INSERT ON rights_tested", True, ""),
+    ],
+)
+def test_a_user_who_may_do_too_much_is_told_of(server: PostgreSql, rights: str, writes: bool, said: str) -> None:
+    with server.connect() as asked:
+        asked.execute("DROP TABLE IF EXISTS rights_tested")
+        asked.execute("DROP ROLE IF EXISTS limited")
+        asked.execute("CREATE TABLE rights_tested (a int)")
+        asked.execute("CREATE ROLE limited LOGIN " + ("" if " ON " in rights else rights))
+        if " ON " in rights:
+            asked.execute(f"GRANT {rights} TO limited")
+    try:
+        found = excess_of(server.url.replace(f"{server.user}@", "limited@"), writes=writes)
+        assert said in found
+        assert bool(found) == bool(said)
+    finally:
+        with server.connect() as asked:
+            asked.execute("DROP TABLE rights_tested")
+            asked.execute("DROP ROLE limited")

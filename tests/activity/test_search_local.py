@@ -149,3 +149,9 @@ async def test_several_passages_of_a_document_are_one_finding(folder: Path, loca
     answered = await local.search("ferry", 5)
     assert [hit.url for hit in answered.hits] == ["long.md"]
     assert " … " in answered.hits[0].text
+
+
+async def test_a_file_whose_name_is_not_utf_8_is_found(folder: Path, local: LocalSource) -> None:
+    (folder / "b\udcfcro.md").write_text("# The office\n\nThe ferry waits.")
+    assert await found(local, "ferry") == ["b\\xfcro.md"]
+    assert await found(local, "office") == ["b\\xfcro.md"]  # from the index

@@ -1,10 +1,11 @@
 """A real Chromium, from the system's packages: browsers are not downloaded here."""
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Page, async_playwright
+
+from tests.parts import CHROMIUM, needed
 
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -13,10 +14,8 @@ QUIET = (
 
 
 def chromium() -> str:
-    """Find the browser; its absence fails with what to install, never skips."""
-    found = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    assert found, "no Chromium: install it with your system's package manager (Debian: apt-get install chromium)"
-    return found
+    """Find the browser; without one the test is skipped, and the end of the run says so."""
+    return needed(CHROMIUM)
 
 
 @pytest.fixture

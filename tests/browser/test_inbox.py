@@ -76,6 +76,7 @@ async def test_people_decide_in_the_browser(page: Page, tmp_path: Path) -> None:
             # A wrong form is answered with 422, and browsers write that to the console: it is what is meant.
             assert said == []
             await _edit(page, url)
+            await _what_led_there(page, url, stack)
             assert {text for text in said if "422" not in text} == set()
             _refuses(url)
             assert await page.title() != "owned"
@@ -114,6 +115,39 @@ async def _approve_and_deny(page: Page, url: str) -> None:
     await page.click("button.no")
     assert "denied by ada" in await page.locator("[role=status]").inner_text()
     assert "too far away" in await log(page)
+
+
+async def _what_led_there(page: Page, url: str, stack: Stack) -> None:
+    """A gate after a step shows that step's output, its buttons before long arguments, and the way to the report."""
+    steps = (
+        PlanStep(step="look", agent="researcher", input="Look around."),
+        PlanStep(step="mail", agent="writer", input=f"Write.{LONG}", confirm=True, depends_on=("look",)),
+    )
+    client = await Client.connect(stack.server.address, data_converter=pydantic_data_converter)
+    request = PlanRequest(plan=Plan(steps=steps))
+    await client.start_workflow("PlanAndExecuteWorkflow", request, id="led", task_queue="agents")
+    wait_for(lambda: [gate for gate in stack.json("inbox") if gate["id"] == "led"], "its gate waits", timeout=30)
+    await page.goto(f"{url}/gate?run=led&gate=gate-1")
+    for width in (390, 1280):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await wide(page) <= 0
+        buttons, arguments = page.locator("button.yes"), page.locator("#arguments")
+        top, below = await buttons.bounding_box(), await arguments.bounding_box()
+        assert top is not None
+        assert below is not None
+        assert top["y"] + top["height"] <= min(900, below["y"])
+        measured = "node => node.scrollHeight - node.clientHeight"
+        assert await arguments.evaluate(measured) <= 0  # nothing of them is out of sight
+        if shots := os.environ.get("SCREENSHOTS"):
+            await page.screenshot(path=f"{shots}/inbox-{width}.png", full_page=True)
+    assert "input: 2,3" in await page.locator("#counts").inner_text()
+    assert (await page.locator("li:has(b:text-is('look')) pre").inner_text()).strip()
+    assert "gate-1 opened · step mail" in await log(page)
+    await page.click("a:text-is('Report')")
+    assert "led" in await page.title()
+    await page.goto(f"{url}/gate?run=led&gate=gate-1")
+    await page.click("button.no")
+    assert "denied by bob" in await page.locator("[role=status]").inner_text()
 
 
 async def _edit(page: Page, url: str) -> None:

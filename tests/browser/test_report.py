@@ -19,11 +19,29 @@ EVIL = "<script>document.title='owned'</script>"
 SIZE = 1_000_000
 
 
+BROKEN_WORDS = """[...document.querySelectorAll('#rows td:nth-child(2), #cost td')].filter(cell => {
+    const text = cell.firstChild, range = document.createRange();
+    if (!text || /[\\s-]/.test(text.data)) return false;
+    range.selectNodeContents(text);
+    return range.getClientRects().length > 1;
+}).map(cell => cell.innerText)"""
+"""Words of short cells that stand on two lines."""
+
+BEHIND_BOXES = """[...document.querySelectorAll('svg path')].filter(path => {
+    const boxes = [...document.querySelectorAll('svg rect')].map(box => box.getBBox());
+    const points = [...Array(60).keys()].map(at => path.getPointAtLength(path.getTotalLength() * at / 59));
+    return points.some(({x, y}) => boxes.some(box =>
+        x > box.x + 1 && x < box.x + box.width - 1 && y > box.y && y < box.y + box.height));
+}).map(path => path.textContent)"""
+"""Arrows that run behind a box."""
+
+
 def plan_of(steps: int) -> dict[str, Any]:
     """A plan in layers of six: each step is made of one or two of the layer before."""
     planned = []
     for number in range(steps):
         before = [f"s{number - 6}", f"s{number - 5}"] if number >= 6 else []
+        before += ["s2"] if number == 59 else []  # over all layers
         planned.append(
             {"step": f"s{number}", "agent": "researcher", "input": f"Find {EVIL} {number}.", "depends_on": before}
         )
@@ -74,8 +92,17 @@ async def _looked_at(page: Page, file: Path, stack: Stack) -> None:
     numbers = json.loads(stack.done("report", "sixty", "--json"))
 
     assert len(stack.done("report", "sixty", "-o", "-").encode()) < SIZE
-    for width in (390, 1440):
+    for width in (390, 640, 1440):
         assert await opened(page, file, width) == []
+        assert await page.evaluate(BROKEN_WORDS) == [], width
+        shown = await page.locator("#rows td").first.evaluate("cell => getComputedStyle(cell).display")
+        assert shown == ("table-cell" if width > 640 else "block"), width
+        assert await page.evaluate(BEHIND_BOXES) == [], width
+    order = await page.evaluate("[...document.querySelectorAll('h2')].map(head => head.innerText)")
+    assert [order.index(head) for head in ("Answer", "The plan", "Steps", "What went wrong")] == [0, 1, 2, 3]
+    warnings = [await row.inner_text() for row in await page.locator("#warnings tr").all()][1:]
+    assert len(warnings) == len(set(warnings)) > 0
+    assert sum("cut off" in warning for warning in warnings) == 1, "the call and its step say the same"
     assert await page.title() == "sixty · report"
     assert await page.locator("svg g").count() == STEPS
     assert await page.locator(".lane").count() >= STEPS

@@ -51,13 +51,13 @@ async def test_approve_deny_and_edit_by_sending_a_signal(page: Page, tmp_path: P
                 await page.get_by_role("tab", name="User Metadata").click()
                 shown = page.frame_locator("#user-metadata-current-details").get_by_text("waits for a person")
                 await expect(shown).to_be_visible(timeout=20_000)
-                await send(page, "approve", '"ann"')
+                await send(page, "approve", '{"by": "ann"}')
             elif run == "denied":
                 await send(page, "deny", '{"by": "bob", "reason": "not today"}')
             else:
                 await send(page, "decide", '{"verdict": "approve", "by": "ann", "edit": {"input": "Send a postcard"}}')
                 await expect(page.get_by_role("dialog", name="Send a Signal")).to_be_hidden(timeout=20_000)
-                await send(page, "approve", '"bob"')
+                await send(page, "approve", '{"by": "bob"}')
 
         assert (await handles["approved"].result()).state == "completed"
         with pytest.raises(WorkflowFailureError):

@@ -13,6 +13,7 @@ from anthropic import AsyncAnthropic
 from pydantic import BaseModel, Field
 
 from local_model import BANNER
+from local_model.answering import LONG_TEXT
 
 pytestmark = pytest.mark.xdist_group("local_model")
 
@@ -85,6 +86,13 @@ async def test_stream_sends_every_event_in_order(client: AsyncAnthropic) -> None
     assert final.stop_reason == "max_tokens"
 
 
+async def test_a_text_that_is_stopped_at_the_models_own_limit_says_that_it_is_cut_off(client: AsyncAnthropic) -> None:
+    told = asked("Tell a long story about a lighthouse, its keeper and a storm.")
+    message = await client.messages.create(model=MODEL, max_tokens=2000, messages=told)
+    assert LONG_TEXT <= message.usage.output_tokens <= 2 * LONG_TEXT
+    assert message.stop_reason == "max_tokens"
+
+
 async def test_system_prompt_as_text_and_as_blocks_is_the_same(client: AsyncAnthropic) -> None:
     system = "Answer like a pirate."
     blocks: Any = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
@@ -155,12 +163,11 @@ async def test_temperature_is_honoured(client: AsyncAnthropic) -> None:
     assert len({await text(1.0) for _ in range(4)}) > 1
 
 
-@pytest.mark.parametrize(("name", "least"), [("dev", 9), ("second", 10)])
-async def test_documents_are_classified(
-    client: AsyncAnthropic, documents: Callable[[str], list[dict[str, str]]], name: str, least: int
+async def test_documents_that_nothing_was_tuned_on_are_classified(
+    client: AsyncAnthropic, documents: Callable[[str], list[dict[str, str]]]
 ) -> None:
     wrong = []
-    for document in documents(name):
+    for document in documents("second"):
         content = f'<part label="document">\n{document["text"]}\n</part>\n\nClassify the document.'
         message = await client.messages.create(
             model=MODEL, max_tokens=64, system="You sort documents.", messages=asked(content), output_config=form(KIND)
@@ -169,8 +176,7 @@ async def test_documents_are_classified(
         assert 1 / 3 < answer["confidence"] < 1
         if answer["kind"] != document["label"]:
             wrong.append((document["text"][:40], answer))
-    total = len(documents(name))
-    assert total - len(wrong) >= least, wrong
+    assert len(documents("second")) - len(wrong) >= 10, wrong
 
 
 class Review(BaseModel):

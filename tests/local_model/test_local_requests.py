@@ -15,7 +15,7 @@ HELD_OUT = Path(__file__).parents[1] / "requests" / "held_out.csv"
 async def test_most_requests_are_sorted_right(client: anthropic.AsyncAnthropic) -> None:
     categories = {category.name: category for category in DEFAULT_CATEGORIES}
     with HELD_OUT.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))[::2]  # the half says as much, and each costs all cores a third of a second
     right = 0
     for row in rows:
         answer = await client.messages.create(
@@ -34,5 +34,5 @@ async def test_most_requests_are_sorted_right(client: anthropic.AsyncAnthropic) 
         said = json.loads(block.text)
         assert 0 <= said["confidence"] <= 1
         right += said["category"] == row["label"]
-    # Measured at 43 of 60; a guess would get 15.
-    assert right >= 38
+    # Measured at 23 of these 30 (43 of all 60); a guess would get a quarter.
+    assert right >= 20, right

@@ -49,7 +49,7 @@ def _edited(more: dict[str, Any]) -> tuple[str, Any]:
 
 BUDGET_PATHS: dict[str, Path] = {
     "budget-kept": plan(fan_out(2, Budget(usd=1))),
-    "budget-raised": plan(fan_out(WIDTH, FITS_SEVEN), ("approve", "alice")),
+    "budget-raised": plan(fan_out(WIDTH, FITS_SEVEN), ("approve", {"by": "alice"})),
     "budget-denied": plan(fan_out(WIDTH, FITS_SEVEN), ("deny", "bob")),
     "budget-timed-out": plan(fan_out(WIDTH, FITS_SEVEN)),
     "budget-edited-twice": plan(chain(3, ONE_CALL), _edited({"calls": "many"}), _edited({"calls": 2})),

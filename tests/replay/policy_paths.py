@@ -64,8 +64,8 @@ POLICY_PATHS: dict[str, Path] = {
     "policy-denied-again": session(
         ("deny", "bob"), script=lambda: in_turn(calls(SHOUT, turn=1), calls(SHOUT, turn=2), "Quiet.")
     ),
-    "policy-fallback-told": falling_back(("approve", "ann")),
-    "policy-fallback-rolled-back": falling_back(("approve", "ann"), on_fallback=OnFallback.ROLL_BACK),
+    "policy-fallback-told": falling_back(("approve", {"by": "ann"})),
+    "policy-fallback-rolled-back": falling_back(("approve", {"by": "ann"}), on_fallback=OnFallback.ROLL_BACK),
     "policy-denied-and-replanned": Path(
         PLAN, _denied_beside_a_failure, _replanning, agents=CREW, decisions=(("deny", "bob"),)
     ),

@@ -13,7 +13,7 @@ from workflows.contracts import RefundRequest
 
 NOWHERE = "https://ledger.invalid/bookings"
 """A ledger that the worker may not call."""
-TWO = (("approve", "ann"), ("approve", "bob"))
+TWO = (("approve", {"by": "ann"}), ("approve", {"by": "bob"}))
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def refund(
 REFUND_PATHS: dict[str, Path] = {
     "refund-approved": refund(*TWO),
     "refund-edited": refund(("decide", {"verdict": "approve", "by": "carl", "edit": EDIT}), *TWO),
-    "refund-denied": refund(("approve", "ann"), ("deny", "bob")),
-    "refund-timed-out": refund(("approve", "ann")),
+    "refund-denied": refund(("approve", {"by": "ann"}), ("deny", "bob")),
+    "refund-timed-out": refund(("approve", {"by": "ann"})),
     "refund-below-the-limit": refund(order="ORD-1002", script=lambda: clerk(45)),
     "refund-elsewhere": refund(script=lambda: clerk(category="technical_support")),
     "refund-unknown-order": refund(order="ORD-9"),

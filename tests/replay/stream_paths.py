@@ -36,6 +36,6 @@ STREAM_PATHS: dict[str, Path] = {
         _request,
         lambda: lambda _: "All is well.",
         people=_publish,
-        decisions=(("approve", "ann"),),
+        decisions=(("approve", {"by": "ann"}),),
     )
 }

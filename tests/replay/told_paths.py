@@ -37,4 +37,7 @@ def told(*decisions: tuple[str, str]) -> Path:
     return ToldPath(PLAN, request, lambda: lambda _: "said", decisions=decisions)
 
 
-TOLD_PATHS: dict[str, Path] = {"told-by-two-approved": told(("approve", "ann")), "told-by-two-timed-out": told()}
+TOLD_PATHS: dict[str, Path] = {
+    "told-by-two-approved": told(("approve", {"by": "ann"})),
+    "told-by-two-timed-out": told(),
+}

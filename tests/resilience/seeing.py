@@ -112,7 +112,7 @@ def _approvals(side: Side, run: str) -> None:
     assert "step propose" in trace
     assert "RunWorkflow:RefundWorkflow" not in trace
     side.run("approve", run, "--as", "ann")
-    command = [binary("temporal"), "workflow", "signal", "-w", run, "--name", "approve", "--input", '"bob"']
+    command = [binary("temporal"), "workflow", "signal", "-w", run, "--name", "approve", "--input", '{"by": "bob"}']
     subprocess.run([*command, "--address", side.server.address], check=True, capture_output=True)
 
 

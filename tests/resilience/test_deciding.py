@@ -38,7 +38,9 @@ def shows_a_gate(stack: Stack, run: str) -> bool:
 def waits(stack: Stack, *runs: str, **settings: str) -> None:
     """Start runs that wait at a gate."""
     for run in runs:
-        started = stack.run("plan", "--plan", str(stack.directory / "plan.json"), "--id", run, "--detach", **settings)
+        started = stack.run(
+            "plan", "--plan", str(stack.directory / "plan.json"), "--id", run, "--detach", "--requester", "", **settings
+        )
         assert started.returncode == 0, started.stderr
     for run in runs:
         wait_for(lambda run=run: shows_a_gate(stack, run), f"{run} waits")  # type: ignore[misc]
@@ -51,7 +53,7 @@ def code(stack: Stack, run: str) -> int:
 def test_the_temporal_command_line_decides_with_nothing_a_text_or_json(stack: Stack) -> None:
     said = {
         "nothing": ("approve",),
-        "text": ("approve", "--input", '"ada"'),
+        "text": ("approve", "--input", '"ja"'),
         "json": ("approve", "--input", '{"by": "ada", "reason": "fine"}'),
         "denied": ("deny", "--input", '{"by": "bob", "reason": "too early"}'),
     }

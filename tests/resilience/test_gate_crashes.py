@@ -53,7 +53,7 @@ def test_a_gate_outlives_worker_and_server_and_takes_what_was_sent_meanwhile(tmp
         stack.server.start()
         signal(stack, "approved", "approve", {"by": "ann"})
         signal(stack, "denied", "deny", "bob")
-        signal(stack, "denied", "approve", "too late")
+        signal(stack, "denied", "approve", {"by": "eve"})
         stack.worker.start()
         stack.worker.wait_until(lambda: "worker ready" in stack.worker.output, "the worker is back")
 

@@ -61,7 +61,7 @@ JUNK = {
 }
 SIGNALS = ("approve", "deny", "decide", "answer", "pause", "resume", "rollback", "never-heard-of")
 UPDATES = ("decide", "pause", "resume", "rollback")
-HARMLESS = {("pause", "text"), ("rollback", "text"), ("approve", "text"), ("deny", "text"), ("resume", "text")}
+HARMLESS = {("pause", "text"), ("rollback", "text"), *(("deny", kind) for kind in JUNK), ("resume", "text")}
 """What is no junk but a wish, or a name."""
 
 

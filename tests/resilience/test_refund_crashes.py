@@ -37,7 +37,17 @@ def stack(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
 
 
 def approve(stack: Stack, run: str, who: str) -> None:
-    command = [binary("temporal"), "workflow", "signal", "-w", run, "--name", "approve", "--input", f'"{who}"']
+    command = [
+        binary("temporal"),
+        "workflow",
+        "signal",
+        "-w",
+        run,
+        "--name",
+        "approve",
+        "--input",
+        f'{{"by": "{who}"}}',
+    ]
     subprocess.run([*command, "--address", stack.server.address], check=True, capture_output=True)
 
 

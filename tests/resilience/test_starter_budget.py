@@ -45,7 +45,7 @@ def test_a_run_stops_at_its_budget_or_goes_on_as_people_decide(stack: Stack, pla
     assert "1 of 1 calls" in ended.stdout
     assert "of $5.0000 · " in stack.done("trace", "denied")
     stack.done("plan", "--plan", plan, "--budget-calls", "1", "--id", "raised", "--detach")
-    decide(stack, "raised", "approve", '"alice"')
+    decide(stack, "raised", "approve", '{"by": "alice"}')
     assert "budget: 2 of 2 calls · raised once" in stack.done("result", "raised")
     assert "budget: 2 of 2 calls · raised once" in stack.done("status", "raised")
 

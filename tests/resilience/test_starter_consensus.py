@@ -1,30 +1,20 @@
 """`starter.py consensus` and `starter.py answer` against real processes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.processes import wait_for
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
+
+pytestmark = pytest.mark.xdist_group("starter")
 
 ASKED = ("--question", "Does it bind the tenant?", "--option", "yes", "--option", "no")
+WHY = " ".join(f"reason{number}" for number in range(40))
+"""More than fits into a vote."""
 PAIR = ("--voter", "analyst", "--voter", "sceptic")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
 
 
 @pytest.fixture
@@ -35,7 +25,7 @@ def lease(tmp_path: Path) -> str:
 
 
 def verdict(option: str) -> dict[str, Any]:
-    return {"evidence": ["shall pay rent"], "reasons": f"It says {option}.", "verdict": option, "confidence": 0.9}
+    return {"evidence": ["shall pay rent"], "reasons": f"It says {option}. {WHY}", "verdict": option, "confidence": 0.9}
 
 
 def divided(stack: Stack) -> None:
@@ -51,6 +41,7 @@ def test_the_default_three_vote_and_their_votes_are_shown(stack: Stack, lease: s
 
     assert "verdict: yes · by majority · " in shown
     assert "It says yes." in shown
+    assert set(WHY.split()) <= set(shown.split()), "reasons are shown whole"
     assert (data["verdict"], data["decided_by"]) == ("yes", "majority")
     assert [vote["voter"] for vote in data["votes"]] == ["analyst", "sceptic", "general-analyst"]
     assert json.loads(data["votes"][0]["full"]) == verdict("yes")

@@ -1,26 +1,14 @@
 """The commands that look at runs, stop them, or hand in documents, against real processes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.processes import running_starter, wait_for
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
 
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
+pytestmark = pytest.mark.xdist_group("starter")
 
 
 @pytest.fixture
@@ -92,6 +80,28 @@ def test_list_is_newest_first_and_limited(stack: Stack) -> None:
     assert following["id"] == "older"
     assert newest["seconds"] > 0
     assert stack.done("list", "--limit", "1").splitlines()[1].startswith("newer  PlanAndExecute")
+
+
+def test_list_takes_state_age_and_kind(stack: Stack, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.bin"
+    junk.write_bytes(b"\x00\x01\x02\xff\xfe")
+    stack.run("document", str(junk), "--id", "broken")
+    stack.done("plan", "Compare", "--id", "whole")
+
+    def listed(*options: str) -> set[str]:
+        return {run["id"] for run in stack.json("list", *options)}
+
+    wait_for(lambda: "broken" in listed("--failed", "--since", "2d"), "it is listed")
+    assert "whole" not in listed("--failed")
+    assert "broken" in listed("--type", "document", "--type", "route", "--since", "1h")
+    assert "broken" not in listed("--type", "plan")
+    assert "whole" not in listed("--running")
+    assert stack.done("list", "--running", "--type", "refund") == "no such runs; 'python starter.py list' shows all\n"
+    wrong = stack.run("list", "--since", "soon")
+    assert (wrong.returncode, "--since soon: write how long ago (90m, 12h, 2d, 1w) or a date" in wrong.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_status_and_trace_of_an_ended_run(stack: Stack, tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_no_worker_is_code_3_and_starts_nothing(stack: Stack, document: str) -> 
     assert stack.runs() == before
 
 
+def test_the_starter_waits_for_a_worker_that_is_just_starting(stack: Stack, tmp_path: Path) -> None:
+    env = stack.env | {"TASK_QUEUE": "soon", "WORKER_WAIT": "60"}
+    with running_starter(tmp_path, "plan", "x", env=env, name="early") as waiting:
+        waiting.wait_until(
+            lambda: "no worker serves task queue 'soon' yet; waits up to 60 s" in waiting.output, "it says so"
+        )
+        with worker(stack.directory, stack.server, stack.api, name="soon", TASK_QUEUE="soon"):
+            assert waiting.wait(60) == 0, waiting.output
+
+
 def test_detached_run_waits_for_a_worker(stack: Stack) -> None:
     ended = stack.run("plan", "x", "--id", "early", "--detach", TASK_QUEUE="later")
 

@@ -1,23 +1,18 @@
 """The commands `train-router` and `route` against real processes: what they print, refuse, and leave with."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.processes import PROJECT
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
+
+pytestmark = pytest.mark.xdist_group("starter")
 
 SAMPLE = str(PROJECT / "samples" / "requests" / "labelled.csv")
 INBOX = str(PROJECT / "samples" / "requests" / "inbox.txt")
 INBOX_CATEGORIES = ["billing", "technical_support", "general_inquiry", "escalation_required"]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as whole:
-        yield whole
 
 
 def test_what_was_trained_routes_a_file_without_a_model_call_for_it(stack: Stack) -> None:

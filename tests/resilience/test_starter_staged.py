@@ -1,14 +1,15 @@
 """`starter.py staged` against real processes: a stage that fails, and later runs that go on from there."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.processes import wait_for
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
+
+pytestmark = pytest.mark.xdist_group("starter")
 
 TASK = "Write a brief about tides"
 STAGES: list[dict[str, Any]] = [
@@ -17,19 +18,6 @@ STAGES: list[dict[str, Any]] = [
     {"name": "final", "goal": "The end.", "agents": ["analyst"], "max_steps": 1},
 ]
 BROKEN = {"user": "Do the stage 'draft'", "status": 400, "error_type": "invalid_request_error", "message": "no drafts"}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
 
 
 @pytest.fixture
@@ -64,17 +52,17 @@ def test_a_failed_stage_is_named_with_the_way_on_and_the_next_run_starts_there(s
 
 
 def test_a_complete_run_is_done_again_from_a_named_stage_only(stack: Stack, stages: str) -> None:
-    shown = stack.done("staged", TASK, "--stages", stages, "--id", "whole")
+    shown = stack.done("staged", TASK, "--stages", stages, "--id", "whole-staged")
 
     assert "completed · 3 calls" in shown
     stack.api.reset()
-    asked = stack.run("staged", "--resume", "whole")
+    asked = stack.run("staged", "--resume", "whole-staged")
     assert asked.returncode == 2
     assert "that run is complete; name the stage to do again with --from-stage: facts, draft, final" in asked.stderr
-    wrong = stack.run("staged", "--resume", "whole", "--from-stage", "end")
+    wrong = stack.run("staged", "--resume", "whole-staged", "--from-stage", "end")
     assert "--from-stage end: that run did not get so far; choose from facts, draft, final" in wrong.stderr
 
-    stack.done("staged", "--resume", "whole", "--from-stage", "final")
+    stack.done("staged", "--resume", "whole-staged", "--from-stage", "final")
 
     assert stages_asked(stack) == ["final"]
 
@@ -98,15 +86,15 @@ def test_stages_that_people_changed_are_gone_on_with(stack: Stack, stages: str, 
 
 def test_a_cancelled_run_is_gone_on_from_as_well(stack: Stack, stages: str) -> None:
     stack.api.script(rules=[{"user": "Do the stage 'draft'", "latency": 600}])
-    stack.done("staged", TASK, "--stages", stages, "--id", "left", "--detach")
+    stack.done("staged", TASK, "--stages", stages, "--id", "left-staged", "--detach")
     wait_for(lambda: stages_asked(stack) == ["facts", "draft"], "the second stage")
-    running = stack.run("staged", "--resume", "left")
+    running = stack.run("staged", "--resume", "left-staged")
     assert running.returncode == 2
     assert "it is still running; wait for it, or end it: python starter.py cancel left" in running.stderr
-    stack.done("cancel", "left")
+    stack.done("cancel", "left-staged")
     stack.api.reset()
 
-    data: Any = stack.json("staged", "--resume", "left")
+    data: Any = stack.json("staged", "--resume", "left-staged")
 
     assert data["state"] == "completed"
     assert stages_asked(stack) == ["draft", "final"]

@@ -6,23 +6,24 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 from rich.console import Console
 
-from cli.embedded import supervisor as supervising
+from bootstrap import Settings
+from cli.embedded import stack as stacking
 from cli.embedded.board import Board
-from cli.embedded.parts import Part
+from cli.embedded.ports import ANY, RANGE, USUAL, choose_ports, is_free
 from cli.embedded.state import StackState, read_state
-from cli.embedded.supervisor import Supervisor
+from tests.conftest import binary
 from tests.processes import (
     PROJECT,
     RealProcess,
@@ -33,6 +34,7 @@ from tests.processes import (
     starter,
     wait_for,
 )
+from tests.real_process import alive
 
 pytestmark = pytest.mark.xdist_group("stack")
 
@@ -63,14 +65,6 @@ def pids(directory: Path) -> dict[str, int]:
     return {name: child.pid for name, child in state_of(directory).children.items()}
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be collected does not."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def get(url: str) -> int:
     with urllib.request.urlopen(url, timeout=5) as answer:
         return int(answer.status)
@@ -80,6 +74,10 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
     with messages_api(tmp_path, latency=0.3) as api, up(tmp_path, ANTHROPIC_BASE_URL=api.url) as process:
         state, before = state_of(tmp_path), pids(tmp_path)
         assert set(before) == {"server", "worker"}
+        told = re.search(r"export TEMPORAL_ADDRESS=\S+", process.output)
+        assert told is not None, process.output
+        listing = ["bash", "-c", f"{told[0]}; {binary('temporal')} workflow list"]
+        assert subprocess.run(listing, env=clean_environment(), timeout=30, check=False).returncode == 0
         for url in (
             state.ui,
             *(f"http://127.0.0.1:{state.ports[name]}/metrics" for name in ("worker health", "metrics")),
@@ -113,6 +111,52 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
         assert process.wait() == 0, process.output
         assert not any(map(alive, children))
         assert process.output.index("worker: ended") < process.output.index("server: ended")
+
+
+def listener(port: int = 0) -> socket.socket:
+    taken = socket.create_server(("127.0.0.1", port))
+    taken.settimeout(0.1)
+    return taken
+
+
+def test_the_usual_ports_are_taken_while_they_are_free_and_else_those_of_the_last_time() -> None:
+    names, (server, ui, last) = ("server", "ui"), (free_port() for _ in range(3))
+    usual = {"server": server, "ui": ui}
+    assert USUAL == {"server": 7233, "ui": 8233}, "where the temporal command line looks"
+
+    assert choose_ports(names, {}, {"server": last}, usual) == usual
+    assert choose_ports(names, {"server": ANY}, {"server": last}, usual) == {"server": last, "ui": ui}
+    with listener(server), listener(last):
+        chosen = choose_ports(names, {}, {"server": last}, usual)
+    assert chosen["server"] in RANGE
+    assert chosen["ui"] == ui
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        assert not is_free(other.getsockname()[1]), "a client that asks for localhost would reach that one"
+
+
+async def test_a_port_that_another_process_takes_meanwhile_is_chosen_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_ok(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    shown = io.StringIO()
+    settings = Settings(state_dir=tmp_path, up_port=0, up_ui_port=0, anthropic_base_url=NOBODY, _env_file=None)
+    async with await asyncio.start_server(says_ok, "127.0.0.1", 0) as other:
+        taken: int = other.sockets[0].getsockname()[1]
+        choices = [lambda *given: choose_ports(*given) | {"ui": taken}]  # it was free when it was looked at
+        monkeypatch.setattr(
+            stacking, "choose_ports", lambda *given: (choices.pop() if choices else choose_ports)(*given)
+        )
+        stack = stacking.Stack(settings, stacking.Wishes(worker=False), Board(Console(file=shown, width=200)))
+        try:
+            assert await stack.start(), shown.getvalue()
+            assert stack.state.ports["ui"] != taken
+            assert await asyncio.to_thread(get, stack.state.ui) == 200
+            assert f"port {taken} (ui)" in shown.getvalue()
+        finally:
+            await stack.stop()
 
 
 async def test_ports_and_history_survive_a_restart(tmp_path: Path) -> None:
@@ -181,95 +225,6 @@ def test_a_worker_that_cannot_start_is_reported_and_ends_everything(tmp_path: Pa
     assert "✗ worker: exit code 2" in done.stdout
     assert "MODELS_FILE=" in done.stdout  # a line of its log
     assert "server: ended" in done.stdout
-
-
-ANSWERING = """
-import http.server, signal, sys, threading, os
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-class Ok(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers()
-        if sys.argv[2] == "crash":
-            print("about to crash", flush=True); os._exit(7)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Ok).serve_forever()
-"""
-
-
-class Shown:
-    """A supervisor of one small part, and what it showed."""
-
-    def __init__(self, directory: Path, port: int, how: str) -> None:
-        self._shown = io.StringIO()
-        part = Part(
-            name="part",
-            command=(sys.executable, "-c", ANSWERING, str(port), how),
-            environment=dict(os.environ),
-            log=directory / "part.log",
-            checks={"HTTP": f"http://127.0.0.1:{port}/"},
-            grace=30.0,
-        )
-        self.supervisor = Supervisor([part], Board(Console(file=self._shown, width=200)), self._changed)
-        self.pid = 0
-
-    def _changed(self, children: object) -> None:
-        assert isinstance(children, dict)
-        self.pid = children["part"].pid if children else self.pid
-
-    @property
-    def text(self) -> str:
-        return self._shown.getvalue()
-
-
-async def test_a_part_that_keeps_crashing_ends_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervising, "BACKOFF", (0.01, 0.02))
-    shown = Shown(tmp_path, free_port(), "crash")
-    await shown.supervisor.start()
-    async with asyncio.timeout(30):
-        await shown.supervisor.wait()
-    await shown.supervisor.stop()
-    assert shown.supervisor.failed
-    assert shown.text.count("✗ part: exit code 7") == 5
-    assert shown.text.count("│ about to crash") == 5
-    assert "started again in 0.02 s" in shown.text
-    assert "crashed 5 times within 60 s" in shown.text
-
-
-async def test_a_part_that_hangs_is_reported_and_so_is_its_return(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervising, "CHECK_EVERY", 0.05)
-    monkeypatch.setattr("cli.embedded.health.ANSWER_WITHIN", 0.2)
-    shown = Shown(tmp_path, free_port(), "stay")
-    try:
-        assert await shown.supervisor.start()
-        os.kill(shown.pid, signal.SIGSTOP)
-        await becomes(lambda: "does not answer its health check" in shown.text)
-        os.kill(shown.pid, signal.SIGCONT)
-        await becomes(lambda: "answers its health check again" in shown.text)
-    finally:
-        shown.supervisor.ask_to_stop()
-        shown.supervisor.ask_to_stop()
-        await shown.supervisor.stop()
-    assert not alive(shown.pid)
-
-
-async def test_a_second_ctrl_c_kills_what_does_not_end(tmp_path: Path) -> None:
-    shown = Shown(tmp_path, free_port(), "stay")
-    assert await shown.supervisor.start()
-    shown.supervisor.ask_to_stop()
-    stopping = asyncio.create_task(shown.supervisor.stop())
-    await becomes(lambda: "part: ends" in shown.text)
-    assert alive(shown.pid)
-    shown.supervisor.ask_to_stop()
-    async with asyncio.timeout(5):
-        await stopping
-    assert not alive(shown.pid)
-
-
-async def becomes(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what it waits for is a process
-            await asyncio.sleep(0.02)
 
 
 def test_a_channel_that_is_none_ends_it_with_the_variable_and_the_mend(tmp_path: Path) -> None:

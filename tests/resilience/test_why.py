@@ -1,27 +1,15 @@
 """A wrong result leads back to the step that made it: `why` and `trace` against real processes, one seeded fault each."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stacks import Stack, whole_stack
+from tests.stacks import Stack
 
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-@pytest.fixture
-def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
+pytestmark = pytest.mark.xdist_group("starter")
 
 
 def steps(*agents: str, first: str = "Collect the facts", **second: Any) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ FLOW = "workflows/made_up.py"
 MOVE = "workflows/patterns/made_up.py"
 RUN = "from workflows.contracts import Plan, RunState\nclass A:\n    @workflow.run\n    async def run"
 ACT = "from activities.contracts import Content\nclass A:\n    @activity.defn\n    async def act"
-CALL = "workflow.execute_activity_method(A.act, request"
+CALL = "run_activity(A.act, request"
 POLICY = "def a() -> ActivityConfig:\n    return "
 START, SCHEDULE = "start_to_close_timeout=X", "schedule_to_close_timeout=X"
 RETRY = "retry_policy=RetryPolicy(maximum_attempts=3)"
@@ -79,6 +79,7 @@ BAD: list[tuple[Rule, str, str]] = [
     (rules.policy_for_each_call, FLOW, f"{CALL}, start_to_close_timeout=X)"),
     (rules.policy_for_each_call, FLOW, f"{CALL}, **policies.act(), summary='x')"),
     (rules.policy_for_each_call, FLOW, f"{CALL}, **somewhere.act())"),
+    (rules.policy_for_each_call, FLOW, "workflow.execute_activity_method(A.act, request, **policies.act())"),
     (rules.policy_for_each_call, MOVE, "workflow.start_local_activity(act, 1, 2, **policies.act())"),
     (rules.only_failures_are_caught, FLOW, "try:\n    f()\nexcept Exception:\n    pass"),
     (rules.only_failures_are_caught, MOVE, "try:\n    f()\nexcept (ValueError, BaseException):\n    pass"),

@@ -39,7 +39,7 @@ def test_a_decision_is_by_whom_the_grant_names_and_fills_in_what_was_left_open()
 
 
 def test_a_grant_for_one_gate_may_be_sent_by_hand() -> None:
-    assert identity(SECRET, asked(grant(run="r", gate="gate-1"))).by == "ann"
+    assert identity(SECRET, asked(grant(run="r", gate="gate-1", chain="first"))).by == "ann"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,16 @@ def test_a_grant_for_one_gate_may_be_sent_by_hand() -> None:
         (lambda: decided(grant(), **BOUNDS), {"chain": "second"}, "another run of the id"),
         (lambda: decided(grant(), **BOUNDS), {"digest": "cd" * 32}, "is for the action abab"),
         (lambda: decided(grant(), **BOUNDS), {"verdict": "deny"}, "says approve"),
+        (lambda: decided(grant(), **BOUNDS), {"edit": "ef" * 32}, "is for other arguments"),
+        (lambda: decided(grant(), **BOUNDS, edit="ef" * 32), {}, "is for other arguments"),
+        (lambda: decided(grant(), **BOUNDS, edit="ef" * 32), {"edit": "cd" * 32}, "is for other arguments"),
+        *[
+            (lambda left_out=name: decided(grant(), **BOUNDS | {left_out: ""}), {}, f"names no {name}")
+            for name in BOUNDS
+        ],
+        (lambda: grant(run="r", gate="gate-1"), {}, "is for signing in"),
+        (lambda: grant(run="r", gate="gate-1", chain="second"), {}, "another run of the id"),
+        (lambda: grant(run="r", gate="gate-1", chain="first"), {"edit": "ef" * 32}, "does not name the edit"),
         (lambda: decided(grant(), **BOUNDS), {"at": NOW + HOURS}, "expired at 2026-01-01 08:00"),
         (lambda: decided(grant("another-secret-of-at-least-32-letters"), **BOUNDS), {}, "not made with"),
         (lambda: decided(grant(run="x"), **BOUNDS), {}, "is for run 'x'"),

@@ -60,5 +60,5 @@ def test_the_rules_see_the_whole_house() -> None:
 def test_the_calls_and_marks_that_rules_look_for_are_really_there() -> None:
     """A renamed decorator or call would leave the rules without anything to look at."""
     text = "\n".join(source.text for source in SOURCES if source.under("workflows", "activities"))
-    marks = ("@workflow.run", "@workflow.init", "@activity.defn", "**policies.", "workflow.execute_activity_method(")
+    marks = ("@workflow.run", "@workflow.init", "@activity.defn", "**policies.", "run_activity(")
     assert [mark for mark in marks if mark not in text] == []

@@ -125,7 +125,7 @@ BAD = [
     ("---\nname: a\ndescription:\n---\nText\n", "0.md:3: the field 'description' is missing"),
     ("---\n- name\n---\nText\n", "0.md:2: the front matter must be 'field: value' lines"),
     ("---\njust words\n---\nText\n", "0.md:2: the front matter must be 'field: value' lines"),
-    (agent("Code Reviewer"), "0.md:2: name: use lower-case letters, digits, '-' and '_' only"),
+    (agent('""'), "0.md:2: name: use lower-case letters, digits, '-' and '_' only"),
     (agent("7"), "0.md:2: name: use lower-case letters"),
     (agent("a", "max_tokens: many"), "0.md:4: max_tokens: input should be a valid integer"),
     (agent("a", "color: red", "max_tokens: 0"), "0.md:5: max_tokens: input should be greater than 0, not 0"),
@@ -136,10 +136,9 @@ BAD = [
     (agent("a", "model: 5"), "0.md:4: model: input should be a valid string, not 5"),
     (agent("a", "fallback: a: b"), "0.md:4: the front matter is not YAML (mapping values are not allowed here); put a value"),
     (agent("a", "tools: [Read"), "0.md:4: the front matter is not YAML (expected ',' or ']'"),
-    (agent("a", "color: \x07"), "0.md:2: the front matter is not YAML (unacceptable character"),
-    (agent("a", "color: 2026-13-45"), "0.md:2: the front matter is not YAML (month must be in 1..12)"),
-    ('---\nname: a\ndescription: "Ends: "never\nmodel: x\n---\nText\n', "0.md:3: the front matter is not YAML"),
-    ("---\nname: a\ndescription: Good: one\ntools: [Read\nmodel: x\n---\nText\n", "0.md:5: the front matter is not YAML"),
+    (agent("a", "model: \x07"), "0.md:4: the front matter is not YAML (unacceptable character"),
+    (agent("a", "max_tokens: 2026-13-45"), "0.md:4: the front matter is not YAML (month must be in 1..12)"),
+    ("---\nname: a\ndescription: Good: one\ntools: [Read\nmodel: x\n---\nText\n", "0.md:4: the front matter is not YAML"),
     ("---\nname: a\ndescription: d\n---\n \n", "0.md:4: no system prompt; write it below the second '---'"),
 ]  # fmt: skip
 

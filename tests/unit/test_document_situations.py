@@ -13,6 +13,7 @@ from activities.formats.feed import read_feed
 from tests.document_files import SENTENCE, docx_of, paragraph, pdf_of, run, stream
 from tests.situation_files import (
     NUMBERING,
+    arxiv,
     atom,
     box,
     control,
@@ -27,26 +28,17 @@ from tests.situation_files import (
     old_field,
     parts,
     rss,
+    stored,
     text,
     word,
     xfa,
 )
 
 ROOT = Path(__file__).parents[2]
-FILES = ROOT / "tests" / "documents"
 LEASE = (
     "Lease agreement between the owner and the tenant.\n\nThe tenant pays 900 a month, on the first.\n\n"
     "Each party may end it with three months notice."
 )
-
-
-def stored(name: str) -> Callable[[], str]:
-    return lambda: extract((FILES / name).read_bytes(), name).text
-
-
-def arxiv() -> str:
-    entries = read_feed((FILES / "arxiv.xml").read_bytes(), "arXiv").entries
-    return "\n".join(entry.text for entry in entries[:2])
 
 
 READ: dict[str, tuple[Callable[[], str], str]] = {
@@ -90,6 +82,10 @@ READ: dict[str, tuple[Callable[[], str], str]] = {
         ),
     ),
     "an XFA form that has pages as well": (lambda: xfa("<f><rent>900</rent></f>", SENTENCE), "- rent: 900"),
+    "an XFA form that says so in another language": (
+        lambda: xfa("<f><rent>900</rent></f>", "Bitte warten...", "/NeedsRendering true").partition("\n\n")[2],
+        "Form fields:\n- rent: 900",
+    ),
     "text boxes and comments on a PDF page": (
         lambda: noted("<</Subtype/FreeText/Contents(Paid in May)>>\n<</Subtype/Text/T(Ada)/Contents(Really?)>>"),
         "[text box] Paid in May\n[comment by Ada] Really?",

@@ -72,7 +72,7 @@ class Model:
         if verdict is Verdict.DENY:
             self.outcome = "denied"
             return
-        if early and self.risk is Risk.HIGH and amount is None:
+        if early and self.risk is not Risk.LOW and amount is None:
             return
         must_be_known = policy.needed > 1 or bool(self.requester) or bool(self.editor)
         if by == self.requester != "" or (not by and must_be_known) or (self.editor and by == self.editor):

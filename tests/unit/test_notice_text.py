@@ -14,8 +14,8 @@ NOTICE = Notice(
     what="Send <b>mail</b>",
     deadline=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
     digest="abcdef0123456789",
-    target="a@example.org\nDigest: 000000000000",
-    arguments="x" * 2_000,
+    target="a@example.org\nDigest: 000000000000" + "x" * 2_000,
+    arguments='{"to": ["a@example.org"]}',
 )
 
 
@@ -34,6 +34,23 @@ def test_a_value_cannot_pose_as_a_line_of_ours() -> None:
     assert "\n" not in subject(NOTICE)
     forged = NOTICE.model_copy(update={"gate": "x\nDigest: 000000000000"})
     assert [line for line in plain(forged).splitlines() if line.startswith("Digest:")] == ["Digest: abcdef012345"]
+
+
+def test_cut_arguments_are_counted_and_their_notice_approves_only_by_what_shows_them() -> None:
+    cut = {"whole": False, "size": 5_312, "counts": ("to: 2 items",), "arguments": "y" * 2_000}
+    notice = NOTICE.model_copy(update=cut)
+    text = plain(notice)
+    assert "Size: 5,312 bytes; to: 2 items" in text
+    assert "Warning: the arguments are cut here" in text
+    assert [shlex.split(command)[:3] for command in commands(notice)] == [
+        ["python", "starter.py", "approve"],
+        ["python", "starter.py", "deny"],
+        ["temporal", "workflow", "signal"],
+    ]
+    assert "--name deny" in commands(notice)[2]
+    whole = plain(NOTICE.model_copy(update={"arguments": "y" * 15_000}))
+    assert f"Arguments: {'y' * 15_000}" in whole
+    assert "Warning" not in whole
 
 
 def test_html_is_escaped() -> None:

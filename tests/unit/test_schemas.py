@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from mcp import ClientSession
 from mcp.types import CallToolResult
+from mcp.types import Tool as Listed
 from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import ToolSpec
 from activities.errors import ErrorKind, kind_of
 from activities.llm.answers import read_answer
 from activities.parsing.pool import PARSERS
 from activities.schemas import SchemaInvalidError, schema_problem, violations
 from activities.toolbox.mcp_results import checking_session
-from activities.tools import _usable
+from activities.toolbox.mcp_tools import fitted
 from cli.stages_file import read_stages
 from local_model.answering import _verify
 from local_model.errors import ApiError
@@ -108,7 +108,8 @@ def test_an_answer_that_cannot_be_checked_is_a_final_error(monkeypatch: pytest.M
 
 def test_patterns_that_only_other_languages_know_do_not_take_a_tool_away() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^\\p{L}+$"}}}
-    assert _usable(ToolSpec(name="look", description="Look.", input_schema=schema))
+    [tool] = fitted("docs", [Listed(name="look", inputSchema=schema)])
+    assert (tool.spec is not None, tool.changed) == (True, "")
     assert violations({"a": "!"}, schema) == ()
     assert violations({"a": 1}, schema) == ("$.a: 1 is not of type 'string'",)
 

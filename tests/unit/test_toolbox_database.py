@@ -132,3 +132,36 @@ def test_a_wrong_address_is_named_without_its_password(url: str, said: str) -> N
         database_tools(url)
     assert "DATABASE_URL" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+async def test_rows_are_fetched_one_by_one_and_no_further_than_the_answer(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large rows were fetched all at once, before any of them was cut."""
+    taken: list[int] = []
+
+    class Counting(sqlite3.Cursor):
+        def fetchone(self) -> Any:
+            taken.append(1)
+            return super().fetchone()
+
+        def fetchmany(self, size: int | None = 1) -> Any:
+            raise AssertionError(f"{size} rows at once")
+
+        fetchall = fetchmany
+
+    real = sqlite3.connect
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Any = Counting) -> Any:
+            return super().cursor(factory)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: real(*args, **named, factory=Connection))
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+    answer = await ask(tool, f"{many} SELECT i, printf('%.*c', 900, 'x') FROM n", rows=MOST_ROWS)
+    assert answer["more"]
+    assert 0 < len(answer["rows"]) < 150
+    assert sum(taken) < 150
+    taken.clear()
+    assert len((await ask(tool, f"{many} SELECT i FROM n", rows=7))["rows"]) == 7
+    assert sum(taken) <= 9

@@ -1,5 +1,6 @@
 """Tools on a workspace beyond single calls: undo, documents, races with links, and how a tool is made."""
 
+import json
 import os
 import threading
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from activities.content import ContentStore
 from activities.contracts import Effect
+from activities.file_names import original, readable
 from activities.toolbox.standard import standard_tools
 from activities.toolbox.tool import Tool, ToolError, tool
 from activities.toolbox.workspace import Workspace
@@ -152,3 +154,28 @@ def test_functions_that_are_no_tools_are_refused() -> None:
 
     with pytest.raises(TypeError, match="docstring"):
         tool()(silent)
+
+
+async def test_a_name_that_is_not_utf_8_is_listed_and_opened_as_it_is_listed(root: Path, tools: list[Tool]) -> None:
+    folder = os.fsencode(root)
+    (root / "b\udcfcro.md").write_text("The lamp is on.")
+    (root / r"c\xe9.md").write_text("a name of its own")
+    assert await run(tools, "list_files") == "b\\xfcro.md\nc\\xe9.md"
+    assert await run(tools, "read_file", path="b\\xfcro.md") == "The lamp is on."
+    assert await run(tools, "read_file", path="c\\xe9.md") == "a name of its own"
+    assert await run(tools, "search_files", expression="lamp") == "b\\xfcro.md:1: The lamp is on."
+    await run(tools, "write_file", path="b\\xfcro.md", content="off")
+    assert sorted(os.listdir(folder)) == [b"b\xfcro.md", b"c\\xe9.md"]
+    with pytest.raises(ToolError, match="is no folder of the workspace"):
+        await run(tools, "read_file", path="\\x2e\\x2e/secret")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("büro", "büro"), ("b\udcfcro", "b\\xfcro"), ("\udce2\udc82", "\\xe2\\x82")]
+)
+def test_a_name_becomes_a_text_that_can_be_written_anywhere(tmp_path: Path, name: str, text: str) -> None:
+    assert readable(name) == text
+    assert json.loads(json.dumps(readable(name)).encode()) == text
+    (tmp_path / name).touch()
+    assert original(tmp_path, text) == name
+    assert original(tmp_path / "elsewhere", text) == text

@@ -11,8 +11,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from activities.toolbox.addresses import is_public
+from activities.toolbox.http_call import http_tools
 from activities.toolbox.tool import ToolError
-from activities.toolbox.web import SHOWN_CHARACTERS, is_public, web_tools
+from activities.toolbox.web import SHOWN_CHARACTERS, Fetching, web_tools
 
 
 async def fetch(url: str, *allow: str, private: bool = True, start: int = 0, **limits: Any) -> str:
@@ -105,6 +107,25 @@ async def test_the_loopback_is_refused_however_it_is_written(httpserver: HTTPSer
         ),
         *("255.255.255.255", "::", "::1", "fe80::1%eth0", "fc00::1", "ff02::1", "2001:db8::1", "::ffff:10.0.0.1"),
         *("64:ff9b::7f00:1", "2002:7f00:1::", "64:ff9b::a9fe:a9fe"),
+        *(
+            "168.63.129.16",
+            "192.0.0.192",
+            "192.0.0.9",
+            "192.88.99.1",
+            "198.18.0.1",
+            "100.100.100.200",
+            "fec0::1",
+            "fd00:ec2::254",
+        ),
+        *(
+            "64:ff9b:1::1",
+            "64:ff9b::a83f:8110",
+            "::ffff:168.63.129.16",
+            "2002:a83f:8110::",
+            "::7f00:1",
+            "2001:db8:1::1",
+        ),
+        *("2620::5efe:10.0.0.1", "5f00::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"),
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:
@@ -126,7 +147,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
         world.expect_request("/away").respond_with_data(
             b"", status=302, headers={"Location": httpserver.url_for("/secret")}
         )
-        said = await refused(f"http://world.test:{world.port}/away", "*", private=False)
+        said = await refused(f"http://world.test:{world.port}/away", "*", f"*:{world.port}", private=False)
     assert "leads to 127.0.0.1, which is no public address" in said
     assert httpserver.log == []
 
@@ -138,7 +159,9 @@ async def test_a_name_that_changes_its_address_leads_where_it_was_checked(
     asked = resolving(monkeypatch, "127.0.0.2", "127.0.0.1")
     with HTTPServer("127.0.0.2", httpserver.port) as world:
         world.expect_request("/a", headers={"Host": f"world.test:{world.port}"}).respond_with_data(b"the world")
-        assert (await fetch(f"http://world.test:{world.port}/a", "world.test", private=False)).endswith("the world")
+        assert (await fetch(f"http://world.test:{world.port}/a", f"world.test:{world.port}", private=False)).endswith(
+            "the world"
+        )
     assert asked == ["world.test"]
     assert httpserver.log == []
 
@@ -218,3 +241,46 @@ async def test_a_proxy_of_the_environment_is_not_asked(httpserver: HTTPServer, m
     httpserver.expect_request("/a").respond_with_data(b"direct")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert (await fetch(httpserver.url_for("/a"))).endswith("direct")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fe80::1", "0.0.0.0"),
+        *("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::"),
+    ],
+)
+async def test_no_setting_opens_what_belongs_to_the_cloud(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    resolving(monkeypatch, address)
+    for tool in (web_tools(("*",), private=True)[0], http_tools(("*",), private=True)[0]):
+        asked: dict[str, Any] = {"url": "http://inside.test/"}
+        if tool.name == "http_call":
+            asked |= {"method": "POST", "inverse": {"method": "DELETE", "url": "http://inside.test/"}}
+        with pytest.raises(ToolError, match="no setting opens it"):
+            await tool.run(tool.arguments.model_validate(asked), "key")
+
+
+@pytest.mark.parametrize(
+    ("allow", "url", "allowed"),
+    [
+        ("shop.test", "https://shop.test/", True),
+        ("shop.test", "http://shop.test:443/", True),
+        ("shop.test", "http://shop.test:6379/", False),
+        ("*", "http://shop.test:22/", False),
+        ("shop.test:8443", "https://shop.test:8443/", True),
+        ("shop.test:8443", "https://shop.test/", False),
+        ("*.test:8080", "http://shop.test:8080/", True),
+        ("*.test:8080", "http://shop.test:8081/", False),
+    ],
+)
+def test_other_ports_than_the_web_s_are_named_in_the_list(allow: str, url: str, allowed: bool) -> None:
+    fetching = Fetching((allow,), private=False, seconds=1, max_bytes=1)
+
+    def check() -> None:
+        fetching.check_port(fetching.target(url), ["1.1.1.1"])
+
+    if allowed:
+        check()
+    else:
+        with pytest.raises(ToolError, match=r"no port of the web|not among the hosts"):
+            check()

@@ -9,7 +9,7 @@ from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, 
 from workflows.patterns.details import MARKS, ROWS_SHOWN, details
 from workflows.patterns.tracing import RunLog
 
-HEADER = ["| | step | agent | waits for | note |", "|---|---|---|---|---|"]
+HEADER = ["| | step | agent | waits for | result, note |", "|---|---|---|---|---|"]
 
 
 def shown(*steps: StepRow, **fields: object) -> list[str]:
@@ -50,9 +50,9 @@ def test_every_state_has_a_mark_and_its_word(state: StepState) -> None:
     assert len(set(MARKS.values())) == len(StepState)
 
 
-def test_the_note_goes_before_the_output() -> None:
+def test_a_note_stands_behind_the_output_and_never_in_its_place() -> None:
     row = StepRow(step="1", note="asked again", output=Content(summary="a poem"))
-    assert cells(shown(row)[4])[4] == "asked again"
+    assert cells(shown(row)[4])[4] == "a poem · asked again"
 
 
 @pytest.mark.parametrize("evil", ["a|b", "a\nb", "a\r\nb", "| x |\n|---|", "\u2028a|\u2029b", "`|`"])

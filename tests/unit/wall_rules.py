@@ -11,8 +11,13 @@ ACTIVITIES_FOR_DOOR_ONE = (
     "activities.approver_tokens",
     "activities.content",
     "activities.contracts",
+    "activities.display",
+    "activities.environment",
     "activities.errors",
+    "activities.file_names",
     "activities.payload_codec",
+    "activities.private_files",
+    "activities.redaction",
     "activities.request_tables",
     "activities.router_training",
     "activities.schemas",
@@ -21,9 +26,11 @@ MOVES_FOR_DOOR_ONE = ("workflows.patterns.consensus", "workflows.patterns.planni
 """Pure moves that say what is wrong with an input, before anything is started."""
 ACTIVITIES_FOR_BOOTSTRAP = (
     "activities.contracts",
+    "activities.environment",
     "activities.llm.base",
     "activities.payload_codec",
     "activities.payload_guard",
+    "activities.redaction",
     "settings",
     "telemetry",
 )
@@ -107,11 +114,13 @@ def room_one(source: Source) -> Iterator[str]:
         found
         for found in _ours(source)
         if _within(found, "activities")
-        and not _within(found, "activities.contracts", "activities.errors")
+        and not _within(found, "activities.contracts", "activities.display", "activities.errors")
         and not found.name.endswith("Activities")
     ]
     yield from _breaks(
-        source, "workflows take from activities only classes *Activities, contracts and errors; call an activity", wrong
+        source,
+        "workflows take from activities only classes *Activities, contracts, display and errors; call an activity",
+        wrong,
     )
 
 

@@ -42,7 +42,9 @@ SETS = ("set", "frozenset")
 IN_ORDER = ("list", "tuple", "enumerate", "iter", "next", "zip", "map", "filter", "reversed", "dict", "dict.fromkeys")
 """Calls that go through their arguments in order; sorted, len, min, any and the like do not care."""
 
-ACTIVITY_CALL = re.compile(r"workflow\.(execute|start)_(local_)?activity(_method|_class)?$")
+ACTIVITY_CALL = re.compile(r"(workflow\.(execute|start)_(local_)?activity(_method|_class)?|run_activity)$")
+UNCHECKED_CALL = re.compile(r"workflow\.(execute|start)_activity")
+CHECKING = "workflows/patterns/checked_activity.py"
 
 
 def no_world(source: Source) -> Iterator[str]:
@@ -141,9 +143,11 @@ def policy_for_each_call(source: Source) -> Iterator[str]:
     if not source.under("workflows"):
         return
     for name, node in calls(source.tree):
-        if not ACTIVITY_CALL.match(name):
+        if not ACTIVITY_CALL.match(name) or source.path == CHECKING:
             continue
         where = f"{source.path}:{node.lineno}: {name}"
+        if UNCHECKED_CALL.match(name):
+            yield f"{where}: use run_activity, or a result that a person has given by hand stops the run for good"
         spread = [each.value for each in node.keywords if each.arg is None]
         policies = [each for each in spread if isinstance(each, ast.Call) and dotted(each.func).startswith("policies.")]
         if len(policies) != 1 or len(node.keywords) != 1:

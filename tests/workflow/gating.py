@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pydantic import Field
 from temporalio import activity, workflow
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -147,11 +147,13 @@ class GatedWorkflow(Observed):
 
 
 @asynccontextmanager
-async def gated(env: WorkflowEnvironment, secret: str = "", **options: Any) -> AsyncIterator[None]:
+async def gated(
+    env: WorkflowEnvironment | Client, secret: str = "", *, terms: GateTermsActivities | None = None, **options: Any
+) -> AsyncIterator[None]:
     """Run a worker for the workflow above, in the full sandbox; with a `secret`, decisions must be signed."""
-    terms = GateTermsActivities(secret)
+    terms = terms or GateTermsActivities(secret)
     async with Worker(
-        env.client,
+        env if isinstance(env, Client) else env.client,
         task_queue=QUEUE,
         workflows=[GatedWorkflow],
         activities=[pay, terms.gate_terms, terms.check_identity],

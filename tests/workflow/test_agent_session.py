@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities.contracts import StopReason, ToolCall, Usage
-from activities.errors import ErrorKind, final, kind_of
+from activities.errors import ErrorKind, final, kind_of, text_of
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import Script
 from tests.workflow.conftest import Runner, crew_of
@@ -153,10 +153,10 @@ async def test_a_cancelled_session_leaves_a_conversation_to_go_on_from(real_runn
     assert opened == [block["tool_use_id"] for block in results(llm.calls[0])]
 
 
-async def test_history_of_200_turns_grows_in_a_straight_line(runner: Runner) -> None:
+async def test_history_of_120_turns_grows_in_a_straight_line(runner: Runner) -> None:
     """Measured: about 6 events a turn of one model and one tool call, wherever in the session the turn lies."""
     sizes: dict[int, int] = {}
-    for turns in (50, 200):
+    for turns in (30, 120):
         replies = [calls(("list_files", {}), turn=turn) for turn in range(turns - 1)]
         async with runner.worker(in_turn(*replies, "Done.")) as llm:
             handle = await runner.start(SESSION, task(limits=SessionLimits(turns=turns + 1)))
@@ -164,8 +164,8 @@ async def test_history_of_200_turns_grows_in_a_straight_line(runner: Runner) -> 
             history = await handle.fetch_history()
         assert (result.answer.text, len(llm.calls), result.progress.turns) == ("Done.", turns, turns)
         sizes[turns] = sum(event.ByteSize() for event in history.events)
-    assert sizes[200] / 200 < 1.15 * sizes[50] / 50
-    assert sizes[200] / 200 < 4000
+    assert sizes[120] / 120 < 1.15 * sizes[30] / 30
+    assert sizes[120] / 120 < 4000
 
 
 async def test_an_agent_with_tools_works_in_a_plan_as_well(runner: Runner) -> None:
@@ -231,3 +231,19 @@ async def test_a_person_answers_last_or_is_not_waited_for_for_ever(runner: Runne
         await ours.run(failing("a"), PlanAndExecuteWorkflow.run, plan)
     assert caught.value.cause is not None
     assert kind_of(caught.value.cause) is ErrorKind.NOT_ANSWERED
+
+
+async def test_a_bad_agent_file_stops_only_the_plan_that_names_its_agent(runner: Runner, tmp_path: Path) -> None:
+    ours = crew_of(runner, tmp_path / "agents", {"writer": "model: haiku", "painter": "max_tokens: many"})
+    (tmp_path / "agents" / "README.md").write_text("# The team\n")
+    plans = {
+        name: PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent=name, input="go"),)))
+        for name in ("writer", "painter")
+    }
+    async with ours.worker(lambda call: "written"):
+        sound = await (await ours.start(PlanAndExecuteWorkflow.run, plans["writer"])).result()
+        with pytest.raises(WorkflowFailureError) as failure:
+            await (await ours.start(PlanAndExecuteWorkflow.run, plans["painter"])).result()
+    assert sound.state is RunState.COMPLETED
+    assert kind_of(failure.value.cause) is ErrorKind.PLAN_INVALID
+    assert "painter.md:4: max_tokens: input should be a valid integer" in text_of(failure.value.cause)

@@ -77,7 +77,7 @@ async def stopped(handle: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "sent", "allowed", "recorded"),
     [
-        ("approve", ["alice"], WIDTH, ["opened", "approved"]),
+        ("approve", [{"by": "alice"}], WIDTH, ["opened", "approved"]),
         ("decide", [{"verdict": "approve", "by": "alice", "edit": {"usd": round(3 * COST + 0.01, 6)}}], 10,
          ["opened", "edited", "approved", "opened"]),
         ("deny", [{"by": "bob", "reason": "too dear"}], 7, ["opened", "denied"]),
@@ -135,7 +135,7 @@ async def test_an_edit_that_is_no_amount_is_told_and_people_are_asked_again(runn
         shown = await budget_of(handle)
         assert "calls: 'many' is no amount" in " ".join(shown.warnings)
         assert gate.name == "gate-2"
-        await handle.signal("approve", "alice")
+        await handle.signal("approve", {"by": "alice"})
         result = await handle.result()
     assert (result.done, len(llm.calls), result.budget.calls) == (2, 2, 2)
 

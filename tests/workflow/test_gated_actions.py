@@ -54,10 +54,10 @@ def told(llm_calls: Sequence[ModelCall]) -> str:
 @pytest.mark.parametrize(
     ("sent", "done", "says"),
     [
-        ([("approve", "ann")], ["shout"], "shouted fire"),
+        ([("approve", {"by": "ann"})], ["shout"], "shouted fire"),
         ([("deny", {"by": "bob", "reason": "too loud"})], [], "it was denied by bob (too loud)"),
         (
-            [("approve", {"by": "ann", "edit": {"text": "hush"}}), ("approve", "bob")],
+            [("approve", {"by": "ann", "edit": {"text": "hush"}}), ("approve", {"by": "bob"})],
             ["shout"],
             "A person changed the arguments to",
         ),
@@ -128,14 +128,14 @@ def confirmed(**fields: Any) -> PlanRequest:
 @pytest.mark.parametrize(
     ("sent", "states_", "asked"),
     [
-        ([("approve", "ann")], ("done", "done", "done"), "Act at once."),
+        ([("approve", {"by": "ann"})], ("done", "done", "done"), "Act at once."),
         ([("deny", "bob")], ("done", "failed", "skipped"), ""),
         ([], ("done", "failed", "skipped"), ""),
         (
             [
                 ("approve", {"by": "ann", "edit": {"inptu": "x"}}),
                 ("approve", {"by": "ann", "edit": {"input": "Act later."}}),
-                ("approve", "bob"),
+                ("approve", {"by": "bob"}),
             ],
             ("done", "done", "done"),
             "Act later.",
@@ -177,7 +177,7 @@ async def test_a_stuck_undo_is_put_before_a_person_even_after_a_cancel(bench: Be
             gate = (await waiting(handle))[0]
             assert "try again to undo" in gate.description
             stuck["on"] = False
-            await handle.signal("approve", "ann")
+            await handle.signal("approve", {"by": "ann"})
             await bench.fails(handle)
         changes = await changes_of(handle)
     assert (states(changes), bench.files) == ([U], {"a.md": "old"})

@@ -9,6 +9,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.approver_tokens import decided, granted
+from activities.contracts import Risk
 from tests.workflow.gating import GatedWorkflow, Job, gated, start, waiting
 from workflows.contracts import GatePolicy, GateRecord, RecordKind
 
@@ -33,21 +34,25 @@ async def test_only_signed_decisions_count_each_once(env: WorkflowEnvironment) -
 
             def signed(who: str) -> str:
                 bounds = {"run": handle.id, "gate": "gate-1", "digest": gate.digest, "verdict": "approve"}
-                return decided(grant(who), **bounds)
+                return decided(grant(who), **bounds, chain=str(handle.first_execution_run_id))
 
             anns = signed("ann")
             assert "carries no signed token" in await refused(by="ann")
             assert "is for signing in" in await refused(token=grant("ann"))
-            assert "expired" in await refused(token=grant("ann", timedelta(hours=-1), run=handle.id, gate="gate-1"))
+            late = grant("ann", timedelta(hours=-1), run=handle.id, gate="gate-1", chain="any")
+            assert "expired" in await refused(token=late)
+            bound = {"run": handle.id, "gate": "gate-1"}
+            assert "is for signing in" in await refused(token=grant("ann", **bound))
+            assert "another run of the id" in await refused(token=grant("ann", **bound, chain="an-earlier-run"))
             # The name is the token's, whatever the message says.
             sent = {"verdict": "approve", "by": "bob", "token": anns}
             counted = await handle.execute_update("decide", sent, result_type=GateRecord)
             assert (counted.kind, counted.by, counted.verified) == (RecordKind.COUNTED, "ann", True)
-            assert "used for another decision" in await refused(token=anns, edit={"amount": 6})
+            assert "is for other arguments" in await refused(token=anns, edit={"amount": 6})
             again = await handle.execute_update("decide", sent, result_type=GateRecord)
             assert again.kind is RecordKind.DUPLICATE
             # Signals are checked one after the other, in the order in which they came.
-            await handle.signal("approve", "carl")
+            await handle.signal("approve", {"by": "carl"})
             await handle.signal("approve", {"token": signed("dora")})
             result = await handle.result()
             log = await handle.query(GatedWorkflow.decisions)
@@ -62,9 +67,10 @@ async def test_only_signed_decisions_count_each_once(env: WorkflowEnvironment) -
 async def test_a_decision_before_its_gate_is_held_to_the_terms_that_are_learned_later(env: WorkflowEnvironment) -> None:
     with env.auto_time_skipping_disabled():
         async with gated(env, SECRET):
-            handle = await start(env, Job(waits=True, policy=GatePolicy(needed=2, deadline=3600)))
-            await handle.signal("approve", "mallory")
-            await handle.signal("approve", {"token": grant("ann", run=handle.id, gate="gate-1")})
+            handle = await start(env, Job(waits=True, risk=Risk.LOW, policy=GatePolicy(needed=2, deadline=3600)))
+            await handle.signal("approve", {"by": "mallory"})
+            chain = str(handle.first_execution_run_id)
+            await handle.signal("approve", {"token": grant("ann", run=handle.id, gate="gate-1", chain=chain)})
             await handle.signal("begin")
             await waiting(handle)
             async with asyncio.timeout(10):

@@ -35,6 +35,8 @@ from workflows.contracts.documents import (
     DocumentType,
 )
 from workflows.contracts.gates import (
+    GATE_MEMO,
+    GATES_IN_MEMO,
     GATES_MEMO,
     RECORDS_MEMO,
     Approver,
@@ -51,6 +53,7 @@ from workflows.contracts.gates import (
     UsedToken,
     WaitingActions,
     named,
+    visible,
 )
 from workflows.contracts.plans import (
     MAX_PARALLEL,
@@ -113,7 +116,9 @@ from workflows.contracts.verdicts import (
 __all__ = [
     "BUDGET_GATE",
     "CARRIED",
+    "GATES_IN_MEMO",
     "GATES_MEMO",
+    "GATE_MEMO",
     "GENERAL",
     "KEEP",
     "MAX_PARALLEL",
@@ -222,4 +227,5 @@ __all__ = [
     "breaks",
     "carried_in",
     "named",
+    "visible",
 ]

@@ -43,6 +43,8 @@ class RecordKind(StrEnum):
     REFUSED = "refused"
     """Understood, but not allowed or not about this action."""
     UNREADABLE = "unreadable"
+    ALLOWED = "allowed"
+    """Nobody was asked: the request of the run allows all calls of this tool."""
 
 
 NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REFUSED, RecordKind.UNREADABLE)

@@ -32,6 +32,8 @@ class DocumentAnalysisRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
     on_fallback: OnFallback = OnFallback.TELL
 
 
@@ -68,4 +70,5 @@ class DocumentAnalysisResult(Contract):
     report: Content
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

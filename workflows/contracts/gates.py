@@ -4,6 +4,7 @@ The trap: an open gate can wait for weeks and go through several deploys and con
 schema, and none of it in a coroutine.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,16 +12,18 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from activities.contracts import Approval, Contract, ProposedAction, Risk, Summary
+from activities.contracts import Approval, ArgumentsShown, Contract, ProposedAction, Risk, Summary, invisible
 from workflows.contracts.decisions import DecisionLog, RecordKind, Verdict
 
 YEAR = 31_536_000.0
 """Longest deadline, in seconds."""
 
-
 GATES_MEMO = "gates"
 RECORDS_MEMO = "gate_records"
-"""Memo fields: what waits, and the newest records of the decision log; each change is one event in history."""
+GATE_MEMO = "gate: "
+"""Memo fields: where the log stands, its newest records, and one for each waiting gate: a change writes that gate alone."""
+GATES_IN_MEMO = 200
+"""Waiting gates that a memo shows; a server refuses a memo over 2 MB, and a worker knows the others."""
 
 
 class OnTimeout(StrEnum):
@@ -94,6 +97,8 @@ class GateState(Contract):
     """One gate, all of it; `proposed` is the digest of the action when it opened, `digest` that of the action as it stands.
 
     `approvers` said yes to the action as it stands, `editor` changed it last; `claimed` once the run has gone on from it.
+    `shown` is what every channel shows of the arguments, `takes` names those that an edit may give (none: any). `run` is the run
+    id under which it opened, `after_reset` says that this was in a run that had been reset.
     """
 
     name: str
@@ -114,6 +119,10 @@ class GateState(Contract):
     by: tuple[str, ...] = ()
     reason: Summary = ""
     claimed: bool = False
+    shown: ArgumentsShown = ArgumentsShown()
+    takes: tuple[str, ...] = ()
+    run: str = ""
+    after_reset: bool = False
 
     @property
     def pending(self) -> bool:
@@ -130,6 +139,12 @@ class GateState(Contract):
         """The people who may decide now; none means anybody."""
         policy = self.policy
         return (*policy.eligible, *policy.escalate_to) if policy.eligible and self.escalated else policy.eligible
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The names by which the policy knows those who may decide now; a plain text is taken for no other name."""
+        policy = self.policy
+        return (*policy.eligible, *policy.escalate_to) if self.escalated else policy.eligible
 
     @property
     def escalates(self) -> datetime | None:
@@ -195,7 +210,9 @@ class GateDecision(Contract):
 class GateView(Contract):
     """A waiting gate as people see it: what exactly, how bad, until when, and whose yes is missing.
 
-    `arguments` are JSON, cut after 1,000 characters, or their reference. `signed` says that decisions need a token.
+    `arguments` are JSON, cut after 1,000 characters: then they are not `whole`, and an approval must name the digest. `size` is
+    that of all of them in bytes, `counts` says how much is in them, `ref` where they are kept. `signed` says that decisions need
+    a token.
     """
 
     name: str
@@ -213,11 +230,16 @@ class GateView(Contract):
     requester: str = ""
     signed: bool = False
     opened: datetime | None = None
+    whole: bool = True
+    size: int = 0
+    counts: tuple[str, ...] = ()
+    ref: str | None = None
 
 
 class GatesShown(Contract):
-    """The memo `gates` of a run: the gates that wait, and where its decision log stands; readable without any worker.
+    """What the memo of a run says of its gates, readable without any worker: those that wait, and where its decision log stands.
 
+    `waiting` is put together from a field of its own for each gate, and holds at most 200; `more` counts the others.
     `turned_down` are the newest messages that changed nothing while these gates wait, and why.
     """
 
@@ -225,6 +247,7 @@ class GatesShown(Contract):
     records: int = 0
     head: str = ""
     turned_down: tuple[Summary, ...] = ()
+    more: int = 0
 
 
 class WaitingActions(Contract):
@@ -261,6 +284,17 @@ class GatesCarried(Contract):
     tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
 
 
+def visible(text: str) -> str:
+    """Leave out the characters that nothing shows: format characters, fillers, variation selectors."""
+    return "".join(one for one in text if not invisible(one) or one.isspace())
+
+
 def named(name: str) -> str:
-    """Write a person's name as it is compared: case and spaces do not tell people apart."""
-    return " ".join(name.split()).casefold()
+    """Write a person's name as it is compared: neither case, spaces, compatibility forms nor invisible characters count.
+
+    Letters of other scripts that look alike do count: whoever may not be impersonated signs (APPROVER_SECRET).
+    """
+    if name.isascii() and name.isprintable():
+        return " ".join(name.split()).casefold()
+    folded = unicodedata.normalize("NFKC", visible(unicodedata.normalize("NFKC", name))).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())

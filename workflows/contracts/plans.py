@@ -135,3 +135,4 @@ class PlanResult(Contract):
     rollback: str = ""
     stopped: str = ""
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()

@@ -70,3 +70,4 @@ class RefundResult(Contract):
     report: Content | None = None
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()

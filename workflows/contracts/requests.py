@@ -60,6 +60,8 @@ class RouteRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
     on_fallback: OnFallback = OnFallback.TELL
 
 
@@ -104,4 +106,5 @@ class RouteResult(Contract):
     report: Content
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

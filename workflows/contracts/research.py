@@ -38,6 +38,8 @@ class ResearchRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
     on_fallback: OnFallback = OnFallback.TELL
 
 
@@ -70,4 +72,5 @@ class ResearchResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

@@ -19,7 +19,11 @@ class StepState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run is; `partial` means that it ended with answers although steps failed, `stopped` at a checkpoint."""
+    """Where a run is; `stopped` means that it was ended at a checkpoint.
+
+    `partial` means that it ended with answers although steps failed, or an agent went without a tool that its file names: the
+    results of all workflows list those as `tools_missing`.
+    """
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -141,7 +145,8 @@ class Question(Contract):
 class RunStatus(Contract):
     """What the `status` query answers; `notices` lists messages that changed nothing, `gates` those that wait for people.
 
-    `rollback` counts what became of the changes, where they were rolled back.
+    `rollback` counts what became of the changes, where they were rolled back. `tools_missing` are tools that agents name and
+    lack, with the reason, `tools_changed` those that are otherwise than their servers have them.
     """
 
     workflow_id: str
@@ -156,6 +161,8 @@ class RunStatus(Contract):
     gates: tuple[GateView, ...] = ()
     paused: Pause | None = None
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
+    tools_changed: tuple[str, ...] = ()
 
 
 class RunReport(Contract):

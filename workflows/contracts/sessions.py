@@ -89,3 +89,4 @@ class AgentSessionResult(Contract):
     progress: SessionProgress = SessionProgress()
     spend: Spend = Spend()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()

@@ -73,6 +73,8 @@ class StagedRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
     on_fallback: OnFallback = OnFallback.TELL
 
 
@@ -92,6 +94,7 @@ class StagedResult(Contract):
     stopped: str = ""
     next_stage: str = ""
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()
     edited: tuple[Stage, ...] = ()
 

@@ -82,6 +82,8 @@ class ConsensusRequest(StartRequest):
     budget: Budget | None = None
     stream: bool = False
     on_failure: RollbackPolicy = KEEP
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
     on_fallback: OnFallback = OnFallback.TELL
 
 
@@ -130,4 +132,5 @@ class ConsensusResult(Contract):
     spend: Spend = Spend()
     notes: tuple[str, ...] = ()
     budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()
     changes: Changes = Changes()

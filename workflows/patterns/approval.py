@@ -4,72 +4,62 @@
     if decision.approved:
         await pay(decision.action, decision.approval)
 
-The trap: act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
+Act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from temporalio import workflow
 
-from activities.contracts import SUMMARY_LENGTH, ProposedAction
+from activities.contracts import GateTerms, ProposedAction
 from activities.errors import ErrorKind, final
 from workflows.contracts import (
-    GATES_MEMO,
+    GATES_IN_MEMO,
     NOISE,
-    RECORDS_MEMO,
+    Decision,
     DecisionLog,
     GateDecision,
-    GateNews,
     GatePolicy,
     GateRecord,
     GatesCarried,
-    GatesShown,
     GateState,
     GateView,
-    RecordKind,
     Verdict,
     WaitingActions,
 )
-from workflows.patterns import revision
-from workflows.patterns.gate_book import Check, GateBook
-from workflows.patterns.gate_messages import read_decision
-from workflows.patterns.gate_rules import denied_before
-from workflows.patterns.gate_views import decision_of, index_of, timer_text, view_of
-from workflows.patterns.identity import Doorkeeper
+from workflows.patterns import gate_messages, gate_messages_before, revision
+from workflows.patterns.gate_book import GateBook
+from workflows.patterns.gate_rules import Check, Describe, Facts, denied_before, names_for
+from workflows.patterns.gate_views import (
+    TURNED_DOWN,
+    changed_gates,
+    decision_of,
+    index_of,
+    memo_of,
+    news_of,
+    timer_text,
+    view_of,
+)
+from workflows.patterns.identity import UNSIGNED, Checked, Doorkeeper, admitted, after_reset
 from workflows.patterns.metering import count_gate
-from workflows.patterns.notifying import Telling, others_turn, tell_by_channels
+from workflows.patterns.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
 from workflows.patterns.tracing import RunLog
 
-Notify = Callable[[GateNews], Awaitable[None]]
-"""Tells people of a gate, most likely by an activity; what it raises is noted and changes nothing."""
-
-NEWS = (
-    RecordKind.OPENED,
-    RecordKind.EDITED,
-    RecordKind.REMINDED,
-    RecordKind.ESCALATED,
-    RecordKind.APPROVED,
-    RecordKind.DENIED,
-    RecordKind.TIMED_OUT,
-    RecordKind.HALTED,
-)
-"""Kinds of records that people are told of."""
-
-TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
-TURNED_DOWN_SHOWN = 3
+RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
 
 class Gates:
     """The gates of one run.
 
-    `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the
-    deployment. `indexed` also writes the search attributes PendingGate and
-    GateDeadline; only where they are registered, because the server otherwise refuses the workflow task for ever, and no `try`
-    sees it. `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
+    `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the deployment.
+    `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because the server
+    otherwise refuses the workflow task for ever, and no `try` sees it. `choices` are the options of gates that choose among
+    some, `waited` the seconds in which any gate was open.
     """
 
     def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -85,7 +75,9 @@ class Gates:
         self._book = GateBook()
         self._door = Doorkeeper()
         self._published = 0
-        self._telling = Telling(log)
+        self._in_memo: dict[str, GateView] = {}
+        self._allowed: dict[str, None] = {}
+        self.telling = Telling(log)
 
     @property
     def log(self) -> DecisionLog:
@@ -108,7 +100,9 @@ class Gates:
         self._book = GateBook(carried)
         self._door.restore(carried.tokens)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
-        self._log.waits_at([self._view(gate) for gate in self._book.waiting])
+        views = [self._view(gate) for gate in self._book.waiting]
+        self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
+        self._log.waits_at(views)
 
     async def open(
         self,
@@ -118,42 +112,33 @@ class Gates:
         requester: str = "",
         name: str = "",
         check: Check | None = None,
+        describe: Describe | None = None,
+        takes: Collection[str] | None = None,
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
-        `check` is asked about every edit before it is taken, and says in words all that is wrong with it.
+        `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
+        arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
         An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
         it, and HaltedError where the policy halts the run.
         """
         before = denied_before(self._book.gates.values(), action)
-        if before is not None and revision.since(revision.FAULTS_FIXED):
+        if before is not None and self._strict():
             self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
-        async with self._door.turn:
-            await self._door.learn()
-            self.indexed = self.indexed or self._door.terms.indexed
-            seen, now = len(self._book.records), workflow.now()
-            await self._identify_early(now)
-            try:
-                gate = self._book.open(
-                    action,
-                    policy or self.policy,
-                    now,
-                    requester=requester or self.requester,
-                    name=name,
-                    check=check,
-                )
-            except ValueError as error:
-                raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
-            for record in self._book.records[seen:]:
-                self._notice(record)
+        if not name and self._strict():
+            with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
+                name = self._book.reserve(action.digest)
+        policy, requester = policy or self.policy, requester or self.requester
+        enter = partial(self._book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
+        gate = await self._entered(action, takes, enter)
         try:
             await self._settle(gate.name)
         except asyncio.CancelledError:
             self._book.cancel(gate.name, workflow.now())
             self._publish()
             raise
-        await others_turn()  # whoever is told of the outcome begins before the run goes on, and perhaps ends
+        await others_turn()  # whoever is told of the outcome begins before the run ends
         return decision_of(self._book.claim(gate.name), workflow.info().workflow_id)
 
     async def receive(
@@ -161,22 +146,23 @@ class Gates:
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
         came = workflow.now()
+        if not self._strict():
+            async with self._door.turn:
+                # Not the time after the check of a token: replay may see another one there.
+                at = self._book.no_earlier(came)
+                read = gate_messages_before.read_decision(arguments, implied, channel)
+                checked = read if isinstance(read, str) else await self._door.identified(read, at)
+                return self._take(read, checked, at, channel)
+        read = gate_messages.read_decision(
+            arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
+        )
+        # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
+        checking = asyncio.create_task(self._door.identified(read, came)) if isinstance(read, Decision) else None
         async with self._door.turn:
-            # Not the time after the check of a token: replay may see another one there.
-            at = self._book.no_earlier(came)
-            read = read_decision(arguments, implied, channel)
-            if isinstance(read, str):
-                record = self._book.unreadable(read, at, channel)
-            else:
-                decision = await self._door.identified(read, at)
-                record = (
-                    self._book.refuse(read, decision, at)
-                    if isinstance(decision, str)
-                    else self._book.decide(decision, at)
-                )
-            self._notice(record)
-            self._publish()
-        return record
+            checked = await checking if checking is not None else read
+            if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
+                checked = await self._door.identified(checked, came)
+            return self._take(read, checked, self._book.no_earlier(came), channel)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
@@ -185,24 +171,68 @@ class Gates:
             raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
 
-    @property
-    def telling(self) -> bool:
-        """Whether people are still being told."""
-        return self._telling.pending > 0
+    def allow(self, action: ProposedAction) -> None:
+        """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
+        if not self._strict() or action.tool in self._allowed:
+            return
+        self._allowed[action.tool] = None
+        self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
+        self._publish()
 
-    async def finish_telling(self) -> None:
-        """Let a run that ends tell what it has begun to tell, for a few seconds: the server drops what is left over."""
-        await self._telling.finish()
+    def _strict(self) -> bool:
+        """Whether this run goes by today's rules; those of before are kept for the replay of older runs."""
+        self._book.strict = revision.since(revision.FAULTS_FIXED)
+        return self._book.strict
 
-    async def _identify_early(self, now: datetime) -> None:
-        """Hold decisions that came before any gate to the terms that are known now."""
-        waiting, self._book.early = self._book.early, []
-        for early in waiting:
-            decision = await self._door.identified(early, now)
-            if isinstance(decision, str):
-                self._book.refuse(early, decision, now, message=False)
-            else:
-                self._book.early.append(decision)
+    async def _entered(
+        self, action: ProposedAction, takes: Collection[str] | None, enter: Callable[..., GateState]
+    ) -> GateState:
+        """Put a gate into the book in its turn, by the terms of now."""
+        if not self._strict():
+            async with self._door.turn:
+                terms, now = await self._door.learn(), workflow.now()
+                return self._enter(terms, now, await self._door.checked(self._book.early, now), takes, enter, action)
+        # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
+        terms, now = await self._door.learn(action.ref), workflow.now()
+        checked = await self._door.checked(self._book.early, now)
+        async with self._door.turn:
+            return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
+
+    def _enter(
+        self,
+        terms: GateTerms,
+        now: datetime,
+        checked: Sequence[Checked],
+        takes: Collection[str] | None,
+        enter: Callable[..., GateState],
+        action: ProposedAction,
+    ) -> GateState:
+        seen = len(self._book.records)
+        self.indexed = self.indexed or terms.indexed
+        self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
+        for early, why in refused:
+            self._book.refuse(early, why, now, message=False)
+        if reset := after_reset(terms):
+            self._log.notice(RESET)
+        try:
+            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
+        except ValueError as error:
+            raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
+        for record in self._book.records[seen:]:
+            self._notice(record)
+        return gate
+
+    def _take(self, read: Decision | str, checked: Decision | str, at: datetime, channel: str) -> GateRecord:
+        """Take a message in its turn: as it was read, and as the check of its token left it."""
+        if isinstance(read, str):
+            record = self._book.unreadable(read, at, channel)
+        elif isinstance(checked, str):
+            record = self._book.refuse(read, checked, at)
+        else:
+            record = self._book.decide(checked, at)
+        self._notice(record)
+        self._publish()
+        return record
 
     async def _settle(self, name: str) -> None:
         """Wait for people, and count the time in which any gate was open: it is nobody's working time."""
@@ -248,19 +278,15 @@ class Gates:
         self._log.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not self._book.gates:
+        if not new or not (self._book.gates or self._allowed):
             return
         self._published = new[-1].seq
-        down = [record for record in self._book.records if record.kind in TURNED_DOWN] if waiting else []
-        shown = GatesShown(
-            waiting=tuple(waiting),
-            records=new[-1].seq,
-            head=new[-1].hash,
-            turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
-        )
-        workflow.upsert_memo(
-            {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=self._book.unkept)}
-        )
+        if self._book.strict:
+            shown = waiting[:GATES_IN_MEMO]
+            workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
+            self._in_memo = {view.name: view for view in shown}
+        else:
+            workflow.upsert_memo(memo_of(self._book.log, new, waiting, whole=True))
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify, channels = self.notify, self._door.terms.channels
@@ -269,18 +295,6 @@ class Gates:
         for record in new:
             count_gate(self._log.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
-                self._tell(notify, record)
-
-    def _tell(self, notify: Notify, record: GateRecord) -> None:
-        """Tell people in the background: whoever cannot be reached must not hold up a decision."""
-        gate = self._book.gates[record.gate]
-        news = GateNews(
-            workflow_id=workflow.info().workflow_id,
-            kind=record.kind,
-            gate=self._view(gate),
-            outcome=gate.outcome,
-            to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
-            head=record.hash,
-        )
-
-        self._telling.begin(notify(news), f"{record.gate} is {record.kind}")
+                gate = self._book.gates[record.gate]
+                news = news_of(record, gate, self._view(gate))
+                self.telling.begin(notify(news), f"{record.gate} is {record.kind}")

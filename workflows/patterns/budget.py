@@ -20,7 +20,15 @@ from workflows.contracts import Budget, BudgetShown, Spend
 from workflows.patterns import revision
 from workflows.patterns.approval import Gates
 from workflows.patterns.failing import finished
-from workflows.patterns.ledger import Experience, Ledger, prompt_guess, read_amounts, worst_of, written
+from workflows.patterns.ledger import (
+    NAMES,
+    Experience,
+    Ledger,
+    prompt_guess,
+    read_amounts,
+    worst_of,
+    written,
+)
 from workflows.patterns.tracing import RunLog
 
 NO_BUDGET = Budget()
@@ -215,7 +223,14 @@ class Budgeting:
         what = f"raise the budget by {written(more)}; spent: {self._spent_line()}; {calls}"
         action = ProposedAction(description=what[:200], tool="raise_budget", input=more, risk=Risk.MEDIUM)
         try:
-            decision = await self._gates.open(action, self._budget.gate)
+            decision = await self._gates.open(
+                action,
+                self._budget.gate,
+                takes=NAMES,
+                describe=lambda edited: (
+                    f"raise the budget, as edited: {dict(edited.input)}; spent: {self._spent_line()}"
+                ),
+            )
         except ApplicationError as error:
             self._stop(text_of(error))
             return

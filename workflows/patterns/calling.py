@@ -16,6 +16,7 @@ from activities.contracts import AgentCard, Content, ModelFailure, ModelRequest,
 from activities.errors import ErrorKind, final, kind_of, root_of, text_of
 from workflows import policies
 from workflows.patterns.budget import Reservation
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.streaming import published
 
@@ -103,7 +104,7 @@ async def _recorded(
     log = crew.log
     started = workflow.now()
     try:
-        turn = await workflow.execute_activity_method(
+        turn = await run_activity(
             AgentActivities.call_model,
             request,
             **policies.call_model(

@@ -11,6 +11,7 @@ from temporalio import workflow
 
 from activities.contracts import Effect, ProposedAction, Risk
 from workflows.contracts import GateOutcome, Question, Verdict
+from workflows.patterns import revision
 from workflows.patterns.approval import Gates
 from workflows.patterns.people import People, read_answer, with_options
 from workflows.patterns.revision import began_with
@@ -34,11 +35,19 @@ async def choose(
         effect=Effect.READ,
         risk=Risk.LOW,
     )
-    wanted = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
+    wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
+    if revision.since(revision.FAULTS_FIXED):  # a choice does nothing to the world, so whoever asked may make it
+        wanted["requester_may_approve"] = True
     gates.choices[name] = tuple(options)
     log.asks(Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds)))
     try:
-        decision = await gates.open(action, gates.policy.model_copy(update=wanted), name=name, check=wrong)
+        decision = await gates.open(
+            action,
+            gates.policy.model_copy(update=wanted),
+            name=name,
+            check=wrong,
+            describe=lambda edited: with_options(f"{text}: {edited.input[CHOICE]}?", options),
+        )
     finally:
         log.answered(name)
         gates.choices.pop(name)

@@ -31,6 +31,7 @@ from workflows.patterns.approval import Gates
 from workflows.patterns.ask import MAX_REPAIRS, Ask
 from workflows.patterns.budget import Budgeting
 from workflows.patterns.calling import Answer
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.failing import ENDINGS
 from workflows.patterns.pausing import unpaused
 from workflows.patterns.people import People
@@ -63,7 +64,7 @@ class Crew:
         self.budget = budget or Budgeting(log, Gates(log))
         self.rollback.heartbeat = catalog.heartbeat
         self.acts = Acts(self.rollback.change)
-        self._toolsets: dict[tuple[str, ...], Toolset] = {}
+        self._toolsets: dict[tuple[tuple[str, ...], tuple[str, ...]], Toolset] = {}
         self._reading = asyncio.Lock()
 
     @classmethod
@@ -94,7 +95,8 @@ class Crew:
         card = self.catalog.get(agent)
         if card is None:
             names = ", ".join(card.name for card in self.catalog.agents)
-            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}; there are {names}")
+            why = f" ({self.catalog.unread[agent]})" if agent in self.catalog.unread else ""
+            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
         return card
 
     def shared(self, material: Sequence[Part], agent: str, panel: Sequence[Voter]) -> int:
@@ -114,26 +116,27 @@ class Crew:
 
     def adopt(self, card: AgentCard, toolset: Toolset) -> None:
         """Take over the tools that an earlier part of this run has read."""
-        self._toolsets[card.tools] = toolset
+        self._toolsets[card.tools, card.without] = toolset
+        self.log.tools.lacks(card.name, toolset.missing, toolset.notices)
 
     def read_toolset(self, card: AgentCard) -> Toolset | None:
         """Return the tools of an agent as far as they have been read."""
-        return self._toolsets.get(card.tools)
+        return self._toolsets.get((card.tools, card.without))
 
     async def toolset(self, card: AgentCard) -> Toolset:
         """Return the tools of an agent, read when it is first asked for."""
+        names = (card.tools, card.without)
         async with self._reading:
-            if card.tools not in self._toolsets:
+            if names not in self._toolsets:
                 await unpaused(self.log)
-                toolset = await workflow.execute_activity_method(
+                self._toolsets[names] = await run_activity(
                     ToolActivities.read_toolset,
-                    ToolsetRequest(names=card.tools),
+                    ToolsetRequest(names=card.tools, without=card.without),
                     **policies.read_toolset(self.catalog.heartbeat, f"read the tools of {card.name}"),
                 )
-                self._toolsets[card.tools] = toolset
-                if toolset.missing:
-                    self.log.notice(f"{card.name}: no tool here answers to {', '.join(toolset.missing)}")
-            return self._toolsets[card.tools]
+            toolset = self._toolsets[names]
+            self.log.tools.lacks(card.name, toolset.missing, toolset.notices)
+            return toolset
 
     async def ask(
         self,

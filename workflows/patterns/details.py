@@ -26,19 +26,20 @@ def details(status: RunStatus) -> str:
         f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
         *([f"\n**{_cell(status.paused.told)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
         "",
-        "| | step | agent | waits for | note |",
+        "| | step | agent | waits for | result, note |",
         "|---|---|---|---|---|",
     ]
     for row in status.steps[:ROWS_SHOWN]:
-        shown = row.note or (row.output.summary if row.output else "")
-        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown[:80])
+        # A note stands behind the result of a step, never in its place.
+        shown = " · ".join(text[:80] for text in (row.output.summary if row.output else "", row.note) if text)
+        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown)
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     if len(status.steps) > ROWS_SHOWN:
         lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
     if status.rollback:
         lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:
-        said = f"temporal workflow signal --workflow-id {status.workflow_id} --name answer --input '\"…\"'"
+        said = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
         lines.append(f"\n    {said}")
     for gate in status.gates:
@@ -46,6 +47,7 @@ def details(status: RunStatus) -> str:
     if status.budget:
         lines.append(f"\n**budget:** {_cell(status.budget.line)}")
         lines += [f"\n> budget: {_cell(said)}" for said in (*status.budget.warnings, status.budget.stopped) if said]
+    lines += [f"\n> missing tool: {_cell(missing)}" for missing in status.tools_missing]
     lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
 
@@ -64,11 +66,20 @@ def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
     if gate.tool:
         target = f" on {gate.target}" if gate.target else ""
         lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
-    for verdict in ("approve", "deny"):
-        named = json.dumps({"gate": gate.name, "verdict": verdict, "by": "your name"})
-        sent = f"--name {verdict} --input '\"your name\"'" if alone else f"--name decide --input {shlex.quote(named)}"
-        lines.append(f"\n    {signal} {sent}")
+    lines += [f"\n{_cell('; '.join((f'{gate.size:,} bytes', *gate.counts)))}"] if gate.counts else []
+    if not gate.whole:
+        lines.append("\n**These arguments are cut. Look at all of them before you approve; this shows them:**")
+        lines.append(f"\n    {_approving(workflow_id, gate.name)}")
+    for verdict in ("approve", "deny") if gate.whole else ("deny",):
+        said = {"by": "your name"} if alone else {"gate": gate.name, "by": "your name"}
+        lines.append(f"\n    {signal} --name {verdict} --input {shlex.quote(json.dumps(said))}")
     return lines
+
+
+def _approving(run: str, gate: str) -> str:
+    """Return the command that shows an action whole and approves it; `--` goes before names that would pass for options."""
+    dashes = "-- " if run.startswith("-") or gate.startswith("-") else ""
+    return f"python starter.py approve {dashes}{shlex.quote(run)} {shlex.quote(gate)}"
 
 
 def _cell(text: str) -> str:

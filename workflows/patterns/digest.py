@@ -6,7 +6,6 @@ that gets nowhere, so a group takes two even where they do not fit; what is too 
 
 from collections.abc import Mapping, Sequence
 
-from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.contracts import Catalog, Content, DocumentSource, ExtractRequest, Part
@@ -16,6 +15,7 @@ from workflows import policies
 from workflows.contracts import StepRow, StepState
 from workflows.patterns.ask import CHARACTERS_PER_TOKEN
 from workflows.patterns.calling import Answer
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.crew import Crew
 from workflows.patterns.gathering import each
 from workflows.patterns.pausing import unpaused
@@ -50,7 +50,7 @@ async def read_document(crew: Crew, step: str, document: DocumentSource) -> list
     crew.log.begin(step)
     try:
         with crew.log.spans.within(step):
-            text = await workflow.execute_activity_method(
+            text = await run_activity(
                 DocumentActivities.extract_text,
                 ExtractRequest(document=document, part_characters=part_characters(crew.catalog)),
                 **policies.extract_text(crew.catalog.heartbeat, f"extract {document.name}"),

@@ -1,18 +1,14 @@
 """All gates of one run and every decision on them, without a clock and without Temporal: time is passed in.
 
-A decision names a gate or not, comes before its gate opens, twice, after its time, for another action, or from somebody who
-may not decide; each becomes one record, and each gate ends in exactly one outcome. The trap: a yes to something that nobody
-has seen. So a decision without a gate's name never reaches a gate that opens after another one was settled.
+A decision may come early, twice, late, for another action, or from somebody who may not decide; each becomes one record, and each
+gate ends in one outcome. One that names no gate never reaches a gate that opens after another was settled.
 """
 
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, ProposedAction
+from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, ProposedAction, shown
 from workflows.contracts import (
-    NOISE,
-    NOISE_KEPT,
     Approver,
     Decision,
     DecisionLog,
@@ -26,15 +22,23 @@ from workflows.contracts import (
     Verdict,
     named,
 )
-from workflows.patterns.gate_rules import able, objection, objection_to_edit
+from workflows.patterns.gate_log import RecordChain
+from workflows.patterns.gate_rules import (
+    NO_FACTS,
+    Check,
+    Describe,
+    Facts,
+    able,
+    as_edited,
+    bared,
+    in_words,
+    not_taken,
+    objection,
+    objection_to_edit,
+    said_by,
+)
 
-Check = Callable[[ProposedAction], Sequence[str]]
-"""Says in words all that is wrong with an edited action."""
-
-EARLY_KEPT = 50
-RECORDS_CARRIED = 300
-"""Records that continue-as-new takes along; the older ones stay in the history that they were written in."""
-SETTLED_CARRIED = 100
+EARLY_KEPT, RECORDS_CARRIED, SETTLED_CARRIED = 50, 300, 100
 SOMEBODY = "somebody"
 
 
@@ -45,18 +49,20 @@ class GateBook:
         carried = carried or GatesCarried()
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
         self.early: list[Decision] = list(carried.early)
-        self.records: list[GateRecord] = list(carried.log.records)
-        self.unkept = carried.log.unkept
+        self.chain = RecordChain(carried.log)
+        self.records = self.chain.records
         self.opened = carried.opened
         self.why = ""  # in full why the last message changed nothing; records cut it
+        self.strict = True  # runs from before 2026-11-28 are replayed by the rules of then
+        self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
-        self._noise = sum(record.kind in NOISE for record in self.records)
+        self._describe: dict[str, Describe] = {}
         self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
 
     @property
     def log(self) -> DecisionLog:
         """The decision log so far."""
-        return DecisionLog(records=tuple(self.records), unkept=self.unkept)
+        return DecisionLog(records=tuple(self.records), unkept=self.chain.unkept)
 
     @property
     def waiting(self) -> list[GateState]:
@@ -67,10 +73,9 @@ class GateBook:
         """Return all that a later run goes on with; of the gates that are done with only as much as tells a late decision."""
         kept = [gate for gate in self.gates.values() if not gate.claimed]
         over = [gate for gate in self.gates.values() if gate.claimed]
-        done = [one for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
-        bare = [one.model_copy(update={"action": one.action.model_copy(update={"input": {}})}) for one in done]
-        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.unkept)
-        return GatesCarried(gates=(*bare, *kept), early=tuple(self.early), opened=self.opened, log=log)
+        done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
+        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.chain.unkept)
+        return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
 
     def open(
         self,
@@ -81,17 +86,20 @@ class GateBook:
         requester: str = "",
         name: str = "",
         check: Check | None = None,
+        describe: Describe | None = None,
+        facts: Facts = NO_FACTS,
     ) -> GateState:
         """Open a gate, or go on with the one that an earlier part of this run left open for the same action.
 
-        Raises ValueError where nobody could approve it, or its name is taken.
+        `describe` says an edited action in words. Raises ValueError where nobody could approve it, or its name is taken.
         """
         digest = action.digest
-        name = name or self._left_open(digest) or self._free_name()
-        if check is not None and (name not in self.gates or name in self._orphans):
-            self._checks[name] = check
+        name = name or self.reserve(digest)
+        if name not in self.gates or name in self._orphans:
+            self._checks |= {name: check} if check is not None else {}
+            self._describe |= {name: describe} if describe is not None else {}
         if name in self.gates:
-            return self._taken_up(name, digest)
+            return self._taken_up(name, digest, facts.of(action))
         if policy.eligible and len(able(policy, requester)) < policy.needed:
             raise ValueError(
                 f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
@@ -106,13 +114,24 @@ class GateBook:
             opened=now,
             deadline=now + timedelta(seconds=policy.seconds(action.risk)),
             requester=requester,
+            **facts.of(action),
         )
-        self._record(now, RecordKind.OPENED, name, by=requester, reason=_in_words(action))
+        self._record(now, RecordKind.OPENED, name, by=requester, reason=in_words(action))
         mine = [each for each in self.early if each.gate == name or (self.opened == 1 and not each.gate)]
         self.early = [each for each in self.early if each not in mine]
         for decision in mine:
             self._weigh(name, decision, now, early=True)
         return self.gates[name]
+
+    def reserve(self, digest: str) -> str:
+        """Name the gate that was left open for an action, or a new one; each name is given once."""
+        left = [name for name in self._orphans if self.gates[name].proposed == digest and name not in self._reserved]
+        number = self.opened + 1
+        while f"gate-{number}" in self.gates or f"gate-{number}" in self._reserved:
+            number += 1
+        name = left[0] if left else f"gate-{number}"
+        self._reserved[name] = None
+        return name
 
     def decide(self, decision: Decision, now: datetime) -> GateRecord:
         """Take a decision and return its record, which says what came of it."""
@@ -128,8 +147,8 @@ class GateBook:
         if len(self.early) >= EARLY_KEPT:
             return self._nothing(decision, now, RecordKind.REFUSED, f"{EARLY_KEPT} early decisions are kept already")
         self.early.append(decision)
-        opening = f"gate {name!r}" if name else "the first gate"
-        return self._nothing(decision, now, RecordKind.EARLY, f"kept until {opening} opens")
+        why = f"kept until gate {name!r} opens" if name else "kept until the first gate opens"
+        return self._nothing(decision, now, RecordKind.EARLY, why)
 
     def no_earlier(self, at: datetime) -> datetime:
         """Return a time as it may be recorded now: a message waits for its turn while others are recorded."""
@@ -145,6 +164,11 @@ class GateBook:
         """Record a decision that was not let in; an early one (no `message`) was recorded when it came."""
         self.tick(now)
         return self._nothing(decision, now, RecordKind.REFUSED, why, message=message)
+
+    def allowed(self, action: ProposedAction, by: str, now: datetime) -> None:
+        """Record that calls of a tool need no person, because the request of the run allows them."""
+        said = f"the request allows every call of {action.tool} without asking; this is the first"
+        self._record(now, RecordKind.ALLOWED, by=by, channel="request", digest=action.digest, reason=said)
 
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
@@ -162,21 +186,12 @@ class GateBook:
         self._change(name, claimed=True)
         return self.gates[name]
 
-    def _left_open(self, digest: str) -> str:
-        left = [name for name in self._orphans if self.gates[name].proposed == digest]
-        return left[0] if left else ""
-
-    def _free_name(self) -> str:
-        number = self.opened + 1
-        while f"gate-{number}" in self.gates:
-            number += 1
-        return f"gate-{number}"
-
-    def _taken_up(self, name: str, digest: str) -> GateState:
+    def _taken_up(self, name: str, digest: str, facts: dict[str, Any]) -> GateState:
         if name not in self._orphans or self.gates[name].proposed != digest:
             raise ValueError(f"name: there is a gate {name!r} already in this run; give each action a gate of its own")
         self._orphans.remove(name)
-        return self.gates[name]
+        edited = self.gates[name].digest != digest
+        return self._change(name, **{key: fact for key, fact in facts.items() if not (edited and key == "shown")})
 
     def _ring(self, gate: GateState, now: datetime) -> None:
         """Do the most important thing that is due at a gate."""
@@ -203,10 +218,10 @@ class GateBook:
         gate, fresh = self.gates[name], not early
         who = named(decision.by)
         if not gate.pending:
-            again = bool(who) and who in map(named, gate.by) and decision.verdict is _said(gate)
+            again = bool(who) and who in map(named, gate.by) and decision.verdict is said_by(gate)
             kind = RecordKind.DUPLICATE if again else RecordKind.LATE
             return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
-        if why := objection(gate, decision, early=early):
+        if why := objection(gate, decision, early=early, strict=self.strict):
             return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
         if who and who in [named(each.by) for each in gate.approvers]:
             why = f"{decision.by} has decided already, and the first decision counts"
@@ -223,12 +238,17 @@ class GateBook:
         self, gate: GateState, edited: ProposedAction, decision: Decision, now: datetime, *, message: bool
     ) -> GateRecord:
         """Change the action; everybody decides anew, because nobody has seen this one."""
-        wrong = self._checks[gate.name](edited) if gate.name in self._checks else ()
-        if why := objection_to_edit(gate, decision) or "; ".join(wrong):
+        check = self._checks.get(gate.name)
+        why = objection_to_edit(gate, decision) or "; ".join(check(edited) if check else ())
+        if why := why or (not_taken(gate, decision) if self.strict else ""):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
-        self._change(gate.name, action=edited, digest=edited.digest, approvers=(), editor=decision.by)
-        reason = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
-        record = self._record(now, RecordKind.EDITED, gate.name, decision, reason=reason, message=message)
+        if self.strict:
+            words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
+            edited = edited.model_copy(update={"description": words})
+        update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
+        self._change(gate.name, **update, approvers=(), editor=decision.by)
+        was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
+        record = self._record(now, RecordKind.EDITED, gate.name, decision, reason=was, message=message)
         if not gate.policy.edit_needs_another_approver:
             self._count(gate.name, decision, now, message=False)
         return record
@@ -277,24 +297,4 @@ class GateBook:
             fields["verified"] = decision.verified
         if not fields.get("digest") and name in self.gates:
             fields["digest"] = self.gates[name].digest
-        fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
-        last = self.records[-1] if self.records else None
-        seq, previous = (last.seq + 1, last.hash) if last else (1, "")
-        record = GateRecord(seq=seq, when=now, kind=kind, previous=previous, gate=name, **fields).sealed()
-        self._noise += kind in NOISE
-        if kind in NOISE and self._noise > NOISE_KEPT:
-            self.unkept += record.message
-            return record
-        self.records.append(record)
-        return record
-
-
-def _said(gate: GateState) -> Verdict | None:
-    said = {GateOutcome.APPROVED: Verdict.APPROVE, GateOutcome.DENIED: Verdict.DENY}
-    return said.get(gate.outcome)
-
-
-def _in_words(action: ProposedAction) -> str:
-    where = f" on {action.target}" if action.target else ""
-    call = f" [{action.agent or 'the run'} · {action.tool}{where} · {action.risk} risk]"[:120] if action.tool else ""
-    return f"{' '.join(action.description.split())[: SUMMARY_LENGTH - len(call)]}{call}"
+        return self.chain.add(now, kind, name, **fields)

@@ -1,18 +1,34 @@
 """What people see of a waiting gate: in the status, on its timer, and in the server's index. Pure."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from activities.contracts import SHORT_DIGEST, Approval
-from workflows.contracts import GateDecision, GateOutcome, GateState, GateView
+from activities.contracts import SHORT_DIGEST, SUMMARY_LENGTH, Approval
+from activities.display import displayable
+from workflows.contracts import (
+    GATE_MEMO,
+    GATES_IN_MEMO,
+    GATES_MEMO,
+    RECORDS_MEMO,
+    DecisionLog,
+    GateDecision,
+    GateNews,
+    GateOutcome,
+    GateRecord,
+    GatesShown,
+    GateState,
+    GateView,
+    RecordKind,
+)
 from workflows.patterns.failing import halted
 
 PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
 GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
-ARGUMENTS_SHOWN = 1000
+TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
+TURNED_DOWN_SHOWN = 3
 
 
 def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
@@ -26,17 +42,18 @@ def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
 def view_of(gate: GateState) -> GateView:
     """Show a gate as people see it."""
     action = gate.action
-    arguments = json.dumps(dict(action.input), ensure_ascii=False) if action.ref is None else action.ref
-    if len(arguments) > ARGUMENTS_SHOWN:
-        arguments = f"{arguments[:ARGUMENTS_SHOWN]}… ({len(arguments):,} characters)"
     return GateView(
         name=gate.name,
-        description=action.description,
+        description=displayable(action.description),
         deadline=gate.deadline,
         digest=gate.digest,
         agent=action.agent,
         tool=action.tool,
-        arguments=arguments,
+        arguments=gate.shown.text,
+        whole=gate.shown.whole,
+        size=gate.shown.size,
+        counts=gate.shown.counts,
+        ref=action.ref,
         target=action.target,
         risk=action.risk,
         needed=gate.policy.needed,
@@ -47,10 +64,44 @@ def view_of(gate: GateState) -> GateView:
     )
 
 
+def memo_of(
+    log: DecisionLog, new: Sequence[GateRecord], waiting: Sequence[GateView], *, whole: bool = False
+) -> dict[str, Any]:
+    """Write how the log stands and its new records; `whole` with all gates in one field, as runs before 2026-11-28 did."""
+    down = [record for record in log.records if record.kind in TURNED_DOWN] if waiting else []
+    shown = GatesShown(
+        waiting=tuple(waiting) if whole else (),
+        records=new[-1].seq,
+        head=new[-1].hash,
+        turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
+        more=0 if whole else max(0, len(waiting) - GATES_IN_MEMO),
+    )
+    return {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=log.unkept)}
+
+
+def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -> dict[str, GateView | None]:
+    """Write only the gates that have changed since the memo was written, each in a field of its own; None takes one out."""
+    now = {view.name: view for view in waiting}
+    gone: dict[str, GateView | None] = {f"{GATE_MEMO}{name}": None for name in before if name not in now}
+    return gone | {f"{GATE_MEMO}{name}": view for name, view in now.items() if before.get(name) != view}
+
+
+def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
+    """Say what people are told of a gate."""
+    return GateNews(
+        workflow_id=workflow.info().workflow_id,
+        kind=record.kind,
+        gate=view,
+        outcome=gate.outcome,
+        to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
+        head=record.hash,
+    )
+
+
 def timer_text(gate: GateState) -> str:
     """Say on the timer what it waits for."""
     what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
-    return f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}"[:200]
+    return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
 
 
 def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
@@ -62,6 +113,7 @@ def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
         )
     yes = Approval(
         workflow_id=workflow_id,
+        run=gate.run,
         gate=gate.name,
         digest=gate.digest,
         by=gate.by,

@@ -1,11 +1,12 @@
 """Lets decisions in one after the other, and where this deployment demands it only those that prove who sent them.
 
-The trap: the check is an activity, and messages go on arriving while it runs. So everything that people send, and the opening of
-a gate, waits for its turn here, in the order of history. A token counts once: whoever reads it there can do nothing with it.
+Checks of tokens are activities, and messages go on arriving while they run. So checks run side by side, and each message, and the
+opening of each gate, is then taken in its turn: in the order of history, so that replay writes the same log. The turn is not
+held while terms are read or people told. A token counts once: whoever reads it there can do nothing with it.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from temporalio import workflow
@@ -16,10 +17,14 @@ from activities.gate_terms import GateTermsActivities
 from workflows import policies
 from workflows.contracts import Decision, UsedToken
 from workflows.patterns import revision
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.failing import FAILURES
 
 PATCH = "gate-terms"
 """Runs that opened a gate before there were terms go on without."""
+
+Checked = tuple[Decision, Decision | str]
+"""A decision, and as it may be counted, or why not."""
 
 UNSIGNED = "it carries no signed token, and decisions here must; make one with starter.py approver-token"
 
@@ -33,23 +38,26 @@ class Doorkeeper:
         self.known = False
         self.used: dict[str, UsedToken] = {}
 
-    async def learn(self) -> None:
+    async def learn(self, ref: str | None = None) -> GateTerms:
         """Read the terms anew, for each gate: a run may wait for weeks, and a demand once made is never taken back.
+
+        `ref` is where the arguments of the action are kept, if they are.
 
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
         if revision.since(revision.FIRST):
-            terms = await workflow.execute_activity_method(
-                GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms()
+            terms = await run_activity(
+                GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms()
             )
         elif workflow.patched(PATCH):
             terms = await workflow.execute_local_activity_method(
                 GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms_locally()
             )
         else:
-            return
+            return GateTerms()
         demanded = terms.demands_token or self.terms.demands_token
         self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
+        return self.terms
 
     async def identified(self, decision: Decision, now: datetime) -> Decision | str:
         """Return the decision as it may be counted, or why not; before the first gate it is kept with its token."""
@@ -68,6 +76,7 @@ class Doorkeeper:
             gate=decision.gate,
             digest=decision.digest,
             verdict=decision.verdict,
+            edit="" if decision.edit is None else hashed(decision.edit),
         )
         try:
             found = await workflow.execute_local_activity_method(
@@ -83,6 +92,10 @@ class Doorkeeper:
         )
         return self._once(proven, found.jti, found.expires or now, asked.at) or proven
 
+    async def checked(self, early: Sequence[Decision], now: datetime) -> list[Checked]:
+        """Hold decisions that came before any gate to the terms that are known now."""
+        return [(one, await self.identified(one, now)) for one in list(early)]
+
     def _once(self, decision: Decision, jti: str, expires: datetime, at: datetime) -> str:
         """Say why a token does not count again; the same message twice is the same decision."""
         said = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
@@ -97,3 +110,29 @@ class Doorkeeper:
     def restore(self, used: Mapping[str, UsedToken]) -> None:
         """Take over the tokens that were used in the part of the run before."""
         self.used = dict(used)
+
+
+def admitted(
+    early: Sequence[Decision], checked: Sequence[Checked], unsigned: str
+) -> tuple[list[Decision], list[tuple[Decision, str]]]:
+    """Sort early decisions, in their order, into those that may be counted and those that are refused, with the reason.
+
+    With `unsigned`, the reason for it, only those pass whose sender is proven.
+    """
+    kept: list[Decision] = []
+    refused: list[tuple[Decision, str]] = []
+    for one in early:
+        said = next((result for sent, result in checked if sent is one), one)
+        if isinstance(said, str):
+            refused.append((one, said))
+        elif unsigned and not said.verified:
+            refused.append((one, unsigned))
+        else:
+            kept.append(said)
+    return kept, refused
+
+
+def after_reset(terms: GateTerms) -> bool:
+    """Whether these terms were read after the run was reset: it then has another run id than the one it began with."""
+    first = workflow.info().original_execution_run_id
+    return bool(terms.run and first and terms.run != first)

@@ -1,11 +1,11 @@
-"""Tells people about gates by the channels of this deployment, each on its own.
+"""Tells people about gates, in the background: by the channels of this deployment, or as the workflow wants it.
 
 The trap: how many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
 without channels nothing is scheduled, and a run keeps the history it always had.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from temporalio import workflow
@@ -14,9 +14,25 @@ from activities.contracts import Notice, TellRequest
 from activities.errors import text_of
 from activities.notices import NoticeActivities
 from workflows import policies
-from workflows.contracts import GateNews, GateOutcome
+from workflows.contracts import GateNews, GateOutcome, RecordKind
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.failing import FAILURES
 from workflows.patterns.tracing import RunLog
+
+Notify = Callable[[GateNews], Awaitable[None]]
+"""Tells people of a gate, most likely by an activity; what it raises is noted and changes nothing."""
+
+NEWS = (
+    RecordKind.OPENED,
+    RecordKind.EDITED,
+    RecordKind.REMINDED,
+    RecordKind.ESCALATED,
+    RecordKind.APPROVED,
+    RecordKind.DENIED,
+    RecordKind.TIMED_OUT,
+    RecordKind.HALTED,
+)
+"""Kinds of records that people are told of."""
 
 TELLING_TIME = timedelta(seconds=10)
 """How long the end of a run waits for channels that have not answered yet."""
@@ -87,6 +103,10 @@ def notice_of(news: GateNews) -> Notice:
         tool=gate.tool,
         target=gate.target,
         arguments=gate.arguments,
+        whole=gate.whole,
+        size=gate.size,
+        counts=gate.counts,
+        ref=gate.ref,
         requester=" for ".join(name for name in (gate.agent, gate.requester) if name),
         pending=news.outcome is GateOutcome.PENDING,
         signed=gate.signed,
@@ -96,7 +116,7 @@ def notice_of(news: GateNews) -> Notice:
 
 async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
     try:
-        await workflow.execute_activity_method(
+        await run_activity(
             NoticeActivities.tell_people,
             TellRequest(channel=channel, notice=notice),
             **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),

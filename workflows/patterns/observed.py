@@ -61,6 +61,7 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
         _refuse_made_up(request)
         self.rollback.on_fallback = getattr(request, "on_fallback", OnFallback.TELL)
         self.budget.start(getattr(request, "budget", None))
+        self.gates.requester = self.gates.requester or getattr(request, "requester", "")
         if getattr(request, "stream", False):
             self.log.streaming = Streaming()
         try:
@@ -68,15 +69,15 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
         except ENDINGS as ended:
             error = failure_of(ended)
             await self.budget.close()
-            await self.gates.finish_telling()
+            await self.gates.telling.finish()
             self.log.broke_off(error)
-            told = self.budget.told(error)
+            told = self.log.tools.told_of(self.budget.told(error))
             if told is ended:
                 raise
             raise told from ended
         await self.budget.close()
-        await self.gates.finish_telling()
-        return self._budgeted(result)
+        await self.gates.telling.finish()
+        return self._budgeted(self.log.tools.told_in(result))
 
     return closed
 
@@ -181,7 +182,7 @@ class Observed:
         return told
 
     @workflow.signal(
-        description="Approve what waits: nothing, your name, or {gate, by, reason, digest, edit, token}",
+        description="Approve what waits: nothing, yes, or {gate, by, reason, digest, edit, token}",
         unfinished_policy=LEFT_BEHIND,
     )
     async def approve(self, *args: Any) -> None:
@@ -189,7 +190,7 @@ class Observed:
         await self.gates.receive(args, Verdict.APPROVE)
 
     @workflow.signal(
-        description="Deny what waits: nothing, your name, or {gate, by, reason, digest, token}",
+        description="Deny what waits: nothing, your name, a reason, or {gate, by, reason, digest, token}",
         unfinished_policy=LEFT_BEHIND,
     )
     async def deny(self, *args: Any) -> None:

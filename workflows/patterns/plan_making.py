@@ -167,7 +167,9 @@ class PlanMaking:
     def _checked(self, plan: Plan, agents: Sequence[str]) -> tuple[Plan, list[str]]:
         plan, changes = repair(plan, agents)
         self.changes += changes
-        return plan, problems(plan, agents, self._request.max_steps)
+        unread = dict.fromkeys(step.agent for step in plan.steps if step.agent not in agents)
+        reasons = [f"{name}: {self._catalog.unread[name]}" for name in unread if name in self._catalog.unread]
+        return plan, problems(plan, agents, self._request.max_steps) + reasons
 
     def _fallback(self) -> Plan:
         request = self._request

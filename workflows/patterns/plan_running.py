@@ -60,6 +60,12 @@ class PlanRunning:
         ends = ends_of(plan)
         self.announce(plan)
 
+        async def confirm(name: str) -> None:
+            steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
+
+        # A step that waits for a person takes no place from those that could run; runs from before held it.
+        apart = revision.since(revision.FAULTS_FIXED)
+
         async def execute(name: str) -> Answer:
             step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
             parts = [*self._material, Part(text=step.input)]
@@ -80,6 +86,7 @@ class PlanRunning:
             outcomes=self.outcomes,
             after_failure=after,
             until=until,
+            prepare=lambda name: confirm(name) if apart and steps[name].confirm else None,
             # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
             ends_branch=is_refused if after is AfterFailure.DRAIN else None,
             on_skip=self._skipped,
@@ -104,13 +111,19 @@ class PlanRunning:
             raise final(ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step")
         name = self._prefix + step.step
         self._crew.log.waits(name, "waits until a person has approved it")
+
+        def described(text: str) -> str:
+            return f"step {name}: {step.agent} shall {' '.join(text.split())}"[:200]
+
         action = ProposedAction(
-            description=f"step {name}: {step.agent} shall {' '.join(step.input.split())}"[:200],
+            description=described(step.input),
             agent=step.agent,
             input={"input": step.input},
         )
         try:
-            decision = await gates.open(action, check=_input_missing)
+            decision = await gates.open(
+                action, check=_input_missing, describe=lambda edited: described(str(edited.input["input"]))
+            )
             if not decision.approved:
                 raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
         except ENDINGS as error:

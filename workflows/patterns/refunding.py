@@ -105,11 +105,8 @@ def propose(request: RefundRequest, order: Order, said: Mapping[str, Any] | None
 
 def row_of(order: Order, proposal: Proposal, agent: str) -> ProposedAction:
     """Return the row to insert, as the action that people decide on."""
-    who = f"{order.customer} <{order.email}>"
     return ProposedAction(
-        description=f"refund {money(proposal.cents)} of order {order.id} to {who}, and tell them by mail"[
-            :SUMMARY_LENGTH
-        ],
+        description=_in_words(order, proposal.cents),
         agent=agent,
         tool=INSERT,
         input={
@@ -119,6 +116,16 @@ def row_of(order: Order, proposal: Proposal, agent: str) -> ProposedAction:
         effect=Effect.WRITE,
         risk=Risk.HIGH,
     )
+
+
+def described(order: Order, edited: ProposedAction) -> str:
+    """Say an edited row in words."""
+    return _in_words(order, int(edited.input["values"]["amount_cents"]))
+
+
+def _in_words(order: Order, cents: int) -> str:
+    who = f"{order.customer} <{order.email}>"
+    return f"refund {money(cents)} of order {order.id} to {who}, and tell them by mail"[:SUMMARY_LENGTH]
 
 
 def edits(order: Order) -> Callable[[ProposedAction], Sequence[str]]:

@@ -31,6 +31,7 @@ from workflows.contracts import (
     StuckDecision,
 )
 from workflows.patterns.acts import Act
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.failing import ENDINGS, FAILURES, failure_of, finished
 from workflows.patterns.tracing import RunLog
 from workflows.patterns.undo_log import UndoLog
@@ -208,7 +209,7 @@ class Rollback:
     async def _undo(self, change: Change) -> None:
         while True:
             try:
-                result = await workflow.execute_activity_method(
+                result = await run_activity(
                     UndoActivities.undo_call,
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
                     **policies.undo_call(

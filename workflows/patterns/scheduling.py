@@ -103,6 +103,7 @@ async def run_graph(
     enough: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
     until: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
     ends_branch: Callable[[BaseException], bool] | None = None,
+    prepare: Callable[[str], Coroutine[Any, Any, None] | None] = lambda _: None,
 ) -> dict[str, Outcome[T]]:
     """Execute every node once and return all outcomes; nodes that have one in `outcomes` are not run again.
 
@@ -110,22 +111,24 @@ async def run_graph(
     started because of DRAIN or CANCEL are absent from the result. Cancelling this call cancels all running nodes.
     `on_skip(node, cause)` is called for each node that is skipped. Once `enough(outcomes)` holds, nothing new starts and what
     runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Where `ends_branch(error)`
-    holds, only what depends on the node is skipped, whatever `after_failure` says. Raises ValueError for a graph with a circle
-    or an unknown dependency, and for a width below one. An error that is no failure (a bug, a halt) is no outcome either: it is
-    raised at once.
+    holds, only what depends on the node is skipped, whatever `after_failure` says. `prepare(node)` may give what a node
+    waits for before it runs, a person for instance: meanwhile it takes no place among `max_parallel`, and an error of it is the
+    node's. Raises ValueError for a graph with a circle or an unknown dependency, and for a width below one. An error that is
+    no failure (a bug, a halt) is no outcome either: it is raised at once.
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
-    running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip)
+    running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip, prepare)
     try:
         while True:
             if until is not None and until(running.outcomes):
                 running.stopped = True
-            if not running.stopped:
-                running.start_ready()
-            if not running.tasks:
+            running.start_ready(begun_only=running.stopped)
+            if not running.tasks and not running.preparing:
                 return running.outcomes
-            await workflow.wait(list(running.tasks.values()), return_when=asyncio.FIRST_COMPLETED)
+            await workflow.wait(
+                [*running.tasks.values(), *running.preparing.values()], return_when=asyncio.FIRST_COMPLETED
+            )
             failed = running.collect(ends_branch)
             if failed and not running.stopped and after_failure is not AfterFailure.GO_ON:
                 running.stopped = True
@@ -137,7 +140,7 @@ async def run_graph(
                 running.cancel()
     except ENDINGS:
         running.cancel()
-        await finished(running.tasks.values())
+        await finished([*running.tasks.values(), *running.preparing.values()])
         raise
 
 
@@ -154,14 +157,18 @@ class _Running(Generic[T]):
         max_parallel: int,
         outcomes: dict[str, Outcome[T]],
         on_skip: Callable[[str, str], None] | None,
+        prepare: Callable[[str], Coroutine[Any, Any, None] | None],
     ) -> None:
         self.outcomes = outcomes
         self.tasks: dict[str, asyncio.Task[T]] = {}
+        self.preparing: dict[str, asyncio.Task[None]] = {}
         self.stopped = False
         self._cancelled = False
         self._execute = execute
         self._max_parallel = max_parallel
         self._on_skip = on_skip
+        self._prepare = prepare
+        self._prepared: dict[str, None] = {}
         self._graph = graph
         paths = remaining_paths(graph)
         # Longest remaining path first, then as the nodes stand: the order in which all choices are made.
@@ -172,24 +179,36 @@ class _Running(Generic[T]):
         self._ready = [node for node in order if self._waits_for[node] == 0]
         self._blocked = [node for node in order if self._blocker(node) is not None]
 
-    def start_ready(self) -> None:
-        """Skip what can never start, then start what can, longest remaining path first."""
-        while self._blocked:
+    def start_ready(self, *, begun_only: bool = False) -> None:
+        """Skip what can never start, then start what can, longest remaining path first; `begun_only` what was being prepared."""
+        while self._blocked and not begun_only:
             node = self._blocked.pop(0)
             blocker = self._blocker(node)
             if node not in self.outcomes and blocker is not None:
                 self._settle(node, Outcome(skipped_by=blocker))
                 if self._on_skip:
                     self._on_skip(node, blocker)
-        while self._ready and len(self.tasks) < self._max_parallel:
-            node = self._ready.pop(0)
-            if node not in self.outcomes:
+        for node in list(self._ready):
+            if node in self.outcomes:
+                self._ready.remove(node)
+            elif node not in self._prepared and not begun_only and (waiting := self._prepare(node)) is not None:
+                self._ready.remove(node)
+                self._prepared[node] = None
+                self.preparing[node] = asyncio.create_task(waiting)
+            elif len(self.tasks) < self._max_parallel and (node in self._prepared or not begun_only):
+                self._ready.remove(node)
                 self.tasks[node] = asyncio.create_task(self._execute(node))
 
     def collect(self, ends_branch: Callable[[BaseException], bool] | None) -> bool:
         """Move ended tasks to the outcomes; returns whether one of them failed with more than the end of its branch."""
-        ended = [node for node, task in self.tasks.items() if task.done()]
         failed = False
+        for node in [node for node, waiting in self.preparing.items() if waiting.done()]:
+            waiting = self.preparing.pop(node)
+            if waiting.cancelled() or waiting.exception() is not None:
+                self.tasks[node] = waiting  # type: ignore[assignment]  # it has no value, and failed like a node that ran
+            else:
+                insort(self._ready, node, key=self._rank.__getitem__)
+        ended = [node for node, task in self.tasks.items() if task.done()]
         for node in ended:
             task = self.tasks.pop(node)
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -203,7 +222,7 @@ class _Running(Generic[T]):
     def cancel(self) -> None:
         """Ask every running node to stop."""
         self._cancelled = True
-        for task in self.tasks.values():
+        for task in (*self.tasks.values(), *self.preparing.values()):
             task.cancel()
 
     def _settle(self, node: str, outcome: Outcome[T]) -> None:

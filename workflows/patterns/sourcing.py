@@ -14,6 +14,7 @@ from activities.errors import ErrorKind, kind_of, text_of
 from activities.search import SearchActivities
 from workflows import policies
 from workflows.contracts import SourceOutcome, SourcePlan, StepRow, StepState
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.crew import Crew
 from workflows.patterns.digest import part_characters
 from workflows.patterns.failing import ENDINGS
@@ -143,7 +144,7 @@ class SourceRound:
         first = self._taken.get(kind, 0) + 1
         await unpaused(self._log)
         try:
-            return await workflow.execute_activity_method(
+            return await run_activity(
                 SearchActivities.search,
                 SearchRequest(source=kind, query=self._query, limit=self._limit, first=first),
                 **policies.search(self._crew.catalog.heartbeat, seconds, f"search {kind}", task_queue=queue),

@@ -16,13 +16,19 @@ from activities.errors import ErrorKind, kind_of, text_of
 from activities.tools import ToolActivities
 from workflows import policies
 from workflows.patterns.acts import Act
+from workflows.patterns.checked_activity import run_activity
 from workflows.patterns.pausing import unpaused
 
 if TYPE_CHECKING:
     from workflows.patterns.crew import Crew
 
-RUN_ENDING = frozenset({ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED})
-"""Failures that no model can do anything about."""
+RAISED = frozenset(
+    {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
+)
+"""Failures that no model can do anything about: they end the run, or a person is asked again."""
+
+SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
+"""Failures of a server's tool that mean the server itself."""
 
 
 async def call_tool(
@@ -73,7 +79,7 @@ async def _recorded(
     )
     result: ToolResult | None = None
     try:
-        result = await workflow.execute_activity_method(
+        result = await run_activity(
             ToolActivities.call_tool,
             request,
             **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
@@ -82,10 +88,14 @@ async def _recorded(
         if change is not None:
             crew.rollback.broke_off(change, error)
         crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
-        if kind_of(error) in RUN_ENDING:
+        if kind_of(error) in RAISED:
             raise
+        if card.server and kind_of(error) in SERVER_LOST:
+            crew.log.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
         said = f"{card.name} could not be used: {text_of(error)[:500]}"
         return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
+    if card.server:
+        crew.log.tools.regains(agent, card.name)
     if change is not None:
         crew.rollback.completed(change, result)
     crew.log.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)

@@ -4,13 +4,27 @@ The trap: a person may change the arguments, and then the model believes that it
 """
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
-from activities.contracts import Approval, Effect, Part, ProposedAction, Risk, ToolAnswer, ToolCall, ToolCard
+from activities.contracts import (
+    SUMMARY_LENGTH,
+    Approval,
+    Effect,
+    Part,
+    ProposedAction,
+    Risk,
+    ToolAnswer,
+    ToolCall,
+    ToolCard,
+)
+from activities.errors import ErrorKind, kind_of
 from workflows.contracts import GateDecision, GateOutcome
 from workflows.patterns.acts import Act, Attempt
+from workflows.patterns.approval import Gates
 from workflows.patterns.revision import began_with
 from workflows.patterns.tool_calls import call_tool
 
@@ -51,11 +65,13 @@ async def call_gated(
     """
     action = proposed(step, agent, card, call)
     if card.name in crew.allowed:
+        if crew.gates is not None:
+            crew.gates.allow(action)
         return await call_tool(crew, step, agent, card, call, specs, approved_with(action), act), ""
     if crew.gates is None or not began_with(GATED):
         said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
         return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
-    decision = await crew.gates.open(action)
+    decision = await _asked(crew.gates, step, card, call, action)
     if not decision.approved:
         why = reason_of(decision)
         crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
@@ -63,7 +79,12 @@ async def call_gated(
         said = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
         return _refused(call, said), f"{card.name} was not called: {why}"
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
-    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+    try:
+        answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+    except ActivityError as error:
+        if kind_of(error) is not ErrorKind.APPROVED_BEFORE_RESET:
+            raise
+        return await _once_more(crew, step, agent, card, call, specs, decision, act)
     if decision.action.digest == action.digest:
         return answer, f"{card.name} was approved by {', '.join(decision.by)}"
     changed = json.dumps(dict(made.input), ensure_ascii=False)
@@ -75,11 +96,47 @@ async def call_gated(
     return answer.model_copy(update={"content": content}), note
 
 
+async def _asked(gates: Gates, step: str, card: ToolCard, call: ToolCall, action: ProposedAction) -> GateDecision:
+    """Ask people; an edit may give what the tool takes, and is then described by what it gives."""
+
+    def described(edited: ProposedAction) -> str:
+        return _in_words(step, edited.agent, card, edited.input)
+
+    known = (*card.takes, *(name for name in call.input if name not in card.takes)) if card.takes else None
+    return await gates.open(action, describe=described, takes=known)
+
+
+async def _once_more(
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    before: GateDecision,
+    act: Act | None,
+) -> tuple[ToolAnswer, str]:
+    """Ask again in a run that was reset: what was approved before may be done already, and people must know."""
+    assert crew.gates is not None
+    call = call.model_copy(update={"input": before.action.input, "ref": before.action.ref})
+    by = ", ".join(before.by)
+    said = f"again after a reset, {before.gate} approved by {by}, and perhaps done already: {before.action.description}"
+    action = before.action.model_copy(update={"description": said[:SUMMARY_LENGTH]})
+    decision = await _asked(crew.gates, step, card, call, action)
+    if not decision.approved:
+        why = reason_of(decision)
+        crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
+        said = f"{card.name} was not called again after a reset: {why}"
+        return _refused(call, f"{said}. It may have been done before. Go on."), said
+    made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
+    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+    return answer, f"{card.name} was approved again after a reset by {', '.join(decision.by)}"
+
+
 def proposed(step: str, agent: str, card: ToolCard, call: ToolCall) -> ProposedAction:
     """Describe a call as the action that people decide on."""
-    shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
     return ProposedAction(
-        description=f"{step}: {agent} wants to call {card.name}({shown})"[:200],
+        description=_in_words(step, agent, card, call.input),
         agent=agent,
         tool=call.name,
         input=call.input,
@@ -90,6 +147,11 @@ def proposed(step: str, agent: str, card: ToolCard, call: ToolCall) -> ProposedA
     )
 
 
+def _in_words(step: str, agent: str, card: ToolCard, arguments: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in arguments.items())
+    return f"{step}: {agent} wants to call {card.name}({shown})"[:SUMMARY_LENGTH]
+
+
 def reason_of(decision: GateDecision) -> str:
     """Say in words why an action was not approved."""
     if decision.outcome is GateOutcome.TIMED_OUT:
@@ -98,10 +160,16 @@ def reason_of(decision: GateDecision) -> str:
     return f"it was {decision.outcome}{by}" + (f" ({decision.reason})" if decision.reason else "")
 
 
-def approved_with(action: ProposedAction, gate: str = BEFOREHAND, by: tuple[str, ...] = (BEFOREHAND,)) -> Approval:
-    """Approve an action that another yes covers: the request's, or that of a gate whose action this one follows from."""
+def approved_with(
+    action: ProposedAction, gate: str = BEFOREHAND, by: tuple[str, ...] = (BEFOREHAND,), run: str = ""
+) -> Approval:
+    """Approve an action that another yes covers: the request's, or that of a gate whose action this one follows from.
+
+    `run` is that of the other approval.
+    """
     return Approval(
         workflow_id=workflow.info().workflow_id,
+        run=run,
         gate=gate,
         digest=action.digest,
         by=by,

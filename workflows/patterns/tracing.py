@@ -39,6 +39,7 @@ from workflows.contracts import (
 from workflows.patterns.details import details
 from workflows.patterns.indexing import index_end
 from workflows.patterns.metering import count
+from workflows.patterns.shortfall import Shortfall
 from workflows.patterns.spans import StepSpans, tell
 from workflows.patterns.streaming import Streaming
 
@@ -63,6 +64,7 @@ class RunLog:
         self.paused: Pause | None = None
         self.budget: BudgetShown | None = None
         self.streaming: Streaming | None = None
+        self.tools = Shortfall()
         self._stale = False
 
     def add(self, step: StepRow) -> None:
@@ -232,6 +234,8 @@ class RunLog:
             gates=self.gates,
             paused=self.paused,
             budget=self.budget,
+            tools_missing=self.tools.missing,
+            tools_changed=self.tools.changed[-NOTICES_KEPT:],
         )
 
     def trace(self) -> Trace:
@@ -243,8 +247,8 @@ class RunLog:
         return RunReport(steps=tuple(self.steps.values()), trace=self.trace(), hops=tuple(self.hops))
 
     def close(self, state: RunState) -> None:
-        """Mark the run as ended."""
-        self.state = state
+        """Mark the run as ended; one whose agents lacked tools is not complete."""
+        self.state = state = self.tools.judged(state)
         self.spans.leave(self.steps, state)
         index_end(state, self.spend.usd)
         count("agent_runs", pattern=self.pattern, state=state)

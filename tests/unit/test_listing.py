@@ -1,0 +1,64 @@
+"""What is listed and how: agents on a line each, runs by state, age and kind."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.text import Text
+
+from cli.agents_page import agents_page
+from cli.leaving import LeavingError
+from cli.listing import TYPES, Wanted, read_since
+from cli.observe import Type
+from cli.reaching import OURS
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+LONG: dict[str, Any] = {
+    "name": "clerk",
+    "model": "sonnet",
+    "resolved": "claude-sonnet",
+    "description": "Works with files\n  and says what it did. " * 5,
+    "tools": ["Read", "Write"],
+}
+SHORT = LONG | {"name": "a-long-name", "description": "Writes.", "tools": [], "model": "haiku", "resolved": "haiku"}
+
+
+def test_each_agent_has_one_line_that_fits_and_begins_with_its_whole_name() -> None:
+    whole, cut = (
+        [line.plain for line in agents_page([LONG, SHORT], width) if isinstance(line, Text)] for width in (None, 40)
+    )
+
+    assert whole[1] == "a-long-name  haiku   Writes."
+    assert whole[0].endswith("tools: Read, Write")
+    assert [len(line) for line in cut[:2]] == [40, 28]
+    assert cut[0].startswith("clerk        sonnet  Works with")
+    assert whole[2:] == cut[2:] == ["sonnet → claude-sonnet"]
+    assert not any("\n" in line for line in whole)
+
+
+@pytest.mark.parametrize(
+    ("given", "when"),
+    [
+        ("90m", NOW - timedelta(minutes=90)),
+        ("2d", NOW - timedelta(days=2)),
+        ("1w", NOW - timedelta(days=7)),
+        ("2026-11-25T10:00:00+02:00", datetime(2026, 11, 25, 8, tzinfo=UTC)),
+    ],
+)
+def test_an_age_or_a_date_is_read(given: str, when: datetime) -> None:
+    assert read_since(given, NOW) == when
+
+
+@pytest.mark.parametrize("given", ["", "yesterday", "2 fortnights", "-1d", "999999w"])
+def test_what_is_neither_is_refused_with_what_to_write(given: str) -> None:
+    with pytest.raises(LeavingError, match="90m, 12h, 2d, 1w"):
+        read_since(given, NOW)
+
+
+def test_all_that_is_wanted_stands_in_the_query() -> None:
+    assert {TYPES[one] for one in Type} == set(OURS), "every workflow of ours can be named"
+    assert Wanted(failed=True, since=NOW, types=("plan",)).query == (
+        "WorkflowType IN ('PlanAndExecuteWorkflow') AND ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated') AND "
+        "(StartTime > '2026-11-28T12:00:00Z' OR CloseTime > '2026-11-28T12:00:00Z')"
+    )
+    assert "'Terminated', 'Running')" in Wanted(failed=True, running=True).query
