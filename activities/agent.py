@@ -31,7 +31,7 @@ from activities.heartbeat import beating
 from activities.llm.answers import Answered, read_answer
 from activities.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
 from activities.observing import model_called, model_failed
-from activities.outages import unreachable
+from activities.outages import is_away
 from activities.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
 from activities.parsing.pool import PARSERS
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
@@ -233,8 +233,8 @@ class AgentActivities:
                 await self._attempts.failed(_call_name(), request, Usage())
                 return error
             details = ModelFailure(model=request.model, usage=progress.paid())
-        if error.type == ErrorKind.MODEL_UNAVAILABLE and details.status is None and unreachable(error):
-            details = details.model_copy(update={"unreachable": True})
+        if is_away(error, details):
+            details = details.model_copy(update={"away": True})
         await self._attempts.failed(_call_name(), request, details.usage)
         usd = self._models.usd(details.model, details.usage) + self._models.usd(request.model, wasted)
         details = details.model_copy(update={"usage": details.usage.plus(wasted)})

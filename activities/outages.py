@@ -109,7 +109,7 @@ class OutageWaits(worker.Interceptor):
             return "TOOL_WAIT", self.waits.tool
         if error.type == ErrorKind.RATE_LIMITED:
             return "PROVIDER_WAIT", self.waits.provider
-        if error.type == ErrorKind.MODEL_UNAVAILABLE and _is_away(error):
+        if error.type == ErrorKind.MODEL_UNAVAILABLE and _met_outage(error):
             brief = (
                 isinstance(request, ModelRequest) and request.has_fallback and self.waits.fallback < self.waits.provider
             )
@@ -156,7 +156,17 @@ def _own_time(info: activity.Info, request: object) -> float | None:
     return bearable(info.start_to_close_timeout.total_seconds())
 
 
-def unreachable(error: BaseException) -> bool:
+def is_away(error: ApplicationError, said: ModelFailure) -> bool:
+    """Whether an attempt met an outage of the provider: it said so, or was not reached.
+
+    `said` is of this attempt alone. An answer that broke off after it was paid is the call's own failure.
+    """
+    if error.type != ErrorKind.MODEL_UNAVAILABLE or said.usage != Usage():
+        return False
+    return said.status is not None or _unreachable(error)
+
+
+def _unreachable(error: BaseException) -> bool:
     """Whether a failed connection lies behind an error: refused, reset, or no such host."""
     cause: BaseException | None = error
     for _ in range(10):
@@ -170,10 +180,9 @@ def unreachable(error: BaseException) -> bool:
     return False
 
 
-def _is_away(error: ApplicationError) -> bool:
-    """Whether the provider itself is away: it said so, or was not reached. An answer that broke off is the call's own failure."""
+def _met_outage(error: ApplicationError) -> bool:
     said = error.details[0] if error.details else None
-    return isinstance(said, ModelFailure) and said.usage == Usage() and (said.unreachable or said.status is not None)
+    return isinstance(said, ModelFailure) and said.away
 
 
 def _changes_something(request: object) -> bool:

@@ -164,8 +164,8 @@ class ModelTurn(Contract):
 class ModelFailure(Contract):
     """Details that travel with a failed call's error: who refused, and what was paid all the same, by all attempts.
 
-    `needed` is how many tokens the budget must reserve for the prompt of a call that was not sent. `unreachable` says that
-    the provider was not reached at all.
+    `needed` is how many tokens the budget must reserve for the prompt of a call that was not sent. `away` says that
+    this attempt met an outage of the provider, and cost nothing.
     """
 
     status: int | None = None
@@ -174,4 +174,4 @@ class ModelFailure(Contract):
     usage: Usage = Usage()
     usd: float = 0.0
     needed: int = 0
-    unreachable: bool = False
+    away: bool = False

@@ -40,7 +40,7 @@ def shown_arguments(text: str) -> str:
 
 def rows_of(shown: str) -> int:
     """Return how many rows a text takes on a page, so that nothing of it has to be scrolled to."""
-    return min(200, max(4, sum(1 + len(line) // 60 for line in shown.splitlines())))
+    return min(200, max(4, sum(1 + len(line) // 32 for line in shown.splitlines())))
 
 
 def edit_of(typed: str, shown: str) -> dict[str, Any] | None:

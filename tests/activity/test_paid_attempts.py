@@ -1,13 +1,16 @@
 """What attempts cost, over the real wire: nothing is sent for which no room is reserved, and no paid attempt is forgotten."""
 
+import socket
 from dataclasses import replace
 
 import pytest
 
+from activities.agent import AgentActivities
 from activities.contracts import ModelFailure, ModelTurn, Usage
 from activities.errors import ErrorKind, kind_of
-from tests.activity.conftest import Caller, asking
-from tests.doubles.wire import Reply, Wire, answer, message_start, text_block
+from activities.llm.claude import ClaudeLLM, make_client
+from tests.activity.conftest import TABLE, Caller, asking
+from tests.doubles.wire import Reply, Wire, answer, error, message_start, text_block
 
 SHORT = ErrorKind.RESERVATION_SHORT
 
@@ -55,3 +58,21 @@ async def test_an_attempt_whose_worker_died_counts_as_paid_in_full(caller: Calle
     assert said.usage == Usage(input_tokens=5000, output_tokens=50)
     assert said.usd == pytest.approx((5000 * 2 + 50 * 10) / 1_000_000)
     assert wire.hits == []
+
+
+async def test_an_outage_is_told_from_a_broken_answer_by_its_own_attempt_alone(caller: Caller, wire: Wire) -> None:
+    """The provider goes away in the middle of an answer that was paid; what comes then is an outage all the same."""
+    wire.replies = [
+        Reply(events=[message_start(), *text_block("Hal")[:2]], ending="close"),
+        error(529, "overloaded_error"),
+    ]
+    _, broken = await failed(caller, 1, None)
+    _, overloaded = await failed(caller, 2, None)
+    assert (broken.away, overloaded.away) == (False, True)
+    assert overloaded.usage == broken.usage
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound but not listening, so that nobody else takes the port
+        async with make_client("key", f"http://127.0.0.1:{closed.getsockname()[1]}", timeout=10) as client:
+            caller.agent = AgentActivities(ClaudeLLM(client), caller.agent._store, TABLE)
+            _, refused = await failed(caller, 3, None)
+    assert (refused.away, refused.usage) == (True, broken.usage)

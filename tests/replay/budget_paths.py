@@ -56,6 +56,8 @@ BUDGET_PATHS: dict[str, Path] = {
     "budget-attempt-paid": plan(fan_out(1, Budget(usd=1)), script=breaking_once),
     "budget-saves": plan(chain(3, Budget(usd=0.3, soft=0.5)), agent=f"{DEAR}\nfallback: 'model:haiku'"),
     "budget-prompt-longer": Path(ConsensusAnalysisWorkflow.run, _long_material, lambda: lambda _: '{"verdict": "yes"}'),
+    "budget-likely": plan(fan_out(5, Budget(usd=0.1)), ("deny", "bob")),
+    "budget-for-no-call": plan(fan_out(3, Budget(usd=0.001))),
     "budget-rolled-back": Path(SESSION, _rolled_back, lambda: in_turn(*WRITING), decisions=(("deny", "bob"),)),
     "budget-session-denied": Path(
         SESSION, _session, lambda: in_turn(calls(("list_files", {})), "never"), decisions=(("deny", "bob"),)

@@ -30,7 +30,7 @@ class ToldPath(Path):
                 yield llm
 
 
-def told(*decisions: tuple[str, str]) -> Path:
+def told(*decisions: tuple[str, dict[str, str]]) -> Path:
     async def request(runner: Runner) -> PlanRequest:
         return confirmed()
 

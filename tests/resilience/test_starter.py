@@ -138,7 +138,7 @@ def test_same_id_attaches_while_it_runs_and_pays_once(stack: Stack, tmp_path: Pa
     assert json.loads(data)["done"] == 3
     assert len(stack.api.hits()) == 4
     assert third.returncode == 2
-    assert "run 'twice' has ended already (completed): see 'python starter.py result twice'" in third.stderr
+    assert "run 'twice' has ended already (completed): see: python starter.py result twice" in third.stderr
 
 
 def test_same_id_of_another_kind_of_run_is_refused(stack: Stack, own_plan: str) -> None:

@@ -97,10 +97,20 @@ def inbox_page() -> str:
         shown=SimpleNamespace(turned_down=[name("no")]),
         status=STATUS,
         log=DecisionLog(),
+        outputs={name("step"): name("answer")},
     )
     session = SimpleNamespace(csrf="c", who=name("me"), grant="")
     shown = shown_arguments(json.dumps({"to": name("x")}))
-    about = {"gate": GATE, "shown": shown, "typed": shown, "stale": "", "reason": name("why"), "wrong": name("wrong")}
+    about = {
+        "gate": GATE,
+        "shown": shown,
+        "typed": shown,
+        "stale": "",
+        "reason": name("why"),
+        "wrong": name("wrong"),
+        "rows": 4,
+        "web_ui": f"http://ui.example/{name('ui')}",
+    }
     page = render(
         "gate.html", session=session, notice=name("told"), now=NOW, run=run, name=GATE.name, unsigned=False, **about
     )

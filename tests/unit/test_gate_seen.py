@@ -1,5 +1,7 @@
 """What an approval must have seen: the action before it opened, arguments that were cut, edits; and who counts as one person."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -10,7 +12,7 @@ from workflows.patterns.gate_book import GateBook
 from workflows.patterns.gate_rules import Facts
 
 APPROVED, PENDING = GateOutcome.APPROVED, GateOutcome.PENDING
-TWO = {"needed": 2, "eligible": ("Ann", "Bob", "Cem")}
+TWO: dict[str, Any] = {"needed": 2, "eligible": ("Ann", "Bob", "Cem")}
 
 
 @pytest.mark.parametrize("risk", [Risk.MEDIUM, Risk.HIGH])

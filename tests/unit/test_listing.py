@@ -15,12 +15,20 @@ from cli.reaching import OURS
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 LONG: dict[str, Any] = {
     "name": "clerk",
+    "title": "clerk",
     "model": "sonnet",
     "resolved": "claude-sonnet",
     "description": "Works with files\n  and says what it did. " * 5,
     "tools": ["Read", "Write"],
 }
-SHORT = LONG | {"name": "a-long-name", "description": "Writes.", "tools": [], "model": "haiku", "resolved": "haiku"}
+SHORT = LONG | {
+    "name": "a-long-name",
+    "title": "a-long-name",
+    "description": "Writes.",
+    "tools": [],
+    "model": "haiku",
+    "resolved": "haiku",
+}
 
 
 def test_each_agent_has_one_line_that_fits_and_begins_with_its_whole_name() -> None:

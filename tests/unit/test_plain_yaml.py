@@ -38,9 +38,11 @@ def test_what_grows_when_it_is_read_is_refused(text: str, says: str) -> None:
         read_yaml(text)
 
 
-def test_an_agent_file_with_a_bomb_is_one_short_problem(tmp_path: Path) -> None:
-    (tmp_path / "bomb.md").write_text(f"---\n{BOMB}name: *y\ndescription: x\n---\nPrompt.\n")
-    _, problems = read_agents(tmp_path)
-    assert problems
-    assert "alias" in str(problems[0])
-    assert sum(len(str(problem)) for problem in problems) < 1000
+def test_an_agent_file_with_a_bomb_is_read_as_the_text_it_is(tmp_path: Path) -> None:
+    """Its aliases are never followed: a field that is no plain YAML is text, or one short problem."""
+    (tmp_path / "bomb.md").write_text(f"---\n{BOMB}name: writer\ndescription: x\nmodel: *y\n---\nPrompt.\n")
+    (tmp_path / "text.md").write_text(f"---\n{BOMB}name: other\ndescription: *y\n---\nPrompt.\n")
+    agents, problems = read_agents(tmp_path)
+    assert ["alias" in str(problem) for problem in problems] == [True]
+    assert len(str(problems[0])) < 1000
+    assert [agent.front.description for agent in agents] == ["*y"]

@@ -102,10 +102,15 @@ async def events_with(run: WorkflowHandle[Any, Any], wanted: int, times: int = 1
 
 
 @EVERY
-async def test_a_gate_that_halts_ends_every_pattern(runner: Runner, kind: Any) -> None:
-    """The budget has no room for any call, and nobody raises it: no fallback, no other branch, no result in part."""
+async def test_a_gate_that_halts_ends_every_pattern(runner: Runner, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget has no room for any call, and nobody raises it: no fallback, no other branch, no result in part.
+
+    A run whose budget cannot start its first call ends without a gate; here it asks people all the same.
+    """
+    monkeypatch.setattr(Budgeting, "_check_first", lambda *_: None)
     request = await request_of(runner, kind, budget=Budget(tokens=1, gate=HALTS))
-    async with runner.worker(lambda _: "never") as llm:
+    llm = ScriptedLLM(lambda _: "never")
+    async with working(runner.env.client, runner.settings, llm, workflow_runner=sandbox()):
         handle = await runner.start(kind.run, request)
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
@@ -13,12 +14,12 @@ from tests.workflow.conftest import Runner
 from tests.workflow.gating import QUEUE, GatedWorkflow, Job, Paid, gated, kinds, waiting
 from workflows.contracts import GatePolicy, RunStatus
 
-COMPLETED = "workflow_task_completed_event_attributes"
+COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
 
 async def reset(client: Client, handle: WorkflowHandle[Any, Any], *, to_last: bool) -> WorkflowHandle[Any, Any]:
     """Reset a run to its first or last workflow task, as `temporal workflow reset` does; returns the new run."""
-    tasks = [event.event_id for event in (await handle.fetch_history()).events if event.HasField(COMPLETED)]
+    tasks = [event.event_id for event in (await handle.fetch_history()).events if event.event_type == COMPLETED]
     asked = ResetWorkflowExecutionRequest(
         namespace=client.namespace,
         workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=handle.first_execution_run_id or ""),

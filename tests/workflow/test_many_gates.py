@@ -13,7 +13,7 @@ from cli.inbox_listing import gates_of
 from tests.workflow.conftest import Runner
 from tests.workflow.gating import Job, gated, start, waiting
 from tests.workflow.rolling_back import PLAN
-from workflows.contracts import GateRecord, Plan, PlanRequest, PlanStep, RunStatus
+from workflows.contracts import GateRecord, Plan, PlanRequest, PlanStep, RunStatus, StepState
 
 
 async def test_the_memo_grows_with_the_gates_and_not_with_their_square(env: WorkflowEnvironment) -> None:
@@ -74,12 +74,12 @@ async def test_a_step_that_waits_for_a_person_takes_no_place_of_those_that_run(r
         with runner.env.auto_time_skipping_disabled():
             await waiting(handle)
             async with asyncio.timeout(20):
-                while [row.state for row in (await status_of(handle)).steps].count("done") < 3:  # noqa: ASYNC110 - a query has no event
+                while [row.state for row in (await status_of(handle)).steps].count(StepState.DONE) < 3:  # noqa: ASYNC110 - a query has no event
                     await asyncio.sleep(0.05)
             assert len((await status_of(handle)).gates) == 1
             await handle.signal("approve", {"by": "ann"})
             await handle.result()
-        assert {row.state for row in (await status_of(handle)).steps} == {"done"}
+        assert {row.state for row in (await status_of(handle)).steps} == {StepState.DONE}
 
 
 async def status_of(handle: WorkflowHandle[Any, Any]) -> RunStatus:

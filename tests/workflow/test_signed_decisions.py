@@ -41,9 +41,9 @@ async def test_only_signed_decisions_count_each_once(env: WorkflowEnvironment) -
             assert "is for signing in" in await refused(token=grant("ann"))
             late = grant("ann", timedelta(hours=-1), run=handle.id, gate="gate-1", chain="any")
             assert "expired" in await refused(token=late)
-            bound = {"run": handle.id, "gate": "gate-1"}
-            assert "is for signing in" in await refused(token=grant("ann", **bound))
-            assert "another run of the id" in await refused(token=grant("ann", **bound, chain="an-earlier-run"))
+            assert "is for signing in" in await refused(token=grant("ann", run=handle.id, gate="gate-1"))
+            earlier = grant("ann", run=handle.id, gate="gate-1", chain="an-earlier-run")
+            assert "another run of the id" in await refused(token=earlier)
             # The name is the token's, whatever the message says.
             sent = {"verdict": "approve", "by": "bob", "token": anns}
             counted = await handle.execute_update("decide", sent, result_type=GateRecord)
