@@ -127,6 +127,8 @@ class _Waiting(worker.ActivityInboundInterceptor):
         key = (info.workflow_run_id or "", info.activity_id)
         request = input.args[0] if input.args else None
         seconds = _own_time(info, request)
+        if info.attempt == 1:
+            self._outages.ended(key)  # a person who resets an activity gives it all its attempts again
         try:
             async with asyncio.timeout(seconds) as limit:
                 result = await super().execute_activity(input)
