@@ -36,7 +36,7 @@ def demo(
     tour: Annotated[bool, typer.Option(help="Show the other patterns, too.")] = True,
     showcase: Annotated[
         bool,
-        typer.Option("--showcase", help="Show the other patterns alone, with recorded answers: no model is asked."),
+        typer.Option("--showcase", help="Show all patterns but documents, with recorded answers: no model is asked."),
     ] = False,
 ) -> None:
     """Analyse the sample documents, with a crash in the middle. Starts what does not run yet, and ends that again.

@@ -167,7 +167,7 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         (safe(status.workflow_id), "bold"), f" · {status.pattern} · ", (status.state, STYLES[status.state]),
         f" · {money(status.spend)}",
     )  # fmt: skip
-    notices = [Text(safe(f"not understood: {notice}"), style="yellow") for notice in status.notices]
+    notices = [Text(safe(f"notice: {notice}"), style="yellow") for notice in status.notices]
     questions = [
         Text(safe(f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT"), style="bold")
         for one in status.questions

@@ -15,6 +15,7 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError as NotCar
 from activities.errors import text_of
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach, word
+from workflows.contracts import NOT_BY_REQUESTER
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -30,6 +31,13 @@ async def going_on(reach: Reach, workflow_id: str, *, ours: bool = True) -> Work
     return found
 
 
+def way_out(refusal: str) -> str:
+    """Add what to do where whoever started a run is refused at its gate; other refusals say it themselves."""
+    if not refusal.endswith(NOT_BY_REQUESTER):
+        return refusal
+    return f'{refusal}; another person must, in their own name. Working alone, start runs with --requester ""'
+
+
 async def tell(
     reach: Reach, found: WorkflowExecutionDescription, name: str, said: Mapping[str, Any], answer: type[M]
 ) -> M | None:
@@ -41,7 +49,7 @@ async def tell(
                 answered: M = await handle.execute_update(name, dict(said), result_type=answer)
                 return answered
         except WorkflowUpdateFailedError as error:
-            raise LeavingError(WRONG, f"{found.id} does not take it: {text_of(error.cause)}") from error
+            raise LeavingError(WRONG, f"{found.id} does not take it: {way_out(text_of(error.cause))}") from error
         except (TimeoutError, NotCarriedOutError):
             pass
     await handle.signal(name, dict(said))

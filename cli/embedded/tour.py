@@ -128,7 +128,7 @@ class Tour:
 
     async def run(self) -> bool:
         """Run all stops at once; returns whether every one succeeded."""
-        self._board.say(f"\nThe other patterns, {len(STOPS) + 1} runs at once:", "bold")
+        self._board.say(f"\n{len(STOPS) + 1} runs at once, each a different pattern:", "bold")
         if self._recorded:
             self._board.say(NOBODY_ASKED, "bold yellow")
         try:

@@ -18,6 +18,7 @@ from cli.inbox.sessions import Session
 from cli.inbox.waiting import RunSeen
 from cli.leaving import WRONG, LeavingError
 from cli.reaching import Reach
+from cli.telling import way_out
 from workflows.contracts import GateRecord, RecordKind, Verdict
 
 ANSWERS_WITHIN = 5.0
@@ -79,7 +80,7 @@ async def _tell(reach: Reach, seen: RunSeen, said: Mapping[str, Any]) -> GateRec
                 record: GateRecord = await handle.execute_update("decide", dict(said), result_type=GateRecord)
                 return record
         except WorkflowUpdateFailedError as error:
-            raise LeavingError(WRONG, text_of(error.cause)) from error
+            raise LeavingError(WRONG, way_out(text_of(error.cause))) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
     await handle.signal("decide", dict(said))

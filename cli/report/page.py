@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from activities.contracts import SUMMARY_LENGTH
 from cli.pages import dollars, seconds
 from cli.printing import counted, on_page
 from cli.report.figures import Report
@@ -33,6 +34,7 @@ def html(report: Report, now: datetime) -> str:
             loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],
             graph=drawing(report.rows) if any(row.depends_on for row in report.rows.values()) else None,
             drawn=DRAWN,
+            cut=SUMMARY_LENGTH,
             times=shares_of_time(report),
         )
     )

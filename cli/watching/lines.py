@@ -26,7 +26,7 @@ class Lines:
             self._known[step.row.step] = step.row.state
         yield from self._waiting(look)
         budget = look.status.budget
-        told = [*retry_lines(look), *(f"not understood: {notice}" for notice in look.status.notices)]
+        told = [*retry_lines(look), *(f"notice: {notice}" for notice in look.status.notices)]
         told += [f"budget: {said}" for said in (*budget.warnings, budget.stopped) if said] if budget else []
         for line in told:
             if line not in self._said:

@@ -30,7 +30,7 @@ def live_page(look: Look, room: int, width: int, now: datetime | None = None) ->
         *budget_lines(look.status.budget),
         *waits,
         *(Text(retry_line, style="yellow") for retry_line in retry_lines(look)),
-        *(Text(safe(f"not understood: {notice}"), style="yellow") for notice in look.status.notices[-3:]),
+        *(Text(safe(f"notice: {notice}"), style="yellow") for notice in look.status.notices[-3:]),
     ]
     taken = FRAME + sum(-(-line.cell_len // width) for line in rest)
     return Group(_head(look), _bar(look), _steps(look.steps, max(room - taken, 3), now), *rest)

@@ -30,7 +30,7 @@ DECIDING = re.compile(r" (approve|deny|decide) ")
 
 Making = Callable[[Desk, str], str]
 STATES: tuple[tuple[str, Making], ...] = (
-    (r"--name pause", at_work),
+    (r"(--name|starter.py) pause", at_work),
     (r"temporal .* rollback", at_work),
     (r" rollback ID", ended),
     (r'"edit": {"plan"', lambda desk, run: at_a_gate(desk, run, checkpoint="steps=2")),
@@ -39,7 +39,7 @@ STATES: tuple[tuple[str, Making], ...] = (
 """Which state a run of its own is brought into for a command; the first that fits."""
 STARTING = re.compile(r"--checkpoint|--budget")
 """Commands that start a run which is not waited for."""
-SAME = re.compile(r"--name resume|\baudit\b")
+SAME = re.compile(r"(--name|starter.py) resume|\baudit\b")
 """Commands on the run that the one before them was about. All others that name one look at the same ended one."""
 
 
@@ -151,8 +151,8 @@ def _serves(words: str, *where: str) -> Callable[[Typed], None]:
 
 CHECKS: tuple[tuple[str, Callable[[Typed], None]], ...] = (
     (DECIDING.pattern, _closes_the_gate),
-    (r"--name pause", lambda typed: typed.until(lambda status: status.paused, "is paused")),
-    (r"--name resume", lambda typed: typed.until(lambda status: not status.paused, "goes on")),
+    (r"(--name|starter.py) pause", lambda typed: typed.until(lambda status: status.paused, "is paused")),
+    (r"(--name|starter.py) resume", lambda typed: typed.until(lambda status: not status.paused, "goes on")),
     (r"--checkpoint", lambda typed: typed.until(lambda status: status.gates, "waits at its checkpoint")),
     (r"temporal .* rollback", _is_rolled_back),
     (r" rollback ID", _says("undone")),

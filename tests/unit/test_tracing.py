@@ -82,9 +82,9 @@ def test_many_steps_are_cut_and_counted() -> None:
 def test_messages_that_nobody_understood_are_shown_below() -> None:
     assert shown(notices=("signal 'x'", "two\n# lines"))[4:] == [
         "",
-        "> not understood: signal 'x'",
+        "> notice: signal 'x'",
         "",
-        "> not understood: two # lines",
+        "> notice: two # lines",
     ]
 
 

@@ -21,6 +21,7 @@ from workflows.contracts.changes import (
 from workflows.contracts.decisions import (
     NOISE,
     NOISE_KEPT,
+    NOT_BY_REQUESTER,
     DecisionLog,
     GateRecord,
     RecordKind,
@@ -126,6 +127,7 @@ __all__ = [
     "MAX_STEPS",
     "NOISE",
     "NOISE_KEPT",
+    "NOT_BY_REQUESTER",
     "NO_CHECKPOINT",
     "ORDER_NAME",
     "RECORDS_MEMO",

@@ -12,6 +12,8 @@ from activities.contracts import Contract, Summary, hashed
 
 NOISE_KEPT = 200
 """Records of messages that changed nothing, kept in one log; more are only counted, or a flood would fill the run."""
+NOT_BY_REQUESTER = "asked for this action and may not approve it"
+"""What stands after the name of whoever started a run and then approves what it proposes."""
 
 
 class Verdict(StrEnum):

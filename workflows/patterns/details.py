@@ -48,7 +48,7 @@ def details(status: RunStatus) -> str:
         lines.append(f"\n**budget:** {_cell(status.budget.line)}")
         lines += [f"\n> budget: {_cell(said)}" for said in (*status.budget.warnings, status.budget.stopped) if said]
     lines += [f"\n> missing tool: {_cell(missing)}" for missing in status.tools_missing]
-    lines += [f"\n> not understood: {' '.join(notice.split())}" for notice in status.notices]
+    lines += [f"\n> notice: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from activities.contracts import (
     same_digest,
     shown,
 )
-from workflows.contracts import Decision, GateOutcome, GatePolicy, GateState, Verdict, named
+from workflows.contracts import NOT_BY_REQUESTER, Decision, GateOutcome, GatePolicy, GateState, Verdict, named
 
 Check = Callable[[ProposedAction], Sequence[str]]
 """Says in words all that is wrong with an edited action."""
@@ -81,7 +81,7 @@ def objection(gate: GateState, decision: Decision, *, early: bool, strict: bool 
     if not who and (gate.may_decide or policy.needed > 1 or requester or gate.editor):
         return "it does not say by whom; send your name"
     if requester and who == requester:
-        return f"{decision.by} asked for this action and may not approve it"
+        return f"{decision.by} {NOT_BY_REQUESTER}"
     if policy.edit_needs_another_approver and gate.editor and who == named(gate.editor):
         return f"{decision.by} changed this action, and another must approve it"
     return _stranger(gate, decision)
