@@ -128,7 +128,7 @@ async def working(
     rooms = Rooms(settings, llm, sources, indexed=indexed)
     queue = task_queue or settings.task_queue
     grace = timedelta(seconds=settings.shutdown_grace)
-    lag, notes = Lag(), CrashNotes.open(settings.state_dir)
+    lag, notes = Lag(), CrashNotes.open(settings.state_dir, client.namespace)
     interceptors = [Attempts(), NotesCrashes(notes), OutageWaits(rooms.waits)]
     general = Worker(
         client,

@@ -37,9 +37,10 @@ from activities.parsing.pool import PARSERS
 from activities.prompting import CONTINUE, cut_to_fit, render, shortened
 from activities.publishing import publishing
 from activities.schemas import schema_problem
-from activities.spool import Spool
+from activities.spool import Spool, is_first_attempt
 from activities.streaming import streamed
 from activities.transcripts import EMPTY, Transcripts
+from activities.waiting import reportable
 
 
 class AgentActivities:
@@ -73,7 +74,7 @@ class AgentActivities:
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
-                reply = await self._llm.answer(call, progress)
+                reply = await self._answer(call, progress, started)
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
@@ -97,15 +98,29 @@ class AgentActivities:
                 unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise await self._priced(unexpected, request, progress, wasted) from error
 
+    async def _answer(self, call: ModelCall, progress: Progress, started: float) -> ModelReply:
+        """Make the call within this attempt's time: a time-out that only the server notices tells no cost, and never counts."""
+        whole = activity.info().start_to_close_timeout
+        seconds = reportable(whole.total_seconds()) - (time.monotonic() - started) if whole else None
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._llm.answer(call, progress)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            said = ModelFailure(model=call.model, usage=progress.paid())
+            raise passing(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", said) from None
+
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, and make its turn."""
-        if activity.info().attempt == 1:
+        if is_first_attempt():
             return None
         kept = await self._replies.find(_call_name())
-        if kept is None:
+        paid = PaidReply.loaded(kept) if kept is not None else None
+        if paid is None:
             return None
         beginning = await self._store.text(request.continues) if request.continues is not None else ""
-        return await self._turn(request, PaidReply.loaded(kept), beginning)
+        return await self._turn(request, paid, beginning)
 
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""

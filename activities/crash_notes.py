@@ -1,7 +1,8 @@
 """Crash notes: which activities a worker process is running, in a file, so that whoever starts after its death hands them back.
 
 Without them only the heartbeat time-out tells that a worker died, and a short one takes a busy worker for a dead one and pays its
-calls again. The file of a living process is locked, and the kernel frees the lock when the process ends, however it ends.
+calls again. The file of a living process is locked, and the kernel frees the lock when the process ends, however it ends. Locks
+may not reach across a shared disk, so the notes of other machines are left alone.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import socket
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,22 +49,35 @@ class CrashNotes:
     """The notes of this process; closing them deletes the file."""
 
     path: Path
-    _file: int
+    _file: int | None
+    _origin: dict[str, str] = field(default_factory=dict)
     _running: dict[str, Run] = field(default_factory=dict)
     _lines: int = 0
 
     @classmethod
-    def open(cls, directory: Path) -> "CrashNotes":
-        """Begin a file of one's own in a state directory and lock it until this process ends."""
-        folder = directory / FOLDER
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"{os.getpid()}-{uuid4().hex[:12]}{SUFFIX}"
+    def open(cls, directory: Path, namespace: str = "") -> "CrashNotes":
+        """Begin a file of one's own in a state directory and lock it until this process ends.
+
+        Where no file can be made or locked there are no notes, and a dead worker is noticed by its heartbeats.
+        """
+        path = directory / FOLDER / f"{os.getpid()}-{uuid4().hex[:12]}{SUFFIX}"
         # Created under another name: between creation and lock, somebody who starts now would take it for a dead one's.
         hidden = path.with_suffix(".new")
-        file = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        hidden.rename(path)
-        return cls(path, file)
+        file = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(file, _line(_origin(namespace)))
+            hidden.rename(path)
+        except OSError as error:
+            _log.warning("no notes of running calls can be kept in %s: %s", directory, error)
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
+            if file is not None:
+                os.close(file)
+            file = None
+        return cls(path, file, _origin(namespace))
 
     def begin(self, token: bytes, run: Run) -> None:
         """Note that an activity runs; costs one write to the page cache, which outlives the process."""
@@ -78,17 +93,23 @@ class CrashNotes:
 
     def close(self) -> None:
         """Delete the file: this process ends in order."""
-        self.path.unlink(missing_ok=True)
-        os.close(self._file)
+        if self._file is not None:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None
 
     def _write(self, line: dict[str, Any]) -> None:
+        if self._file is None:
+            return
         self._lines += 1
         # A full disk costs a note, never a call.
         with suppress(OSError):
             if self._lines > LINES_KEPT:
                 os.ftruncate(self._file, 0)
                 self._lines = len(self._running)
-                whole = [_line({"begun": key, "run": run}) for key, run in self._running.items()]
+                whole = [_line(self._origin)]
+                whole += [_line({"begun": key, "run": run}) for key, run in self._running.items()]
                 os.write(self._file, b"".join(whole))
             else:
                 os.write(self._file, _line(line))
@@ -129,7 +150,7 @@ async def hand_back(directory: Path, client: Client) -> int:
     tokens: list[bytes] = []
     runs: dict[Run, None] = {}
     for path in sorted((directory / FOLDER).glob(f"*{SUFFIX}")):
-        for token, run in _dead(path):
+        for token, run in _dead(path, client.namespace):
             tokens.append(token)
             runs[run] = None
     turn = asyncio.Semaphore(PARALLEL)
@@ -140,21 +161,47 @@ async def hand_back(directory: Path, client: Client) -> int:
     return sum(handed)
 
 
-def _dead(path: Path) -> Iterator[tuple[bytes, Run]]:
-    """Read and delete the notes of a process that is gone; nothing where it lives, or somebody else reads them now."""
+def _dead(path: Path, namespace: str | None = None) -> Iterator[tuple[bytes, Run]]:
+    """Read and delete the notes of a process that is gone; nothing where it lives, or somebody else reads them now.
+
+    Nothing either of what only another machine can know to be dead, or what belongs to another namespace.
+    """
     try:
         file = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except OSError:  # gone meanwhile, or another user's
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
         text = b"".join(iter(lambda: os.read(file, 1 << 20), b"")).decode(errors="replace")
-    except BlockingIOError:
+        if not _is_ours(text, namespace):
+            return
+        path.unlink(missing_ok=True)
+    except OSError:  # it lives, or nobody can tell
         return
     finally:
         os.close(file)
     yield from _running(text)
+
+
+def _origin(namespace: str) -> dict[str, str]:
+    """Say whose notes follow: those of a machine, under its present kernel, and of a namespace."""
+    kernel = ""
+    with suppress(OSError):
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return {"host": socket.gethostname(), "kernel": kernel, "namespace": namespace}
+
+
+def _is_ours(text: str, namespace: str | None) -> bool:
+    """Whether notes were written by this machine (or a container on it) and for that namespace, if one is given."""
+    try:
+        origin = json.loads(text.partition("\n")[0])
+    except ValueError:
+        return True
+    if not isinstance(origin, dict) or "host" not in origin:
+        return True
+    mine = _origin("")
+    here = origin["host"] == mine["host"] or bool(mine["kernel"] and origin.get("kernel") == mine["kernel"])
+    return here and (namespace is None or origin.get("namespace") in ("", namespace))
 
 
 def _running(text: str) -> list[tuple[bytes, Run]]:

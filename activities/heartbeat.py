@@ -6,6 +6,7 @@ the loop is: then a thread of its own sends them, because a worker that is slow 
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +30,8 @@ LOOK_EVERY = 0.25
 AGAIN_AFTER = 1.0
 """Seconds until the next try where a server did not take a heartbeat."""
 RPC_SECONDS = timedelta(seconds=5)
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -65,7 +68,12 @@ class _Beating:
     last: float = field(default_factory=time.monotonic)
 
     def shown(self) -> tuple[object, ...]:
-        return () if self.details is None else (self.details(),)
+        """Return how far the activity is; a heartbeat without it is better than none."""
+        try:
+            return () if self.details is None else (self.details(),)
+        except Exception:
+            _log.exception("an activity cannot say how far it is")
+            return ()
 
     @property
     def late(self) -> bool:

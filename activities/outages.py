@@ -5,6 +5,7 @@ an outage (of the content store, the model's provider, or whatever a tool change
 a worker counts as neither. Without it, three attempts are over in four seconds, and so is the run.
 """
 
+import asyncio
 import random
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from typing import Any
 from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import ModelFailure, ModelRequest, ToolRequest, Usage
-from activities.errors import ErrorKind, final
+from activities.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
+from activities.errors import ErrorKind, final, passing
+from activities.waiting import bearable
 
 OWN_ATTEMPTS = {
     "append_messages": 5,
@@ -123,17 +125,37 @@ class _Waiting(worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         info = activity.info()
         key = (info.workflow_run_id or "", info.activity_id)
+        request = input.args[0] if input.args else None
+        seconds = _own_time(info, request)
+        if info.attempt == 1:
+            self._outages.ended(key)  # a person who resets an activity gives it all its attempts again
         try:
-            result = await super().execute_activity(input)
-        except Exception as error:
-            reported = self._outages.after(key, error, input.args[0] if input.args else None)
+            async with asyncio.timeout(seconds) as limit:
+                result = await super().execute_activity(input)
+        except Exception as raised:
+            error = raised
+            if isinstance(raised, TimeoutError) and limit.expired():
+                error = passing(ErrorKind.TIMED_OUT, f"{info.activity_type} took longer than {seconds:.0f} s")
+            reported = self._outages.after(key, error, request)
             if isinstance(reported, ApplicationError) and reported.non_retryable:
                 self._outages.ended(key)
-            if reported is error:
+            if reported is raised:
                 raise
             raise reported from error.__cause__
         self._outages.ended(key)
         return result
+
+
+def _own_time(info: activity.Info, request: object) -> float | None:
+    """Return after how many seconds an attempt is ended here, before the server ends it unseen; None for not at all.
+
+    A time-out that only the server notices is a failure that nobody counts, so the call would be repeated for hours. What
+    changes something is not ended: it goes on to its end, and must not be cancelled twice.
+    """
+    changes = isinstance(request, UndoRequest) or (isinstance(request, ToolRequest) and request.changes)
+    if changes or info.activity_type not in OWN_ATTEMPTS or info.start_to_close_timeout is None:
+        return None
+    return bearable(info.start_to_close_timeout.total_seconds())
 
 
 def is_away(error: ApplicationError, said: ModelFailure) -> bool:

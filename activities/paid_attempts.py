@@ -5,6 +5,7 @@ and one that left none, because its worker died, counts as if it had been paid i
 """
 
 import json
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,8 @@ from activities.content import ContentStore, encodable
 from activities.contracts import ModelFailure, ModelRequest, Usage
 from activities.errors import ErrorKind, final
 from activities.llm.base import ModelCall, ModelReply
+
+_log = logging.getLogger(__name__)
 
 BYTES_AROUND = 1024
 """Room for what a provider writes around a prompt: its own words on tools and schemas, and the marks between messages."""
@@ -43,9 +46,15 @@ class PaidReply:
         return encodable(json.dumps(_REPLY.dump_python(written), ensure_ascii=False)).encode()
 
     @classmethod
-    def loaded(cls, record: bytes) -> "PaidReply":
-        """Read it again."""
-        kept = _REPLY.validate_python(json.loads(record))
+    def loaded(cls, record: bytes) -> "PaidReply | None":
+        """Read it again; None where it is damaged, as by a power cut."""
+        try:
+            kept = _REPLY.validate_python(json.loads(record))
+        except ValueError as error:
+            _log.warning(
+                "the record of a paid reply cannot be read, so the call is made again: %s", type(error).__name__
+            )
+            return None
         if kept.reply.text or not kept.reply.blocks:
             return kept
         return replace(kept, reply=replace(kept.reply, text=_text_of(kept.reply)))
@@ -80,7 +89,11 @@ class PaidAttempts:
         if request.reserved is None and paid == Usage():
             return
         with suppress(ApplicationError):
-            await self._store.remember(_name(call, activity.info().attempt), paid.model_dump_json().encode())
+            await self._store.remember(
+                _name(call, activity.info().attempt),
+                paid.model_dump_json().encode(),
+                waits=not activity.is_cancelled(),  # a cancelled call has no next attempt, and a worker that stops must not hang
+            )
 
 
 def hold(request: ModelRequest, bound: int, wasted: Usage) -> None:

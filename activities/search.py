@@ -40,6 +40,12 @@ URL_LENGTH = 500
 NOTES_KEPT = 5
 _MISSING = re.compile(r"^[ \t]*[-*>#_ ]*MISSING\W{0,3}:(?P<query>.*)$", re.MULTILINE)
 
+_NO_QUERY = re.compile(
+    r"\(?(?:none|n/?a|null|nil|no|nothing|not applicable|no gaps|(?:nothing|none) (?:is )?(?:else|missing|needed))\)?",
+    re.IGNORECASE,
+)
+"""How writers say that nothing is missing, asked only for what is."""
+
 
 class SearchActivities:
     """Searches on behalf of agents, and keeps their citations honest."""
@@ -130,7 +136,7 @@ def _finding(name: str, hit: Hit) -> Finding:
 def without_missing(text: str) -> tuple[str, str]:
     """Take the lines `MISSING: QUERY` out of an answer; returns it and the first query that is named, or ""."""
     queries = [" ".join(match["query"].strip("\"'`*_. ").split()) for match in _MISSING.finditer(text)]
-    found = next((query for query in queries if any(map(str.isalnum, query))), "")
+    found = next((query for query in queries if any(map(str.isalnum, query)) and not _NO_QUERY.fullmatch(query)), "")
     return _MISSING.sub("", text).strip(), summarise(found, SUMMARY_LENGTH)
 
 

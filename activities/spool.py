@@ -12,12 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.content import ContentStore
 from activities.errors import ErrorKind
 
 FOLDER = "spool"
+HANGS = 2.0
+"""Seconds that the store may take before a record is kept on this machine as well."""
 _log = logging.getLogger(__name__)
 
 
@@ -31,9 +34,11 @@ class Spool:
     async def keep(self, name: str, record: bytes) -> None:
         """Keep a record, on this machine first where the store does not answer; raises ContentUnavailable after waiting."""
         try:
-            await self.store.remember(name, record, waits=False)
-        except ApplicationError as error:
-            if error.type != ErrorKind.CONTENT_UNAVAILABLE:
+            # A store that hangs, as a mount whose server is gone, has not taken it either.
+            async with asyncio.timeout(HANGS):
+                await self.store.remember(name, record, waits=False)
+        except (ApplicationError, TimeoutError) as error:
+            if isinstance(error, ApplicationError) and error.type != ErrorKind.CONTENT_UNAVAILABLE:
                 raise
             await asyncio.to_thread(self._write, name, record)
             await self._move(name, record)
@@ -76,3 +81,9 @@ class Spool:
         if self.directory is None:
             return None
         return self.directory / FOLDER / hashlib.sha256(name.encode()).hexdigest()
+
+
+def is_first_attempt() -> bool:
+    """Whether no attempt of this activity ran before; one that a person has reset counts from 1 again."""
+    info = activity.info()
+    return info.attempt == 1 and info.current_attempt_scheduled_time == info.scheduled_time

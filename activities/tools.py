@@ -33,7 +33,7 @@ from activities.observing import tool_called
 from activities.parsing.pool import PARSERS
 from activities.redaction import SECRETS
 from activities.schemas import SchemaInvalidError, violations
-from activities.spool import Spool
+from activities.spool import Spool, is_first_attempt
 from activities.toolbox.mcp_config import McpConfig
 from activities.toolbox.mcp_servers import McpServers
 from activities.toolbox.mcp_session import ServerSlowError
@@ -112,7 +112,7 @@ class ToolActivities:
 
     async def _call(self, request: ToolRequest) -> ToolResult:
         started = time.monotonic()
-        finished = await self._outcomes.find(_call_name()) if activity.info().attempt > 1 else None
+        finished = await self._outcomes.find(_call_name()) if not is_first_attempt() else None
         if finished is not None:
             return await self._result(ToolOutcome.model_validate_json(finished))
         self._check_known(request)

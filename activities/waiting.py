@@ -13,7 +13,7 @@ from typing import TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind
+from activities.errors import ErrorKind, passing
 
 T = TypeVar("T")
 
@@ -24,6 +24,8 @@ LOCAL_SECONDS = 3.0
 LEFT_FOR_REPORT = 0.2
 """Share of an activity's time that is left to report what it could not finish."""
 LONGEST_REPORT = 10.0
+LEAST_FOR_OPERATION = 1.0
+"""Seconds that a store has for one operation of an activity whose time is nearly over."""
 
 
 @dataclass
@@ -41,8 +43,14 @@ class Patience:
         """Do something to the store, again and again while it does not answer; raises its last ContentUnavailable."""
         started, pause = time.monotonic(), FIRST_PAUSE
         while True:
+            limit = self._limit()
             try:
-                done = await operation()
+                async with asyncio.timeout(self._operation_limit(limit, started)):
+                    done = await operation()
+            except TimeoutError:
+                raise passing(
+                    ErrorKind.CONTENT_UNAVAILABLE, "the content store hangs: it neither answers nor fails"
+                ) from None
             except ApplicationError as error:
                 if error.type != ErrorKind.CONTENT_UNAVAILABLE or time.monotonic() - started + pause > self._limit():
                     raise
@@ -57,6 +65,12 @@ class Patience:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    def _operation_limit(self, limit: float, started: float) -> float | None:
+        """Return how long the store may hang at one operation, as a mount whose server is gone does; a local one is short."""
+        if not self.seconds or (activity.in_activity() and activity.info().is_local):
+            return None
+        return max(limit - (time.monotonic() - started), LEAST_FOR_OPERATION)
+
     def _limit(self) -> float:
         """Return how many seconds one operation may take in all; in an activity, no more than is left of its time."""
         if not self.seconds or not activity.in_activity():
@@ -67,5 +81,18 @@ class Patience:
             return max(0.0, min(self.seconds, LOCAL_SECONDS - ran))
         if info.start_to_close_timeout is None:
             return self.seconds
-        whole = info.start_to_close_timeout.total_seconds()
-        return min(self.seconds, whole - ran - min(LONGEST_REPORT, whole * LEFT_FOR_REPORT))
+        return min(self.seconds, reportable(info.start_to_close_timeout.total_seconds()) - ran)
+
+
+def reportable(whole: float) -> float:
+    """Return after how many seconds of an activity's whole time it must give up, so that it can still say what happened."""
+    return whole - _for_report(whole)
+
+
+def bearable(whole: float) -> float:
+    """Return after how many seconds of its whole time an activity that did not give up by itself is ended."""
+    return whole - _for_report(whole) / 2
+
+
+def _for_report(whole: float) -> float:
+    return min(LONGEST_REPORT, whole * LEFT_FOR_REPORT)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from time import struct_time
 from typing import Any
+from urllib.parse import urlsplit
 
 from activities.errors import ErrorKind, final, passing
 from activities.formats.markup import one_line, plain
@@ -76,8 +77,12 @@ def read_feed(data: bytes, name: str) -> Feed:
 
 def web_address(link: object) -> str:
     """Return a link that is safe to show and to follow, or ""."""
-    link = str(link or "").strip()
-    return link[:2000] if link.startswith(("http://", "https://")) else ""
+    link = str(link or "").strip()[:2000]
+    try:
+        parts = urlsplit(link)
+    except ValueError:  # such as an open bracket for an IPv6 address
+        return ""
+    return link if parts.netloc and link.startswith(("http://", "https://")) else ""
 
 
 def _declares_entities(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from activities.contracts import ModelFailure
+from activities.contracts import ModelFailure, StopReason
 from activities.errors import ErrorKind, final, passing
 from activities.llm.base import ModelCall, ModelReply, Progress
 from activities.llm.claude_request import parameters_of, shared_prefix
@@ -117,6 +117,13 @@ class ClaudeLLM:
         try:
             message = builder.message() if builder is not None else None
             reply = reply_of(message, call, progress, _id_in(headers)) if message is not None else None
+            if (
+                builder is not None
+                and builder.cut_off
+                and reply is not None
+                and reply.stop_reason is StopReason.TOOL_USE
+            ):
+                raise ValueError("they break off")
         except ValueError as error:
             raise self._broken(f"a tool's arguments are not JSON: {error}", call, progress, headers) from error
         if reply is None:

@@ -6,6 +6,7 @@ is a dictionary, and the pieces of a text are joined once. Missing and null fiel
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json
@@ -50,6 +51,11 @@ class MessageBuilder:
     def complete(self) -> bool:
         """Whether the answer is whole: the model said why it stopped, or the server that nothing follows."""
         return self._message is not None and (self.ended or self._message.get("stop_reason") is not None)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a tool's arguments break off, which only an answer that was cut off may have."""
+        return any(block.cut_off for block in self._blocks)
 
     def take(self, event: dict[str, Any]) -> None:
         """Take the next event; one of an unknown type changes nothing."""
@@ -128,10 +134,11 @@ class MessageBuilder:
 class _Block:
     """One content block while it comes: how it began, and the pieces of its text, thinking or arguments."""
 
-    __slots__ = ("pieces", "start")
+    __slots__ = ("cut_off", "pieces", "start")
 
     def __init__(self, start: dict[str, Any]) -> None:
         self.start = start
+        self.cut_off = False
         self.pieces: list[str] = []
 
     def takes(self, owner: str) -> bool:
@@ -147,7 +154,7 @@ class _Block:
         elif kind in _TOOLS:
             given = block.get("input") or {}
             written = written if written.strip() or not isinstance(given, str) else given
-            block["input"] = _arguments(written) if written.strip() else given
+            block["input"], self.cut_off = _arguments(written) if written.strip() else (given, False)
         # The API does not take all null fields back.
         return {
             name: value if name == "input" else _without_nulls(value)
@@ -170,12 +177,14 @@ def _count(value: object) -> int:
     return int(value) if isinstance(value, int | float) and 0 < value < 2**53 else 0
 
 
-def _arguments(written: str) -> Any:
-    """Read a tool's arguments; where the call was cut off, as far as they came."""
+def _arguments(written: str) -> tuple[Any, bool]:
+    """Read a tool's arguments; where they break off, as far as they came, and True. What follows them is of no interest."""
     try:
-        return from_json(written, allow_partial=True)
+        return from_json(written), False
     except ValueError:
-        return json.loads(written)  # takes halves of characters
+        with suppress(ValueError):
+            return json.JSONDecoder().raw_decode(written.strip())[0], False  # takes halves of characters
+        return from_json(written, allow_partial=True), True
 
 
 def _object(value: object) -> dict[str, Any]:

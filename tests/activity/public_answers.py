@@ -209,6 +209,14 @@ ANSWERED = [
     ),
 ]
 
+
+def moon_called_with(written: str) -> Reply:
+    """Call a tool with arguments as they are written."""
+    start = {"type": "tool_use", "id": "t", "name": "moon", "input": {}}
+    arguments = {"type": "input_json_delta", "partial_json": written}
+    return Reply(events=[message_start(), *block(start, arguments), *ending("tool_use")])
+
+
 FAILED = [
     Situation(
         "a web page",
@@ -274,16 +282,15 @@ FAILED = [
     Situation(
         "a tool's arguments that are a list",
         "the issue",
-        Reply(
-            events=[
-                message_start(),
-                *block(
-                    {"type": "tool_use", "id": "t", "name": "moon", "input": {}},
-                    {"type": "input_json_delta", "partial_json": "[3]"},
-                ),
-                *ending("tool_use"),
-            ]
-        ),
+        moon_called_with("[3]"),
+        ErrorKind.MODEL_UNAVAILABLE,
+        final=False,
+        told="a tool's arguments",
+    ),
+    Situation(
+        "a tool's arguments that break off although nothing cut the answer off",  # 12 of 1200 may be paid back
+        "the issue",
+        moon_called_with('{"phase": 12'),
         ErrorKind.MODEL_UNAVAILABLE,
         final=False,
         told="a tool's arguments",

@@ -1,6 +1,8 @@
 """What a dead worker leaves: its notes are read once it is gone, never while it lives, and whatever its last line looks like."""
 
 import asyncio
+import errno
+import json
 import multiprocessing
 import os
 import time
@@ -92,3 +94,49 @@ async def test_a_blocked_loop_shows_as_lag() -> None:
         time.sleep(0.4)  # noqa: ASYNC251 - blocking is what is measured
         await asyncio.sleep(0.01)
         assert lag.seconds > MOST_LAG
+
+
+async def test_notes_that_cannot_be_locked_or_read_cost_a_fast_hand_over_and_never_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share without locks, a full disk, a file of another user."""
+
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    path = left_by_a_dead_process(tmp_path, [b"one"], [])
+    monkeypatch.setattr("fcntl.flock", refuses)
+    assert read(path) == []
+    notes = CrashNotes.open(tmp_path)
+    notes.begin(b"two", RUN)
+    notes.end(b"two")
+    notes.close()
+    assert list((tmp_path / FOLDER).iterdir()) == [path], "nobody may take them for those of a dead worker"
+    monkeypatch.undo()
+    assert read(path) == [b"one"]
+    unreadable = tmp_path / FOLDER / f"1-other{crash_notes.SUFFIX}"
+    unreadable.mkdir()
+    assert read(unreadable) == []
+    full = tmp_path / "full"
+    full.write_text("no directory can be made here")
+    CrashNotes.open(full).close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_read"),
+    [
+        ({}, True),
+        ({"host": "another", "kernel": "another"}, False),  # a shared disk, whose locks may not reach that machine
+        ({"host": "another"}, True),  # a container that is gone
+        ({"kernel": "another"}, True),  # before this machine was started again
+        ({"namespace": "another"}, False),
+    ],
+)
+def test_only_notes_of_this_machine_and_namespace_are_read(
+    tmp_path: Path, changed: dict[str, str], is_read: bool
+) -> None:
+    path = left_by_a_dead_process(tmp_path, [b"one"], [])
+    head, _, rest = path.read_text().partition("\n")
+    path.write_text(json.dumps(json.loads(head) | {"namespace": "ours"} | changed) + "\n" + rest)
+    assert bool(list(crash_notes._dead(path, "ours"))) == is_read
+    assert path.exists() != is_read

@@ -217,3 +217,17 @@ async def test_a_dead_news_search_is_a_note_without_the_question(httpserver: HTT
     assert (bool(answered.hits), answered.whole) == (True, False)
     assert "/news: " in answered.notes[0]
     assert "heat" not in answered.notes[0]
+
+
+@pytest.mark.parametrize("link", ["http://[::1/apiclick.aspx?url=http://x.example", "http://ex\u2100mple/", "https://"])
+async def test_an_entry_whose_link_is_no_address_costs_no_other(httpserver: HTTPServer, link: str) -> None:
+    broken, whole = (
+        f"<item><title>{title}</title><link>{to}</link></item>"
+        for title, to in (("Broken", link), ("Tides", "http://a.example/1"))
+    )
+    items = broken + whole
+    feed = f"<rss version='2.0'><channel><title>News</title>{items}</channel></rss>"
+    httpserver.expect_request("/search").respond_with_data(feed)
+    source = NewsSource(Fetcher(), [], httpserver.url_for("/search?q={query}"))
+    answered = await source.search("tides", 5)
+    assert [(hit.title, hit.url) for hit in answered.hits] == [("Broken", ""), ("Tides", "http://a.example/1")]

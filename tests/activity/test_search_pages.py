@@ -81,6 +81,10 @@ def test_passages_are_those_on_the_question_in_the_order_of_the_page() -> None:
         ('Answer.\n- **MISSING:** "cold climates"\n', "Answer.", "cold climates"),
         ("Answer.\nMISSING: a\nMISSING: b", "Answer.", "a"),
         ("Answer.\nMISSING:", "Answer.", ""),
+        ("Answer.\nMISSING: None.", "Answer.", ""),
+        ("Answer.\nMISSING: (nothing is missing)", "Answer.", ""),
+        ("Answer.\nMISSING: N/A\nMISSING: b", "Answer.", "b"),
+        ("Answer.\nMISSING: none of the 2026 rules", "Answer.", "none of the 2026 rules"),
         ("Nothing is MISSING: it is whole.", "Nothing is MISSING: it is whole.", ""),
     ],
 )

@@ -1,17 +1,14 @@
 """A content store that is away is an outage: nothing is made anew, nothing counts as missing, and nothing is paid twice."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.agent import AgentActivities
 from activities.content import ContentStore, reference
 from activities.contracts import ModelFailure, ModelRequest, StopReason, ToolRequest, UndoRequest, Usage
 from activities.contracts.base import Part
@@ -19,44 +16,17 @@ from activities.errors import ErrorKind, final, passing
 from activities.llm.base import ModelCall, ModelReply
 from activities.llm.scripted import ScriptedLLM
 from activities.outages import OutageWaits, Waits
-from activities.spool import FOLDER, Spool
+from activities.spool import FOLDER
 from activities.store_marker import MARKER
-from tests.activity.conftest import TABLE, asking
+from tests.activity.conftest import asking
+from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 
-LONG = "It is. " * 500
 AWAY = passing(ErrorKind.CONTENT_UNAVAILABLE, "the content store does not answer")
-
-
-class Away:
-    """Takes a store away and brings it back: its directory is gone, or empty as where nothing is mounted."""
-
-    def __init__(self, root: Path, mount_point: bool) -> None:
-        self.root, self._mount_point = root, mount_point
-
-    def go(self) -> None:
-        self.root.rename(self.root.with_name("away"))
-        if self._mount_point:
-            self.root.mkdir()
-
-    def back(self) -> None:
-        if self._mount_point:
-            self.root.rmdir()  # fails where anything was written
-        self.root.with_name("away").rename(self.root)
 
 
 @pytest.fixture(params=["gone", "not mounted"])
 def away(request: pytest.FixtureRequest, tmp_path: Path) -> Away:
     return Away(tmp_path / "texts", request.param == "not mounted")
-
-
-def opened(tmp_path: Path, **given: Any) -> ContentStore:
-    return ContentStore.open((tmp_path / "texts").as_uri(), state_dir=tmp_path / "state", **given)
-
-
-async def kind_of(operation: Any) -> tuple[str | None, bool]:
-    with pytest.raises(ApplicationError) as caught:
-        await operation
-    return caught.value.type, caught.value.non_retryable
 
 
 async def test_what_is_away_is_neither_missing_nor_made_anew(tmp_path: Path, away: Away) -> None:
@@ -101,20 +71,6 @@ async def test_an_activity_stops_waiting_while_it_can_still_report(tmp_path: Pat
     began = asyncio.get_running_loop().time()
     assert await kind_of(env.run(store.put, b"x")) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert asyncio.get_running_loop().time() - began < most
-
-
-def attempts(store: ContentStore, llm: ScriptedLLM, state: Path | None) -> Callable[[int], Any]:
-    """Return what makes one attempt of the same call, by a worker of its own."""
-
-    def attempt(number: int) -> Any:
-        env = ActivityEnvironment()
-        env.info = replace(
-            env.info, attempt=number, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=20)
-        )
-        agent = AgentActivities(llm, store, TABLE, Spool(store, state))
-        return env.run(agent.call_model, asking(keeps_transcript=True))
-
-    return attempt
 
 
 async def test_an_answer_that_meets_a_store_that_is_away_is_in_hand_until_it_is_back(
@@ -183,8 +139,9 @@ async def test_a_reply_is_told_again_as_it_came(store: ContentStore) -> None:
 
     llm = ScriptedLLM(answer)
     attempt = attempts(store, llm, None)
-    first, again = await attempt(1), await attempt(2)
-    assert (first.model_dump(), len(llm.calls)) == (again.model_dump(), 1)
+    first, again, after_reset = await attempt(1), await attempt(2), await attempt(1, was_reset=True)
+    assert first.model_dump() == again.model_dump() == after_reset.model_dump()
+    assert len(llm.calls) == 1
 
 
 MODEL = asking()

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,12 +34,19 @@ class Tools:
         return await ActivityEnvironment().run(self.activities.read_toolset, ToolsetRequest(names=names))
 
     async def call(
-        self, name: str, attempt: int = 1, ref: str | None = None, key: str = "", **arguments: Any
+        self,
+        name: str,
+        attempt: int = 1,
+        was_reset: bool = False,
+        ref: str | None = None,
+        key: str = "",
+        **arguments: Any,
     ) -> ToolResult:
         toolset = await self.toolset(*ALL)
         request = ToolRequest(tool=name, key=key or uuid4().hex, specs=toolset.specs, input=arguments, ref=ref)
         environment = ActivityEnvironment()
-        environment.info = replace(environment.info, attempt=attempt)
+        later = environment.info.scheduled_time + timedelta(seconds=was_reset)
+        environment.info = replace(environment.info, attempt=attempt, current_attempt_scheduled_time=later)
         result: ToolResult = await environment.run(self.activities.call_tool, request)
         return result
 
@@ -129,10 +137,12 @@ async def test_a_workspace_that_is_not_there_is_tried_again(tools: Tools) -> Non
     assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.TOOL_UNAVAILABLE, False)
 
 
-async def test_a_finished_call_is_not_made_again(tools: Tools) -> None:
+@pytest.mark.parametrize("again", [{"attempt": 2}, {"was_reset": True}], ids=str)
+async def test_a_finished_call_is_not_made_again(tools: Tools, again: dict[str, Any]) -> None:
+    """A person who resets the activity makes its attempts count from 1 again."""
     first = await tools.call("write_file", path="a.md", content="once")
     (tools.root / "a.md").unlink()
-    second = await tools.call("write_file", attempt=2, path="a.md", content="once")
+    second = await tools.call("write_file", **again, path="a.md", content="once")
     assert second == first
     assert not (tools.root / "a.md").exists()
 

@@ -68,6 +68,11 @@ READ: list[tuple[str, dict[str, Any], dict[str, set[str]]]] = [
     ("groups that run together", plan(parallel_groups=[["gather"], ["compare", "decide"]]), FORK),
     ("the word sequential", plan(process="sequential"), CHAIN),
     ("not in parallel", plan(parallel=False), CHAIN),
+    ("a text that says no to parallel", plan(run_in_parallel="No"), CHAIN),
+    ("a yes to sequential", plan(sequential=True), CHAIN),
+    ("a mode within a setting", plan(execution={"mode": "sequential", "retries": 2}), CHAIN),
+    ("a no to sequential", plan(sequential=False), FREE),
+    ("a field that names its own step", plan(own={"compare": {"title": "compare"}}), FREE),
     ("next in the steps", plan(own=each("next", "compare", ["decide"], None)), CHAIN),
     ("next in the steps, with an end", plan(own=each("next_step", "compare", "decide", "end")), CHAIN),
     ("parents in the steps", plan(own=each("parents", [], ["gather"], ["gather"])), FORK),
@@ -148,6 +153,11 @@ SENT_BACK: list[tuple[str, dict[str, Any], str]] = [
         "some phases",
         plan(own={"gather": {"phase": 1}, "compare": {"phase": 2}}),
         "steps[0].phase: a step has no such field",
+    ),
+    (
+        "a field of any name that names another step",
+        plan(own={"compare": {"run_after": "gather"}}),
+        "steps[1].run_after: a step has no such field",
     ),
     (
         "some in parallel",

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextvars import copy_context
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
-from activities.heartbeat import Keeper, beating
+from activities.heartbeat import Keeper, _Beating, beating
 
 
 @activity.defn
@@ -93,5 +94,29 @@ async def test_what_was_reported_before_the_crash_is_not_started_again(real_serv
 
 
 async def _noted(notes: CrashNotes) -> None:
-    while not notes.path.stat().st_size:  # noqa: ASYNC110 - a file has no event
+    while b"begun" not in notes.path.read_bytes():  # noqa: ASYNC110 - a file has no event
         await asyncio.sleep(0.05)
+
+
+async def test_one_call_that_cannot_say_how_far_it_is_costs_the_others_no_heartbeat() -> None:
+    """Its heartbeats are sent without that, and the thread lives on."""
+
+    class Handle:
+        def __init__(self, token: bytes) -> None:
+            self.token = token
+
+        async def heartbeat(self, *details: object, rpc_timeout: timedelta) -> None:
+            sent.append((self.token, details))
+
+    class Server:
+        def get_async_activity_handle(self, *, task_token: bytes) -> Handle:
+            return Handle(task_token)
+
+    def broken() -> object:
+        raise RuntimeError("changed during iteration")
+
+    sent: list[tuple[bytes, tuple[object, ...]]] = []
+    keeper = Keeper(Server())  # type: ignore[arg-type]
+    noted = [_Beating(name, 60.0, details, copy_context()) for name, details in ((b"1", broken), (b"2", lambda: "far"))]
+    await asyncio.gather(*map(keeper._send, noted))
+    assert sorted(sent) == [(b"1", ()), (b"2", ("far",))]

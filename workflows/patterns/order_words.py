@@ -37,6 +37,7 @@ TARGETS = ("target", "to", "end", "dst", "dest", "destination", "child", "succes
 NODES = ("step", "id", "stepid", "node", "task", "name")
 MEMBERS = ("steps", "tasks", "nodes", "members", "ids")
 SEQUENTIAL = ("sequential", "sequentially", "serial", "linear", "in order", "one after another", "one by one")
+YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NOTHING = ("", "none", "null", "end", "done", "finish", "stop", "-")
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")

@@ -16,11 +16,13 @@ from workflows.patterns.order_words import (
     FORWARD,
     LISTED,
     MEMBERS,
+    NO,
     NODES,
     ORDER_WORDS,
     SEQUENTIAL,
     SOURCES,
     TARGETS,
+    YES,
     bare,
     is_nothing,
     known,
@@ -56,8 +58,8 @@ class PlanOrder:
     def beside(self, key: str, value: Any) -> str | None:
         """Read a key that stands beside the steps: a note, None if it carries no order; raises NotUnderstoodError."""
         words = words_of(key)
-        if (value is False and "parallel" in words) or (
-            isinstance(value, str) and value.strip().casefold() in SEQUENTIAL
+        if _says_sequential(key, value) or (
+            isinstance(value, dict) and any(_says_sequential(name, inner) for name, inner in value.items())
         ):
             self._turns.append((key, [[each] for each in self.ids]))
             return f"{key!r} is read as the order in which the steps stand"
@@ -190,6 +192,17 @@ class PlanOrder:
         if not known(written, self.ids):
             raise NotUnderstoodError(f"{key}: {str(written)[:60]!r} is no step; {TO_DO}")
         return str(resolved(written, self.ids))
+
+
+def _says_sequential(key: str, value: Any) -> bool:
+    """Whether a key and its value say that the steps come one after another: `sequential: true`, `mode: "sequential"`."""
+    written = str(value).strip().casefold() if isinstance(value, str | bool | int) else ""
+    words = words_of(key)
+    return (
+        written in SEQUENTIAL
+        or (written in NO and "parallel" in words)
+        or (written in YES and bool(words & set(SEQUENTIAL)) and not words & {"no", "not", "non"})
+    )
 
 
 def _refuse(key: str) -> Any:

@@ -69,7 +69,7 @@ class Reading:
             if order:
                 reading._read_order([named[position] for position in written], list(ids), explicit=explicit)
             for position in written:
-                reading._judge(f"steps[{position}]", named[position][1], ids)
+                reading._judge(f"steps[{position}]", *named[position], ids)
                 steps[position] = named[position][0]
         for where, left in reading.left:
             reading._leave_out(where, left)
@@ -179,12 +179,13 @@ class Reading:
             written = fields["depends_on"]
             fields["depends_on"] = self._noted(f"{where}.depends_on", written, _dependencies(written, ids))
 
-    def _judge(self, where: str, rest: Mapping[str, Any], ids: Collection[str]) -> None:
+    def _judge(self, where: str, fields: Mapping[str, Any], rest: Mapping[str, Any], ids: Collection[str]) -> None:
         """Judge what no field of a step is."""
         left: dict[str, Any] = {}
         for key, value in rest.items():
             names = value if isinstance(value, list) else []
             meant = _MEANT_AS_ORDER.search(key) or (self.order and may_carry_order(key) and not _holds_steps(value))
+            names = [value] if self.order and _names_another(value, fields.get("step"), ids) else names
             if value and (meant or (names and all(known(name, ids) for name in names))):
                 self.doubts.append(
                     f"{where}.{key}: a step has no such field; put the steps it waits for in 'depends_on', or drop it"
@@ -223,6 +224,13 @@ def _dependencies(written: Any, ids: Collection[str]) -> Any:
 
 def _ids_in(needed: Any) -> list[str]:
     return [str(name) for name in needed if is_id(name)] if isinstance(needed, list) else []
+
+
+def _names_another(value: Any, own: Any, ids: Collection[str]) -> bool:
+    """Whether a text names another step; a number may count anything."""
+    if not isinstance(value, str) or value.strip().isdecimal() or not known(value, ids):
+        return False
+    return str(resolved(value, ids)) != str(own)
 
 
 def _has(data: Iterable[str], name: str) -> bool:
