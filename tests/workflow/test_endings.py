@@ -202,8 +202,8 @@ def test_a_retry_and_a_cron_turn_carry_nothing_over_either(
     monkeypatch: pytest.MonkeyPatch, attempt: int, cron: str | None
 ) -> None:
     info = SimpleNamespace(continued_run_id="before", attempt=attempt, cron_schedule=cron)
-    monkeypatch.setattr(observed.workflow, "info", lambda: info)
-    monkeypatch.setattr(observed.revision, "since", lambda _: True)
+    monkeypatch.setattr("temporalio.workflow.info", lambda: info)
+    monkeypatch.setattr("workflows.patterns.revision.since", lambda _: True)
     request = AgentSessionRequest(agent="writer", task="t", gates=GatesCarried(early=(FORGED,)))
     with pytest.raises(ApplicationError, match="gates: only a run that continues as new"):
         observed._refuse_made_up(request)
