@@ -35,7 +35,7 @@ def each(key: str, *values: Any) -> dict[str, Any]:
 
 
 READ: list[tuple[str, dict[str, Any], dict[str, set[str]]]] = [
-    # The four cases of /work/shared/cases and what stands near them; after codenamev/agentic#20, gascity-packs#232.
+    # Four situations that people report, and what stands near them; after codenamev/agentic#20, gascity-packs#232.
     ("edges as objects, nodes for steps", plan(steps="nodes", edges=edges("source", "target")), CHAIN),
     ("edges from and to", plan(edges=edges("from", "to")), CHAIN),
     ("edges to several", plan(edges=[{"from": "gather", "to": ["compare", "decide"]}]), FORK),
