@@ -14,9 +14,14 @@ _STEERING = (
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional marks, embeddings, overrides, isolates
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"  # no width, or fillers
     "\u2028\u2029"  # line and paragraph separators
-    "\ufff9-\ufffb\U000e0000-\U000e007f"  # annotations, tags
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # annotations, shorthand and music controls
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"  # tags, and what is reserved for more of them
 )
-_HOSTILE = re.compile(f"[{_STEERING}\ud800-\udfff]")
+_VARIANTS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
+"""Choose how the character before is drawn, an emoji for instance; after ASCII, or another one, they hide."""
+_HOSTILE = re.compile(
+    f"[{_STEERING}\ud800-\udfff]|(?<![^\x00-\x7f{_VARIANTS}])[{_VARIANTS}](?!\u20e3)"  # U+20E3: a keycap of an ASCII digit
+)
 _JOINERS = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d]")
 _LINE_ENDS = re.compile(r"\r\n?")
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -21,13 +21,17 @@ PART = 8
 """Characters of a secret that give it away: any run of as many is replaced."""
 SHORTEST = 4
 """A shorter value is replaced nowhere: it would be found in every other word."""
+DEEPEST = 100
+"""Levels of JSON data that are looked at."""
 _PIECE = 4
 """Every part holds a piece of this length that begins at a multiple of five: a fifth of the looks will do for most texts."""
+TOKEN_LENGTH = 20
+"""Characters from which the user name in a web address is taken for a token, although a password follows."""
 _TELLING = 4
 """Different characters that a part must have: a run of `-` or `x` is nobody's secret."""
 
 _SECRET_NAME = re.compile(
-    r"(?:^|[_-])(?:api)?(?:keys?|tokens?|secrets?|passwords?|passwd|passphrase|pass|pwd|pat|credentials?|auth|authorization"
+    r"(?:^|[_-])(?:api|pg)?(?:keys?|tokens?|secrets?|passwords?|passwd|passphrase|pass|pwd|pat|credentials?|auth|authorization"
     r"|cookie|headers|bearer|dsn)(?:$|[_-])",
     re.IGNORECASE,
 )
@@ -67,7 +71,7 @@ class Redactor:
         short: dict[str, str] = {}
         for forms in self._learned.values():
             for form, name in forms.items():
-                if SHORTEST <= len(form) < PART:
+                if SHORTEST <= len(form) < PART or 1 < len(set(form)) < _TELLING:
                     short.setdefault(form, name)
                 for at in range(len(form) - PART + 1):
                     part = form[at : at + PART]
@@ -92,14 +96,16 @@ class Redactor:
                 text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _, name=name: f"[redacted {name}]", text)  # type: ignore[misc]
         return text
 
-    def deeply(self, value: Any) -> Any:
-        """Return JSON data without any secret in its texts and keys."""
+    def deeply(self, value: Any, depth: int = 0) -> Any:
+        """Return JSON data without any secret in its texts and keys; what is nested too deep to be looked at is left out."""
+        if depth > DEEPEST:
+            return "[nested too deep]"
         if isinstance(value, str):
             return self(value)
         if isinstance(value, Mapping):
-            return {self.deeply(key): self.deeply(one) for key, one in value.items()}
+            return {self.deeply(key): self.deeply(one, depth + 1) for key, one in value.items()}
         if isinstance(value, list | tuple):
-            return [self.deeply(one) for one in value]
+            return [self.deeply(one, depth + 1) for one in value]
         return value
 
     @staticmethod
@@ -130,14 +136,23 @@ def presentable(text: str) -> str:
 
 
 def credentials_of(name: str, url: str) -> list[tuple[str, str]]:
-    """Return what is secret in a URL: its password as written, decoded, and as a Basic header holds it."""
+    """Return what is secret in a URL: its password as written, decoded, and as a Basic header holds it.
+
+    Of web addresses also a user name without a password, or one as long as tokens are: `https://TOKEN@host`.
+    """
     try:
         parsed = urlsplit(url)
         user, password = parsed.username or "", parsed.password or ""
     except ValueError:
         return [(name, url)]
     asked = [(name, value) for key, value in parse_qsl(parsed.query) if _SECRET_NAME.search(key)]
+    if not user and "@" in url:  # "#", "/" or "?" in a password end the host too early
+        before, _, after = url.partition("://")[2].rpartition("@")[0].partition(":")
+        if after and "/" not in before and not re.match(r"\d+/", after):
+            user, password = before, after
     plain, who = unquote(password), unquote(user)
+    if parsed.scheme in ("http", "https") and len(who) >= (TOKEN_LENGTH if plain else PART):
+        asked += [(name, user), (name, who)]
     if not plain or plain == who:
         return asked
     return [*asked, (name, password), (name, plain), (name, b64encode(f"{who}:{plain}".encode()).decode())]
@@ -225,6 +240,7 @@ def _forms(value: str) -> Iterable[str]:
     plain |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     if len(value) >= PART:  # user names around it shift it by up to two bytes; what depends on neighbours is cut off
         for shift in range(3):
-            coded = b64encode(b"\0" * shift + value.encode())
-            plain.add(coded[4 if shift else 0 :].decode().rstrip("=")[: -2 or None])
+            for encode in (b64encode, urlsafe_b64encode):
+                coded = encode(b"\0" * shift + value.encode())
+                plain.add(coded[4 if shift else 0 :].decode().rstrip("=")[: -2 or None])
     return plain

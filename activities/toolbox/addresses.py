@@ -8,6 +8,7 @@ _NEVER = tuple(
         (
             *("169.254.0.0/16", "fe80::/10"),  # link-local: the metadata services of most clouds
             *("168.63.129.16/32", "100.100.100.200/32", "192.0.0.0/24", "fd00:ec2::/32"),  # Azure, Alibaba, Oracle, AWS
+            *("fd20:ce::/64", "fd00:c1::/64"),  # Google and Oracle over IPv6
             *("0.0.0.0/8", "::/128"),  # "this machine", by way of an address that nobody lists
             *("224.0.0.0/4", "ff00::/8", "240.0.0.0/4"),  # multicast, reserved and broadcast
         ),
@@ -32,6 +33,8 @@ _NOT_PUBLIC = tuple(
     )
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_EMBEDDING = (ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("::/96"))
+"""Never public, and an IPv4 address stands in the last 32 bits."""
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -47,8 +50,11 @@ def is_public(address: str) -> bool:
 
 def is_internal(address: str) -> bool:
     """Whether an address is one that no setting opens: of a cloud's own services, or none of a single machine."""
-    ip = _inner(ipaddress.ip_address(address.partition("%")[0]))
-    return any(ip in network for network in _NEVER)
+    whole = ipaddress.ip_address(address.partition("%")[0])
+    ips = [_inner(whole)]
+    if int(whole) > 1 and any(whole in network for network in _EMBEDDING):
+        ips.append(ipaddress.IPv4Address(int(whole) & 0xFFFFFFFF))
+    return any(ip in network for network in _NEVER for ip in ips)
 
 
 def _inner(ip: Address) -> Address:

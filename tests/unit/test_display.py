@@ -19,7 +19,7 @@ from activities.contracts import ProposedAction
 from activities.contracts.notices import Notice
 from activities.display import displayable, escaped_json
 from activities.notice_text import as_html, commands, plain, subject
-from activities.redaction import PresentableStream
+from activities.redaction import PresentableStream, Redactor
 from cli import leaving, pages
 from cli.embedded.board import Board
 from cli.inbox.forms import read_arguments, shown_arguments
@@ -229,6 +229,9 @@ def test_what_is_fine_stays_as_it_is() -> None:
     for text in ("Zürich\t→ 東京\nשלום سلام", "naïve café", "a" * 100_000, "✓ 🇫🇷 ❤️"):
         assert displayable(text) == text
     assert displayable("👨\u200d👩 می\u200cخواهم a\u200db") == "👨👩 میخواهم a�b"
+    assert displayable("葛\U000e0100城 1️⃣") == "葛\U000e0100城 1️⃣"
+    for hidden in ("a\ufe0fb", "\ufe0fb", "a\U000e0101b", "❤️\ufe01", "a\U000e0090b", "a\U0001d173b", "a\u180bb"):
+        assert "�" in displayable(hidden), ascii(hidden)
     assert displayable("one\r\ntwo\rthree") == "one\ntwo\nthree"
 
 
@@ -244,3 +247,13 @@ def test_escaped_json_means_the_same() -> None:
 def test_pages_are_cut_to_no_width() -> None:
     wide: Any = Text("x" * 300)
     assert printed([wide]).replace("\n", "") == "x" * 300
+
+
+def test_what_is_nested_too_deep_to_look_at_is_left_out() -> None:
+    secret = "sk-ant-0123456789"
+    deep: object = secret
+    for _ in range(3000):
+        deep = [deep]
+    redactor = Redactor()
+    redactor.learn("settings", [("secret", secret)])
+    assert secret[:8] not in json.dumps(redactor.deeply({"a": deep}))

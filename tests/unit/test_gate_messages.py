@@ -166,6 +166,8 @@ def test_the_full_form() -> None:
         (YES, [{"edit": {"a": "x" * EDIT_LIMIT}}], "edit: more than"),
         (YES, [{"by": "\ud800"}], "cannot be kept"),
         (YES, ['{"edit": {"a": "\\ud800"}}'], "cannot be kept"),
+        (None, ['{"approved": false, "approved": true}'], "is no known yes"),
+        (YES, ['{"edit": {"amount": 5, "amount": 5000}}'], "is no known yes"),
     ],
 )
 def test_what_is_not_understood_says_why(implied: Verdict | None, sent: list[Any], why: str) -> None:

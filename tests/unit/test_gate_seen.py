@@ -9,7 +9,7 @@ from activities.contracts import ProposedAction, Risk, shown
 from tests.unit.gate_cases import START, action, book, no, yes
 from workflows.contracts import GateOutcome, GatePolicy, RecordKind
 from workflows.patterns.gate_book import GateBook
-from workflows.patterns.gate_rules import Facts
+from workflows.patterns.gate_rules import Facts, denied_before
 
 APPROVED, PENDING = GateOutcome.APPROVED, GateOutcome.PENDING
 TWO: dict[str, Any] = {"needed": 2, "eligible": ("Ann", "Bob", "Cem")}
@@ -90,3 +90,13 @@ def test_what_counts_as_after_a_reset_is_not_decided_beforehand() -> None:
     assert made.gates["gate-1"].outcome is PENDING
     assert "before this run was reset" in made.records[-1].reason
     assert made.decide(yes("Ann"), START).kind is RecordKind.APPROVED
+
+
+def test_a_denied_act_is_known_again_by_its_arguments_after_a_continuation() -> None:
+    gates = book()
+    gates.decide(no("bob"), START)
+    gates.claim("gate-1")
+    carried = list(GateBook(gates.carried()).gates.values())
+    by_another = action().model_copy(update={"agent": "deputy"})
+    assert denied_before(carried, by_another) is not None
+    assert denied_before(carried, action().model_copy(update={"input": {}})) is None  # another act of the same tool

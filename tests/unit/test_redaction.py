@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import ErrorKind, final, text_of
 from activities.payload_codec import new_key
-from activities.redaction import SECRETS, PresentableStream, Redactor
+from activities.redaction import SECRETS, PresentableStream, Redactor, environment_secrets
 from activities.toolbox.mcp_config import HttpServer, StdioServer, read_config
 from activities.toolbox.mcp_servers import secrets_of
 from bootstrap import Settings, SettingsError, data_converter, load_settings
@@ -139,6 +139,40 @@ def test_secrets_are_found_however_they_are_written() -> None:
             assert not any(secret[at : at + 8] in said for at in range(len(secret) - 7)), said
     innocent = "postgresql at db.example.org/sales, slack, gmail.com and search.example.org do not answer: 401 --------"
     assert redactor(innocent) == innocent
+
+
+@pytest.mark.parametrize("user", ["", "me:"])
+def test_a_header_of_the_url_safe_alphabet_holds_no_secret(user: str) -> None:
+    secret = "ab>>>cd?~~ef>>>gh?~~ij>>>kl?~~"
+    redactor = Redactor()
+    redactor.learn("settings", [("KEY", secret)])
+    written = urlsafe_b64encode(f"{user}{secret}".encode()).decode()
+    said = redactor(written)
+    assert not any(written[at : at + 8] in said for at in range(len(user) + 4, len(written) - 8)), said
+
+
+@pytest.mark.parametrize("secret", ["12121212", "11112222", "aaaabbbbcccc"])
+def test_a_poor_password_is_a_secret_too(secret: str) -> None:
+    redactor = Redactor()
+    redactor.learn("settings", [("KEY", secret)])
+    assert redactor(f"password {secret}!") == "password [redacted KEY]!"
+    assert redactor("-" * 20) == "-" * 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("GIT_URL", "https://ghp_0123456789abcdef@git.example.org/x", "ghp_0123456789abcdef"),
+        ("GIT_URL", "https://ghp_0123456789abcdef:x-oauth-basic@git.example.org/x", "ghp_0123456789abcdef"),
+        ("SENTRY_DSN", "https://0123456789abcdef@errors.example.org/2", "0123456789abcdef"),
+        ("DATABASE_URL", "postgresql://agent:p#ss/w0rd!long@db.example.org/sales", "p#ss/w0rd!long"),
+        ("PGPASSWORD", "correct-horse", "correct-horse"),
+    ],
+)
+def test_an_environment_s_credentials_are_found(name: str, value: str, secret: str) -> None:
+    assert secret in [found for _, found in environment_secrets({name: value})]
+    for plain in ("https://h.example.org:8080/@scope/package", "postgresql://agent_user@db.example.org/sales"):
+        assert environment_secrets({"PLAIN_URL": plain}) == []
 
 
 def test_what_mcp_servers_are_given_is_secret_and_what_is_ordinary_is_not(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from activities.toolbox.addresses import is_public
+from activities.toolbox.addresses import is_internal, is_public
 from activities.toolbox.http_call import http_tools
 from activities.toolbox.tool import ToolError
 from activities.toolbox.web import SHOWN_CHARACTERS, Fetching, web_tools
@@ -284,3 +284,9 @@ def test_other_ports_than_the_web_s_are_named_in_the_list(allow: str, url: str, 
     else:
         with pytest.raises(ToolError, match=r"no port of the web|not among the hosts"):
             check()
+
+
+@pytest.mark.parametrize("address", ["fd20:ce::254", "fd00:c1::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "::169.254.169.254"])
+def test_no_setting_opens_a_cloud_s_own_services_over_ipv6(address: str) -> None:
+    assert (is_internal(address), is_public(address)) == (True, False)
+    assert [is_internal(home) for home in ("::1", "fd12::1")] == [False, False]

@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 
 from activities.contracts import DocumentSource, ProposedAction, Transcript
 from activities.errors import ErrorKind, kind_of
@@ -39,6 +41,7 @@ from workflows.contracts import (
     StagedRequest,
     Verdict,
 )
+from workflows.patterns import observed
 from workflows.patterns.budget import Budgeting
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
@@ -192,6 +195,20 @@ async def test_a_first_run_carries_nothing_over(runner: Runner, field: str, made
     assert caught.value.cause is not None
     assert (kind_of(caught.value.cause), llm.calls) == (ErrorKind.INPUT_INVALID, [])
     assert str(caught.value.cause).startswith(f"InputInvalid: {field}: only a run that continues as new carries this")
+
+
+@pytest.mark.parametrize(("attempt", "cron"), [(2, None), (1, "* * * * *")])
+def test_a_retry_and_a_cron_turn_carry_nothing_over_either(
+    monkeypatch: pytest.MonkeyPatch, attempt: int, cron: str | None
+) -> None:
+    info = SimpleNamespace(continued_run_id="before", attempt=attempt, cron_schedule=cron)
+    monkeypatch.setattr("temporalio.workflow.info", lambda: info)
+    monkeypatch.setattr("workflows.patterns.revision.since", lambda _: True)
+    request = AgentSessionRequest(agent="writer", task="t", gates=GatesCarried(early=(FORGED,)))
+    with pytest.raises(ApplicationError, match="gates: only a run that continues as new"):
+        observed._refuse_made_up(request)
+    info.attempt, info.cron_schedule = 1, None
+    observed._refuse_made_up(request)
 
 
 async def test_a_session_may_go_on_from_the_conversation_of_another(runner: Runner) -> None:

@@ -72,10 +72,18 @@ def _plain(data: Any) -> Any:
     text = data.strip()
     if text[:1] in ("{", "[", '"'):
         try:
-            return None if text == '""' else json.loads(text)
+            return None if text == '""' else json.loads(text, object_pairs_hook=_once_each)
         except (ValueError, RecursionError):
             return text
     return text or None
+
+
+def _once_each(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Read an object of JSON; of a key that is given twice only one value would be left, so that a no could be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 def _field(key: Any) -> str | None:

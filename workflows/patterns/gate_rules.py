@@ -54,10 +54,12 @@ NO_FACTS = Facts()
 
 
 def bared(gate: GateState) -> GateState:
-    """Return a gate that is done with without its arguments: enough to tell a late decision."""
-    return gate.model_copy(
-        update={"action": gate.action.model_copy(update={"input": {}}), "shown": ArgumentsShown(), "takes": ()}
-    )
+    """Return a gate that is done with without its arguments: enough to tell a late decision.
+
+    A denied action keeps them: by its arguments it is known again, whoever proposes it.
+    """
+    action = gate.action if gate.denied else gate.action.model_copy(update={"input": {}})
+    return gate.model_copy(update={"action": action, "shown": ArgumentsShown(), "takes": ()})
 
 
 def names_for(gates: Mapping[str, GateState], policy: GatePolicy, implied: Verdict | None) -> tuple[str, ...]:

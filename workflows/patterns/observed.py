@@ -83,8 +83,13 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
 
 
 def _refuse_made_up(request: object) -> None:
-    """Refuse state that only an earlier part of this run can have left; raises InputInvalid that names the fields."""
-    if workflow.info().continued_run_id is not None or not isinstance(request, Contract):
+    """Refuse state that only an earlier part of this run can have left; raises InputInvalid that names the fields.
+
+    A retry and the next turn of a cron schedule name a run before them too, but begin with the request of the first run.
+    """
+    info = workflow.info()
+    continued = info.continued_run_id is not None and info.attempt == 1 and not info.cron_schedule
+    if continued or not isinstance(request, Contract):
         return
     made_up = list(carried_in(request))
     if made_up and revision.since(revision.FAULTS_FIXED):
