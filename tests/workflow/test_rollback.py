@@ -230,9 +230,14 @@ async def test_what_nothing_takes_back_is_listed_and_said_plainly(bench: Bench, 
     bench.runner = crew_of(bench.runner, tmp_path / "crew", {"a": "tools: Write, ring_bell"})
     script = in_turn(calls(("write_file", {"path": "a.md", "content": "new"}), ("ring_bell", {}), turn=1), REFUSAL)
     async with bench.runner.worker(script):
-        request = task(agent="a", on_failure=ROLL_BACK_ALL, allowed=("ring_bell",))
+        request = task(agent="a", on_failure=ROLL_BACK_ALL, allowed=("ring_bell",), requester="ann")
         handle = await bench.runner.start(SESSION, request)
         error = await bench.fails(handle)
         changes = await changes_of(handle)
+        log = await handle.query(AskingSessionWorkflow.decisions)
     assert "rolled back: 1 undone, 1 cannot be undone" in str(error)
+    # That nobody was asked is in the audit, with whoever started the run so.
+    assert [(record.kind, record.by, "ring_bell" in record.reason) for record in log.records] == [
+        ("allowed", "ann", True)
+    ]
     assert "at least once" in changes.changes[1].note
