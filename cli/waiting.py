@@ -81,8 +81,12 @@ async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], Non
 
 
 async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: float) -> None:
-    """Show the status again and again; say once if no worker answers."""
+    """Show the status again and again; say once if no worker answers.
+
+    Without a terminal it says what waits for a person: a pipe or a build log would be silent until the time is over.
+    """
     told = False
+    asked: set[str] = set()
     await asyncio.sleep(0 if seen else PATIENCE)
     while True:
         try:
@@ -94,7 +98,24 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             pass  # it has no answer at this moment, for instance before its first task
         else:
-            if seen is None:
-                return
-            seen(status)
-        await asyncio.sleep(every)
+            if seen is not None:
+                seen(status)
+            else:
+                _say_what_waits(status, asked)
+        await asyncio.sleep(every if seen else PATIENCE)
+
+
+def _say_what_waits(status: RunStatus, asked: set[str]) -> None:
+    """Say of each gate and question once that it waits, with the command that answers it."""
+    waiting = {
+        f"{gate.name} {gate.digest}": f"{gate.name} waits for a person: {gate.description} → "
+        f"{command('approve', status.workflow_id, gate.name)}"
+        for gate in status.gates
+    }
+    waiting |= {
+        one.id: f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT" for one in status.questions
+    }
+    for key, text in waiting.items():
+        if key not in asked:
+            asked.add(key)
+            say(text)

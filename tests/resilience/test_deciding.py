@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import binary
-from tests.processes import wait_for, worker
+from tests.processes import running_starter, wait_for, worker
 from tests.stacks import Stack, whole_stack
 
 pytestmark = pytest.mark.xdist_group("deciding")
@@ -48,6 +48,16 @@ def waits(stack: Stack, *runs: str, **settings: str) -> None:
 
 def code(stack: Stack, run: str) -> int:
     return stack.run("result", run).returncode
+
+
+def test_whoever_waits_without_a_terminal_is_told_what_waits_for_a_person(stack: Stack) -> None:
+    asked = ("plan", "--plan", str(stack.directory / "plan.json"), "--id", "piped", "--requester", "")
+    with running_starter(stack.directory, *asked, env=stack.env, name="piped") as waiting:
+        waiting.wait_until(lambda: "gate-1 waits for a person: " in waiting.output, "it says what waits")
+        stack.done("approve", "piped", "gate-1")
+        assert waiting.wait() == 0, waiting.output
+    assert "→ python starter.py approve piped gate-1" in waiting.output
+    assert waiting.output.count("waits for a person") == 1
 
 
 def test_the_temporal_command_line_decides_with_nothing_a_text_or_json(stack: Stack) -> None:
