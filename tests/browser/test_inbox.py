@@ -53,6 +53,7 @@ async def log(page: Page) -> str:
 
 
 async def wide(page: Page) -> int:
+    await page.wait_for_load_state()  # before its style sheet is there, a page is as wide as its texts
     measured: int = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return measured
 
