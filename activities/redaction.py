@@ -36,6 +36,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _NO_SECRET_NAME = re.compile(r"(?:_file|_path|_dir|_sock|_socket|_id|_type|_mode|_name)$", re.IGNORECASE)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|key|digest)[ =]+", re.IGNORECASE)
 _ORDINARY_HEADERS = frozenset(
     (
@@ -185,7 +186,8 @@ def environment_secrets(environment: Mapping[str, str], prefix: str = "") -> lis
     for name, value in environment.items():
         said = prefix + name
         if "://" in value:
-            found += credentials_of(said, value)
+            # One by one: in a sentence with an address, what stands between `://` and some later `@` is no password.
+            found += [secret for url in _URL.findall(value) for secret in credentials_of(said, url)]
         elif _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name) and not value.startswith(("/", "./", "~")):
             for line in value.split("\n") if "PRIVATE KEY" in value else [value]:
                 if "PRIVATE KEY" not in line:

@@ -65,6 +65,7 @@ def alive(pid: int) -> bool:
 def clean_environment(**settings: str | None) -> dict[str, str]:
     """Return this process's environment without the product's variables, plus `settings` (None leaves one out)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept.pop("PYTEST_CURRENT_TEST", None)  # whatever stands in the name of a test is none of the product's business
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # importing everything anew takes seconds
     # Several stacks run at once in tests, beside that of a developer, so none of them takes the usual ports; and
     # a worker that is missing is missing on purpose.

@@ -173,6 +173,8 @@ def test_an_environment_s_credentials_are_found(name: str, value: str, secret: s
     assert secret in [found for _, found in environment_secrets({name: value})]
     for plain in ("https://h.example.org:8080/@scope/package", "postgresql://agent_user@db.example.org/sales"):
         assert environment_secrets({"PLAIN_URL": plain}) == []
+    sentence = "see [ftp://nowhere cannot be opened]@group (call)"
+    assert environment_secrets({"SAID": sentence}) == [], "a sentence holds an address, and no password"
 
 
 def test_what_mcp_servers_are_given_is_secret_and_what_is_ordinary_is_not(tmp_path: Path) -> None:
