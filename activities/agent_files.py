@@ -103,7 +103,7 @@ class AgentFile:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong in a file, at which line, and how to mend it; `agent` is whom a run would ask for by this file.
+    """What is wrong in a file, at which line, and how to fix it; `agent` is whom a run would ask for by this file.
 
     A `notice` needs nothing to be done: the file is no agent, or is not needed.
     """

@@ -24,7 +24,7 @@ def extract(
 ) -> ExtractedDocument:
     """Read a file's text; `on_page` hears of each PDF page begun, and ends the reading with a CancelledError.
 
-    Raises Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}, each naming file and mend.
+    Raises Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}, each naming the file and the fix.
     """
     found = detect(data, name, media_type)
     try:

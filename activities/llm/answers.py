@@ -25,7 +25,7 @@ NOTE_LIMIT = 500
 OPENERS_TRIED = 100
 """How many brackets in the prose around the JSON are tried as its beginning."""
 
-ALONE, AROUND, TEXT, MENDED = (
+ALONE, AROUND, TEXT, CORRECTED = (
     "taken out of a list of one",
     "the text around the JSON was left out",
     "the JSON stood in a text",
@@ -114,8 +114,8 @@ def _read(piece: str) -> tuple[Any, list[str]]:
     if not _BEGINS_JSON.match(piece) or _NO_VALUE.search(_TEXTS.sub('""', piece)) or _is_json(piece):
         return None, []
     try:
-        mended = repair_json(piece, return_objects=True, skip_json_loads=True)
-        return from_json(json.dumps(mended), allow_inf_nan=False), [MENDED]
+        repaired = repair_json(piece, return_objects=True, skip_json_loads=True)
+        return from_json(json.dumps(repaired), allow_inf_nan=False), [CORRECTED]
     except (ValueError, RecursionError):
         return None, []
 

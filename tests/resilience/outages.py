@@ -1,6 +1,6 @@
 """Every pattern at once under an outage of the content store or the Messages API, and what became of each run.
 
-One round starts a run of every pattern with the starter, strikes at a moment, mends it some seconds later, and waits for all.
+One round starts a run of every pattern with the starter, strikes at a moment, ends it some seconds later, and waits for all.
 The round before the first outage says which calls the runs make when nothing goes wrong.
 """
 
@@ -82,8 +82,8 @@ class Outages:
     def strike(self, fault: str, share: float) -> Round:
         """Start a round and let a fault strike after a `share` of the time that a calm one takes."""
         calls, seconds = self.calm
-        strike, mend, length = self.faults[fault]
-        found = self._round(strike, mend, share * seconds, self.seconds or length, calls)
+        strike, restore, length = self.faults[fault]
+        found = self._round(strike, restore, share * seconds, self.seconds or length, calls)
         found.fault = fault
         self.rounds.append(found)
         return found
@@ -94,7 +94,7 @@ class Outages:
 
     @cached_property
     def faults(self) -> dict[str, tuple[Callable[[], Any], Callable[[], Any], float]]:
-        """How each fault strikes, how it is mended, and after how many seconds."""
+        """How each fault strikes, how it is put right, and after how many seconds."""
         away = self.content.with_name("content.away")
 
         def unmount() -> None:
@@ -130,7 +130,7 @@ class Outages:
     def _round(
         self,
         strike: Callable[[], Any],
-        mend: Callable[[], Any],
+        restore: Callable[[], Any],
         after: float,
         length: float,
         calls: Counter[str],
@@ -150,7 +150,7 @@ class Outages:
                 time.sleep(after)
                 strike()
                 time.sleep(length)
-                mend()
+                restore()
             ended = [self._judged(name, tag, each.result()) for name, each in running.items()]
         repeated = sum((self._answered() - calls).values()) if calls else 0
         return Round("", after, ended, repeated, time.monotonic() - began)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm.answers import ALONE, AROUND, LENIENT_LIMIT, MENDED, TEXT, read_answer
+from activities.llm.answers import ALONE, AROUND, CORRECTED, LENIENT_LIMIT, TEXT, read_answer
 from tests.unit.graphs import steady
 
 SCHEMA: dict[str, Any] = {
@@ -16,7 +16,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["n"],
     "additionalProperties": False,
 }
-BOTH = f"{AROUND}; {MENDED}"
+BOTH = f"{AROUND}; {CORRECTED}"
 GOOD = '{"n": 3}'
 
 READ: list[tuple[str, str, dict[str, Any], str]] = [
@@ -35,17 +35,17 @@ READ: list[tuple[str, str, dict[str, Any], str]] = [
     ("brackets in prose before", f"For {{project}} in [0, 1): {GOOD}", {"n": 3}, AROUND),
     ("backticks in prose", f"The `result`: {GOOD}", {"n": 3}, AROUND),
     ("backticks in a text", 'So: {"n": 3, "why": "use ```x``` {here"}', {"n": 3, "why": "use ```x``` {here"}, AROUND),
-    ("a tag in a text", '{"n": 3, "why": "<think>no</think>",}', {"n": 3, "why": "<think>no</think>"}, MENDED),
+    ("a tag in a text", '{"n": 3, "why": "<think>no</think>",}', {"n": 3, "why": "<think>no</think>"}, CORRECTED),
     ("a draft, then the answer", f'{{"n": 1}}\nBetter: {GOOD}', {"n": 3}, AROUND),
     ("an example that does not fit", f'Not {{"n": "three"}} but {GOOD} {{"m": 1}}', {"n": 3}, AROUND),
-    ("dots in a text", '{"n": 3, "why": "well, ... no, NaN",}', {"n": 3, "why": "well, ... no, NaN"}, MENDED),
-    ("a comma too many", '{"n": 3,}', {"n": 3}, MENDED),
-    ("single quotes", "{'n': 3, 'why': \"it's so\"}", {"n": 3, "why": "it's so"}, MENDED),
-    ("words of Python", '{"n": 3, "why": "so", }', {"n": 3, "why": "so"}, MENDED),
-    ("a comment", '{"n": 3 // three\n}', {"n": 3}, MENDED),
-    ("keys without quotes", "{n: 3}", {"n": 3}, MENDED),
-    ("a line break in a text", '{"n": 3, "why": "a\nb"}', {"n": 3, "why": "a\nb"}, MENDED),
-    ("quotes in a text", '{"n": 3, "why": "he said "no" twice"}', {"n": 3, "why": 'he said "no" twice'}, MENDED),
+    ("dots in a text", '{"n": 3, "why": "well, ... no, NaN",}', {"n": 3, "why": "well, ... no, NaN"}, CORRECTED),
+    ("a comma too many", '{"n": 3,}', {"n": 3}, CORRECTED),
+    ("single quotes", "{'n': 3, 'why': \"it's so\"}", {"n": 3, "why": "it's so"}, CORRECTED),
+    ("words of Python", '{"n": 3, "why": "so", }', {"n": 3, "why": "so"}, CORRECTED),
+    ("a comment", '{"n": 3 // three\n}', {"n": 3}, CORRECTED),
+    ("keys without quotes", "{n: 3}", {"n": 3}, CORRECTED),
+    ("a line break in a text", '{"n": 3, "why": "a\nb"}', {"n": 3, "why": "a\nb"}, CORRECTED),
+    ("quotes in a text", '{"n": 3, "why": "he said "no" twice"}', {"n": 3, "why": 'he said "no" twice'}, CORRECTED),
     ("prose and a comma", "Sure: {'n': 3,} there", {"n": 3}, BOTH),
     ("a bracket too many", '{"n": 3}}', {"n": 3}, AROUND),
     ("a list of one", f"[{GOOD}]", {"n": 3}, ALONE),
