@@ -62,6 +62,14 @@ def alive(pid: int) -> bool:
         return False
 
 
+def command_of(process: psutil.Process) -> str:
+    """Return a process's command line, empty for one that has ended (which psutil answers with an exception)."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def clean_environment(**settings: str | None) -> dict[str, str]:
     """Return this process's environment without the product's variables, plus `settings` (None leaves one out)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}

@@ -75,4 +75,11 @@ async def listening(port: int) -> None:
 
 def processes() -> list[psutil.Process]:
     """Return the processes of MCP servers that this test has started, those included that nobody has buried."""
-    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("python")]
+    return [child for child in psutil.Process().children(recursive=True) if _name(child).startswith("python")]
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""

@@ -16,6 +16,7 @@ from activities.errors import ErrorKind, kind_of
 from activities.formats.extraction import extract
 from activities.parsing.pool import SLOTS
 from tests.document_files import SENTENCE, pdf, pdf_of, stream
+from tests.real_process import command_of
 
 MAX_BYTES = 1_000_000
 
@@ -120,4 +121,4 @@ async def test_cancelled_extraction_ends_the_process_that_reads(store: ContentSt
 
 def parser_processes() -> list[int]:
     children = psutil.Process().children()
-    return [child.pid for child in children if "activities.parsing.child" in child.cmdline()]
+    return [child.pid for child in children if "activities.parsing.child" in command_of(child)]

@@ -18,6 +18,7 @@ from activities.schemas import SchemaInvalidError, violations
 from activities.sources.feeds import read_feed
 from tests.document_files import SENTENCE, pdf
 from tests.hostile_files import DOCUMENTS, FEEDS, SCHEMAS
+from tests.real_process import command_of
 
 SECONDS = 10
 """How long one file may take, from when its turn comes."""
@@ -52,7 +53,7 @@ class Bystander:
 
 def _memory(process: psutil.Process) -> int:
     try:
-        return process.memory_info().rss if "activities.parsing.child" in process.cmdline() else 0
+        return process.memory_info().rss if "activities.parsing.child" in command_of(process) else 0
     except psutil.Error:
         return 0
 
@@ -166,7 +167,7 @@ def test_a_parser_has_no_secrets_and_ends_with_its_worker(monkeypatch: pytest.Mo
 
 
 def _parsers() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "activities.parsing.child" in each.cmdline()]
+    return [each for each in psutil.Process().children() if "activities.parsing.child" in command_of(each)]
 
 
 def _reading(data: bytes, seconds: float = 9, name: str = "page.html") -> Job:

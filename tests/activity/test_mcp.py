@@ -21,6 +21,7 @@ from activities.tools import ToolActivities
 from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
 from tests.approving import approved
 from tests.processes import PROJECT, RealProcess, clean_environment, free_port, wait_for
+from tests.real_process import command_of
 
 __all__ = ["making"]
 
@@ -56,7 +57,7 @@ async def _holding(path: Path) -> int:
 
 def _servers() -> list[psutil.Process]:
     """Return the double's processes; fixtures of other tests may keep children of this one, too."""
-    return [process for process in processes() if "tests.doubles.mcp_server" in process.cmdline()]
+    return [process for process in processes() if "tests.doubles.mcp_server" in command_of(process)]
 
 
 async def _crashed(

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.contracts import Effect, Toolset
 from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
 from tests.processes import RealProcess, clean_environment, free_port
+from tests.real_process import command_of
 
 __all__ = ["making"]
 
@@ -53,7 +54,7 @@ async def test_a_published_server_answers(making: Making) -> None:
 async def test_killed_over_stdio_it_is_started_again(making: Making) -> None:
     mcp = making({"time": {"command": SERVER[0], "args": SERVER[1:]}})
     toolset = await mcp.toolset("mcp__time")
-    [server] = [process for process in processes() if "mcp_server_time" in process.cmdline()]
+    [server] = [process for process in processes() if "mcp_server_time" in command_of(process)]
     server.kill()
     server.wait(10)
     assert await difference(mcp, toolset) == "+9.0h"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -145,7 +145,7 @@ async def _what_led_there(page: Page, url: str, stack: Stack) -> None:
     assert (await page.locator("li:has(b:text-is('look')) pre").inner_text()).strip()
     assert "gate-1 opened · step mail" in await log(page)
     await page.click("a:text-is('Report')")
-    assert "led" in await page.title()
+    await expect(page).to_have_title(re.compile("led"))
     await page.goto(f"{url}/gate?run=led&gate=gate-1")
     await page.click("button.no")
     assert "denied by bob" in await page.locator("[role=status]").inner_text()

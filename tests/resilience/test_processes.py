@@ -10,6 +10,7 @@ import pytest
 
 from tests.forked import ForkedProcess
 from tests.processes import dev_server, free_port, messages_api, stack_environment, starter, wait_for, worker
+from tests.real_process import command_of
 
 
 def asked(port: int, path: str = "/") -> tuple[int, str]:
@@ -21,7 +22,7 @@ def asked(port: int, path: str = "/") -> tuple[int, str]:
 
 
 def children(pid: int) -> list[psutil.Process]:
-    return [each for each in psutil.Process(pid).children() if "worker.py" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process(pid).children() if "worker.py" in command_of(each)]
 
 
 @pytest.mark.timeout(150)
