@@ -1,66 +1,25 @@
-"""Door 2, the process that does the work: the only place that knows every workflow; `rooms` knows every activity.
+"""The worker process of this application: python worker.py --help."""
 
-    python worker.py [--task-queue NAME] [--max-activities N] [--health-port P] [--metrics-port P]
-                     [--max-cached-workflows N] [--processes N|auto]
-    python worker.py --replay FILE|ID|open …
-
-It drains on SIGTERM and SIGINT: nothing new starts, running model calls finish (`SHUTDOWN_GRACE` seconds). The trap: the SDK's
-native threads can crash the interpreter at exit, so the process leaves through `os._exit` after everything is flushed.
-"""
-
-import argparse
-import asyncio
-import gc
-import logging
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
+from contextlib import asynccontextmanager
+from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import MetricMeter
-from temporalio.runtime import Runtime
-from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.admission import AdmittedByLag, Lag
-from activities.contracts import SourceKind
-from activities.crash_notes import CrashNotes, NotesCrashes, hand_back
-from activities.heartbeat import Keeper
-from activities.llm.base import LLM
-from activities.observing import Attempts
-from activities.outages import OutageWaits
-from activities.redaction import guard_process
-from activities.sources.base import Source
-from bootstrap import (
-    LOCAL_MODEL,
-    ServerUnavailableError,
-    Settings,
-    SettingsError,
-    connect,
-    load_settings,
-    missing_attributes,
-)
-from processes import Pool, how_many
-from replaying import check
-from rooms import Rooms, model_client
-from telemetry.gates import watch_gates
-from telemetry.health import serve_health
-from telemetry.logs import log_to_stderr
-from telemetry.metrics import runtime
-from telemetry.switches import TelemetryError, metrics_wanted
-from telemetry.traces import flush
+from activities.search.contracts import SourceKind
+from activities.search.feature import Search
+from activities.search.sources.base import Source
+from outlast.client import Settings
+from outlast.llm.base import LLM
+from outlast.worker.running import run_worker
+from outlast.worker.running import working as library_working
+from samples.refund.workflow import RefundWorkflow
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
-from workflows.policies import polite_queue
-from workflows.refund import RefundWorkflow
 from workflows.request_handling import RequestHandlingWorkflow
-from workflows.rolling_back import RollbackWorkflow
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 WORKFLOWS: Sequence[type] = (
@@ -71,219 +30,22 @@ WORKFLOWS: Sequence[type] = (
     PlanAndExecuteWorkflow,
     RefundWorkflow,
     RequestHandlingWorkflow,
-    RollbackWorkflow,
     StagedDeliveryWorkflow,
 )
 
-STICKY_TIMEOUT = timedelta(seconds=5)
-"""How long a task waits for the worker that last held its run, before any other may take it. Whoever starts on the machine of a
-worker that died ends that wait (`activities.crash_notes`); a busy worker is late at times, and a replay makes it later."""
-
-HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
-"""Longest time the SDK holds a heartbeat back. Its default is four fifths of the time-out: a busy machine that is late by the
-remaining fifth would lose running calls, and pay them again."""
-
-EAGER_ACTIVITIES = 64
-"""Activities of one workflow task that may start here without another round trip; the SDK's default is 3."""
-
-WORKFLOW_THREADS = 4
-"""Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
-and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
-
-LOCAL_ACTIVITIES = 100
-"""Local activities at the same time, as the SDK has it."""
-
-CACHED_WORKFLOWS = 1000
-"""Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
-
-PASSED_THROUGH = ("activities", "workflows.contracts", "workflows.policies", "workflows.patterns")
-"""Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
-
-
-def sandbox() -> WorkflowRunner:
-    """Return the sandbox that workflows run in."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    return SandboxedWorkflowRunner(restrictions=restrictions)
+SHARED = ("activities", "workflows.contracts", "workflows.sourcing")
+"""Modules without state that the workflow sandbox need not import anew for each run."""
 
 
 @asynccontextmanager
 async def working(
-    client: Client,
-    settings: Settings,
-    llm: LLM,
-    *,
-    task_queue: str | None = None,
-    max_activities: int = 200,
-    max_cached_workflows: int = CACHED_WORKFLOWS,
-    sources: Mapping[SourceKind, Source] | None = None,
-    workflow_runner: WorkflowRunner | None = None,
-    metrics: MetricMeter | None = None,
+    client: Client, settings: Settings, llm: LLM, sources: Mapping[SourceKind, Source] | None = None, **options: Any
 ) -> AsyncIterator[None]:
-    """Work on the task queue and on its polite one; `llm` is whatever answers the agents, `sources` whatever is searched.
-
-    `workflow_runner` is where workflow code runs; by default the sandbox that shares `PASSED_THROUGH`. With `metrics`, gates that
-    wait are reported there, where the namespace has our search attributes.
-    """
-    indexed = await missing_attributes(client) == []
-    rooms = Rooms(settings, llm, sources, indexed=indexed)
-    queue = task_queue or settings.task_queue
-    grace = timedelta(seconds=settings.shutdown_grace)
-    lag, notes = Lag(), CrashNotes.open(settings.state_dir, client.namespace)
-    interceptors = [Attempts(), NotesCrashes(notes), OutageWaits(rooms.waits)]
-    general = Worker(
-        client,
-        task_queue=queue,
-        workflows=WORKFLOWS,
-        activities=rooms.general,
-        workflow_runner=workflow_runner or sandbox(),
-        tuner=WorkerTuner.create_composite(
-            workflow_supplier=FixedSizeSlotSupplier(WORKFLOW_THREADS),
-            activity_supplier=AdmittedByLag(max_activities, lag),
-            local_activity_supplier=FixedSizeSlotSupplier(LOCAL_ACTIVITIES),
-            nexus_supplier=FixedSizeSlotSupplier(1),
-        ),
-        max_cached_workflows=max_cached_workflows,
-        max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
-        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
-        interceptors=interceptors,
-        graceful_shutdown_timeout=grace,
-    )
-    polite = Worker(
-        client,
-        task_queue=polite_queue(queue),
-        activities=[rooms.search.search],
-        max_concurrent_activities=1,
-        max_concurrent_activity_task_polls=1,
-        interceptors=interceptors,
-        graceful_shutdown_timeout=grace,
-    )
-    await hand_back(settings.state_dir, client)
-    try:
-        with Keeper.of(client):
-            async with lag.measured(), general, polite, _watching(client, metrics if indexed else None):
-                yield
-    finally:
-        notes.close()
-        await rooms.servers.aclose()
-
-
-@asynccontextmanager
-async def _watching(client: Client, metrics: MetricMeter | None) -> AsyncIterator[None]:
-    """Report meanwhile which gates wait."""
-    if metrics is None:
+    """Work within this process, for tests and benchmarks; `sources` are searched in the place of those of the settings."""
+    options = {"workflows": WORKFLOWS, **options}
+    async with library_working(client, settings, llm, features=[Search(sources)], **options):
         yield
-        return
-    watch = asyncio.create_task(watch_gates(client, metrics))
-    try:
-        yield
-    finally:
-        watch.cancel()
-        await asyncio.wait([watch])
-
-
-async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Connect, say what is served, and work until told to stop."""
-    prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
-    try:
-        exporting = runtime(settings.otel_exporter_otlp_endpoint, prometheus)
-    except TelemetryError as error:
-        raise SettingsError(str(error)) from error
-    Runtime.set_default(exporting)
-    measured = prometheus or metrics_wanted(settings.otel_exporter_otlp_endpoint)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = await connect(settings)
-    task_queue = arguments.task_queue or settings.task_queue
-    async with (
-        aclosing(model_client(settings)) as llm,  # after connecting, which sets up what the client's spans go to
-        working(
-            client,
-            settings,
-            llm,
-            task_queue=task_queue,
-            max_activities=arguments.max_activities,
-            max_cached_workflows=arguments.max_cached_workflows,
-            metrics=exporting.metric_meter if measured else None,
-        ),
-    ):
-        health = await serve_health(arguments.host, arguments.health_port)
-        # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
-        # with Python's own threshold, a busy worker spends a twentieth of its time looking.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000)
-        _announce(client, settings, task_queue)
-        await stop.wait()
-        print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
-        if health:
-            health.close()
-
-
-def _announce(client: Client, settings: Settings, task_queue: str) -> None:
-    names = ", ".join(workflow.__name__ for workflow in WORKFLOWS)
-    model = LOCAL_MODEL if settings.local else settings.anthropic_base_url or "Claude"
-    print(  # noqa: T201
-        f"worker ready: task queue {task_queue!r} in namespace {client.namespace!r} at "
-        f"{client.service_client.config.target_host}\n  workflows: {names}\n  models: {model}\n"
-        f"  content store: {settings.store_url}",
-        flush=True,
-    )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Run the workflows and activities of this project.")
-    parser.add_argument(
-        "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
-    )
-    parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
-    parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
-    parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
-    parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
-    parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
-    parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")
-    parser.add_argument(
-        "--replay",
-        nargs="+",
-        metavar="HISTORY",
-        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all that go on) and leave",
-    )
-    return parser.parse_args()
-
-
-def _pool(arguments: argparse.Namespace) -> Pool:
-    passed = ["--max-activities", str(arguments.max_activities)]
-    passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
-    passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
-    return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
-
-
-def main() -> int:
-    """Run the worker; returns the exit code (0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server)."""
-    arguments = _arguments()
-    guard_process()
-    # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
-    sys.dont_write_bytecode = False
-    try:
-        settings = load_settings()
-        log_to_stderr(settings.log_level, settings.log_format)
-        if arguments.replay:
-            return 0 if asyncio.run(check(settings, arguments.replay, WORKFLOWS, sandbox())) else 1
-        if arguments.processes > 1:
-            return asyncio.run(_pool(arguments).run())
-        asyncio.run(serve(settings, arguments))
-    except (SettingsError, ServerUnavailableError) as error:
-        print(f"worker: {error}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(error, SettingsError) else 3
-    return 0
 
 
 if __name__ == "__main__":
-    code = main()
-    flush()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    logging.shutdown()
-    os._exit(code)
+    run_worker(workflows=WORKFLOWS, features=[Search()], shared=SHARED)

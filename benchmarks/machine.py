@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cli.embedded.server import find_temporal
+from outlast.devstack.server import find_temporal
 
 PACKAGES = ("temporalio", "pydantic", "obstore", "anthropic")
 TICKS = os.sysconf("SC_CLK_TCK")

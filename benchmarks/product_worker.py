@@ -8,11 +8,11 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from activities.contracts import StopReason, Usage
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import ScriptedLLM
 from benchmarks.graphs import CallLog, Work, prepare_text, text_of
-from bootstrap import connect, load_settings
+from outlast.client import connect, load_settings
+from outlast.contracts import StopReason, Usage
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import ScriptedLLM
 from worker import working
 
 

@@ -12,9 +12,9 @@ from temporalio.client import Client, WorkflowHandle
 
 from benchmarks.bare.workflow import BareDag, RunInput
 from benchmarks.graphs import Call, Dag, Work, read_calls
+from outlast.contracts import Plan, PlanRequest, PlanStep
 from tests.processes import MessagesApi
 from tests.real_process import RealProcess
-from workflows.contracts import Plan, PlanRequest, PlanStep
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 MAX_PARALLEL = 64

@@ -14,8 +14,8 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 
 from benchmarks.sides import Side, SideName
-from bootstrap import Settings, data_converter
-from cli.embedded.server import DYNAMIC, PRAGMAS, find_temporal
+from outlast.client import Settings, data_converter
+from outlast.devstack.server import DYNAMIC, PRAGMAS, find_temporal
 from tests.processes import DevServer, MessagesApi, messages_api, stack_environment
 from tests.real_process import RealProcess, clean_environment, free_port
 

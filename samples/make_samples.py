@@ -16,7 +16,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import docx
 from docx.document import Document
 from fpdf import FPDF, FontFace, XPos, YPos
-from sample_texts import (
+
+from samples.sample_texts import (
     ANNUAL_RESULTS,
     GARDEN_MINUTES,
     LAMPLIGHTERS,

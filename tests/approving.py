@@ -2,7 +2,7 @@
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.contracts import Approval, ToolRequest, digest_of
+from outlast.contracts import Approval, ToolRequest, digest_of
 
 
 def approved(request: ToolRequest) -> ToolRequest:

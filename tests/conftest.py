@@ -10,8 +10,8 @@ import hypothesis
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.content import ContentStore
-from bootstrap import Settings
+from outlast.client import Settings
+from outlast.storage.activities import ContentStore
 from tests import parts
 from tests.leashed_server import time_skipping
 from tests.real_process import NOTHING_OUTSIDE

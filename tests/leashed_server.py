@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import psutil
 from temporalio.testing import WorkflowEnvironment
 
-from bootstrap import Settings, data_converter
+from outlast.client import Settings, data_converter
 
 NAME = "temporal-test-server"
 

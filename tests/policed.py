@@ -1,14 +1,28 @@
-"""The full sandbox for tests: it polices our moves too, which the worker shares between runs.
+"""The full sandbox for tests: it polices the library's workflow code too, which a worker shares between runs.
 
-The trap: for each new worker or replayer the SDK runs every workflow's modules through the sandbox once, only to check them. That
-costs more than most tests do themselves, so each process checks a workflow once.
+For each new worker or replayer the SDK runs every workflow's modules through the sandbox once, only to check them. That costs
+more than most tests do themselves, so each process checks a workflow once.
 """
 
+import tomllib
+from pkgutil import walk_packages
 from typing import Any
 
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-PASSED_THROUGH = ("activities", "workflows.contracts")
+from tests.real_process import PROJECT
+
+_CONTRACTS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+WORKFLOW_CODE = frozenset(next(one for one in _CONTRACTS if one["id"] == "workflow-code")["source_modules"])
+"""The library's modules that workflows run; the walls of `pyproject.toml` name them."""
+
+
+def _shared() -> list[str]:
+    found = [one.name for one in walk_packages([str(PROJECT / "outlast")], "outlast.") if not one.ispkg]
+    return [name for name in found if name not in WORKFLOW_CODE]
+
+
+PASSED_THROUGH = ("activities", "workflows.contracts", *_shared())
 
 _checked: set[type] = set()
 

@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from activities.formats.extraction import extract
-from activities.formats.feed import read_feed
+from outlast.documents.formats.extraction import extract
+from outlast.documents.formats.feed import read_feed
 from tests.document_files import SENTENCE, W, docx_of, paragraph, pdf_of, run, stream
 
 FILES = Path(__file__).parent / "documents"

@@ -7,22 +7,14 @@ a session that was cancelled leaves a conversation that a later one can go on fr
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Catalog, Message, Part
-from activities.errors import ErrorKind, kind_of, text_of
-from workflows.contracts import (
-    AgentSessionRequest,
-    AgentSessionResult,
-    RunState,
-    SessionProgress,
-    Spend,
-    StepRow,
-    StepState,
-)
-from workflows.patterns.agent_loop import AgentLoop, LoopEnd, LoopState
-from workflows.patterns.crew import Crew
-from workflows.patterns.failing import ENDINGS
-from workflows.patterns.observed import Observed, closing
-from workflows.patterns.tracing import RunLog
+from outlast.agents.agents import Crew
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
+from outlast.agents.tool_loop import AgentLoop, LoopEnd, LoopState
+from outlast.contracts import Catalog, Message, Part, RunState, Spend, StepRow, StepState
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.tracing.trace import RunLog
+from outlast.workflow.base import Observed, closing
+from outlast.workflow.failures import ENDINGS
 
 STEP = "session"
 NOTES_CARRIED = 50

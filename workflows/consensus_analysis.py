@@ -11,34 +11,12 @@ from functools import partial
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.content import ContentActivities
-from activities.contracts import AgreementSummary, Catalog, Content, Part, StoreRequest
-from activities.errors import ErrorKind, final, text_of
-from workflows import policies
-from workflows.contracts import (
-    ConsensusKind,
-    ConsensusRequest,
-    ConsensusResult,
-    OnTie,
-    RunState,
-    Spend,
-    StepRow,
-    StepState,
-    Vote,
-    Voter,
-    VoteState,
-)
-from workflows.patterns.calling import Answer
-from workflows.patterns.choosing import break_tie
-from workflows.patterns.consensus import Count, options_of, problems, seated
-from workflows.patterns.crew import Crew
-from workflows.patterns.digest import part_characters, read_document
-from workflows.patterns.findings import FreeAnalyses
-from workflows.patterns.gathering import gather
-from workflows.patterns.observed import Observed, closing, taking_back
-from workflows.patterns.scheduling import Outcome
-from workflows.patterns.tracing import RunLog
-from workflows.patterns.verdicts import (
+from outlast.agents.agents import Crew
+from outlast.agents.model_calls import Answer
+from outlast.consensus.choosing import break_tie
+from outlast.consensus.contracts import AgreementSummary
+from outlast.consensus.findings import FreeAnalyses
+from outlast.consensus.verdicts import (
     JUDGE_ANGLE,
     analysed,
     cast,
@@ -48,6 +26,17 @@ from workflows.patterns.verdicts import (
     voter_text,
     voting_alone,
 )
+from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, OnTie, Vote, Voter, VoteState
+from outlast.consensus.voting import Count, options_of, problems, seated
+from outlast.contracts import Catalog, Content, Part, RunState, Spend, StepRow, StepState, StoreRequest
+from outlast.dag import Outcome
+from outlast.documents.digest import part_characters, read_document
+from outlast.errors import ErrorKind, final, text_of
+from outlast.gather import gather
+from outlast.storage.activities import ContentActivities
+from outlast.tracing.trace import RunLog
+from outlast.workflow import policies
+from outlast.workflow.base import Observed, closing, taking_back
 
 SHORT_QUESTION = 1000
 """Longer questions are kept in the content store, because every call repeats them."""

@@ -6,37 +6,28 @@ is worked on in parts, which are then combined.
 
 from temporalio import workflow
 
-from activities.content import ContentActivities
-from activities.contracts import (
-    Catalog,
-    Content,
-    DocumentSource,
-    ExtractedText,
-    ExtractRequest,
-    StoreRequest,
-)
-from activities.documents import DocumentActivities
-from activities.errors import ErrorKind, final, kind_of, text_of
-from workflows import policies
-from workflows.contracts import (
+from outlast.agents.agents import Crew
+from outlast.agents.model_calls import Answer
+from outlast.approvals.pausing import unpaused
+from outlast.contracts import Catalog, Content, RunState, StepRow, StepState, StoreRequest
+from outlast.documents.activities import DocumentActivities
+from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRequest
+from outlast.documents.digest import Digest, labelled, part_characters
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.gather import distinct, each
+from outlast.storage.activities import ContentActivities
+from outlast.tracing.trace import RunLog
+from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.failures import FAILURES
+from workflows.contracts.documents import (
     DocumentAnalysisRequest,
     DocumentAnalysisResult,
     DocumentOutcome,
     DocumentReport,
     DocumentType,
-    RunState,
-    StepRow,
-    StepState,
 )
-from workflows.patterns.calling import Answer
-from workflows.patterns.checked_activity import run_activity
-from workflows.patterns.crew import Crew
-from workflows.patterns.digest import Digest, labelled, part_characters
-from workflows.patterns.failing import FAILURES
-from workflows.patterns.gathering import distinct, each
-from workflows.patterns.observed import Observed, closing, taking_back
-from workflows.patterns.pausing import unpaused
-from workflows.patterns.tracing import RunLog
 
 CLASSIFIER = "classifier"
 SUMMARISER = "summariser"

@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.content import ContentActivities
-from activities.contracts import Catalog, CitedText, CiteRequest, Part, SourceKind, StoreRequest
-from activities.errors import ErrorKind, final, kind_of, text_of
-from activities.search import SearchActivities
-from workflows import policies
-from workflows.contracts import ResearchRequest, ResearchResult, RunState, SourceOutcome, SourcePlan
-from workflows.patterns.crew import Crew
-from workflows.patterns.digest import part_characters
-from workflows.patterns.observed import Observed, closing, taking_back
-from workflows.patterns.sourcing import SEARCHER, SourceRound
-from workflows.patterns.tracing import RunLog
+from activities.search.activities import SearchActivities
+from activities.search.contracts import CitedText, CiteRequest, SourceKind
+from outlast.agents.agents import Crew
+from outlast.contracts import Catalog, Part, RunState, StoreRequest
+from outlast.documents.digest import part_characters
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.storage.activities import ContentActivities
+from outlast.tracing.trace import RunLog
+from outlast.workflow import policies
+from outlast.workflow.base import Observed, closing, taking_back
+from workflows.contracts.research import ResearchRequest, ResearchResult, SourceOutcome, SourcePlan
+from workflows.sourcing import SEARCHER, SourceRound
 
 READERS = {
     SourceKind.WEB: "web-researcher",

@@ -6,13 +6,13 @@ runs. An invalid plan is never executed, and a person's own plan is never rewrit
 
 from temporalio import workflow
 
-from activities.content import ContentActivities
-from activities.contracts import Catalog, Content, StoreRequest
-from activities.errors import final
-from workflows import policies
-from workflows.contracts import (
+from outlast.agents.agents import Crew
+from outlast.approvals.checkpoints import Checkpoints, StoppedError
+from outlast.contracts import (
     NO_CHECKPOINT,
+    Catalog,
     CheckpointWhen,
+    Content,
     OnStepFailure,
     Plan,
     PlanReport,
@@ -21,16 +21,18 @@ from workflows.contracts import (
     RunState,
     StepAnswer,
     StepState,
+    StoreRequest,
 )
-from workflows.patterns.checkpoint import Checkpoints, StoppedError
-from workflows.patterns.crew import Crew
-from workflows.patterns.observed import Observed, closing
-from workflows.patterns.plan_checkpoints import PlanCheckpoints
-from workflows.patterns.plan_making import PlanMaking
-from workflows.patterns.plan_running import PlanRunning
-from workflows.patterns.planning import ends_of, shape_of
-from workflows.patterns.scheduling import AfterFailure
-from workflows.patterns.tracing import RunLog
+from outlast.dag import AfterFailure
+from outlast.errors import final
+from outlast.plans.checking import ends_of, shape_of
+from outlast.plans.checkpoints import PlanCheckpoints
+from outlast.plans.making import PlanMaking
+from outlast.plans.running import PlanRunning
+from outlast.storage.activities import ContentActivities
+from outlast.tracing.trace import RunLog
+from outlast.workflow import policies
+from outlast.workflow.base import Observed, closing
 
 MAX_REPLANS = 2
 AFTER_FAILURE = {

@@ -10,30 +10,31 @@ from pydantic import TypeAdapter
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from activities.content import ContentActivities
-from activities.contracts import SUMMARY_LENGTH, Catalog, Content, Part, StoreRequest, ToolSpec
-from activities.errors import ErrorKind, final, kind_of, text_of
-from workflows import policies
-from workflows.contracts import (
-    RouteAnswer,
-    RouteOutcome,
-    RouteRequest,
-    RouteResult,
+from outlast.agents.agents import Crew
+from outlast.agents.model_calls import Answer
+from outlast.contracts import (
+    SUMMARY_LENGTH,
+    Catalog,
+    Content,
+    Part,
     RunState,
     StepRow,
     StepState,
-    Ticket,
+    StoreRequest,
+    ToolSpec,
 )
-from workflows.patterns.calling import Answer
-from workflows.patterns.crew import Crew
-from workflows.patterns.digest import part_characters
-from workflows.patterns.failing import ENDINGS, FAILURES
-from workflows.patterns.gathering import distinct, each
-from workflows.patterns.observed import Observed, closing, taking_back
-from workflows.patterns.route_categories import TICKET_SCHEMA
-from workflows.patterns.route_choosing import ROUTERS, Chooser
-from workflows.patterns.routing import Choice, Route, categories_of, priority_of, problems, route_tools
-from workflows.patterns.tracing import RunLog
+from outlast.documents.digest import part_characters
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.gather import distinct, each
+from outlast.routing.categories import TICKET_SCHEMA
+from outlast.routing.choosing import ROUTERS, Chooser
+from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteRequest, RouteResult, Ticket
+from outlast.routing.rules import Choice, Route, categories_of, priority_of, problems, route_tools
+from outlast.storage.activities import ContentActivities
+from outlast.tracing.trace import RunLog
+from outlast.workflow import policies
+from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.failures import ENDINGS, FAILURES
 
 SHORT_REQUEST = 1000
 """Characters of a request that may travel inline; every call of a run repeats it in history."""

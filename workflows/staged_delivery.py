@@ -11,32 +11,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.content import ContentActivities
-from activities.contracts import Catalog, Content, Part, StoreRequest
-from activities.errors import ErrorKind, final, kind_of, text_of
-from workflows import policies
-from workflows.contracts import (
-    CheckpointWhen,
-    Rubric,
-    RunState,
-    Stage,
-    StagedProgress,
-    StagedRequest,
-    StagedResult,
-    StageOutput,
-    StepRow,
-    StepState,
-)
-from workflows.patterns import revision
-from workflows.patterns.calling import Answer
-from workflows.patterns.checkpoint import Checkpoints, StoppedError
-from workflows.patterns.crew import Crew
-from workflows.patterns.failing import ENDINGS
-from workflows.patterns.observed import Observed, closing, taking_back
-from workflows.patterns.pausing import unpaused
-from workflows.patterns.review import Review, Reviewed
-from workflows.patterns.stage_work import StageWork
-from workflows.patterns.stages import (
+from outlast.agents.agents import Crew
+from outlast.agents.model_calls import Answer
+from outlast.approvals.checkpoints import Checkpoints, StoppedError
+from outlast.approvals.pausing import unpaused
+from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState, StoreRequest
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.review import Review, Reviewed
+from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
+from outlast.stages.rules import (
     DEFAULT_STAGES,
     UNMENDABLE,
     judges_earlier,
@@ -46,7 +29,12 @@ from workflows.patterns.stages import (
     read_edit,
     told,
 )
-from workflows.patterns.tracing import RunLog
+from outlast.stages.work import StageWork
+from outlast.storage.activities import ContentActivities
+from outlast.tracing.trace import RunLog
+from outlast.workflow import policies, revision
+from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.failures import ENDINGS
 
 SHORT_TASK = 1000
 """Longer tasks are kept in the content store, because every call repeats them."""

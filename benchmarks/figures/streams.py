@@ -15,9 +15,9 @@ from typing import Any
 
 import anthropic
 
-from activities.llm.base import ModelCall, Progress
-from activities.llm.claude import ClaudeLLM, make_client
 from benchmarks.machine import calibration_ms, spread
+from outlast.llm.base import ModelCall, Progress
+from outlast.llm.claude import ClaudeLLM, make_client
 from tests.doubles.wire import ending, message_start, text_block
 
 STREAMS, DELTAS, PACE = 50, 400, 0.02

@@ -8,11 +8,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from activities.contracts import Agreement, Firmness, Point
-from cli.pages import STYLES, money, row, safe, table
-from cli.printing import counted, plain
-from cli.results.reading import Reader
-from workflows.contracts import ConsensusResult, Vote, VoteState
+from outlast.cli.kinds import ResultPage
+from outlast.cli.pages import STYLES, money, row, safe, table
+from outlast.cli.printing import counted, plain
+from outlast.cli.results.reading import Reader
+from outlast.consensus.contracts import Agreement, Firmness, Point
+from outlast.consensus.votes import ConsensusResult, Vote, VoteState
 
 MARKS = {
     VoteState.CAST: ("✓ cast", "green"),
@@ -37,6 +38,14 @@ class ConsensusPage:
     def headline(self) -> str:
         """The verdict and how it came about, and who dissented."""
         return " · ".join(line.plain for line in self._verdict())
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        cast = [
+            f"{vote.voter}: {vote.verdict or vote.state}. {self.reasons(vote) or vote.error}"
+            for vote in self.result.votes
+        ]
+        return [("", "\n".join([self.headline, "", *cast]))]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -93,6 +102,11 @@ class AgreementPage:
     def headline(self) -> str:
         """The overall answer and how firm it is."""
         return f"{self.agreement.answer or 'no overall answer'} · {self._counts()}"
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        agreed = [f"agreed: {point.positions[0].position}" for point in self.agreement.agreed]
+        return [("", "\n".join([self.headline, *agreed]))]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -163,3 +177,6 @@ def _cells(vote: Vote, reasons: str) -> Iterator[str | Text]:
     yield f"{vote.weight:g}"
     yield counted(vote.spend.calls, "call")
     yield reasons or vote.error
+
+
+PAGE = ResultPage(ConsensusResult, read_consensus)

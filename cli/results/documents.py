@@ -8,10 +8,12 @@ from rich.console import RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from cli.pages import STYLES, money, safe, seconds
-from cli.printing import counted, plain
-from cli.results.reading import Reader
-from workflows.contracts import DocumentAnalysisResult, DocumentOutcome, DocumentReport, Spend
+from outlast.cli.kinds import ResultPage
+from outlast.cli.pages import STYLES, money, safe, seconds
+from outlast.cli.printing import counted, plain
+from outlast.cli.results.reading import Reader, cut
+from outlast.contracts import Spend
+from workflows.contracts.documents import DocumentAnalysisResult, DocumentOutcome, DocumentReport
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,13 @@ class DocumentPage:
     def headline(self) -> str:
         """What kind each document is."""
         return ", ".join(f"{one.outcome.name}: {one.outcome.type or one.outcome.error_kind}" for one in self.documents)
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        return [
+            (f"{one.outcome.name} · {one.outcome.type or 'failed'}{cut(one.outcome.notes)}", one.summary)
+            for one in self.documents
+        ]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -102,3 +111,6 @@ def _document(document: ReadDocument) -> Iterable[RenderableType]:
 
 def _named(outcome: DocumentOutcome) -> str:
     return outcome.error if outcome.error.startswith(outcome.name) else f"{outcome.name}: {outcome.error}"
+
+
+PAGE = ResultPage(DocumentAnalysisResult, read_documents)

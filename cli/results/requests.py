@@ -8,10 +8,11 @@ from rich.console import RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from cli.pages import STYLES, money, safe, seconds
-from cli.printing import counted, plain
-from cli.results.reading import Reader
-from workflows.contracts import RouteAnswer, RouteOutcome, RouteResult
+from outlast.cli.kinds import ResultPage
+from outlast.cli.pages import STYLES, money, safe, seconds
+from outlast.cli.printing import counted, plain
+from outlast.cli.results.reading import Reader
+from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteResult
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class RequestPage:
         return (
             f"{len(failed)} of {counted(len(self.requests), 'request')} failed: {'; '.join(failed)}" if failed else ""
         )
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        return [(one.outcome.name, "\n\n".join(answer.said for answer in one.answers)) for one in self.requests]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -112,3 +117,6 @@ def _answer(read: ReadAnswer, *, failed: bool) -> Iterable[RenderableType]:
         yield Text.assemble((f"{read.answer.agent}: ", "bold"), safe(read.said))
     if read.answer.error and not failed:
         yield Text(safe(f"{read.answer.agent}: {read.answer.error}"), style="red")
+
+
+PAGE = ResultPage(RouteResult, read_requests)

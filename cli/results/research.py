@@ -6,10 +6,11 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from cli.pages import STYLES, money, row, safe, seconds, table
-from cli.printing import counted, plain
-from cli.results.reading import Reader
-from workflows.contracts import ResearchResult
+from outlast.cli.kinds import ResultPage
+from outlast.cli.pages import STYLES, money, row, safe, seconds, table
+from outlast.cli.printing import counted, plain
+from outlast.cli.results.reading import Reader, cut
+from workflows.contracts.research import ResearchResult
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class ResearchPage:
             if one.round == 1
         )
         return f"{sources} · {self.answer}"
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        return [(cut(self.result.notes), self.answer)]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -61,3 +66,6 @@ async def read_research(reader: Reader, result: ResearchResult) -> ResearchPage:
     """Read the answer and the notes of each source."""
     notes = tuple([await reader.text(outcome.notes) for outcome in result.sources])
     return ResearchPage(result, await reader.text(result.answer), notes)
+
+
+PAGE = ResultPage(ResearchResult, read_research)

@@ -6,10 +6,11 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from cli.pages import STYLES, money, safe
-from cli.printing import counted, plain
-from cli.results.reading import Reader
-from workflows.contracts import AgentSessionResult
+from outlast.agents.sessions import AgentSessionResult
+from outlast.cli.kinds import ResultPage
+from outlast.cli.pages import STYLES, money, safe
+from outlast.cli.printing import counted, plain
+from outlast.cli.results.reading import Reader
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class SessionPage:
     def headline(self) -> str:
         """What the agent answered, and after how many tool calls."""
         return f"{counted(self.result.progress.tool_calls, 'tool call')} · {self.answer}"
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        return [("", self.answer)]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -57,3 +62,6 @@ class SessionPage:
 async def read_session(reader: Reader, result: AgentSessionResult) -> SessionPage:
     """Read the answer."""
     return SessionPage(result, await reader.text(result.answer))
+
+
+PAGE = ResultPage(AgentSessionResult, read_session)

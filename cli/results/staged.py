@@ -7,11 +7,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from activities.display import quoted
-from cli.pages import STYLES, money, row, safe, table
-from cli.printing import counted, plain
-from cli.results.reading import Reader
-from workflows.contracts import StagedResult, StageOutput
+from outlast.cli.kinds import ResultPage
+from outlast.cli.pages import STYLES, money, row, safe, table
+from outlast.cli.printing import counted, plain
+from outlast.cli.results.reading import Reader, cut
+from outlast.display import quoted
+from outlast.stages.contracts import StagedResult, StageOutput
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class StagedPage:
         stages = [_in_short(read.output) for read in self.stages]
         failed = [f"{self.result.failed}: failed"] if self.result.failed else []
         return f"{', '.join([*stages, *failed])} · {self.stages[-1].text if self.stages else ''}"
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Return what came out in full, each text with its title."""
+        return [(f"{one.output.stage}{cut(one.output.notes)}", one.text) for one in self.stages[-1:]]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -88,3 +93,6 @@ async def read_staged(reader: Reader, result: StagedResult) -> StagedPage:
 
 def _in_short(output: StageOutput) -> str:
     return f"{output.stage}: " + (counted(output.steps, "step") if output.score is None else f"{output.score} of 100")
+
+
+PAGE = ResultPage(StagedResult, read_staged)

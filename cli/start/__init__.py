@@ -2,18 +2,19 @@
 
 import typer
 
+from cli.demo.command import demo
 from cli.start.agent import agent
 from cli.start.agents import agents
 from cli.start.consensus import consensus
 from cli.start.document import document
 from cli.start.plan import plan
-from cli.start.refund import refund
 from cli.start.research import research
 from cli.start.route import route
 from cli.start.staged import staged
 from cli.start.train_router import train_router
+from samples.refund.command import refund
 
-COMMANDS = (document, plan, staged, route, train_router, research, consensus, agent, refund, agents)
+COMMANDS = (demo, document, plan, staged, route, train_router, research, consensus, agent, refund, agents)
 
 
 def register(app: typer.Typer) -> None:

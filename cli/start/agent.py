@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import (
     BudgetCalls,
     BudgetTokens,
@@ -20,9 +19,10 @@ from cli.start.begin import (
     given,
     undone,
 )
+from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from cli.reaching import Reach
+    from outlast.cli.reaching import Reach
 
 
 def agent(
@@ -48,9 +48,10 @@ def agent(
 
     Exit code 1 if it failed, or if a limit ended it.
     """
-    from activities.agent_files import slug
-    from cli.reaching import SESSION, reaching
-    from workflows.contracts import AgentSessionRequest, SessionLimits
+    from outlast.agents.files import slug
+    from outlast.agents.sessions import AgentSessionRequest, SessionLimits
+    from outlast.cli.kinds import SESSION
+    from outlast.cli.reaching import reaching
 
     if not task.strip():
         raise LeavingError(WRONG, "TASK: say what the agent shall do")

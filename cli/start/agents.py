@@ -1,16 +1,16 @@
 """`starter.py agents`: who there is, and whether their files are right."""
 
-from cli.leaving import FAILED, LeavingError, say
 from cli.start.begin import Json
+from outlast.cli.leaving import FAILED, LeavingError, say
 
 
 def agents(as_json: Json = False) -> None:
     """List the agents and check their files. Exit code 1 if any file has a problem; other Markdown is skipped."""
-    from activities.agent_files import read_agents
-    from bootstrap import load_settings
-    from cli.agents_page import agents_data, agents_page
-    from cli.pages import console, show
-    from cli.printing import counted, print_json
+    from outlast.agents.files import read_agents
+    from outlast.cli.pages import console, show
+    from outlast.cli.printing import counted, print_json
+    from outlast.cli.runs.agents_page import agents_data, agents_page
+    from outlast.client import load_settings
 
     settings = load_settings()
     found, problems = read_agents(settings.agents_dir)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from cli.reaching import Reach
+    from outlast.cli.reaching import Reach
 
 Id = Annotated[
     str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
@@ -74,9 +74,9 @@ async def begin(
 
     With `stream` its calls publish what the models write. `requester` asks for it; None is the user of the operating system.
     """
-    from cli.printing import command, print_json
-    from cli.running import finish, start
-    from cli.users import user_name
+    from outlast.cli.decisions.users import user_name
+    from outlast.cli.printing import command, print_json
+    from outlast.cli.runs.running import finish, start
 
     request = request.model_copy(update={"requester": user_name() if requester is None else requester.strip()})
     if stream:
@@ -92,7 +92,7 @@ async def begin(
 
 def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[str, Any]:
     """Return the request's field `budget`; nothing where no limit was given."""
-    from workflows.contracts import Budget
+    from outlast.contracts import Budget
 
     limits = given(usd=usd, tokens=tokens, calls=calls)
     return {"budget": Budget(**limits)} if limits else {}
@@ -103,8 +103,8 @@ def undone(on_failure: str | None, on_fallback: str | None = None) -> dict[str, 
 
     Raises LeavingError that says what to write.
     """
-    from cli.leaving import WRONG, LeavingError
-    from workflows.contracts import Extent, OnFallback, RollbackPolicy
+    from outlast.cli.leaving import WRONG, LeavingError
+    from outlast.contracts import Extent, OnFallback, RollbackPolicy
 
     fields: dict[str, Any] = {}
     if on_fallback is not None:

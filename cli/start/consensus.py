@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import (
     BudgetCalls,
     BudgetTokens,
@@ -23,9 +22,10 @@ from cli.start.begin import (
     given,
     undone,
 )
+from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from cli.reaching import Reach
+    from outlast.cli.reaching import Reach
 
 
 class By(StrEnum):
@@ -93,12 +93,13 @@ def consensus(
     Findings are grouped into what is agreed, what is disputed, and what only one analyst saw. A vote stops as soon as no
     other vote can change the outcome; exit code 1 if there is no verdict.
     """
-    from activities.contracts import DocumentSource
-    from bootstrap import load_settings
-    from cli.inputs import read_files
-    from cli.reaching import CONSENSUS, reaching
-    from workflows.contracts import ConsensusRequest, Voter
-    from workflows.patterns.consensus import problems
+    from outlast.cli.inputs import read_files
+    from outlast.cli.kinds import CONSENSUS
+    from outlast.cli.reaching import reaching
+    from outlast.client import load_settings
+    from outlast.consensus.votes import ConsensusRequest, Voter
+    from outlast.consensus.voting import problems
+    from outlast.documents.contracts import DocumentSource
 
     request = ConsensusRequest(
         question=question or _default_question(option),
@@ -145,7 +146,7 @@ def _asked(
     deadline: float | None,
 ) -> dict[str, Any]:
     """Read the options as the fields of a request: a vote where there are options, free analyses where there are none."""
-    from workflows.contracts import ConsensusKind, Rule
+    from outlast.consensus.votes import ConsensusKind, Rule
 
     if not options:
         counting = {"--rule": rule, "--quorum": quorum, "--on-tie": on_tie, "--deadline": deadline}

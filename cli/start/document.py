@@ -23,7 +23,7 @@ from cli.start.begin import (
 )
 
 if TYPE_CHECKING:
-    from cli.reaching import Reach
+    from outlast.cli.reaching import Reach
 
 
 def document(
@@ -44,11 +44,12 @@ def document(
 
     Each document fails alone. Exit code 1 if any of them failed.
     """
-    from activities.contracts import DocumentSource
-    from bootstrap import load_settings
-    from cli.inputs import read_files
-    from cli.reaching import DOCUMENTS, reaching
-    from workflows.contracts import DocumentAnalysisRequest
+    from outlast.cli.inputs import read_files
+    from outlast.cli.kinds import DOCUMENTS
+    from outlast.cli.reaching import reaching
+    from outlast.client import load_settings
+    from outlast.documents.contracts import DocumentSource
+    from workflows.contracts.documents import DocumentAnalysisRequest
 
     budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure, on_fallback)
     read = read_files(files, load_settings().max_document_bytes)

@@ -1,15 +1,14 @@
 """`plan --plan FILE --dry-run`: a plan of one's own is checked here, as a run would; no server, worker or model is asked."""
 
-from activities.agent_files import read_agents
-from activities.contracts import Content
-from activities.errors import ErrorKind
-from bootstrap import load_settings
-from cli import pages
-from cli.leaving import FAILED, LeavingError, say
-from cli.printing import print_json
-from cli.results.plans import PlanPage
-from workflows.contracts import PlanReport, PlanRequest, PlanResult, RunState
-from workflows.patterns.planning import problems, repair, shape_of
+from outlast.agents.files import read_agents
+from outlast.cli import pages
+from outlast.cli.leaving import FAILED, LeavingError, say
+from outlast.cli.printing import print_json
+from outlast.cli.results.plans import PlanPage
+from outlast.client import load_settings
+from outlast.contracts import Content, PlanReport, PlanRequest, PlanResult, RunState
+from outlast.errors import ErrorKind
+from outlast.plans.checking import problems, repair, shape_of
 
 
 def dry_run(request: PlanRequest, *, as_json: bool) -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import (
     BudgetCalls,
     BudgetTokens,
@@ -22,9 +21,10 @@ from cli.start.begin import (
     given,
     undone,
 )
+from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from cli.reaching import Reach
+    from outlast.cli.reaching import Reach
 
 OnFailure = Literal["skip_dependents", "fail_fast", "replan"]
 
@@ -70,9 +70,10 @@ def plan(
 
     A planner writes the plan; with --plan FILE it is your own. Exit code 1 if no last step gave an answer.
     """
-    from cli.inputs import read_checkpoint, read_plan_file, read_task
-    from cli.reaching import PLAN, reaching
-    from workflows.contracts import PlanRequest
+    from outlast.cli.inputs import read_checkpoint, read_plan_file, read_task
+    from outlast.cli.kinds import PLAN
+    from outlast.cli.reaching import reaching
+    from outlast.contracts import PlanRequest
 
     said = read_task(task, task_file)
     if not said.strip() and plan_file is None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import (
     BudgetCalls,
     BudgetTokens,
@@ -22,13 +21,14 @@ from cli.start.begin import (
     given,
     undone,
 )
+from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from cli.reaching import Reach
+    from outlast.cli.reaching import Reach
 
 
 class Kind(StrEnum):
-    """The sources, as `activities.contracts` names them; said again here, because importing those is not light."""
+    """The sources, as `outlast.contracts` names them; said again here, because importing those is not light."""
 
     WEB = "web"
     ACADEMIC = "academic"
@@ -68,9 +68,10 @@ def research(
 
     A source that is dead, slow or empty is a gap, named in the answer. Exit code 1 if too few sources gave findings.
     """
-    from activities.contracts import SourceKind
-    from cli.reaching import RESEARCH, reaching
-    from workflows.contracts import ResearchRequest, SourcePlan
+    from activities.search.contracts import SourceKind
+    from outlast.cli.kinds import RESEARCH
+    from outlast.cli.reaching import reaching
+    from workflows.contracts.research import ResearchRequest, SourcePlan
 
     if not topic.strip():
         raise LeavingError(WRONG, "TOPIC: say what shall be found out")

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import (
     BudgetCalls,
     BudgetTokens,
@@ -22,11 +21,12 @@ from cli.start.begin import (
     given,
     undone,
 )
+from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from activities.content import ContentStore
-    from cli.reaching import Reach
-    from workflows.contracts import RequestText
+    from outlast.cli.reaching import Reach
+    from outlast.routing.requests import RequestText
+    from outlast.storage.activities import ContentStore
 
 Router = Literal["classifier", "trained", "llm"]
 Classifier = Literal["small", "trained"]
@@ -73,9 +73,10 @@ def route(
 
     Each request fails alone. Exit code 1 if any of them failed.
     """
-    from cli.reaching import REQUESTS, reaching
-    from cli.requests import read_categories, read_requests, trained_reference
-    from workflows.contracts import RouteRequest
+    from cli.start.requests import read_categories, read_requests, trained_reference
+    from outlast.cli.kinds import REQUESTS
+    from outlast.cli.reaching import reaching
+    from outlast.routing.requests import RouteRequest
 
     chosen = _router(router, classifier, trained)
     read = read_requests(request, file)
@@ -124,8 +125,8 @@ def _router(router: Router | None, classifier: Classifier | None, trained: str |
 
 
 async def _kept(store: "ContentStore", read: dict[str, str]) -> "tuple[RequestText, ...]":
-    from activities.contracts import Part
-    from workflows.contracts import RequestText
+    from outlast.contracts import Part
+    from outlast.routing.requests import RequestText
 
     by_reference = len(read) > INLINE_REQUESTS
     return tuple(

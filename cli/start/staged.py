@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import (
     BudgetCalls,
     BudgetTokens,
@@ -22,10 +21,11 @@ from cli.start.begin import (
     given,
     undone,
 )
+from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from cli.reaching import Reach
-    from workflows.contracts import StagedRequest
+    from outlast.cli.reaching import Reach
+    from outlast.stages.contracts import StagedRequest
 
 
 def staged(
@@ -58,10 +58,11 @@ def staged(
 
     Within each stage a model decides the sub-steps. Exit code 1 if a stage failed; --resume goes on from there.
     """
-    from cli.inputs import read_checkpoint, read_task
-    from cli.reaching import STAGED, reaching
-    from cli.stages_file import read_stages_file
-    from workflows.contracts import StagedRequest
+    from cli.start.stages_file import read_stages_file
+    from outlast.cli.inputs import read_checkpoint, read_task
+    from outlast.cli.kinds import STAGED
+    from outlast.cli.reaching import reaching
+    from outlast.stages.contracts import StagedRequest
 
     said = read_task(task, task_file)
     _check(said, resume, from_stage)
@@ -103,6 +104,6 @@ def _check(task: str, resume: str | None, from_stage: str | None) -> None:
 
 
 async def _earlier(reach: "Reach", resume: str, from_stage: str | None, changes: dict[str, object]) -> "StagedRequest":
-    from cli.resuming import resumed
+    from outlast.cli.runs.resuming import resumed
 
     return (await resumed(reach, resume, from_stage)).model_copy(update=changes)

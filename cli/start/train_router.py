@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli.leaving import WRONG, LeavingError
 from cli.start.begin import Json
+from outlast.cli.leaving import WRONG, LeavingError
 
 
 def train_router(
@@ -22,12 +22,12 @@ def train_router(
     """
     import asyncio
 
-    from activities.request_tables import TableError
-    from activities.router_training import NAME, read_examples, router_name, train
-    from bootstrap import load_settings
-    from cli.inputs import read_bytes
-    from cli.printing import counted, print_json
-    from cli.reaching import open_store
+    from outlast.cli.inputs import read_bytes
+    from outlast.cli.printing import counted, print_json
+    from outlast.cli.reaching import open_store
+    from outlast.client import load_settings
+    from outlast.routing.tables import TableError
+    from outlast.routing.training import NAME, read_examples, router_name, train
 
     if not NAME.fullmatch(name):
         raise LeavingError(WRONG, f"--name {name!r}: use letters, digits, '_' and '-', at most 64")

@@ -8,11 +8,11 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import ToolRequest, ToolResult, ToolsetRequest, UndoRequest, UndoResult
-from activities.toolbox.tool import Tool
-from activities.tools import ToolActivities
-from activities.undoing import UndoActivities
+from outlast.contracts import ToolRequest, ToolResult, ToolsetRequest, UndoRequest, UndoResult
+from outlast.storage.activities import ContentStore
+from outlast.tools.activities import ToolActivities
+from outlast.tools.tool import Tool
+from outlast.undo.activities import UndoActivities
 from tests.approving import approved
 
 

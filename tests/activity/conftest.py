@@ -10,11 +10,11 @@ from anthropic import AsyncAnthropic
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.agent import AgentActivities
-from activities.content import ContentStore
-from activities.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part
-from activities.llm.base import ModelSpec, ModelTable
-from activities.llm.claude import ClaudeLLM, make_client
+from outlast.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part
+from outlast.llm.activities import AgentActivities
+from outlast.llm.base import ModelSpec, ModelTable
+from outlast.llm.claude import ClaudeLLM, make_client
+from outlast.storage.activities import ContentStore
 from tests.doubles.wire import MODEL, Wire, serving
 
 PRICES = {"input": 2.0, "output": 10.0, "cache_read": 0.2, "cache_write": 2.5}

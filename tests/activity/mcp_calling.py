@@ -12,10 +12,10 @@ import psutil
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import ToolRequest, ToolResult, Toolset, ToolsetRequest
-from activities.toolbox.mcp_servers import McpServers
-from activities.tools import ToolActivities
+from outlast.contracts import ToolRequest, ToolResult, Toolset, ToolsetRequest
+from outlast.storage.activities import ContentStore
+from outlast.tools.activities import ToolActivities
+from outlast.tools.mcp.servers import McpServers
 from tests.approving import approved
 from tests.processes import wait_for
 

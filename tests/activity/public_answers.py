@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from activities.errors import ErrorKind
+from outlast.errors import ErrorKind
 from tests.doubles.message_bodies import event
 from tests.doubles.wire import MODEL, Reply, block, ending, message_start, text_block
 

@@ -10,10 +10,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.agent import AgentActivities
-from activities.content import ContentStore
-from activities.llm.scripted import ScriptedLLM
-from activities.spool import Spool
+from outlast.llm.activities import AgentActivities
+from outlast.llm.scripted import ScriptedLLM
+from outlast.storage.activities import ContentStore
+from outlast.storage.spool import Spool
 from tests.activity.conftest import TABLE, asking
 
 LONG = "It is. " * 500

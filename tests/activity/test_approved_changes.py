@@ -8,12 +8,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import Approval, ProposedAction, ToolRequest, ToolsetRequest
-from activities.errors import ErrorKind
-from activities.toolbox.files import file_tools
-from activities.toolbox.workspace import Workspace
-from activities.tools import ToolActivities
+from outlast.contracts import Approval, ProposedAction, ToolRequest, ToolsetRequest
+from outlast.errors import ErrorKind
+from outlast.storage.activities import ContentStore
+from outlast.tools.activities import ToolActivities
+from outlast.tools.standard.files import file_tools
+from outlast.tools.standard.workspace import Workspace
 from tests.activity.mcp_calling import Making, making
 from tests.approving import approved
 from tests.processes import PROJECT

@@ -6,12 +6,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.catalog import CatalogActivities
-from activities.content import ContentStore
-from activities.contracts import Catalog, CatalogRequest
-from activities.errors import ErrorKind
-from activities.llm.base import ModelTable
-from bootstrap import LOCAL_MODEL, Settings
+from outlast.agents.catalog_activities import CatalogActivities
+from outlast.client import LOCAL_MODEL, Settings
+from outlast.contracts import Catalog, CatalogRequest
+from outlast.errors import ErrorKind
+from outlast.llm.base import ModelTable
+from outlast.storage.activities import ContentStore
 
 TABLE = ModelTable.model_validate(
     {

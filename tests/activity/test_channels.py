@@ -7,8 +7,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 
-from activities.channels import channels, send
-from activities.contracts.notices import Notice
+from outlast.contracts import Notice
+from outlast.notices.channels import channels, send
 
 NOTICE = Notice(
     workflow_id="run-1",

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from httpx2 import Timeout
 
-from activities.content import ContentStore
-from activities.contracts import Message, Part, StopReason, ToolCall, Usage
-from activities.llm.claude import CLAUDE_URL, make_client
-from activities.prompting import CONTINUE
+from outlast.contracts import Message, Part, StopReason, ToolCall, Usage
+from outlast.llm.claude import CLAUDE_URL, make_client
+from outlast.llm.prompting import CONTINUE
+from outlast.storage.activities import ContentStore
 from tests.activity.conftest import Caller, asking
 from tests.doubles.wire import MODEL, Reply, Wire, answer, block, ending, message_start, text_block, text_piece
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.agent import AgentActivities
-from activities.content import ContentStore
-from activities.contracts import Part, Usage
-from activities.errors import ErrorKind
-from activities.llm.claude import make_client
-from activities.llm.scripted import ScriptedLLM
+from outlast.contracts import Part, Usage
+from outlast.errors import ErrorKind
+from outlast.llm.activities import AgentActivities
+from outlast.llm.claude import make_client
+from outlast.llm.scripted import ScriptedLLM
+from outlast.storage.activities import ContentStore
 from tests.activity.conftest import TABLE, Caller, asking, calling, point_s3_at
 from tests.doubles.wire import Reply, Wire, answer, ending, message_start, text_block
 

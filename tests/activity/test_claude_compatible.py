@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from activities.content import ContentStore
-from activities.contracts import StopReason, Usage
-from activities.llm.claude import ClaudeLLM, make_client
+from outlast.contracts import StopReason, Usage
+from outlast.llm.claude import ClaudeLLM, make_client
+from outlast.storage.activities import ContentStore
 from tests.activity.conftest import Caller, asking, calling
 from tests.activity.public_answers import ANSWERED, FAILED, SAID, Situation
 from tests.doubles.wire import Reply, Wire, answer, block, ending, message_start, text_block

@@ -13,14 +13,14 @@ from pydantic import SecretStr
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.errors import ErrorKind, kind_of, text_of
-from activities.llm.claude import ClaudeLLM, make_client
-from bootstrap import Settings
-from telemetry.logs import JsonLines
+from outlast.client import Settings
+from outlast.contracts import Plan, PlanRequest, PlanResult, RunState
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.llm.claude import ClaudeLLM, make_client
+from outlast.telemetry.logs import JsonLines
 from tests.activity.public_answers import ANSWERED, SAID
 from tests.doubles.wire import Hit, Reply, Wire, answer, error, serving
 from worker import working
-from workflows.contracts import Plan, PlanRequest, PlanResult, RunState
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 OVERLOADED = error(529, "overloaded_error")

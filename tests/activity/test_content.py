@@ -13,10 +13,10 @@ from moto.server import ThreadedMotoServer
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import INLINE_LIMIT, ContentActivities, ContentStore, reference, summarise
-from activities.contracts import Content, Part, StoreRequest
-from activities.errors import ErrorKind
-from activities.store_marker import MARKER
+from outlast.contracts import Content, Part, StoreRequest
+from outlast.errors import ErrorKind
+from outlast.storage.activities import INLINE_LIMIT, ContentActivities, ContentStore, reference, summarise
+from outlast.storage.marker import MARKER
 from tests.activity.conftest import point_s3_at
 
 BIG = "Ebbe und Flut 🌊\n" * 300_000

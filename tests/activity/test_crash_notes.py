@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from activities import crash_notes
-from activities.admission import MOST_LAG, PER_SAMPLE, AdmittedByLag, Lag
-from activities.crash_notes import FOLDER, CrashNotes
+from outlast.worker import crash_notes
+from outlast.worker.admission import MOST_LAG, PER_SAMPLE, AdmittedByLag, Lag
+from outlast.worker.crash_notes import FOLDER, CrashNotes
 
 RUN = ("workflow", "run")
 

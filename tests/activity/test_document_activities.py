@@ -9,12 +9,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import DocumentSource, ExtractedText, ExtractRequest
-from activities.documents import DocumentActivities
-from activities.errors import ErrorKind, kind_of
-from activities.formats.extraction import extract
-from activities.parsing.pool import SLOTS
+from outlast.documents.activities import DocumentActivities
+from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRequest
+from outlast.documents.formats.extraction import extract
+from outlast.documents.parsing.pool import SLOTS
+from outlast.errors import ErrorKind, kind_of
+from outlast.storage.activities import ContentStore
 from tests.document_files import SENTENCE, pdf, pdf_of, stream
 from tests.real_process import command_of
 
@@ -121,4 +121,4 @@ async def test_cancelled_extraction_ends_the_process_that_reads(store: ContentSt
 
 def parser_processes() -> list[int]:
     children = psutil.Process().children()
-    return [child.pid for child in children if "activities.parsing.child" in command_of(child)]
+    return [child.pid for child in children if "outlast.documents.parsing.child" in command_of(child)]

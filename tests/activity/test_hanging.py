@@ -11,15 +11,14 @@ from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.agent import AgentActivities
-from activities.content import ContentStore
-from activities.contracts import ToolRequest
-from activities.contracts.base import Part
-from activities.errors import ErrorKind
-from activities.llm.base import ModelCall
-from activities.llm.scripted import ScriptedLLM
-from activities.outages import OutageWaits
-from activities.spool import FOLDER, Spool
+from outlast.contracts import Part, ToolRequest
+from outlast.errors import ErrorKind
+from outlast.llm.activities import AgentActivities
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import ScriptedLLM
+from outlast.storage.activities import ContentStore
+from outlast.storage.spool import FOLDER, Spool
+from outlast.worker.outages import OutageWaits
 from tests.activity.conftest import TABLE, asking
 from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 
@@ -93,7 +92,7 @@ class HangingStore(ContentStore):
 async def test_an_answer_is_kept_here_while_the_store_hangs_and_a_hanging_store_is_an_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.spool.HANGS", 0.05)
+    monkeypatch.setattr("outlast.storage.spool.HANGS", 0.05)
     state = tmp_path / "state"
     store = HangingStore.open((tmp_path / "texts").as_uri(), waits=3600)
     env = ActivityEnvironment()

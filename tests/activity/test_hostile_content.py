@@ -9,13 +9,12 @@ import psutil
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities import schemas
-from activities.documents import read_document
-from activities.errors import ErrorKind, kind_of
-from activities.parsing import limits
-from activities.parsing.pool import PARSERS, SLOTS, Job, ParserPool
-from activities.schemas import SchemaInvalidError, violations
-from activities.sources.feeds import read_feed
+from activities.search.sources.feeds import read_feed
+from outlast.documents.activities import read_document
+from outlast.documents.parsing import limits, schemas
+from outlast.documents.parsing.pool import PARSERS, SLOTS, Job, ParserPool
+from outlast.documents.parsing.schemas import SchemaInvalidError, violations
+from outlast.errors import ErrorKind, kind_of
 from tests.document_files import SENTENCE, pdf
 from tests.hostile_files import DOCUMENTS, FEEDS, SCHEMAS
 from tests.real_process import command_of
@@ -53,7 +52,7 @@ class Bystander:
 
 def _memory(process: psutil.Process) -> int:
     try:
-        return process.memory_info().rss if "activities.parsing.child" in command_of(process) else 0
+        return process.memory_info().rss if "outlast.documents.parsing.child" in command_of(process) else 0
     except psutil.Error:
         return 0
 
@@ -167,7 +166,7 @@ def test_a_parser_has_no_secrets_and_ends_with_its_worker(monkeypatch: pytest.Mo
 
 
 def _parsers() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "activities.parsing.child" in command_of(each)]
+    return [each for each in psutil.Process().children() if "outlast.documents.parsing.child" in command_of(each)]
 
 
 def _reading(data: bytes, seconds: float = 9, name: str = "page.html") -> Job:

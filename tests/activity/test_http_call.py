@@ -10,11 +10,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from werkzeug import Request, Response
 
-from activities.content import ContentStore
-from activities.contracts import ToolsetRequest, UndoablePair
-from activities.errors import ErrorKind
-from activities.toolbox.http_call import http_tools, read_pairs
-from activities.tools import ToolActivities
+from outlast.contracts import ToolsetRequest, UndoablePair
+from outlast.errors import ErrorKind
+from outlast.storage.activities import ContentStore
+from outlast.tools.activities import ToolActivities
+from outlast.tools.standard.http_call import http_tools, read_pairs
 from tests.activity.calling_tools import Calls
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.content import ContentStore
-from activities.toolbox.mail import mail_tools, message_id
+from outlast.storage.activities import ContentStore
+from outlast.tools.standard.mail import mail_tools, message_id
 from tests.activity.calling_tools import Calls
 
 MAIL: dict[str, Any] = {"to": ["ann@example.org"], "subject": "Tide", "text": "Bring boots."}

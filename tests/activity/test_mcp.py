@@ -14,10 +14,11 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.contracts import Effect, Part, ToolRequest, Toolset
-from activities.errors import ErrorKind
-from activities.toolbox import mcp_servers, mcp_session
-from activities.tools import ToolActivities
+from outlast.contracts import Effect, Part, ToolRequest, Toolset
+from outlast.errors import ErrorKind
+from outlast.tools.activities import ToolActivities
+from outlast.tools.mcp import servers as mcp_servers
+from outlast.tools.mcp import session as mcp_session
 from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
 from tests.approving import approved
 from tests.processes import PROJECT, RealProcess, clean_environment, free_port, wait_for

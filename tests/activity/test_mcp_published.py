@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Effect, Toolset
+from outlast.contracts import Effect, Toolset
 from tests.activity.mcp_calling import Making, Mcp, listening, making, processes
 from tests.processes import RealProcess, clean_environment, free_port
 from tests.real_process import command_of

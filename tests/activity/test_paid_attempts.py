@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from activities.agent import AgentActivities
-from activities.contracts import ModelFailure, ModelTurn, Usage
-from activities.errors import ErrorKind, kind_of
-from activities.llm.claude import ClaudeLLM, make_client
+from outlast.contracts import ModelFailure, ModelTurn, Usage
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.activities import AgentActivities
+from outlast.llm.claude import ClaudeLLM, make_client
 from tests.activity.conftest import TABLE, Caller, asking
 from tests.doubles.wire import Reply, Wire, answer, error, message_start, text_block
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.content import ContentStore
-from activities.errors import ErrorKind
-from activities.toolbox.database_rights import excess_of
-from activities.toolbox.rows import row_tools
+from outlast.errors import ErrorKind
+from outlast.storage.activities import ContentStore
+from outlast.tools.standard.database_rights import excess_of
+from outlast.tools.standard.rows import row_tools
 from tests.activity.calling_tools import Calls
 from tests.postgres import PostgreSql, postgresql
 
@@ -149,7 +149,7 @@ async def test_an_undo_of_what_never_happened_shuts_the_door(
     assert "rolled back" in await database.refused("delete_row", "run/s/1", **CHANGES[2][1])
     # The record was kept, and then the worker hung: the database itself must refuse what comes after the undo.
     stalled = Calls(database.calls.store, database.calls.tools)
-    monkeypatch.setattr("activities.undo_records.UndoRecords.closed", _not_closed)
+    monkeypatch.setattr("outlast.undo.records.UndoRecords.closed", _not_closed)
     await stalled.refused("delete_row", "run/s/2", table="tides", key={"id": 77})
     assert not (await database.undo("delete_row", "run/s/2")).happened
     assert "rolled back" in await stalled.refused("delete_row", "run/s/2", table="tides", key={"id": 77})

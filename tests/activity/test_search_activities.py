@@ -9,11 +9,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import CiteRequest, Finding, Findings, Part, SearchRequest, SourceKind
-from activities.errors import ErrorKind, final, kind_of
-from activities.search import TEXT_LENGTH, SearchActivities
-from activities.sources.base import Answered, Hit
+from activities.search.activities import TEXT_LENGTH, SearchActivities
+from activities.search.contracts import CiteRequest, Finding, Findings, SearchRequest, SourceKind
+from activities.search.sources.base import Answered, Hit
+from outlast.contracts import Part
+from outlast.errors import ErrorKind, final, kind_of
+from outlast.storage.activities import ContentStore
 
 HITS = (Hit("First", "https://one.example/", "2026-03-01", "Warm."), Hit("Second", "https://two.example/"))
 

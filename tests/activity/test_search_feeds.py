@@ -11,12 +11,12 @@ from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 from werkzeug import Request, Response
 
-from activities.content import ContentStore
-from activities.errors import ErrorKind, kind_of
-from activities.sources.arxiv import ArxivSource, arxiv_query
-from activities.sources.fetching import Fetcher
-from activities.sources.news import NewsSource
-from activities.sources.turns import SharedTurns
+from activities.search.sources.arxiv import ArxivSource, arxiv_query
+from activities.search.sources.fetching import Fetcher
+from activities.search.sources.news import NewsSource
+from activities.search.sources.turns import SharedTurns
+from outlast.errors import ErrorKind, kind_of
+from outlast.storage.activities import ContentStore
 from tests.processes import free_port
 
 FEEDS = Path(__file__).parents[2] / "samples" / "feeds"

@@ -12,8 +12,8 @@ from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 from werkzeug import Request, Response
 
-from activities.errors import ErrorKind, kind_of
-from activities.sources.fetching import Fetcher
+from activities.search.sources.fetching import Fetcher
+from outlast.errors import ErrorKind, kind_of
 from tests.processes import free_port
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, kind_of
-from activities.sources.local import LocalSource
-from bootstrap import PROJECT
+from activities.search.sources.local import LocalSource
+from outlast.client import PROJECT
+from outlast.errors import ErrorKind, kind_of
 from tests.document_files import pdf
 
 LIBRARY = PROJECT / "samples" / "library"

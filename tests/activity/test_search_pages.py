@@ -4,12 +4,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import SearchRequest, SourceKind
-from activities.search import SearchActivities, without_missing
-from activities.sources.base import Hit
-from activities.sources.pages import PAGE_CHARACTERS, WithPages, passages
-from activities.toolbox.web import page_reader
+from activities.search.activities import SearchActivities, without_missing
+from activities.search.contracts import SearchRequest, SourceKind
+from activities.search.sources.base import Hit
+from activities.search.sources.pages import PAGE_CHARACTERS, WithPages, passages
+from outlast.storage.activities import ContentStore
+from outlast.tools.standard.web import page_reader
 from tests.workflow.researching import Given
 
 FILLER = "The town hall has a new clock and the market moves to the river. " * 10

@@ -4,14 +4,14 @@ import pytest
 from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 
-from activities.content import ContentStore
-from activities.contracts import SourceKind
-from activities.errors import ErrorKind, kind_of
-from activities.sources.base import Source
-from activities.sources.configured import SourceOptions, configured_sources
-from activities.sources.fetching import Fetcher
-from activities.sources.web import BraveSource, PublicEngines, SearxngSource, UnconfiguredWeb
-from bootstrap import Settings
+from activities.search.contracts import SourceKind
+from activities.search.sources.base import Source
+from activities.search.sources.configured import SourceOptions, configured_sources
+from activities.search.sources.fetching import Fetcher
+from activities.search.sources.web import BraveSource, PublicEngines, SearxngSource, UnconfiguredWeb
+from outlast.client import Settings
+from outlast.errors import ErrorKind, kind_of
+from outlast.storage.activities import ContentStore
 from tests.processes import free_port
 
 SEARXNG = {

@@ -10,20 +10,20 @@ from uuid import uuid4
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import Message, ModelRequest, Part
-from activities.llm.base import ModelCall, Progress
-from activities.llm.claude import ClaudeLLM, make_client
-from activities.llm.claude_request import SHARED_SYSTEM, parameters_of, shared_prefix
-from activities.llm.shared_prefixes import SharedPrefixes
-from bootstrap import Settings
+from outlast.client import Settings
+from outlast.consensus.verdicts import verdict_schema
+from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
+from outlast.contracts import Message, ModelRequest, Part
+from outlast.llm.base import ModelCall, Progress
+from outlast.llm.claude import ClaudeLLM, make_client
+from outlast.llm.claude_request import SHARED_SYSTEM, parameters_of, shared_prefix
+from outlast.llm.shared_prefixes import SharedPrefixes
+from outlast.storage.activities import ContentStore
 from tests.activity.conftest import Caller, asking, calling
 from tests.doubles.prompt_cache import PromptCache
 from tests.doubles.wire import MODEL, Hit, Reply, Wire, answer, error, message_start, serving
 from worker import working
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
-from workflows.patterns.verdicts import verdict_schema
 
 MATERIAL = "The tenant shall pay rent on the first day of each month. " * 200
 TIME_TO_FIRST = 0.15
@@ -134,7 +134,7 @@ async def test_where_the_first_fails_another_writes(provider: Caching, voter: Ca
 
 
 async def test_nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.llm.shared_prefixes.PATIENCE", 0.05)
+    monkeypatch.setattr("outlast.llm.shared_prefixes.PATIENCE", 0.05)
     prefixes = SharedPrefixes()
     async with asyncio.timeout(5), prefixes.turn("a"), prefixes.turn("a") as begun, prefixes.turn("b"):
         begun()

@@ -9,15 +9,14 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore, reference
-from activities.contracts import ModelFailure, ModelRequest, StopReason, ToolRequest, UndoRequest, Usage
-from activities.contracts.base import Part
-from activities.errors import ErrorKind, final, passing
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import ScriptedLLM
-from activities.outages import OutageWaits, Waits
-from activities.spool import FOLDER
-from activities.store_marker import MARKER
+from outlast.contracts import ModelFailure, ModelRequest, Part, StopReason, ToolRequest, UndoRequest, Usage
+from outlast.errors import ErrorKind, final, passing
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import ScriptedLLM
+from outlast.storage.activities import ContentStore, reference
+from outlast.storage.marker import MARKER
+from outlast.storage.spool import FOLDER
+from outlast.worker.outages import OutageWaits, Waits
 from tests.activity.conftest import asking
 from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 

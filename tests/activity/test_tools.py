@@ -12,12 +12,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore, reference
-from activities.contracts import Part, ToolRequest, ToolResult, Toolset, ToolsetRequest
-from activities.errors import ErrorKind
-from activities.toolbox.files import file_tools
-from activities.toolbox.workspace import READ_LIMIT, Workspace
-from activities.tools import ToolActivities
+from outlast.contracts import Part, ToolRequest, ToolResult, Toolset, ToolsetRequest
+from outlast.errors import ErrorKind
+from outlast.storage.activities import ContentStore, reference
+from outlast.tools.activities import ToolActivities
+from outlast.tools.standard.files import file_tools
+from outlast.tools.standard.workspace import READ_LIMIT, Workspace
 
 ALL = ("Read", "Write", "Edit", "Glob", "Grep")
 

@@ -12,13 +12,13 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.exceptions import ApplicationError
 
-from activities.content import ContentStore
-from activities.contracts import Effect
-from activities.errors import ErrorKind
-from activities.toolbox.files import file_tools
-from activities.toolbox.mail import mail_tools, message_id
-from activities.toolbox.restoring import restoring_tools
-from activities.toolbox.workspace import Workspace
+from outlast.contracts import Effect
+from outlast.errors import ErrorKind
+from outlast.storage.activities import ContentStore
+from outlast.tools.standard.files import file_tools
+from outlast.tools.standard.mail import mail_tools, message_id
+from outlast.tools.standard.restoring import restoring_tools
+from outlast.tools.standard.workspace import Workspace
 from tests.activity.calling_tools import Calls
 from tests.real_process import free_port
 

@@ -8,12 +8,13 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import Labelled, LabelRequest, Part, Pick, PicksRequest, ToolCall, ToolSpec
-from activities.errors import ErrorKind, kind_of
-from activities.route_picks import RoutePickActivities
-from activities.router_training import Training, read_examples, router_name, train
-from activities.trained_router import KEPT, TrainedRouterActivities
+from outlast.contracts import Part, ToolCall, ToolSpec
+from outlast.errors import ErrorKind, kind_of
+from outlast.routing.contracts import Labelled, LabelRequest, Pick, PicksRequest
+from outlast.routing.pick_activities import RoutePickActivities
+from outlast.routing.trained_activities import KEPT, TrainedRouterActivities
+from outlast.routing.training import Training, read_examples, router_name, train
+from outlast.storage.activities import ContentStore
 
 TESTS = Path(__file__).parents[1]
 SAMPLE = TESTS.parent / "samples" / "requests" / "labelled.csv"

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from playwright.async_api import Page, expect
 
-from activities.payload_codec import new_key
+from outlast.storage.payload_codec import new_key
 from tests.browser.conftest import chromium
 from tests.conftest import binary
 from tests.processes import (

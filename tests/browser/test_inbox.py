@@ -12,10 +12,10 @@ from playwright.async_api import Page, expect
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.approver_tokens import granted
+from outlast.approvals.tokens import granted
+from outlast.contracts import Plan, PlanRequest, PlanStep
 from tests.processes import RealProcess, running_starter, wait_for
 from tests.stacks import Stack, whole_stack
-from workflows.contracts import Plan, PlanRequest, PlanStep
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
 

@@ -7,10 +7,10 @@ import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client
 
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import Plan, PlanRequest, PlanStep
 from tests.conftest import binary
 from tests.processes import clean_environment, dev_server, messages_api, worker
-from workflows.contracts import Plan, PlanRequest, PlanStep
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(120)]

@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio import activity
 
-import rooms
 import worker
-from activities.content import ContentStore
-from activities.contracts import StopReason, ToolCall, Usage
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import ScriptedLLM
-from activities.toolbox.tool import Tool
-from bootstrap import connect, load_settings
+from outlast.client import connect, load_settings
+from outlast.contracts import StopReason, ToolCall, Usage
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import ScriptedLLM
+from outlast.storage.activities import ContentStore
+from outlast.tools.tool import Tool
+from outlast.worker import registry as rooms
 
 TURNS = ("write_file", "insert_row", "edit_file")
 DIRECTORY = Path(sys.argv[1])

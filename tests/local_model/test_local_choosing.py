@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local_model import choosing
-from local_model.messages import Tool
-from local_model.schema import fitted
+from outlast.devstack.local_model import choosing
+from outlast.devstack.local_model.messages import Tool
+from outlast.devstack.local_model.schema import fitted
 
 
 def record(**properties: Any) -> dict[str, Any]:

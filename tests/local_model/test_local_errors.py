@@ -11,8 +11,8 @@ import pytest
 from anthropic import AsyncAnthropic
 from pytest_httpserver import HTTPServer
 
-from local_model.app import create_app
-from local_model.engine import Engine
+from outlast.devstack.local_model.app import create_app
+from outlast.devstack.local_model.engine import Engine
 from tests.local_model.local_model_process import LocalModel
 
 pytestmark = pytest.mark.xdist_group("local_model")

@@ -12,8 +12,8 @@ import pytest
 from anthropic import AsyncAnthropic
 from pydantic import BaseModel, Field
 
-from local_model import BANNER
-from local_model.answering import LONG_TEXT
+from outlast.devstack.local_model import BANNER
+from outlast.devstack.local_model.answering import LONG_TEXT
 
 pytestmark = pytest.mark.xdist_group("local_model")
 

@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, Field
 
-from local_model import assembly, dialect, prompting
-from local_model.errors import ApiError
-from local_model.messages import Message, MessageRequest
-from local_model.queueing import Gate
-from local_model.schema import fitted, longest
+from outlast.devstack.local_model import assembly, dialect, prompting
+from outlast.devstack.local_model.errors import ApiError
+from outlast.devstack.local_model.messages import Message, MessageRequest
+from outlast.devstack.local_model.queueing import Gate
+from outlast.devstack.local_model.schema import fitted, longest
 
 
 def record(**properties: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import pytest
 import xllamacpp
 from anthropic import AsyncAnthropic
 
-from local_model import BANNER
-from local_model.engine import find_weights
-from local_model.requantising import faster
+from outlast.devstack.local_model import BANNER
+from outlast.devstack.local_model.engine import find_weights
+from outlast.devstack.local_model.requantising import faster
 from tests.local_model.local_model_process import LocalModel
 
 pytestmark = pytest.mark.xdist_group("local_model")

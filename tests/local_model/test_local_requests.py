@@ -6,8 +6,8 @@ from pathlib import Path
 
 import anthropic
 
-from workflows.patterns.route_categories import DEFAULT_CATEGORIES
-from workflows.patterns.routing import label_question, label_schema
+from outlast.routing.categories import DEFAULT_CATEGORIES
+from outlast.routing.rules import label_question, label_schema
 
 HELD_OUT = Path(__file__).parents[1] / "requests" / "held_out.csv"
 

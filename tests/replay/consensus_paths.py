@@ -4,15 +4,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from activities.contracts import Part
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
+from outlast.consensus.votes import ConsensusRequest, OnTie, Rule, RuleKind, Voter
+from outlast.contracts import Part
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.test_document_analysis import LEASE, source
 from tests.workflow.test_free_analyses import GROUPED, THREE
 from tests.workflow.voting import FAIL, FIVE, HOLD, RUN, TWO, analysts, five, free, panel, request, verdict, who
-from workflows.contracts import ConsensusRequest, OnTie, Rule, RuleKind, Voter
 
 UNANIMOUS, WEIGHTED, QUORUM = Rule(kind=RuleKind.UNANIMOUS), Rule(kind=RuleKind.WEIGHTED), Rule(kind=RuleKind.QUORUM)
 HEAVY = (TWO[0], TWO[1].model_copy(update={"weight": 2.0}))

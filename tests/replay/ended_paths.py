@@ -1,11 +1,11 @@
 """The paths of rolling back a run that has ended: all of it, undos that failed before, and a wish that cannot be met."""
 
+from outlast.contracts import Changes, ChangeState, RollbackPolicy, RollbackRequest
+from outlast.undo.workflow import RollbackWorkflow
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.test_agent_session import SESSION, WRITING, in_turn, task
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import Changes, ChangeState, RollbackPolicy, RollbackRequest
-from workflows.rolling_back import RollbackWorkflow
 
 
 def ended(policy: str, *, failed: bool = False) -> Path:

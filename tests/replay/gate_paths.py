@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from activities.contracts import Effect
-from activities.llm.scripted import Script
-from activities.toolbox.tool import ToolError, Undo, tool
+from outlast.consensus.votes import OnTie
+from outlast.contracts import ROLL_BACK_ALL, Effect, GatePolicy, OnTimeout, PlanRequest
+from outlast.llm.scripted import Script
+from outlast.tools.tool import ToolError, Undo, tool
 from tests.replay.consensus_paths import consensus, divided
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
@@ -13,7 +14,6 @@ from tests.workflow.gating import waiting
 from tests.workflow.rolling_back import PLAN, REFUSAL, SESSION, Words, shout
 from tests.workflow.test_agent_session import calls, in_turn, task
 from tests.workflow.test_gated_actions import confirmed
-from workflows.contracts import ROLL_BACK_ALL, GatePolicy, OnTie, OnTimeout, PlanRequest
 
 AGENT = {"a": "tools: Write, shout, paint"}
 TWO_OF_THREE = GatePolicy(needed=2, eligible=("ann", "bob", "eve"))

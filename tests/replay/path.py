@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
-import rooms
-from activities.contracts import SourceKind
-from activities.llm.scripted import Script, ScriptedLLM
-from activities.sources.base import Source
-from activities.toolbox.tool import Tool
+from activities.search.contracts import SourceKind
+from activities.search.sources.base import Source
+from outlast.llm.scripted import Script, ScriptedLLM
+from outlast.tools.tool import Tool
+from outlast.worker import registry as rooms
 from tests.workflow.conftest import Runner, crew_of
 
 

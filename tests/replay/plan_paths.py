@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from activities.contracts import DocumentSource, StopReason, Usage
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import Script
+from outlast.contracts import OnStepFailure, PlanRequest, StopReason, Usage
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.test_document_analysis import LEASE, source
@@ -23,7 +24,7 @@ from tests.workflow.test_plan_and_execute import (
     scripted,
     step,
 )
-from workflows.contracts import DocumentAnalysisRequest, OnStepFailure, PlanRequest
+from workflows.contracts.documents import DocumentAnalysisRequest
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 

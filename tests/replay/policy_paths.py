@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
+from outlast.contracts import GatePolicy, OnFallback, OnStepFailure, OnTimeout, Plan, PlanRequest, PlanStep
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.rolling_back import PLAN, REFUSAL, SESSION, shout
 from tests.workflow.test_agent_session import calls, in_turn, task
 from tests.workflow.test_denials import MAIL, planned
 from tests.workflow.test_repeated_acts import SHOUT, WRITE, each_says, one_step
-from workflows.contracts import GatePolicy, OnFallback, OnStepFailure, OnTimeout, Plan, PlanRequest, PlanStep
 
 TOOLS = "tools: Write, shout"
 PAIR = {"a": f"{TOOLS}\nfallback: b", "b": TOOLS}

@@ -9,13 +9,13 @@ from pathlib import Path as FilePath
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.content import ContentStore
-from bootstrap import Settings, data_converter
+from outlast.client import Settings, data_converter
+from outlast.contracts import RunStatus
+from outlast.storage.activities import ContentStore
 from tests.conftest import binary
 from tests.replay.path import Path
 from tests.replay.paths import PATHS
 from tests.workflow.conftest import Runner
-from workflows.contracts import RunStatus
 
 HISTORIES = FilePath(__file__).with_name("histories")
 

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from activities.llm.scripted import Script, ScriptedLLM
+from outlast.llm.scripted import Script, ScriptedLLM
+from samples.refund.contracts import RefundRequest
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.refunding import EDIT, REFUND, clerk, shop_in, wanted
-from workflows.contracts import RefundRequest
 
 NOWHERE = "https://ledger.invalid/bookings"
 """A ledger that the worker may not call."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from activities.contracts import SourceKind
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
-from activities.sources.base import Source
+from activities.search.contracts import SourceKind
+from activities.search.sources.base import Source
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, cannot_search, citing, hit, is_synthesis, missing, searching_itself
-from workflows.contracts import ResearchRequest, SourcePlan
+from workflows.contracts.research import ResearchRequest, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 
 RUN = ParallelResearchWorkflow.run

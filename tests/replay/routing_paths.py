@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
+from outlast.routing.requests import Category
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.routing import (
@@ -26,7 +27,6 @@ from tests.workflow.routing import (
     said,
     trained,
 )
-from workflows.contracts import Category
 
 TINY = "the tiny one"
 BROKEN = "what is no classifier"

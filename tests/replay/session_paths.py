@@ -7,24 +7,15 @@ from typing import Any
 from temporalio import activity
 from temporalio.client import WorkflowHandle
 
-from activities.contracts import StopReason, Usage
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import Script
+from outlast.agents.sessions import SessionLimits, SessionProgress
+from outlast.contracts import ROLL_BACK_ALL, Extent, Plan, PlanRequest, PlanStep, RollbackPolicy, StopReason, Usage
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
 from tests.workflow.test_rollback_asked import files_plan, writing_step
-from workflows.contracts import (
-    ROLL_BACK_ALL,
-    Extent,
-    Plan,
-    PlanRequest,
-    PlanStep,
-    RollbackPolicy,
-    SessionLimits,
-    SessionProgress,
-)
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 PLAN = PlanAndExecuteWorkflow.run

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from activities.contracts import Content
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
+from outlast.contracts import Content
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
+from outlast.stages.contracts import Stage, StagedRequest, StageOutput
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import PRICES, RUN, asked, plan_json, refusing, scripted, stage
 from tests.workflow.test_agent_session import calls
-from workflows.contracts import Stage, StagedRequest, StageOutput
 
 DRAFT = StageOutput(stage="draft", content=Content(text="first draft"))
 NO_CRITIC = final(ErrorKind.MODEL_REJECTED, "no critic today")

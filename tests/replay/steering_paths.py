@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from activities.llm.base import ModelCall
+from outlast.contracts import Pause, PlanRequest, StepState
+from outlast.llm.base import ModelCall
+from outlast.stages.contracts import StagedRequest
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import TASK, one_step, stage
@@ -13,7 +15,6 @@ from tests.workflow.staging import scripted as staged_script
 from tests.workflow.steering import Handle, asked, at_a_checkpoint, decided, refusal, status_when
 from tests.workflow.test_agent_session import SESSION, WRITING, in_turn, task
 from tests.workflow.test_plan_and_execute import RUN, plan_json, plan_of, scripted, step
-from workflows.contracts import Pause, PlanRequest, StagedRequest, StepState
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 People = Callable[[Handle], Awaitable[None]]

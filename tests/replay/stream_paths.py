@@ -5,10 +5,9 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.workflow_streams import WorkflowStreamClient
 
-from activities.contracts import STREAM_TOPIC, Streamed
+from outlast.contracts import STREAM_TOPIC, Plan, PlanRequest, PlanStep, Streamed
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
-from workflows.contracts import Plan, PlanRequest, PlanStep
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 STEPS = (

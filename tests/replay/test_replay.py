@@ -7,7 +7,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.undo.workflow import RollbackWorkflow
 from tests.policed import policed
 from tests.replay.paths import PATHS
 from worker import WORKFLOWS
@@ -17,7 +18,7 @@ HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=WORKFLOWS,
+        workflows=[*WORKFLOWS, RollbackWorkflow],
         data_converter=data_converter(512 * 1024),
         workflow_runner=policed(),
     )

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from activities.llm.scripted import ScriptedLLM
+from outlast.contracts import PlanRequest
+from outlast.llm.scripted import ScriptedLLM
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
 from tests.workflow.rolling_back import PLAN
 from tests.workflow.telling import hooks
 from tests.workflow.test_gated_actions import confirmed
-from workflows.contracts import PlanRequest
 
 FOR_EVER = 1_000
 

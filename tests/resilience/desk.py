@@ -21,10 +21,10 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from outlast.contracts import RunStatus
 from tests.conftest import binary
 from tests.processes import PROJECT, RealProcess, free_port, wait_for
 from tests.stacks import Stack
-from workflows.contracts import RunStatus
 
 CHAIN = {
     "steps": [

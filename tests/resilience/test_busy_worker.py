@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState
 from tests.processes import wait_for
 from tests.stacks import Stack, whole_stack
-from workflows.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState
 from tests.processes import DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
-from workflows.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 pytestmark = pytest.mark.xdist_group("crashes")

@@ -167,8 +167,8 @@ def test_where_decisions_must_be_signed_only_a_token_counts(stack: Stack) -> Non
 
 
 def test_a_token_needs_the_secret_and_a_time() -> None:
-    from cli.deciding import _time
-    from cli.leaving import LeavingError
+    from outlast.cli.decisions.commands import _time
+    from outlast.cli.leaving import LeavingError
 
     assert _time("90m").total_seconds() == 5400
     for wrong in ("8", "0h", "400d", "-1h", "8 hours"):

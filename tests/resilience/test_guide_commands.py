@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from activities.contracts import SEARCH_ATTRIBUTES
+from outlast.contracts import SEARCH_ATTRIBUTES, RunStatus
 from tests.doubles.otlp import Collector, collector
 from tests.guides import OWN, commands, needs_more, texts
 from tests.processes import wait_for
 from tests.resilience.desk import PLANS, Desk, at_a_gate, at_work, ended, free_ports, served
 from tests.stacks import whole_stack
-from workflows.contracts import RunStatus
 
 pytestmark = pytest.mark.timeout(240)
 

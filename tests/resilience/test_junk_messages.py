@@ -13,11 +13,11 @@ from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from outlast.contracts import RunStatus
 from tests.conftest import binary
 from tests.processes import clean_environment, wait_for
 from tests.stacks import Stack, whole_stack
 from worker import WORKFLOWS
-from workflows.contracts import RunStatus
 
 pytestmark = [pytest.mark.xdist_group("wrong_messages"), pytest.mark.timeout(240)]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import PauseAnswer, RunStatus
 from tests.resilience.test_session_crashes import session
-from workflows.contracts import PauseAnswer, RunStatus
 
 pytestmark = pytest.mark.xdist_group("crashes")
 

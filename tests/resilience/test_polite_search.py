@@ -11,20 +11,20 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from werkzeug import Request, Response
 
-from activities.agent import AgentActivities
-from activities.catalog import CatalogActivities
-from activities.content import ContentActivities, ContentStore
-from activities.contracts import SourceKind
-from activities.llm.scripted import ScriptedLLM
-from activities.search import SearchActivities
-from activities.sources.arxiv import SECONDS_BETWEEN
-from activities.sources.configured import SourceOptions, configured_sources
-from bootstrap import PROJECT, Settings, data_converter
+from activities.search.activities import SearchActivities
+from activities.search.contracts import SourceKind
+from activities.search.sources.arxiv import SECONDS_BETWEEN
+from activities.search.sources.configured import SourceOptions, configured_sources
+from outlast.agents.catalog_activities import CatalogActivities
+from outlast.client import PROJECT, Settings, data_converter
+from outlast.llm.activities import AgentActivities
+from outlast.llm.scripted import ScriptedLLM
+from outlast.storage.activities import ContentActivities, ContentStore
+from outlast.worker.running import PASSED_THROUGH
+from outlast.workflow.policies import spaced_queue
 from tests.processes import DevServer, dev_server
-from worker import PASSED_THROUGH
-from workflows.contracts import ResearchRequest, ResearchResult, SourcePlan
+from workflows.contracts.research import ResearchRequest, ResearchResult, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
-from workflows.policies import polite_queue
 
 ARXIV = (PROJECT / "samples" / "feeds" / "arxiv.xml").read_bytes()
 RUN = ParallelResearchWorkflow.run
@@ -78,7 +78,7 @@ async def _research(server: DevServer, directory: Path, url: str) -> list[Resear
     first, second = (
         Worker(
             connected,
-            task_queue=polite_queue(QUEUE),
+            task_queue=spaced_queue(QUEUE),
             activities=[search().search],
             max_concurrent_activities=1,
         )

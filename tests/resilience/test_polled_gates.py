@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from bootstrap import data_converter
-from cli.recorded.decisions import audit_events
+from outlast.cli.recorded.decisions import audit_events
+from outlast.client import data_converter
+from outlast.contracts import DecisionLog, Plan, PlanRequest, PlanStep
 from tests.processes import dev_server, messages_api, worker
 from tests.workflow.gating import waiting
-from workflows.contracts import DecisionLog, Plan, PlanRequest, PlanStep
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 pytestmark = pytest.mark.timeout(120)

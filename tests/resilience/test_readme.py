@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.tour import NOBODY_ASKED, STOPS
+from cli.demo.tour import NOBODY_ASKED, STOPS
 from tests.guides import commands
 from tests.processes import (
     PROJECT,

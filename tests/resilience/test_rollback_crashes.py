@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from bootstrap import data_converter
+from outlast.agents.sessions import AgentSessionRequest
+from outlast.client import data_converter
+from outlast.contracts import ROLL_BACK_ALL, ChangeState
 from tests.processes import RealProcess, dev_server, stack_environment, wait_for
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import ROLL_BACK_ALL, AgentSessionRequest, ChangeState
 
 pytestmark = pytest.mark.xdist_group("crashes")
 

@@ -7,8 +7,8 @@ import pytest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 
-from activities.contracts import SEARCH_ATTRIBUTES
-from bootstrap import missing_attributes
+from outlast.client import missing_attributes
+from outlast.contracts import SEARCH_ATTRIBUTES
 from tests.processes import dev_server, messages_api, stack_environment, starter, worker
 
 PLAN = '{"steps": [{"step": 1, "agent": "writer", "input": "write"}]}'

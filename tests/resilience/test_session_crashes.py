@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from bootstrap import PROJECT, data_converter
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits
+from outlast.client import PROJECT, data_converter
 from tests.processes import DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import AgentSessionRequest, AgentSessionResult, SessionLimits
 
 pytestmark = pytest.mark.xdist_group("crashes")
 

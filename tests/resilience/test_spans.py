@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import CallTrace, RunStatus, Trace
 from tests.doubles.otlp import Received
 from tests.processes import dev_server, wait_for
 from tests.resilience.seeing import Side, scenarios, side
-from workflows.contracts import CallTrace, RunStatus, Trace
 
 pytestmark = pytest.mark.xdist_group("spans")
 

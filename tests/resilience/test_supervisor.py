@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.embedded import supervisor as supervising
-from cli.embedded.board import Board
-from cli.embedded.parts import Part
-from cli.embedded.supervisor import Supervisor
+from outlast.devstack import supervisor as supervising
+from outlast.devstack.board import Board
+from outlast.devstack.parts import Part
+from outlast.devstack.supervisor import Supervisor
 from tests.processes import free_port
 from tests.real_process import alive
 
@@ -73,7 +73,7 @@ async def test_a_part_that_hangs_is_reported_and_so_is_its_return(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervising, "CHECK_EVERY", 0.05)
-    monkeypatch.setattr("cli.embedded.health.ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("outlast.devstack.health.ANSWER_WITHIN", 0.2)
     shown = Shown(tmp_path, free_port(), "stay")
     try:
         assert await shown.supervisor.start()

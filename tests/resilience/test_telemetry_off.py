@@ -48,7 +48,7 @@ __import__("os")._exit(0)
 FLUSHED = """
 import os, sys, time
 from opentelemetry import trace
-from telemetry.traces import flush, tracing
+from outlast.telemetry.traces import flush, tracing
 
 tracing(sys.argv[1])
 trace.get_tracer("test").start_span("one").end()
@@ -61,7 +61,7 @@ os._exit(0)
 REPLAYED = """
 import asyncio, sys
 from pathlib import Path
-from telemetry.traces import flush, tracing
+from outlast.telemetry.traces import flush, tracing
 
 async def replay():
     plugins = tracing(sys.argv[1])

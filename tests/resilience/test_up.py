@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bootstrap import Settings
-from cli.embedded import stack as stacking
-from cli.embedded.board import Board
-from cli.embedded.ports import ANY, RANGE, USUAL, choose_ports, is_free
-from cli.embedded.state import StackState, read_state
+from outlast.client import Settings
+from outlast.devstack import stack as stacking
+from outlast.devstack.board import Board
+from outlast.devstack.ports import ANY, RANGE, USUAL, choose_ports, is_free
+from outlast.devstack.state import StackState, read_state
 from tests.conftest import binary
 from tests.processes import (
     PROJECT,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from activities.contracts import SEARCH_ATTRIBUTES
+from outlast.contracts import SEARCH_ATTRIBUTES
 from tests.conftest import binary
 from tests.processes import PROJECT, running_starter
 from tests.stacks import Stack, whole_stack

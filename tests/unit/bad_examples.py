@@ -7,7 +7,7 @@ from tests.unit.house import Rule
 FLOW = "workflows/made_up.py"
 MOVE = "workflows/patterns/made_up.py"
 RUN = "from workflows.contracts import Plan, RunState\nclass A:\n    @workflow.run\n    async def run"
-ACT = "from activities.contracts import Content\nclass A:\n    @activity.defn\n    async def act"
+ACT = "from outlast.contracts import Content\nclass A:\n    @activity.defn\n    async def act"
 CALL = "run_activity(A.act, request"
 POLICY = "def a() -> ActivityConfig:\n    return "
 START, SCHEDULE = "start_to_close_timeout=X", "schedule_to_close_timeout=X"
@@ -15,35 +15,35 @@ RETRY = "retry_policy=RetryPolicy(maximum_attempts=3)"
 
 BAD: list[tuple[Rule, str, str]] = [
     (walls.door_one, "starter.py", "from worker import working"),
-    (walls.door_one, "cli/made_up.py", "from activities.llm.base import ModelTable"),
-    (walls.door_one, "cli/made_up.py", "from activities.agent import AgentActivities"),
+    (walls.door_one, "cli/made_up.py", "from outlast.llm.base import ModelTable"),
+    (walls.door_one, "cli/made_up.py", "from outlast.llm.activities import AgentActivities"),
     (walls.door_one, "cli/made_up.py", "from workflows import policies"),
-    (walls.door_one, "cli/made_up.py", "def f():\n    from workflows.patterns.ask import Ask"),
+    (walls.door_one, "cli/made_up.py", "def f():\n    from outlast.agents.asking import Ask"),
     (walls.door_one, "cli/made_up.py", "from . import leaving"),
-    (walls.door_two, "worker.py", "from cli.leaving import say"),
+    (walls.door_two, "worker.py", "from outlast.cli.leaving import say"),
     (walls.door_two, "worker.py", "import local_model"),
-    (walls.behind_door_two, "rooms.py", "from workflows import policies"),
-    (walls.closet, "bootstrap.py", "from activities.content import ContentStore"),
-    (walls.closet, "bootstrap.py", "if TYPE_CHECKING:\n    from workflows.contracts import Plan"),
+    (walls.behind_door_two, "outlast/worker/registry.py", "from workflows import policies"),
+    (walls.closet, "outlast/client.py", "from outlast.storage.activities import ContentStore"),
+    (walls.closet, "outlast/client.py", "if TYPE_CHECKING:\n    from workflows.contracts import Plan"),
     (walls.room_one, FLOW, "from bootstrap import Settings"),
-    (walls.room_one, FLOW, "from activities.content import ContentStore"),
-    (walls.room_one, MOVE, "import activities.agent"),
-    (walls.room_one, MOVE, "from activities.llm import base"),
+    (walls.room_one, FLOW, "from outlast.storage.activities import ContentStore"),
+    (walls.room_one, MOVE, "import outlast.llm.activities"),
+    (walls.room_one, MOVE, "from outlast.llm import base"),
     (walls.workflows_apart, MOVE, "from workflows.plan_and_execute import PlanAndExecuteWorkflow"),
     (walls.workflows_apart, FLOW, "from workflows import document_analysis"),
-    (walls.policies_and_contracts_below, "workflows/policies.py", "from workflows.patterns.ask import Ask"),
+    (walls.policies_and_contracts_below, "outlast/workflow/policies.py", "from outlast.agents.asking import Ask"),
     (walls.policies_and_contracts_below, "workflows/contracts/made_up.py", "from workflows import policies"),
     (walls.room_two, "activities/made_up.py", "from workflows.contracts import Plan"),
     (walls.room_two, "activities/made_up.py", "def f():\n    import bootstrap"),
     (walls.room_two, "activities/made_up.py", "from cli import leaving"),
-    (walls.one_anthropic, "activities/agent.py", "import anthropic"),
+    (walls.one_anthropic, "outlast/llm/activities.py", "import anthropic"),
     (walls.one_anthropic, "worker.py", "def f():\n    from anthropic.types import Message"),
-    (walls.parsers_apart, "activities/agent.py", "from jsonschema import Draft202012Validator"),
+    (walls.parsers_apart, "outlast/llm/activities.py", "from jsonschema import Draft202012Validator"),
     (walls.parsers_apart, "cli/made_up.py", "def f():\n    import feedparser"),
-    (walls.local_model_alone, "local_model/made_up.py", "from activities.errors import ErrorKind"),
+    (walls.local_model_alone, "outlast/devstack/local_model/made_up.py", "from outlast.errors import ErrorKind"),
     (walls.local_model_alone, "cli/made_up.py", "from local_model import BANNER"),
     (walls.plain_contracts, "workflows/contracts/made_up.py", "import temporalio"),
-    (walls.plain_contracts, "activities/contracts/made_up.py", "from activities.errors import ErrorKind"),
+    (walls.plain_contracts, "outlast/contracts/made_up.py", "from outlast.errors import ErrorKind"),
     (walls.no_tests_inside, "cli/made_up.py", "from tests.processes import free_port"),
     (walls.imports_on_top, FLOW, "def f():\n    import json"),
     (walls.bare_packages, "workflows/__init__.py", '"""Room 1."""\nfrom workflows.contracts import Plan'),
@@ -89,13 +89,13 @@ BAD: list[tuple[Rule, str, str]] = [
     (rules.only_failures_are_caught, MOVE, "with suppress(Exception):\n    f()"),
     (rules.only_failures_are_caught, FLOW, "@workflow.defn(failure_exception_types=[ValueError])\nclass A: ..."),
     (rules.runs_are_managed, FLOW, f"{RUN}(self, request: Plan) -> Plan: ..."),
-    (rules.bounded_policies, "workflows/policies.py", f"{POLICY}other()"),
-    (rules.bounded_policies, "workflows/policies.py", f"{POLICY}ActivityConfig({START}, {RETRY})"),
-    (rules.bounded_policies, "workflows/policies.py", f"{POLICY}ActivityConfig({SCHEDULE}, {RETRY})"),
-    (rules.bounded_policies, "workflows/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE})"),
+    (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}other()"),
+    (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {RETRY})"),
+    (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}ActivityConfig({SCHEDULE}, {RETRY})"),
+    (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE})"),
     (
         rules.bounded_policies,
-        "workflows/policies.py",
+        "outlast/workflow/policies.py",
         f"{POLICY}ActivityConfig({START}, {SCHEDULE}, retry_policy=RetryPolicy(maximum_attempts=0))",
     ),
 ]

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.contracts import ProposedAction, Risk
-from workflows.contracts import Decision, GatePolicy, Verdict
-from workflows.patterns.gate_book import GateBook
+from outlast.approvals.book import GateBook
+from outlast.contracts import Decision, GatePolicy, ProposedAction, Risk, Verdict
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

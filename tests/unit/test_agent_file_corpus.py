@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from activities.agent_files import AgentFile, Problem, read_agents, slug
+from outlast.agents.files import AgentFile, Problem, read_agents, slug
 
 TALK = (
     "Use this agent when a schema changes. Examples: <example>Context: A column is new. user: 'Add it: now' assistant: "

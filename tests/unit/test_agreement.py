@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.agreement import Source, agreement, claims_of, firmness, listing, looked_up
-from activities.contracts import Claim, Firmness
+from outlast.consensus.agreement import Source, agreement, claims_of, firmness, listing, looked_up
+from outlast.consensus.contracts import Claim, Firmness
 
 LEASE = Source(
     "lease.md", "# Lease\n\nThe tenant shall pay rent of $1,200 on the\nfirst day of each month.\n\nNo sub-letting."

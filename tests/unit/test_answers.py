@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm.answers import ALONE, AROUND, CORRECTED, LENIENT_LIMIT, TEXT, read_answer
+from outlast.llm.answers import ALONE, AROUND, CORRECTED, LENIENT_LIMIT, TEXT, read_answer
 from tests.unit.graphs import steady
 
 SCHEMA: dict[str, Any] = {

@@ -7,8 +7,8 @@ from typing import Any
 import jwt
 import pytest
 
-from activities.approver_tokens import GRANT, TokenError, decided, granted, identity
-from activities.contracts import IdentityRequest
+from outlast.approvals.tokens import GRANT, TokenError, decided, granted, identity
+from outlast.contracts import IdentityRequest
 
 SECRET = "a-secret-of-this-deployment-only-0123456789"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,16 +11,16 @@ RULES = (*WALLS, *WORKFLOW_RULES)
 SOURCES = sources()
 
 GOOD = [
-    ("cli/made_up.py", "from activities.content import ContentStore\nfrom workflows.plan_and_execute import X"),
-    ("cli/made_up.py", "from workflows.patterns.planning import read_plan\nfrom workflows.contracts import Plan"),
-    ("cli/embedded/made_up.py", "from local_model import BANNER"),
-    (FLOW, "from activities.agent import AgentActivities\nfrom workflows.patterns.ask import Ask"),
+    ("cli/made_up.py", "from outlast.storage.activities import ContentStore\nfrom workflows.plan_and_execute import X"),
+    ("cli/made_up.py", "from outlast.plans.checking import read_plan\nfrom workflows.contracts import Plan"),
+    ("outlast/devstack/made_up.py", "from local_model import BANNER"),
+    (FLOW, "from outlast.llm.activities import AgentActivities\nfrom outlast.agents.asking import Ask"),
     (FLOW, "from activities import errors\nfrom workflows import policies"),
     (MOVE, "x = 'a' in {'a', 'b'}\ny = sorted(set(z))\nn = len({1})\nfor a in {1: 2}:\n    pass"),
     (MOVE, "async def f():\n    await asyncio.gather(a, b)\n    await workflow.wait(tasks)\n    x = workflow.now()"),
     (FLOW, f"{RUN}(self, request: Plan) -> Plan: ...".replace("workflow.run", "workflow.run\n    @closing")),
     (FLOW, f"{CALL}, **policies.act(card, 'x'))"),
-    ("workflows/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE}, {RETRY})"),
+    ("outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE}, {RETRY})"),
     ("tests/made_up.py", "import anthropic, local_model, time"),
 ]
 
@@ -52,7 +52,7 @@ def test_no_rule_stops_what_is_allowed(path: str, code: str) -> None:
 
 def test_the_rules_see_the_whole_house() -> None:
     assert {source.room for source in SOURCES} >= set(ROOMS)
-    assert "workflows/patterns/scheduling.py" in {source.path for source in SOURCES}
+    assert "outlast/dag.py" in {source.path for source in SOURCES}
     assert {"Plan", "PlanRequest", "ModelTurn", "Content"} <= contract_names()
     assert not {"RunState", "ErrorKind", "StepState"} & contract_names()
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.agent_files import AgentFile, Problem, read_agents
-from bootstrap import PROJECT
+from outlast.agents.files import AgentFile, Problem, read_agents
+from outlast.client import PROJECT
 
 BODY = "\n---\nYou help.\n"
 

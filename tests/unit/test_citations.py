@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.citations import checked, names
-from activities.contracts import Finding
+from activities.search.citations import checked, names
+from activities.search.contracts import Finding
 
 FINDINGS = [
     Finding(id=name, title=f"Title {name}", url=f"https://x.example/{name}", published="2026-03-01")

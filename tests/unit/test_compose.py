@@ -15,7 +15,7 @@ import pytest
 import yaml
 from temporalio.envconfig import ClientConfig
 
-from bootstrap import Settings
+from outlast.client import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -51,7 +51,7 @@ READ_BY: dict[str, set[str]] = {
     "codec-server": OURS,
     "observability": {"GF_AUTH_ANONYMOUS_ENABLED"},  # grafana/docker-otel-lgtm: docker/run-grafana.sh
     "mail": set(),
-    # local_model/__main__.py
+    # outlast/devstack/local_model/__main__.py
     "local-model": {f"LOCAL_MODEL_{name}" for name in ("CONTEXT", "PARALLEL", "QUEUE", "THREADS", "GGUF")},
 }
 

@@ -8,18 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.contracts import AgentCard, Part
-from workflows.contracts import ConsensusRequest, OnTie, Rule, RuleKind, Voter
-from workflows.patterns.consensus import (
-    DEFAULT_VOTERS,
-    PANEL,
-    Ballots,
-    Count,
-    Outcome,
-    problems,
-    seated,
-)
-from workflows.patterns.verdicts import verdict_schema, voting_alone
+from outlast.consensus.verdicts import verdict_schema, voting_alone
+from outlast.consensus.votes import ConsensusRequest, OnTie, Rule, RuleKind, Voter
+from outlast.consensus.voting import DEFAULT_VOTERS, PANEL, Ballots, Count, Outcome, problems, seated
+from outlast.contracts import AgentCard, Part
 
 MAJORITY, WEIGHTED, UNANIMOUS, QUORUM = RuleKind.MAJORITY, RuleKind.WEIGHTED, RuleKind.UNANIMOUS, RuleKind.QUORUM
 NOBODY, UNDECIDED = Outcome(empty=True), Outcome("")

@@ -7,33 +7,30 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-import activities.contracts
+import outlast.contracts
 import workflows.contracts
-from activities.contracts import (
+from outlast.agents.sessions import AgentSessionRequest, SessionProgress
+from outlast.contracts import (
+    CARRIED,
     AgentCard,
     Catalog,
     Content,
     Contract,
+    GatesCarried,
     Message,
     ModelFailure,
     ModelRequest,
     ModelTurn,
     Part,
+    RollbackRequest,
+    StartRequest,
     StopReason,
     ToolCall,
     ToolSpec,
     Usage,
-)
-from worker import WORKFLOWS
-from workflows.contracts import (
-    CARRIED,
-    AgentSessionRequest,
-    GatesCarried,
-    RollbackRequest,
-    SessionProgress,
-    StartRequest,
     carried_in,
 )
+from worker import WORKFLOWS
 
 USAGE = Usage(input_tokens=3, cache_write_tokens=4)
 EXAMPLES: list[Contract] = [
@@ -70,7 +67,7 @@ EXAMPLES: list[Contract] = [
 CONTRACTS = sorted(
     {
         kind
-        for module in (activities.contracts, workflows.contracts)
+        for module in (outlast.contracts, workflows.contracts)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Contract) and kind is not Contract
     },

@@ -15,25 +15,22 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from activities.contracts import ProposedAction
-from activities.contracts.notices import Notice
-from activities.display import displayable, escaped_json
-from activities.notice_text import as_html, commands, plain, subject
-from activities.redaction import PresentableStream, Redactor
-from cli import leaving, pages
-from cli.embedded.board import Board
-from cli.inbox.forms import read_arguments, shown_arguments
-from cli.inbox.pages import render
-from cli.listing import Wanted, runs_page
-from cli.printing import command, written_json
-from cli.trace_page import trace_page
-from cli.watching.page import gate_line
-from workflows.contracts import (
+from outlast.approvals.views import timer_text, view_of
+from outlast.cli import leaving, pages
+from outlast.cli.inbox.forms import read_arguments, shown_arguments
+from outlast.cli.inbox.pages import render
+from outlast.cli.printing import command, written_json
+from outlast.cli.runs.listing import Wanted, runs_page
+from outlast.cli.runs.trace_page import trace_page
+from outlast.cli.watching.page import gate_line
+from outlast.contracts import (
     CallTrace,
     DecisionLog,
     GatePolicy,
     GateState,
     GateView,
+    Notice,
+    ProposedAction,
     Question,
     RunState,
     RunStatus,
@@ -41,7 +38,10 @@ from workflows.contracts import (
     StepState,
     Trace,
 )
-from workflows.patterns.gate_views import timer_text, view_of
+from outlast.devstack.board import Board
+from outlast.display import displayable, escaped_json
+from outlast.notices.text import as_html, commands, plain, subject
+from outlast.redaction import PresentableStream, Redactor
 
 BAD = "\x1b]0;x\x07\x9b2J\x08\r\x7f\u202e\u2066\u200b\u200e\ufeff\u2028\U000e0041\u00ad"
 HOSTILE = {each for each in BAD if not each.isascii()} | {

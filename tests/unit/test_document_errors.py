@@ -12,8 +12,8 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, NameObject
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, kind_of
-from activities.formats.extraction import extract
+from outlast.documents.formats.extraction import extract
+from outlast.errors import ErrorKind, kind_of
 from tests.document_files import SENTENCE, docx_of, locked, paragraph, pdf, run, saved
 
 # A page that opens with an empty password, AES-256; pypdf made it, beside `cryptography`, which is no dependency here.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, kind_of
-from activities.formats.extraction import extract
-from activities.formats.feed import read_feed
+from outlast.documents.formats.extraction import extract
+from outlast.documents.formats.feed import read_feed
+from outlast.errors import ErrorKind, kind_of
 from tests.document_files import SENTENCE, docx_of, paragraph, pdf_of, run, stream
 from tests.situation_files import (
     NUMBERING,

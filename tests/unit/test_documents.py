@@ -12,10 +12,10 @@ from docx.oxml.parser import parse_xml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.formats.detection import FileFormat
-from activities.formats.extraction import extract
-from activities.formats.splitting import SMALLEST_PART, split
-from activities.formats.text import tidy
+from outlast.documents.formats.detection import FileFormat
+from outlast.documents.formats.extraction import extract
+from outlast.documents.formats.splitting import SMALLEST_PART, split
+from outlast.documents.formats.text import tidy
 from tests.document_files import SENTENCE, W, docx_of, locked, paragraph, pdf, run, saved
 
 
@@ -51,7 +51,7 @@ class TestPdf:
     def test_crooked_file_is_read_without_a_word_on_stderr(self) -> None:
         crooked = b"From: scanner\n" + pdf(SENTENCE)
         program = (
-            "import logging, sys; from activities.formats.extraction import extract; logging.basicConfig();"
+            "import logging, sys; from outlast.documents.formats.extraction import extract; logging.basicConfig();"
             "print(extract(sys.stdin.buffer.read(), 'crooked.pdf').text)"
         )
         done = subprocess.run(

@@ -21,9 +21,9 @@ from temporalio.exceptions import (
     TimeoutError as TemporalTimeoutError,
 )
 
-from activities import errors
-from activities.contracts import ModelFailure
-from activities.errors import ERROR_TEXT_LIMIT, ErrorKind, final, kind_of, passing, root_of, text_of
+from outlast import errors
+from outlast.contracts import ModelFailure
+from outlast.errors import ERROR_TEXT_LIMIT, ErrorKind, final, kind_of, passing, root_of, text_of
 
 
 def by_activity(cause: BaseException) -> ActivityError:

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from activities.contracts import Risk
-from tests.unit.gate_cases import START, action, at, book, no, yes
-from workflows.contracts import (
+from outlast.approvals.book import EARLY_KEPT, RECORDS_CARRIED, GateBook
+from outlast.contracts import (
     NOISE_KEPT,
     Decision,
     GateOutcome,
@@ -15,9 +14,10 @@ from workflows.contracts import (
     GatesCarried,
     OnTimeout,
     RecordKind,
+    Risk,
     breaks,
 )
-from workflows.patterns.gate_book import EARLY_KEPT, RECORDS_CARRIED, GateBook
+from tests.unit.gate_cases import START, action, at, book, no, yes
 
 APPROVED, DENIED, PENDING = GateOutcome.APPROVED, GateOutcome.DENIED, GateOutcome.PENDING
 TWO: dict[str, Any] = {"needed": 2, "eligible": ("Ann", "Bob", "Cem")}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.approvals.messages import EDIT_LIMIT, read_decision
+from outlast.contracts import Decision, Verdict
 from tests.unit.refusals import REFUSALS
-from workflows.contracts import Decision, Verdict
-from workflows.patterns.gate_messages import EDIT_LIMIT, read_decision
 
 YES, NO = Verdict.APPROVE, Verdict.DENY
 

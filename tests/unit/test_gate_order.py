@@ -11,19 +11,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from activities.contracts import ProposedAction, Risk
-from tests.unit.gate_cases import action, at
-from workflows.contracts import (
+from outlast.approvals.book import GateBook
+from outlast.contracts import (
     Decision,
     GateOutcome,
     GatePolicy,
     GatesCarried,
     OnTimeout,
+    ProposedAction,
     RecordKind,
+    Risk,
     Verdict,
     breaks,
 )
-from workflows.patterns.gate_book import GateBook
+from tests.unit.gate_cases import action, at
 
 PEOPLE = ("Ann", "Bob", "Cem", "Boss", "")
 AMOUNTS = (0, 1)

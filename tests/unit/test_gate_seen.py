@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from activities.contracts import ProposedAction, Risk, shown
+from outlast.approvals.book import GateBook
+from outlast.approvals.rules import Facts, denied_before
+from outlast.contracts import GateOutcome, GatePolicy, ProposedAction, RecordKind, Risk, shown
 from tests.unit.gate_cases import START, action, book, no, yes
-from workflows.contracts import GateOutcome, GatePolicy, RecordKind
-from workflows.patterns.gate_book import GateBook
-from workflows.patterns.gate_rules import Facts, denied_before
 
 APPROVED, PENDING = GateOutcome.APPROVED, GateOutcome.PENDING
 TWO: dict[str, Any] = {"needed": 2, "eligible": ("Ann", "Bob", "Cem")}

@@ -6,8 +6,8 @@ import re
 import pytest
 from pydantic import BaseModel
 
-from activities.errors import ErrorKind
-from bootstrap import Settings
+from outlast.client import Settings
+from outlast.errors import ErrorKind
 from tests.processes import PROJECT
 
 ERROR = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)

@@ -6,15 +6,19 @@ from typing import get_args
 
 import pytest
 
-from activities.contracts import SourceKind
-from cli.reaching import OURS
+from activities.search.contracts import SourceKind
+from cli.results import register
 from cli.start.consensus import By, Tie
 from cli.start.plan import OnFailure
 from cli.start.research import Kind
 from cli.start.route import Router
+from outlast.cli.kinds import kinds
+from outlast.consensus.votes import OnTie, RuleKind
+from outlast.contracts import OnStepFailure
+from outlast.routing.requests import RouteRequest
+from outlast.undo.workflow import RollbackWorkflow
 from tests.processes import PROJECT
 from worker import WORKFLOWS
-from workflows.contracts import OnStepFailure, OnTie, RouteRequest, RuleKind
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
 COMMANDS = [
@@ -92,7 +96,8 @@ def test_help_names_every_command() -> None:
 
 def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
-    assert set(OURS) == {workflow.__name__ for workflow in WORKFLOWS}
+    register()
+    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in (*WORKFLOWS, RollbackWorkflow)}
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)
     assert list(map(str, Kind)) == list(map(str, SourceKind))
@@ -101,7 +106,7 @@ def test_commands_know_every_workflow_and_choice() -> None:
 
 
 def test_neither_the_worker_nor_a_workflow_loads_what_only_training_needs() -> None:
-    script = "import sys, worker, cli.requests; print('sklearn' in sys.modules, 'skops' in sys.modules)"
+    script = "import sys, worker, cli.start.requests; print('sklearn' in sys.modules, 'skops' in sys.modules)"
 
     ended = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.contracts import AgentCard, Message, ModelRequest, Part, Prices, Usage
-from activities.llm.base import ModelCall, ModelSpec, ModelTable
-from activities.paid_attempts import prompt_bound
-from workflows.contracts import Budget, Spend
-from workflows.patterns.ledger import Experience, Ledger, amounts, prompt_guess, read_amounts, worst_of
+from outlast.budget.ledger import Experience, Ledger, amounts, prompt_guess, read_amounts, worst_of
+from outlast.contracts import AgentCard, Budget, Message, ModelRequest, Part, Prices, Spend, Usage
+from outlast.llm.base import ModelCall, ModelSpec, ModelTable
+from outlast.storage.paid_attempts import prompt_bound
 
 MICRO = 1_000_000
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm.answers import read_answer
+from outlast.contracts import Plan, PlanChange
+from outlast.llm.answers import read_answer
+from outlast.plans.checking import PLAN_SCHEMA, problems, read_plan, repair
 from tests.unit.graphs import steady
 from tests.unit.malformed_plans import AGENTS, MALFORMED, READABLE, UNREADABLE, Malformed, pair, plan, step
-from workflows.contracts import Plan, PlanChange
-from workflows.patterns.planning import PLAN_SCHEMA, problems, read_plan, repair
 
 
 def checked(text: str) -> tuple[Plan | None, list[str], list[PlanChange]]:

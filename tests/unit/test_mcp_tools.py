@@ -7,10 +7,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp.types import Tool as Listed
 
-from activities.contracts import Effect, ToolCard, ToolSpec
-from activities.schemas import violations
-from activities.toolbox.mcp_tools import McpTool, fitted, given
-from activities.toolsets import MOST_TOOLS, Listing, choose
+from outlast.contracts import Effect, ToolCard, ToolSpec
+from outlast.documents.parsing.schemas import violations
+from outlast.tools.mcp.specs import McpTool, fitted, given
+from outlast.tools.toolsets import MOST_TOOLS, Listing, choose
 from tests.doubles.mcp_two import EITHER, TOOLS
 
 

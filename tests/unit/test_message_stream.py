@@ -10,10 +10,10 @@ from anthropic.lib.streaming._messages import accumulate_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.contracts import Usage
-from activities.llm.base import Progress
-from activities.llm.message import MessageBuilder, usage_of
-from activities.llm.stream import EventReader, NotMessagesApiError, ReportedError
+from outlast.contracts import Usage
+from outlast.llm.base import Progress
+from outlast.llm.message import MessageBuilder, usage_of
+from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
 from tests.unit.graphs import steady
 
 Event = dict[str, Any]

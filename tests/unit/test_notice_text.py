@@ -4,8 +4,8 @@ import json
 import shlex
 from datetime import UTC, datetime
 
-from activities.contracts.notices import Notice
-from activities.notice_text import as_html, commands, plain, subject
+from outlast.contracts import Notice
+from outlast.notices.text import as_html, commands, plain, subject
 
 NOTICE = Notice(
     workflow_id="run 1; rm -rf x",

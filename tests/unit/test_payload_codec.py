@@ -7,8 +7,8 @@ from pydantic import SecretStr, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
-from activities.payload_codec import EncryptionCodec, new_key, read_keys
-from bootstrap import Settings, data_converter
+from outlast.client import Settings, data_converter
+from outlast.storage.payload_codec import EncryptionCodec, new_key, read_keys
 
 OLD, NEW = new_key("old"), new_key("new")
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Content, Message, ModelRequest, ModelTurn, Part, ToolCall
-from activities.errors import ErrorKind
-from activities.payload_guard import describe, guarded
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import Content, Message, ModelRequest, ModelTurn, Part, ToolCall
+from outlast.errors import ErrorKind
+from outlast.storage.payload_guard import describe, guarded
 
 LIMIT = 10_000
 BIG = "x" * LIMIT

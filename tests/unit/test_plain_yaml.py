@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from activities.agent_files import read_agents
-from activities.formats.plain_yaml import MOST_CHARACTERS, read_yaml
+from outlast.agents.files import read_agents
+from outlast.documents.formats.plain_yaml import MOST_CHARACTERS, read_yaml
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)

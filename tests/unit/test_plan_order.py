@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.plans.checking import read_plan
 from tests.unit.graphs import DAG, closure, dags, steady
-from workflows.patterns.planning import read_plan
 
 CHAIN = {"gather": set(), "compare": {"gather"}, "decide": {"compare"}}
 FORK = {"gather": set(), "compare": {"gather"}, "decide": {"gather"}}

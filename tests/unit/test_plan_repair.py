@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.contracts import Plan, PlanStep
+from outlast.plans.checking import ends_of, graph_of, problems, repair, resolve_agent, shape_of
 from tests.unit.graphs import DAG, closure, dags, longest, steady
 from tests.unit.test_planning import AGENTS, PROBLEMS, plan, step
-from workflows.contracts import Plan, PlanStep
-from workflows.patterns.planning import ends_of, graph_of, problems, repair, resolve_agent, shape_of
 
 
 def of(graph: DAG) -> Plan:

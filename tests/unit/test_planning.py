@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.contracts import Plan, PlanStep
+from outlast.plans.checking import ends_of, find_cycle, is_alike, problems, with_one_end
 from tests.unit.graphs import DAG, closure, steady
-from workflows.contracts import Plan, PlanStep
-from workflows.patterns.planning import ends_of, find_cycle, is_alike, problems, with_one_end
 
 AGENTS = ("legal-analyst", "researcher", "writer")
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import ModelFailure
-from activities.errors import ERROR_TEXT_LIMIT, ErrorKind
-from activities.llm.posture import MESSAGE_LIMIT, error_for_status, retry_after
+from outlast.contracts import ModelFailure
+from outlast.errors import ERROR_TEXT_LIMIT, ErrorKind
+from outlast.llm.posture import MESSAGE_LIMIT, error_for_status, retry_after
 
 NUMBERS = st.one_of(st.floats().map(str), st.integers().map(str), st.text(max_size=30))
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from activities.content import ContentStore
-from activities.environment import bare_environment
-from activities.private_files import PRIVATE, private_folder
-from activities.toolbox.mcp_config import McpConfig, StdioServer
-from activities.toolbox.mcp_servers import McpServers
-from bootstrap import PROJECT, Settings
-from cli.embedded.parts import Part, model_part, server_part, worker_part
-from cli.embedded.process import Process, rotate
-from cli.embedded.state import StackState, take_lock, write_state
+from outlast.client import PROJECT, Settings
+from outlast.devstack.parts import Part, model_part, server_part, worker_part
+from outlast.devstack.process import Process, rotate
+from outlast.devstack.state import StackState, take_lock, write_state
+from outlast.environment import bare_environment
+from outlast.private_files import PRIVATE, private_folder
+from outlast.storage.activities import ContentStore
+from outlast.tools.mcp.config import McpConfig, StdioServer
+from outlast.tools.mcp.servers import McpServers
 
 SECRETS = {
     name: f"hidden-{name.lower()}"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from processes import how_many, merged
+from outlast.worker.processes import how_many, merged
 
 ONE = """# HELP agent_calls Calls
 # TYPE agent_calls counter

@@ -5,8 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.contracts import Part
-from activities.prompting import cut_to_fit, render
+from outlast.contracts import Part
+from outlast.llm.prompting import cut_to_fit, render
 
 MARKER = re.compile(r"\n\[… (\d+) characters left out …\]\n")
 LABELLED = st.lists(st.text(alphabet="abc é🌊", max_size=300), max_size=8)

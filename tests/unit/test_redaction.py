@@ -18,16 +18,16 @@ from pydantic import SecretStr
 from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, final, text_of
-from activities.payload_codec import new_key
-from activities.redaction import SECRETS, PresentableStream, Redactor, environment_secrets
-from activities.toolbox.mcp_config import HttpServer, StdioServer, read_config
-from activities.toolbox.mcp_servers import secrets_of
-from bootstrap import Settings, SettingsError, data_converter, load_settings
-from cli.leaving import verdict
-from settings import learn_secrets
-from telemetry.logs import Brief, JsonLines
-from telemetry.redacting import Redacting
+from outlast.cli.leaving import verdict
+from outlast.client import Settings, SettingsError, data_converter, load_settings
+from outlast.errors import ErrorKind, final, text_of
+from outlast.redaction import SECRETS, PresentableStream, Redactor, environment_secrets
+from outlast.settings import learn_secrets
+from outlast.storage.payload_codec import new_key
+from outlast.telemetry.logs import Brief, JsonLines
+from outlast.telemetry.redacting import Redacting
+from outlast.tools.mcp.config import HttpServer, StdioServer, read_config
+from outlast.tools.mcp.servers import secrets_of
 
 KEY = "sk-ant-api03-Zq8vLx72_Hn4TbWpRc91"
 PASSWORD = "c0rrect/horse b@ttery"

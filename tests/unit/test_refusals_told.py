@@ -1,7 +1,7 @@
 """A refusal at a gate says what to do; whoever works alone would otherwise be stuck at the first one."""
 
-from cli.telling import way_out
-from workflows.contracts import NOT_BY_REQUESTER
+from outlast.cli.decisions.telling import way_out
+from outlast.contracts import NOT_BY_REQUESTER
 
 
 def test_who_started_the_run_is_told_how_to_go_on() -> None:

@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 
-from activities.contracts import Content
-from cli.pages import dollars
-from cli.recorded.suspicions import Suspicion
-from cli.report.answers import answers_of
-from cli.report.figures import Report
-from cli.report.graph import HEIGHT, WIDTH, drawing
-from cli.report.times import critical_path
-from cli.results.plans import PlanPage
+from outlast.cli.pages import dollars
+from outlast.cli.recorded.suspicions import Suspicion
+from outlast.cli.report.figures import Report
+from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
+from outlast.cli.report.times import critical_path
+from outlast.cli.results.plans import PlanPage
+from outlast.cli.results.reading import texts_of
+from outlast.contracts import Content, Plan, PlanReport, PlanResult, RunState, Spend, StepRow, StepState
 from tests.unit.graphs import DAG, dags, steady
-from workflows.contracts import Plan, PlanReport, PlanResult, RunState, Spend, StepRow, StepState
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 MOVE = re.compile(r"M(\d+) (\d+)|C(\d+) (\d+) (\d+) (\d+) (\d+) (\d+)|H(\d+)")
@@ -100,5 +99,5 @@ def test_an_answer_that_is_cut_off_is_not_shown_as_a_whole_one() -> None:
     result = PlanResult(state=RunState.COMPLETED, report=Content(size=0))
     page = PlanPage(result, report, {"a": "It was a dark", "b": "Whole.", "c": " "})
 
-    assert answers_of(page) == (("step a · cut off at its token limit", "It was a dark"), ("step b", "Whole."))
+    assert texts_of(page) == (("step a · cut off at its token limit", "It was a dark"), ("step b", "Whole."))
     assert any("note: writer: the answer is cut off" in str(line) for line in page.lines())

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.contracts import Content
-from activities.llm.answers import read_answer
-from workflows.contracts import Rubric
-from workflows.patterns.calling import Answer
-from workflows.patterns.review import best_of, is_over, read_critique, schema_of
+from outlast.agents.model_calls import Answer
+from outlast.contracts import Content
+from outlast.llm.answers import read_answer
+from outlast.review import best_of, is_over, read_critique, schema_of
+from outlast.stages.contracts import Rubric
 
 SCORES = st.lists(st.integers(0, 100), min_size=1, max_size=20)
 RUBRICS = st.builds(Rubric, good_enough=st.integers(0, 100), rounds=st.integers(1, 10))

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, kind_of
-from activities.label_model import LabelModel, read_model, terms
-from activities.request_tables import TableError
-from activities.router_training import Examples, read_examples, temperature, train
-from cli.leaving import LeavingError
-from cli.requests import read_categories, read_requests
+from cli.start.requests import read_categories, read_requests
+from outlast.cli.leaving import LeavingError
+from outlast.errors import ErrorKind, kind_of
+from outlast.routing.label_model import LabelModel, read_model, terms
+from outlast.routing.tables import TableError
+from outlast.routing.training import Examples, read_examples, temperature, train
 
 HEADER = "text,label\n"
 GOOD = "".join(f"pay bill {n},billing\nfix error {n},technical\n" for n in range(6))

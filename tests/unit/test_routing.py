@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from activities.contracts import Content, Part, Pick
-from local_model.choosing import decisions
-from local_model.schema import fitted
-from workflows.contracts import GENERAL, Category, RequestText, RouteRequest
-from workflows.patterns.gathering import distinct
-from workflows.patterns.route_categories import DEFAULT_CATEGORIES, NO_ROUTE, TICKET_SCHEMA
-from workflows.patterns.routing import (
+from outlast.contracts import Content, Part
+from outlast.devstack.local_model.choosing import decisions
+from outlast.devstack.local_model.schema import fitted
+from outlast.gather import distinct
+from outlast.routing.categories import DEFAULT_CATEGORIES, NO_ROUTE, TICKET_SCHEMA
+from outlast.routing.contracts import Pick
+from outlast.routing.requests import GENERAL, Category, RequestText, RouteRequest
+from outlast.routing.rules import (
     MAX_PICKS,
     categories_of,
     decided,

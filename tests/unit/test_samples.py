@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.formats.extraction import ExtractedDocument, extract
+from outlast.documents.formats.extraction import ExtractedDocument, extract
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 DOCUMENTS = sorted((SAMPLES / "documents").iterdir())

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm.answers import read_answer
-from activities.llm.scales import confidence_of, on_scales, score_of
+from outlast.consensus.findings import FINDINGS
+from outlast.consensus.verdicts import verdict_schema
+from outlast.llm.answers import read_answer
+from outlast.llm.scales import confidence_of, on_scales, score_of
+from outlast.review import schema_of
+from outlast.stages.contracts import Rubric
 from tests.unit.graphs import steady
-from workflows.contracts import Rubric
-from workflows.patterns.findings import FINDINGS
-from workflows.patterns.review import schema_of
-from workflows.patterns.verdicts import verdict_schema
 
 CONFIDENCES: list[tuple[Any, float | None]] = [
     # After NVIDIA/SkillSpector#89, fboiero/MIESC#131, lastmile-ai/mcp-agent#460.

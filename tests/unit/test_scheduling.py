@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.dag import Outcome, dependents_of, remaining_paths, run_graph, topological
 from tests.unit.graphs import DAG, dags, longest, run_fast, steady
-from workflows.patterns.scheduling import Outcome, dependents_of, remaining_paths, run_graph, topological
 
 WIDE = 1000
 

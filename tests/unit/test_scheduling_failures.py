@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind
+from outlast.dag import AfterFailure, Outcome, run_graph
+from outlast.errors import ErrorKind
+from outlast.workflow.failures import HaltedError
 from tests.unit.graphs import DAG, closure, dags, run_fast, steady
-from workflows.patterns.failing import HaltedError
-from workflows.patterns.scheduling import AfterFailure, Outcome, run_graph
 
 
 @dataclass

@@ -11,15 +11,15 @@ from mcp.types import Tool as Listed
 from pytest_httpserver import HTTPServer
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, kind_of
-from activities.llm.answers import read_answer
-from activities.parsing.pool import PARSERS
-from activities.schemas import SchemaInvalidError, schema_problem, violations
-from activities.toolbox.mcp_results import checking_session
-from activities.toolbox.mcp_tools import fitted
-from cli.stages_file import read_stages
-from local_model.answering import _verify
-from local_model.errors import ApiError
+from cli.start.stages_file import read_stages
+from outlast.devstack.local_model.answering import _verify
+from outlast.devstack.local_model.errors import ApiError
+from outlast.documents.parsing.pool import PARSERS
+from outlast.documents.parsing.schemas import SchemaInvalidError, schema_problem, violations
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.answers import read_answer
+from outlast.tools.mcp.results import checking_session
+from outlast.tools.mcp.specs import fitted
 from tests.hostile_files import SCHEMAS
 
 DEFINED = {"$defs": {"name": {"type": "string"}}, "type": "object", "properties": {"a": {"$ref": "#/$defs/name"}}}
@@ -99,7 +99,7 @@ def test_at_most_ten_faults_are_told_and_none_at_length() -> None:
 
 
 def test_an_answer_that_cannot_be_checked_is_a_final_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.schemas.CHECK_SECONDS", 0.5)
+    monkeypatch.setattr("outlast.documents.parsing.schemas.CHECK_SECONDS", 0.5)
     value, schema = SCHEMAS["pattern"]
     with pytest.raises(ApplicationError, match="of computing; simplify its patterns") as caught:
         read_answer(json.dumps({"a": value}), {"properties": {"a": schema}})
@@ -115,7 +115,7 @@ def test_patterns_that_only_other_languages_know_do_not_take_a_tool_away() -> No
 
 
 async def test_what_an_mcp_tool_returns_is_checked_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.schemas.CHECK_SECONDS", 0.5)
+    monkeypatch.setattr("outlast.documents.parsing.schemas.CHECK_SECONDS", 0.5)
     value, schema = SCHEMAS["pattern"]
     read, write = object(), object()
     session: Any = checking_session()(read, write)  # type: ignore[arg-type]

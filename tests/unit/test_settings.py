@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.content import ContentStore
-from activities.llm.base import ModelSpec, ModelTable
-from activities.toolbox.workspace import check_apart
-from bootstrap import LOCAL_MODEL, PROJECT, Settings, SettingsError, address_of, load_settings, running_stack
-from rooms import protected, tools_of
+from outlast.client import LOCAL_MODEL, PROJECT, Settings, SettingsError, address_of, load_settings, running_stack
+from outlast.llm.base import ModelSpec, ModelTable
+from outlast.storage.activities import ContentStore
+from outlast.tools.standard.workspace import check_apart
+from outlast.worker.registry import protected, tools_of
 
 VARIABLES = [name.upper() for name in Settings.model_fields]
 

@@ -7,9 +7,9 @@ import anthropic
 import httpx2
 import pytest
 
-from cli.embedded.tour import LAUNCH
-from cli.showcase import recorded_api
-from cli.showcase.recorded_api import ANSWERS, PACE, PIECE, answers, build_app
+from cli.demo import recorded_api
+from cli.demo.recorded_api import ANSWERS, PACE, PIECE, answers, build_app
+from cli.demo.tour import LAUNCH
 
 
 @pytest.fixture

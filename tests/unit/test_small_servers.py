@@ -10,10 +10,10 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from activities.payload_codec import EncryptionCodec, new_key, read_keys
-from cli.codec_server import app_of
-from cli.limits import HEAD_BYTES, BoundedProtocol, WholeBody, limited
-from cli.serving import listen
+from outlast.cli.web.codec_server import app_of
+from outlast.cli.web.limits import HEAD_BYTES, BoundedProtocol, WholeBody, limited
+from outlast.cli.web.serving import listen
+from outlast.storage.payload_codec import EncryptionCodec, new_key, read_keys
 
 LARGEST = 1000
 HEAD = "POST /decode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

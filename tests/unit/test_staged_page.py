@@ -2,9 +2,9 @@
 
 from rich.console import Console
 
-from activities.contracts import Content
 from cli.results.staged import ReadStage, StagedPage
-from workflows.contracts import RunState, StagedResult, StageOutput
+from outlast.contracts import Content, RunState
+from outlast.stages.contracts import StagedResult, StageOutput
 
 FACTS = StageOutput(stage="facts", content=Content(text="{}"), data=Content(text="{}"), steps=2, notes=("a note",))
 REVIEW = StageOutput(stage="review", content=Content(text="The end."), score=85, rounds=2)

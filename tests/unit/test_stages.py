@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from activities.contracts import Content
-from workflows.contracts import Rubric, Stage, StageOutput
-from workflows.patterns.stages import (
-    DEFAULT_STAGES,
-    judges_earlier,
-    lead_of,
-    planning_of,
-    problems_of,
-    told,
-)
+from outlast.contracts import Content
+from outlast.stages.contracts import Rubric, Stage, StageOutput
+from outlast.stages.rules import DEFAULT_STAGES, judges_earlier, lead_of, planning_of, problems_of, told
 
 AGENTS = ("analyst", "generalist", "planner", "researcher", "reviewer", "writer")
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from activities.agent_files import read_agents
-from activities.contracts import Content
-from bootstrap import PROJECT
-from cli.leaving import WRONG, LeavingError
-from cli.resuming import taken_over
-from cli.stages_file import MENDS, read_stages, read_stages_file
-from workflows.contracts import Rubric, Stage, StageOutput
-from workflows.patterns.stages import problems_of
+from cli.start.stages_file import MENDS, read_stages, read_stages_file
+from outlast.agents.files import read_agents
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.runs.resuming import taken_over
+from outlast.client import PROJECT
+from outlast.contracts import Content
+from outlast.stages.contracts import Rubric, Stage, StageOutput
+from outlast.stages.rules import problems_of
 
 SAMPLE = PROJECT / "samples" / "stages" / "product-brief.json"
 

@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from cli.inputs import read_checkpoint
-from cli.leaving import LeavingError
-from workflows.contracts import CheckpointPolicy, CheckpointWhen
+from outlast.cli.inputs import read_checkpoint
+from outlast.cli.leaving import LeavingError
+from outlast.contracts import CheckpointPolicy, CheckpointWhen
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.once import Once
-from telemetry.switches import TelemetryError, address_of, content_captured, metrics_wanted, over_grpc, traces_wanted
+from outlast.telemetry.once import Once
+from outlast.telemetry.switches import (
+    TelemetryError,
+    address_of,
+    content_captured,
+    metrics_wanted,
+    over_grpc,
+    traces_wanted,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "telemetry.md").read_text()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from activities.toolbox import database
-from activities.toolbox.database import MOST_ROWS, database_tools
-from activities.toolbox.tool import Tool, ToolError
+from outlast.tools.standard import database
+from outlast.tools.standard.database import MOST_ROWS, database_tools
+from outlast.tools.tool import Tool, ToolError
 
 
 @pytest.fixture

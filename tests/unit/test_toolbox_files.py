@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from activities.content import ContentStore
-from activities.contracts import Effect
-from activities.file_names import original, readable
-from activities.toolbox.standard import standard_tools
-from activities.toolbox.tool import Tool, ToolError, tool
-from activities.toolbox.workspace import Workspace
+from outlast.contracts import Effect
+from outlast.file_names import original, readable
+from outlast.storage.activities import ContentStore
+from outlast.tools.standard import standard_tools
+from outlast.tools.standard.workspace import Workspace
+from outlast.tools.tool import Tool, ToolError, tool
 
 
 class Nothing(BaseModel):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from activities.toolbox.mcp_config import HttpServer, McpConfig, McpConfigError, StdioServer, read_config
-from activities.toolbox.mcp_servers import McpServers
-from activities.toolbox.names import mcp_name, our_name
+from outlast.tools.mcp.config import HttpServer, McpConfig, McpConfigError, StdioServer, read_config
+from outlast.tools.mcp.servers import McpServers
+from outlast.tools.names import mcp_name, our_name
 
 
 def read(directory: Path, servers: Any, **environment: str) -> McpConfig:

@@ -11,10 +11,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from activities.toolbox.addresses import is_internal, is_public
-from activities.toolbox.http_call import http_tools
-from activities.toolbox.tool import ToolError
-from activities.toolbox.web import SHOWN_CHARACTERS, Fetching, web_tools
+from outlast.tools.standard.addresses import is_internal, is_public
+from outlast.tools.standard.http_call import http_tools
+from outlast.tools.standard.web import SHOWN_CHARACTERS, Fetching, web_tools
+from outlast.tools.tool import ToolError
 
 
 async def fetch(url: str, *allow: str, private: bool = True, start: int = 0, **limits: Any) -> str:
@@ -141,7 +141,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 127.0.0.2 stands for the world here, so that a redirect can lead from it to a loopback that is not allowed.
-    monkeypatch.setattr("activities.toolbox.web.is_public", lambda address: address == "127.0.0.2")
+    monkeypatch.setattr("outlast.tools.standard.web.is_public", lambda address: address == "127.0.0.2")
     resolving(monkeypatch, "127.0.0.2", "127.0.0.1")
     with HTTPServer("127.0.0.2") as world:
         world.expect_request("/away").respond_with_data(
@@ -155,7 +155,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
 async def test_a_name_that_changes_its_address_leads_where_it_was_checked(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.toolbox.web.is_public", lambda address: address == "127.0.0.2")
+    monkeypatch.setattr("outlast.tools.standard.web.is_public", lambda address: address == "127.0.0.2")
     asked = resolving(monkeypatch, "127.0.0.2", "127.0.0.1")
     with HTTPServer("127.0.0.2", httpserver.port) as world:
         world.expect_request("/a", headers={"Host": f"world.test:{world.port}"}).respond_with_data(b"the world")

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from activities.contracts import Content
-from workflows.contracts import CallTrace, RunState, RunStatus, Spend, StepRow, StepState, Trace
-from workflows.patterns.details import MARKS, ROWS_SHOWN, details
-from workflows.patterns.tracing import RunLog
+from outlast.contracts import CallTrace, Content, RunState, RunStatus, Spend, StepRow, StepState, Trace
+from outlast.tracing.details import MARKS, ROWS_SHOWN, details
+from outlast.tracing.trace import RunLog
 
 HEADER = ["| | step | agent | waits for | result, note |", "|---|---|---|---|---|"]
 

@@ -8,18 +8,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pydantic import ValidationError
 
-from activities.contracts import Effect, ToolCard
-from workflows.contracts import (
+from outlast.contracts import (
     KEEP,
     ROLL_BACK_ALL,
     Change,
     Changes,
     ChangeState,
+    Effect,
     Extent,
     RollbackPolicy,
+    ToolCard,
 )
-from workflows.patterns import undo_log
-from workflows.patterns.undo_log import OPEN, UndoLog
+from outlast.undo import log as undo_log
+from outlast.undo.log import OPEN, UndoLog
 
 WRITE = ToolCard(name="write", effect=Effect.WRITE, undo="restore")
 MAIL = ToolCard(name="mail", effect=Effect.IRREVERSIBLE)

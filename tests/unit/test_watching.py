@@ -6,14 +6,12 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from activities.contracts import Streamed
-from activities.streaming import tail
-from cli.watching.board import Board, RunSeen
-from cli.watching.call_text import WIDTH, CallText
-from cli.watching.lines import Lines
-from cli.watching.page import live_page
-from cli.watching.steps import Look, Retry, look_at
-from workflows.contracts import (
+from outlast.cli.watching.board import Board, RunSeen
+from outlast.cli.watching.call_text import WIDTH, CallText
+from outlast.cli.watching.lines import Lines
+from outlast.cli.watching.page import live_page
+from outlast.cli.watching.steps import Look, Retry, look_at
+from outlast.contracts import (
     BudgetShown,
     CallTrace,
     GateView,
@@ -22,8 +20,10 @@ from workflows.contracts import (
     Spend,
     StepRow,
     StepState,
+    Streamed,
     Trace,
 )
+from outlast.tracing.live_text_settings import tail
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 GATE = GateView(

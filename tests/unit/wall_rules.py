@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from tests.unit.house import ROOMS, Import, Rule, Source
 
 ACTIVITIES_FOR_DOOR_ONE = (
-    "activities.agent_files",
-    "activities.approver_tokens",
-    "activities.content",
-    "activities.contracts",
-    "activities.display",
-    "activities.environment",
-    "activities.errors",
-    "activities.file_names",
-    "activities.payload_codec",
-    "activities.private_files",
-    "activities.redaction",
-    "activities.request_tables",
-    "activities.router_training",
-    "activities.schemas",
+    "outlast.agents.files",
+    "outlast.approvals.tokens",
+    "outlast.storage.activities",
+    "outlast.contracts",
+    "outlast.display",
+    "outlast.environment",
+    "outlast.errors",
+    "outlast.file_names",
+    "outlast.storage.payload_codec",
+    "outlast.private_files",
+    "outlast.redaction",
+    "outlast.routing.tables",
+    "outlast.routing.training",
+    "outlast.documents.parsing.schemas",
 )
-MOVES_FOR_DOOR_ONE = ("workflows.patterns.consensus", "workflows.patterns.planning")
+MOVES_FOR_DOOR_ONE = ("outlast.consensus.voting", "outlast.plans.checking")
 """Pure moves that say what is wrong with an input, before anything is started."""
 ACTIVITIES_FOR_BOOTSTRAP = (
-    "activities.contracts",
-    "activities.environment",
-    "activities.llm.base",
-    "activities.payload_codec",
-    "activities.payload_guard",
-    "activities.redaction",
+    "outlast.contracts",
+    "outlast.environment",
+    "outlast.llm.base",
+    "outlast.storage.payload_codec",
+    "outlast.storage.payload_guard",
+    "outlast.redaction",
     "settings",
     "telemetry",
 )
@@ -91,7 +91,7 @@ def door_two(source: Source) -> Iterator[str]:
 
 
 def behind_door_two(source: Source) -> Iterator[str]:
-    if source.path == "rooms.py":
+    if source.path == "outlast/worker/registry.py":
         wrong = [found for found in _ours(source) if not _within(found, "bootstrap", "activities")]
         yield from _breaks(
             source, "rooms builds activities from settings; what knows workflows belongs in worker", wrong
@@ -99,7 +99,7 @@ def behind_door_two(source: Source) -> Iterator[str]:
 
 
 def closet(source: Source) -> Iterator[str]:
-    if source.path in ("bootstrap.py", "settings.py"):
+    if source.path in ("outlast/client.py", "outlast/settings.py"):
         wrong = [found for found in _ours(source) if not _within(found, *ACTIVITIES_FOR_BOOTSTRAP)]
         allowed = ", ".join(ACTIVITIES_FOR_BOOTSTRAP)
         yield from _breaks(source, f"both doors import bootstrap, so it knows only {allowed}; turn it round", wrong)
@@ -114,7 +114,7 @@ def room_one(source: Source) -> Iterator[str]:
         found
         for found in _ours(source)
         if _within(found, "activities")
-        and not _within(found, "activities.contracts", "activities.display", "activities.errors")
+        and not _within(found, "outlast.contracts", "outlast.display", "outlast.errors")
         and not found.name.endswith("Activities")
     ]
     yield from _breaks(
@@ -131,28 +131,30 @@ def workflows_apart(source: Source) -> Iterator[str]:
 
 
 def policies_and_contracts_below(source: Source) -> Iterator[str]:
-    if source.path == "workflows/policies.py" or source.under("workflows/contracts"):
-        wrong = [found for found in _ours(source) if _within(found, "workflows.patterns", "workflows.policies")]
+    if source.path == "outlast/workflow/policies.py" or source.under("workflows/contracts"):
+        wrong = [found for found in _ours(source) if _within(found, "workflows.patterns", "outlast.workflow.policies")]
         yield from _breaks(source, "all patterns use this file, so it uses none; move the code to a pattern", wrong)
 
 
 def room_two(source: Source) -> Iterator[str]:
     if source.under("activities"):
         wrong = [found for found in _ours(source) if found.top != "activities"]
-        yield from _breaks(source, "activities know only their own package; put it in activities.contracts", wrong)
+        yield from _breaks(source, "activities know only their own package; put it in outlast.contracts", wrong)
 
 
 def one_anthropic(source: Source) -> Iterator[str]:
-    if source.room in ROOMS and not source.path.startswith("activities/llm/claude"):
+    if source.room in ROOMS and not source.path.startswith("outlast/llm/claude"):
         wrong = [found for found in source.imports if found.top == "anthropic"]
-        yield from _breaks(source, "only activities/llm/claude*.py import anthropic; use activities.llm.base", wrong)
+        yield from _breaks(source, "only outlast/llm/claude*.py import anthropic; use outlast.llm.base", wrong)
 
 
 def parsers_apart(source: Source) -> Iterator[str]:
     if source.room in ROOMS and not source.under("activities/formats", "activities/parsing", "local_model"):
         wrong = [found for found in source.imports if found.top in PARSERS]
         yield from _breaks(
-            source, "content from outside is parsed in activities.formats, by way of activities.parsing.pool", wrong
+            source,
+            "content from outside is parsed in outlast.documents.formats, by way of outlast.documents.parsing.pool",
+            wrong,
         )
 
 
@@ -168,7 +170,7 @@ def local_model_alone(source: Source) -> Iterator[str]:
 def plain_contracts(source: Source) -> Iterator[str]:
     if source.under("activities/contracts", "workflows/contracts"):
         allowed = {*sys.stdlib_module_names, "pydantic"}
-        rooms = ("activities.contracts", f"{source.room}.contracts")
+        rooms = ("outlast.contracts", f"{source.room}.contracts")
         wrong = [found for found in source.imports if found.top not in allowed and not _within(found, *rooms)]
         yield from _breaks(source, "contracts are a schema: pydantic, stdlib and other contracts alone", wrong)
 

@@ -44,7 +44,7 @@ IN_ORDER = ("list", "tuple", "enumerate", "iter", "next", "zip", "map", "filter"
 
 ACTIVITY_CALL = re.compile(r"(workflow\.(execute|start)_(local_)?activity(_method|_class)?|run_activity)$")
 UNCHECKED_CALL = re.compile(r"workflow\.(execute|start)_activity")
-CHECKING = "workflows/patterns/checked_activity.py"
+CHECKING = "outlast/workflow/activity_calls.py"
 
 
 def no_world(source: Source) -> Iterator[str]:
@@ -151,13 +151,13 @@ def policy_for_each_call(source: Source) -> Iterator[str]:
         spread = [each.value for each in node.keywords if each.arg is None]
         policies = [each for each in spread if isinstance(each, ast.Call) and dotted(each.func).startswith("policies.")]
         if len(policies) != 1 or len(node.keywords) != 1:
-            yield f"{where}: bound it by **policies.…(…) alone; write a policy for it in workflows/policies.py"
+            yield f"{where}: bound it by **policies.…(…) alone; write a policy for it in outlast/workflow/policies.py"
         if len(node.args) != 2:
             yield f"{where}: pass the activity and one contract; more arguments lose their types"
 
 
 def bounded_policies(source: Source) -> Iterator[str]:
-    if source.path != "workflows/policies.py":
+    if source.path != "outlast/workflow/policies.py":
         return
     for function in functions(source.tree):
         if _written(function.returns) not in ("ActivityConfig", "LocalActivityConfig"):

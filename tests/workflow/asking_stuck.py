@@ -4,8 +4,9 @@ from typing import Any
 
 from temporalio import workflow
 
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
+from outlast.contracts import Change, StuckDecision
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import AgentSessionRequest, AgentSessionResult, Change, StuckDecision
 
 
 @workflow.defn

@@ -6,11 +6,22 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
-from activities.contracts import ModelFailure, StopReason, Usage
-from activities.errors import ErrorKind, passing
-from activities.llm.base import ModelCall, ModelReply
+from outlast.contracts import (
+    Budget,
+    BudgetShown,
+    DecisionLog,
+    GateView,
+    ModelFailure,
+    Plan,
+    PlanRequest,
+    PlanStep,
+    RunStatus,
+    StopReason,
+    Usage,
+)
+from outlast.errors import ErrorKind, passing
+from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.conftest import Runner, crew_of
-from workflows.contracts import Budget, BudgetShown, DecisionLog, GateView, Plan, PlanRequest, PlanStep, RunStatus
 
 DEAR = "model: sonnet\nmax_tokens: 1000"
 COST = 0.1702

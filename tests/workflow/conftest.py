@@ -11,11 +11,12 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import Content, SourceKind
-from activities.llm.scripted import Script, ScriptedLLM
-from activities.sources.base import Source
-from bootstrap import Settings, data_converter
+from activities.search.contracts import SourceKind
+from activities.search.sources.base import Source
+from outlast.client import Settings, data_converter
+from outlast.contracts import Content
+from outlast.llm.scripted import Script, ScriptedLLM
+from outlast.storage.activities import ContentStore
 from tests.policed import policed
 from tests.processes import dev_server
 from worker import working

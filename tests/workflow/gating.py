@@ -15,23 +15,26 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.approvals import check_approved
-from activities.contracts import Approval, Contract, ProposedAction, Risk
-from activities.gate_terms import GateTermsActivities
-from tests.policed import policed
-from workflows.contracts import (
+from outlast.approvals.approved_calls import check_approved
+from outlast.approvals.identity_activities import GateTermsActivities
+from outlast.contracts import (
     CARRIED,
+    Approval,
+    Contract,
     DecisionLog,
     GateDecision,
     GateNews,
     GatePolicy,
     GatesCarried,
     GateView,
+    ProposedAction,
+    Risk,
     StartRequest,
     breaks,
 )
-from workflows.patterns.observed import Observed, closing
-from workflows.patterns.tracing import RunLog
+from outlast.tracing.trace import RunLog
+from outlast.workflow.base import Observed, closing
+from tests.policed import policed
 
 QUEUE = "gated"
 

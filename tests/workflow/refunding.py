@@ -13,15 +13,15 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from activities.contracts import Part
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
-from bootstrap import PROJECT, Settings
+from outlast.client import PROJECT, Settings
+from outlast.contracts import Part
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
+from samples.refund.contracts import RefundRequest
+from samples.refund.workflow import RefundWorkflow
 from tests.real_process import free_port
 from tests.workflow.conftest import Runner
 from tests.workflow.routing import is_classifier
-from workflows.contracts import RefundRequest
-from workflows.refund import RefundWorkflow
 
 REFUND = RefundWorkflow.run
 SHOP = PROJECT / "samples" / "refunds" / "shop.sql"

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from activities.contracts import StopReason, Usage
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall, ModelReply
-from activities.sources.base import Answered, Hit
+from activities.search.sources.base import Answered, Hit
+from outlast.contracts import StopReason, Usage
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall, ModelReply
 
 ID = re.compile(r"^\[([A-Z]\d+)\]", re.MULTILINE)
 

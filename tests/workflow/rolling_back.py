@@ -9,18 +9,14 @@ import pytest
 from pydantic import BaseModel
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-import rooms
-from activities.contracts import Effect, StopReason, Usage
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import Script
-from activities.toolbox.tool import Tool, tool
+from outlast.contracts import Changes, ChangeState, Effect, StopReason, Usage
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import Script
+from outlast.tools.tool import Tool, tool
+from outlast.worker import registry as rooms
 from tests.workflow.conftest import Runner
 from tests.workflow.test_agent_session import calls
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import (
-    Changes,
-    ChangeState,
-)
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 SESSION, PLAN = AgentSessionWorkflow.run, PlanAndExecuteWorkflow.run

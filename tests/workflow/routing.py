@@ -9,13 +9,13 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Part, StopReason, ToolCall, Usage
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import Script
-from activities.router_training import Example, Examples, train
+from outlast.contracts import Part, StopReason, ToolCall, Usage
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import Script
+from outlast.routing.requests import RequestText, RouteOutcome, RouteRequest, RouteResult
+from outlast.routing.training import Example, Examples, train
 from tests.workflow.conftest import Runner
-from workflows.contracts import RequestText, RouteOutcome, RouteRequest, RouteResult
 from workflows.request_handling import RequestHandlingWorkflow
 
 RUN = RequestHandlingWorkflow.run

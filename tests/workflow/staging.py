@@ -9,10 +9,11 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
+from outlast.contracts import RunReport, StepRow
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall
+from outlast.stages.contracts import Stage, StagedRequest, StagedResult
 from tests.workflow.conftest import Runner
-from workflows.contracts import RunReport, Stage, StagedRequest, StagedResult, StepRow
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 RUN = StagedDeliveryWorkflow.run

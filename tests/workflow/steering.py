@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
-from workflows.contracts import GateRecord, PauseAnswer, RunStatus
+from outlast.contracts import GateRecord, PauseAnswer, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 

@@ -8,22 +8,13 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities.contracts import StopReason, ToolCall, Usage
-from activities.errors import ErrorKind, final, kind_of, text_of
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import Script
+from outlast.agents.sessions import AgentSessionRequest, SessionLimits, SessionProgress
+from outlast.contracts import Plan, PlanRequest, PlanStep, RunState, RunStatus, StopReason, ToolCall, Usage
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import Script
 from tests.workflow.conftest import Runner, crew_of
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import (
-    AgentSessionRequest,
-    Plan,
-    PlanRequest,
-    PlanStep,
-    RunState,
-    RunStatus,
-    SessionLimits,
-    SessionProgress,
-)
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 SESSION = AgentSessionWorkflow.run

@@ -10,11 +10,27 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.content import ContentStore
-from activities.contracts import Part, SourceKind
-from activities.errors import ErrorKind, kind_of
-from activities.llm.scripted import ScriptedLLM
-from bootstrap import Settings, data_converter
+from activities.search.contracts import SourceKind
+from outlast.agents.sessions import AgentSessionResult
+from outlast.client import Settings, data_converter
+from outlast.consensus.votes import ConsensusRequest, OnTie, Voter
+from outlast.contracts import (
+    ROLL_BACK_ALL,
+    Budget,
+    ChangeState,
+    Part,
+    Plan,
+    PlanRequest,
+    PlanResult,
+    PlanStep,
+    RunState,
+    StepState,
+)
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.scripted import ScriptedLLM
+from outlast.routing.requests import RequestText, RouteRequest
+from outlast.stages.contracts import StagedRequest
+from outlast.storage.activities import ContentStore
 from tests.conftest import binary
 from tests.workflow.budgeting import (
     COST,
@@ -38,25 +54,7 @@ from tests.workflow.researching import Given, citing, hit
 from tests.workflow.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from worker import working
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import (
-    ROLL_BACK_ALL,
-    AgentSessionResult,
-    Budget,
-    ChangeState,
-    ConsensusRequest,
-    OnTie,
-    Plan,
-    PlanRequest,
-    PlanResult,
-    PlanStep,
-    RequestText,
-    ResearchRequest,
-    RouteRequest,
-    RunState,
-    StagedRequest,
-    StepState,
-    Voter,
-)
+from workflows.contracts.research import ResearchRequest
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.request_handling import RequestHandlingWorkflow

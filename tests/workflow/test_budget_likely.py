@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from outlast.contracts import Budget
 from tests.workflow.budgeting import WORST, budget_of, dear, fan_out, gate_of, kinds_of, priced
 from tests.workflow.conftest import Runner
 from tests.workflow.test_budget import PLAN, stopped
-from workflows.contracts import Budget
 
 
 async def test_a_budget_below_the_worst_of_a_call_starts_all_the_same_and_overshoots_by_one_call_at_most(

@@ -7,24 +7,18 @@ import pytest
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
 
-from activities.agent import AgentActivities
-from activities.contracts import DocumentSource
-from activities.documents import DocumentActivities
-from activities.errors import ErrorKind, kind_of, text_of
-from activities.tools import ToolActivities
+from outlast.agents.sessions import AgentSessionRequest
+from outlast.contracts import Plan, PlanRequest, PlanStep, RunState
+from outlast.documents.activities import DocumentActivities
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.llm.activities import AgentActivities
+from outlast.routing.requests import RequestText, RouteRequest
+from outlast.tools.activities import ToolActivities
 from tests.workflow.conftest import Runner
 from tests.workflow.test_agent_session import SESSION, calls, in_turn, results, task
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import (
-    AgentSessionRequest,
-    DocumentAnalysisRequest,
-    Plan,
-    PlanRequest,
-    PlanStep,
-    RequestText,
-    RouteRequest,
-    RunState,
-)
+from workflows.contracts.documents import DocumentAnalysisRequest
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.request_handling import RequestHandlingWorkflow

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities.errors import text_of
+from outlast.contracts import PlanRequest, RunState, StepState
+from outlast.errors import text_of
+from outlast.stages.contracts import StagedRequest
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import TASK, one_step, rows_of, stage
 from tests.workflow.staging import scripted as staged_script
 from tests.workflow.steering import at_a_checkpoint, decided, refusal
 from tests.workflow.test_plan_and_execute import RUN, is_planner, plan_json, plan_of, report_of, scripted, step
-from workflows.contracts import PlanRequest, RunState, StagedRequest, StepState
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 THREE = (step(1), step(2, depends_on=[1]), step(3, depends_on=[2]))

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from temporalio.client import WorkflowFailureError
 
+from outlast.contracts import Plan, PlanRequest, PlanStep, RunState, RunStatus
 from tests.workflow.conftest import Runner
-from workflows.contracts import Plan, PlanRequest, PlanStep, RunState, RunStatus
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 RUN = PlanAndExecuteWorkflow.run

@@ -2,9 +2,11 @@
 
 import asyncio
 
-from activities.contracts import DocumentSource, Part
-from activities.errors import ErrorKind, kind_of, text_of
-from activities.llm.base import ModelCall
+from outlast.consensus.votes import ConsensusResult, OnTie, Rule, RuleKind, Voter, VoteState
+from outlast.contracts import Part, RunState
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner
 from tests.workflow.test_document_analysis import LEASE, source
 from tests.workflow.voting import (
@@ -25,15 +27,6 @@ from tests.workflow.voting import (
     who,
 )
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import (
-    ConsensusResult,
-    OnTie,
-    Rule,
-    RuleKind,
-    RunState,
-    Voter,
-    VoteState,
-)
 
 MAJORITY, WEIGHTED, UNANIMOUS, QUORUM = RuleKind.MAJORITY, RuleKind.WEIGHTED, RuleKind.UNANIMOUS, RuleKind.QUORUM
 

@@ -8,11 +8,12 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError
 
-from activities.llm.base import ModelCall
+from outlast.consensus.votes import OnTie, Rule, RuleKind, Vote, Voter, VoteState
+from outlast.contracts import RunReport, RunState, Spend, StepState
+from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.voting import FIVE, HOLD, RUN, decide, five, held, request, states, verdict, who, words
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import OnTie, Rule, RuleKind, RunReport, RunState, Spend, StepState, Vote, Voter, VoteState
 
 UNANIMOUS = RuleKind.UNANIMOUS
 

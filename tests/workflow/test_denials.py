@@ -7,24 +7,14 @@ from typing import Any
 
 import pytest
 
-from activities.errors import ErrorKind, kind_of
-from activities.llm.base import ModelCall
+from outlast.contracts import OnStepFailure, Plan, PlanReport, PlanRequest, PlanStep, RecordKind, RunState, StepState
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.base import ModelCall
+from outlast.stages.contracts import Stage, StagedRequest
 from tests.workflow.conftest import crew_of
 from tests.workflow.gating import waiting
 from tests.workflow.rolling_back import PLAN, REFUSAL, SESSION, Bench, bench
 from tests.workflow.test_agent_session import calls, in_turn, results, task
-from workflows.contracts import (
-    OnStepFailure,
-    Plan,
-    PlanReport,
-    PlanRequest,
-    PlanStep,
-    RecordKind,
-    RunState,
-    Stage,
-    StagedRequest,
-    StepState,
-)
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 __all__ = ["bench"]

@@ -6,18 +6,12 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities.contracts import DocumentSource
-from activities.errors import ErrorKind, final, kind_of, text_of
-from activities.llm.base import ModelCall
+from outlast.contracts import RunState, StepState
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner
-from workflows.contracts import (
-    DocumentAnalysisRequest,
-    DocumentAnalysisResult,
-    DocumentReport,
-    DocumentType,
-    RunState,
-    StepState,
-)
+from workflows.contracts.documents import DocumentAnalysisRequest, DocumentAnalysisResult, DocumentReport, DocumentType
 from workflows.document_analysis import DocumentAnalysisWorkflow
 
 RUN = DocumentAnalysisWorkflow.run

@@ -10,18 +10,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import DocumentSource, ProposedAction, Transcript
-from activities.errors import ErrorKind, kind_of
-from activities.llm.base import ModelCall
-from activities.llm.scripted import ScriptedLLM
-from tests.workflow.conftest import Runner, crew_of
-from tests.workflow.rolling_back import PLAN, SESSION, Bench, bench
-from tests.workflow.test_agent_session import calls
-from tests.workflow.test_taking_back import ACTING, REQUESTS
-from worker import sandbox, working
-from workflows.contracts import (
+from outlast.agents.sessions import AgentSessionRequest, SessionProgress
+from outlast.budget.limits import Budgeting
+from outlast.contracts import (
     ROLL_BACK_ALL,
-    AgentSessionRequest,
     Budget,
     Change,
     Changes,
@@ -29,7 +21,6 @@ from workflows.contracts import (
     CheckpointPolicy,
     CheckpointWhen,
     Decision,
-    DocumentAnalysisRequest,
     GatePolicy,
     GatesCarried,
     OnTimeout,
@@ -37,12 +28,23 @@ from workflows.contracts import (
     Plan,
     PlanRequest,
     PlanStep,
-    SessionProgress,
-    StagedRequest,
+    ProposedAction,
+    Transcript,
     Verdict,
 )
-from workflows.patterns import observed
-from workflows.patterns.budget import Budgeting
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import ScriptedLLM
+from outlast.stages.contracts import StagedRequest
+from outlast.worker.running import sandbox
+from outlast.workflow import base as observed
+from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.rolling_back import PLAN, SESSION, Bench, bench
+from tests.workflow.test_agent_session import calls
+from tests.workflow.test_taking_back import ACTING, REQUESTS
+from worker import working
+from workflows.contracts.documents import DocumentAnalysisRequest
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 HALTS = GatePolicy(deadline=5, on_timeout=OnTimeout.HALT)
@@ -203,7 +205,7 @@ def test_a_retry_and_a_cron_turn_carry_nothing_over_either(
 ) -> None:
     info = SimpleNamespace(continued_run_id="before", attempt=attempt, cron_schedule=cron)
     monkeypatch.setattr("temporalio.workflow.info", lambda: info)
-    monkeypatch.setattr("workflows.patterns.revision.since", lambda _: True)
+    monkeypatch.setattr("outlast.workflow.revision.since", lambda _: True)
     request = AgentSessionRequest(agent="writer", task="t", gates=GatesCarried(early=(FORGED,)))
     with pytest.raises(ApplicationError, match="gates: only a run that continues as new"):
         observed._refuse_made_up(request)

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities.contracts import Agreement, Firmness, Part
-from activities.errors import ErrorKind, kind_of, text_of
-from activities.llm.scripted import Script
+from outlast.consensus.contracts import Agreement, Firmness
+from outlast.consensus.votes import ConsensusRequest, ConsensusResult, Voter, VoteState
+from outlast.contracts import Part, RunState
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.llm.scripted import Script
 from tests.workflow.conftest import Runner
 from tests.workflow.test_document_analysis import LEASE, source
 from tests.workflow.voting import FAIL, FIVE, RUN, analysts, found, free, said, states, who
-from workflows.contracts import ConsensusRequest, ConsensusResult, RunState, Voter, VoteState
 
 RENT = ("The tenant pays rent.", "shall pay rent")
 PETS = ("Dogs are allowed.", "dogs may be kept")

@@ -6,9 +6,9 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.errors import ErrorKind, kind_of
+from outlast.contracts import GateOutcome, GatePolicy, OnTimeout
+from outlast.errors import ErrorKind, kind_of
 from tests.workflow.gating import GatedWorkflow, Job, decided, gated, kinds, log_of, start
-from workflows.contracts import GateOutcome, GatePolicy, OnTimeout
 
 APPROVED, DENIED, TIMED_OUT = GateOutcome.APPROVED, GateOutcome.DENIED, GateOutcome.TIMED_OUT
 

@@ -7,22 +7,14 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
-from activities.errors import ErrorKind, kind_of
-from activities.llm.base import ModelCall
-from activities.toolbox.tool import ToolError
+from outlast.contracts import ROLL_BACK_ALL, GatePolicy, OnTimeout, Plan, PlanRequest, PlanStep, RunState
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.base import ModelCall
+from outlast.tools.tool import ToolError
 from tests.workflow.conftest import crew_of
 from tests.workflow.gating import waiting
 from tests.workflow.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
 from tests.workflow.test_agent_session import calls, in_turn, results, task
-from workflows.contracts import (
-    ROLL_BACK_ALL,
-    GatePolicy,
-    OnTimeout,
-    Plan,
-    PlanRequest,
-    PlanStep,
-    RunState,
-)
 
 __all__ = ["bench"]
 

@@ -9,14 +9,13 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.contracts import Risk
-from activities.errors import ErrorKind, kind_of
-from bootstrap import Settings
-from cli.inbox_listing import gates_of
-from cli.reaching import Reach
-from cli.recorded.decisions import audit_run
+from outlast.cli.decisions.listing import gates_of
+from outlast.cli.reaching import Reach
+from outlast.cli.recorded.decisions import audit_run
+from outlast.client import Settings
+from outlast.contracts import GateOutcome, GatePolicy, GateRecord, Risk
+from outlast.errors import ErrorKind, kind_of
 from tests.workflow.gating import GatedWorkflow, Job, Paid, decided, gated, kinds, log_of, start, waiting
-from workflows.contracts import GateOutcome, GatePolicy, GateRecord
 
 APPROVED, DENIED, TIMED_OUT = GateOutcome.APPROVED, GateOutcome.DENIED, GateOutcome.TIMED_OUT
 JUNK: Sequence[Sequence[Any]] = [

@@ -9,10 +9,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from activities.errors import ErrorKind, kind_of
+from outlast.contracts import GatePolicy, RunStatus
+from outlast.errors import ErrorKind, kind_of
 from tests.workflow.conftest import Runner
 from tests.workflow.gating import QUEUE, GatedWorkflow, Job, Paid, gated, kinds, waiting
-from workflows.contracts import GatePolicy, RunStatus
 
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 

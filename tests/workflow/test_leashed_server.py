@@ -4,12 +4,12 @@ import pytest
 from psutil import Process
 from temporalio.service import RPCError
 
-from activities.content import ContentStore
-from bootstrap import Settings
+from outlast.client import Settings
+from outlast.contracts import Plan, PlanRequest, PlanStep
+from outlast.storage.activities import ContentStore
 from tests.conftest import binary
 from tests.leashed_server import servers, time_skipping
 from tests.workflow.conftest import Runner
-from workflows.contracts import Plan, PlanRequest, PlanStep
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 PLAN = Plan(steps=(PlanStep(step="1", agent="writer", input="Write"),))

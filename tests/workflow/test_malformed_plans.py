@@ -11,13 +11,13 @@ from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
-from activities.content import ContentStore
-from activities.llm.base import ModelCall
-from bootstrap import Settings
+from outlast.client import Settings
+from outlast.contracts import PlanReport, PlanRequest, PlanResult, RunState
+from outlast.llm.base import ModelCall
+from outlast.storage.activities import ContentStore
 from tests.unit.malformed_plans import MALFORMED, READABLE, UNREADABLE, Malformed
 from tests.workflow.conftest import Runner
 from tests.workflow.test_plan_and_execute import is_planner, report_of
-from workflows.contracts import PlanReport, PlanRequest, PlanResult, RunState
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 GOOD = "good plan for "

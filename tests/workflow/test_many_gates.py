@@ -7,13 +7,12 @@ from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.contracts import GateTerms, GateTermsRequest
-from activities.gate_terms import GateTermsActivities
-from cli.inbox_listing import gates_of
+from outlast.approvals.identity_activities import GateTermsActivities
+from outlast.cli.decisions.listing import gates_of
+from outlast.contracts import GateRecord, GateTerms, GateTermsRequest, Plan, PlanRequest, PlanStep, RunStatus, StepState
 from tests.workflow.conftest import Runner
 from tests.workflow.gating import Job, gated, start, waiting
 from tests.workflow.rolling_back import PLAN
-from workflows.contracts import GateRecord, Plan, PlanRequest, PlanStep, RunStatus, StepState
 
 
 async def test_the_memo_grows_with_the_gates_and_not_with_their_square(env: WorkflowEnvironment) -> None:

@@ -11,35 +11,25 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import DocumentSource, Part, SourceKind
-from activities.errors import ErrorKind, final, kind_of, passing
-from activities.llm.base import ModelCall
-from activities.tools import ToolActivities
-from bootstrap import PROJECT
+from activities.search.contracts import SourceKind
+from outlast.agents.sessions import AgentSessionRequest
+from outlast.client import PROJECT
+from outlast.consensus.votes import ConsensusRequest, Voter
+from outlast.contracts import Part, Plan, PlanRequest, PlanResult, PlanStep, RunState, RunStatus
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, final, kind_of, passing
+from outlast.llm.base import ModelCall
+from outlast.routing.requests import RequestText, RouteRequest
+from outlast.stages.contracts import Stage, StagedRequest
+from outlast.tools.activities import ToolActivities
 from tests.doubles.message_bodies import smallest
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit
 from tests.workflow.test_agent_session import calls, in_turn, task
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import (
-    AgentSessionRequest,
-    ConsensusRequest,
-    DocumentAnalysisRequest,
-    Plan,
-    PlanRequest,
-    PlanResult,
-    PlanStep,
-    RequestText,
-    ResearchRequest,
-    RouteRequest,
-    RunState,
-    RunStatus,
-    SourcePlan,
-    Stage,
-    StagedRequest,
-    Voter,
-)
+from workflows.contracts.documents import DocumentAnalysisRequest
+from workflows.contracts.research import ResearchRequest, SourcePlan
 from workflows.document_analysis import DocumentAnalysisWorkflow
 from workflows.parallel_research import ParallelResearchWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow

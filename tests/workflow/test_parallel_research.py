@@ -10,28 +10,21 @@ from pytest_httpserver import HTTPServer
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from activities.contracts import SourceKind
-from activities.errors import ErrorKind, final, kind_of, passing, text_of
-from activities.llm.base import ModelCall
-from activities.sources.arxiv import ArxivSource
-from activities.sources.base import Source
-from activities.sources.fetching import Fetcher
-from activities.sources.local import LocalSource
-from activities.sources.news import NewsSource
-from activities.sources.web import SearxngSource
-from bootstrap import PROJECT
+from activities.search.contracts import SourceKind
+from activities.search.sources.arxiv import ArxivSource
+from activities.search.sources.base import Source
+from activities.search.sources.fetching import Fetcher
+from activities.search.sources.local import LocalSource
+from activities.search.sources.news import NewsSource
+from activities.search.sources.web import SearxngSource
+from outlast.client import PROJECT
+from outlast.contracts import RunReport, RunState, RunStatus, StepState
+from outlast.errors import ErrorKind, final, kind_of, passing, text_of
+from outlast.llm.base import ModelCall
 from tests.processes import free_port
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit, is_synthesis, said
-from workflows.contracts import (
-    ResearchRequest,
-    ResearchResult,
-    RunReport,
-    RunState,
-    RunStatus,
-    SourcePlan,
-    StepState,
-)
+from workflows.contracts.research import ResearchRequest, ResearchResult, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 
 RUN = ParallelResearchWorkflow.run

@@ -8,12 +8,12 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from activities.llm.base import ModelCall
+from outlast.contracts import PlanRequest, RunState, RunStatus, StepState
+from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner
 from tests.workflow.steering import asked, at_a_checkpoint, decided, status_when
 from tests.workflow.test_agent_session import SESSION, WRITING, in_turn, task
 from tests.workflow.test_plan_and_execute import RUN, plan_of, step
-from workflows.contracts import PlanRequest, RunState, RunStatus, StepState
 
 
 class Held:

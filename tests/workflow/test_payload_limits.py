@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 
-from activities.errors import ErrorKind, kind_of, text_of
-from activities.llm.scripted import ScriptedLLM
-from bootstrap import data_converter
+from outlast.client import data_converter
+from outlast.contracts import PlanRequest
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.llm.scripted import ScriptedLLM
 from tests.workflow.conftest import Runner
 from tests.workflow.test_plan_and_execute import plan_of, scripted, step
 from worker import working
-from workflows.contracts import PlanRequest
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 WIDE = [step(n) for n in range(40)]

@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from activities.contracts import StopReason, Usage
-from activities.errors import ErrorKind, final, kind_of, text_of
-from activities.llm.base import ModelCall, ModelReply
-from tests.workflow.conftest import Runner
-from workflows.contracts import (
+from outlast.contracts import (
     OnStepFailure,
     Plan,
     PlanReport,
@@ -21,7 +17,12 @@ from workflows.contracts import (
     PlanStep,
     RunState,
     StepState,
+    StopReason,
+    Usage,
 )
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.llm.base import ModelCall, ModelReply
+from tests.workflow.conftest import Runner
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 RUN = PlanAndExecuteWorkflow.run

@@ -12,20 +12,13 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from werkzeug import Request, Response
 
-from activities.errors import ErrorKind, kind_of
+from outlast.contracts import ChangeState, GateRecord, RecordKind, RunState
+from outlast.errors import ErrorKind, kind_of
+from samples.refund.contracts import RefundOutcome, RefundRequest, RefundResult
+from samples.refund.workflow import RefundWorkflow
 from tests.workflow.conftest import Runner
 from tests.workflow.refunding import EDIT, REFUND, Shop, clerk, shop_in, wanted
 from tests.workflow.steering import at_a_checkpoint, decided, refusal
-from workflows.contracts import (
-    ChangeState,
-    GateRecord,
-    RecordKind,
-    RefundOutcome,
-    RefundRequest,
-    RefundResult,
-    RunState,
-)
-from workflows.refund import RefundWorkflow
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from activities.llm.base import ModelCall, ModelReply
-from activities.llm.scripted import Script
-from activities.toolbox.tool import Tool
+from outlast.contracts import OnFallback, OnStepFailure, Plan, PlanRequest, PlanStep
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.scripted import Script
+from outlast.stages.contracts import Stage, StagedRequest
+from outlast.tools.tool import Tool
 from tests.workflow.conftest import crew_of
 from tests.workflow.gating import waiting
 from tests.workflow.rolling_back import PLAN, REFUSAL, Bench, D, U, bench, changes_of, states
 from tests.workflow.test_agent_session import calls, results
-from workflows.contracts import OnFallback, OnStepFailure, Plan, PlanRequest, PlanStep, Stage, StagedRequest
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 __all__ = ["bench"]

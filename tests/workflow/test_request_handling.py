@@ -8,9 +8,10 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from activities.contracts import Part
-from activities.errors import ErrorKind, kind_of, text_of
-from activities.llm.base import ModelCall
+from outlast.contracts import Part, RunReport, RunState, StepState
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.llm.base import ModelCall
+from outlast.routing.requests import Category, RequestText, RouteRequest, RouteResult
 from tests.workflow.conftest import Runner
 from tests.workflow.routing import (
     BILLING,
@@ -29,15 +30,6 @@ from tests.workflow.routing import (
     route,
     said,
     trained,
-)
-from workflows.contracts import (
-    Category,
-    RequestText,
-    RouteRequest,
-    RouteResult,
-    RunReport,
-    RunState,
-    StepState,
 )
 
 MATTER = {"matter": "charged twice"}

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from activities.contracts import SourceKind
+from activities.search.contracts import SourceKind
+from outlast.contracts import RunState
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import cannot_search, citing, searching_itself
-from workflows.contracts import ResearchRequest, RunState, SourcePlan
+from workflows.contracts.research import ResearchRequest, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 
 REQUEST = ResearchRequest(topic="How efficient are heat pumps?", sources=(SourcePlan(source=SourceKind.WEB),))

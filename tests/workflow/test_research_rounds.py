@@ -2,14 +2,14 @@
 
 import pytest
 
-from activities.contracts import SourceKind
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
-from activities.sources.base import Answered
+from activities.search.contracts import SourceKind
+from activities.search.sources.base import Answered
+from outlast.contracts import RunReport, RunState
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit, is_synthesis, missing, said
 from tests.workflow.test_parallel_research import ACADEMIC, NEWS, WEB, all_three, dead, research
-from workflows.contracts import RunReport, RunState
 
 
 async def test_what_the_writer_misses_is_searched_once_where_something_was_found(runner: Runner) -> None:

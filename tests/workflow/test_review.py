@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from activities.contracts import Content
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
+from outlast.contracts import Content, RunState, StepState
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall
+from outlast.stages.contracts import StagedResult, StageOutput
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import PRICES, asked, deliver, kind_of_call, labels, part, rows_of, said, scripted, stage
-from workflows.contracts import RunState, StagedResult, StageOutput, StepState
 
 DRAFT = StageOutput(stage="draft", content=Content(text="first draft"))
 NO_CRITIC = final(ErrorKind.MODEL_REJECTED, "no critic today")

@@ -9,8 +9,10 @@ from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError, CancelledError
 
 import worker
-from activities.errors import ErrorKind, kind_of
-from activities.toolbox.tool import Tool, ToolError
+from outlast.agents.sessions import SessionLimits
+from outlast.contracts import KEEP, ROLL_BACK_ALL, Changes, ChangeState, RunState
+from outlast.errors import ErrorKind, kind_of
+from outlast.tools.tool import Tool, ToolError
 from tests.workflow.asking_stuck import AskingSessionWorkflow
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.rolling_back import (
@@ -30,14 +32,6 @@ from tests.workflow.rolling_back import (
 )
 from tests.workflow.test_agent_session import calls, in_turn, task
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import (
-    KEEP,
-    ROLL_BACK_ALL,
-    Changes,
-    ChangeState,
-    RunState,
-    SessionLimits,
-)
 
 __all__ = ["bench"]
 

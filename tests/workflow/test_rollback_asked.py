@@ -9,10 +9,23 @@ import pytest
 from pydantic import BaseModel
 from temporalio.client import WorkflowHandle
 
-from activities.contracts import StopReason, ToolCall, Usage
-from activities.errors import ErrorKind, final, kind_of
-from activities.llm.base import ModelCall, ModelReply
-from activities.toolbox.tool import Tool
+from outlast.contracts import (
+    ROLL_BACK_ALL,
+    Extent,
+    Plan,
+    PlanReport,
+    PlanRequest,
+    PlanStep,
+    RollbackAnswer,
+    RollbackPolicy,
+    RunState,
+    StopReason,
+    ToolCall,
+    Usage,
+)
+from outlast.errors import ErrorKind, final, kind_of
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.tools.tool import Tool
 from tests.workflow.rolling_back import (
     EDITS,
     PLAN,
@@ -28,17 +41,6 @@ from tests.workflow.rolling_back import (
 )
 from tests.workflow.test_agent_session import task
 from workflows.agent_session import AgentSessionWorkflow
-from workflows.contracts import (
-    ROLL_BACK_ALL,
-    Extent,
-    Plan,
-    PlanReport,
-    PlanRequest,
-    PlanStep,
-    RollbackAnswer,
-    RollbackPolicy,
-    RunState,
-)
 
 __all__ = ["bench"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from activities.contracts import StopReason, Usage
-from activities.llm.base import ModelCall, ModelReply
+from outlast.contracts import RunReport, RunState, StopReason, Usage
+from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.conftest import Runner
 from tests.workflow.routing import (
     BILLING,
@@ -25,7 +25,6 @@ from tests.workflow.routing import (
     route,
     said,
 )
-from workflows.contracts import RunReport, RunState
 
 MATTER = {"matter": "charged twice"}
 PROBLEM = {"problem": "it crashes"}

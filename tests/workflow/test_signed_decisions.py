@@ -8,10 +8,9 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.approver_tokens import decided, granted
-from activities.contracts import Risk
+from outlast.approvals.tokens import decided, granted
+from outlast.contracts import GatePolicy, GateRecord, RecordKind, Risk
 from tests.workflow.gating import GatedWorkflow, Job, gated, start, waiting
-from workflows.contracts import GatePolicy, GateRecord, RecordKind
 
 SECRET = "a-secret-of-this-deployment-only-0123456789"
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 from collections import Counter
 
-from activities.errors import ErrorKind, final, kind_of, text_of
-from activities.llm.base import ModelCall
+from outlast.contracts import RunState, StepState
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.llm.base import ModelCall
+from outlast.stages.contracts import StagedRequest
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import (
     PRICES,
@@ -25,7 +27,6 @@ from tests.workflow.staging import (
     stage,
     stage_of,
 )
-from workflows.contracts import RunState, StagedRequest, StepState
 
 
 async def test_the_default_stages_take_a_task_from_research_to_the_final_text(runner: Runner) -> None:

@@ -7,9 +7,10 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from activities.contracts import Content
-from activities.errors import ErrorKind, final, kind_of, text_of
-from activities.llm.base import ModelCall
+from outlast.contracts import Content, RunState, StepState
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.llm.base import ModelCall
+from outlast.stages.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import (
     PRICES,
@@ -28,7 +29,6 @@ from tests.workflow.staging import (
     stage_of,
 )
 from tests.workflow.test_agent_session import calls
-from workflows.contracts import RunState, StagedProgress, StagedRequest, StagedResult, StageOutput, StepState
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 

@@ -7,14 +7,14 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.worker import Replayer
 
-from activities import waiting
-from activities.llm.scripted import ScriptedLLM
+from outlast.contracts import PlanRequest, RunState
+from outlast.llm.scripted import ScriptedLLM
+from outlast.worker import waiting
+from outlast.workflow import policies
 from tests.policed import policed
 from tests.workflow.budgeting import writers
 from tests.workflow.conftest import Runner
 from worker import WORKFLOWS, working
-from workflows import policies
-from workflows.contracts import PlanRequest, RunState
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 

@@ -9,32 +9,22 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import DocumentSource, Part, SourceKind
-from activities.errors import ErrorKind, kind_of
-from activities.llm.base import ModelCall
+from activities.search.contracts import SourceKind
+from outlast.agents.sessions import AgentSessionRequest
+from outlast.consensus.votes import ConsensusRequest
+from outlast.contracts import ROLL_BACK_ALL, Budget, Changes, ChangeState, Part, PlanRequest, RollbackAnswer
+from outlast.documents.contracts import DocumentSource
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.base import ModelCall
+from outlast.routing.requests import Category, RequestText, RouteRequest, RouteResult
+from outlast.stages.contracts import StagedRequest
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.refunding import wanted
 from tests.workflow.rolling_back import REFUSAL
 from tests.workflow.routing import calls
 from worker import WORKFLOWS
-from workflows.contracts import (
-    ROLL_BACK_ALL,
-    AgentSessionRequest,
-    Budget,
-    Category,
-    Changes,
-    ChangeState,
-    ConsensusRequest,
-    DocumentAnalysisRequest,
-    PlanRequest,
-    RequestText,
-    ResearchRequest,
-    RollbackAnswer,
-    RouteRequest,
-    RouteResult,
-    SourcePlan,
-    StagedRequest,
-)
+from workflows.contracts.documents import DocumentAnalysisRequest
+from workflows.contracts.research import ResearchRequest, SourcePlan
 from workflows.request_handling import RequestHandlingWorkflow
 
 REQUESTS: dict[str, Any] = {

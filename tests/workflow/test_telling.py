@@ -4,11 +4,11 @@ import shlex
 
 from pydantic import SecretStr
 
+from outlast.contracts import PlanRequest, StepState
 from tests.workflow.conftest import Runner
 from tests.workflow.steering import at_a_checkpoint, decided, status_when
 from tests.workflow.telling import hooks, mailbox
 from tests.workflow.test_plan_and_execute import RUN, plan_of, scripted, step
-from workflows.contracts import PlanRequest, StepState
 
 FOR_EVER = 1_000
 

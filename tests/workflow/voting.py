@@ -9,13 +9,13 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ErrorKind, final
-from activities.llm.base import ModelCall
-from activities.llm.scripted import Script
+from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
+from outlast.consensus.voting import PANEL
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelCall
+from outlast.llm.scripted import Script
 from tests.workflow.conftest import Runner
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
-from workflows.contracts import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
-from workflows.patterns.consensus import PANEL
 
 RUN = ConsensusAnalysisWorkflow.run
 WHO = {

@@ -4,11 +4,22 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from activities.contracts import Content, Contract, DocumentSource
-from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
-from workflows.contracts.runs import BudgetShown, RunState, Spend, StepRow, Trace
-from workflows.contracts.starting import StartRequest
+from outlast.contracts import (
+    KEEP,
+    Budget,
+    BudgetShown,
+    Changes,
+    Content,
+    Contract,
+    OnFallback,
+    RollbackPolicy,
+    RunState,
+    Spend,
+    StartRequest,
+    StepRow,
+    Trace,
+)
+from outlast.documents.contracts import DocumentSource
 
 
 class DocumentType(StrEnum):

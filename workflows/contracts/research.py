@@ -2,11 +2,21 @@
 
 from pydantic import Field
 
-from activities.contracts import Content, Contract, Finding, SourceKind, Summary
-from workflows.contracts.budgets import Budget
-from workflows.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
-from workflows.contracts.runs import BudgetShown, RunState, Spend
-from workflows.contracts.starting import StartRequest
+from activities.search.contracts import Finding, SourceKind
+from outlast.contracts import (
+    KEEP,
+    Budget,
+    BudgetShown,
+    Changes,
+    Content,
+    Contract,
+    OnFallback,
+    RollbackPolicy,
+    RunState,
+    Spend,
+    StartRequest,
+    Summary,
+)
 
 
 class SourcePlan(Contract):

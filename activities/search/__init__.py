@@ -1,0 +1,1 @@
+"""Searching: sources, and citations that lead back to them. Start with `activities.py`."""

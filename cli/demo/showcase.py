@@ -1,0 +1,59 @@
+"""Runs the recorded answers beside the stack, and says what a worker needs to be answered by them alone."""
+
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from cli.demo.recorded_api import MODEL
+from cli.demo.tour_shop import healthy
+from outlast.client import PROJECT, Settings
+from outlast.devstack.parts import Part, local_environment
+from outlast.devstack.ports import HOST, choose_ports
+from outlast.devstack.process import Process, rotate
+from outlast.devstack.state import StackState
+
+NAME = "recorded answers"
+
+
+@asynccontextmanager
+async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterator[Mapping[str, str]]:
+    """Run the recorded answers, and end them afterwards; yields settings of a worker that asks nobody else.
+
+    Raises ShopClosedError.
+    """
+    # Within the usual one, which is the only place of the state folder that is open to agents; empty, as the answers say.
+    workspace = settings.state_dir.resolve() / "workspace" / "showcase"
+    shutil.rmtree(workspace, ignore_errors=True)
+    port = choose_ports((NAME,), {}, state.ports)[NAME]
+    url = f"http://{HOST}:{port}"
+    part = Part(
+        name=NAME,
+        command=(sys.executable, "-m", "cli.demo.recorded_api", "--port", str(port)),
+        environment=local_environment(state.address) | {"PYTHONPATH": str(PROJECT)},
+        log=settings.state_dir.resolve() / "logs" / "recorded.log",
+        checks={"HTTP": f"{url}/health"},
+        grace=2.0,
+    )
+    rotate(part.log)
+    process = Process(part)
+    try:
+        await healthy(process)
+        yield {
+            # The person's own key and endpoint must not be used, and their agents need not fit the recorded answers.
+            "ANTHROPIC_BASE_URL": url,
+            "ANTHROPIC_API_KEY": "no-key-needed",
+            "AGENTS_DIR": str(PROJECT / "agents"),
+            "MODELS_FILE": str(PROJECT / "models.toml"),
+            "MODEL_ALIASES": json.dumps(dict.fromkeys(settings.model_table().aliases, MODEL)),
+            "ARXIV_URL": f"{url}/feeds/arxiv.xml",
+            "NEWS_FEEDS": f"{url}/feeds/news-atom.xml,{url}/feeds/news-rss.xml",
+            "NEWS_SEARCH_URL": "off",
+            "WEB_SEARCH": "off",
+            "RESEARCH_PAGES": "0",
+            "LIBRARY_DIR": str(PROJECT / "samples" / "library"),
+            "WORKSPACE_DIR": str(workspace),
+        }
+    finally:
+        await process.end(lambda: False)

@@ -1,0 +1,219 @@
+"""Asks an agent and gets a usable answer: every way a model call can end leads somewhere.
+
+An answer that breaks its schema goes back with the errors, one cut off by its token limit is continued, a prompt that
+does not fit is compacted, and whatever remains goes to the agent's fallbacks: another agent, another model, a person, a
+canned answer. Each call is an activity, so nothing that was paid is asked twice. An agent with tools works in a loop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from outlast.agents.model_calls import LENIENTLY, Answer, call_model
+from outlast.agents.tool_loop import AgentLoop
+from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.undo.acts import Attempt
+from outlast.workflow import revision
+
+if TYPE_CHECKING:
+    from outlast.agents.agents import Crew
+
+MAX_HOPS = 20
+PERSON = "person"
+CANNED = "say:"
+MAX_REPAIRS = 2
+MAX_COMPACTIONS = 2
+CHARACTERS_PER_TOKEN = 3.0
+"""How many characters of context we count on a token when a prompt must shrink; low, to be on the safe side."""
+
+NO_FALLBACK = frozenset(
+    {
+        ErrorKind.CONTENT_MISSING,
+        ErrorKind.CONTENT_ALTERED,
+        ErrorKind.CONTENT_UNAVAILABLE,
+        ErrorKind.PAYLOAD_TOO_LARGE,
+        ErrorKind.BUDGET_REACHED,
+    }
+)
+"""Failures that any other agent would meet as well."""
+
+
+@dataclass
+class Ask:
+    """One question to an agent, for one step of a run.
+
+    `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
+    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
+    With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
+    first parts other agents are given as well, at about the same time.
+    """
+
+    crew: "Crew"
+    step: str
+    parts: Sequence[Part]
+    schema: dict[str, Any] | None = None
+    max_repairs: int = MAX_REPAIRS
+    takes_broken: bool = False
+    context_characters: int | None = None
+    counts_cancelled: bool = False
+    shared_parts: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    async def of(self, agent: str) -> Answer:
+        """Ask the agent, then its fallbacks in turn; raises a final ApplicationError when none of them answers."""
+        chain, tried = [agent], ""
+        errors: list[str] = []
+        for position in range(MAX_HOPS):
+            target = chain[position]
+            if tried:
+                self._hop(tried, target, errors[-1])
+            attempt = await self._attempt(target)
+            try:
+                answer = await self._answer_of(target, chain, attempt)
+                if attempt and self.schema is not None and answer.data is None:
+                    self.crew.acts.failed(attempt)  # whoever asked takes it for a failure
+                return answer
+            except (ActivityError, ApplicationError) as error:
+                if is_cancelled_exception(error):
+                    raise
+                kind, tried = kind_of(error), target
+                if attempt:
+                    self.crew.acts.failed(attempt)
+                errors.append(f"{kind}: {text_of(error)}")
+                if position + 1 == len(chain) or kind in NO_FALLBACK:
+                    raise final(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
+        raise final(ErrorKind.UNKNOWN_AGENT, f"{agent}: more than {MAX_HOPS} fallbacks in a row; shorten the chain")
+
+    def _hop(self, origin: str, target: str, reason: str) -> None:
+        self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
+        self.crew.log.hop(self.step, origin, target, reason)
+
+    async def _attempt(self, agent: str) -> Attempt | None:
+        """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
+        if not revision.since(revision.FAULTS_FIXED):
+            return None
+        if self.crew.rollback.on_fallback is OnFallback.ROLL_BACK:
+            await self.crew.rollback.take_back(self.crew.acts.changes(self.step))
+        return self.crew.acts.attempt(self.step, agent)
+
+    async def _answer_of(self, target: str, chain: list[str], attempt: Attempt | None) -> Answer:
+        """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
+        if target.startswith(CANNED):
+            said = target.removeprefix(CANNED).strip()
+            return Answer(Content(text=said, size=len(said.encode())), "canned answer", notes=tuple(self.notes))
+        if target == PERSON:
+            return await self._person()
+        card = self.crew.card(target)
+        # A canned answer or a person's words have no schema.
+        usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
+        chain += [name for name in usable if name not in chain]
+        if (cheaper := self.crew.thrifty(card)) is not card:
+            why = "the soft limit of the run's budget is reached"
+            self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
+            self.crew.log.hop(self.step, card.name, cheaper.name, why)
+            card = cheaper
+        told = attempt.told() if attempt else []
+        if card.tools or card.web_searches:
+            return await self._loop(card, attempt, [*told, *self.parts])
+        return await self._ask(card, [*told, *self.parts])
+
+    async def _loop(self, card: AgentCard, attempt: Attempt | None, parts: Sequence[Part]) -> Answer:
+        loop = AgentLoop(
+            self.crew,
+            self.step,
+            card,
+            schema=self.schema,
+            max_repairs=self.max_repairs,
+            takes_broken=self.takes_broken,
+            counts_cancelled=self.counts_cancelled,
+            attempt=attempt,
+        )
+        ended = await loop.run(parts)
+        self.notes += ended.notes
+        return Answer(ended.content, card.name, ended.data, tuple(self.notes), ended.wrong, ended.findings)
+
+    async def _person(self) -> Answer:
+        question = next((part.text for part in self.parts if part.text and not part.label), self.step)
+        said = await self.crew.people.ask(f"{self.step}: {question}") if self.crew.people else None
+        if said is None:
+            raise final(ErrorKind.NOT_ANSWERED, "no person answered in time")
+        return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
+
+    async def _ask(self, card: AgentCard, parts: Sequence[Part]) -> Answer:
+        request = ModelRequest(
+            agent=card.name,
+            model=card.model,
+            messages=(Message(parts=tuple(parts)),),
+            max_tokens=card.max_tokens,
+            system=card.system,
+            output_schema=self.schema,
+            temperature=card.temperature,
+            context_characters=self.context_characters,
+            shared_parts=self.shared_parts,
+        )
+        repairs = continuations = compactions = 0
+        while True:
+            try:
+                turn = await call_model(self.crew, self.step, card, request, counts_cancelled=self.counts_cancelled)
+            except ActivityError as error:
+                if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or compactions == MAX_COMPACTIONS:
+                    raise
+                compactions += 1
+                request = self._compacted(card, request, compactions)
+                continue
+            if turn.stop_reason is StopReason.REFUSAL:
+                raise final(ErrorKind.MODEL_REFUSED, f"{card.model} refused to answer")
+            if turn.leniently:
+                self.notes.append(f"{card.name}: {LENIENTLY} ({turn.leniently})")
+            if turn.stop_reason is StopReason.CONTEXT_EXCEEDED and compactions < MAX_COMPACTIONS:
+                compactions += 1
+                request = self._compacted(card, request, compactions)
+            elif turn.stop_reason is StopReason.MAX_TOKENS and self._continues(card, continuations):
+                continuations += 1
+                request = request.model_copy(update={"continues": Part.of(turn.content)})
+            elif (wrong := self._wrong(turn)) and self.takes_broken:
+                return Answer(turn.content, card.name, turn.data, tuple(self.notes), wrong)
+            elif wrong and repairs < self.max_repairs:
+                repairs += 1
+                self.notes.append(f"{card.name}: answer sent back ({wrong[0][:100]})")
+                request = _repaired(request, turn, wrong)
+            elif wrong:
+                kind = ErrorKind.OUTPUT_INVALID if turn.schema_errors else ErrorKind.OUTPUT_CUT_OFF
+                raise final(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
+            else:
+                return self._answer(card, turn)
+
+    def _continues(self, card: AgentCard, continuations: int) -> bool:
+        return self.schema is None and continuations < card.continuations
+
+    def _wrong(self, turn: ModelTurn) -> tuple[str, ...]:
+        if self.schema is not None and turn.stop_reason is not StopReason.END_TURN and turn.data is None:
+            return turn.schema_errors or (f"the answer stopped early ({turn.stop_reason}); answer more briefly",)
+        return turn.schema_errors
+
+    def _compacted(self, card: AgentCard, request: ModelRequest, times: int) -> ModelRequest:
+        tokens = max(card.window - card.max_tokens, card.window // 2)
+        characters = int(tokens * CHARACTERS_PER_TOKEN * 0.8 / 2 ** (times - 1))
+        self.notes.append(f"{card.name}: context cut to {characters} characters to fit {card.model}")
+        return request.model_copy(update={"context_characters": characters})
+
+    def _answer(self, card: AgentCard, turn: ModelTurn) -> Answer:
+        if turn.stop_reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED):
+            self.notes.append(f"{card.name}: the answer is cut off at its token limit")
+        return Answer(
+            content=turn.content,
+            agent=card.name,
+            data=turn.data,
+            notes=tuple(self.notes),
+            left_out_characters=turn.left_out_characters,
+        )
+
+
+def _repaired(request: ModelRequest, turn: ModelTurn, wrong: Sequence[str]) -> ModelRequest:
+    listed = "\n".join(f"- {problem}" for problem in wrong)
+    demand = Part(text=f"That answer cannot be used:\n{listed}\nGive the whole answer again, corrected.")
+    said = Message(role="assistant", parts=(Part.of(turn.content),))
+    return request.model_copy(update={"messages": (*request.messages, said, Message(parts=(demand,)))})

@@ -1,0 +1,171 @@
+"""The agents of a run: reads their files, resolves their models, and hands them to workflows as cards.
+
+The trap: a catalog is read once per run and recorded, so editing a file never changes a run that has started.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from temporalio import activity
+
+from outlast.agents.files import (
+    CANNED,
+    MODEL,
+    PERSON,
+    AgentFile,
+    Problem,
+    agent_paths,
+    next_agents,
+    read_agents,
+    slug,
+    with_fallbacks,
+)
+from outlast.contracts import AgentCard, Catalog, CatalogRequest, Part
+from outlast.errors import ErrorKind, final
+from outlast.llm.base import ModelTable
+from outlast.storage.activities import ContentStore
+
+WEB_SEARCH = ("WebSearch", "web_search")
+MAX_WEB_SEARCHES = 5
+"""How often a model that can search the web by itself may do so for one answer."""
+
+
+def _link(agent: str, link: str) -> str:
+    return f"{agent}@{link.removeprefix(MODEL).strip()}" if link.startswith(MODEL) else link
+
+
+CACHED_SECONDS = 60.0
+"""How long a catalog is reused while no agent file changes; it is not for ever, so that prompts which a content store has
+expired are written again."""
+
+MOST_NAMES = 100
+"""How many agents an error lists."""
+
+MOST_PROBLEMS = 20
+"""How many files that cannot be read a run records, and an error lists."""
+
+DESCRIPTION_CHARACTERS, CATALOG_CHARACTERS = 1000, 60_000
+"""Longest description of one agent, and of all of a run together: they are recorded in its history, and planners read them."""
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+def _stamp(directory: Path) -> Stamp:
+    """Tell whether any agent file changed: path, time of change in ns, and size of each."""
+    # A link that leads nowhere has no state of its own, and `read_agents` is to tell of it.
+    found = ((str(path), path.stat() if path.exists() else path.lstat()) for path in agent_paths(directory))
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
+
+
+class CatalogActivities:
+    """Reads the catalog for a run."""
+
+    def __init__(self, directory: Path, store: ContentStore, models: ModelTable, heartbeat: float) -> None:
+        self._directory = directory
+        self._store = store
+        self._models = models
+        self._heartbeat = heartbeat
+        self._cached: dict[CatalogRequest, tuple[Stamp, float, Catalog]] = {}
+
+    @activity.defn
+    async def read_catalog(self, request: CatalogRequest) -> Catalog:
+        """Read the agents and resolve their models.
+
+        Files that cannot be read are left out. Raises CatalogInvalid if a requested agent's file is one of them or no file is
+        left, and UnknownAgent if a requested agent is not there (both final).
+        """
+        # Reading a dozen files as YAML costs more than the rest of a short run.
+        stamp, now = _stamp(self._directory), time.monotonic()
+        cached = self._cached.get(request)
+        if cached is not None and cached[0] == stamp and now - cached[1] < CACHED_SECONDS:
+            return cached[2]
+        catalog = await self._read(request)
+        self._cached[request] = (stamp, now, catalog)
+        return catalog
+
+    async def _read(self, request: CatalogRequest) -> Catalog:
+        found, problems = await asyncio.to_thread(read_agents, self._directory)
+        unread = _unread(found, problems)
+        agents = [agent for agent in found if agent.front.name not in unread]
+        names = [agent.front.name for agent in agents]
+        asked = [name if name in names else slug(name) if slug(name) in names else name for name in request.agents]
+        unknown = [name for name in asked if name not in names]
+        if not agents or (not request.known_only and any(slug(name) in unread for name in unknown)):
+            told = [str(each) for each in problems if not unknown or each.agent in map(slug, unknown)]
+            raise final(
+                ErrorKind.CATALOG_INVALID, "\n".join(told[:MOST_PROBLEMS] or map(str, problems[:MOST_PROBLEMS]))
+            )
+        if unknown and not request.known_only:
+            there = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" * (len(names) > MOST_NAMES))
+            raise final(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {there}")
+        reached = with_fallbacks(asked or names, agents)
+        wanted = [agent for agent in agents if agent.front.name in reached]
+        longest = max(80, min(DESCRIPTION_CHARACTERS, CATALOG_CHARACTERS // max(len(wanted), 1)))
+        cards = [card for agent in wanted for card in await self._cards(agent, request, names, longest)]
+        return Catalog(
+            agents=tuple(cards),
+            heartbeat=self._heartbeat,
+            partial=request.known_only,
+            unread=dict(list(unread.items())[:MOST_PROBLEMS]),
+        )
+
+    async def _cards(
+        self, agent: AgentFile, request: CatalogRequest, names: Sequence[str], longest: int
+    ) -> list[AgentCard]:
+        """Make the card of an agent, and one for each other model that its fallbacks name.
+
+        A fallback whose file cannot be read is left out.
+        """
+        lost = [name for name in next_agents(agent) if name not in names]
+        chain = [_link(agent.front.name, link) for link in agent.front.fallback if link not in lost]
+        own = await self._card(agent, agent.front.name, agent.front.model, chain, longest, measured=request.measured)
+        models = [link.removeprefix(MODEL).strip() for link in agent.front.fallback if link.startswith(MODEL)]
+        others = [
+            await self._card(agent, _link(agent.front.name, MODEL + name), name, [], longest, measured=request.measured)
+            for name in models
+        ]
+        return [own, *others]
+
+    async def _card(
+        self, agent: AgentFile, name: str, model_name: str, chain: Sequence[str], longest: int, *, measured: bool
+    ) -> AgentCard:
+        front = agent.front
+        model = self._models.resolve(model_name)
+        spec = self._models.spec(model)
+        # One agent alone is written as it always was; longer chains came later.
+        alone = len(chain) == 1 and not chain[0].startswith(CANNED) and chain[0] != PERSON
+        return AgentCard(
+            name=name,
+            description=_shortened(front.description, longest),
+            model=model,
+            window=spec.window,
+            max_tokens=min(front.max_tokens + spec.thinking, spec.max_output),
+            timeout=front.timeout,
+            system=Part(ref=await self._store.put(agent.prompt.encode())),
+            fallback=chain[0] if alone else None,
+            fallbacks=() if alone else tuple(chain),
+            tools=tuple(tool for tool in front.tools if not (tool in WEB_SEARCH and spec.web_search)),
+            web_searches=MAX_WEB_SEARCHES if spec.web_search and any(tool in WEB_SEARCH for tool in front.tools) else 0,
+            temperature=front.temperature,
+            continuations=spec.continuations,
+            prices=spec.prices if measured else None,
+            system_bytes=len(agent.prompt.encode()) if measured else 0,
+            without=front.without,
+        )
+
+
+def _unread(agents: Sequence[AgentFile], problems: Sequence[Problem]) -> Mapping[str, str]:
+    """Say of each agent that no run can have why not; what is no agent at all, or has another of its name, is not among them."""
+    sound = {agent.path for agent in agents}
+    names = {agent.front.name for agent in agents}
+    return {
+        each.agent: " ".join(str(each).split())[:300]
+        for each in reversed(problems)
+        if each.agent and not each.notice and (each.path in sound or each.agent not in names)
+    }
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,102 @@
+"""One tool call from workflow code, recorded; whatever goes wrong with it becomes something the model can read.
+
+A call that changes something is put on the undo log before it is made: a crash in between must not hide it.
+
+The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's; or,
+where a fallback may ask for the same act, of tool and arguments.
+"""
+
+from typing import TYPE_CHECKING
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from outlast.approvals.pausing import unpaused
+from outlast.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
+from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.tools.activities import ToolActivities
+from outlast.undo.acts import Act
+from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_activity
+
+if TYPE_CHECKING:
+    from outlast.agents.agents import Crew
+
+RAISED = frozenset(
+    {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
+)
+"""Failures that no model can do anything about: they end the run, or a person is asked again."""
+
+SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
+"""Failures of a server's tool that mean the server itself."""
+
+
+async def call_tool(
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    approval: Approval | None = None,
+    act: Act | None = None,
+) -> ToolAnswer:
+    """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken.
+
+    `act` is what the call does, where other attempts at the step may ask for the same.
+    """
+    await unpaused(crew.log)
+    card = card.of_call(call.input, call.ref)
+    with crew.log.spans.calling(step, "execute_tool", card.name):
+        return await _recorded(crew, step, agent, card, call, specs, approval, act)
+
+
+async def _recorded(
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    approval: Approval | None,
+    act: Act | None,
+) -> ToolAnswer:
+    started = workflow.now()
+    shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
+    change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown, act)
+    request = ToolRequest(
+        tool=call.name,
+        key=change.key if change else f"{workflow.info().workflow_id}/{step}/{call.id}",
+        specs=specs,
+        input=call.input,
+        ref=call.ref,
+        server=card.server,
+        effect=card.effect if card.server else None,
+        approval=approval,
+        agent=agent if approval else "",
+        attempts=card.attempts,
+        changes=card.effect is not Effect.READ,
+    )
+    result: ToolResult | None = None
+    try:
+        result = await run_activity(
+            ToolActivities.call_tool,
+            request,
+            **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
+        )
+    except ActivityError as error:
+        if change is not None:
+            crew.rollback.broke_off(change, error)
+        crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
+        if kind_of(error) in RAISED:
+            raise
+        if card.server and kind_of(error) in SERVER_LOST:
+            crew.log.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
+        said = f"{card.name} could not be used: {text_of(error)[:500]}"
+        return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
+    if card.server:
+        crew.log.tools.regains(agent, card.name)
+    if change is not None:
+        crew.rollback.completed(change, result)
+    crew.log.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
+    return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)

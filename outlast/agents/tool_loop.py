@@ -1,0 +1,298 @@
+"""The durable agent: model turn, tool calls, model turn, …, until it has an answer. Every turn and every call is an activity.
+
+The conversation lives in the content store and travels as one reference. A tool's own error goes to the model; a tool
+that cannot be reached is tried again first. The trap: every tool call must be answered before the next turn, so even a loop
+that is cancelled in the middle closes the calls that are open.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from outlast.agents.model_calls import LENIENTLY, call_model
+from outlast.agents.sessions import SessionLimits
+from outlast.agents.transcript_activities import TranscriptActivities
+from outlast.approvals.tool_gates import call_by_effect
+from outlast.contracts import (
+    AgentCard,
+    AppendRequest,
+    Content,
+    Message,
+    ModelRequest,
+    ModelTurn,
+    Part,
+    StopReason,
+    ToolAnswer,
+    ToolCall,
+    Toolset,
+    Transcript,
+)
+from outlast.errors import ErrorKind, final, kind_of
+from outlast.gather import each
+from outlast.undo.acts import Attempt
+from outlast.workflow import policies
+from outlast.workflow.failures import HaltedError
+
+if TYPE_CHECKING:
+    from outlast.agents.agents import Crew
+
+FULL = 0.75
+"""Share of a model's window that a conversation may fill before it is summed up."""
+
+CHARACTERS_WHEN_FULL = 1.5
+"""Characters of tool results for each token of the window, where a conversation must be shortened to be summed up."""
+
+SUM_UP = (
+    "The conversation is getting too long. Sum up for yourself what the task is, what you have done and found out, with all "
+    "names, figures and file paths that matter, and what remains to be done. You will go on from this summary alone."
+)
+CUT_OFF = "You were cut off by the token limit. Go on in smaller steps."
+ANSWER_NOW = "You have no turns left. Give the best answer you can now, without tools."
+MAX_PARALLEL_TOOLS = 8
+
+
+@dataclass
+class LoopState:
+    """How far a loop is; `left` is what the next turn is told first."""
+
+    transcript: Transcript | None = None
+    left: tuple[Message, ...] = ()
+    turns: int = 0
+    tool_calls: int = 0
+    compactions: int = 0
+    tokens: int = 0
+    repairs: int = 0
+
+
+@dataclass(frozen=True)
+class LoopEnd:
+    """How a loop ended: the last words, and `stopped` with the reason if a limit ended it.
+
+    `findings` refer to what the model found on the web by itself.
+    """
+
+    content: Content
+    stopped: str = ""
+    findings: tuple[Part, ...] = ()
+    data: dict[str, Any] | None = None
+    wrong: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class AgentLoop:
+    """One agent with tools at work on one task; `pause` is asked before each turn and may raise to leave there.
+
+    `attempt` knows what earlier attempts at the step did, where there may be some.
+    """
+
+    crew: "Crew"
+    step: str
+    card: AgentCard
+    schema: dict[str, Any] | None = None
+    max_repairs: int = 2
+    takes_broken: bool = False
+    counts_cancelled: bool = False
+    limits: SessionLimits = field(default_factory=SessionLimits)
+    started: float | None = None
+    state: LoopState = field(default_factory=LoopState)
+    notes: list[str] = field(default_factory=list)
+    pause: Callable[[], None] | None = None
+    attempt: Attempt | None = None
+    _toolset: Toolset = field(default_factory=Toolset, init=False)
+    _task: tuple[Part, ...] = field(default=(), init=False)
+    _last: Content = field(default_factory=Content, init=False)
+    _findings: list[Part] = field(default_factory=list, init=False)
+
+    async def run(self, task: Sequence[Part]) -> LoopEnd:
+        """Work until the agent answers or a limit is met; raises a final ApplicationError when the model gives up."""
+        if self.card.tools:
+            self._toolset = await self.crew.toolset(self.card)
+        self._task = tuple(task)
+        self.started = workflow.time() if self.started is None else self.started
+        if not self.state.turns and not self.state.left:
+            self.state.left = (Message(parts=self._task),)
+        while True:
+            if self.pause is not None:
+                self.pause()
+            if stopped := self._limit():
+                return self._end(stopped=stopped)
+            turn = await self._turn()
+            if turn is None:
+                continue
+            ended = await self._follow(turn)
+            if ended is not None:
+                return ended
+
+    def stop(self, why: str) -> LoopEnd:
+        """End the loop where it is, with the agent's last words."""
+        return self._end(stopped=why)
+
+    def _limit(self) -> str:
+        """Name the limit that is met, or say nothing."""
+        assert self.started is not None
+        if self.state.turns >= self.limits.turns:
+            return f"its {self.limits.turns} turns are used up"
+        if self.state.tokens >= self.limits.tokens:
+            return f"its {self.limits.tokens} tokens are used up"
+        if workflow.time() - self.started >= self.limits.seconds:
+            return f"its {self.limits.seconds:g} seconds are over"
+        return ""
+
+    async def _turn(self) -> ModelTurn | None:
+        """Make the next model turn; None when the conversation had to be summed up instead."""
+        last = self.state.turns + 1 == self.limits.turns
+        told = (
+            (*self.state.left, Message(parts=(Part(text=ANSWER_NOW),)))
+            if last and self.state.turns
+            else self.state.left
+        )
+        try:
+            turn = await self._call(self._request(told, tool_choice="none" if last else "auto"))
+        except ActivityError as error:
+            if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or self.state.compactions >= self.limits.turns:
+                raise
+            await self._sum_up(shortened=True)
+            return None
+        self.state.left = ()
+        self._last = turn.content if turn.content.size else self._last
+        return turn
+
+    async def _call(self, request: ModelRequest) -> ModelTurn:
+        turn = await call_model(self.crew, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
+        usage = turn.usage
+        self.state.turns += 1
+        self.state.tokens += (
+            usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+        )
+        if turn.findings is not None:
+            self._findings.append(turn.findings)
+        if turn.transcript is not None:
+            count = (self.state.transcript.messages if self.state.transcript else 0) + len(request.messages) + 1
+            self.state.transcript = Transcript(ref=turn.transcript, messages=count)
+        return turn
+
+    def _request(self, messages: tuple[Message, ...], **more: Any) -> ModelRequest:
+        request = ModelRequest(
+            agent=self.card.name,
+            model=self.card.model,
+            messages=messages,
+            max_tokens=self.card.max_tokens,
+            system=self.card.system,
+            output_schema=self.schema,
+            temperature=self.card.temperature,
+            transcript=self.state.transcript.ref if self.state.transcript else None,
+            keeps_transcript=True,
+            toolset=self._toolset.specs if self._toolset.tools else None,
+            web_searches=self.card.web_searches,
+        )
+        return request.model_copy(update=more)
+
+    async def _follow(self, turn: ModelTurn) -> LoopEnd | None:
+        """Do what the turn asks for; returns the end if it is one."""
+        if turn.stop_reason is StopReason.REFUSAL:
+            raise final(ErrorKind.MODEL_REFUSED, f"{self.card.model} refused to go on")
+        if turn.stop_reason is StopReason.CONTEXT_EXCEEDED:
+            await self._sum_up(shortened=True)
+        elif turn.stop_reason is StopReason.TOOL_USE and turn.tool_calls:
+            self.state.left = (Message(answers=await self._answers(turn.tool_calls)),)
+            if self._is_full(turn):
+                await self._sum_up()
+        elif turn.stop_reason is StopReason.MAX_TOKENS and (turn.tool_calls or not turn.content.size):
+            self._say(CUT_OFF)
+        elif turn.stop_reason is not StopReason.PAUSE_TURN:
+            return self._judged(turn)
+        return None
+
+    def _judged(self, turn: ModelTurn) -> LoopEnd | None:
+        """Take the answer, or send it back when it breaks its schema."""
+        wrong = turn.schema_errors
+        if turn.leniently:
+            self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
+        if not wrong or self.takes_broken:
+            return self._end(data=turn.data, wrong=wrong)
+        if self.state.repairs >= self.max_repairs:
+            raise final(
+                ErrorKind.OUTPUT_INVALID, f"the answer breaks its schema after {self.max_repairs} repairs: {wrong[0]}"
+            )
+        self.state.repairs += 1
+        self.notes.append(f"{self.card.name}: answer sent back ({wrong[0][:100]})")
+        listed = "\n".join(f"- {problem}" for problem in wrong)
+        self._say(f"That answer cannot be used:\n{listed}\nGive the whole answer again, corrected.")
+        return None
+
+    async def _answers(self, calls: Sequence[ToolCall]) -> tuple[ToolAnswer, ...]:
+        """Call the tools of one turn side by side; cancelled in the middle, it closes every call before it leaves."""
+        self.state.tool_calls += len(calls)
+        done: dict[str, ToolAnswer] = {}
+
+        by_id = {call.id: call for call in calls}
+        waited = self.crew.gates.waited if self.crew.gates else 0.0
+
+        async def one(call: str) -> None:
+            done[call] = await self._answer(by_id[call])
+
+        try:
+            outcomes = await each(by_id, one, max_parallel=MAX_PARALLEL_TOOLS)
+        except (asyncio.CancelledError, HaltedError):
+            closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
+            await self._append((Message(answers=closed),))
+            raise
+        if self.crew.gates and self.started is not None:
+            self.started += self.crew.gates.waited - waited  # people's time is none of the agent's
+        for outcome in outcomes.values():
+            if outcome.error is not None:
+                raise outcome.error
+        return tuple(done[call.id] for call in calls)
+
+    async def _answer(self, call: ToolCall) -> ToolAnswer:
+        card = self._toolset.get(call.name)
+        if card is None:
+            names = ", ".join(tool.name for tool in self._toolset.tools)
+            return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
+        answer, note = await call_by_effect(
+            self.crew, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
+        )
+        self.notes += [note] if note else []
+        return answer
+
+    def _is_full(self, turn: ModelTurn) -> bool:
+        usage = turn.usage
+        tokens = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.output_tokens
+        return tokens > (self.card.window - self.card.max_tokens) * FULL
+
+    async def _sum_up(self, *, shortened: bool = False) -> None:
+        """Replace the conversation by a summary of it."""
+        self.state.compactions += 1
+        characters = int(self.card.window * CHARACTERS_WHEN_FULL / self.state.compactions) if shortened else None
+        asked = (*self.state.left, Message(parts=(Part(text=SUM_UP),)))
+        request = self._request(asked, tool_choice="none", output_schema=None, context_characters=characters)
+        turn = await self._call(request)
+        self.notes.append(f"{self.card.name}: the conversation was summed up after {self.state.turns} turns")
+        self.state.transcript = None
+        self.state.left = (Message(parts=(*self._task, Part.of(turn.content, label="what you have done so far"))),)
+
+    async def _append(self, messages: tuple[Message, ...]) -> None:
+        self.state.transcript = await workflow.execute_local_activity_method(
+            TranscriptActivities.append_messages,
+            AppendRequest(transcript=self.state.transcript, messages=messages),
+            **policies.append_messages(f"{self.step} · close open calls"),
+        )
+        self.state.left = ()
+
+    def _say(self, text: str) -> None:
+        self.state.left = (Message(parts=(Part(text=text),)),)
+
+    def _end(self, **fields: Any) -> LoopEnd:
+        if stopped := fields.get("stopped"):
+            self.notes.append(f"{self.card.name} stopped: {stopped}")
+        return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
+
+
+def _unanswered(call: ToolCall, why: str) -> ToolAnswer:
+    return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)

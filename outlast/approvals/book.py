@@ -1,0 +1,303 @@
+"""All gates of one run and every decision on them, without a clock and without Temporal: time is passed in.
+
+A decision may come early, twice, late, for another action, or from somebody who may not decide; each becomes one record, and each
+gate ends in one outcome. One that names no gate never reaches a gate that opens after another was settled.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from outlast.approvals.log import RecordChain
+from outlast.approvals.rules import (
+    NO_FACTS,
+    Check,
+    Describe,
+    Facts,
+    able,
+    as_edited,
+    bared,
+    in_words,
+    not_taken,
+    objection,
+    objection_to_edit,
+    said_by,
+)
+from outlast.contracts import (
+    SHORT_DIGEST,
+    SUMMARY_LENGTH,
+    Approver,
+    Decision,
+    DecisionLog,
+    GateOutcome,
+    GatePolicy,
+    GateRecord,
+    GatesCarried,
+    GateState,
+    OnTimeout,
+    ProposedAction,
+    RecordKind,
+    Verdict,
+    named,
+    shown,
+)
+
+EARLY_KEPT, RECORDS_CARRIED, SETTLED_CARRIED = 50, 300, 100
+SOMEBODY = "somebody"
+
+
+class GateBook:
+    """The gates of one run by name, in the order in which they were opened, and the log of all that happened to them."""
+
+    def __init__(self, carried: GatesCarried | None = None) -> None:
+        carried = carried or GatesCarried()
+        self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
+        self.early: list[Decision] = list(carried.early)
+        self.chain = RecordChain(carried.log)
+        self.records = self.chain.records
+        self.opened = carried.opened
+        self.why = ""  # in full why the last message changed nothing; records cut it
+        self.strict = True  # runs from before 2026-11-28 are replayed by the rules of then
+        self._reserved: dict[str, None] = {}
+        self._checks: dict[str, Check] = {}
+        self._describe: dict[str, Describe] = {}
+        self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
+
+    @property
+    def log(self) -> DecisionLog:
+        """The decision log so far."""
+        return DecisionLog(records=tuple(self.records), unkept=self.chain.unkept)
+
+    @property
+    def waiting(self) -> list[GateState]:
+        """The gates that people can still decide, oldest first."""
+        return [gate for gate in self.gates.values() if gate.pending]
+
+    def carried(self) -> GatesCarried:
+        """Return all that a later run goes on with; of the gates that are done with only as much as tells a late decision."""
+        kept = [gate for gate in self.gates.values() if not gate.claimed]
+        over = [gate for gate in self.gates.values() if gate.claimed]
+        done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
+        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.chain.unkept)
+        return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
+
+    def open(
+        self,
+        action: ProposedAction,
+        policy: GatePolicy,
+        now: datetime,
+        *,
+        requester: str = "",
+        name: str = "",
+        check: Check | None = None,
+        describe: Describe | None = None,
+        facts: Facts = NO_FACTS,
+    ) -> GateState:
+        """Open a gate, or go on with the one that an earlier part of this run left open for the same action.
+
+        `describe` says an edited action in words. Raises ValueError where nobody could approve it, or its name is taken.
+        """
+        digest = action.digest
+        name = name or self.reserve(digest)
+        if name not in self.gates or name in self._orphans:
+            self._checks |= {name: check} if check is not None else {}
+            self._describe |= {name: describe} if describe is not None else {}
+        if name in self.gates:
+            return self._taken_up(name, digest, facts.of(action))
+        if policy.eligible and len(able(policy, requester)) < policy.needed:
+            raise ValueError(
+                f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
+            )
+        self.opened += 1
+        self.gates[name] = GateState(
+            name=name,
+            action=action,
+            proposed=digest,
+            digest=digest,
+            policy=policy,
+            opened=now,
+            deadline=now + timedelta(seconds=policy.seconds(action.risk)),
+            requester=requester,
+            **facts.of(action),
+        )
+        self._record(now, RecordKind.OPENED, name, by=requester, reason=in_words(action))
+        mine = [each for each in self.early if each.gate == name or (self.opened == 1 and not each.gate)]
+        self.early = [each for each in self.early if each not in mine]
+        for decision in mine:
+            self._weigh(name, decision, now, early=True)
+        return self.gates[name]
+
+    def reserve(self, digest: str) -> str:
+        """Name the gate that was left open for an action, or a new one; each name is given once."""
+        left = [name for name in self._orphans if self.gates[name].proposed == digest and name not in self._reserved]
+        number = self.opened + 1
+        while f"gate-{number}" in self.gates or f"gate-{number}" in self._reserved:
+            number += 1
+        name = left[0] if left else f"gate-{number}"
+        self._reserved[name] = None
+        return name
+
+    def decide(self, decision: Decision, now: datetime) -> GateRecord:
+        """Take a decision and return its record, which says what came of it."""
+        self.tick(now)
+        name, waiting = decision.gate, self.waiting
+        if not name and len(waiting) > 1:
+            names = ", ".join(gate.name for gate in waiting)
+            return self._nothing(decision, now, RecordKind.REFUSED, f"{len(waiting)} gates wait, name one: {names}")
+        if not name and self.gates:
+            name = waiting[0].name if waiting else list(self.gates)[-1]
+        if name in self.gates:
+            return self._weigh(name, decision, now)
+        if len(self.early) >= EARLY_KEPT:
+            return self._nothing(decision, now, RecordKind.REFUSED, f"{EARLY_KEPT} early decisions are kept already")
+        self.early.append(decision)
+        why = f"kept until gate {name!r} opens" if name else "kept until the first gate opens"
+        return self._nothing(decision, now, RecordKind.EARLY, why)
+
+    def no_earlier(self, at: datetime) -> datetime:
+        """Return a time as it may be recorded now: a message waits for its turn while others are recorded."""
+        return max(at, self.records[-1].when) if self.records else at
+
+    def unreadable(self, why: str, now: datetime, channel: str = "") -> GateRecord:
+        """Record a message that could not be understood."""
+        self.why = why
+        self.tick(now)
+        return self._record(now, RecordKind.UNREADABLE, channel=channel, reason=why, message=True)
+
+    def refuse(self, decision: Decision, why: str, now: datetime, *, message: bool = True) -> GateRecord:
+        """Record a decision that was not let in; an early one (no `message`) was recorded when it came."""
+        self.tick(now)
+        return self._nothing(decision, now, RecordKind.REFUSED, why, message=message)
+
+    def allowed(self, action: ProposedAction, by: str, now: datetime) -> None:
+        """Record that calls of a tool need no person, because the request of the run allows them."""
+        said = f"the request allows every call of {action.tool} without asking; this is the first"
+        self._record(now, RecordKind.ALLOWED, by=by, channel="request", digest=action.digest, reason=said)
+
+    def tick(self, now: datetime) -> None:
+        """Do all that is due by now: end the time of gates, escalate, remind."""
+        for name in list(self.gates):
+            while self.gates[name].pending and min(self.gates[name].alarms) <= now:
+                self._ring(self.gates[name], now)
+
+    def cancel(self, name: str, now: datetime) -> None:
+        """Close a gate that nobody waits for any more; changes nothing where it is settled."""
+        if self.gates[name].pending:
+            self._settle(name, now, RecordKind.CANCELLED, reason="the run was cancelled while the gate was open")
+
+    def claim(self, name: str) -> GateState:
+        """Take a settled gate's outcome, once: a second action needs a gate of its own."""
+        self._change(name, claimed=True)
+        return self.gates[name]
+
+    def _taken_up(self, name: str, digest: str, facts: dict[str, Any]) -> GateState:
+        if name not in self._orphans or self.gates[name].proposed != digest:
+            raise ValueError(f"name: there is a gate {name!r} already in this run; give each action a gate of its own")
+        self._orphans.remove(name)
+        edited = self.gates[name].digest != digest
+        return self._change(name, **{key: fact for key, fact in facts.items() if not (edited and key == "shown")})
+
+    def _ring(self, gate: GateState, now: datetime) -> None:
+        """Do the most important thing that is due at a gate."""
+        policy = gate.policy
+        to = f"to {', '.join(policy.escalate_to)}"
+        if gate.deadline <= now and policy.on_timeout is OnTimeout.ESCALATE and not gate.extended:
+            later = now + timedelta(seconds=policy.seconds(gate.action.risk))
+            self._change(gate.name, escalated=True, extended=True, deadline=later)
+            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
+        elif gate.deadline <= now:
+            kind = RecordKind.HALTED if policy.on_timeout is OnTimeout.HALT else RecordKind.TIMED_OUT
+            self._settle(gate.name, now, kind, reason="nobody decided in time")
+        elif gate.escalates is not None and gate.escalates <= now:
+            self._change(gate.name, escalated=True)
+            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
+        else:
+            # Missed reminders are not made up for: after an outage one is enough.
+            every, last = timedelta(seconds=policy.remind_every or 1), gate.reminded or gate.opened
+            self._change(gate.name, reminded=last + every * ((now - last) // every))
+            self._record(now, RecordKind.REMINDED, gate.name)
+
+    def _weigh(self, name: str, decision: Decision, now: datetime, *, early: bool = False) -> GateRecord:
+        """Hold a decision against its gate; an early one was recorded as a message when it came."""
+        gate, fresh = self.gates[name], not early
+        who = named(decision.by)
+        if not gate.pending:
+            again = bool(who) and who in map(named, gate.by) and decision.verdict is said_by(gate)
+            kind = RecordKind.DUPLICATE if again else RecordKind.LATE
+            return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
+        if why := objection(gate, decision, early=early, strict=self.strict):
+            return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
+        if who and who in [named(each.by) for each in gate.approvers]:
+            why = f"{decision.by} has decided already, and the first decision counts"
+            return self._nothing(decision, now, RecordKind.DUPLICATE, why, name, message=fresh)
+        if decision.verdict is Verdict.DENY:
+            return self._settle(name, now, RecordKind.DENIED, decision, by=(decision.by or SOMEBODY,), message=fresh)
+        if decision.edit is not None:
+            edited = gate.action.model_copy(update={"input": decision.edit, "ref": None})
+            if edited.digest != gate.digest:
+                return self._edit(gate, edited, decision, now, message=fresh)
+        return self._count(name, decision, now, message=fresh)
+
+    def _edit(
+        self, gate: GateState, edited: ProposedAction, decision: Decision, now: datetime, *, message: bool
+    ) -> GateRecord:
+        """Change the action; everybody decides anew, because nobody has seen this one."""
+        check = self._checks.get(gate.name)
+        why = objection_to_edit(gate, decision) or "; ".join(check(edited) if check else ())
+        if why := why or (not_taken(gate, decision) if self.strict else ""):
+            return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
+        if self.strict:
+            words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
+            edited = edited.model_copy(update={"description": words})
+        update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
+        self._change(gate.name, **update, approvers=(), editor=decision.by)
+        was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
+        record = self._record(now, RecordKind.EDITED, gate.name, decision, reason=was, message=message)
+        if not gate.policy.edit_needs_another_approver:
+            self._count(gate.name, decision, now, message=False)
+        return record
+
+    def _count(self, name: str, decision: Decision, now: datetime, *, message: bool) -> GateRecord:
+        yes = Approver(by=decision.by or SOMEBODY, when=now, reason=decision.reason)
+        gate = self._change(name, approvers=(*self.gates[name].approvers, yes))
+        if len(gate.approvers) < gate.policy.needed:
+            return self._record(now, RecordKind.COUNTED, name, decision, reason=decision.reason, message=message)
+        by = tuple(each.by for each in gate.approvers)
+        return self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message)
+
+    def _settle(
+        self,
+        name: str,
+        now: datetime,
+        kind: RecordKind,
+        decision: Decision | None = None,
+        *,
+        by: tuple[str, ...] = (),
+        reason: str = "",
+        message: bool = False,
+    ) -> GateRecord:
+        reason = decision.reason if decision else reason
+        self._change(name, outcome=GateOutcome(kind.value), settled=now, by=by, reason=reason)
+        return self._record(now, kind, name, decision, reason=reason, message=message)
+
+    def _nothing(
+        self, decision: Decision, now: datetime, kind: RecordKind, why: str, name: str = "", *, message: bool = True
+    ) -> GateRecord:
+        """Record a decision that changes nothing, with the digest that it named."""
+        self.why = why
+        digest = decision.digest[:64]
+        return self._record(now, kind, name or decision.gate, decision, digest=digest, reason=why, message=message)
+
+    def _change(self, name: str, **update: Any) -> GateState:
+        self.gates[name] = self.gates[name].model_copy(update=update)
+        return self.gates[name]
+
+    def _record(
+        self, now: datetime, kind: RecordKind, name: str = "", decision: Decision | None = None, **fields: Any
+    ) -> GateRecord:
+        """Add a record to the chain; those of noise only as long as there is room."""
+        if decision is not None:
+            fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
+            fields["verified"] = decision.verified
+        if not fields.get("digest") and name in self.gates:
+            fields["digest"] = self.gates[name].digest
+        return self.chain.add(now, kind, name, **fields)

@@ -1,0 +1,136 @@
+"""Lets decisions in one after the other, and where this deployment demands it only those that prove who sent them.
+
+Checks of tokens are activities, and messages go on arriving while they run. So checks run side by side, and each message, and the
+opening of each gate, is then taken in its turn: in the order of history, so that replay writes the same log. The turn is not
+held while terms are read or people told. A token counts once: whoever reads it there can do nothing with it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from temporalio import workflow
+
+from outlast.approvals.identity_activities import GateTermsActivities
+from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, UsedToken, hashed
+from outlast.errors import text_of
+from outlast.workflow import policies, revision
+from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.failures import FAILURES
+
+PATCH = "gate-terms"
+"""Runs that opened a gate before there were terms go on without."""
+
+Checked = tuple[Decision, Decision | str]
+"""A decision, and as it may be counted, or why not."""
+
+UNSIGNED = "it carries no signed token, and decisions here must; make one with starter.py approver-token"
+
+
+class Doorkeeper:
+    """The turn of everything at the gates of one run, and the terms they open by; `known` once a gate has opened."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.terms = GateTerms()
+        self.known = False
+        self.used: dict[str, UsedToken] = {}
+
+    async def learn(self, ref: str | None = None) -> GateTerms:
+        """Read the terms anew, for each gate: a run may wait for weeks, and a demand once made is never taken back.
+
+        `ref` is where the arguments of the action are kept, if they are.
+
+        Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
+        """
+        if revision.since(revision.FIRST):
+            terms = await run_activity(
+                GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms()
+            )
+        elif workflow.patched(PATCH):
+            terms = await workflow.execute_local_activity_method(
+                GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms_locally()
+            )
+        else:
+            return GateTerms()
+        demanded = terms.demands_token or self.terms.demands_token
+        self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
+        return self.terms
+
+    async def identified(self, decision: Decision, now: datetime) -> Decision | str:
+        """Return the decision as it may be counted, or why not; before the first gate it is kept with its token."""
+        if not self.known:
+            return decision.model_copy(update={"received": now}) if decision.token else decision
+        if not self.terms.demands_token or decision.verified:
+            return decision.model_copy(update={"token": ""})
+        if not decision.token:
+            return UNSIGNED
+        info = workflow.info()
+        asked = IdentityRequest(
+            token=decision.token,
+            at=decision.received or now,
+            run=info.workflow_id,
+            chain=info.first_execution_run_id,
+            gate=decision.gate,
+            digest=decision.digest,
+            verdict=decision.verdict,
+            edit="" if decision.edit is None else hashed(decision.edit),
+        )
+        try:
+            found = await workflow.execute_local_activity_method(
+                GateTermsActivities.check_identity, asked, **policies.check_identity()
+            )
+        except FAILURES as error:
+            return f"its token could not be checked: {text_of(error)}"
+        if found.refused or not found.by:
+            return found.refused or "its token names nobody"
+        bare = {"token": "", "by": found.by, "verified": True}
+        proven = decision.model_copy(
+            update=bare | {"gate": decision.gate or found.gate, "digest": decision.digest or found.digest}
+        )
+        return self._once(proven, found.jti, found.expires or now, asked.at) or proven
+
+    async def checked(self, early: Sequence[Decision], now: datetime) -> list[Checked]:
+        """Hold decisions that came before any gate to the terms that are known now."""
+        return [(one, await self.identified(one, now)) for one in list(early)]
+
+    def _once(self, decision: Decision, jti: str, expires: datetime, at: datetime) -> str:
+        """Say why a token does not count again; the same message twice is the same decision."""
+        said = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
+        fingerprint = hashed(said)
+        before = self.used.get(jti)
+        if before is not None:
+            return "" if before.fingerprint == fingerprint else "its token was used for another decision already"
+        self.used = {name: token for name, token in self.used.items() if token.expires > at}
+        self.used[jti] = UsedToken(expires=expires, fingerprint=fingerprint)
+        return ""
+
+    def restore(self, used: Mapping[str, UsedToken]) -> None:
+        """Take over the tokens that were used in the part of the run before."""
+        self.used = dict(used)
+
+
+def admitted(
+    early: Sequence[Decision], checked: Sequence[Checked], unsigned: str
+) -> tuple[list[Decision], list[tuple[Decision, str]]]:
+    """Sort early decisions, in their order, into those that may be counted and those that are refused, with the reason.
+
+    With `unsigned`, the reason for it, only those pass whose sender is proven.
+    """
+    kept: list[Decision] = []
+    refused: list[tuple[Decision, str]] = []
+    for one in early:
+        said = next((result for sent, result in checked if sent is one), one)
+        if isinstance(said, str):
+            refused.append((one, said))
+        elif unsigned and not said.verified:
+            refused.append((one, unsigned))
+        else:
+            kept.append(said)
+    return kept, refused
+
+
+def after_reset(terms: GateTerms) -> bool:
+    """Whether these terms were read after the run was reset: it then has another run id than the one it began with."""
+    first = workflow.info().original_execution_run_id
+    return bool(terms.run and first and terms.run != first)

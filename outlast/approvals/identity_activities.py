@@ -1,0 +1,62 @@
+"""What a gate must know of its deployment, and whether a decision was sent by whom it says.
+
+The trap: the token of a decision must not enter history again, and the secret never does. So the check is a local activity,
+whose input is not recorded.
+"""
+
+import json
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from outlast.contracts import (
+    SUMMARY_LENGTH,
+    ArgumentsShown,
+    Content,
+    GateTerms,
+    GateTermsRequest,
+    Identity,
+    IdentityRequest,
+    shown,
+)
+from outlast.storage.activities import ContentStore
+
+
+class GateTermsActivities:
+    """Knows the secret that decisions are signed with (none: whoever says who they are is believed), and the other terms.
+
+    `store` holds the arguments that are too large for history.
+    """
+
+    def __init__(
+        self, secret: str = "", *, channels: int = 0, indexed: bool = False, store: ContentStore | None = None
+    ) -> None:
+        self._secret = secret
+        self._store = store
+        self._terms = GateTerms(channels=channels, demands_token=bool(secret), indexed=indexed)
+
+    @activity.defn
+    async def gate_terms(self, request: GateTermsRequest) -> GateTerms:
+        """Return the terms by which gates open here, for this run; arguments that cannot be read hold up no gate."""
+        arguments = await self._arguments(request.ref) if request.ref and self._store is not None else None
+        return self._terms.model_copy(update={"run": activity.info().workflow_run_id or "", "arguments": arguments})
+
+    async def _arguments(self, ref: str) -> ArgumentsShown | None:
+        assert self._store is not None
+        try:
+            read = json.loads(await self._store.text(Content(ref=ref)))
+        except (ApplicationError, ValueError):
+            return None
+        return shown(read) if isinstance(read, dict) else None
+
+    @activity.defn
+    async def check_identity(self, request: IdentityRequest) -> Identity:
+        """Say who sent a decision; one that proves nothing is refused, with the reason."""
+        if not self._secret:
+            return Identity(refused="this worker has no APPROVER_SECRET and cannot check its token")
+        from outlast.approvals.tokens import TokenError, identity  # cryptography, which few workers need
+
+        try:
+            return identity(self._secret, request)
+        except TokenError as error:
+            return Identity(refused=str(error)[:SUMMARY_LENGTH])

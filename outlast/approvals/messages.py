@@ -1,0 +1,168 @@
+"""Reads what people send to a gate, whatever it is: `yes`, `true`, a name, an object, bytes, nothing.
+
+Only a yes is a yes. An approval is no input at all, a word that is known to mean yes, JSON true, an object with known fields, or
+a plain text that the gate's policy lists as a name. Everything else approves nothing and is recorded as unreadable. A denial is
+the safe side: whatever comes with `deny`, or says no in an object, denies.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from outlast.approvals.affirmatives import verdict_of
+from outlast.contracts import SUMMARY_LENGTH, Decision, Verdict, hashed, named
+
+FIELDS: Mapping[str, Sequence[str]] = {
+    "gate": ("gate", "gate_id", "id"),
+    "verdict": ("verdict", "decision", "approved", "approve"),
+    "by": ("by", "who", "approver", "user", "name"),
+    "reason": ("reason", "comment", "note"),
+    "digest": ("digest",),
+    "edit": ("edit", "arguments"),
+    "channel": ("channel",),
+    "token": ("token",),
+}
+"""What each field may be called."""
+
+NAME_LENGTH = 64
+NAME_WORDS = 3
+"""Longest plain text that a denial takes for a name; a longer one is a reason."""
+TOKEN_LENGTH = 4000
+EDIT_LIMIT = 32_768
+"""Most bytes of edited arguments: they travel through history, and every continuation."""
+EXAMPLE = '{"verdict": "approve", "by": "your name"}'
+
+
+def read_decision(
+    arguments: Sequence[Any], implied: Verdict | None, channel: str, names: Collection[str] = ()
+) -> Decision | str:
+    """Read a message, whose name may imply a verdict; gives why not, in words, where it cannot be understood.
+
+    `names` are the people whom the policy lists: only they are recognised by a plain text.
+    """
+    if implied is Verdict.DENY:
+        return _denial(arguments, channel, names)
+    if len(arguments) > 1:
+        return f"{len(arguments)} inputs, send one: {EXAMPLE}"
+    data = _plain(arguments[0]) if arguments else None
+    if isinstance(data, Mapping):
+        return _of_fields(data, implied, channel)
+    if data is None:
+        return _decided(implied, {"channel": channel})
+    said = verdict_of(data)
+    if said is Verdict.DENY:
+        return _decided(said, {"channel": channel})
+    if implied is not None and isinstance(data, str) and _listed(data, names):
+        return _decided(implied, {"channel": channel, "by": _line(data)})
+    if said is not None:
+        return _decided(said, {"channel": channel})
+    return f"{_shown(data)} is no known yes and approves nothing; to approve send {EXAMPLE}, to refuse the signal deny"
+
+
+def _plain(data: Any) -> Any:
+    """Make text of bytes, and data of text that is JSON."""
+    if isinstance(data, bytes | bytearray):
+        try:
+            data = bytes(data).decode()
+        except UnicodeDecodeError:
+            return data
+    if not isinstance(data, str):
+        return data
+    text = data.strip()
+    if text[:1] in ("{", "[", '"'):
+        try:
+            return None if text == '""' else json.loads(text, object_pairs_hook=_once_each)
+        except (ValueError, RecursionError):
+            return text
+    return text or None
+
+
+def _once_each(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Read an object of JSON; of a key that is given twice only one value would be left, so that a no could be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _field(key: Any) -> str | None:
+    return next((name for name, aliases in FIELDS.items() if str(key).casefold() in aliases), None)
+
+
+def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -> Decision | str:
+    """Read an object: one no in it denies, and a field that nobody knows could be a mistyped one, so it approves nothing."""
+    verdicts = [_plain(value) for key, value in data.items() if _field(key) == "verdict"]
+    if any(verdict_of(value) is Verdict.DENY for value in verdicts):
+        return _denial([data], channel, ())
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        field = _field(key)
+        if field is None:
+            return f"nobody knows a field {_shown(key)}; there are {', '.join(FIELDS)}"
+        if field in found:
+            return f"{field} is given twice ({_shown(key)})"
+        if value is not None or field == "verdict":
+            found[field] = _plain(value) if field in ("edit", "verdict") else value
+    if verdicts and verdict_of(verdicts[0]) is None:
+        return f"verdict: {_shown(verdicts[0])} is neither approve nor deny"
+    found.pop("verdict", None)
+    edit = found.pop("edit", None)
+    if edit is not None and (not isinstance(edit, dict) or not all(isinstance(name, str) for name in edit)):
+        return f"edit: {_shown(edit)} is no object; send all arguments as they shall be"
+    if wrong := next((why for name, value in found.items() if (why := _wrong(name, value))), ""):
+        return wrong
+    if verdict_of(found.get("reason")) is Verdict.DENY:
+        return f"reason: {_shown(found['reason'])} says no beside a yes; send {EXAMPLE} without it, or the signal deny"
+    texts = {name: _line(str(value)) for name, value in found.items()}
+    texts["channel"] = f"{channel}:{texts['channel']}" if texts.get("channel") else channel
+    return _decided(Verdict.APPROVE if verdicts else implied, {**texts, "edit": edit})
+
+
+def _denial(arguments: Sequence[Any], channel: str, names: Collection[str]) -> Decision | str:
+    """Read a denial, which nothing in it can undo: what cannot be read in it is left out."""
+    found: dict[str, str] = {}
+    for data in map(_plain, arguments):
+        if isinstance(data, Mapping):
+            for key, value in data.items():
+                field = _field(key)
+                if field not in (None, "verdict", "edit") and not _wrong(field, value):
+                    found.setdefault(field, _line(str(value)))
+        elif isinstance(data, str) and verdict_of(data) is None:
+            line = _line(data)
+            short = len(line) <= NAME_LENGTH and len(line.split()) <= NAME_WORDS
+            found.setdefault("by" if _listed(line, names) or (short and not names) else "reason", line)
+    found["channel"] = f"{channel}:{found['channel']}" if found.get("channel") else channel
+    return _decided(Verdict.DENY, {name: text.encode("utf-8", "replace").decode() for name, text in found.items()})
+
+
+def _decided(verdict: Verdict | None, fields: dict[str, Any]) -> Decision | str:
+    """Build the decision, which must also be fit for history."""
+    if verdict is None:
+        return f"no verdict; send {EXAMPLE}"
+    fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
+    decision = Decision(verdict=verdict, **fields)
+    try:
+        hashed(fields.get("edit") or {})
+        size = len(decision.model_dump_json())
+    except (ValueError, RecursionError) as error:
+        return f"it cannot be kept: {_shown(str(error))}"
+    return f"edit: more than {EDIT_LIMIT:,} characters" if size > EDIT_LIMIT else decision
+
+
+def _wrong(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return f"{name}: {_shown(value)} is no text"
+    longest = {"reason": 1000, "token": TOKEN_LENGTH}.get(name, 100)
+    return f"{name}: more than {longest} characters" if len(str(value)) > longest else ""
+
+
+def _listed(text: str, names: Collection[str]) -> bool:
+    return bool(named(text)) and named(text) in {named(name) for name in names}
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _shown(data: Any) -> str:
+    return repr(data)[:60]

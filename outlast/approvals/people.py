@@ -1,0 +1,103 @@
+"""Asks a person, and goes on without an answer when none comes in time.
+
+The trap: people send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
+asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from outlast.contracts import SUMMARY_LENGTH, Question
+from outlast.tracing.trace import RunLog
+
+DEFAULT_SECONDS = 300.0
+EARLY_KEPT = 50
+
+
+class People:
+    """The people around one run: what they were asked, and what they said."""
+
+    def __init__(self, log: RunLog) -> None:
+        self._log = log
+        self._asked = 0
+        self._options: dict[str, tuple[str, ...]] = {}
+        self._answers: dict[str, str] = {}
+
+    async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float = DEFAULT_SECONDS) -> str | None:
+        """Put a question and wait for its answer, one of `options` if there are any; None when the time is over."""
+        self._asked += 1
+        name = f"question-{self._asked}"
+        self._options[name] = tuple(options)
+        shown = with_options(text, options)
+        deadline = workflow.now() + timedelta(seconds=seconds)
+        self._log.asks(Question(id=name, text=shown, deadline=deadline))
+        early = self._answers.pop(name, None)
+        if early is not None:
+            self._take(name, early)
+        try:
+            await workflow.wait_condition(
+                lambda: name in self._answers,
+                timeout=timedelta(seconds=seconds),
+                timeout_summary=f"{name}: {shown}"[:200],
+            )
+        except TimeoutError:
+            return None
+        finally:
+            self._log.answered(name)
+        return self._answers[name]
+
+    def answer(self, arguments: Sequence[Any]) -> None:
+        """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
+        question, said = read_answer(arguments)
+        if said is None:
+            self._log.notice(f"answer with {len(arguments)} inputs not understood; send one text")
+            return
+        waiting = [name for name in self._log.questions if name not in self._answers]
+        if not question and len(waiting) == 1:
+            question = waiting[0]
+        if question in waiting:
+            self._take(question, said)
+        elif question and question not in self._options and len(self._answers) < EARLY_KEPT:
+            self._answers[question] = said
+        else:
+            why = f"{len(waiting)} questions are open, name one" if len(waiting) > 1 else "no such question is open"
+            self._log.notice(f"answer {said!r} changes nothing: {why}")
+
+    def _take(self, question: str, said: str) -> None:
+        options = self._options[question]
+        chosen = next((option for option in options if option.casefold() == said.strip().casefold()), None)
+        if options and chosen is None:
+            self._log.notice(f"{question}: {said!r} is none of {', '.join(options)}")
+            return
+        self._answers[question] = chosen or said
+
+
+def with_options(text: str, options: Sequence[str]) -> str:
+    """Shorten a question to what people are shown, its options behind it."""
+    choice = f" ({' | '.join(options)})" if options else ""
+    if len(choice) > SUMMARY_LENGTH // 2:
+        # The question itself must be seen; who answers otherwise is told the options.
+        choice = f" (one of {len(options)} options)"
+    return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
+
+
+def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
+    """Find question and answer in whatever was sent."""
+    if len(arguments) == 2 and all(isinstance(each, str) for each in arguments):
+        return str(arguments[0]), str(arguments[1])
+    if len(arguments) != 1:
+        return "", None
+    data = arguments[0]
+    if isinstance(data, str) and data.lstrip().startswith("{"):
+        try:
+            data = json.loads(data)
+        except ValueError:
+            return "", str(data)
+    if isinstance(data, dict):
+        said = data.get("answer")
+        return str(data.get("question", "")), str(said) if isinstance(said, str | int | float) else None
+    return "", str(data) if isinstance(data, str | int | float) and str(data).strip() else None

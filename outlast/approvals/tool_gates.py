@@ -1,0 +1,183 @@
+"""A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
+
+The trap: a person may change the arguments, and then the model believes that its own were used. So it is told.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from outlast.agents.tool_calls import call_tool
+from outlast.approvals.gates import Gates
+from outlast.contracts import (
+    SUMMARY_LENGTH,
+    Approval,
+    Effect,
+    GateDecision,
+    GateOutcome,
+    Part,
+    ProposedAction,
+    Risk,
+    ToolAnswer,
+    ToolCall,
+    ToolCard,
+)
+from outlast.errors import ErrorKind, kind_of
+from outlast.undo.acts import Act, Attempt
+from outlast.workflow.revision import began_with
+
+if TYPE_CHECKING:
+    from outlast.agents.agents import Crew
+
+GATED = "tool-gates"
+"""Marks runs whose irreversible calls open gates; older ones refused them at once."""
+BEFOREHAND = "allowed by the request"
+
+
+async def call_by_effect(
+    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, attempt: Attempt | None
+) -> tuple[ToolAnswer, str]:
+    """Call a tool as its effect demands; returns the answer, and a note on what happened on the way ("" for nothing).
+
+    What an earlier attempt at the step did is not done again, but answered as it was then. Raises as `call_gated`.
+    """
+    card = card.of_call(call.input, call.ref)
+    act = attempt.act(call) if attempt and card.effect is not Effect.READ else None
+    if attempt and act and (before := attempt.answered(act, call)):
+        return before, f"{agent} asked for {card.name} again, which {act.agent} had done already"
+    if card.effect is Effect.IRREVERSIBLE:
+        answer, note = await call_gated(crew, step, agent, card, call, specs, act)
+    else:
+        answer, note = await call_tool(crew, step, agent, card, call, specs, act=act), ""
+    if act is not None:
+        act.answer = answer
+    return answer, note
+
+
+async def call_gated(
+    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, act: Act | None = None
+) -> tuple[ToolAnswer, str]:
+    """Call an irreversible tool with a person's yes; returns the answer, and a note on what people decided ("" for nothing).
+
+    Raises HaltedError where the policy halts the run, and InputInvalid where nobody could ever approve it.
+    """
+    action = proposed(step, agent, card, call)
+    if card.name in crew.allowed:
+        if crew.gates is not None:
+            crew.gates.allow(action)
+        return await call_tool(crew, step, agent, card, call, specs, approved_with(action), act), ""
+    if crew.gates is None or not began_with(GATED):
+        said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
+        return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
+    decision = await _asked(crew.gates, step, card, call, action)
+    if not decision.approved:
+        why = reason_of(decision)
+        crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
+        final = " This is final in this run: do not ask again, and do not try to reach the same in another way."
+        said = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
+        return _refused(call, said), f"{card.name} was not called: {why}"
+    made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
+    try:
+        answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+    except ActivityError as error:
+        if kind_of(error) is not ErrorKind.APPROVED_BEFORE_RESET:
+            raise
+        return await _once_more(crew, step, agent, card, call, specs, decision, act)
+    if decision.action.digest == action.digest:
+        return answer, f"{card.name} was approved by {', '.join(decision.by)}"
+    changed = json.dumps(dict(made.input), ensure_ascii=False)
+    told = f"A person changed the arguments to {changed}. What came of it:"
+    content = answer.content.model_copy(
+        update={"text": f"{told}\n{answer.content.text}"} if answer.content.ref is None else {"label": told}
+    )
+    note = f"{card.name} was approved by {', '.join(decision.by)} with changed arguments"
+    return answer.model_copy(update={"content": content}), note
+
+
+async def _asked(gates: Gates, step: str, card: ToolCard, call: ToolCall, action: ProposedAction) -> GateDecision:
+    """Ask people; an edit may give what the tool takes, and is then described by what it gives."""
+
+    def described(edited: ProposedAction) -> str:
+        return _in_words(step, edited.agent, card, edited.input)
+
+    known = (*card.takes, *(name for name in call.input if name not in card.takes)) if card.takes else None
+    return await gates.open(action, describe=described, takes=known)
+
+
+async def _once_more(
+    crew: "Crew",
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    before: GateDecision,
+    act: Act | None,
+) -> tuple[ToolAnswer, str]:
+    """Ask again in a run that was reset: what was approved before may be done already, and people must know."""
+    assert crew.gates is not None
+    call = call.model_copy(update={"input": before.action.input, "ref": before.action.ref})
+    by = ", ".join(before.by)
+    said = f"again after a reset, {before.gate} approved by {by}, and perhaps done already: {before.action.description}"
+    action = before.action.model_copy(update={"description": said[:SUMMARY_LENGTH]})
+    decision = await _asked(crew.gates, step, card, call, action)
+    if not decision.approved:
+        why = reason_of(decision)
+        crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
+        said = f"{card.name} was not called again after a reset: {why}"
+        return _refused(call, f"{said}. It may have been done before. Go on."), said
+    made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
+    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+    return answer, f"{card.name} was approved again after a reset by {', '.join(decision.by)}"
+
+
+def proposed(step: str, agent: str, card: ToolCard, call: ToolCall) -> ProposedAction:
+    """Describe a call as the action that people decide on."""
+    return ProposedAction(
+        description=_in_words(step, agent, card, call.input),
+        agent=agent,
+        tool=call.name,
+        input=call.input,
+        ref=call.ref,
+        effect=card.effect,
+        risk=Risk.HIGH,
+        target=card.server,
+    )
+
+
+def _in_words(step: str, agent: str, card: ToolCard, arguments: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in arguments.items())
+    return f"{step}: {agent} wants to call {card.name}({shown})"[:SUMMARY_LENGTH]
+
+
+def reason_of(decision: GateDecision) -> str:
+    """Say in words why an action was not approved."""
+    if decision.outcome is GateOutcome.TIMED_OUT:
+        return "nobody approved it in time"
+    by = f" by {', '.join(decision.by)}" if decision.by else ""
+    return f"it was {decision.outcome}{by}" + (f" ({decision.reason})" if decision.reason else "")
+
+
+def approved_with(
+    action: ProposedAction, gate: str = BEFOREHAND, by: tuple[str, ...] = (BEFOREHAND,), run: str = ""
+) -> Approval:
+    """Approve an action that another yes covers: the request's, or that of a gate whose action this one follows from.
+
+    `run` is that of the other approval.
+    """
+    return Approval(
+        workflow_id=workflow.info().workflow_id,
+        run=run,
+        gate=gate,
+        digest=action.digest,
+        by=by,
+        agent=action.agent,
+        target=action.target,
+    )
+
+
+def _refused(call: ToolCall, why: str) -> ToolAnswer:
+    return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)

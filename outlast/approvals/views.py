@@ -1,0 +1,132 @@
+"""What people see of a waiting gate: in the status, on its timer, and in the server's index. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from outlast.contracts import (
+    GATE_MEMO,
+    GATES_IN_MEMO,
+    GATES_MEMO,
+    RECORDS_MEMO,
+    SHORT_DIGEST,
+    SUMMARY_LENGTH,
+    Approval,
+    DecisionLog,
+    GateDecision,
+    GateNews,
+    GateOutcome,
+    GateRecord,
+    GatesShown,
+    GateState,
+    GateView,
+    RecordKind,
+)
+from outlast.display import displayable
+from outlast.workflow.failures import halted
+
+PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
+GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
+TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
+TURNED_DOWN_SHOWN = 3
+
+
+def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
+    """Name the gate that waits with the nearest deadline; nothing waits, nothing is indexed."""
+    first = min(waiting, key=lambda gate: gate.deadline, default=None)
+    if first is None:
+        return [PENDING_GATE.value_unset(), GATE_DEADLINE.value_unset()]
+    return [PENDING_GATE.value_set(first.name), GATE_DEADLINE.value_set(first.deadline)]
+
+
+def view_of(gate: GateState) -> GateView:
+    """Show a gate as people see it."""
+    action = gate.action
+    return GateView(
+        name=gate.name,
+        description=displayable(action.description),
+        deadline=gate.deadline,
+        digest=gate.digest,
+        agent=action.agent,
+        tool=action.tool,
+        arguments=gate.shown.text,
+        whole=gate.shown.whole,
+        size=gate.shown.size,
+        counts=gate.shown.counts,
+        ref=action.ref,
+        target=action.target,
+        risk=action.risk,
+        needed=gate.policy.needed,
+        approved_by=tuple(each.by for each in gate.approvers),
+        may_decide=gate.may_decide,
+        requester=gate.requester,
+        opened=gate.opened,
+    )
+
+
+def memo_of(
+    log: DecisionLog, new: Sequence[GateRecord], waiting: Sequence[GateView], *, whole: bool = False
+) -> dict[str, Any]:
+    """Write how the log stands and its new records; `whole` with all gates in one field, as runs before 2026-11-28 did."""
+    down = [record for record in log.records if record.kind in TURNED_DOWN] if waiting else []
+    shown = GatesShown(
+        waiting=tuple(waiting) if whole else (),
+        records=new[-1].seq,
+        head=new[-1].hash,
+        turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
+        more=0 if whole else max(0, len(waiting) - GATES_IN_MEMO),
+    )
+    return {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=log.unkept)}
+
+
+def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -> dict[str, GateView | None]:
+    """Write only the gates that have changed since the memo was written, each in a field of its own; None takes one out."""
+    now = {view.name: view for view in waiting}
+    gone: dict[str, GateView | None] = {f"{GATE_MEMO}{name}": None for name in before if name not in now}
+    return gone | {f"{GATE_MEMO}{name}": view for name, view in now.items() if before.get(name) != view}
+
+
+def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
+    """Say what people are told of a gate."""
+    return GateNews(
+        workflow_id=workflow.info().workflow_id,
+        kind=record.kind,
+        gate=view,
+        outcome=gate.outcome,
+        to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
+        head=record.hash,
+    )
+
+
+def timer_text(gate: GateState) -> str:
+    """Say on the timer what it waits for."""
+    what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
+    return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
+
+
+def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
+    """Tell the run what was decided; raises HaltedError where the policy halts it."""
+    if gate.outcome is GateOutcome.HALTED:
+        raise halted(
+            f"{gate.name}: nobody decided on {gate.action.description!r} by {gate.deadline:%Y-%m-%d %H:%M} UTC, "
+            "and its policy halts the run"
+        )
+    yes = Approval(
+        workflow_id=workflow_id,
+        run=gate.run,
+        gate=gate.name,
+        digest=gate.digest,
+        by=gate.by,
+        agent=gate.action.agent,
+        target=gate.action.target,
+    )
+    return GateDecision(
+        gate=gate.name,
+        outcome=gate.outcome,
+        action=gate.action,
+        by=gate.by,
+        reason=gate.reason,
+        approval=yes if gate.outcome is GateOutcome.APPROVED else None,
+    )

@@ -1,0 +1,111 @@
+"""The gates that wait for people, read from the server alone: of one run, or of all runs in the namespace.
+
+The trap: the index knows only gates that opened once all search attributes were registered, and would hide the others. So every
+running run is read, unless the caller asks for what is `indexed`, in namespaces that are too large for that.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
+from temporalio.exceptions import ApplicationError
+
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import Reach
+from outlast.client import missing_attributes
+from outlast.contracts import (
+    GATE_MEMO,
+    GATES_MEMO,
+    Content,
+    GatesShown,
+    GateView,
+    ProposedAction,
+    WaitingActions,
+    legible,
+)
+
+RUNNING = "ExecutionStatus = 'Running'"
+ANSWERS_WITHIN = 3.0
+"""Seconds in which a living worker answers a query."""
+INDEXED = f"{RUNNING} AND PendingGate IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class WaitingGate:
+    """A gate that waits, and the run that it belongs to; `turned_down` are that run's newest messages that changed nothing."""
+
+    workflow_id: str
+    run_id: str
+    workflow_type: str
+    gate: GateView
+    turned_down: tuple[str, ...] = ()
+
+
+async def gates_of(run: WorkflowExecution) -> GatesShown:
+    """Read what waits at a run's gates; nothing where it has never opened one. Raises ValueError for memos of others."""
+    shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
+    fields = [name for name in run.raw_info.memo.fields if name.startswith(GATE_MEMO)]
+    views = [await run.memo_value(name, type_hint=GateView) for name in fields]
+    waiting = sorted(views, key=lambda view: (view.opened is None, view.opened, view.name))
+    return shown.model_copy(update={"waiting": (*shown.waiting, *waiting)})
+
+
+async def whole(reach: Reach, found: WorkflowExecutionDescription, gates: Sequence[GateView]) -> list[GateView]:
+    """Show the arguments of gates in full: from the content store where they are kept there, else from a worker that answers.
+
+    What cannot be had in full, or is no longer what the gate is about, stays cut.
+    """
+    shown = [await _kept_whole(reach, gate) for gate in gates]
+    if all(gate.whole for gate in shown) or not await reach.served(found.task_queue):
+        return shown
+    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            proposed = await handle.query("proposed", result_type=WaitingActions)
+    except Exception:  # a workflow of others, or a worker that is gone
+        return shown
+    return [_as_proposed(gate, proposed) for gate in shown]
+
+
+async def _kept_whole(reach: Reach, gate: GateView) -> GateView:
+    if gate.whole or gate.ref is None:
+        return gate
+    kept = ProposedAction(description="", agent=gate.agent, tool=gate.tool, ref=gate.ref, target=gate.target)
+    if kept.digest != gate.digest:
+        return gate
+    try:
+        text = await reach.store().text(Content(ref=gate.ref))
+    except ApplicationError:
+        return gate
+    return gate.model_copy(update={"arguments": legible(text), "whole": True})
+
+
+def _as_proposed(gate: GateView, proposed: WaitingActions) -> GateView:
+    action = proposed.actions.get(gate.name)
+    if gate.whole or action is None or action.digest != gate.digest or action.ref is not None:
+        return gate
+    return gate.model_copy(
+        update={"arguments": legible(json.dumps(dict(action.input), ensure_ascii=False)), "whole": True}
+    )
+
+
+async def waiting_gates(reach: Reach, *, indexed: bool = False) -> list[WaitingGate]:
+    """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
+    if indexed and await missing_attributes(reach.client) != []:
+        raise LeavingError(
+            WRONG, "--indexed: search attributes are missing; register them with python starter.py setup-namespace"
+        )
+    found = [gate async for gate in _read(reach, INDEXED if indexed else RUNNING)]
+    return sorted(found, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))
+
+
+async def _read(reach: Reach, query: str) -> AsyncIterator[WaitingGate]:
+    async for run in reach.client.list_workflows(query):
+        try:
+            shown = await gates_of(run)
+        except ValueError:
+            continue  # a workflow of others may use the memo's name for something else
+        for gate in shown.waiting:
+            yield WaitingGate(run.id, run.run_id, run.workflow_type, gate, shown.turned_down)

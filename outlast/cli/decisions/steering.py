@@ -1,0 +1,49 @@
+"""The commands that steer a run that goes on: `pause` and `resume`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from outlast.cli.reaching import Reach
+
+Run = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
+Who = Annotated[str, typer.Option("--as", help="Your name. Default: APPROVER, or your user name.", metavar="WHO")]
+Reason = Annotated[str, typer.Option(help="Why, for whoever looks at the run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Mount the commands."""
+    app.command()(pause)
+    app.command()(resume)
+
+
+def pause(run_id: Run, reason: Reason = "", who: Who = "") -> None:
+    """Let a run start nothing new until it is resumed; what runs finishes. Exit code 2 if it changes nothing."""
+    _steer(run_id, "pause", reason, who)
+
+
+def resume(run_id: Run, reason: Reason = "", who: Who = "") -> None:
+    """Let a paused run go on. Exit code 2 if it is not paused."""
+    _steer(run_id, "resume", reason, who)
+
+
+def _steer(run_id: str, what: str, reason: str, who: str) -> None:
+    from outlast.cli.decisions.sending import who_decides
+    from outlast.cli.decisions.telling import going_on, tell
+    from outlast.cli.leaving import WRONG, LeavingError
+    from outlast.cli.pages import safe
+    from outlast.cli.reaching import reaching
+    from outlast.contracts import PauseAnswer
+
+    async def command(reach: "Reach") -> PauseAnswer | None:
+        said = {"by": who_decides(reach.settings, who), "reason": reason}
+        return await tell(reach, await going_on(reach, run_id), what, said, PauseAnswer)
+
+    answer = reaching(command)
+    if answer is None:
+        print(f"{what} of {run_id}: sent; no worker answers now, so it counts once one is back")
+    elif not answer.accepted:
+        raise LeavingError(WRONG, f"{run_id} changes nothing: {answer.reason}")
+    else:
+        print(safe(f"{run_id} is {answer.paused.told}" if answer.paused else f"{run_id} goes on"))

@@ -1,0 +1,73 @@
+"""What a browser sends: fields of a form, and the arguments of an action as a person changed them.
+
+The trap: arguments that were only shown must not come back as an edit, because an edit is another action that somebody else has
+to approve. So what was shown is compared as data, not as text.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from urllib.parse import parse_qs
+
+from outlast.display import escaped_json
+
+LARGEST = 256 * 1024
+"""Most bytes of a form."""
+FIELDS = 30
+
+
+class FormError(Exception):
+    """A form cannot be taken; the message names the field and the mend."""
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """Read the fields of an urlencoded form; raises FormError."""
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS, errors="strict")
+    except ValueError as error:
+        raise FormError("the form cannot be read; load the page again") from error
+    return {name: values[-1].replace("\r\n", "\n") for name, values in fields.items()}
+
+
+def shown_arguments(text: str) -> str:
+    """Lay out a gate's arguments for editing; "" where they are cut or elsewhere, and so cannot be edited here."""
+    try:
+        data = read_arguments(text)
+    except FormError:
+        return ""
+    return escaped_json(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def rows_of(shown: str) -> int:
+    """Return how many rows a text takes on a page, so that nothing of it has to be scrolled to."""
+    return min(200, max(4, sum(1 + len(line) // 32 for line in shown.splitlines())))
+
+
+def edit_of(typed: str, shown: str) -> dict[str, Any] | None:
+    """Return the arguments as a person changed them, None where they are as shown; raises FormError for wrong JSON."""
+    if not shown:
+        return None
+    edited = read_arguments(typed)
+    return None if _same(edited, read_arguments(shown)) else edited
+
+
+def read_arguments(text: str) -> dict[str, Any]:
+    """Read arguments; raises FormError that says where they are wrong."""
+    try:
+        data = json.loads(text, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise FormError(f"arguments: no JSON, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormError(f"arguments: {error}") from error
+    if not isinstance(data, dict):
+        raise FormError('arguments: give one JSON object with all of them: {"input": "…"}')
+    return data
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    # As text, because Python takes 1, 1.0 and true for the same.
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

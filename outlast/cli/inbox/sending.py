@@ -1,0 +1,86 @@
+"""Sends a decision to its run: as an update, which is answered at once, or as a signal, which counts once a worker is back.
+
+The trap: the server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
+the same is sent as a signal; a run takes the same decision twice for one.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+
+from outlast.approvals.tokens import decided
+from outlast.cli.decisions.telling import way_out
+from outlast.cli.inbox.sessions import Session
+from outlast.cli.inbox.waiting import RunSeen
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import Reach
+from outlast.contracts import GateRecord, RecordKind, Verdict, hashed
+from outlast.errors import text_of
+
+ANSWERS_WITHIN = 5.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person decided on a page: `digest` is that of the action shown there, `edit` replaces all its arguments."""
+
+    gate: str
+    verdict: Verdict
+    digest: str
+    reason: str = ""
+    edit: Mapping[str, Any] | None = None
+
+
+async def send(reach: Reach, seen: RunSeen, session: Session, wish: Wish) -> str:
+    """Send a decision, signed where the session has a token; says what came of it, raises LeavingError where it is refused."""
+    run = seen.found
+    said: dict[str, Any] = {
+        "gate": wish.gate,
+        "verdict": str(wish.verdict),
+        "by": session.who,
+        "digest": wish.digest,
+        "channel": "inbox",
+    }
+    if wish.reason:
+        said["reason"] = wish.reason
+    if wish.edit is not None:
+        said["edit"] = dict(wish.edit)
+    if session.grant:
+        chain = run.raw_info.first_run_id or run.run_id
+        bounds = {"run": run.id, "gate": wish.gate, "digest": wish.digest, "verdict": str(wish.verdict)}
+        bounds["edit"] = "" if wish.edit is None else hashed(wish.edit)
+        said["token"] = decided(session.grant, **bounds, chain=chain)
+    record = await _tell(reach, seen, said)
+    if record is None:
+        return f"{wish.gate}: sent; no worker answers now, so it counts once one is back"
+    return told(wish.gate, record)
+
+
+def told(gate: str, record: GateRecord) -> str:
+    """Say in words what came of a decision."""
+    signed = " (signed)" if record.verified else ""
+    after = {
+        RecordKind.EDITED: "; with other arguments it is another action, and waits for the yes that its policy demands",
+        RecordKind.COUNTED: "; more people must approve",
+        RecordKind.DUPLICATE: f"; {record.reason}",
+        RecordKind.EARLY: f"; {record.reason}",
+    }.get(record.kind, "")
+    return f"{gate}: {record.kind} by {record.by}{signed}{after}"
+
+
+async def _tell(reach: Reach, seen: RunSeen, said: Mapping[str, Any]) -> GateRecord | None:
+    handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
+    if await reach.served(seen.found.task_queue):
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                record: GateRecord = await handle.execute_update("decide", dict(said), result_type=GateRecord)
+                return record
+        except WorkflowUpdateFailedError as error:
+            raise LeavingError(WRONG, way_out(text_of(error.cause))) from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            pass
+    await handle.signal("decide", dict(said))
+    return None

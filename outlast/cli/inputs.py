@@ -1,0 +1,104 @@
+"""What people hand in: files and plans, checked before anything starts, with every problem named at once."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from outlast.cli.leaving import WRONG, LeavingError, say
+from outlast.contracts import CheckpointPolicy, Plan
+from outlast.file_names import readable
+from outlast.plans.checking import read_plan
+
+STDIN = "-"
+
+
+def read_files(paths: list[Path], limit: int) -> list[tuple[str, bytes]]:
+    """Read files as (name, bytes); raises LeavingError that names each one that cannot be handed in and why."""
+    read: list[tuple[str, bytes]] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            size = path.stat().st_size
+            if path.is_dir():
+                problems.append(f"{path} is a directory; pass files, for instance {path}/*.pdf")
+            elif size > limit:
+                mend = "split it, or raise MAX_DOCUMENT_BYTES for starter and worker"
+                problems.append(f"{path} has {size:,} bytes, over MAX_DOCUMENT_BYTES={limit:,}; {mend}")
+            elif size == 0 and path.is_file():
+                problems.append(f"{path} is empty; hand in a file with text")
+            else:
+                read.append((readable(path.name), path.read_bytes()))
+        except OSError as error:
+            problems.append(f"{path} cannot be read ({error.strerror or error}); check the path and its permissions")
+    if problems:
+        raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(problems))
+    return read
+
+
+def read_task(task: str | None, file: Path | None) -> str:
+    """Return the task from the command line or from a file (`-` for stdin)."""
+    if task is not None and file is not None:
+        raise LeavingError(WRONG, "give the task either as TASK or by --task-file, not both")
+    if file is None:
+        return task or ""
+    return _read(file, "--task-file").strip()
+
+
+def read_plan_file(file: Path, option: str) -> Plan:
+    """Read a plan from JSON (`-` for stdin) and say what was read otherwise than written.
+
+    Raises LeavingError with line and column, or with the field.
+    """
+    data = read_json(file, option)
+    plan, problems, changes = read_plan(data)
+    for change in changes:
+        say(f"{option} {file}: {change.change}")
+    if plan is None:
+        raise LeavingError(WRONG, f"{option} {file}: " + "; ".join(problems))
+    return plan
+
+
+def read_checkpoint(given: str | None, *known: str) -> CheckpointPolicy | None:
+    """Read `--checkpoint`, which this command knows in the `known` forms; raises LeavingError with what to write."""
+    if given is None:
+        return None
+    try:
+        read = CheckpointPolicy.model_validate(given)
+    except ValidationError:
+        read = None
+    if read is None or read.when not in known:
+        forms = " or ".join("steps=3,5" if form == "steps" else form for form in known)
+        raise LeavingError(WRONG, f"--checkpoint {given}: this command does not stop there; write {forms}")
+    return read
+
+
+def read_json(file: Path, option: str) -> Any:
+    """Read JSON (`-` for stdin); raises LeavingError with line and column."""
+    text = _read(file, option)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; mend it there") from error
+
+
+def _read(file: Path, option: str) -> str:
+    try:
+        return sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LeavingError(WRONG, f"{option} {file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except OSError as error:
+        raise LeavingError(WRONG, f"{option} {file} cannot be read ({error.strerror or error})") from error
+
+
+def read_bytes(file: Path, option: str) -> bytes:
+    """Read a file as it is (`-` for stdin); raises LeavingError naming the option."""
+    try:
+        return sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
+    except IsADirectoryError as error:
+        raise LeavingError(WRONG, f"{option} {file} is a directory; pass a file") from error
+    except OSError as error:
+        raise LeavingError(WRONG, f"{option} {file} cannot be read ({error.strerror or error})") from error

@@ -1,0 +1,191 @@
+"""The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from outlast.cli.leaving import say
+
+if TYPE_CHECKING:
+    from outlast.cli.reaching import Reach
+    from outlast.contracts import RunStatus, Trace
+
+RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Type(StrEnum):
+    """Runs by the command that starts them."""
+
+    PLAN = "plan"
+    DOCUMENT = "document"
+    STAGED = "staged"
+    ROUTE = "route"
+    RESEARCH = "research"
+    CONSENSUS = "consensus"
+    AGENT = "agent"
+    REFUND = "refund"
+    ROLLBACK = "rollback"
+
+
+def register(app: typer.Typer) -> None:
+    """Mount the commands."""
+    app.command("list")(list_runs)
+    app.command()(status)
+    app.command()(watch)
+    app.command()(result)
+    app.command()(trace)
+
+
+def list_runs(
+    limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Those that still go on.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
+    ] = None,
+    types: Annotated[
+        list[Type] | None, typer.Option("--type", help="Those that this command started; may be given again.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from datetime import UTC, datetime
+
+    from outlast.cli.pages import show
+    from outlast.cli.printing import print_json
+    from outlast.cli.reaching import reaching
+    from outlast.cli.runs.listing import Wanted, newest, read_since, runs_page
+
+    after = read_since(since, datetime.now(UTC)) if since is not None else None
+    wanted = Wanted(failed, running, after, tuple(types or ()))
+    found = reaching(lambda reach: newest(reach, limit, wanted))
+    if as_json:
+        print_json(found)
+    else:
+        show(runs_page(found, wanted))
+
+
+def status(run_id: RunId, as_json: Json = False) -> None:
+    """Show the steps of a run and what it has spent."""
+    from rich.text import Text
+
+    from outlast.cli.pages import safe, show, status_page
+    from outlast.cli.printing import plain, print_json
+    from outlast.cli.reaching import reaching
+    from outlast.cli.runs.described import described, described_page, held_lines, status_of
+    from outlast.cli.runs.retrying import retries_of, retry_lines
+
+    async def command(reach: "Reach") -> "tuple[RunStatus | None, dict[str, Any]]":
+        found = await reach.find(run_id, ours=False)
+        return await status_of(reach, found), described(found) | {"retries": retries_of(found)}
+
+    found, server = reaching(command)
+    if as_json:
+        extra = {name: server[name] for name in ("held", "retries") if server[name]}
+        print_json(server if found is None else plain(found) | extra)
+        return
+    retries = [Text(safe(line)) for line in retry_lines(server["retries"])]
+    if found is None:
+        show([*described_page(server), *retries])
+    else:
+        show([status_page(found), *held_lines(server["held"]), *retries])
+
+
+def watch(
+    run_id: Annotated[str | None, typer.Argument(help="Id of the run.", metavar="ID")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs of the namespace, until Ctrl-C.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Show what the models write, as they write it.")] = False,
+) -> None:
+    """Follow a run step by step until it ends, or all runs with --all. Exit code 1 if the run fails.
+
+    A live table in a terminal, elsewhere a line for each change. Ctrl-C leaves the run alone.
+    """
+    from outlast.cli.leaving import WRONG, LeavingError
+    from outlast.cli.reaching import reaching
+    from outlast.cli.watching.many import follow_all
+    from outlast.cli.watching.one import follow
+
+    if every:
+        if run_id is not None or stream:
+            raise LeavingError(WRONG, "--all shows every run: leave ID and --stream out, or --all")
+        reaching(follow_all)
+    elif run_id is None:
+        raise LeavingError(
+            WRONG, "ID: name the run to watch ('python starter.py list' shows them), or watch them --all"
+        )
+    else:
+        found = run_id
+        reaching(lambda reach: follow(reach, found, stream=stream))
+
+
+def result(
+    run_id: RunId,
+    as_json: Json = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that still goes on.")] = False,
+) -> None:
+    """Show what a run gave; waits for its end. Exit code 1 if it failed."""
+    from temporalio.client import WorkflowExecutionStatus
+
+    from outlast.cli.kinds import known, page_of
+    from outlast.cli.printing import command as command_of
+    from outlast.cli.printing import print_json
+    from outlast.cli.reaching import no_worker, reaching
+    from outlast.cli.runs.described import foreign_result
+    from outlast.cli.runs.running import finish
+
+    async def command(reach: "Reach") -> None:
+        found = await reach.find(run_id, ours=False)
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            if no_wait and as_json:
+                print_json({"id": run_id, "state": "running"})
+                return
+            if no_wait:
+                print(f"{run_id} is still running: {command_of('watch', run_id)}")
+                return
+            if not await reach.served_soon(found.task_queue):
+                raise no_worker(found.task_queue, f"run {run_id!r} is still running")
+        if not known(found.workflow_type):
+            await foreign_result(reach, found, as_json=as_json)
+            return
+        kind = page_of(found.workflow_type).result
+        handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
+        await finish(reach, handle, found.workflow_type, as_json=as_json)
+
+    reaching(command)
+
+
+def trace(
+    run_id: RunId,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="Write one JSON object per call to this file (- for stdout).")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Print each call as it ends, until the run does.")] = False,
+) -> None:
+    """Show every step and call of a run as a tree.
+
+    Who made it, how long it took, what it cost, how it ended, and where the run failed first. With --jsonl the same for programs.
+    """
+    from outlast.cli.pages import show
+    from outlast.cli.reaching import reaching
+    from outlast.cli.runs.trace_page import trace_page
+    from outlast.cli.runs.tracing import follow_trace, write_lines
+    from outlast.contracts import RunStatus, Trace
+
+    async def command(reach: "Reach") -> tuple["RunStatus", "Trace"]:
+        found = await reach.find(run_id, ours=False)
+        return await reach.ask(found, "status", RunStatus), await reach.ask(found, "trace", Trace)
+
+    if follow:
+        reaching(lambda reach: follow_trace(reach, run_id, jsonl))
+        return
+    state, found = reaching(command)
+    if jsonl is None:
+        show(trace_page(state, found))
+    else:
+        write_lines(found.calls, jsonl)
+        if str(jsonl) != "-":
+            say(f"{len(found.calls)} calls written to {jsonl}")

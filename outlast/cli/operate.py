@@ -1,0 +1,30 @@
+"""`up`: the embedded stack.
+
+Everything but typer is imported when a command runs, so that `--help` stays quick.
+"""
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `up`."""
+    app.command()(up)
+
+
+def up(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of Temporal; 0 is any.")] = None,
+    ui_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the Web UI; 0 is any.")] = None,
+    worker: Annotated[bool, typer.Option(help="Run a worker.")] = True,
+    model: Annotated[bool, typer.Option(help="Run the local model where no other is configured.")] = True,
+) -> None:
+    """Run Temporal with its Web UI, the local model and a worker. Ctrl-C ends all; history is kept in STATE_DIR.
+
+    Ports that are not given are 7233 and 8233 where they are free, else those of the last time, or free ones.
+    """
+    from outlast.devstack.commands import run_up
+    from outlast.devstack.stack import Wishes
+
+    wishes = Wishes(port=port, ui_port=ui_port, worker=worker, model=model)
+    raise typer.Exit(run_up(wishes))

@@ -1,0 +1,143 @@
+"""Renders a report as one HTML page without scripts and without anything from the network.
+
+The trap: every text may come from a model. Jinja escapes all of them, and no text is ever marked as safe.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from outlast.cli.pages import dollars, seconds
+from outlast.cli.printing import counted, on_page
+from outlast.cli.report.figures import Report
+from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
+from outlast.cli.report.times import Spent, Stretch
+from outlast.contracts import SUMMARY_LENGTH
+
+TEMPLATES = Path(__file__).parent
+DRAWN = 200
+"""Most steps that are drawn as a graph; more would be a wall of boxes."""
+
+
+def html(report: Report, now: datetime) -> str:
+    """Return the whole page."""
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            told=report.told,
+            now=now,
+            lanes=[lane(report, step) for step in report.rows],
+            loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],
+            graph=drawing(report.rows) if any(row.depends_on for row in report.rows.values()) else None,
+            drawn=DRAWN,
+            cut=SUMMARY_LENGTH,
+            times=shares_of_time(report),
+        )
+    )
+
+
+def compared(one: Report, other: Report, now: datetime) -> str:
+    """Return a page that holds two runs side by side."""
+    return (
+        _environment().get_template("compare.html").render(reports=(one, other), rows=comparison(one, other), now=now)
+    )
+
+
+def comparison(one: Report, other: Report) -> list[tuple[str, str, str, str]]:
+    """List what can be compared: name, the first run's, the second's, and the difference where there is one in numbers."""
+    rows = [
+        ("pattern", one.pattern, other.pattern, ""),
+        ("state", one.state, other.state, ""),
+        _numbers("took", one.seconds, other.seconds, seconds),
+        _numbers("steps", len(one.rows), len(other.rows), lambda count: f"{count:g}"),
+        _numbers("model calls", one.spend.calls, other.spend.calls, lambda count: f"{count:g}"),
+        _numbers("input tokens", one.spend.input_tokens, other.spend.input_tokens, lambda count: f"{count:,.0f}"),
+        _numbers("output tokens", one.spend.output_tokens, other.spend.output_tokens, lambda count: f"{count:,.0f}"),
+        _dollars(one, other),
+    ]
+    rows += [
+        _numbers(f"time: {spent}", one.times.get(spent, 0), other.times.get(spent, 0), seconds)
+        for spent in Spent
+        if spent in one.times or spent in other.times
+    ]
+    rows += [
+        (f"step {step}", _ended(one, step), _ended(other, step), "") for step in dict.fromkeys((*one.rows, *other.rows))
+    ]
+    rows.append(
+        _numbers("things that went wrong", len(one.suspicions), len(other.suspicions), lambda count: f"{count:g}")
+    )
+    return rows
+
+
+def _numbers(name: str, one: float, other: float, written: Any) -> tuple[str, str, str, str]:
+    difference = other - one
+    sign = "+" if difference > 0 else "−"
+    change = f"{sign}{written(abs(difference))}" if difference else "="
+    return (name, written(one), written(other), change)
+
+
+def _dollars(one: Report, other: Report) -> tuple[str, str, str, str]:
+    name, _, _, change = _numbers("USD", one.spend.usd, other.spend.usd, lambda usd: f"${usd:.6f}")
+    shown = dollars(one.spend, 6), dollars(other.spend, 6)
+    return (name, *shown, "" if "no price" in shown else change)
+
+
+def _ended(report: Report, step: str) -> str:
+    row = report.rows.get(step)
+    if row is None:
+        return "–"
+    took = f" · {seconds((row.ended - row.started).total_seconds())}" if row.started and row.ended else ""
+    return f"{row.state} · {row.agent}{took}"
+
+
+def lane(report: Report, step: str) -> dict[str, Any]:
+    """Return one line of the time chart: the step and its bars."""
+    return {
+        "row": report.rows[step],
+        "critical": step in report.path,
+        "bars": [bar(report, piece) for piece in report.pieces if piece.step == step],
+    }
+
+
+def bar(report: Report, piece: Stretch) -> dict[str, Any]:
+    """Return one bar: where it begins and how wide it is, in percent of the run."""
+    left = max((piece.began - report.began).total_seconds(), 0.0) / report.seconds * 100
+    width = piece.seconds / report.seconds * 100
+    return {
+        "left": f"{min(left, 99.8):.3f}",
+        "width": f"{max(min(width, 100 - left), 0.2):.3f}",
+        "kind": piece.spent.name.lower(),
+        "title": f"{piece.spent} {seconds(piece.seconds)}: {piece.text}",
+    }
+
+
+def shares_of_time(report: Report) -> list[dict[str, Any]]:
+    """Return how the time added up is shared."""
+    total = sum(report.times.values()) or 1.0
+    return [
+        {"kind": spent.name.lower(), "name": str(spent), "seconds": took, "percent": f"{took / total * 100:.1f}"}
+        for spent, took in report.times.items()
+    ]
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        finalize=on_page,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "seconds": seconds,
+        "dollars": dollars,
+        "counted": counted,
+        "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",
+    }
+    made.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT}
+    return made

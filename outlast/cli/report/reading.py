@@ -1,0 +1,73 @@
+"""Reads all that a report is made of: history, queries where a worker answers, and answers and repairs from the result."""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+from temporalio.client import (
+    WorkflowContinuedAsNewError,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
+
+from outlast.cli.kinds import known, page_of, partial
+from outlast.cli.leaving import LeavingError, cause_of
+from outlast.cli.reaching import Reach, word
+from outlast.cli.recorded.reading import read_history
+from outlast.cli.report.figures import Outcome, Report, Told, report_of
+from outlast.cli.results import Reader
+from outlast.cli.results.reading import texts_of
+from outlast.contracts import Changes, DecisionLog, PlanChange, RunStatus, Trace
+
+
+async def read_report(reach: Reach, workflow_id: str) -> Report:
+    """Read one run; raises LeavingError if there is none."""
+    found = await reach.find(workflow_id, ours=False)
+    history = await read_history(reach, found)
+    return report_of(
+        workflow_id,
+        found.workflow_type,
+        word(found.status),
+        reach.page_of(workflow_id),
+        history,
+        await _told(reach, found),
+        await _outcome(reach, found),
+        datetime.now(UTC),
+    )
+
+
+async def _told(reach: Reach, found: WorkflowExecutionDescription) -> Told | None:
+    try:
+        return Told(
+            status=await reach.ask(found, "status", RunStatus),
+            trace=await reach.ask(found, "trace", Trace),
+            decisions=await reach.ask(found, "decisions", DecisionLog),
+            changes=await reach.ask(found, "changes", Changes),
+        )
+    except (LeavingError, WorkflowQueryFailedError, ValueError):
+        return None  # no worker, or a workflow that is none of ours
+
+
+async def _outcome(reach: Reach, found: WorkflowExecutionDescription) -> Outcome:
+    """Read what a run that has ended came to; texts that cannot be read here are left out."""
+    kind = page_of(found.workflow_type) if known(found.workflow_type) else None
+    if found.status is WorkflowExecutionStatus.RUNNING or kind is None:
+        return Outcome()
+    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id, result_type=kind.result)
+    failure = ""
+    try:
+        result: BaseModel | None = await handle.result(follow_runs=False)
+    except WorkflowContinuedAsNewError:
+        return Outcome()
+    except WorkflowFailureError as error:
+        result, failure = partial(error.cause, found.workflow_type), cause_of(error)
+    if result is None:
+        return Outcome(failure=failure)
+    try:
+        page = await kind.read(Reader(reach.store(), reach.settings, found.id), result)
+    except LeavingError:
+        return Outcome(failure=failure)
+    report: BaseModel | None = getattr(page, "report", None)
+    changes = [change for change in getattr(report, "changes", ()) if isinstance(change, PlanChange)]
+    return Outcome(texts_of(page), failure, tuple(changes))

@@ -1,0 +1,1 @@
+"""Commands that find, start, wait for and describe runs."""

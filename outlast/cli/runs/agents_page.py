@@ -1,0 +1,56 @@
+"""The agents as their files say them: as data, and as the page of `starter.py agents`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from outlast.agents.files import AgentFile, Problem
+from outlast.cli.pages import safe
+from outlast.file_names import readable
+
+
+def agents_data(
+    agents: Sequence[AgentFile], problems: Sequence[Problem], resolve: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return agents and problems as JSON data; `resolved` is the model that an alias means here, by `resolve`."""
+    return {
+        "agents": [
+            {
+                "name": agent.front.name,
+                "title": agent.title,
+                "file": readable(str(agent.path)),
+                "description": agent.front.description,
+                "model": agent.front.model,
+                "resolved": resolve(agent.front.model),
+                "tools": [*agent.front.tools, *(f"not {name}" for name in agent.front.without)],
+                "fallback": list(agent.front.fallback),
+            }
+            for agent in agents
+        ],
+        "problems": [
+            {"file": readable(str(one.path)), "line": one.line, "message": one.message, "notice": one.notice}
+            for one in problems
+        ],
+    }
+
+
+def agents_page(agents: Sequence[dict[str, Any]], width: int | None) -> list[RenderableType]:
+    """Show each agent on one line, cut at `width` characters (None: not cut), and below what the models' names mean here."""
+    names = max((len(_named(agent)) for agent in agents), default=0)
+    models = max((len(agent["model"]) for agent in agents), default=0)
+    lines = []
+    for agent in agents:
+        tools = f" · tools: {', '.join(agent['tools'])}" if agent["tools"] else ""
+        said = f"{_named(agent):<{names}}  {agent['model']:<{models}}  {agent['description']}{tools}"
+        said = " ".join(safe(said).splitlines())
+        lines.append(Text(said if width is None or len(said) <= width else f"{said[: width - 1]}…"))
+    means = {agent["model"]: agent["resolved"] for agent in agents if agent["model"] != agent["resolved"]}
+    told = " · ".join(f"{name} → {model}" for name, model in sorted(means.items()))
+    return [*lines, *([Text(safe(told), style="dim")] if told else [])]
+
+
+def _named(agent: dict[str, Any]) -> str:
+    """Return the name that commands take, and the one in the file where that is another."""
+    return agent["name"] if agent["title"] == agent["name"] else f"{agent['name']} ({agent['title']})"

@@ -1,0 +1,97 @@
+"""The list of runs, newest first.
+
+The trap: the server orders running runs before ended ones and takes no other order, so more are read than are shown.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from outlast.cli.kinds import (
+    kinds,
+)
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.pages import row, seconds, table
+from outlast.cli.reaching import Reach, word
+
+READ = 500
+"""Fewest runs that are read to find the newest."""
+
+STYLES = {"completed": "green", "running": "yellow", "failed": "red", "timed out": "red"}
+
+
+AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FAILED = ("Failed", "TimedOut", "Terminated")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs to list; `since` counts those that began or ended after it, `types` are names of commands (none: all)."""
+
+    failed: bool = False
+    running: bool = False
+    since: datetime | None = None
+    types: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> str:
+        """Write it as the server's visibility takes it."""
+        names = [kind.workflow for kind in kinds() if not self.types or kind.command in self.types]
+        terms = [f"WorkflowType IN ({', '.join(map(repr, names))})"]
+        states = (*(FAILED if self.failed else ()), *(("Running",) if self.running else ()))
+        if states:
+            terms.append(f"ExecutionStatus IN ({', '.join(map(repr, states))})")
+        if self.since:
+            when = f"'{self.since:%Y-%m-%dT%H:%M:%SZ}'"
+            terms.append(f"(StartTime > {when} OR CloseTime > {when})")
+        return " AND ".join(terms)
+
+
+def read_since(given: str, now: datetime) -> datetime:
+    """Read `2d` (s, m, h, d, w) or a date; raises LeavingError that says what to write."""
+    try:
+        if ago := AGO.fullmatch(given.strip()):
+            return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        when = datetime.fromisoformat(given.strip())
+    except (ValueError, OverflowError):
+        raise LeavingError(
+            WRONG, f"--since {given}: write how long ago (90m, 12h, 2d, 1w) or a date (2026-11-25)"
+        ) from None
+    return when.astimezone(UTC)
+
+
+async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any]]:
+    """Return our runs as data, the one that started last first."""
+    found = reach.client.list_workflows(wanted.query, limit=max(limit, READ))
+    runs = sorted([run async for run in found], key=lambda run: run.start_time, reverse=True)
+    return [
+        {
+            "id": run.id,
+            "run_id": run.run_id,
+            "type": run.workflow_type,
+            "status": word(run.status),
+            "started": run.start_time.isoformat(),
+            "closed": run.close_time.isoformat() if run.close_time else None,
+            "seconds": round(((run.close_time or datetime.now(UTC)) - run.start_time).total_seconds(), 3),
+        }
+        for run in runs[:limit]
+    ]
+
+
+def runs_page(runs: list[dict[str, Any]], wanted: Wanted) -> list[RenderableType]:
+    """Show the list."""
+    if not runs and wanted != Wanted():
+        return [Text("no such runs; 'python starter.py list' shows all")]
+    if not runs:
+        return [Text('no runs yet; start one: python starter.py plan "…" or python starter.py document FILE')]
+    made = table("id", "type", "status", "started", "took")
+    for run in runs:
+        started = datetime.fromisoformat(run["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        status = Text(run["status"], style=STYLES.get(run["status"], ""))
+        row(made, run["id"], run["type"].removesuffix("Workflow"), status, started, seconds(run["seconds"]))
+    return [made]

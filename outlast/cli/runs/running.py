@@ -1,0 +1,160 @@
+"""Starting a run or attaching to the one of that id, waiting for it, and showing what it gave.
+
+The trap: the same `--id` given twice must never pay twice. The server refuses the second start, and the answer to that
+depends on whether the first still runs.
+"""
+
+import secrets
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
+
+from pydantic import BaseModel
+from rich.live import Live
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from outlast.cli import pages
+from outlast.cli.kinds import page_of, partial, prefix_of
+from outlast.cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
+from outlast.cli.printing import command, plain, print_json
+from outlast.cli.reaching import Reach, no_worker, word
+from outlast.cli.results import Page, Reader, without_tools
+from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
+from outlast.cli.runs.waiting import may_be_left, result_of
+from outlast.client import missing_attributes
+from outlast.contracts import BudgetShown, Changes, RunState, RunStatus
+
+Handle = WorkflowHandle[Any, Any]
+
+
+async def start(
+    reach: Reach, workflow: str, request: BaseModel, *, workflow_id: str | None, summary: str, detach: bool
+) -> tuple[Handle, bool]:
+    """Start a run, or attach to the one of that id; returns its handle and whether it was there before."""
+    if workflow_id == "":
+        raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
+    reach.store()  # a store that cannot be opened must not be found out after the run was paid
+    queue = reach.settings.task_queue
+    if not await (reach.served(queue) if detach else reach.served_soon(queue)):
+        if not detach:
+            raise no_worker(queue, "nothing was started")
+        say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")
+    result_type = page_of(workflow).result
+    try:
+        handle: Handle = await reach.client.start_workflow(
+            workflow,
+            request,
+            id=workflow_id or f"{prefix_of(workflow)}-{secrets.token_hex(4)}",
+            task_queue=queue,
+            result_type=result_type,
+            static_summary=summary[:200] or None,
+            search_attributes=await marks(reach, workflow),
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        )
+    except WorkflowAlreadyStartedError as error:
+        return await _attached(reach, workflow, error.workflow_id), True
+    say(f"started {handle.id}" + _where(reach, handle.id))
+    return handle, False
+
+
+async def marks(reach: Reach, workflow: str) -> TypedSearchAttributes:
+    """Return what a run is found by in the Web UI; it keeps them up to date itself, because it was started with them."""
+    if await missing_attributes(reach.client) != []:
+        return TypedSearchAttributes.empty
+    pattern, state = SearchAttributeKey.for_keyword("AgentPattern"), SearchAttributeKey.for_keyword("AgentState")
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(pattern, workflow.removesuffix("Workflow")),
+            SearchAttributePair(state, str(RunState.RUNNING)),
+        ]
+    )
+
+
+async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
+    found = await reach.find(workflow_id)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        ended = f"run {workflow_id!r} has ended already ({word(found.status)})"
+        raise LeavingError(WRONG, f"{ended}: see: {command('result', workflow_id)}, or choose another --id")
+    if found.workflow_type != workflow:
+        raise LeavingError(WRONG, f"id {workflow_id!r} belongs to a running {found.workflow_type}; choose another --id")
+    say(
+        f"attached to {workflow_id}, which is already going with the input it was started with"
+        + _where(reach, workflow_id)
+    )
+    return reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=page_of(workflow).result)
+
+
+def _where(reach: Reach, workflow_id: str) -> str:
+    page = reach.page_of(workflow_id)
+    return f" · {page}" if page else ""
+
+
+async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
+    """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed."""
+    with may_be_left(handle.id), _progress() as seen:
+        try:
+            result, error = await result_of(handle, seen=seen), None
+        except WorkflowFailureError as failure:
+            result, error = partial(failure.cause, workflow), failure
+    page = None
+    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
+        if result is not None:
+            page = await page_of(workflow).read(Reader(reach.store(), reach.settings, handle.id), result)
+    budget = getattr(result, "budget", None)
+    tools_missing: Sequence[str] = getattr(result, "tools_missing", ())
+    changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
+    if as_json:
+        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing)
+    else:
+        shown = [*page.lines(), *pages.budget_lines(budget)] if page is not None else []
+        pages.show([*shown, *pages.missing_tools(tools_missing), *change_lines(changes)])
+    complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
+    if complaint:
+        raise LeavingError(FAILED, complaint)
+
+
+def _print_json(
+    workflow_id: str,
+    page: Page | None,
+    budget: BudgetShown | None,
+    changes: Changes,
+    error: str,
+    tools_missing: Sequence[str],
+) -> None:
+    data = page.data() if page else {"state": "failed"}
+    data |= {"tools_missing": list(tools_missing)} if tools_missing else {}
+    data |= {"budget": plain(budget)} if budget else {}
+    data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
+    print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
+
+
+class _Progress:
+    """A live step table on stderr."""
+
+    def __init__(self) -> None:
+        self._console = pages.console(stderr=True)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+
+    def __enter__(self) -> "_Progress":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, status: RunStatus) -> None:
+        self._live.update(pages.status_page(status, room=self._console.height - 4), refresh=True)
+
+
+def _progress() -> AbstractContextManager[_Progress | None]:
+    return _Progress() if sys.stderr.isatty() else nullcontext()

@@ -1,0 +1,52 @@
+"""The step trace for programs: JSON lines, whole or as the calls end."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from temporalio.client import WorkflowExecutionStatus
+
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.pages import show
+from outlast.cli.printing import plain, written_json
+from outlast.cli.reaching import Reach
+from outlast.cli.runs.trace_page import call_line
+from outlast.contracts import CallTrace, Trace
+
+EVERY = 0.5
+"""Seconds between two looks."""
+
+
+def write_lines(calls: Sequence[CallTrace], file: Path, *, more: bool = False) -> None:
+    """Write one JSON object per call (- is stdout), `more` of them after those that are there; raises LeavingError."""
+    lines = "".join(written_json(plain(call)) + "\n" for call in calls)
+    if str(file) == "-":
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+        return
+    try:
+        with file.open("a" if more else "w", encoding="utf-8") as out:
+            out.write(lines)
+    except OSError as error:
+        raise LeavingError(WRONG, f"--jsonl {file} cannot be written ({error.strerror or error})") from error
+
+
+async def follow_trace(reach: Reach, workflow_id: str, file: Path | None) -> None:
+    """Print or write each call when it has ended, until the run ends."""
+    known = 0
+    if file is not None:
+        write_lines((), file)
+    while True:
+        found = await reach.find(workflow_id)
+        calls = (await reach.ask(found, "trace", Trace)).calls
+        # A session that continues as new tells the calls of its part alone.
+        fresh = calls[known:] if len(calls) >= known else calls
+        known = len(calls)
+        if file is None:
+            show(call_line(call) for call in fresh)
+        else:
+            write_lines(fresh, file, more=True)
+        if found.status is not WorkflowExecutionStatus.RUNNING:
+            return
+        await asyncio.sleep(EVERY)

@@ -1,0 +1,121 @@
+"""How to wait for a run: through crashes of the server and the worker, for days, until it ends or the person leaves.
+
+The trap: waiting is a long poll that fails when the server restarts, while the run itself loses nothing. So every passing
+error means to ask again, and only the run's own end, or Ctrl-C, ends the waiting.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from outlast.cli.leaving import START_A_WORKER, say
+from outlast.cli.printing import command
+from outlast.cli.reaching import NOBODY_ANSWERS, QUERY_DEADLINE
+from outlast.contracts import RunStatus
+
+PASSING = frozenset(
+    {
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""What a server says, or does not say, while it goes down or comes up."""
+
+LONGEST_PAUSE = 2.0
+"""Seconds between two questions to a server that does not answer."""
+
+PATIENCE = 5.0
+"""Seconds before a run without a terminal is asked whether any worker has it."""
+
+Seen = Callable[[RunStatus], None]
+
+
+@contextmanager
+def may_be_left(workflow_id: str) -> Iterator[None]:
+    """Say, when a person ends the waiting by Ctrl-C, that the run goes on and how to come back to it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        say(f"\nnot waiting any more, but the run goes on. Come back to it: {command('watch', workflow_id)}")
+        say(f"End it: {command('cancel', workflow_id)}")
+        raise
+
+
+async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = None, every: float = 1.0) -> Any:
+    """Wait for the run's result; `seen` is called with its status every `every` seconds.
+
+    Raises WorkflowFailureError when the run failed, and RPCError only where asking again is no use.
+    """
+    attending = asyncio.create_task(_attend(handle, seen, every))
+    try:
+        return await outlasting(handle, say)
+    finally:
+        attending.cancel()
+        with suppress(asyncio.CancelledError):
+            await attending
+
+
+async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], None] | None = None) -> Any:
+    """Wait for the run's result however often the server restarts; `tell` hears once that it is away."""
+    pause, told = 0.25, False
+    while True:
+        try:
+            return await handle.result()
+        except RPCError as error:
+            if error.status not in PASSING:
+                raise
+            if tell and not told:
+                tell("the server does not answer; still waiting, nothing is lost …")
+                told = True
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: float) -> None:
+    """Show the status again and again; say once if no worker answers.
+
+    Without a terminal it says what waits for a person: a pipe or a build log would be silent until the time is over.
+    """
+    told = False
+    asked: set[str] = set()
+    await asyncio.sleep(0 if seen else PATIENCE)
+    while True:
+        try:
+            status = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
+        except RPCError as error:
+            if not told and error.status in NOBODY_ANSWERS:
+                told = True
+                say(f"no worker answers for this run; it waits for one. {START_A_WORKER}")
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            pass  # it has no answer at this moment, for instance before its first task
+        else:
+            if seen is not None:
+                seen(status)
+            else:
+                _say_what_waits(status, asked)
+        await asyncio.sleep(every if seen else PATIENCE)
+
+
+def _say_what_waits(status: RunStatus, asked: set[str]) -> None:
+    """Say of each gate and question once that it waits, with the command that answers it."""
+    waiting = {
+        f"{gate.name} {gate.digest}": f"{gate.name} waits for a person: {gate.description} → "
+        f"{command('approve', status.workflow_id, gate.name)}"
+        for gate in status.gates
+    }
+    waiting |= {
+        one.id: f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT" for one in status.questions
+    }
+    for key, text in waiting.items():
+        if key not in asked:
+            asked.add(key)
+            say(text)

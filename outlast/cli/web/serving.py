@@ -1,0 +1,37 @@
+"""Small web servers of the command line: where they listen, and that they say so."""
+
+import ipaddress
+import socket
+from typing import Any
+
+from outlast.cli.leaving import WRONG, LeavingError, say
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port (0: a free one); raises LeavingError naming the options."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise LeavingError(WRONG, f"--host {host} --port {port}: {error.strerror or error}") from error
+
+
+async def serve(app: Any, listening: socket.socket, ready: str, host: str, largest: int) -> None:
+    """Serve an ASGI app until it is stopped, bodies up to `largest` bytes; says `ready` and its address on stderr."""
+    import uvicorn
+
+    from outlast.cli.web.limits import limited
+
+    config = uvicorn.Config(**limited(app, largest), log_level="warning", lifespan="off", server_header=False)
+    shown = f"[{host}]" if ":" in host else host
+    say(f"{ready}: http://{shown}:{listening.getsockname()[1]}/")
+    await uvicorn.Server(config).serve(sockets=[listening])

@@ -1,0 +1,1 @@
+"""Several agents answer the same question and vote. Start with `voting.py`: the rules, as plain functions."""

@@ -1,0 +1,82 @@
+"""A question with a closed set of answers, put to people as a gate: a yes takes the proposed one, an edit another, a no none.
+
+The trap: whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from outlast.approvals.gates import Gates
+from outlast.approvals.people import People, read_answer, with_options
+from outlast.contracts import Effect, GateOutcome, ProposedAction, Question, Risk, Verdict
+from outlast.tracing.trace import RunLog
+from outlast.workflow import revision
+from outlast.workflow.revision import began_with
+
+CHOICE = "choice"
+
+
+async def choose(
+    gates: Gates, log: RunLog, text: str, options: Sequence[str], *, name: str, seconds: float
+) -> tuple[str | None, str]:
+    """Wait until people have chosen; returns the option and by whom, or None and why nobody did."""
+
+    def wrong(edited: ProposedAction) -> Sequence[str]:
+        said = edited.input.get(CHOICE)
+        return () if said in options else (f"{CHOICE}: {said!r} is none of {', '.join(options)}",)
+
+    action = ProposedAction(
+        description=with_options(f"{text}: {options[0]}?", options),
+        input={CHOICE: options[0]},
+        effect=Effect.READ,
+        risk=Risk.LOW,
+    )
+    wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
+    if revision.since(revision.FAULTS_FIXED):  # a choice does nothing to the world, so whoever asked may make it
+        wanted["requester_may_approve"] = True
+    gates.choices[name] = tuple(options)
+    log.asks(Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds)))
+    try:
+        decision = await gates.open(
+            action,
+            gates.policy.model_copy(update=wanted),
+            name=name,
+            check=wrong,
+            describe=lambda edited: with_options(f"{text}: {edited.input[CHOICE]}?", options),
+        )
+    finally:
+        log.answered(name)
+        gates.choices.pop(name)
+    by = ", ".join(decision.by)
+    if decision.approved:
+        return str(decision.action.input[CHOICE]), by
+    if decision.outcome is GateOutcome.TIMED_OUT:
+        return None, f"no person answered within {seconds:g} s"
+    return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
+
+
+async def break_tie(
+    gates: Gates, people: People, log: RunLog, text: str, options: Sequence[str], *, seconds: float
+) -> tuple[str | None, str]:
+    """Have people choose where votes decide nothing; runs from before there were gates put a question."""
+    if began_with("tie-gate"):
+        return await choose(gates, log, text, options, name="tie", seconds=seconds)
+    said = await people.ask(text, options=options, seconds=seconds)
+    return said, "" if said else f"no person answered within {seconds:g} s"
+
+
+async def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:
+    """Take an answer as the decision on the choice that is open; False where it is for another question."""
+    question, said = read_answer(arguments)
+    if said is None or (not question and (len(gates.choices) != 1 or len(log.questions) != 1)):
+        return False
+    name = question or next(iter(gates.choices))
+    if name not in gates.choices:
+        return False
+    options = gates.choices[name]
+    chosen = next((option for option in options if option.casefold() == said.strip().casefold()), said)
+    await gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")
+    return True

@@ -1,0 +1,222 @@
+"""Actions that need a person's yes: what is proposed, its digest, and the approval that the acting activity checks.
+
+The trap: what was approved and what is executed are held by different processes. So both compute the digest with the one
+function here, of the same four fields, and a single changed argument makes it another action.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from outlast.contracts.base import Contract, Summary
+
+_NAME = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
+_SEGMENT = r"([A-Za-z0-9_~-][A-Za-z0-9._~-]*)"
+"""What a placeholder stands for: one piece of a path that no server reads as anything else (no `..`, no `%2F`, no `?`)."""
+_BODY = "body."
+
+
+class Effect(StrEnum):
+    """What a tool does to the world."""
+
+    READ = "read"
+    WRITE = "write"
+    """Changes something, and names a tool that undoes it."""
+    IRREVERSIBLE = "irreversible"
+
+
+class UndoablePair(Contract):
+    """A request over HTTP and the one that undoes it, as the operator declared them.
+
+    Addresses are templates: `{order}` in `url` stands for one piece of the path, and for the same piece in `undo_url`, where
+    `{body.id}` stands for a field of the request's JSON body. Anything else in an address is compared as it is written.
+    """
+
+    method: str
+    url: str
+    undo_method: str
+    undo_url: str
+
+    def inverse_of(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the request (`method`, `url`) that undoes this one; None where this is not the declared one."""
+        if request.get("method") != self.method:
+            return None
+        names = _NAME.findall(self.url)
+        literal = [re.escape(piece) for piece in _NAME.split(self.url)[::2]]
+        found = re.fullmatch(_SEGMENT.join(literal), str(request.get("url")))
+        if found is None:
+            return None
+        body = request.get("body")
+        fields = {f"{_BODY}{name}": value for name, value in body.items()} if isinstance(body, Mapping) else {}
+        known: dict[str, Any] = {**fields, **dict(zip(names, found.groups(), strict=True))}
+        values = {name: str(known.get(name, "")) for name in _NAME.findall(self.undo_url)}
+        if not all(re.fullmatch(_SEGMENT, value) for value in values.values()):
+            return None
+        return {"method": self.undo_method, "url": _NAME.sub(lambda match: values[match[1]], self.undo_url)}
+
+
+SHORT_DIGEST = 12
+"""Characters of a digest that people see and may send back: enough to tell the actions of one run apart."""
+ARGUMENTS_SHOWN = 1_000
+"""Characters of arguments that go wherever a gate is shown; more are shown only where there is room for all of them."""
+COUNTS_SHOWN = 12
+LONG_TEXT = 200
+"""Characters from which on a text among the arguments is counted."""
+
+
+class Risk(StrEnum):
+    """How bad a wrong yes would be."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Acting(Protocol):
+    """Whatever asks an activity to act: a `ToolRequest`, or any contract with these fields."""
+
+    @property
+    def tool(self) -> str:
+        """The name of the tool."""
+        ...
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """Its arguments."""
+        ...
+
+    @property
+    def ref(self) -> str | None:
+        """Its arguments in the content store, in place of `input`."""
+        ...
+
+
+class ProposedAction(Contract):
+    """An action that waits for a person: what in words, and exactly which call.
+
+    Arguments are inline, or JSON in the content store (`ref`) when they are large. `target` is what the action changes: an
+    account, a path, an address.
+    """
+
+    description: Summary
+    agent: str = ""
+    tool: str = ""
+    input: Mapping[str, Any] = Field(default_factory=dict)
+    ref: str | None = None
+    effect: Effect = Effect.IRREVERSIBLE
+    risk: Risk = Risk.MEDIUM
+    target: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest of this action; raises ValueError where arguments are no JSON."""
+        return digest_of(self, agent=self.agent, target=self.target)
+
+
+class ArgumentsShown(Contract):
+    """Arguments as people see them: JSON, cut after 1,000 characters (`whole` says whether it was), and how much there is.
+
+    `size` is in bytes of all of them; `counts` are items, fields and characters of what is long: `to: 2 items`.
+    """
+
+    text: str = ""
+    size: int = 0
+    counts: tuple[str, ...] = ()
+    whole: bool = True
+
+
+class Approval(Contract):
+    """A person's yes to one action of one run: passed to the activity that acts, which checks it against its own request.
+
+    `run` is the run id under which the gate was opened; a run that was reset since has another one, and asks again.
+    """
+
+    workflow_id: str
+    run: str = ""
+    gate: str
+    digest: str
+    by: tuple[str, ...]
+    agent: str = ""
+    target: str = ""
+
+
+def shown(arguments: Mapping[str, Any]) -> ArgumentsShown:
+    """Show arguments, cut where they are long, and count what is in them."""
+    text = legible(json.dumps(dict(arguments), ensure_ascii=False, default=str))
+    whole = len(text) <= ARGUMENTS_SHOWN
+    counts = list(_counts("", arguments))
+    more = (f"and {len(counts) - COUNTS_SHOWN} more",) if len(counts) > COUNTS_SHOWN else ()
+    return ArgumentsShown(
+        text=text if whole else f"{text[:ARGUMENTS_SHOWN]}…",
+        size=len(text.encode("utf-8", "replace")),
+        counts=(*counts[:COUNTS_SHOWN], *more),
+        whole=whole,
+    )
+
+
+def legible(text: str) -> str:
+    """Write the characters of JSON that nothing shows, or that turn a line round, as escapes: it stays the same JSON."""
+    return text if text.isascii() else "".join(_escaped(one) if invisible(one) else one for one in text)
+
+
+def invisible(one: str) -> bool:
+    """Whether nothing shows a character by itself: format and control characters, fillers, variation selectors."""
+    return (
+        unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        or one in FILLERS
+        or "\ufe00" <= one <= "\ufe0f"
+        or "\U000e0100" <= one <= "\U000e01ef"
+    )
+
+
+FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+"""Letters and marks that Unicode lets nobody see."""
+
+
+def _escaped(one: str) -> str:
+    return json.dumps(one)[1:-1]  # a pair of surrogates where JSON needs one
+
+
+def _counts(path: str, value: Any, depth: int = 3) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > LONG_TEXT:
+        yield f"{path}: {len(value):,} characters"
+    elif isinstance(value, list | tuple):
+        yield f"{path}: {len(value):,} item{'' if len(value) == 1 else 's'}"
+    elif isinstance(value, Mapping):
+        if path:
+            yield f"{path}: {len(value):,} field{'' if len(value) == 1 else 's'}"
+        for name, inner in value.items() if depth else ():
+            yield from _counts(f"{path}.{name}"[-60:] if path else str(name)[:60], inner, depth - 1)
+
+
+def digest_of(acting: Acting, *, agent: str = "", target: str = "") -> str:
+    """Name an action by the sha-256 (hex) of the canonical JSON of agent, tool, arguments and target.
+
+    Arguments by reference count as their reference, which is itself a hash of them. Raises ValueError for arguments that
+    JSON cannot carry unchanged.
+    """
+    arguments = {"input": dict(acting.input)} if acting.ref is None else {"ref": acting.ref}
+    return hashed({"agent": agent, "tool": acting.tool, "target": target, **arguments})
+
+
+def hashed(data: Mapping[str, Any]) -> str:
+    """Return the sha-256 (hex) of data as canonical JSON: keys sorted, no spaces, ASCII; raises ValueError for anything else."""
+    try:
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"arguments: JSON cannot carry them unchanged ({error}); use text, numbers, lists and objects"
+        ) from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def same_digest(whole: str, named: str) -> bool:
+    """Whether a person means this digest: written in full, or its first 12 characters or more."""
+    wanted = named.strip().rstrip("…").casefold()
+    return len(wanted) >= SHORT_DIGEST and whole.startswith(wanted)

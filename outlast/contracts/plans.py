@@ -1,0 +1,136 @@
+"""Plans: what a planner or a person writes, and what running one gives."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from outlast.contracts.base import Content, Contract
+from outlast.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
+from outlast.contracts.gates import GatePolicy
+from outlast.contracts.runs import Budget, BudgetShown, RunState, Spend, StartRequest, StepRow, Trace
+from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
+
+MAX_STEPS = 100
+
+
+MAX_PARALLEL = 32
+
+
+def _as_id(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+StepId = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=64)]
+
+
+class PlanStep(Contract):
+    """One step of a plan; ids may be numbers or strings. With `confirm` a person must approve it before it starts."""
+
+    step: StepId
+    agent: str
+    input: str
+    depends_on: tuple[StepId, ...] = ()
+    confirm: bool = False
+
+
+class Plan(Contract):
+    """Steps that form a directed acyclic graph through `depends_on`."""
+
+    steps: tuple[PlanStep, ...]
+
+
+class OnStepFailure(StrEnum):
+    """What a failed step does to the rest of the plan."""
+
+    SKIP_DEPENDENTS = "skip_dependents"
+    FAIL_FAST = "fail_fast"
+    REPLAN = "replan"
+
+
+class PlanRequest(StartRequest):
+    """A task to plan and execute, or a person's own plan to execute as it stands.
+
+    `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
+    by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
+    changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
+    `gate` is the policy where people must approve a step or a tool call, `requester` who asked for the run and may not.
+    `on_fallback` says what an agent that failed leaves to its fallback.
+    With `stream` its calls publish what the models write, which puts those texts into its history.
+    """
+
+    task: str = Field(default="", max_length=200_000)
+    plan: Plan | None = None
+    agents: tuple[str, ...] = ()
+    planner: str = "planner"
+    fallback_agent: str = "generalist"
+    fallback_plan: Plan | None = None
+    max_steps: int = Field(default=MAX_STEPS, ge=1, le=500)
+    max_parallel: int = Field(default=MAX_PARALLEL, ge=1, le=200)
+    on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
+    dry_run: bool = False
+    on_failure: RollbackPolicy = KEEP
+    on_fallback: OnFallback = OnFallback.TELL
+    gate: GatePolicy = GatePolicy()
+    requester: str = ""
+    checkpoint: CheckpointPolicy = NO_CHECKPOINT
+    budget: Budget | None = None
+    stream: bool = False
+
+
+class PlanChange(Contract):
+    """One change made to a plan before it ran: by which stage, and what."""
+
+    stage: Literal["deterministic", "planner", "fallback", "replan", "checkpoint"]
+    change: str
+
+
+class PlanShape(Contract):
+    """How a plan will run: its longest chain of steps, and what can run at the same time."""
+
+    critical_path: tuple[str, ...] = ()
+    waves: tuple[tuple[str, ...], ...] = ()
+
+
+class StepAnswer(Contract):
+    """What a last step of a plan gave."""
+
+    step: str
+    content: Content
+
+
+class PlanReport(Contract):
+    """The whole record of a plan's run, kept in the content store: plan as run, outcomes, repairs, trace.
+
+    `changes` are those made to the plan, `rollback` those made by tools and what became of them.
+    """
+
+    task: str = ""
+    plan: Plan
+    shape: PlanShape = PlanShape()
+    steps: tuple[StepRow, ...] = ()
+    changes: tuple[PlanChange, ...] = ()
+    trace: Trace = Trace()
+    rollback: Changes = Changes()
+
+
+class PlanResult(Contract):
+    """What a plan's run gives: the answers of its last steps, its cost, and the reference of its full report.
+
+    The report is by reference, because a copy of every step in the result would double the history of the run. `rollback`
+    counts what became of the tools' changes, in words (empty: nothing was rolled back); the report lists them. `stopped` says
+    at which checkpoint, by whom and why the run was ended early; the answers are then those of the last steps that are done.
+    """
+
+    state: RunState
+    report: Content
+    answers: tuple[StepAnswer, ...] = ()
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    changes: int = 0
+    spend: Spend = Spend()
+    rollback: str = ""
+    stopped: str = ""
+    budget: BudgetShown | None = None
+    tools_missing: tuple[str, ...] = ()

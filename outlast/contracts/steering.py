@@ -1,0 +1,87 @@
+"""How people steer a run that goes on: they pause it, and it stops at checkpoints.
+
+The trap: a checkpoint that nobody decides must not become a yes. By default it stops the run after 300 s, which keeps what
+is done.
+"""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import model_validator
+
+from outlast.contracts.base import Contract, Summary
+from outlast.contracts.gates import GatePolicy
+
+
+class CheckpointWhen(StrEnum):
+    """Where a run stops for people."""
+
+    NONE = "none"
+    AFTER_PLAN = "after-plan"
+    """Once a plan is made, before its first step; in a staged delivery, once a model has planned a stage."""
+    EVERY_STAGE = "every-stage"
+    """After each stage but the last."""
+    STEPS = "steps"
+    """Once one of `steps` has ended and the steps beside it have, too."""
+
+
+FORMS = "write after-plan, every-stage, or steps=3,5"
+ALONE = GatePolicy(edit_needs_another_approver=False)
+
+
+class CheckpointPolicy(Contract):
+    """Where a run stops for people, and by which gate; the texts `after-plan`, `every-stage` and `steps=3,5` are read as well.
+
+    `steps` are ids of the plan. By default whoever edits what is ahead approves it at the same time.
+    """
+
+    when: CheckpointWhen = CheckpointWhen.NONE
+    steps: tuple[str, ...] = ()
+    gate: GatePolicy = ALONE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        when, equals, listed = data.strip().partition("=")
+        if when not in tuple(CheckpointWhen) or bool(equals) is not (when == CheckpointWhen.STEPS):
+            raise ValueError(f"{data!r} is no checkpoint; {FORMS}")
+        names = [name for name in re.split(r"\s*,\s*", listed.strip()) if name]
+        return {"when": when, "steps": tuple(dict.fromkeys(names))}
+
+    @model_validator(mode="after")
+    def _steps_where_needed(self) -> "CheckpointPolicy":
+        if self.when is CheckpointWhen.STEPS and not self.steps:
+            raise ValueError(f"steps: none is named; {FORMS}")
+        if self.when is not CheckpointWhen.STEPS and self.steps:
+            raise ValueError(f"steps: {self.when} stops at no step of its own; leave steps out, or {FORMS}")
+        return self
+
+
+NO_CHECKPOINT = CheckpointPolicy()
+
+
+class Pause(Contract):
+    """Who paused a run, since when (workflow time, UTC), and why."""
+
+    by: Summary
+    since: datetime
+    reason: Summary = ""
+
+    @property
+    def told(self) -> str:
+        """Say it in one line."""
+        return f"paused by {self.by} since {self.since:%Y-%m-%d %H:%M:%S} UTC" + (
+            f": {self.reason}" if self.reason else ""
+        )
+
+
+class PauseAnswer(Contract):
+    """Whether a wish to pause or resume changed something, why not, and how the run stands now (`paused`)."""
+
+    accepted: bool
+    reason: str = ""
+    paused: Pause | None = None

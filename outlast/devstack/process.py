@@ -1,0 +1,94 @@
+"""One run of a part: started on a leash in its own session, its output in its log, ended politely or at once.
+
+The trap: its own session keeps a Ctrl-C of the terminal away from the part, so that the supervisor decides the order.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from outlast.devstack import leash
+from outlast.devstack.parts import Part
+from outlast.devstack.state import Child, identify
+
+POLL = 0.05
+"""Seconds between looks at a process: no thread to wait in, and nothing that a cancellation could lose."""
+
+TAIL_LINES = 15
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def rotate(log: Path) -> None:
+    """Set a log of the last time aside as `.1`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists():
+        log.replace(log.with_name(log.name + ".1"))
+
+
+class Process:
+    """A running part. Make it in the main thread: the leash hangs on the thread that makes it."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.began = time.monotonic()
+        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *part.command]
+        with part.log.open("ab") as log:
+            self._log_start = log.tell()
+            self._popen = subprocess.Popen(  # noqa: S603 - our own command line
+                command,
+                env=dict(part.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.child = identify(self._popen.pid) or Child(pid=self._popen.pid, started="")
+
+    @property
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._popen.poll() is None
+
+    def how_it_ended(self) -> str:
+        """Say its exit code or signal in words."""
+        code = self._popen.returncode
+        if code is not None and code < 0:
+            with suppress(ValueError):
+                return f"killed by {signal.Signals(-code).name}"
+        return f"exit code {code}"
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines that it wrote, without control characters."""
+        with self.part.log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - 65_536))
+            text = log.read().decode(errors="replace")
+        lines = [_CONTROL.sub("", line).rstrip()[:400] for line in text.splitlines()]
+        return [line for line in lines if line][-TAIL_LINES:]
+
+    async def ended(self) -> None:
+        """Wait for its end, and end what it may have started."""
+        while self.running:  # noqa: ASYNC110 - see POLL
+            await asyncio.sleep(POLL)
+        self._signal(signal.SIGKILL)
+
+    async def end(self, hurry: Callable[[], bool]) -> None:
+        """Ask it to end; kill it when its grace is over, or as soon as `hurry` says so."""
+        deadline = time.monotonic() + self.part.grace
+        if self.running and not hurry():
+            self._signal(signal.SIGTERM)
+        while self.running and not hurry() and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(POLL)
+        self._signal(signal.SIGKILL)
+        await self.ended()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS refuses the group of a process that has just ended.
+            os.killpg(self._popen.pid, number)

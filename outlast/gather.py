@@ -1,0 +1,108 @@
+"""Parallel work in one place: all of it, as much as is needed, the first good answer, or one call for each of many inputs.
+
+Built on the scheduler, so that the order of starts and ends is the same on replay. The trap: a deadline without a timer for
+each task waits for the slowest; here every task carries the time that is left to it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+
+from outlast.dag import Outcome, run_graph
+from outlast.errors import ErrorKind, final
+from outlast.workflow.failures import finished
+
+T = TypeVar("T")
+Outcomes = Mapping[str, Outcome[T]]
+Enough = Callable[[Outcomes[T]], bool]
+
+MAX_PARALLEL = 32
+
+
+async def gather(
+    tasks: Mapping[str, Callable[[], Coroutine[Any, Any, T]]],
+    *,
+    max_parallel: int = MAX_PARALLEL,
+    each_within: Mapping[str, float] | None = None,
+    deadline: float | None = None,
+    enough: Enough[T] | None = None,
+) -> dict[str, Outcome[T]]:
+    """Run named tasks at once and return how each one ended; none of their errors is raised.
+
+    `each_within` bounds tasks by name, `deadline` all of them together (seconds); what is late ends with a TimedOut error.
+    Once `enough(outcomes)` holds, the rest is cancelled (`Outcome.cancelled`), and what has not started is left out.
+    Cancelling this call cancels all tasks.
+    """
+    ends = workflow.time() + deadline if deadline is not None else None
+
+    async def run(name: str) -> T:
+        limits = [limit for limit in ((each_within or {}).get(name), _left(ends)) if limit is not None]
+        return await within(min(limits, default=None), name, tasks[name]())
+
+    return await run_graph(dict.fromkeys(tasks, ()), run, max_parallel=max_parallel, enough=enough)
+
+
+def at_least(successes: int) -> Enough[Any]:
+    """Stop once so many tasks have succeeded."""
+    return lambda outcomes: sum(outcome.ok for outcome in outcomes.values()) >= successes
+
+
+def first_good(good: Callable[[T], bool] = lambda _: True) -> Enough[T]:
+    """Stop at the first value that is good."""
+    return lambda outcomes: any(
+        outcome.ok and outcome.value is not None and good(outcome.value) for outcome in outcomes.values()
+    )
+
+
+async def each(
+    inputs: Mapping[str, Any], do: Callable[[str], Coroutine[Any, Any, T]], *, max_parallel: int = MAX_PARALLEL
+) -> dict[str, Outcome[T]]:
+    """Do the same for many inputs, `max_parallel` at a time; `do` is given the name of its input."""
+    return await run_graph(dict.fromkeys(inputs, ()), do, max_parallel=max_parallel)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Number names that occur more than once, since tasks and steps are told apart by them."""
+    taken = dict.fromkeys(names, 0)
+    result: list[str] = []
+    for name in names:
+        taken[name] += 1
+        number, numbered = taken[name], name
+        while numbered in result or (number > 1 and numbered in names):
+            numbered = f"{name} ({number})"
+            number += 1
+        result.append(numbered)
+    return result
+
+
+async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T]) -> T:
+    """Await work for so long; raises a final TimedOut error, after the work was told to stop."""
+    if seconds is None:
+        return await work
+    task = asyncio.create_task(work)
+    if seconds > 0:
+        try:
+            await workflow.wait_condition(
+                task.done, timeout=timedelta(seconds=seconds), timeout_summary=f"{name}: {seconds:g} s at most"
+            )
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            await _stopped(task)
+            raise
+    if task.done():
+        return task.result()
+    await _stopped(task)
+    raise final(ErrorKind.TIMED_OUT, f"{name}: no answer within {max(seconds, 0):g} s")
+
+
+async def _stopped(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    await finished([task])
+
+
+def _left(ends: float | None) -> float | None:
+    return None if ends is None else ends - workflow.time()

@@ -1,0 +1,300 @@
+"""One model turn as one activity: resolve references, make the call, keep the answer, check it against its schema.
+
+An answer that breaks its schema is not an error here: the call was paid, so the turn says what is wrong and the workflow
+decides (repair, fallback). The trap: never raise a raw exception, because its class is lost on the way into history.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import from_json
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from outlast.agents.transcript_activities import EMPTY, Transcripts
+from outlast.contracts import (
+    Message,
+    ModelFailure,
+    ModelRequest,
+    ModelTurn,
+    Part,
+    StopReason,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+from outlast.documents.parsing.pool import PARSERS
+from outlast.documents.parsing.schemas import schema_problem
+from outlast.errors import ErrorKind, final, passing, text_of
+from outlast.llm.answers import Answered, read_answer
+from outlast.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
+from outlast.llm.prompting import CONTINUE, cut_to_fit, render, shortened
+from outlast.storage.activities import ContentStore, encodable
+from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
+from outlast.storage.spool import Spool, is_first_attempt
+from outlast.tracing.live_text_activities import publishing
+from outlast.tracing.live_text_settings import streamed
+from outlast.worker.attempts import model_called, model_failed
+from outlast.worker.heartbeat import beating
+from outlast.worker.outages import is_away
+from outlast.worker.waiting import reportable
+
+
+class AgentActivities:
+    """Calls models on behalf of agents."""
+
+    def __init__(self, llm: LLM, store: ContentStore, models: ModelTable, spool: Spool | None = None) -> None:
+        self._llm = llm
+        self._store = store
+        self._models = models
+        self._transcripts = Transcripts(store)
+        self._attempts = PaidAttempts(store)
+        self._replies = spool or Spool(store)
+
+    @activity.defn
+    async def call_model(self, request: ModelRequest) -> ModelTurn:
+        """Make one Messages API call.
+
+        A call that was answered is never made again: the reply is on record before anything else is done with it, and where
+        it could not be reported (the worker died, the server or the store was away), the next attempt finds it. Raises
+        the errors drawn in `outlast.errors`; retryable ones carry the server's wished delay.
+        """
+        started = time.monotonic()
+        progress, wasted = Progress(), Usage()
+        # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
+        shown = beating(lambda: streamed(progress, self._store.inline_limit))
+        async with shown, publishing(progress, wanted=request.stream):
+            try:
+                if (finished := await self._finished(request)) is not None:
+                    return finished
+                wasted = await self._attempts.earlier(_call_name(), request)
+                call, beginning, left_out = await self._resolve(request)
+                bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
+                hold(request, bound, wasted)
+                reply = await self._answer(call, progress, started)
+                progress.usage, progress.counted = reply.usage, True
+                ms = round((time.monotonic() - started) * 1000)
+                paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
+                await self._replies.keep(_call_name(), paid.dumped())
+                turn = await self._turn(request, paid, beginning)
+                model_called(request, turn)
+                return turn
+            except ApplicationError as error:
+                priced = await self._priced(error, request, progress, wasted)
+                model_failed(request, priced)
+                raise priced from error.__cause__
+            except asyncio.CancelledError as error:
+                details = activity.cancellation_details()
+                if progress.paid().plus(wasted) == Usage() or details is None or not details.cancel_requested:
+                    await self._attempts.failed(_call_name(), request, progress.paid())
+                    raise
+                # A cancelled activity can say nothing; a failed one can say what it cost.
+                cancelled = final(ErrorKind.CANCELLED, "cancelled")
+                raise await self._priced(cancelled, request, progress, wasted) from error
+            except Exception as error:
+                unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
+                raise await self._priced(unexpected, request, progress, wasted) from error
+
+    async def _answer(self, call: ModelCall, progress: Progress, started: float) -> ModelReply:
+        """Make the call within this attempt's time: a time-out that only the server notices tells no cost, and never counts."""
+        whole = activity.info().start_to_close_timeout
+        seconds = reportable(whole.total_seconds()) - (time.monotonic() - started) if whole else None
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._llm.answer(call, progress)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            said = ModelFailure(model=call.model, usage=progress.paid())
+            raise passing(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", said) from None
+
+    async def _finished(self, request: ModelRequest) -> ModelTurn | None:
+        """Find the reply of an earlier attempt of this very call, and make its turn."""
+        if is_first_attempt():
+            return None
+        kept = await self._replies.find(_call_name())
+        paid = PaidReply.loaded(kept) if kept is not None else None
+        if paid is None:
+            return None
+        beginning = await self._store.text(request.continues) if request.continues is not None else ""
+        return await self._turn(request, paid, beginning)
+
+    async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
+        """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
+        await _check(request.output_schema)
+        texts = {part: await self._store.text(part) for message in request.messages for part in message.parts}
+        left_out = 0
+        if request.context_characters is not None:
+            texts, left_out = cut_to_fit(texts, request.context_characters)
+        messages: list[tuple[str, str]] = [(message.role, _rendered(message, texts)) for message in request.messages]
+        beginning = ""
+        if request.continues is not None:
+            beginning = await self._store.text(request.continues)
+        if beginning.strip():
+            messages += [("assistant", beginning), ("user", CONTINUE)]
+        spec = self._models.spec(request.model)
+        history, messages = await self._history(request, messages)
+        call = ModelCall(
+            model=request.model,
+            messages=tuple(messages),
+            history=tuple(history),
+            max_tokens=request.max_tokens,
+            system=await self._store.text(request.system) if request.system else "",
+            output_schema=request.output_schema,
+            tools=(*request.tools, *await self._toolset(request.toolset)),
+            tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
+            temperature=request.temperature if spec.temperature else None,
+            web_searches=request.web_searches if spec.web_search else 0,
+            shared=0 if history else _shared(request, texts, spec),
+        )
+        return call, beginning, left_out
+
+    async def _history(
+        self, request: ModelRequest, messages: list[tuple[str, str]]
+    ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """Split the conversation into what must go in the API's own form and the plain texts after it."""
+        earlier = await self._transcripts.messages(request.transcript)
+        if not earlier and not any(message.answers or message.blocks for message in request.messages):
+            return [], messages
+        raw = [await self._transcripts.raw(message) for message in (*earlier, *request.messages)]
+        if request.context_characters is not None:
+            raw = shortened(raw, request.context_characters)
+        return raw, messages[len(request.messages) :]
+
+    async def _toolset(self, specs: Part | None) -> tuple[ToolSpec, ...]:
+        if specs is None:
+            return ()
+        return tuple(ToolSpec.model_validate(spec) for spec in from_json(await self._store.text(specs)))
+
+    async def _turn(self, request: ModelRequest, paid: PaidReply, beginning: str) -> ModelTurn:
+        reply = paid.reply
+        text = encodable(beginning + reply.text)
+        answered = Answered(None)
+        if request.output_schema is not None and reply.stop_reason in _ANSWERED:
+            answered = await PARSERS.off_loop(read_answer, text, request.output_schema)
+        turn = ModelTurn(
+            content=await self._store.keep(text),
+            stop_reason=reply.stop_reason,
+            data=answered.data,
+            schema_errors=answered.wrong,
+            leniently=answered.leniently,
+            tool_calls=tuple([await self._call(call) for call in reply.tool_calls]),
+            usage=reply.usage,
+            model="" if reply.model == request.model else reply.model,
+            request_id=reply.request_id,
+            usd=self._models.usd(request.model, reply.usage),
+            ms=paid.ms,
+            attempt=paid.attempt,
+            left_out_characters=paid.left_out,
+            transcript=await self._extended(request, reply),
+            findings=await self._findings(reply),
+        )
+        return self._reckoned(turn, request, paid.bound, paid.wasted)
+
+    async def _call(self, call: ToolCall) -> ToolCall:
+        """Keep large arguments out of history."""
+        written = json.dumps(dict(call.input), ensure_ascii=False)
+        kept = await self._store.keep(written, media_type="application/json")
+        return call if kept.ref is None else call.model_copy(update={"input": {}, "ref": kept.ref})
+
+    async def _extended(self, request: ModelRequest, reply: ModelReply) -> str | None:
+        if not request.keeps_transcript:
+            return None
+        # A call that was cut off has no end, and one that nobody answers makes the conversation unusable.
+        whole = reply.stop_reason in (StopReason.TOOL_USE, StopReason.PAUSE_TURN)
+        blocks = [block for block in reply.content() if whole or block.get("type") != "tool_use"]
+        said = await self._transcripts.assistant(blocks)
+        return (await self._transcripts.append(request.transcript, (*request.messages, said))).ref
+
+    async def _findings(self, reply: ModelReply) -> Part | None:
+        """Keep what the provider found on the web: titles, addresses and dates, in its order."""
+        found = web_findings(reply.blocks)
+        if not found:
+            return None
+        return Part.of(await self._store.keep(json.dumps(found, ensure_ascii=False), media_type="application/json"))
+
+    def _reckoned(self, turn: ModelTurn, request: ModelRequest, bound: int, wasted: Usage) -> ModelTurn:
+        """Add what the run's budget needs to know; nothing in a run without one whose first attempt succeeded."""
+        update: dict[str, Any] = {"prompt_bound": bound} if bound else {}
+        if wasted != Usage():
+            update |= {"wasted": wasted, "wasted_usd": self._models.usd(request.model, wasted)}
+        return turn.model_copy(update=update)
+
+    async def _priced(
+        self, error: ApplicationError, request: ModelRequest, progress: Progress, wasted: Usage
+    ) -> ApplicationError:
+        """Add what the failed call cost in all its attempts, so that the ledger of the run is complete."""
+        details = error.details[0] if error.details else None
+        if not isinstance(details, ModelFailure):
+            if progress.usage == Usage() and wasted == Usage():
+                await self._attempts.failed(_call_name(), request, Usage())
+                return error
+            details = ModelFailure(model=request.model, usage=progress.paid())
+        if is_away(error, details):
+            details = details.model_copy(update={"away": True})
+        await self._attempts.failed(_call_name(), request, details.usage)
+        usd = self._models.usd(details.model, details.usage) + self._models.usd(request.model, wasted)
+        details = details.model_copy(update={"usage": details.usage.plus(wasted)})
+        return ApplicationError(
+            error.message,
+            details.model_copy(update={"usd": usd}),
+            type=error.type,
+            non_retryable=error.non_retryable,
+            next_retry_delay=error.next_retry_delay,
+            category=error.category,
+        )
+
+
+def _call_name() -> str:
+    """Name this call, the same in every attempt; with the run's id, so that a run that was reset asks anew."""
+    info = activity.info()
+    return f"call/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"
+
+
+_ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})
+
+
+async def _check(schema: dict[str, Any] | None) -> None:
+    """Refuse a wrong schema before the call is paid; afterwards no answer could be checked."""
+    problem = await PARSERS.off_loop(schema_problem, schema) if schema is not None else ""
+    if problem:
+        raise final(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
+
+
+def _shared(request: ModelRequest, texts: dict[Part, str], spec: ModelSpec) -> int:
+    """Count the characters at the beginning that other calls have as well, where it pays to keep them in the cache."""
+    parts = request.messages[0].parts[: request.shared_parts] if request.messages else ()
+    characters = len(render([(part.label, texts[part]) for part in parts]))
+    return characters if spec.caches(characters) else 0
+
+
+def _rendered(message: Message, texts: dict[Part, str]) -> str:
+    text = render([(part.label, texts[part]) for part in message.parts])
+    return text if text.strip() else EMPTY
+
+
+def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """List what a provider's own web search found: title, url, age and what the answer takes from it, each page once.
+
+    The pages themselves come encrypted, so all that is known of one is what the model said when it cited it.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for block in blocks:
+        results = block.get("content") if block.get("type") == "web_search_tool_result" else None
+        for result in results if isinstance(results, list) else []:
+            url = str(result.get("url", ""))
+            if url and url not in found:
+                found[url] = {
+                    "title": str(result.get("title", "")),
+                    "url": url,
+                    "published": str(result.get("page_age") or ""),
+                    "text": "",
+                }
+        for citation in block.get("citations") or [] if block.get("type") == "text" else []:
+            page = found.get(str(citation.get("url", "")))
+            if page is not None and str(block.get("text", "")) not in page["text"]:
+                page["text"] = f"{page['text']} {block.get('text', '')}".strip()
+    return list(found.values())

@@ -1,0 +1,219 @@
+"""Claude, or anything that speaks the Messages API; only this file and its `claude_…` neighbours import `anthropic`.
+
+The SDK gives authentication, address, headers and errors, over its aiohttp transport; the stream is read by `stream` and
+`message`, which take a fifth of the time. Always streamed, because the API refuses long answers otherwise; the SDK's own
+retries are off, because two layers of retries multiply. A stream can end early without an error, so an answer that does not
+say that it is whole is a failure.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+
+import anthropic
+import httpx2
+
+from outlast.contracts import ModelFailure, StopReason
+from outlast.errors import ErrorKind, final, passing
+from outlast.llm.base import ModelCall, ModelReply, Progress
+from outlast.llm.claude_request import parameters_of, shared_prefix
+from outlast.llm.claude_span import CallSpan
+from outlast.llm.message import MessageBuilder
+from outlast.llm.posture import DEFAULT_RETRY_AFTER_CAP, error_for_status
+from outlast.llm.reply import reply_of
+from outlast.llm.shared_prefixes import SharedPrefixes
+from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
+
+CLAUDE_URL = "https://api.anthropic.com"
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection to open; a server that is there answers within a few round trips."""
+
+SHARE_WAITED, LONGEST_BATCH = 0.02, 0.1
+"""What has come is read in batches: a stream pauses for this share of its age between two, and for so many seconds at most."""
+
+LAST_BYTES = 0.5
+"""Seconds that a body may take to end after its last event, so that its connection can be used again."""
+
+
+def make_client(
+    api_key: str | None, base_url: str | None, timeout: float, auth_token: str | None = None
+) -> anthropic.AsyncAnthropic:
+    """Build the one client of a worker; `timeout` in seconds between two pieces of a stream.
+
+    An `auth_token` is sent as the bearer; beside it, the key goes to whatever stands behind, as `X-Api-Key`. An endpoint of
+    one's own needs neither. Raises ValueError where Claude itself is asked without both, and for an address that is none.
+    """
+    if not (api_key or auth_token or base_url):
+        raise ValueError(
+            "set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or ANTHROPIC_BASE_URL for an endpoint of your own"
+        )
+    # An endpoint of one's own needs no key, but the SDK insists on one.
+    credential: dict[str, Any] = {"auth_token": auth_token} if auth_token else {"api_key": api_key or "no-key-needed"}
+    # Left out, the URL would be read from the environment, where an empty ANTHROPIC_BASE_URL breaks every call.
+    try:
+        url = httpx2.URL((base_url or CLAUDE_URL).strip())
+    except httpx2.InvalidURL as error:
+        raise ValueError(f"ANTHROPIC_BASE_URL cannot be read: {error}") from error
+    return anthropic.AsyncAnthropic(
+        **credential,
+        base_url=url.copy_with(path=_without_version(url.path), query=None, fragment=None),
+        default_query=dict(url.params) or None,
+        default_headers={"X-Api-Key": api_key} if auth_token and api_key else None,
+        max_retries=0,
+        timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+        http_client=anthropic.DefaultAioHttpClient(),
+    )
+
+
+def _without_version(path: str) -> str:
+    """Return the path of a base URL without what the SDK adds to it: people copy the whole address of the endpoint."""
+    path = path.rstrip("/").removesuffix("/messages") if path.rstrip("/").endswith("/v1/messages") else path
+    while (path := path.rstrip("/")).endswith("/v1"):
+        path = path.removesuffix("/v1")
+    return path or "/"
+
+
+class ClaudeLLM:
+    """Makes one streamed Messages API call and turns what comes back into a reply or a typed error."""
+
+    def __init__(self, client: anthropic.AsyncAnthropic, retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP) -> None:
+        self._client = client
+        self._retry_after_cap = retry_after_cap
+        self._prefixes = SharedPrefixes()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
+        """Make the call; raises the errors of `outlast.llm.posture`."""
+        headers: Mapping[str, str] = {}
+        parameters = parameters_of(call)
+        builder: MessageBuilder | None = None
+        try:
+            async with (
+                self._prefixes.turn(shared_prefix(call, parameters)) as begun,
+                await self._client.messages.create(**parameters, stream=True) as stream,
+            ):
+                headers = stream.response.headers
+                span = CallSpan(stream.response)
+                builder = MessageBuilder(progress, span.hears if span.is_recorded else None)
+                with span:
+                    await _read(stream.response, builder, begun)
+        except anthropic.APIStatusError as error:
+            # Not as its cause: that holds the whole body, and a proxy's error page would land in history.
+            raise self._status_error(error, call, progress) from None
+        except ReportedError as error:
+            raise self._reported(error, call, progress, headers) from None
+        except NotMessagesApiError as error:
+            raise self._foreign(error, call, progress, headers) from None
+        except (anthropic.APIError, httpx2.HTTPError) as error:
+            # What comes after the last event of an answer is of no interest: it would be paid a second time.
+            if builder is None or not builder.complete:
+                raise self._broken(_reason(error), call, progress, headers) from error
+        except ValueError as error:
+            raise self._broken(f"an event is not JSON: {error}", call, progress, headers) from error
+        try:
+            message = builder.message() if builder is not None else None
+            reply = reply_of(message, call, progress, _id_in(headers)) if message is not None else None
+            if (
+                builder is not None
+                and builder.cut_off
+                and reply is not None
+                and reply.stop_reason is StopReason.TOOL_USE
+            ):
+                raise ValueError("they break off")
+        except ValueError as error:
+            raise self._broken(f"a tool's arguments are not JSON: {error}", call, progress, headers) from error
+        if reply is None:
+            raise self._broken("the stream ended before the answer did", call, progress, headers)
+        return reply
+
+    def _status_error(self, error: anthropic.APIStatusError, call: ModelCall, progress: Progress) -> Exception:
+        return error_for_status(
+            error.status_code,
+            error_type=str(error.type) if error.type else None,
+            # Other servers than Claude's send anything here.
+            message=str(error.api_message or error.message),
+            headers=error.response.headers,
+            details=ModelFailure(
+                status=error.status_code,
+                request_id=error.request_id or "",
+                model=call.model,
+                usage=progress.paid(),
+            ),
+            cap=self._retry_after_cap,
+        )
+
+    def _reported(
+        self, error: ReportedError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
+    ) -> Exception:
+        status = error.status or 200
+        return error_for_status(
+            status,
+            error_type=error.kind,
+            message=error.message,
+            headers=headers,
+            details=ModelFailure(status=status, request_id=_id_in(headers), model=call.model, usage=progress.paid()),
+            cap=self._retry_after_cap,
+        )
+
+    def _foreign(
+        self, error: NotMessagesApiError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
+    ) -> Exception:
+        request_id = _id_in(headers)
+        return final(
+            ErrorKind.MODEL_NOT_FOUND,
+            f"{self._client.base_url} does not speak the Messages API: {error}"
+            f"{f' (request {request_id})' if request_id else ''}; check ANTHROPIC_BASE_URL",
+            ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid()),
+        )
+
+    def _broken(self, reason: str, call: ModelCall, progress: Progress, headers: Mapping[str, str]) -> Exception:
+        request_id = _id_in(headers)
+        text = f"the connection to {self._client.base_url} failed: {reason}"
+        return passing(
+            ErrorKind.MODEL_UNAVAILABLE,
+            f"{text} (request {request_id})" if request_id else text,
+            ModelFailure(request_id=request_id, model=call.model, usage=progress.paid()),
+        )
+
+
+async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Callable[[], None]) -> None:
+    """Read the whole body into the builder, as many events at a time as have come; says once that the answer has begun."""
+    reader, told, loop = EventReader(builder.take), False, asyncio.get_running_loop()
+    started = loop.time()
+    async with aclosing(response.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            try:
+                reader.feed(chunk)
+            finally:
+                builder.tell()
+            if builder.begun and not told:
+                told = True
+                begun()
+            if builder.ended:
+                await _drained(chunks)
+                return
+            await asyncio.sleep(min((loop.time() - started) * SHARE_WAITED, LONGEST_BATCH))
+    reader.finish()
+    builder.tell()
+
+
+async def _drained(chunks: AsyncIterator[bytes]) -> None:
+    """Read what is left of a body whose last event has come; some servers leave the connection open."""
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(LAST_BYTES):
+            async for _ in chunks:
+                pass
+
+
+def _id_in(headers: Mapping[str, str]) -> str:
+    return headers.get("request-id") or ""
+
+
+def _reason(error: Exception) -> str:
+    # The SDK says no more than "Connection error."; what went wrong is its cause.
+    cause = (error.__cause__ or error) if isinstance(error, anthropic.APIError) else error
+    return f"{type(cause).__name__}: {cause}"

@@ -1,0 +1,84 @@
+"""How parts become a prompt, and how parts that are too long are cut. Pure.
+
+Labelled parts stand in `<part label="…">` tags, so that a model can tell material from instruction; the local model
+relies on the same tags.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from outlast.contracts import Part
+
+CONTINUE = "Continue exactly where you stopped. Repeat nothing."
+
+_CLOSING = re.compile(r"</part", re.IGNORECASE)
+_DEFUSED = "< /part"
+_CUT = "\n[… {count} characters left out …]\n"
+
+
+def render(parts: Sequence[tuple[str, str]]) -> str:
+    """Join (label, text) pairs into one prompt; parts without a label stand as they are.
+
+    Material that holds a closing tag itself cannot end its part early: the tag is defused.
+    """
+    return "\n\n".join(_tagged(label, text) if label else text for label, text in parts)
+
+
+def _tagged(label: str, text: str) -> str:
+    return f"<part label={quoteattr(label)}>\n{_CLOSING.sub(_DEFUSED, text)}\n</part>"
+
+
+def cut_to_fit(texts: Mapping[Part, str], budget: int) -> tuple[dict[Part, str], int]:
+    """Cut the labelled parts to `budget` characters in all, the longest first; returns them and how much was left out.
+
+    Every part keeps its beginning and its end; short parts stay whole, so that one huge part cannot push out the others.
+    """
+    lengths = sorted(len(text) for part, text in texts.items() if part.label)
+    share, left = budget, budget
+    for position, length in enumerate(lengths):
+        share = left // (len(lengths) - position)
+        if length > share:
+            break
+        left -= length
+    kept: dict[Part, str] = {}
+    left_out = 0
+    for part, text in texts.items():
+        kept[part] = text
+        if part.label and len(text) > share:
+            missing, tail = len(text) - share, share // 3
+            kept[part] = text[: share - tail] + _CUT.format(count=missing) + text[len(text) - tail :]
+            left_out += missing
+    return kept, left_out
+
+
+def shortened(messages: Sequence[dict[str, Any]], budget: int) -> list[dict[str, Any]]:
+    """Cut the tool results of a conversation so that they take at most `budget` characters in all, the longest first."""
+    lengths = sorted(len(block["content"]) for block in _results(messages))
+    share, left = budget, budget
+    for position, length in enumerate(lengths):
+        share = max(0, left) // (len(lengths) - position)
+        if length > share:
+            break
+        left -= length
+    return [
+        {**message, "content": [_shortened(block, share) for block in message["content"]]}
+        if isinstance(message["content"], list)
+        else message
+        for message in messages
+    ]
+
+
+def _results(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    blocks = [block for message in messages if isinstance(message["content"], list) for block in message["content"]]
+    return [block for block in blocks if block.get("type") == "tool_result" and isinstance(block.get("content"), str)]
+
+
+def _shortened(block: dict[str, Any], share: int) -> dict[str, Any]:
+    text = block.get("content")
+    if block.get("type") != "tool_result" or not isinstance(text, str) or len(text) <= share:
+        return block
+    tail = share // 3
+    cut = _CUT.format(count=len(text) - share)
+    return {**block, "content": text[: share - tail] + cut + text[len(text) - tail :]}

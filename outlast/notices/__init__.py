@@ -1,0 +1,1 @@
+"""People are told that a gate waits for them: mail, chat, webhooks. Start with `notifying.py`."""

@@ -1,0 +1,76 @@
+"""Tells people about a gate by one channel; a channel that does not answer is tried again by the activity's policy.
+
+The trap: one call per channel. A call for all of them would tell those that took the notice once more with each attempt.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from outlast.contracts import Content, Notice, TellRequest, Told, legible
+from outlast.errors import ErrorKind, final, passing
+from outlast.notices.channels import send
+from outlast.storage.activities import ContentStore
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+MOST_ARGUMENTS = 20_000
+"""Characters of arguments that a notice shows at most; longer ones are cut to what the memo shows."""
+
+
+class NoticeActivities:
+    """Knows the channels, and the pages that notices link to.
+
+    `store` holds arguments that are too large for history. `web_ui` finds the address of the Web UI ("" for none), anew for each
+    notice: the stack it belongs to may start later.
+    """
+
+    def __init__(
+        self,
+        channels: "Sequence[NotifyBase]" = (),
+        *,
+        web_ui: Callable[[], str] = str,
+        inbox_url: str = "",
+        store: ContentStore | None = None,
+    ) -> None:
+        self._channels = channels
+        self._web_ui = web_ui
+        self._inbox_url = inbox_url
+        self._store = store
+
+    @activity.defn
+    async def tell_people(self, request: TellRequest) -> Told:
+        """Send a notice by one channel, once; raises ChannelUnavailable, or ChannelUnknown where there is no such channel."""
+        if request.channel > len(self._channels):
+            raise final(
+                ErrorKind.CHANNEL_UNKNOWN,
+                f"this worker's NOTIFY_URLS has {len(self._channels)} channels, none with number {request.channel}; "
+                "set the same for all workers",
+            )
+        channel = self._channels[request.channel - 1]
+        scheme = str(channel).partition("://")[0]  # the rest of the URL holds its password
+        notice = await self._whole(request.notice, min(channel.body_maxlen // 2, MOST_ARGUMENTS))
+        if not await send(channel, notice, self._links(notice.workflow_id)):
+            raise passing(
+                ErrorKind.CHANNEL_UNAVAILABLE, f"channel {request.channel} ({scheme}) did not take the notice"
+            )
+        return Told(scheme=scheme)
+
+    async def _whole(self, notice: Notice, room: int) -> Notice:
+        """Show the arguments whole where the store has them and the channel has room for them."""
+        if notice.whole or notice.ref is None or self._store is None:
+            return notice
+        try:
+            text = legible(await self._store.text(Content(ref=notice.ref)))
+        except ApplicationError:
+            return notice
+        return notice if len(text) > room else notice.model_copy(update={"arguments": text, "whole": True})
+
+    def _links(self, workflow_id: str) -> tuple[str, ...]:
+        ui = self._web_ui().rstrip("/")
+        page = f"{ui}/namespaces/{activity.info().namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
+        return tuple(link for link in (page, self._inbox_url) if link)

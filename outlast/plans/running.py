@@ -1,0 +1,185 @@
+"""Runs the steps of a valid plan as a graph: each step sees its own input and the results it depends on.
+
+What has ended well stays in `outcomes` and is not run again, so that a plan can be replaced or tried again in the middle.
+The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from outlast.agents.agents import Crew
+from outlast.agents.model_calls import Answer
+from outlast.approvals.tool_gates import reason_of
+from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
+from outlast.dag import AfterFailure, Outcome, run_graph, topological
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.plans.checking import ends_of, graph_of
+from outlast.workflow import revision
+from outlast.workflow.failures import ENDINGS
+
+
+class PlanRunning:
+    """The running of one plan's steps; `outcomes` tells how each ended.
+
+    `prefix` goes before step ids wherever people see them, `material` is what every step sees before its input, and the
+    last steps answer by `schema` if there is one. `on_done` is told of each step that is done.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        max_parallel: int,
+        *,
+        prefix: str = "",
+        material: Sequence[Part] = (),
+        schema: dict[str, Any] | None = None,
+        on_done: Callable[[str], None] | None = None,
+    ) -> None:
+        self.outcomes: dict[str, Outcome[Answer]] = {}
+        self._crew = crew
+        self._max_parallel = max_parallel
+        self._prefix = prefix
+        self._material = tuple(material)
+        self._schema = schema
+        self._on_done = on_done
+
+    async def run(
+        self,
+        plan: Plan,
+        after: AfterFailure = AfterFailure.GO_ON,
+        until: Callable[[Mapping[str, Outcome[Answer]]], bool] | None = None,
+    ) -> None:
+        """Run every step that has no outcome yet; a step's failure is its outcome and is not raised.
+
+        Once `until(outcomes)` holds, no other step starts, and it returns when the running ones have ended.
+        """
+        steps = {step.step: step for step in plan.steps}
+        ends = ends_of(plan)
+        self.announce(plan)
+
+        async def confirm(name: str) -> None:
+            steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
+
+        # A step that waits for a person takes no place from those that could run; runs from before held it.
+        apart = revision.since(revision.FAULTS_FIXED)
+
+        async def execute(name: str) -> Answer:
+            step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
+            parts = [*self._material, Part(text=step.input)]
+            for dependency in step.depends_on:
+                answer = self.outcomes[dependency].value
+                assert answer is not None
+                parts.append(Part.of(answer.content, label=f"step {dependency}"))
+            schema = self._schema if name in ends else None
+            answer = await self._crew.step(self._prefix + name, step.agent, parts, schema=schema)
+            if self._on_done:
+                self._on_done(name)
+            return answer
+
+        await run_graph(
+            graph_of(plan),
+            execute,
+            max_parallel=self._max_parallel,
+            outcomes=self.outcomes,
+            after_failure=after,
+            until=until,
+            prepare=lambda name: confirm(name) if apart and steps[name].confirm else None,
+            # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
+            ends_branch=is_refused if after is AfterFailure.DRAIN else None,
+            on_skip=self._skipped,
+        )
+
+    def announce(self, plan: Plan) -> None:
+        """Show the steps that have no outcome yet."""
+        for step in plan.steps:
+            if step.step not in self.outcomes:
+                row = StepRow(
+                    step=self._prefix + step.step,
+                    agent=step.agent,
+                    input=" ".join(step.input.split())[:200],
+                    depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
+                )
+                self._crew.log.add(row)
+
+    async def _confirmed(self, step: PlanStep) -> PlanStep:
+        """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
+        gates = self._crew.gates
+        if gates is None:
+            raise final(ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step")
+        name = self._prefix + step.step
+        self._crew.log.waits(name, "waits until a person has approved it")
+
+        def described(text: str) -> str:
+            return f"step {name}: {step.agent} shall {' '.join(text.split())}"[:200]
+
+        action = ProposedAction(
+            description=described(step.input),
+            agent=step.agent,
+            input={"input": step.input},
+        )
+        try:
+            decision = await gates.open(
+                action, check=_input_missing, describe=lambda edited: described(str(edited.input["input"]))
+            )
+            if not decision.approved:
+                raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
+        except ENDINGS as error:
+            self._crew.log.end(name, StepState.FAILED, note=text_of(error))
+            raise
+        return step.model_copy(update={"input": decision.action.input["input"]})
+
+    def failures(self) -> dict[str, str]:
+        """Return why each failed step failed."""
+        return {step: text_of(outcome.error) for step, outcome in self.outcomes.items() if outcome.error is not None}
+
+    def keep_done(self) -> dict[str, Outcome[Answer]]:
+        """Forget all steps but those that are done, and return these."""
+        self.outcomes = {step: outcome for step, outcome in self.outcomes.items() if outcome.ok}
+        return self.outcomes
+
+    def to_replan(self) -> dict[str, str]:
+        """Return why each failed step failed, but for those that a person has not approved: these are settled."""
+        failed = self.failures()
+        return {step: why for step, why in failed.items() if not is_refused(self.outcomes[step].error)}
+
+    def keep_settled(self, plan: Plan) -> dict[str, Outcome[Answer]]:
+        """Forget all steps but those that are done, and those that a person has not approved with all that needs them."""
+        kept = {step: outcome for step, outcome in self.outcomes.items() if outcome.ok or is_refused(outcome.error)}
+        graph = graph_of(plan)
+        for step in topological(graph):
+            needed = [kept[name].skipped_by or name for name in graph[step] if name in kept and not kept[name].ok]
+            if needed and step not in kept:
+                kept[step] = Outcome(skipped_by=needed[0])
+                if step not in self.outcomes:
+                    self._skipped(step, needed[0])
+        self.outcomes = kept
+        return kept
+
+    def _skipped(self, step: str, cause: str) -> None:
+        self._crew.log.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
+
+    def cause(self) -> str:
+        """Say in one line why steps failed."""
+        return "; ".join(f"step {step}: {error}" for step, error in list(self.failures().items())[:3])
+
+    def cause_kind(self) -> ErrorKind:
+        """Name the kind of the first failure; NotApproved where a person has not approved a step, because no other try helps."""
+        if any(is_refused(outcome.error) for outcome in self.outcomes.values()):
+            return ErrorKind.NOT_APPROVED
+        for outcome in self.outcomes.values():
+            if isinstance(outcome.error, ApplicationError) and outcome.error.type in set(ErrorKind):
+                return ErrorKind(outcome.error.type)
+        return ErrorKind.NOTHING_SUCCEEDED
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Whether a step failed because no person approved it, which is final; older runs planned around it."""
+    return error is not None and kind_of(error) is ErrorKind.NOT_APPROVED and revision.since(revision.FAULTS_FIXED)
+
+
+def _input_missing(edited: ProposedAction) -> Sequence[str]:
+    said = edited.input.get("input")
+    right = isinstance(said, str) and said.strip()
+    return () if right else ('input: give the step\'s new input as text: {"input": "…"}',)

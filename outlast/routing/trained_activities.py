@@ -1,0 +1,50 @@
+"""Sorts a text by a trained classifier, without a model call.
+
+The trap: a classifier is read by its content reference and never by a name, so that a run which is repeated after somebody has
+trained a new one sorts as it did before.
+"""
+
+from temporalio import activity
+
+from outlast.errors import ErrorKind, final
+from outlast.routing.contracts import Labelled, LabelRequest
+from outlast.routing.label_model import LabelModel, read_model
+from outlast.storage.activities import ContentStore
+
+KEPT = 8
+"""How many classifiers a worker holds in memory; each takes a few megabytes."""
+
+
+class TrainedRouterActivities:
+    """Sorts requests on behalf of workflows."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+        self._models: dict[str, LabelModel] = {}
+
+    @activity.defn
+    async def label_request(self, request: LabelRequest) -> Labelled:
+        """Sort one text; a text of nothing but unknown words gets no category and no confidence.
+
+        Raises ClassifierInvalid (final) and the content store's errors.
+        """
+        model = await self._model(request.classifier)
+        text = await self._store.text(request.text)
+        if not model.knows(text):
+            return Labelled(category="", confidence=0.0)
+        (category, confidence), *others = [(name, round(odds, 4)) for name, odds in model.probabilities(text)]
+        return Labelled(category=category, confidence=confidence, others=tuple(others))
+
+    async def _model(self, ref: str) -> LabelModel:
+        """Return a classifier, read and checked against its reference once."""
+        if not ref:
+            raise final(
+                ErrorKind.CLASSIFIER_INVALID,
+                "trained: no classifier is named; train one with 'python starter.py train-router FILE' and give its reference",
+            )
+        if ref not in self._models:
+            model = read_model(await self._store.get(ref), f"content {ref}")
+            self._models[ref] = model
+            if len(self._models) > KEPT:
+                self._models.pop(next(iter(self._models)))
+        return self._models[ref]

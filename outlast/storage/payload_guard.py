@@ -1,0 +1,150 @@
+"""Refuses a message that history cannot hold, before it is sent, and the input of a run that cannot be read; and keeps secrets
+out of what failures say.
+
+The trap: the server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for
+ever; so does a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaSerializer, to_json
+from pydantic_core.core_schema import any_schema
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.failure.v1 import Failure
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DefaultFailureConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+    PayloadConverter,
+)
+
+from outlast.errors import ErrorKind, final
+from outlast.redaction import SECRETS
+
+
+class WithoutDefaults(PydanticJSONPlainPayloadConverter):
+    """Writes models as JSON without the fields that have their default: every byte is stored once for each step of each run."""
+
+    _without_defaults = SchemaSerializer(any_schema())
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """Convert a value; natively, because a serializer in Python costs several times as much."""
+        data = self._without_defaults.to_json(value, exclude_defaults=True)
+        return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
+
+
+def guarded(limit: int) -> type[PydanticPayloadConverter]:
+    """Build a converter class that raises PayloadTooLarge (final) for any value over `limit` bytes, and InputInvalid (final)
+    for what cannot be read as the request that starts a run.
+    """
+
+    class GuardedPayloadConverter(PydanticPayloadConverter):
+        """The pydantic converter with both checks."""
+
+        def __init__(self) -> None:
+            # As the base class does it, with our own converter for JSON.
+            mine = WithoutDefaults()
+            converters = DefaultPayloadConverter.default_encoding_payload_converters
+            CompositePayloadConverter.__init__(
+                self, *(mine if isinstance(each, JSONPlainPayloadConverter) else each for each in converters)
+            )
+
+        def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+            payloads = super().to_payloads(values)
+            for value, payload in zip(values, payloads, strict=True):
+                if len(payload.data) > limit and getattr(value, "recorded", True):
+                    raise final(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
+            return payloads
+
+        def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+            try:
+                return super().from_payloads(payloads, type_hints)
+            except ValidationError as error:
+                if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
+                    raise final(ErrorKind.INPUT_INVALID, str(error)) from error
+                raise
+
+    return GuardedPayloadConverter
+
+
+class RedactingFailureConverter(DefaultFailureConverter):
+    """Writes failures without the secrets of this process: messages, stacks and details, those of all causes too."""
+
+    sealed = False
+    """Whether messages and stacks go where the codec encrypts them."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Write a failure; the SDK calls this for each cause as well."""
+        super().to_failure(exception, payload_converter, failure)
+        _redact(failure)
+        if self.sealed:  # as the SDK does it, but after the redaction
+            told = {"message": failure.message, "stack_trace": failure.stack_trace}
+            failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([told])[0])
+            failure.message, failure.stack_trace = "Encoded failure", ""
+
+
+class SealedFailureConverter(RedactingFailureConverter):
+    """The same, for a converter that encrypts."""
+
+    sealed = True
+
+
+def _redact(failure: Failure) -> None:
+    while True:
+        for name in ("message", "stack_trace"):
+            said = getattr(failure, name)
+            if (kept := SECRETS(said)) != said:
+                setattr(failure, name, kept)
+        info = failure.WhichOneof("failure_info")
+        for name in ("details", "last_heartbeat_details"):
+            held = getattr(failure, info) if info else None
+            if held is not None and name in held.DESCRIPTOR.fields_by_name and held.HasField(name):
+                _redact_payloads(getattr(held, name))
+        if not failure.HasField("cause"):
+            return
+        failure = failure.cause
+
+
+def _redact_payloads(payloads: Payloads) -> None:
+    for payload in payloads.payloads:
+        if not payload.metadata.get("encoding", b"").startswith(b"json/"):
+            continue
+        written = payload.data.decode(errors="replace")
+        if SECRETS(written) != written:
+            payload.data = json.dumps(SECRETS.deeply(json.loads(payload.data)), separators=(",", ":")).encode()
+
+
+def describe(value: Any, size: int, limit: int) -> str:
+    """Say which field of a message makes it too big and what to do about it."""
+    where, largest = _largest(value, type(value).__name__)
+    return (
+        f"{type(value).__name__} is {size:,} bytes, over the limit of {limit:,} (PAYLOAD_LIMIT_BYTES); "
+        f"largest field: {where} ({largest:,} bytes). "
+        "Pass large text by reference: keep it in the content store and send the ref."
+    )
+
+
+def _largest(value: Any, path: str) -> tuple[str, int]:
+    """Follow the biggest child down for as long as it makes up more than half of its parent."""
+    size = _size(value)
+    children: list[tuple[str, Any]] = []
+    if isinstance(value, BaseModel):
+        children = [(f"{path}.{name}", getattr(value, name)) for name in type(value).model_fields]
+    elif isinstance(value, dict):
+        children = [(f"{path}.{name}", child) for name, child in value.items()]
+    elif isinstance(value, list | tuple):
+        children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
+    if not children:
+        return path, size
+    name, child = max(children, key=lambda pair: _size(pair[1]))
+    return _largest(child, name) if _size(child) * 2 > size else (path, size)
+
+
+def _size(value: Any) -> int:
+    # Whatever could be sent can be measured: raw bytes need not be UTF-8, and not every type is known to pydantic.
+    return len(to_json(value, bytes_mode="base64", fallback=repr))

@@ -1,0 +1,1 @@
+"""Tools of MCP servers: configuration, sessions, and their results. Start with `servers.py`."""

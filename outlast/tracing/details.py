@@ -1,0 +1,86 @@
+"""What a person reads of a running run in the Web UI: its steps, what was spent, what waits for people, and the lines to copy.
+
+The trap: it is Markdown made from names that anybody may have chosen, so every cell is cleaned.
+"""
+
+import json
+import shlex
+
+from outlast.contracts import SHORT_DIGEST, GateView, RunStatus, StepState
+
+MARKS = {
+    StepState.PENDING: "·",
+    StepState.RUNNING: "▶",
+    StepState.DONE: "✓",
+    StepState.FAILED: "✗",
+    StepState.SKIPPED: "–",
+}
+ROWS_SHOWN = 100
+
+
+def details(status: RunStatus) -> str:
+    """Render a status as Markdown for the Web UI: a table of steps, what was spent, and what could not be understood."""
+    tokens = status.spend.input_tokens + status.spend.output_tokens
+    lines = [
+        f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
+        *([f"\n**{_cell(status.paused.told)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
+        "",
+        "| | step | agent | waits for | result, note |",
+        "|---|---|---|---|---|",
+    ]
+    for row in status.steps[:ROWS_SHOWN]:
+        # A note stands behind the result of a step, never in its place.
+        shown = " · ".join(text[:80] for text in (row.output.summary if row.output else "", row.note) if text)
+        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown)
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    if len(status.steps) > ROWS_SHOWN:
+        lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
+    if status.rollback:
+        lines.append(f"\n**rolled back:** {status.rollback}")
+    for question in status.questions:
+        said = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
+        lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
+        lines.append(f"\n    {said}")
+    for gate in status.gates:
+        lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
+    if status.budget:
+        lines.append(f"\n**budget:** {_cell(status.budget.line)}")
+        lines += [f"\n> budget: {_cell(said)}" for said in (*status.budget.warnings, status.budget.stopped) if said]
+    lines += [f"\n> missing tool: {_cell(missing)}" for missing in status.tools_missing]
+    lines += [f"\n> notice: {' '.join(notice.split())}" for notice in status.notices]
+    return "\n".join(lines)
+
+
+def _resume(workflow_id: str) -> str:
+    return f"`temporal workflow signal --workflow-id {shlex.quote(workflow_id)} --name resume`"
+
+
+def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
+    """Show a gate: what is proposed, and the lines to copy that decide it."""
+    signal = f"temporal workflow signal --workflow-id {shlex.quote(workflow_id)}"
+    words = [f"{gate.risk} risk", f"until {gate.deadline:%Y-%m-%d %H:%M} UTC", f"digest {gate.digest[:SHORT_DIGEST]}"]
+    words += [f"{len(gate.approved_by)} of {gate.needed} approved"] if gate.needed > 1 else []
+    words += [f"by {', '.join(gate.may_decide)}"] if gate.may_decide else []
+    lines = [f"\n**{gate.name} waits for a person:** {_cell(gate.description)} ({_cell(' · '.join(words))})"]
+    if gate.tool:
+        target = f" on {gate.target}" if gate.target else ""
+        lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
+    lines += [f"\n{_cell('; '.join((f'{gate.size:,} bytes', *gate.counts)))}"] if gate.counts else []
+    if not gate.whole:
+        lines.append("\n**These arguments are cut. Look at all of them before you approve; this shows them:**")
+        lines.append(f"\n    {_approving(workflow_id, gate.name)}")
+    for verdict in ("approve", "deny") if gate.whole else ("deny",):
+        said = {"by": "your name"} if alone else {"gate": gate.name, "by": "your name"}
+        lines.append(f"\n    {signal} --name {verdict} --input {shlex.quote(json.dumps(said))}")
+    return lines
+
+
+def _approving(run: str, gate: str) -> str:
+    """Return the command that shows an action whole and approves it; `--` goes before names that would pass for options."""
+    dashes = "-- " if run.startswith("-") or gate.startswith("-") else ""
+    return f"python starter.py approve {dashes}{shlex.quote(run)} {shlex.quote(gate)}"
+
+
+def _cell(text: str) -> str:
+    # Step ids and file names may hold anything, and a bar or a line break would end the cell.
+    return " ".join(text.split()).replace("|", "¦")

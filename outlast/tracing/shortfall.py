@@ -1,0 +1,61 @@
+"""Which tools the agents of a run name and lack: such a run is not complete, and says so wherever its result is shown."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from temporalio.exceptions import ApplicationError
+
+from outlast.contracts import SUMMARY_LENGTH, Contract, RunState
+from outlast.errors import final, kind_of, root_of, text_of
+
+Result = TypeVar("Result")
+
+
+class Shortfall:
+    """What agents lack, with the reason; and which of their tools are otherwise than the servers have them."""
+
+    def __init__(self) -> None:
+        self._lacking: dict[tuple[str, str], str] = {}
+        self._changed: dict[str, None] = {}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The tools that agents name and lack."""
+        return tuple(self._lacking.values())
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What is otherwise about the tools that are there."""
+        return tuple(self._changed)
+
+    def lacks(self, agent: str, missing: Sequence[str], changed: Sequence[str] = ()) -> None:
+        """Record what an agent lacks; `missing` begins with the name of each tool."""
+        for name in missing:
+            self._lacking[agent, name.partition(" ")[0]] = f"{agent}: {name}"[:SUMMARY_LENGTH]
+        self._changed |= {f"{agent}: {said}"[:SUMMARY_LENGTH]: None for said in changed}
+
+    def regains(self, agent: str, tool: str) -> None:
+        """Record that a tool answers again."""
+        self._lacking.pop((agent, tool), None)
+
+    def judged(self, state: RunState) -> RunState:
+        """Return how a run ends that would end so if nothing were missing."""
+        return RunState.PARTIAL if state is RunState.COMPLETED and self._lacking else state
+
+    def told_in(self, result: Result) -> Result:
+        """Say in a result what was missing, if it has a place for that."""
+        if not self._lacking or not isinstance(result, Contract) or "tools_missing" not in type(result).model_fields:
+            return result
+        update: dict[str, Any] = {"tools_missing": self.missing}
+        if isinstance(state := getattr(result, "state", None), RunState):
+            update["state"] = self.judged(state)
+        return result.model_copy(update=update)
+
+    def told_of(self, error: BaseException) -> BaseException:
+        """Say in the result that a failed run leaves in its error what was missing."""
+        root = root_of(error)
+        details = root.details if isinstance(root, ApplicationError) else ()
+        shown = tuple(map(self.told_in, details))
+        if all(one is other for one, other in zip(shown, details, strict=True)):
+            return error
+        return final(kind_of(error), text_of(error), *shown)

@@ -1,0 +1,147 @@
+"""The undo log of one run: every change is registered before its call, so that no crash can hide one.
+
+Pure decisions, no Temporal. The trap: a call that never reported may have had its effect, so it is undone like a finished one,
+and first of all, because nothing is known to have come after it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from outlast.contracts import (
+    SUMMARY_LENGTH,
+    Change,
+    Changes,
+    ChangeState,
+    Checkpoint,
+    Effect,
+    Extent,
+    RollbackPolicy,
+    ToolCard,
+)
+
+REMEMBERED = 1500
+"""Changes of one run that are remembered: they go along whenever the run continues as new, and must fit into a message."""
+ARGUMENTS_SHOWN = 100
+ONCE_OR_MORE = "it happened at least once; nothing takes it back"
+PERHAPS = "it may have happened; nothing takes it back"
+
+OPEN = (ChangeState.REGISTERED, ChangeState.DONE)
+
+
+class UndoLog:
+    """What one run has changed, by the number of each change, and its checkpoints."""
+
+    def __init__(self) -> None:
+        self.changes: dict[int, Change] = {}
+        self.checkpoints: list[Checkpoint] = []
+        self._seq = 0
+        self._ended = 0
+        self._forgotten = 0
+
+    def register(self, step: str, agent: str, card: ToolCard, arguments: str, key: str) -> Change:
+        """Announce a call that is about to change something; a key that is used already gets a number."""
+        self._seq += 1
+        used = {change.key for change in self.changes.values()}
+        change = Change(
+            seq=self._seq,
+            step=step,
+            agent=agent,
+            tool=card.name,
+            arguments=arguments[:ARGUMENTS_SHOWN],
+            effect=card.effect,
+            key=f"{key}/{self._seq}" if key in used else key,
+            undo_tool=card.undo if card.effect is Effect.WRITE else "",
+            timeout=card.timeout,
+        )
+        self.changes[change.seq] = change
+        if len(self.changes) > REMEMBERED:
+            self.changes.pop(next(iter(self.changes)))
+            self._forgotten += 1
+        return change
+
+    def made_again(self, seq: int, agent: str) -> Change:
+        """Announce that a call of which it is not known whether it happened is made again, under the same key."""
+        again = {"agent": agent, "state": ChangeState.REGISTERED, "order": 0, "note": ""}
+        self.changes[seq] = self.changes[seq].model_copy(update=again)
+        return self.changes[seq]
+
+    def done(self, seq: int, undo: Mapping[str, Any]) -> None:
+        """Record that a call had its effect; `undo` are the arguments of its undo."""
+        self._end(seq, state=ChangeState.DONE, undo=undo)
+
+    def not_happened(self, seq: int, why: str) -> None:
+        """Record that a call had no effect."""
+        self._end(seq, state=ChangeState.NOT_HAPPENED, note=why[:SUMMARY_LENGTH])
+
+    def unknown(self, seq: int, why: str) -> None:
+        """Record that a call ended without saying whether it had its effect."""
+        self._end(seq, note=why[:SUMMARY_LENGTH])
+
+    def mark(self, name: str) -> None:
+        """Set a checkpoint; an earlier one of that name moves here."""
+        self.checkpoints = [point for point in self.checkpoints if point.name != name]
+        self.checkpoints.append(Checkpoint(name=name, order=self._ended))
+
+    def to_undo(self, policy: RollbackPolicy) -> list[int]:
+        """List what a rollback takes back, in its order: the calls that never ended, then the last one that did.
+
+        A checkpoint that was never reached means all of them.
+        """
+        if policy.extent is Extent.KEEP:
+            return []
+        point = next((point for point in self.checkpoints if point.name == policy.checkpoint), None)
+        since = point.order if point is not None else 0
+        wanted = [
+            change
+            for change in self.changes.values()
+            if change.state in OPEN and (change.order == 0 or change.order > since)
+        ]
+        wanted.sort(key=lambda change: (change.order or self._ended + 1, change.seq), reverse=True)
+        return [change.seq for change in wanted]
+
+    def settle(self, seq: int, state: ChangeState, note: str) -> None:
+        """Record what became of a change in a rollback; only the first word counts."""
+        change = self.changes.get(seq)
+        if change is not None and change.state in OPEN:
+            self.changes[seq] = change.model_copy(update={"state": state, "note": note[:SUMMARY_LENGTH]})
+
+    def settle_for_good(self, seq: int) -> None:
+        """Record that nothing takes a change back."""
+        done = self.changes[seq].state is ChangeState.DONE
+        self.settle(seq, ChangeState.NOT_UNDOABLE, ONCE_OR_MORE if done else PERHAPS)
+
+    def adopt(self, before: Changes, workflow_id: str) -> None:
+        """Take over what an earlier part of the same run has changed; another run's changes are none of ours."""
+        ours: Iterable[Change] = [each for each in before.changes if each.key.startswith(f"{workflow_id}/")]
+        self.changes = {change.seq: change for change in ours}
+        if self.changes:
+            self.checkpoints = list(before.checkpoints)
+            self._forgotten = before.forgotten
+        self._seq = max(self.changes, default=0)
+        self._ended = max((each.order for each in self.changes.values()), default=0)
+
+    def reopen(self) -> None:
+        """Take the undos that failed as not tried yet, so that the next rollback tries them.
+
+        Only a call that reported left the arguments of its undo; of any other it is not known whether it happened.
+        """
+        for seq, change in self.changes.items():
+            if change.state is ChangeState.UNDO_FAILED:
+                before = ChangeState.DONE if change.undo else ChangeState.REGISTERED
+                self.changes[seq] = change.model_copy(update={"state": before, "note": ""})
+
+    def all(self, reason: str = "") -> Changes:
+        """Return everything, in the order of the calls."""
+        return Changes(
+            changes=tuple(self.changes.values()),
+            checkpoints=tuple(self.checkpoints),
+            reason=reason[:SUMMARY_LENGTH],
+            forgotten=self._forgotten,
+        )
+
+    def _end(self, seq: int, **fields: Any) -> None:
+        change = self.changes.get(seq)
+        if change is None or change.state is not ChangeState.REGISTERED or change.order:
+            return
+        self._ended += 1
+        self.changes[seq] = change.model_copy(update={"order": self._ended, **fields})

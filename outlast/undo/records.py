@@ -1,0 +1,59 @@
+"""What stands in the content store about the undo of each call, under the call's key: how to undo it, and whether it was.
+
+The record is kept before the call has its effect, so that an undo finds it even if the call was never reported. The trap: a
+worker that everybody took for dead may go on. So the undo leaves a mark first, and a call that finds it has no effect any more.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+from temporalio import activity
+
+from outlast.contracts import Contract
+from outlast.storage.activities import ContentStore, reference
+
+
+class UndoRecord(Contract):
+    """How one call is undone; `call` is a digest of its tool and arguments, `undo` the tool that undoes it ("": not recorded)."""
+
+    call: str
+    arguments: Mapping[str, Any]
+    undo: str = ""
+
+
+class UndoRecords:
+    """The records of all calls in one content store."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+
+    async def find(self, key: str) -> UndoRecord | None:
+        """Return the record of a call, or None: then it has had no effect. Raises ContentUnavailable."""
+        kept = await self._store.recall(_name("undo", key))
+        return None if kept is None else UndoRecord.model_validate_json(kept)
+
+    async def keep(self, key: str, record: UndoRecord) -> None:
+        """Keep the record of a call that is about to have its effect; the first one stays. Raises ContentUnavailable."""
+        await self._store.remember(_name("undo", key), record.model_dump_json().encode())
+
+    async def close(self, key: str) -> None:
+        """Mark a call as undone, or as one that must not happen any more. Raises ContentUnavailable."""
+        await self._store.remember(_name("undone", key), b"{}")
+
+    async def closed(self, key: str) -> bool:
+        """Whether a call must not have its effect any more. Raises ContentUnavailable."""
+        return await self._store.recall(_name("undone", key)) is not None
+
+
+def digest(tool: str, arguments: Mapping[str, Any]) -> str:
+    """Tell one call from another that uses the same key."""
+    return reference(_CALL.dump_json((tool, dict(sorted(arguments.items())))))
+
+
+_CALL: TypeAdapter[tuple[str, dict[str, Any]]] = TypeAdapter(tuple[str, dict[str, Any]])
+
+
+def _name(kind: str, key: str) -> str:
+    # The key holds the workflow's id, which is unique within its namespace alone.
+    return f"{kind}/{activity.info().namespace}/{key}"

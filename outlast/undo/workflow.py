@@ -1,0 +1,38 @@
+"""Takes back what a run changed that has ended already: nobody is there any more to do it itself.
+
+The trap: two people may ask for it, and the run may have taken some of it back. So each undo goes by the key of its call, which
+is undone once whoever asks, and what is settled stays as it is.
+"""
+
+from temporalio import workflow
+
+from outlast.contracts import ChangeState, Extent, RollbackRequest, RollbackResult, RunState
+from outlast.errors import ErrorKind, final
+from outlast.tracing.trace import RunLog
+from outlast.workflow.base import Observed, closing
+
+
+@workflow.defn
+class RollbackWorkflow(Observed):
+    """Rolls back an ended run, last change first; never fails because an undo does."""
+
+    @workflow.init
+    def __init__(self, request: RollbackRequest) -> None:
+        self.log = RunLog("rollback")
+        self.rollback.adopt(request.changes, of=request.run, again=request.again)
+
+    @workflow.run
+    @closing
+    async def run(self, request: RollbackRequest) -> RollbackResult:
+        """Take back as far as the policy says; raises InputInvalid where there is nothing to do."""
+        names = [point.name for point in self.rollback.changes.checkpoints]
+        wanted = request.policy.checkpoint
+        if wanted and wanted not in names:
+            known = f"there are {', '.join(names)}" if names else "it reached none"
+            raise final(ErrorKind.INPUT_INVALID, f"policy.checkpoint: {request.run} has no {wanted!r}; {known}")
+        if request.policy.extent is Extent.KEEP:
+            raise final(ErrorKind.INPUT_INVALID, "policy.extent: keep rolls nothing back; write all, or a checkpoint")
+        changes = await self.rollback.roll_back(request.policy, request.reason)
+        left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
+        self.log.close(RunState.PARTIAL if left else RunState.COMPLETED)
+        return RollbackResult(state=self.log.state, run=request.run, changes=changes, spend=self.log.spend)

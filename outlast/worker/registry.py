@@ -1,0 +1,189 @@
+"""What a worker is built of: every activity and its tools, from the settings, and what an application adds."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.transcript_activities import TranscriptActivities
+from outlast.approvals.identity_activities import GateTermsActivities
+from outlast.client import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
+from outlast.consensus.activities import ClaimActivities
+from outlast.documents.activities import DocumentActivities
+from outlast.llm.activities import AgentActivities
+from outlast.llm.base import LLM
+from outlast.notices.activities import NoticeActivities
+from outlast.notices.channels import channels
+from outlast.private_files import private_folder
+from outlast.routing.pick_activities import RoutePickActivities
+from outlast.routing.trained_activities import TrainedRouterActivities
+from outlast.storage.activities import ContentActivities, ContentStore, log_outage
+from outlast.storage.spool import Spool
+from outlast.tools.activities import ToolActivities
+from outlast.tools.mcp.servers import McpServers
+from outlast.tools.standard import standard_tools
+from outlast.tools.standard.workspace import check_apart
+from outlast.tools.tool import Tool
+from outlast.undo.activities import UndoActivities
+from outlast.worker.outages import Waits
+
+if TYPE_CHECKING:
+    from outlast.llm.claude import ClaudeLLM
+
+PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
+"""Parts of the project that decide what it does, beside its packages."""
+
+
+class Feature(Protocol):
+    """Activities of an application, built on what the worker has: its settings, content store and tools."""
+
+    def activities(self, registry: "Registry") -> Sequence[Callable[..., Any]]:
+        """Return those that the worker's task queue serves."""
+        ...
+
+    def one_by_one(self, registry: "Registry") -> Sequence[Callable[..., Any]]:
+        """Return those of a service that wants its requests one after the other: one at a time per worker."""
+        ...
+
+
+class Registry:
+    """Every activity of one worker, built on one content store, one model table and one model client."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        llm: LLM,
+        features: Sequence[Feature] = (),
+        *,
+        indexed: bool = False,
+    ) -> None:
+        learn_secrets(settings)
+        private_folder(settings.state_dir)
+        try:
+            store = ContentStore.open(
+                settings.store_url,
+                settings.content_inline_bytes,
+                state_dir=settings.state_dir.resolve(),
+                waits=settings.store_wait,
+                told=log_outage,
+            )
+            self.servers = McpServers.read(settings.mcp_servers_file)
+            tools = tools_of(settings, store)
+            told = channels(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
+        except (ValueError, OSError) as error:
+            raise SettingsError(str(error)) from error
+        models = settings.model_table()
+        self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
+        spool = Spool(store, settings.state_dir.resolve())
+        self.agent = AgentActivities(llm, store, models, spool)
+        self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+        self.claims = ClaimActivities(store)
+        self.content = ContentActivities(store)
+        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed, store=store)
+        self.notices = NoticeActivities(
+            told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
+        )
+        self.documents = DocumentActivities(store, settings.max_document_bytes)
+        self.route_picks = RoutePickActivities(store)
+        self.tools = ToolActivities(store, tools, self.servers, spool)
+        self.trained_router = TrainedRouterActivities(store)
+        self.transcripts = TranscriptActivities(store)
+        self.undoing = UndoActivities(store, tools)
+        self.settings, self.store = settings, store
+        self._features = tuple(features)
+        self.one_by_one = [each for feature in features for each in feature.one_by_one(self)]
+
+    @property
+    def general(self) -> list[Callable[..., Any]]:
+        """The activities of the task queue that everybody uses."""
+        return [
+            self.agent.call_model,
+            self.catalog.read_catalog,
+            self.claims.collect_claims,
+            self.claims.group_claims,
+            self.content.keep_text,
+            self.documents.extract_text,
+            self.gate_terms.gate_terms,
+            self.gate_terms.check_identity,
+            self.notices.tell_people,
+            self.route_picks.check_picks,
+            self.tools.read_toolset,
+            self.tools.call_tool,
+            self.trained_router.label_request,
+            self.transcripts.append_messages,
+            self.undoing.undo_call,
+            *(each for feature in self._features for each in feature.activities(self)),
+        ]
+
+
+def model_client(settings: Settings) -> "ClaudeLLM":
+    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
+    from outlast.llm.claude import ClaudeLLM, make_client
+
+    base_url = settings.anthropic_base_url
+    if settings.local:
+        stack = running_stack(settings)
+        if not stack or not stack.get("model_url"):
+            raise SettingsError(
+                "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set, and no local model runs here: start one with "
+                "'python starter.py up', or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
+            )
+        base_url = stack["model_url"]
+    key, token = (
+        secret.get_secret_value() if secret else None
+        for secret in (settings.anthropic_api_key, settings.anthropic_auth_token)
+    )
+    try:
+        client = make_client(key, base_url, settings.model_read_timeout, auth_token=token)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return ClaudeLLM(client, settings.retry_after_cap)
+
+
+def secret_of(settings: Settings) -> str:
+    """Return the secret that decisions are signed with, or "" where whoever says who they are is believed."""
+    return settings.approver_secret.get_secret_value() if settings.approver_secret else ""
+
+
+def tools_of(settings: Settings, store: ContentStore) -> list[Tool]:
+    """Return the standard tools that the settings switch on; raises ValueError that names a wrong one."""
+    usual = settings.state_dir.resolve() / "workspace"
+    check_apart(settings.workspace, protected(settings), usual)
+    return standard_tools(
+        store,
+        settings.workspace,
+        fetch_allow=settings.fetch_allow,
+        fetch_private=settings.fetch_private,
+        database_url=settings.database_url.get_secret_value() if settings.database_url else "",
+        database_write_tables=settings.database_write_tables,
+        http_call_allow=settings.http_call_allow,
+        http_call_private=settings.http_call_private,
+        http_call_undo=settings.http_call_undo,
+        smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else "",
+        mail_from=settings.mail_from,
+        max_document_bytes=settings.max_document_bytes,
+    )
+
+
+def protected(settings: Settings) -> dict[str, Path]:
+    """Return what agents must never change, by what it is: whatever decides what a worker does, and what it remembers.
+
+    A place within the state directory is open to them: the default workspace.
+    """
+    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
+    places = {f"the project's own code, {path.name}": path for path in code}
+    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places |= {
+        "the agents (AGENTS_DIR)": settings.agents_dir,
+        "the model table (MODELS_FILE)": settings.models_file,
+        "the settings": Path(".env"),
+        "the MCP servers": settings.mcp_config or Path(".mcp.json"),
+    }
+    usual, state = settings.state_dir.resolve() / "workspace", settings.state_dir.resolve()
+    if settings.workspace != usual and usual not in settings.workspace.parents:
+        places["the state directory (STATE_DIR)"] = state
+    if settings.store_url.startswith("file://"):
+        places["the content store (CONTENT_STORE_URL)"] = Path(unquote(urlsplit(settings.store_url).path))
+    return places

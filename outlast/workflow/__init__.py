@@ -1,0 +1,1 @@
+"""What every workflow of agents is built on: its base class, activity calls, failures, policies. Start with `base.py`."""

@@ -1,0 +1,113 @@
+"""Runs an activity and takes what comes back for what it is: a person can complete an activity by hand, with anything.
+
+Left to the SDK, a result that does not decode fails the workflow task again and again, and the run stands still for good.
+Here it is read as far as it can be (a text for a model's answer), and is a failure of this one call otherwise.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar, cast, get_type_hints
+
+from temporalio import activity, workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError
+
+from outlast.contracts import SUMMARY_LENGTH, Content, ModelRequest, ModelTurn, ToolRequest, ToolResult, UndoResult
+from outlast.errors import ErrorKind, final
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A result that is none of its activity, and why."""
+
+    why: str
+
+
+async def run_activity(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used."""
+    name, kind = _defined(method)
+    raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+    made = read_result(raw, kind, request)
+    if isinstance(made, Unusable):
+        raise _error(name, made.why)
+    return cast(Result, made)
+
+
+def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:
+    """Read a result of that kind, or say why it is none (Unusable)."""
+    if kind is type(None):
+        return None  # nobody looks at it
+    try:
+        value = workflow.payload_converter().from_payload(raw.payload, kind) if raw is not None else None
+    except (ValueError, KeyError, RuntimeError):
+        value = None  # whatever a person has written there
+    wanted = request.output_schema if isinstance(request, ModelRequest) else None
+    if isinstance(value, kind) and not (wanted and isinstance(value, ModelTurn) and _lacks_data(value)):
+        return value
+    said = _said(raw)
+    if wanted:
+        return Unusable(f"it holds no 'data' in the schema that was asked for, but {_shown(said)}")
+    made = None if said is None else _by_hand(kind, said, request)
+    return Unusable(f"it is no {kind.__name__}, but {_shown(said)}") if made is None else made
+
+
+def _lacks_data(turn: ModelTurn) -> bool:
+    return turn.whole and turn.data is None and not turn.schema_errors
+
+
+def _by_hand(kind: type[Any], said: Any, request: Any) -> Any:
+    """Make a result of what a person has written; None where it cannot be one."""
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    content = Content(text=text, size=len(text.encode()), summary=_shown(f"given by hand: {text}"))
+    if kind is ModelTurn:
+        return ModelTurn(content=content)
+    if kind is ToolResult and isinstance(request, ToolRequest):
+        # What the call changed is found by its key, if an attempt of it got that far.
+        return ToolResult(content=content, undo={"key": request.key})
+    if kind is UndoResult:
+        return UndoResult(said=_shown(text))
+    return None
+
+
+def _said(raw: RawValue | None) -> Any:
+    """Return a result as plain JSON, or as the text that it is; None for nothing."""
+    if raw is None or not raw.payload.data:
+        return None
+    try:
+        return json.loads(raw.payload.data)
+    except ValueError:
+        return raw.payload.data.decode(errors="replace")
+
+
+def _shown(said: Any) -> str:
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+    return " ".join(text.split())[:SUMMARY_LENGTH]
+
+
+def _error(name: str, why: str) -> ActivityError:
+    error = ActivityError(
+        "Activity completed with what it cannot have given",
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type=name,
+        activity_id="",
+        retry_state=None,
+    )
+    error.__cause__ = final(
+        ErrorKind.RESULT_INVALID, f"the result cannot be used, because {why}; was it completed by hand?"
+    )
+    return error
+
+
+@lru_cache
+def _defined(method: Callable[..., Any]) -> tuple[str, type[Any]]:
+    """Return the name and the result type that an activity is defined with."""
+    name = activity._Definition.must_from_callable(method).name
+    if name is None:
+        raise TypeError("a dynamic activity has no name to call it by")
+    return name, get_type_hints(method)["return"]

@@ -1,0 +1,242 @@
+"""How long each activity may take and how often it is tried: one function per activity.
+
+The trap: without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+start-to-close and a schedule-to-close time-out and bounded attempts.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityConfig, LocalActivityConfig
+
+from outlast.contracts import AgentCard, Effect, ToolCard
+
+RETRY_WAITS = 180.0
+"""Seconds that all waits between the attempts of one call may add up to."""
+
+OUTAGES = timedelta(hours=6)
+"""How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
+of the worker, which counts the attempts that are a call's own failure (`outlast.worker.outages`)."""
+MOST_ATTEMPTS = 200
+"""Attempts with outages; a call that kills its worker each time must end one day."""
+LONGEST_PAUSE = timedelta(seconds=60)
+"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that it is final."""
+LOCAL_RETRIES = timedelta(seconds=10)
+"""Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
+
+
+def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
+    """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
+
+    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    """
+    kind = workflow.ActivityCancellationType
+    return ActivityConfig(
+        cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if counts_cancelled else kind.TRY_CANCEL,
+        start_to_close_timeout=timedelta(seconds=card.timeout),
+        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        summary=summary,
+    )
+
+
+def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound the reading of one file."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(minutes=5),
+        schedule_to_close_timeout=timedelta(minutes=15) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        summary=summary,
+    )
+
+
+def read_catalog() -> LocalActivityConfig:
+    """Bound the reading of agent files: quick and harmless to repeat, so it runs within the workflow task."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=60) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary="read the agents",
+    )
+
+
+def keep_text(summary: str) -> LocalActivityConfig:
+    """Bound the writing of one text: content-addressed, so repeating it changes nothing.
+
+    Local, because only a local activity's input stays out of history.
+    """
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary=summary,
+    )
+
+
+def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound the reading of an agent's tools, which may start servers."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=120),
+        schedule_to_close_timeout=timedelta(seconds=300) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        summary=summary,
+    )
+
+
+def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound one tool call by the tool's own time-out and attempts.
+
+    Cancelling waits until a tool that changes something has told whether it did.
+    """
+    kind = workflow.ActivityCancellationType
+    return ActivityConfig(
+        cancellation_type=kind.TRY_CANCEL if card.effect is Effect.READ else kind.WAIT_CANCELLATION_COMPLETED,
+        start_to_close_timeout=timedelta(seconds=card.timeout),
+        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        summary=summary,
+    )
+
+
+def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound one undo by the time-out of the call that it undoes; worth more attempts than the call itself."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=timeout),
+        schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        summary=summary,
+    )
+
+
+def append_messages(summary: str) -> LocalActivityConfig:
+    """Bound the writing of a few messages: content-addressed, so repeating it changes nothing."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary=summary,
+    )
+
+
+def gate_terms() -> ActivityConfig:
+    """Bound the reading of the terms by which a gate opens: memory alone, but a gate outlasts a day without workers."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(days=1),
+        retry_policy=RetryPolicy(maximum_attempts=10),
+        summary="read the terms of gates",
+    )
+
+
+def gate_terms_locally() -> LocalActivityConfig:
+    """Bound the same for runs from before the revision."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary="read the terms of gates",
+    )
+
+
+def check_identity() -> LocalActivityConfig:
+    """Bound the check of one token; local, so that the token is not recorded once more."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        summary="check who decides",
+    )
+
+
+def tell_people(summary: str) -> ActivityConfig:
+    """Bound the telling of people by one channel: waits of 2, 6, 18, 54 and 120 s outlast the restart of a mail server."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=60),
+        schedule_to_close_timeout=timedelta(minutes=15),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=2),
+            backoff_coefficient=3.0,
+            maximum_interval=timedelta(seconds=120),
+            maximum_attempts=6,
+        ),
+        summary=summary,
+    )
+
+
+def spaced_queue(task_queue: str) -> str:
+    """Name the task queue of searches that a source wants spaced; the worker of that queue runs one at a time."""
+    return f"{task_queue}-arxiv"
+
+
+def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | None = None) -> ActivityConfig:
+    """Bound the search of one source: its own time holds for all attempts and for waiting in the queue together.
+
+    A little more is allowed here, so that the run's own timer ends it, which says what was late.
+    """
+    bound = timedelta(seconds=timeout + 5)
+    return ActivityConfig(
+        task_queue=task_queue,
+        start_to_close_timeout=bound,
+        schedule_to_close_timeout=bound,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=30),
+            maximum_attempts=3,
+        ),
+        summary=summary,
+    )
+
+
+def number_findings(summary: str) -> LocalActivityConfig:
+    """Bound the numbering of what a model found: it reads and writes the content store alone."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary=summary,
+    )
+
+
+def check_citations(summary: str) -> LocalActivityConfig:
+    """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary=summary,
+    )
+
+
+def label_request(summary: str) -> LocalActivityConfig:
+    """Bound the sorting of one text by a trained classifier: milliseconds, but for reading the classifier once."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary=summary,
+    )
+
+
+def check_picks(summary: str) -> LocalActivityConfig:
+    """Bound the check of what a model filled in: pure but for the content store, so repeating it changes nothing."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
+        local_retry_threshold=LOCAL_RETRIES,
+        summary=summary,
+    )

@@ -1,0 +1,1 @@
+"""Example applications and material for trials."""

@@ -1,0 +1,97 @@
+"""`starter.py refund`: the worked example, from a file or from options; two people decide over a limit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.start.begin import (
+    BudgetCalls,
+    BudgetTokens,
+    BudgetUsd,
+    Detach,
+    Id,
+    Json,
+    Requester,
+    Stream,
+    TakeBack,
+    begin,
+    budgeted,
+    given,
+    undone,
+)
+
+if TYPE_CHECKING:
+    from outlast.cli.reaching import Reach
+
+FailAt = Literal["booking"]
+NO_LEDGER = "https://ledger.invalid/bookings"
+"""A ledger that is nowhere: names that end in .invalid never lead to an address (RFC 2606)."""
+
+
+def refund(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The request as JSON: {order, text, amount} (- for stdin).", metavar="FILE"),
+    ] = None,
+    order: Annotated[str | None, typer.Option(help="Which order, as the database has it.")] = None,
+    text: Annotated[str | None, typer.Option(help="What the customer writes.")] = None,
+    amount: Annotated[
+        float | None, typer.Option(help="What is asked for, as in 12.50; without it the agent proposes.", min=0.01)
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(help="More than this needs two people (100 unless told).", min=0)
+    ] = None,
+    ledger: Annotated[str | None, typer.Option(help="Book it at URL/ORDER as well.", metavar="URL")] = None,
+    fail_at: Annotated[
+        FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
+    ] = None,
+    requester: Requester = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
+    on_failure: TakeBack = None,
+    run_id: Id = None,
+    detach: Detach = False,
+    stream: Stream = False,
+    as_json: Json = False,
+) -> None:
+    """Refund one order of the database: a row, a mail, a booking; taken back where one of them fails.
+
+    Exit code 1 if it failed, was denied, or is not a matter of refunds.
+    """
+    from outlast.cli.kinds import REFUND
+    from outlast.cli.reaching import reaching
+    from outlast.contracts import Part
+    from samples.refund.contracts import RefundRequest
+    from samples.refund.file import cents, read_refund
+
+    asked = read_refund(file, given(order=order, text=text, amount=amount))
+
+    async def command(reach: "Reach") -> None:
+        kept = await reach.store().keep(asked.text)
+        request = RefundRequest(
+            order=asked.order,
+            text=Part.of(kept),
+            **given(
+                amount_cents=cents(asked.amount),
+                limit_cents=cents(limit),
+                ledger_url=NO_LEDGER if fail_at else ledger,
+            ),
+            **budgeted(budget_usd, budget_tokens, budget_calls),
+            **undone(on_failure),
+        )
+        summary = f"{asked.order}: {' '.join(asked.text.split())}"
+        await begin(
+            reach,
+            REFUND,
+            request,
+            requester=requester,
+            run_id=run_id,
+            summary=summary,
+            detach=detach,
+            as_json=as_json,
+            stream=stream,
+        )
+
+    reaching(command)

@@ -1,0 +1,213 @@
+"""The worked example: a refund that two people must approve, and that is taken back when a later step fails.
+
+Route, look up, propose, decide, then act: a row, a mail, a booking. The trap: the mail cannot be taken back. So it says only
+what people approved, goes out after the row is there, and the result names it when everything else was undone.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+from outlast.agents.agents import Crew
+from outlast.agents.tool_calls import call_tool
+from outlast.approvals.tool_gates import approved_with, reason_of
+from outlast.contracts import (
+    Approval,
+    Catalog,
+    Content,
+    Effect,
+    GateDecision,
+    GateOutcome,
+    Part,
+    ProposedAction,
+    RunState,
+    StepRow,
+    StepState,
+    ToolCall,
+    Toolset,
+)
+from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.routing.choosing import CLASSIFIER, Chooser
+from outlast.routing.requests import RequestText, RouteRequest
+from outlast.routing.rules import categories_of
+from outlast.tracing.trace import RunLog
+from outlast.workflow.base import Observed, closing
+from samples.refund import policy as refunding
+from samples.refund.contracts import RefundOutcome, RefundRequest, RefundResult
+from samples.refund.policy import Order, Proposal, money
+
+AGENT = CATEGORY = "billing"
+"""The category of refunds, and the agent that proposes them."""
+ENDS = {GateOutcome.TIMED_OUT: RefundOutcome.TIMED_OUT}
+
+
+@workflow.defn
+class RefundWorkflow(Observed):
+    """Refunds one order; a denied or forgotten one changes nothing, a failed one is rolled back by policy."""
+
+    @workflow.init
+    def __init__(self, request: RefundRequest) -> None:
+        self.log = RunLog("refund")
+        self._request = request
+        self._crew = Crew(self.log, Catalog(agents=()))
+        self._tools = Toolset()
+        self._result = RefundResult(state=RunState.RUNNING, outcome=RefundOutcome.FAILED, order=request.order)
+        self.gates.policy, self.gates.requester = request.gate, request.requester
+
+    @workflow.run
+    @closing
+    async def run(self, request: RefundRequest) -> RefundResult:
+        """Refund an order; raises the typed cause, with the result and what became of each change."""
+        try:
+            await self.rollback.guarded(self._work(request), request.on_failure)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            self.log.close(RunState.FAILED)
+            raise final(kind_of(error), text_of(error), await self._ended()) from error
+        self.log.close(RunState.COMPLETED)
+        return await self._ended()
+
+    async def _work(self, request: RefundRequest) -> None:
+        self._crew = await Crew.assemble(
+            self.log,
+            self.people,
+            agents=(CLASSIFIER, AGENT),
+            rollback=self.rollback,
+            gates=self.gates,
+            budget=self.budget,
+        )
+        if not await self._is_ours(request):
+            self._say(outcome=RefundOutcome.ELSEWHERE)
+            return
+        await self._equip(request)
+        found = await self._call("order", refunding.QUERY, refunding.question(request.order))
+        order = refunding.read_order(request.order, found.text)
+        proposal = await self._propose(request, order)
+        row = refunding.row_of(order, proposal, AGENT)
+        decision: GateDecision | None = None
+        if proposal.cents > request.limit_cents or proposal.note:
+            decision = await self._decided(row, order)
+            if not decision.approved:
+                outcome = ENDS.get(decision.outcome, RefundOutcome.DENIED)
+                self._say(outcome=outcome, notes=(*self._result.notes, reason_of(decision)))
+                return
+            row = decision.action
+        await self._act(request, order, row, decision)
+        self._say(outcome=RefundOutcome.REFUNDED)
+
+    async def _is_ours(self, request: RefundRequest) -> bool:
+        """Route the request as any other; only a matter of money goes on here."""
+        self._step("route", CLASSIFIER)
+        asked = RouteRequest(requests=(RequestText(name="request", text=request.text),))
+        choice = await Chooser(self._crew, asked, categories_of(asked)).choose("route", request.text)
+        self.log.end("route", StepState.DONE, output=_content(choice.category), note="; ".join(choice.notes))
+        self._say(category=choice.category, notes=choice.notes)
+        return choice.category == CATEGORY
+
+    async def _equip(self, request: RefundRequest) -> None:
+        """Read the tools, and refuse to begin where one is missing: half a refund is worse than none."""
+        needed = [name for name in refunding.SETTINGS if name != refunding.CALL or request.ledger_url]
+        self._tools = await self._crew.toolset(
+            self._crew.card(AGENT).model_copy(update={"name": "refund", "tools": tuple(needed)})
+        )
+        missing = [name for name in needed if self._tools.get(name) is None]
+        if missing:
+            told = ", ".join(f"{name} ({refunding.SETTINGS[name]})" for name in missing)
+            raise final(ErrorKind.TOOL_UNKNOWN, f"a refund needs tools that this worker does not have: set {told}")
+        ledger = self._tools.get(refunding.CALL) if request.ledger_url else None
+        if ledger and (wrong := refunding.unbookable(ledger, request.ledger_url, request.order)):
+            raise final(ErrorKind.INPUT_INVALID, f"ledger_url: {wrong}")
+
+    async def _propose(self, request: RefundRequest, order: Order) -> Proposal:
+        facts = f"order {order.id} of {order.customer}: {money(order.open_cents)} can be given back"
+        asked = f" {money(request.amount_cents)} is asked for." if request.amount_cents is not None else ""
+        answer = await self._crew.step(
+            "propose",
+            AGENT,
+            [
+                request.text.model_copy(update={"label": "request"}),
+                Part(text=facts, label="order"),
+                Part(text=refunding.PROPOSE + asked),
+            ],
+            schema=refunding.PROPOSAL_SCHEMA,
+            takes_broken=True,
+        )
+        proposal = refunding.propose(request, order, answer.data)
+        notes = (*self._result.notes, *answer.notes, *([proposal.note] if proposal.note else []))
+        self._say(amount_cents=proposal.cents, reason=proposal.reason, notes=notes)
+        return proposal
+
+    async def _decided(self, row: ProposedAction, order: Order) -> GateDecision:
+        self._step("approval", "")
+        decision = await self.gates.open(
+            row, check=refunding.edits(order), describe=partial(refunding.described, order)
+        )
+        said = f"approved by {', '.join(decision.by)}" if decision.approved else reason_of(decision)
+        self.log.end("approval", StepState.DONE, output=_content(said))
+        self._say(gate=decision.gate, approved_by=decision.by if decision.approved else ())
+        return decision
+
+    async def _act(
+        self, request: RefundRequest, order: Order, row: ProposedAction, decision: GateDecision | None
+    ) -> None:
+        """Carry out what was approved: the row itself, the mail that tells of it, and its booking."""
+        values = row.input["values"]
+        cents = int(values["amount_cents"])
+        self._say(amount_cents=cents, reason=values["reason"])
+        await self._call("row", refunding.INSERT, row.input, decision.approval if decision else None)
+        await self._covered("mail", refunding.MAIL, refunding.mail_of(order, cents), decision)
+        if request.ledger_url:
+            booking = refunding.booking_of(request.ledger_url, order, cents)
+            await self._covered("booking", refunding.CALL, booking, decision)
+
+    async def _covered(self, step: str, tool: str, arguments: Mapping[str, Any], decision: GateDecision | None) -> None:
+        """Call a tool whose arguments follow from the approved row alone, so that the same yes covers it."""
+        action = ProposedAction(description=step, agent=AGENT, tool=tool, input=arguments, effect=Effect.IRREVERSIBLE)
+        run = decision.approval.run if decision and decision.approval else ""
+        yes = (
+            approved_with(action, f"covered by {decision.gate}", decision.by, run)
+            if decision
+            else approved_with(action)
+        )
+        await self._call(step, tool, arguments, yes)
+
+    async def _call(self, step: str, tool: str, arguments: Mapping[str, Any], approval: Approval | None = None) -> Part:
+        """Call one tool as a step of its own; raises ToolUnavailable with its words where it did not work."""
+        self._step(step, AGENT)
+        card = self._tools.get(tool)
+        assert card is not None
+        call = ToolCall(id=step, name=tool, input=arguments)
+        answer = await call_tool(self._crew, step, AGENT, card, call, self._tools.specs, approval)
+        if answer.failed:
+            said = f"{step}: {' '.join((answer.content.text or 'it failed').split())[:500]}"
+            self.log.end(step, StepState.FAILED, note=said)
+            raise final(ErrorKind.TOOL_UNAVAILABLE, said)
+        self.log.end(step, StepState.DONE, output=_content(" ".join((answer.content.text or "").split())[:200]))
+        return answer.content
+
+    def _step(self, step: str, agent: str) -> None:
+        self.log.add(StepRow(step=step, agent=agent))
+        self.log.begin(step)
+
+    def _say(self, **fields: Any) -> None:
+        self._result = self._result.model_copy(update=fields)
+
+    async def _ended(self) -> RefundResult:
+        failed = self.log.state is RunState.FAILED
+        return self._result.model_copy(
+            update={
+                "state": self.log.state,
+                "outcome": RefundOutcome.FAILED if failed else self._result.outcome,
+                "changes": self.rollback.changes,
+                "report": await self._crew.keep_report(),
+                "spend": self.log.spend,
+            }
+        )
+
+
+def _content(said: str) -> Content:
+    return Content(text=said, size=len(said))
