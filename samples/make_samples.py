@@ -1,4 +1,4 @@
-"""Writes the sample documents: `python samples/make_samples.py [directory]` (needs the dev dependencies).
+"""Writes the sample documents: `python -m samples.make_samples [directory]` (needs the dev dependencies).
 
 The trap: PDF and DOCX files carry the time of their making. It is fixed here, so that a second run gives the same
 files and a diff shows only what somebody changed.

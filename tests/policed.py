@@ -5,24 +5,28 @@ more than most tests do themselves, so each process checks a workflow once.
 """
 
 import tomllib
+from functools import cache
+from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from tests.real_process import PROJECT
-
-_CONTRACTS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-WORKFLOW_CODE = frozenset(next(one for one in _CONTRACTS if one["id"] == "workflow-code")["source_modules"])
-"""The library's modules that workflows run; the walls of `pyproject.toml` name them."""
+ROOT = Path(__file__).parents[1]
 
 
-def _shared() -> list[str]:
-    found = [one.name for one in walk_packages([str(PROJECT / "outlast")], "outlast.") if not one.ispkg]
-    return [name for name in found if name not in WORKFLOW_CODE]
+@cache
+def shared() -> tuple[str, ...]:
+    """Return what the sandbox shares: all modules but the library's that workflows run, which `pyproject.toml` names.
 
+    Read when it is asked for: test modules with workflows of their own are imported within the sandbox.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    policed = next(one for one in contracts if one["id"] == "workflow-code")["source_modules"]
+    modules = [one.name for one in walk_packages([str(ROOT / "outlast")], "outlast.") if not one.ispkg]
+    return ("activities", "workflows.contracts", *(name for name in modules if name not in policed))
 
-PASSED_THROUGH = ("activities", "workflows.contracts", *_shared())
 
 _checked: set[type] = set()
 
@@ -37,4 +41,4 @@ class PolicedRunner(SandboxedWorkflowRunner):
 
 
 def policed() -> PolicedRunner:
-    return PolicedRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+    return PolicedRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*shared()))

@@ -79,7 +79,7 @@ def model_part(state_dir: Path, ports: Mapping[str, int]) -> Part:
     url = f"http://{HOST}:{ports['model']}"
     return Part(
         name="model",
-        command=(sys.executable, "-m", "local_model", "--port", str(ports["model"])),
+        command=(sys.executable, "-m", "outlast.devstack.local_model", "--port", str(ports["model"])),
         environment=_python(bare_environment(os.environ, "LOCAL_MODEL_", "OMP_", "PYTHON")),
         log=state_dir / "logs" / "model.log",
         checks={"HTTP": f"{url}/health"},

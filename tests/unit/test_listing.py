@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
+from cli import results
 from outlast.cli.leaving import LeavingError
 from outlast.cli.runs.agents_page import agents_page
 from outlast.cli.runs.listing import Wanted, read_since
@@ -62,6 +63,7 @@ def test_what_is_neither_is_refused_with_what_to_write(given: str) -> None:
 
 
 def test_all_that_is_wanted_stands_in_the_query() -> None:
+    results.register()
     assert Wanted(failed=True, since=NOW, types=("plan",)).query == (
         "WorkflowType IN ('PlanAndExecuteWorkflow') AND ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated') AND "
         "(StartTime > '2026-11-28T12:00:00Z' OR CloseTime > '2026-11-28T12:00:00Z')"

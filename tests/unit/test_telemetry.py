@@ -18,11 +18,7 @@ from outlast.telemetry.switches import (
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "telemetry.md").read_text()
-CODE = "\n".join(
-    path.read_text()
-    for folder in ("activities", "telemetry", "workflows/patterns")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-)
+CODE = "\n".join(path.read_text() for folder in ("outlast",) for path in sorted((ROOT / folder).rglob("*.py")))
 
 
 def test_every_metric_is_listed_with_its_kind() -> None:
