@@ -110,14 +110,14 @@ class ErrorKind(StrEnum):
 NO_FAULT = (ErrorKind.CANCELLED, ErrorKind.RESERVATION_SHORT)
 
 
-def final(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
+def non_retryable(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
     """Build an error that no retry can mend; what is no fault is nothing for the worker's log to complain of."""
     categories = ApplicationErrorCategory
     category = categories.BENIGN if kind in NO_FAULT else categories.UNSPECIFIED
     return ApplicationError(_written(message), *details, type=kind, non_retryable=True, category=category)
 
 
-def passing(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:
+def retryable(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:
     """Build an error that a later attempt may not meet; `after` overrides the retry policy's delay."""
     return ApplicationError(_written(message), *details, type=kind, next_retry_delay=after)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 
 from outlast.dag import Outcome, run_graph
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow.failures import finished
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T])
     if task.done():
         return task.result()
     await _stopped(task)
-    raise final(ErrorKind.TIMED_OUT, f"{name}: no answer within {max(seconds, 0):g} s")
+    raise non_retryable(ErrorKind.TIMED_OUT, f"{name}: no answer within {max(seconds, 0):g} s")
 
 
 async def _stopped(task: "asyncio.Task[Any]") -> None:

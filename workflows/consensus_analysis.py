@@ -31,7 +31,7 @@ from outlast.consensus.voting import Count, options_of, problems, seated
 from outlast.contracts import Catalog, Content, Part, RunState, Spend, StepRow, StepState, StoreRequest
 from outlast.dag import Outcome
 from outlast.documents.digest import part_characters, read_document
-from outlast.errors import ErrorKind, final, text_of
+from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.gather import gather
 from outlast.storage.activities import ContentActivities
 from outlast.tracing.trace import RunLog
@@ -88,7 +88,7 @@ class ConsensusAnalysisWorkflow(Observed):
         if self._request.kind is ConsensusKind.FINDINGS and not (self._request.document or self._request.material):
             wrong.append("document: free analyses need one; name a document, or give material")
         if wrong:
-            raise final(ErrorKind.INPUT_INVALID, "; ".join(wrong))
+            raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
         judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
         if self._request.kind is ConsensusKind.FINDINGS:
             judges = [self._request.consensus_agent]
@@ -164,7 +164,7 @@ class ConsensusAnalysisWorkflow(Observed):
             shared_parts=self._crew.shared(self._material, voter.agent, self._count.voters),
         )
         if answer.data is None:
-            raise final(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")
+            raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")
         return answer
 
     def _vote_of(self, voter: Voter, outcome: Outcome[Answer] | None, read: ReadVote = cast) -> Vote:
@@ -201,7 +201,7 @@ class ConsensusAnalysisWorkflow(Observed):
                 context_characters=part_characters(self._crew.catalog),
             )
             if answer.data is None:
-                raise final(ErrorKind.OUTPUT_INVALID, f"{judge.agent} gave no verdict")
+                raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{judge.agent} gave no verdict")
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):
                 raise
@@ -249,7 +249,7 @@ class ConsensusAnalysisWorkflow(Observed):
     async def _failed(self) -> Exception:
         causes = "; ".join(f"{vote.voter}: {vote.error}" for vote in self._votes.values())
         result = await self._result("", NOBODY, RunState.FAILED)
-        return final(ErrorKind.NOTHING_SUCCEEDED, f"every voter failed ({causes})", result)
+        return non_retryable(ErrorKind.NOTHING_SUCCEEDED, f"every voter failed ({causes})", result)
 
     async def _result(
         self, verdict: str, decided_by: str, state: RunState | None = None, findings: AgreementSummary | None = None

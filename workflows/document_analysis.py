@@ -13,7 +13,7 @@ from outlast.contracts import Catalog, Content, RunState, StepRow, StepState, St
 from outlast.documents.activities import DocumentActivities
 from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRequest
 from outlast.documents.digest import Digest, labelled, part_characters
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.gather import distinct, each
 from outlast.storage.activities import ContentActivities
 from outlast.tracing.trace import RunLog
@@ -91,7 +91,7 @@ class DocumentAnalysisWorkflow(Observed):
         if state is RunState.FAILED:
             causes = "; ".join(f"{document.name}: {document.error}" for document in failed[:3])
             kind = ErrorKind(failed[0].error_kind) if len(failed) == 1 else ErrorKind.NOTHING_SUCCEEDED
-            raise final(kind, causes, result)
+            raise non_retryable(kind, causes, result)
         return result
 
     async def _analyse(self, name: str) -> DocumentOutcome:

@@ -15,7 +15,7 @@ from activities.search.contracts import CitedText, CiteRequest, SourceKind
 from outlast.agents.agents import Crew
 from outlast.contracts import Catalog, Part, RunState, StoreRequest
 from outlast.documents.digest import part_characters
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.storage.activities import ContentActivities
 from outlast.tracing.trace import RunLog
 from outlast.workflow import policies
@@ -91,7 +91,7 @@ class ParallelResearchWorkflow(Observed):
         kinds = [plan.source for plan in self._plans]
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
-            raise final(ErrorKind.INPUT_INVALID, f"{', '.join(twice)}: name each source once")
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"{', '.join(twice)}: name each source once")
         agents = [*(plan.agent for plan in self._plans), READERS[SourceKind.LOCAL], SEARCHER, self._request.synthesiser]
         self._crew = await Crew.assemble(
             self.log,
@@ -178,7 +178,7 @@ class ParallelResearchWorkflow(Observed):
         )
 
     async def _failed(self, kind: ErrorKind, why: str) -> Exception:
-        return final(kind, why, await self._result(None))
+        return non_retryable(kind, why, await self._result(None))
 
     async def _result(self, cited: CitedText | None) -> ResearchResult:
         gaps = any(outcome.gap for outcome in self._outcomes() if outcome.round == 1)

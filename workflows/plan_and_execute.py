@@ -24,7 +24,7 @@ from outlast.contracts import (
     StoreRequest,
 )
 from outlast.dag import AfterFailure
-from outlast.errors import final
+from outlast.errors import non_retryable
 from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
@@ -80,7 +80,7 @@ class PlanAndExecuteWorkflow(Observed):
             await self.rollback.roll_back(request.on_failure, self._running.cause() or "not every step was done")
         result = await self._result(making)
         if not result.answers:
-            raise final(
+            raise non_retryable(
                 self._running.cause_kind(), f"no last step of the plan succeeded: {self._running.cause()}", result
             )
         return result

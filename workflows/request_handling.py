@@ -24,7 +24,7 @@ from outlast.contracts import (
     ToolSpec,
 )
 from outlast.documents.digest import part_characters
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.gather import distinct, each
 from outlast.routing.categories import TICKET_SCHEMA
 from outlast.routing.choosing import ROUTERS, Chooser
@@ -77,13 +77,13 @@ class RequestHandlingWorkflow(Observed):
         if state is RunState.FAILED:
             causes = "; ".join(f"{outcome.name}: {outcome.error}" for outcome in outcomes[:CAUSES_SHOWN])
             same = len(dict.fromkeys(self._failures)) == 1
-            raise final(self._failures[0] if same else ErrorKind.NOTHING_SUCCEEDED, causes, result)
+            raise non_retryable(self._failures[0] if same else ErrorKind.NOTHING_SUCCEEDED, causes, result)
         return result
 
     async def _prepare(self) -> None:
         """Check the categories, read the agents, and keep what must not travel through history."""
         if wrong := problems(self._request):
-            raise final(ErrorKind.INPUT_INVALID, "; ".join(wrong))
+            raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
         agents = [ROUTERS[self._request.router], *(category.agent for category in self._categories.values())]
         self._crew = await Crew.assemble(
             self.log,
@@ -120,7 +120,7 @@ class RequestHandlingWorkflow(Observed):
 
     async def _handle(self, name: str, text: Part) -> RouteOutcome:
         if text.ref is None and not (text.text or "").strip():
-            raise final(ErrorKind.INPUT_INVALID, "text: the request is empty; say what is wanted")
+            raise non_retryable(ErrorKind.INPUT_INVALID, "text: the request is empty; say what is wanted")
         choice = await self._choose(name, text)
         labels = distinct([f"{name} · {route.category.name}" for route in choice.routes])
         routes = dict(zip(labels, choice.routes, strict=True))

@@ -16,7 +16,7 @@ from outlast.agents.model_calls import Answer
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState, StoreRequest
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.review import Review, Reviewed
 from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
 from outlast.stages.rules import (
@@ -92,7 +92,7 @@ class StagedDeliveryWorkflow(Observed):
         if not self._request.task.strip():
             found.insert(0, "task: say what shall be delivered")
         if found:
-            raise final(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
+            raise non_retryable(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
         if len(self._request.task) > SHORT_TASK:
             kept = await self._kept(self._request.task, "keep the task")
             self._task = Part.of(kept, label="task")
@@ -128,7 +128,7 @@ class StagedDeliveryWorkflow(Observed):
             return
         fresh, found = read_edit(edited, kept, outputs, agents, planner)
         if found:
-            raise final(ErrorKind.INPUT_INVALID, "the edited stages cannot run: " + "; ".join(found))
+            raise non_retryable(ErrorKind.INPUT_INVALID, "the edited stages cannot run: " + "; ".join(found))
         self.log.forget([each.name for each in ahead])
         self._stages = self._edited = (*kept, *fresh)
         self._show_stages(fresh, stage.name)
@@ -218,7 +218,9 @@ class StagedDeliveryWorkflow(Observed):
         for row in list(self.log.steps.values()):
             if row.state is StepState.PENDING:
                 self.log.end(row.step, StepState.SKIPPED, note=f"not reached, because stage {stage.name} failed")
-        return final(kind_of(error), f"stage {stage.name!r} failed: {text_of(error)}", await self._result(stage.name))
+        return non_retryable(
+            kind_of(error), f"stage {stage.name!r} failed: {text_of(error)}", await self._result(stage.name)
+        )
 
     async def _stopped(self, why: str) -> StagedResult:
         for row in list(self.log.steps.values()):

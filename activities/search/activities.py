@@ -27,7 +27,7 @@ from activities.search.sources.base import Answered, Hit, Source
 from activities.search.sources.feeds import day_of
 from outlast.contracts import SUMMARY_LENGTH
 from outlast.documents.formats.text import tidy
-from outlast.errors import ErrorKind, final, passing, text_of
+from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.storage.activities import ContentStore, reference, summarise
 from outlast.worker.heartbeat import beating
 
@@ -62,14 +62,14 @@ class SearchActivities:
         """
         source = self._sources.get(request.source)
         if source is None:
-            raise final(ErrorKind.SOURCE_NOT_CONFIGURED, f"this worker has no source {request.source}")
+            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"this worker has no source {request.source}")
         async with beating():
             try:
                 return await self._search(source, request)
             except (ApplicationError, asyncio.CancelledError):
                 raise
             except Exception as error:
-                raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+                raise retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
 
     @activity.defn
     async def number_findings(self, request: FoundRequest) -> Findings:

@@ -30,7 +30,7 @@ from outlast.contracts import (
     Toolset,
     ToolsetRequest,
 )
-from outlast.errors import ErrorKind, final, text_of
+from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.storage.activities import ContentActivities
 from outlast.tools.activities import ToolActivities
 from outlast.tracing.trace import RunLog
@@ -98,7 +98,7 @@ class Crew:
         if card is None:
             names = ", ".join(card.name for card in self.catalog.agents)
             why = f" ({self.catalog.unread[agent]})" if agent in self.catalog.unread else ""
-            raise final(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
+            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
         return card
 
     def shared(self, material: Sequence[Part], agent: str, panel: Sequence[Voter]) -> int:

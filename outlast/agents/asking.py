@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from outlast.agents.model_calls import LENIENTLY, Answer, call_model
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
 from outlast.workflow import revision
 
@@ -84,8 +84,10 @@ class Ask:
                     self.crew.acts.failed(attempt)
                 errors.append(f"{kind}: {text_of(error)}")
                 if position + 1 == len(chain) or kind in NO_FALLBACK:
-                    raise final(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
-        raise final(ErrorKind.UNKNOWN_AGENT, f"{agent}: more than {MAX_HOPS} fallbacks in a row; shorten the chain")
+                    raise non_retryable(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
+        raise non_retryable(
+            ErrorKind.UNKNOWN_AGENT, f"{agent}: more than {MAX_HOPS} fallbacks in a row; shorten the chain"
+        )
 
     def _hop(self, origin: str, target: str, reason: str) -> None:
         self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
@@ -139,7 +141,7 @@ class Ask:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)
         said = await self.crew.people.ask(f"{self.step}: {question}") if self.crew.people else None
         if said is None:
-            raise final(ErrorKind.NOT_ANSWERED, "no person answered in time")
+            raise non_retryable(ErrorKind.NOT_ANSWERED, "no person answered in time")
         return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
 
     async def _ask(self, card: AgentCard, parts: Sequence[Part]) -> Answer:
@@ -165,7 +167,7 @@ class Ask:
                 request = self._compacted(card, request, compactions)
                 continue
             if turn.stop_reason is StopReason.REFUSAL:
-                raise final(ErrorKind.MODEL_REFUSED, f"{card.model} refused to answer")
+                raise non_retryable(ErrorKind.MODEL_REFUSED, f"{card.model} refused to answer")
             if turn.leniently:
                 self.notes.append(f"{card.name}: {LENIENTLY} ({turn.leniently})")
             if turn.stop_reason is StopReason.CONTEXT_EXCEEDED and compactions < MAX_COMPACTIONS:
@@ -182,7 +184,7 @@ class Ask:
                 request = _repaired(request, turn, wrong)
             elif wrong:
                 kind = ErrorKind.OUTPUT_INVALID if turn.schema_errors else ErrorKind.OUTPUT_CUT_OFF
-                raise final(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
+                raise non_retryable(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
             else:
                 return self._answer(card, turn)
 

@@ -23,7 +23,7 @@ from outlast.agents.files import (
     with_fallbacks,
 )
 from outlast.contracts import AgentCard, Catalog, CatalogRequest, Part
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelTable
 from outlast.storage.activities import ContentStore
 
@@ -94,12 +94,12 @@ class CatalogActivities:
         unknown = [name for name in asked if name not in names]
         if not agents or (not request.known_only and any(slug(name) in unread for name in unknown)):
             told = [str(each) for each in problems if not unknown or each.agent in map(slug, unknown)]
-            raise final(
+            raise non_retryable(
                 ErrorKind.CATALOG_INVALID, "\n".join(told[:MOST_PROBLEMS] or map(str, problems[:MOST_PROBLEMS]))
             )
         if unknown and not request.known_only:
             there = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" * (len(names) > MOST_NAMES))
-            raise final(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {there}")
+            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {there}")
         reached = with_fallbacks(asked or names, agents)
         wanted = [agent for agent in agents if agent.front.name in reached]
         longest = max(80, min(DESCRIPTION_CHARACTERS, CATALOG_CHARACTERS // max(len(wanted), 1)))

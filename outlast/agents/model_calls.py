@@ -14,7 +14,7 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from outlast.approvals.pausing import unpaused
 from outlast.budget.limits import Reservation
 from outlast.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part, Usage
-from outlast.errors import ErrorKind, final, kind_of, root_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.llm.activities import AgentActivities
 from outlast.tracing.live_text import published
 from outlast.workflow import policies
@@ -69,7 +69,9 @@ async def call_model(
             if kind_of(error) is not ErrorKind.RESERVATION_SHORT:
                 raise
             if paid >= card.attempts:
-                raise final(ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid") from error
+                raise non_retryable(
+                    ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid"
+                ) from error
             needed = said.needed
         else:
             crew.budget.learn(card, turn)

@@ -32,7 +32,7 @@ from outlast.contracts import (
     Toolset,
     Transcript,
 )
-from outlast.errors import ErrorKind, final, kind_of
+from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.gather import each
 from outlast.undo.acts import Attempt
 from outlast.workflow import policies
@@ -196,7 +196,7 @@ class AgentLoop:
     async def _follow(self, turn: ModelTurn) -> LoopEnd | None:
         """Do what the turn asks for; returns the end if it is one."""
         if turn.stop_reason is StopReason.REFUSAL:
-            raise final(ErrorKind.MODEL_REFUSED, f"{self.card.model} refused to go on")
+            raise non_retryable(ErrorKind.MODEL_REFUSED, f"{self.card.model} refused to go on")
         if turn.stop_reason is StopReason.CONTEXT_EXCEEDED:
             await self._sum_up(shortened=True)
         elif turn.stop_reason is StopReason.TOOL_USE and turn.tool_calls:
@@ -217,7 +217,7 @@ class AgentLoop:
         if not wrong or self.takes_broken:
             return self._end(data=turn.data, wrong=wrong)
         if self.state.repairs >= self.max_repairs:
-            raise final(
+            raise non_retryable(
                 ErrorKind.OUTPUT_INVALID, f"the answer breaks its schema after {self.max_repairs} repairs: {wrong[0]}"
             )
         self.state.repairs += 1

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from outlast.contracts import AppendRequest, Message, Part, Transcript
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.prompting import render
 from outlast.storage.activities import ContentStore
 
@@ -89,7 +89,9 @@ class Transcripts:
         try:
             return Entry.model_validate_json(await self._store.get(ref))
         except ValueError as error:
-            raise final(ErrorKind.CONTENT_ALTERED, f"content {ref} is no entry of a transcript: {error}") from None
+            raise non_retryable(
+                ErrorKind.CONTENT_ALTERED, f"content {ref} is no entry of a transcript: {error}"
+            ) from None
 
 
 class TranscriptActivities:

@@ -7,7 +7,7 @@ carried out, after the last change to it.
 from temporalio import activity
 
 from outlast.contracts import Acting, Approval, digest_of
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 
 def check_approved(
@@ -18,14 +18,16 @@ def check_approved(
     Who acts on something hands over its own `agent` and `target`; left out, they are taken as they were approved.
     """
     if approval is None:
-        raise final(ErrorKind.NOT_APPROVED, f"{request.tool}: no person approved this call; open a gate for it first")
+        raise non_retryable(
+            ErrorKind.NOT_APPROVED, f"{request.tool}: no person approved this call; open a gate for it first"
+        )
     if activity.in_activity() and activity.info().workflow_id != approval.workflow_id:
-        raise final(
+        raise non_retryable(
             ErrorKind.NOT_APPROVED,
             f"{request.tool}: {approval.gate} of run {approval.workflow_id!r} approved another run",
         )
     if activity.in_activity() and approval.run and activity.info().workflow_run_id != approval.run:
-        raise final(
+        raise non_retryable(
             ErrorKind.APPROVED_BEFORE_RESET,
             f"{request.tool}: {approval.gate} was approved before this run was reset; what it approved may be done already, "
             "so a person must decide again",
@@ -37,9 +39,9 @@ def check_approved(
             target=approval.target if target is None else target,
         )
     except ValueError as error:
-        raise final(ErrorKind.NOT_APPROVED, f"{request.tool}: {error}") from error
+        raise non_retryable(ErrorKind.NOT_APPROVED, f"{request.tool}: {error}") from error
     if digest != approval.digest:
-        raise final(
+        raise non_retryable(
             ErrorKind.NOT_APPROVED,
             f"{request.tool}: {approval.gate} approved the action {approval.digest[:12]}, this one is {digest[:12]}; "
             "arguments, tool, agent or target were changed after the approval",

@@ -22,7 +22,7 @@ from outlast.contracts import (
     Risk,
     StoreRequest,
 )
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.activities import ContentActivities
 from outlast.workflow import policies, revision
 
@@ -51,7 +51,7 @@ class Checkpoints:
     def only(self, *known: CheckpointWhen) -> None:
         """Refuse a checkpoint that this workflow does not have; raises InputInvalid."""
         if self.policy.when not in (CheckpointWhen.NONE, *known):
-            raise final(
+            raise non_retryable(
                 ErrorKind.INPUT_INVALID,
                 f"checkpoint: this workflow does not stop at {self.policy.when}; use {' or '.join(known)}",
             )

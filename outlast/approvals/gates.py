@@ -48,7 +48,7 @@ from outlast.contracts import (
     Verdict,
     WaitingActions,
 )
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
 from outlast.tracing.trace import RunLog
 from outlast.workflow import revision
@@ -171,7 +171,7 @@ class Gates:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
         record = await self.receive(arguments, channel="update")
         if record.kind in TURNED_DOWN:
-            raise final(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
         return record
 
     def allow(self, action: ProposedAction) -> None:
@@ -220,7 +220,7 @@ class Gates:
         try:
             gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
         except ValueError as error:
-            raise final(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
         for record in self._book.records[seen:]:
             self._notice(record)
         return gate

@@ -28,7 +28,7 @@ from outlast.contracts import (
     Risk,
     Spend,
 )
-from outlast.errors import ErrorKind, final, kind_of, root_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.tracing.trace import RunLog
 from outlast.workflow import revision
 from outlast.workflow.failures import finished
@@ -161,8 +161,8 @@ class Budgeting:
         details = root.details if isinstance(root, ApplicationError) else ()
         shown = tuple(map(self.told_in, details))
         if self.stopped and kind_of(error) is not ErrorKind.BUDGET_REACHED:
-            return final(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *shown)
-        return final(kind_of(error), text_of(error), *shown) if shown else error
+            return non_retryable(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *shown)
+        return non_retryable(kind_of(error), text_of(error), *shown) if shown else error
 
     def told_in(self, result: Any) -> Any:
         """Say in a result how the run stands with its budget, if it has a place for that."""
@@ -193,13 +193,13 @@ class Budgeting:
                 f"which is {written(missing)} more than there is"
             )
             self._show()
-            raise final(ErrorKind.BUDGET_REACHED, self.stopped)
+            raise non_retryable(ErrorKind.BUDGET_REACHED, self.stopped)
 
     async def _fitting(self, likely: Callable[[], Spend]) -> None:
         """Wait until a call fits: for calls at work first, then for people."""
         while True:
             if self.stopped:
-                raise final(ErrorKind.BUDGET_REACHED, self.stopped)
+                raise non_retryable(ErrorKind.BUDGET_REACHED, self.stopped)
             if not self._ledger.lacking(self._log.spend, likely()):
                 return
             if self._ledger.reserved:

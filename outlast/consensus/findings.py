@@ -20,7 +20,7 @@ from outlast.consensus.votes import Voter
 from outlast.contracts import Part, StepRow
 from outlast.dag import Outcome
 from outlast.documents.digest import part_characters
-from outlast.errors import ErrorKind, final, text_of
+from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.gather import gather
 from outlast.workflow import policies
 
@@ -143,7 +143,7 @@ class FreeAnalyses:
             shared_parts=self.crew.shared(self.material, analyst.agent, self.analysts),
         )
         if answer.data is None:
-            raise final(ErrorKind.OUTPUT_INVALID, f"{analyst.agent} gave no findings")
+            raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{analyst.agent} gave no findings")
         return answer
 
     async def _grouped(self, claims: Claims, agent: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from outlast.documents.contracts import ExtractedText, ExtractRequest
 from outlast.documents.formats.splitting import SMALLEST_PART
 from outlast.documents.parsing.limits import Limit, ParsingStoppedError, cpu_seconds
 from outlast.documents.parsing.pool import PARSERS, Job, Parsed
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.activities import ContentStore
 from outlast.worker.heartbeat import beating
 
@@ -60,7 +60,7 @@ def _job(data: bytes, name: str, media_type: str, part_characters: int | None, o
 
 def _stopped(name: str, error: ParsingStoppedError) -> Exception:
     kind = ErrorKind.DOCUMENT_UNREADABLE if error.limit is Limit.CRASH else ErrorKind.DOCUMENT_TOO_LARGE
-    return final(kind, f"{name} {error}; {_ADVICE[error.limit]}.")
+    return non_retryable(kind, f"{name} {error}; {_ADVICE[error.limit]}.")
 
 
 class DocumentActivities:
@@ -75,7 +75,7 @@ class DocumentActivities:
         """Extract a stored document's text and keep it in parts; heartbeats name the page at hand."""
         document = request.document
         if request.part_characters < SMALLEST_PART:
-            raise final(ErrorKind.INPUT_INVALID, f"part_characters must be at least {SMALLEST_PART}.")
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"part_characters must be at least {SMALLEST_PART}.")
         self._check_size(document.name, document.size)
         page = 0
 
@@ -94,7 +94,7 @@ class DocumentActivities:
 
     def _check_size(self, name: str, size: int) -> None:
         if size > self._max_bytes:
-            raise final(
+            raise non_retryable(
                 ErrorKind.DOCUMENT_TOO_LARGE,
                 f"{name} has {size:,} bytes, over the limit of {self._max_bytes:,}; split it, or "
                 f"raise the worker's limit.",

@@ -15,7 +15,7 @@ from outlast.approvals.pausing import unpaused
 from outlast.contracts import Catalog, Content, Part, StepRow, StepState
 from outlast.documents.activities import DocumentActivities
 from outlast.documents.contracts import DocumentSource, ExtractRequest
-from outlast.errors import final, kind_of, text_of
+from outlast.errors import kind_of, non_retryable, text_of
 from outlast.gather import each
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
@@ -59,7 +59,7 @@ async def read_document(crew: Crew, step: str, document: DocumentSource) -> list
         crew.log.end(step, StepState.FAILED, note=text_of(error))
         if is_cancelled_exception(error):
             raise
-        raise final(kind_of(error), text_of(error)) from error
+        raise non_retryable(kind_of(error), text_of(error)) from error
     crew.log.end(step, StepState.DONE, output=text.parts[0], note=f"{text.characters} characters")
     several = len(text.parts) > 1
     return [

@@ -28,7 +28,7 @@ from outlast.contracts import (
 )
 from outlast.documents.parsing.pool import PARSERS
 from outlast.documents.parsing.schemas import schema_problem
-from outlast.errors import ErrorKind, final, passing, text_of
+from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.llm.answers import Answered, read_answer
 from outlast.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
 from outlast.llm.prompting import CONTINUE, cut_to_fit, render, shortened
@@ -92,10 +92,10 @@ class AgentActivities:
                     await self._attempts.failed(_call_name(), request, progress.paid())
                     raise
                 # A cancelled activity can say nothing; a failed one can say what it cost.
-                cancelled = final(ErrorKind.CANCELLED, "cancelled")
+                cancelled = non_retryable(ErrorKind.CANCELLED, "cancelled")
                 raise await self._priced(cancelled, request, progress, wasted) from error
             except Exception as error:
-                unexpected = passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
+                unexpected = retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise await self._priced(unexpected, request, progress, wasted) from error
 
     async def _answer(self, call: ModelCall, progress: Progress, started: float) -> ModelReply:
@@ -109,7 +109,7 @@ class AgentActivities:
             if not limit.expired():
                 raise
             said = ModelFailure(model=call.model, usage=progress.paid())
-            raise passing(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", said) from None
+            raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", said) from None
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, and make its turn."""
@@ -261,7 +261,7 @@ async def _check(schema: dict[str, Any] | None) -> None:
     """Refuse a wrong schema before the call is paid; afterwards no answer could be checked."""
     problem = await PARSERS.off_loop(schema_problem, schema) if schema is not None else ""
     if problem:
-        raise final(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
 
 
 def _shared(request: ModelRequest, texts: dict[Part, str], spec: ModelSpec) -> int:

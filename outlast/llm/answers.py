@@ -15,7 +15,7 @@ from json_repair import repair_json
 from pydantic_core import from_json
 
 from outlast.documents.parsing.schemas import SchemaInvalidError, violations
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.scales import on_scales
 
 LENIENT_LIMIT = 256 * 1024
@@ -179,4 +179,4 @@ def _breaks(data: dict[str, Any], schema: dict[str, Any]) -> tuple[str, ...]:
     try:
         return violations(data, schema)
     except SchemaInvalidError as error:
-        raise final(ErrorKind.INPUT_INVALID, f"the output schema cannot be used: {error}") from None
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema cannot be used: {error}") from None

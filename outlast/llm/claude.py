@@ -15,7 +15,7 @@ import anthropic
 import httpx2
 
 from outlast.contracts import ModelFailure, StopReason
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply, Progress
 from outlast.llm.claude_request import parameters_of, shared_prefix
 from outlast.llm.claude_span import CallSpan
@@ -163,7 +163,7 @@ class ClaudeLLM:
         self, error: NotMessagesApiError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
     ) -> Exception:
         request_id = _id_in(headers)
-        return final(
+        return non_retryable(
             ErrorKind.MODEL_NOT_FOUND,
             f"{self._client.base_url} does not speak the Messages API: {error}"
             f"{f' (request {request_id})' if request_id else ''}; check ANTHROPIC_BASE_URL",
@@ -173,7 +173,7 @@ class ClaudeLLM:
     def _broken(self, reason: str, call: ModelCall, progress: Progress, headers: Mapping[str, str]) -> Exception:
         request_id = _id_in(headers)
         text = f"the connection to {self._client.base_url} failed: {reason}"
-        return passing(
+        return retryable(
             ErrorKind.MODEL_UNAVAILABLE,
             f"{text} (request {request_id})" if request_id else text,
             ModelFailure(request_id=request_id, model=call.model, usage=progress.paid()),

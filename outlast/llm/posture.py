@@ -15,7 +15,7 @@ from math import isfinite
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import ModelFailure
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 
 DEFAULT_RETRY_AFTER_CAP = 60.0
 """Longest wait in seconds that is worth waiting for before the fallback runs."""
@@ -63,23 +63,25 @@ def error_for_status(
         kind = ErrorKind.RATE_LIMITED if status == 429 else ErrorKind.MODEL_UNAVAILABLE
         wait = retry_after(headers)
         if wait is not None and wait > cap:
-            return final(
+            return non_retryable(
                 ErrorKind.RATE_LIMITED_TOO_LONG,
                 f"{text}; the server asks to wait {wait:.0f} s, more than RETRY_AFTER_CAP={cap:.0f} s",
                 details,
             )
-        return passing(kind, text, details, after=_jittered(wait))
+        return retryable(kind, text, details, after=_jittered(wait))
     if status in _NOT_ALLOWED:
-        return final(ErrorKind.MODEL_NOT_ALLOWED, f"{text}; check ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN", details)
+        return non_retryable(
+            ErrorKind.MODEL_NOT_ALLOWED, f"{text}; check ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN", details
+        )
     if status == 404:
-        return final(
+        return non_retryable(
             ErrorKind.MODEL_NOT_FOUND,
             f"{text}; check the agent's model, models.toml and ANTHROPIC_BASE_URL",
             details,
         )
     if status == 413 or _TOO_LONG.search(message):
-        return final(ErrorKind.CONTEXT_EXCEEDED, text, details)
-    return final(ErrorKind.MODEL_REJECTED, text, details)
+        return non_retryable(ErrorKind.CONTEXT_EXCEEDED, text, details)
+    return non_retryable(ErrorKind.MODEL_REJECTED, text, details)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

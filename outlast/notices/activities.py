@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import Content, Notice, TellRequest, Told, legible
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.notices.channels import send
 from outlast.storage.activities import ContentStore
 
@@ -46,7 +46,7 @@ class NoticeActivities:
     async def tell_people(self, request: TellRequest) -> Told:
         """Send a notice by one channel, once; raises ChannelUnavailable, or ChannelUnknown where there is no such channel."""
         if request.channel > len(self._channels):
-            raise final(
+            raise non_retryable(
                 ErrorKind.CHANNEL_UNKNOWN,
                 f"this worker's NOTIFY_URLS has {len(self._channels)} channels, none with number {request.channel}; "
                 "set the same for all workers",
@@ -55,7 +55,7 @@ class NoticeActivities:
         scheme = str(channel).partition("://")[0]  # the rest of the URL holds its password
         notice = await self._whole(request.notice, min(channel.body_maxlen // 2, MOST_ARGUMENTS))
         if not await send(channel, notice, self._links(notice.workflow_id)):
-            raise passing(
+            raise retryable(
                 ErrorKind.CHANNEL_UNAVAILABLE, f"channel {request.channel} ({scheme}) did not take the notice"
             )
         return Told(scheme=scheme)

@@ -11,7 +11,7 @@ from outlast.agents.model_calls import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import CheckpointWhen, Plan, PlanChange
 from outlast.dag import Outcome
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
 from outlast.tracing.trace import RunLog
@@ -35,7 +35,7 @@ class PlanCheckpoints:
         names = [step.step for step in plan.steps]
         unknown = [name for name in self._points.policy.steps if name not in names]
         if unknown:
-            raise final(
+            raise non_retryable(
                 ErrorKind.INPUT_INVALID,
                 f"checkpoint.steps: the plan has no step {', '.join(unknown)}; its steps are {', '.join(names)}",
             )
@@ -77,7 +77,7 @@ class PlanCheckpoints:
             return plan
         fresh, found, changes = self._making.read_edit(edited, kept)
         if fresh is None:
-            raise final(ErrorKind.PLAN_INVALID, "the edited plan cannot run: " + "; ".join(found))
+            raise non_retryable(ErrorKind.PLAN_INVALID, "the edited plan cannot run: " + "; ".join(found))
         self._running.keep_done()
         self._log.forget([self._prefix + step.step for step in ahead])
         new = [step.step for step in fresh.steps if step.step not in kept]

@@ -13,7 +13,7 @@ from outlast.agents.agents import Crew
 from outlast.agents.model_calls import LENIENTLY, Answer
 from outlast.contracts import AgentCard, Part, Plan, PlanChange, PlanRequest, PlanStep
 from outlast.dag import Outcome
-from outlast.errors import ErrorKind, final, text_of
+from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.plans.checking import PLAN_SCHEMA, is_alike, problems, read_plan, repair
 from outlast.workflow import revision
 
@@ -44,14 +44,16 @@ class PlanMaking:
         if request.plan is not None:
             plan, found = self._checked(request.plan, self._executors())
             if found:
-                raise final(ErrorKind.PLAN_INVALID, "the plan cannot run: " + "; ".join(found))
+                raise non_retryable(ErrorKind.PLAN_INVALID, "the plan cannot run: " + "; ".join(found))
             return plan
         unknown = [name for name in request.agents if self._catalog.get(name) is None]
         if unknown:
             names = ", ".join(self._executors())
-            raise final(ErrorKind.UNKNOWN_AGENT, f"agents: there is no {', '.join(unknown)}; choose from {names}")
+            raise non_retryable(
+                ErrorKind.UNKNOWN_AGENT, f"agents: there is no {', '.join(unknown)}; choose from {names}"
+            )
         if not request.task.strip():
-            raise final(ErrorKind.INPUT_INVALID, "task: say what shall be done, or give a plan")
+            raise non_retryable(ErrorKind.INPUT_INVALID, "task: say what shall be done, or give a plan")
         return await self._planned([*self._material, Part(text=self._instruction())], kept={}) or self._fallback()
 
     async def replan(self, plan: Plan, done: Mapping[str, Outcome[Answer]], failures: Mapping[str, str]) -> Plan:
@@ -177,7 +179,7 @@ class PlanMaking:
         )
         plan, found = self._checked(named, self._executors())
         if found:
-            raise final(ErrorKind.PLAN_INVALID, "the fallback plan cannot run either: " + "; ".join(found))
+            raise non_retryable(ErrorKind.PLAN_INVALID, "the fallback plan cannot run either: " + "; ".join(found))
         whose = "the given fallback plan" if request.fallback_plan else f"one step for {request.fallback_agent}"
         self.fell_back = True
         self.changes.append(PlanChange(stage="fallback", change=f"no valid plan, so {whose} runs"))

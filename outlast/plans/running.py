@@ -14,7 +14,7 @@ from outlast.agents.model_calls import Answer
 from outlast.approvals.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.plans.checking import ends_of, graph_of
 from outlast.workflow import revision
 from outlast.workflow.failures import ENDINGS
@@ -107,7 +107,9 @@ class PlanRunning:
         """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
         gates = self._crew.gates
         if gates is None:
-            raise final(ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step")
+            raise non_retryable(
+                ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step"
+            )
         name = self._prefix + step.step
         self._crew.log.waits(name, "waits until a person has approved it")
 
@@ -124,7 +126,7 @@ class PlanRunning:
                 action, check=_input_missing, describe=lambda edited: described(str(edited.input["input"]))
             )
             if not decision.approved:
-                raise final(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
+                raise non_retryable(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
         except ENDINGS as error:
             self._crew.log.end(name, StepState.FAILED, note=text_of(error))
             raise

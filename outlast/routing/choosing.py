@@ -17,7 +17,7 @@ from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import AgentCard, Message, ModelRequest, ModelTurn, Part, StopReason, ToolAnswer
 from outlast.documents.digest import part_characters
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.routing.categories import NO_ROUTE
 from outlast.routing.contracts import LabelRequest, Pick, PicksRequest
 from outlast.routing.pick_activities import RoutePickActivities
@@ -106,7 +106,7 @@ class Chooser:
                 if is_cancelled_exception(error) or kind_of(error) in BROKEN_SETTING or position + 1 == len(chain):
                     raise
                 self.crew.log.hop(step, card.name, chain[position + 1], f"{kind_of(error)}: {text_of(error)}")
-        raise final(ErrorKind.UNKNOWN_AGENT, f"{ROUTER}: its fallbacks never end; shorten the chain")
+        raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"{ROUTER}: its fallbacks never end; shorten the chain")
 
 
 class _Picking:
@@ -149,7 +149,7 @@ class _Picking:
     async def _call(self, request: ModelRequest) -> ModelTurn:
         turn = await call_model(self._chooser.crew, self._step, self._card, request)
         if turn.stop_reason is StopReason.REFUSAL:
-            raise final(ErrorKind.MODEL_REFUSED, f"{self._card.model} refused to route")
+            raise non_retryable(ErrorKind.MODEL_REFUSED, f"{self._card.model} refused to route")
         return turn
 
     async def _checked(self, turn: ModelTurn) -> Sequence[Pick]:

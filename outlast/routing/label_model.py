@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 READ_CHARACTERS = 20_000
 """How much of a text is read; what it wants stands near its beginning, and a worker has other things to do."""
@@ -99,4 +99,4 @@ def read_model(data: bytes, where: str) -> LabelModel:
         why = f"{place}: {first['msg']}"
     except ValueError as error:
         why = f"it is not JSON ({error})"
-    raise final(ErrorKind.CLASSIFIER_INVALID, f"{where} holds no trained classifier: {why[:200]}; {mend}")
+    raise non_retryable(ErrorKind.CLASSIFIER_INVALID, f"{where} holds no trained classifier: {why[:200]}; {mend}")

@@ -13,7 +13,7 @@ from temporalio import activity
 from outlast.contracts import Part, ToolCall, ToolSpec
 from outlast.documents.parsing.pool import PARSERS
 from outlast.documents.parsing.schemas import SchemaInvalidError, schema_problem, violations
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.routing.contracts import Pick, Picks, PicksRequest
 from outlast.storage.activities import ContentStore
 
@@ -60,5 +60,5 @@ def _wrong(filled: Any, spec: ToolSpec) -> tuple[str, ...]:
     except SchemaInvalidError as error:
         problem = str(error)
     if problem:
-        raise final(ErrorKind.INPUT_INVALID, f"the input_schema of {spec.name!r} is wrong: {problem}")
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"the input_schema of {spec.name!r} is wrong: {problem}")
     return wrong

@@ -6,7 +6,7 @@ trained a new one sorts as it did before.
 
 from temporalio import activity
 
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.routing.contracts import Labelled, LabelRequest
 from outlast.routing.label_model import LabelModel, read_model
 from outlast.storage.activities import ContentStore
@@ -38,7 +38,7 @@ class TrainedRouterActivities:
     async def _model(self, ref: str) -> LabelModel:
         """Return a classifier, read and checked against its reference once."""
         if not ref:
-            raise final(
+            raise non_retryable(
                 ErrorKind.CLASSIFIER_INVALID,
                 "trained: no classifier is named; train one with 'python starter.py train-router FILE' and give its reference",
             )

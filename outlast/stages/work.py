@@ -11,7 +11,7 @@ from outlast.agents.model_calls import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import Part, Plan
 from outlast.dag import AfterFailure, Outcome
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.plans.checking import ends_of, with_one_end
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
@@ -66,11 +66,13 @@ class StageWork:
         ended = self._running.outcomes.get(last)
         answer = ended.value if ended else None
         if answer is not None and self._stage.output_schema is not None and answer.data is None:
-            untyped = final(ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted the schema")
+            untyped = non_retryable(
+                ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted the schema"
+            )
             self._running.outcomes[last] = Outcome(error=untyped)
             answer = None
         if answer is None:
-            raise final(self._running.cause_kind(), self._running.cause())
+            raise non_retryable(self._running.cause_kind(), self._running.cause())
         return answer
 
     async def _next_plan(self) -> Plan:

@@ -22,7 +22,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.marker import StoreMarker
 from outlast.worker.waiting import Patience
 
@@ -125,16 +125,18 @@ class ContentStore:
         Raises ContentMissing or ContentAltered (final), ContentUnavailable (passing).
         """
         if not _REFERENCE.fullmatch(ref):
-            raise final(ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)")
+            raise non_retryable(
+                ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)"
+            )
         data = await self._patience.outlast(lambda: self._read(_key(ref)))
         if data is None:
-            raise final(
+            raise non_retryable(
                 ErrorKind.CONTENT_MISSING,
                 f"content {ref} is not in this worker's content store ({self._url}). If it was written by another "
                 f"process, that process uses another store: set CONTENT_STORE_URL to the same URL for both.",
             )
         if reference(data) != ref:
-            raise final(
+            raise non_retryable(
                 ErrorKind.CONTENT_ALTERED,
                 f"content {ref} in {self._url} was changed after it was written; restore it from a backup, "
                 "or start the run anew.",
@@ -206,12 +208,12 @@ class ContentStore:
         try:
             return (await self.get(content.ref)).decode()
         except UnicodeDecodeError:
-            raise final(
+            raise non_retryable(
                 ErrorKind.INPUT_INVALID, f"content {content.ref} is a file, not a text: extract its text first"
             ) from None
 
     def _unavailable(self, error: Exception) -> ApplicationError:
-        return passing(
+        return retryable(
             ErrorKind.CONTENT_UNAVAILABLE,
             f"the content store at {self._url} does not answer ({_brief(error)}); "
             "check CONTENT_STORE_URL and its credentials.",

@@ -14,7 +14,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import ModelFailure, ModelRequest, Usage
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.storage.activities import ContentStore, encodable
 
@@ -104,7 +104,7 @@ def hold(request: ModelRequest, bound: int, wasted: Usage) -> None:
     if request.reserved is None or (bound <= request.reserved and wasted == Usage()):
         return
     why = "earlier attempts were paid" if wasted != Usage() else f"{request.reserved} are reserved"
-    raise final(
+    raise non_retryable(
         ErrorKind.RESERVATION_SHORT,
         f"not sent: its prompt may have {bound} tokens, and {why}",
         ModelFailure(model=request.model, needed=bound),

@@ -23,7 +23,7 @@ from temporalio.converter import (
     PayloadConverter,
 )
 
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
 
@@ -58,7 +58,7 @@ def guarded(limit: int) -> type[PydanticPayloadConverter]:
             payloads = super().to_payloads(values)
             for value, payload in zip(values, payloads, strict=True):
                 if len(payload.data) > limit and getattr(value, "recorded", True):
-                    raise final(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
+                    raise non_retryable(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
             return payloads
 
         def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
@@ -66,7 +66,7 @@ def guarded(limit: int) -> type[PydanticPayloadConverter]:
                 return super().from_payloads(payloads, type_hints)
             except ValidationError as error:
                 if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
-                    raise final(ErrorKind.INPUT_INVALID, str(error)) from error
+                    raise non_retryable(ErrorKind.INPUT_INVALID, str(error)) from error
                 raise
 
     return GuardedPayloadConverter

@@ -18,7 +18,7 @@ from outlast.approvals.approved_calls import check_approved
 from outlast.contracts import Contract, Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from outlast.documents.parsing.pool import PARSERS
 from outlast.documents.parsing.schemas import SchemaInvalidError, violations
-from outlast.errors import ErrorKind, final, passing, text_of
+from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.file_names import readable
 from outlast.redaction import SECRETS
 from outlast.storage.activities import ContentStore, encodable
@@ -115,9 +115,9 @@ class ToolActivities:
         except ApplicationError:
             raise
         except OSError as error:
-            raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
+            raise retryable(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
         except Exception as error:
-            raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+            raise retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
         outcome = ToolOutcome(
             said=encodable(readable(said)),
             failed=failed,
@@ -166,12 +166,12 @@ class ToolActivities:
     def _check_known(self, request: ToolRequest) -> None:
         if request.server and request.server not in self._servers.names:
             names = ", ".join(self._servers.names) or "none"
-            raise final(
+            raise non_retryable(
                 ErrorKind.TOOL_UNKNOWN, f"this worker has no MCP server {request.server!r} (MCP_CONFIG: {names})"
             )
         if not request.server and request.tool not in self._tools:
             names = ", ".join(sorted(self._tools))
-            raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
+            raise non_retryable(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
 
     def _check_approved(self, request: ToolRequest) -> None:
         """Refuse what cannot be undone and no person approved: this very call, with these very arguments."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import SUMMARY_LENGTH, Contract, RunState
-from outlast.errors import final, kind_of, root_of, text_of
+from outlast.errors import kind_of, non_retryable, root_of, text_of
 
 Result = TypeVar("Result")
 
@@ -58,4 +58,4 @@ class Shortfall:
         shown = tuple(map(self.told_in, details))
         if all(one is other for one, other in zip(shown, details, strict=True)):
             return error
-        return final(kind_of(error), text_of(error), *shown)
+        return non_retryable(kind_of(error), text_of(error), *shown)

@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import SUMMARY_LENGTH, UndoRequest, UndoResult
-from outlast.errors import ErrorKind, final, passing, text_of
+from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.storage.activities import ContentStore
 from outlast.tools.tool import NeverHappenedError, Tool, ToolError
 from outlast.undo.records import UndoRecords
@@ -44,7 +44,7 @@ class UndoActivities:
         tool = self._tools.get(request.tool)
         if tool is None:
             names = ", ".join(sorted(self._tools))
-            raise final(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
+            raise non_retryable(ErrorKind.TOOL_UNKNOWN, f"this worker has no tool {request.tool!r}; it has {names}")
         attempt = activity.info().attempt
         await self._records.close(request.key)
         record = await self._records.find(request.key)
@@ -52,7 +52,7 @@ class UndoActivities:
             return UndoResult(said="it never happened", happened=False, attempt=attempt)
         if record is None or record.undo not in ("", request.tool):
             # What a request says alone proves no call: anybody who starts a run could have an undo of their own carried out.
-            raise final(
+            raise non_retryable(
                 ErrorKind.UNDO_REFUSED,
                 f"the content store knows of no call {request.key!r} that {request.tool} undoes; nothing was undone",
             )
@@ -62,11 +62,11 @@ class UndoActivities:
         except NeverHappenedError as error:
             return UndoResult(said=str(error)[:SUMMARY_LENGTH], happened=False, attempt=attempt)
         except (ToolError, ValidationError) as error:
-            raise final(ErrorKind.UNDO_REFUSED, text_of(error)) from error
+            raise non_retryable(ErrorKind.UNDO_REFUSED, text_of(error)) from error
         except ApplicationError:
             raise
         except OSError as error:
-            raise passing(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
+            raise retryable(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
         except Exception as error:
-            raise passing(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
+            raise retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
         return UndoResult(said=said[:SUMMARY_LENGTH], attempt=attempt)

@@ -31,7 +31,7 @@ from outlast.contracts import (
     ToolResult,
     UndoRequest,
 )
-from outlast.errors import ErrorKind, final, kind_of, root_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.tracing.trace import RunLog
 from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
@@ -156,7 +156,7 @@ class Rollback:
         await shielded(_stopped(task))
         changes = await self.roll_back(self._asked, self._why)
         head = "rolled back as asked" if self._why == ASKED else f"rolled back, because {self._why}"
-        raise final(ErrorKind.ROLLED_BACK, f"{head}: {changes.summary or 'nothing was changed'}", changes)
+        raise non_retryable(ErrorKind.ROLLED_BACK, f"{head}: {changes.summary or 'nothing was changed'}", changes)
 
     def listed(self, result: T) -> T:
         """Return a result with the changes as they are now, where it has a field for them."""
@@ -248,7 +248,7 @@ class Rollback:
         root = root_of(error)
         left = root.details if isinstance(root, ApplicationError) and root.details else (self.changes,)
         details = [self.listed(each) for each in left]
-        return final(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
+        return non_retryable(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:

@@ -7,7 +7,7 @@ is undone once whoever asks, and what is settled stays as it is.
 from temporalio import workflow
 
 from outlast.contracts import ChangeState, Extent, RollbackRequest, RollbackResult, RunState
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.trace import RunLog
 from outlast.workflow.base import Observed, closing
 
@@ -29,9 +29,11 @@ class RollbackWorkflow(Observed):
         wanted = request.policy.checkpoint
         if wanted and wanted not in names:
             known = f"there are {', '.join(names)}" if names else "it reached none"
-            raise final(ErrorKind.INPUT_INVALID, f"policy.checkpoint: {request.run} has no {wanted!r}; {known}")
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"policy.checkpoint: {request.run} has no {wanted!r}; {known}")
         if request.policy.extent is Extent.KEEP:
-            raise final(ErrorKind.INPUT_INVALID, "policy.extent: keep rolls nothing back; write all, or a checkpoint")
+            raise non_retryable(
+                ErrorKind.INPUT_INVALID, "policy.extent: keep rolls nothing back; write all, or a checkpoint"
+            )
         changes = await self.rollback.roll_back(request.policy, request.reason)
         left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
         self.log.close(RunState.PARTIAL if left else RunState.COMPLETED)

@@ -16,7 +16,7 @@ from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.worker.waiting import bearable
 
 OWN_ATTEMPTS = {
@@ -135,7 +135,7 @@ class _Waiting(worker.ActivityInboundInterceptor):
         except Exception as raised:
             error = raised
             if isinstance(raised, TimeoutError) and limit.expired():
-                error = passing(ErrorKind.TIMED_OUT, f"{info.activity_type} took longer than {seconds:.0f} s")
+                error = retryable(ErrorKind.TIMED_OUT, f"{info.activity_type} took longer than {seconds:.0f} s")
             reported = self._outages.after(key, error, request)
             if isinstance(reported, ApplicationError) and reported.non_retryable:
                 self._outages.ended(key)
@@ -201,7 +201,7 @@ def _later(error: ApplicationError, outages: int, left: float) -> ApplicationErr
 
 def _given_up(error: Exception, why: str = "") -> Exception:
     if not isinstance(error, ApplicationError):
-        return final(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {error}")
+        return non_retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {error}")
     return _copy(error, error.message + why, after=None, non_retryable=True)
 
 

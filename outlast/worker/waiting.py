@@ -13,7 +13,7 @@ from typing import TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from outlast.errors import ErrorKind, passing
+from outlast.errors import ErrorKind, retryable
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Patience:
                 async with asyncio.timeout(self._operation_limit(limit, started)):
                     done = await operation()
             except TimeoutError:
-                raise passing(
+                raise retryable(
                     ErrorKind.CONTENT_UNAVAILABLE, "the content store hangs: it neither answers nor fails"
                 ) from None
             except ApplicationError as error:

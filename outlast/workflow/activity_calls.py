@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
 from outlast.contracts import SUMMARY_LENGTH, Content, ModelRequest, ModelTurn, ToolRequest, ToolResult, UndoResult
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 Result = TypeVar("Result")
 
@@ -98,7 +98,7 @@ def _error(name: str, why: str) -> ActivityError:
         activity_id="",
         retry_state=None,
     )
-    error.__cause__ = final(
+    error.__cause__ = non_retryable(
         ErrorKind.RESULT_INVALID, f"the result cannot be used, because {why}; was it completed by hand?"
     )
     return error

@@ -33,7 +33,7 @@ from outlast.contracts import (
     WaitingActions,
     carried_in,
 )
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.trace import RunLog
 from outlast.undo.rollback import Rollback
@@ -93,7 +93,7 @@ def _refuse_made_up(request: object) -> None:
         return
     made_up = list(carried_in(request))
     if made_up and revision.since(revision.FAULTS_FIXED):
-        raise final(
+        raise non_retryable(
             ErrorKind.INPUT_INVALID,
             f"{', '.join(made_up)}: only a run that continues as new carries this; leave it out of a first request",
         )
@@ -125,7 +125,7 @@ class Observed:
     def __new__(cls, *given: Any) -> Self:
         """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, for ever."""
         if len(given) != 1 or not isinstance(given[0], StartRequest):
-            raise final(
+            raise non_retryable(
                 ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {len(given)} were given"
             )
         return super().__new__(cls)
@@ -183,7 +183,7 @@ class Observed:
         """Say in a result how the run stands with its budget; raises BudgetReached where that ended it."""
         told: Result = self.budget.told_in(result)
         if self.budget.stopped:
-            raise final(ErrorKind.BUDGET_REACHED, self.budget.stopped, told)
+            raise non_retryable(ErrorKind.BUDGET_REACHED, self.budget.stopped, told)
         return told
 
     @workflow.signal(

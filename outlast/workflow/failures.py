@@ -12,7 +12,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow import revision
 
 FAILURES = (FailureError, TimeoutError)
@@ -38,8 +38,8 @@ ENDINGS = (*FAILURES, asyncio.CancelledError, HaltedError)
 def halted(why: str) -> BaseException:
     """Make the error that halts the run; runs from before the revision took it for any other failure."""
     if revision.since(revision.FAULTS_FIXED):
-        return HaltedError(final(ErrorKind.HALTED, why))
-    return final(ErrorKind.NOT_ANSWERED, why)
+        return HaltedError(non_retryable(ErrorKind.HALTED, why))
+    return non_retryable(ErrorKind.NOT_ANSWERED, why)
 
 
 def failure_of(error: BaseException) -> BaseException:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlast.contracts import SUMMARY_LENGTH, Effect, ProposedAction, Risk, ToolCard
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from samples.refund.contracts import RefundRequest
 
 QUERY, INSERT, MAIL, CALL = "query_database", "insert_row", "send_mail", "http_call"
@@ -65,18 +65,20 @@ def question(order: str) -> dict[str, Any]:
 def read_order(order: str, said: str | None) -> Order:
     """Read the answer of the database; raises InputInvalid where there is no such order, or nothing is left to give back."""
     if said is None:
-        raise final(
+        raise non_retryable(
             ErrorKind.INPUT_INVALID, "order: its row is kept by reference; set CONTENT_INLINE_BYTES to 1024 or more"
         )
     try:
         rows = json.loads(said)["rows"]
         customer, email, cents = rows[0] if rows else ("", "", None)
     except (ValueError, KeyError, TypeError) as error:
-        raise final(ErrorKind.INPUT_INVALID, f"order: the database's answer cannot be read: {error}") from error
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"order: the database's answer cannot be read: {error}") from error
     if not isinstance(cents, int):
-        raise final(ErrorKind.INPUT_INVALID, f"order: there is no order {order!r}; name one that the database has")
+        raise non_retryable(
+            ErrorKind.INPUT_INVALID, f"order: there is no order {order!r}; name one that the database has"
+        )
     if cents <= 0:
-        raise final(
+        raise non_retryable(
             ErrorKind.INPUT_INVALID, f"order: nothing of {order!r} is left to give back; it was refunded already"
         )
     return Order(order, " ".join(str(customer).split()), str(email).strip(), cents)
@@ -88,7 +90,7 @@ def propose(request: RefundRequest, order: Order, said: Mapping[str, Any] | None
     reason = " ".join(str(said.get("reason") or "").split())[:MOST_REASON] or "the customer asks for it"
     if request.amount_cents is not None:
         if request.amount_cents > order.open_cents:
-            raise final(
+            raise non_retryable(
                 ErrorKind.INPUT_INVALID,
                 f"amount_cents: {money(request.amount_cents)} is more than the {money(order.open_cents)} "
                 f"that {order.id} leaves to give back",

@@ -29,7 +29,7 @@ from outlast.contracts import (
     ToolCall,
     Toolset,
 )
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.routing.choosing import CLASSIFIER, Chooser
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.routing.rules import categories_of
@@ -67,7 +67,7 @@ class RefundWorkflow(Observed):
             if is_cancelled_exception(error):
                 raise
             self.log.close(RunState.FAILED)
-            raise final(kind_of(error), text_of(error), await self._ended()) from error
+            raise non_retryable(kind_of(error), text_of(error), await self._ended()) from error
         self.log.close(RunState.COMPLETED)
         return await self._ended()
 
@@ -117,10 +117,12 @@ class RefundWorkflow(Observed):
         missing = [name for name in needed if self._tools.get(name) is None]
         if missing:
             told = ", ".join(f"{name} ({refunding.SETTINGS[name]})" for name in missing)
-            raise final(ErrorKind.TOOL_UNKNOWN, f"a refund needs tools that this worker does not have: set {told}")
+            raise non_retryable(
+                ErrorKind.TOOL_UNKNOWN, f"a refund needs tools that this worker does not have: set {told}"
+            )
         ledger = self._tools.get(refunding.CALL) if request.ledger_url else None
         if ledger and (wrong := refunding.unbookable(ledger, request.ledger_url, request.order)):
-            raise final(ErrorKind.INPUT_INVALID, f"ledger_url: {wrong}")
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"ledger_url: {wrong}")
 
     async def _propose(self, request: RefundRequest, order: Order) -> Proposal:
         facts = f"order {order.id} of {order.customer}: {money(order.open_cents)} can be given back"
@@ -185,7 +187,7 @@ class RefundWorkflow(Observed):
         if answer.failed:
             said = f"{step}: {' '.join((answer.content.text or 'it failed').split())[:500]}"
             self.log.end(step, StepState.FAILED, note=said)
-            raise final(ErrorKind.TOOL_UNAVAILABLE, said)
+            raise non_retryable(ErrorKind.TOOL_UNAVAILABLE, said)
         self.log.end(step, StepState.DONE, output=_content(" ".join((answer.content.text or "").split())[:200]))
         return answer.content
 

@@ -13,7 +13,7 @@ from activities.search.activities import TEXT_LENGTH, SearchActivities
 from activities.search.contracts import CiteRequest, Finding, Findings, SearchRequest, SourceKind
 from activities.search.sources.base import Answered, Hit
 from outlast.contracts import Part
-from outlast.errors import ErrorKind, final, kind_of
+from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.storage.activities import ContentStore
 
 HITS = (Hit("First", "https://one.example/", "2026-03-01", "Warm."), Hit("Second", "https://two.example/"))
@@ -98,7 +98,7 @@ async def test_nothing_found_is_an_answer(store: ContentStore) -> None:
 
 async def test_errors_keep_their_kind_and_unknown_ones_are_tried_again(store: ContentStore) -> None:
     with pytest.raises(ApplicationError) as caught:
-        await search(store, Source(error=final(ErrorKind.SOURCE_NOT_CONFIGURED, "set X")))
+        await search(store, Source(error=non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, "set X")))
     assert kind_of(caught.value) is ErrorKind.SOURCE_NOT_CONFIGURED
     with pytest.raises(ApplicationError, match="KeyError") as caught:
         await search(store, Source(error=KeyError("x")))

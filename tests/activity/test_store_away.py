@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from outlast.contracts import ModelFailure, ModelRequest, Part, StopReason, ToolRequest, UndoRequest, Usage
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore, reference
@@ -20,7 +20,7 @@ from outlast.worker.outages import OutageWaits, Waits
 from tests.activity.conftest import asking
 from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 
-AWAY = passing(ErrorKind.CONTENT_UNAVAILABLE, "the content store does not answer")
+AWAY = retryable(ErrorKind.CONTENT_UNAVAILABLE, "the content store does not answer")
 
 
 @pytest.fixture(params=["gone", "not mounted"])
@@ -147,13 +147,13 @@ MODEL = asking()
 WITH_FALLBACK = asking(has_fallback=True)
 READS = ToolRequest(tool="t", key="k", specs=Part())
 CHANGES = READS.model_copy(update={"changes": True})
-OVERLOADED = passing(ErrorKind.MODEL_UNAVAILABLE, "529", ModelFailure(status=529, away=True))
-REFUSED = passing(ErrorKind.MODEL_UNAVAILABLE, "refused", ModelFailure(usage=Usage(input_tokens=9), away=True))
+OVERLOADED = retryable(ErrorKind.MODEL_UNAVAILABLE, "529", ModelFailure(status=529, away=True))
+REFUSED = retryable(ErrorKind.MODEL_UNAVAILABLE, "refused", ModelFailure(usage=Usage(input_tokens=9), away=True))
 """Refused after an attempt that was paid; the usage is that of all attempts."""
-LIMITED = passing(ErrorKind.RATE_LIMITED, "429", ModelFailure(status=429))
-BROKEN = passing(ErrorKind.MODEL_UNAVAILABLE, "broke off", ModelFailure(usage=Usage(input_tokens=9)))
-GARBAGE = passing(ErrorKind.MODEL_UNAVAILABLE, "not JSON", ModelFailure())
-TOOL_AWAY = passing(ErrorKind.TOOL_UNAVAILABLE, "500")
+LIMITED = retryable(ErrorKind.RATE_LIMITED, "429", ModelFailure(status=429))
+BROKEN = retryable(ErrorKind.MODEL_UNAVAILABLE, "broke off", ModelFailure(usage=Usage(input_tokens=9)))
+GARBAGE = retryable(ErrorKind.MODEL_UNAVAILABLE, "not JSON", ModelFailure())
+TOOL_AWAY = retryable(ErrorKind.TOOL_UNAVAILABLE, "500")
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ TOOL_AWAY = passing(ErrorKind.TOOL_UNAVAILABLE, "500")
         ("call_model", MODEL, BROKEN, 3),
         ("call_model", MODEL, GARBAGE, 3),
         ("call_model", MODEL.model_copy(update={"attempts": 5}), BROKEN, 5),
-        ("call_model", MODEL, final(ErrorKind.MODEL_REJECTED, "400"), 1),
+        ("call_model", MODEL, non_retryable(ErrorKind.MODEL_REJECTED, "400"), 1),
         ("call_model", MODEL, ValueError("a bug"), 3),
         ("call_tool", READS, TOOL_AWAY, 3),
         ("call_tool", CHANGES, TOOL_AWAY, "TOOL_WAIT"),
         ("undo_call", UndoRequest(tool="t", key="k"), TOOL_AWAY, "TOOL_WAIT"),
         ("undo_call", UndoRequest(tool="t", key="k"), AWAY, "STORE_WAIT"),
         ("keep_text", None, AWAY, "STORE_WAIT"),
-        ("keep_text", None, passing(ErrorKind.UNEXPECTED, "?"), 5),
+        ("keep_text", None, retryable(ErrorKind.UNEXPECTED, "?"), 5),
     ],
 )
 async def test_only_failures_of_the_call_itself_use_up_its_attempts(
@@ -201,7 +201,7 @@ async def test_only_failures_of_the_call_itself_use_up_its_attempts(
 
 async def test_the_pause_of_an_outage_doubles_to_half_a_minute_and_is_the_servers_where_it_asks_for_one() -> None:
     waits, env, pauses = OutageWaits(), ActivityEnvironment(), []
-    asked = passing(ErrorKind.RATE_LIMITED, "429", ModelFailure(status=429), after=timedelta(seconds=50))
+    asked = retryable(ErrorKind.RATE_LIMITED, "429", ModelFailure(status=429), after=timedelta(seconds=50))
     for error in (*[OVERLOADED] * 7, asked):
         env.info = replace(env.info, activity_type="call_model", started_time=datetime(2026, 1, 1, tzinfo=UTC))
         said = env.run(waits.after, ("run", "1"), error, MODEL)

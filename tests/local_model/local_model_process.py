@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class LocalModel:
-    """A running `python -m local_model`, its output in a file."""
+    """A running `python -m outlast.devstack.local_model`, its output in a file."""
 
     def __init__(self, log: Path, cache: Path, *flags: str, **environment: str) -> None:
         self.log = log
@@ -19,7 +19,7 @@ class LocalModel:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOCAL_MODEL", "ANTHROPIC"))}
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local_model", "--port", "0", *flags],
+                [sys.executable, "-m", "outlast.devstack.local_model", "--port", "0", *flags],
                 cwd=PROJECT,
                 env=kept | environment,
                 stdout=out,

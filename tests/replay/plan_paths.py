@@ -7,7 +7,7 @@ from typing import Any
 
 from outlast.contracts import OnStepFailure, PlanRequest, StopReason, Usage
 from outlast.documents.contracts import DocumentSource
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
@@ -62,13 +62,13 @@ def cutting(call: ModelCall) -> ModelReply:
 
 def narrow(call: ModelCall) -> str:
     if sum(len(text) for _, text in call.messages) > 20_000:
-        raise final(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
+        raise non_retryable(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
     return "long " * 8000 if said(call).startswith("do 1") else "short"
 
 
 def planless(call: ModelCall) -> str:
     if is_planner(call):
-        raise final(ErrorKind.MODEL_REJECTED, "no planner today")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "no planner today")
     return "fine"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from activities.search.contracts import SourceKind
 from activities.search.sources.base import Source
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
@@ -39,7 +39,7 @@ def found(**changes: Given) -> Callable[[], Mapping[SourceKind, Source]]:
 
 
 def gone() -> Given:
-    return Given(error=lambda: final(ErrorKind.SOURCE_UNAVAILABLE, "it answered 404"))
+    return Given(error=lambda: non_retryable(ErrorKind.SOURCE_UNAVAILABLE, "it answered 404"))
 
 
 def inventing(call: ModelCall) -> str:
@@ -49,12 +49,12 @@ def inventing(call: ModelCall) -> str:
 def without_readers(call: ModelCall) -> str:
     if is_synthesis(call):
         return "From the abstract [A1]."
-    raise final(ErrorKind.MODEL_REJECTED, "no")
+    raise non_retryable(ErrorKind.MODEL_REJECTED, "no")
 
 
 def without_synthesiser(call: ModelCall) -> str:
     if is_synthesis(call) or "What do these notes" in call.messages[0][1]:
-        raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
+        raise non_retryable(ErrorKind.MODEL_NOT_FOUND, "no such model")
     return "note"
 
 

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHandle
 
 from outlast.agents.sessions import SessionLimits, SessionProgress
 from outlast.contracts import ROLL_BACK_ALL, Extent, Plan, PlanRequest, PlanStep, RollbackPolicy, StopReason, Usage
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
@@ -65,7 +65,7 @@ def overflowing(call: ModelCall) -> ModelReply | str:
     if "Sum up for yourself" in str(call.history[-1:]):
         return "Nothing there."
     if call.history:
-        raise final(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
+        raise non_retryable(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
     return "Done." if "what you have done so far" in " ".join(text for _, text in call.messages) else LISTING
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from outlast.contracts import Content
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from outlast.stages.contracts import Stage, StagedRequest, StageOutput
@@ -15,7 +15,7 @@ from tests.workflow.staging import PRICES, RUN, asked, plan_json, refusing, scri
 from tests.workflow.test_agent_session import calls
 
 DRAFT = StageOutput(stage="draft", content=Content(text="first draft"))
-NO_CRITIC = final(ErrorKind.MODEL_REJECTED, "no critic today")
+NO_CRITIC = non_retryable(ErrorKind.MODEL_REJECTED, "no critic today")
 SIDE_BY_SIDE = plan_json((1, "writer", "do left", []), (2, "writer", "do right", []))
 IN_TURN = plan_json((1, "writer", "do one", []), (2, "writer", "do two", [1]))
 CIRCLE = plan_json((1, "writer", "do one", [2]), (2, "writer", "do two", [1]))
@@ -41,7 +41,7 @@ def in_turn(*plans: str) -> Callable[[ModelCall], str]:
 
 
 def refused(call: ModelCall) -> str:
-    raise final(ErrorKind.MODEL_REJECTED, "not today")
+    raise non_retryable(ErrorKind.MODEL_REJECTED, "not today")
 
 
 def once(words: str) -> Callable[[ModelCall], str]:
@@ -51,7 +51,7 @@ def once(words: str) -> Callable[[ModelCall], str]:
     def answer(call: ModelCall) -> str:
         if words in asked(call) and left:
             left.pop()
-            raise final(ErrorKind.MODEL_REJECTED, "not yet")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not yet")
         return "at last"
 
     return answer

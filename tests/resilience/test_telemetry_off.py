@@ -30,15 +30,16 @@ pytestmark = pytest.mark.xdist_group("spans")
 IMPORTED = """
 import asyncio, sys
 import worker, starter
-from bootstrap import connect, load_settings
+from outlast.worker import running
+from outlast.client import connect, load_settings
 
 async def work():
     settings = load_settings()
     client = await connect(settings)
-    async with worker.working(client, settings, worker.model_client(settings)):
+    async with worker.working(client, settings, running.model_client(settings)):
         print(*sorted(name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))))
 
-worker.Runtime.set_default(worker.runtime(None, None))
+running.Runtime.set_default(running.runtime(None, None))
 asyncio.run(work())
 sys.stdout.flush()
 __import__("os")._exit(0)
@@ -68,7 +69,7 @@ async def replay():
     from dataclasses import replace
     from temporalio.client import WorkflowHistory
     from temporalio.worker import Replayer
-    from bootstrap import data_converter
+    from outlast.client import data_converter
     from tests.policed import policed
     from worker import WORKFLOWS
     replayer = Replayer(

@@ -23,7 +23,7 @@ from temporalio.exceptions import (
 
 from outlast import errors
 from outlast.contracts import ModelFailure
-from outlast.errors import ERROR_TEXT_LIMIT, ErrorKind, final, kind_of, passing, root_of, text_of
+from outlast.errors import ERROR_TEXT_LIMIT, ErrorKind, kind_of, non_retryable, retryable, root_of, text_of
 
 
 def by_activity(cause: BaseException) -> ActivityError:
@@ -66,8 +66,8 @@ async def through_history(error: BaseException) -> BaseException:
 
 
 CASES = [
-    (final(ErrorKind.MODEL_REJECTED, "no"), ErrorKind.MODEL_REJECTED, "no"),
-    (passing(ErrorKind.RATE_LIMITED, "later"), ErrorKind.RATE_LIMITED, "later"),
+    (non_retryable(ErrorKind.MODEL_REJECTED, "no"), ErrorKind.MODEL_REJECTED, "no"),
+    (retryable(ErrorKind.RATE_LIMITED, "later"), ErrorKind.RATE_LIMITED, "later"),
     (ApplicationError("odd", type="SomebodyElses"), ErrorKind.UNEXPECTED, "odd"),
     (ApplicationError("odd"), ErrorKind.UNEXPECTED, "odd"),
     (timeout(), ErrorKind.TIMED_OUT, "activity Heartbeat timeout"),
@@ -96,7 +96,7 @@ def test_a_wrapper_without_a_cause_speaks_for_itself() -> None:
 
 
 def test_an_application_error_is_the_root_whatever_caused_it() -> None:
-    error = final(ErrorKind.MODEL_NOT_FOUND, "no such model")
+    error = non_retryable(ErrorKind.MODEL_NOT_FOUND, "no such model")
     error.__cause__ = timeout()
     assert (kind_of(by_activity(error)), text_of(by_activity(error))) == (ErrorKind.MODEL_NOT_FOUND, "no such model")
 
@@ -121,7 +121,7 @@ def test_a_message_attribute_need_not_be_a_text() -> None:
     assert text_of(OddError()) == "{'deep': 1}"
 
 
-@pytest.mark.parametrize("build", [final, passing])
+@pytest.mark.parametrize("build", [non_retryable, retryable])
 def test_texts_are_capped(build: Callable[..., ApplicationError]) -> None:
     error = build(ErrorKind.MODEL_REJECTED, "x" * 100_000, ModelFailure(status=400))
     assert len(error.message) == ERROR_TEXT_LIMIT
@@ -130,11 +130,11 @@ def test_texts_are_capped(build: Callable[..., ApplicationError]) -> None:
 
 async def test_details_and_delay_survive_history() -> None:
     paid = ModelFailure(status=429, request_id="req_1", model="m", usd=0.25)
-    error = await through_history(passing(ErrorKind.RATE_LIMITED, "later", paid, after=timedelta(seconds=7)))
+    error = await through_history(retryable(ErrorKind.RATE_LIMITED, "later", paid, after=timedelta(seconds=7)))
     assert isinstance(error, ApplicationError)
     assert (error.type, error.non_retryable, error.next_retry_delay) == ("RateLimited", False, timedelta(seconds=7))
     assert ModelFailure.model_validate(error.details[0]) == paid
-    refused = await through_history(final(ErrorKind.MODEL_REJECTED, "no"))
+    refused = await through_history(non_retryable(ErrorKind.MODEL_REJECTED, "no"))
     assert isinstance(refused, ApplicationError)
     assert refused.non_retryable
 

@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.cli.leaving import verdict
 from outlast.client import Settings, SettingsError, data_converter, load_settings
-from outlast.errors import ErrorKind, final, text_of
+from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.redaction import SECRETS, PresentableStream, Redactor, environment_secrets
 from outlast.settings import learn_secrets
 from outlast.storage.payload_codec import new_key
@@ -224,7 +224,7 @@ async def test_a_failure_takes_no_secret_into_history(known: str, encrypts: bool
 
 
 def test_errors_are_made_and_told_without_it(known: str) -> None:
-    error = final(ErrorKind.UNEXPECTED, "x" * 1990 + known)
+    error = non_retryable(ErrorKind.UNEXPECTED, "x" * 1990 + known)
     assert "sk-ant" not in error.message  # a cut through it leaves no part of it
     assert known not in text_of(ValueError(f"b'{known}'"))
 

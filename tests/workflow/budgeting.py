@@ -19,7 +19,7 @@ from outlast.contracts import (
     StopReason,
     Usage,
 )
-from outlast.errors import ErrorKind, passing
+from outlast.errors import ErrorKind, retryable
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.conftest import Runner, crew_of
 
@@ -51,7 +51,7 @@ def breaking_once() -> Any:
         if not broken:
             broken.append(call)
             failure = ModelFailure(model=call.model, usage=Usage(input_tokens=100, output_tokens=17))
-            raise passing(ErrorKind.MODEL_UNAVAILABLE, "the stream broke off", failure)
+            raise retryable(ErrorKind.MODEL_UNAVAILABLE, "the stream broke off", failure)
         return dear(call)
 
     return script

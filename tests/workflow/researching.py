@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from activities.search.sources.base import Answered, Hit
 from outlast.contracts import StopReason, Usage
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 
 ID = re.compile(r"^\[([A-Z]\d+)\]", re.MULTILINE)
@@ -49,7 +49,7 @@ def is_synthesis(call: ModelCall) -> bool:
 
 def cannot_search() -> Given:
     """Build a web source that nobody configured."""
-    return Given(error=lambda: final(ErrorKind.SOURCE_NOT_CONFIGURED, "no web search is configured"))
+    return Given(error=lambda: non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, "no web search is configured"))
 
 
 def searching_itself(call: ModelCall) -> str | ModelReply:

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import Part, StopReason, ToolCall, Usage
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from outlast.routing.requests import RequestText, RouteOutcome, RouteRequest, RouteResult
@@ -132,4 +132,4 @@ async def failure(runner: Runner, script: Script, request: RouteRequest) -> Appl
 
 
 def out_of_order(call: ModelCall) -> str:
-    raise final(ErrorKind.MODEL_REJECTED, "out of order")
+    raise non_retryable(ErrorKind.MODEL_REJECTED, "out of order")

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import RunReport, StepRow
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import Stage, StagedRequest, StagedResult
 from tests.workflow.conftest import Runner
@@ -144,7 +144,7 @@ def refusing(*words: str) -> Any:
 
     def answer(call: ModelCall) -> str:
         if any(word in asked(call) for word in words):
-            raise final(ErrorKind.MODEL_REJECTED, f"cannot do {asked(call)[:20]}")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, f"cannot do {asked(call)[:20]}")
         return f"result of {asked(call)}"
 
     return answer

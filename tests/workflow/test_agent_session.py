@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 
 from outlast.agents.sessions import AgentSessionRequest, SessionLimits, SessionProgress
 from outlast.contracts import Plan, PlanRequest, PlanStep, RunState, RunStatus, StopReason, ToolCall, Usage
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.workflow.conftest import Runner, crew_of
@@ -179,7 +179,7 @@ def failing(*models_or_agents: str) -> Script:
         if any(
             name in (call.model, call.system.removeprefix("You are ").removesuffix(".")) for name in models_or_agents
         ):
-            raise final(ErrorKind.MODEL_REJECTED, "not today")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not today")
         return f"{call.system} on {call.model}"
 
     return script

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowFailureError
 
 from outlast.contracts import RunState, StepState
 from outlast.documents.contracts import DocumentSource
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner
 from workflows.contracts.documents import DocumentAnalysisRequest, DocumentAnalysisResult, DocumentReport, DocumentType
@@ -130,7 +130,7 @@ async def test_a_specialist_that_fails_is_replaced_by_its_fallback(runner: Runne
         if call.output_schema:
             return '{"type": "legal"}'
         if call.system.startswith("You are a legal"):
-            raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
+            raise non_retryable(ErrorKind.MODEL_NOT_FOUND, "no such model")
         return "read by another"
 
     result, _ = await analyse(runner, answer, await source(runner, "lease.md", LEASE))

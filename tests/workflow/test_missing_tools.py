@@ -17,7 +17,7 @@ from outlast.client import PROJECT
 from outlast.consensus.votes import ConsensusRequest, Voter
 from outlast.contracts import Part, Plan, PlanRequest, PlanResult, PlanStep, RunState, RunStatus
 from outlast.documents.contracts import DocumentSource
-from outlast.errors import ErrorKind, final, kind_of, passing
+from outlast.errors import ErrorKind, kind_of, non_retryable, retryable
 from outlast.llm.base import ModelCall
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import Stage, StagedRequest
@@ -144,7 +144,7 @@ async def test_a_failed_run_says_so_as_well(runner: Runner, tmp_path: Path) -> N
     ours = crew(runner, tmp_path / "agents", "summariser", f"Read, {GONE}")
 
     def refusing(call: ModelCall) -> str:
-        raise final(ErrorKind.MODEL_REJECTED, "not today")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "not today")
 
     with pytest.raises(WorkflowFailureError) as caught:
         await ours.run(refusing, PlanAndExecuteWorkflow.run, PlanRequest(plan=plan("summariser")))
@@ -163,7 +163,7 @@ async def test_a_server_that_is_lost_in_the_middle_counts_until_it_answers_again
 
     async def call(self: ToolActivities, request: Any) -> Any:
         if away[0]:
-            raise passing(ErrorKind.TOOL_UNAVAILABLE, "the MCP server files does not answer")
+            raise retryable(ErrorKind.TOOL_UNAVAILABLE, "the MCP server files does not answer")
         return await calling(self, request.model_copy(update={"server": "", "effect": None}))
 
     async def toolset(self: ToolActivities, request: Any) -> Any:

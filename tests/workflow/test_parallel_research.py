@@ -19,7 +19,7 @@ from activities.search.sources.news import NewsSource
 from activities.search.sources.web import SearxngSource
 from outlast.client import PROJECT
 from outlast.contracts import RunReport, RunState, RunStatus, StepState
-from outlast.errors import ErrorKind, final, kind_of, passing, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, retryable, text_of
 from outlast.llm.base import ModelCall
 from tests.processes import free_port
 from tests.workflow.conftest import Runner
@@ -55,7 +55,7 @@ async def never_answering() -> AsyncIterator[str]:
 
 
 def dead() -> Given:
-    return Given(error=lambda: final(ErrorKind.SOURCE_UNAVAILABLE, "it answered 404"))
+    return Given(error=lambda: non_retryable(ErrorKind.SOURCE_UNAVAILABLE, "it answered 404"))
 
 
 def all_three(**changes: Given) -> dict[SourceKind, Source]:
@@ -158,7 +158,7 @@ async def test_each_source_has_its_own_time(runner: Runner) -> None:
 async def test_a_passing_error_is_tried_again(runner: Runner) -> None:
     class Recovering(Given):
         async def search(self, query: str, limit: int) -> Any:
-            self.error = (lambda: passing(ErrorKind.SOURCE_UNAVAILABLE, "503")) if not self.asked else None
+            self.error = (lambda: retryable(ErrorKind.SOURCE_UNAVAILABLE, "503")) if not self.asked else None
             return await super().search(query, limit)
 
     web = Recovering((hit("Web page"),))
@@ -226,7 +226,7 @@ async def test_findings_that_nobody_read_still_reach_the_synthesiser(runner: Run
     def no_readers(call: ModelCall) -> str:
         if is_synthesis(call):
             return "From the abstract [A1]."
-        raise final(ErrorKind.MODEL_REJECTED, "no")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "no")
 
     result, calls = await research(runner, all_three(), no_readers, sources=plans(ACADEMIC))
     assert result.state is RunState.PARTIAL
@@ -240,7 +240,7 @@ async def test_findings_that_nobody_read_still_reach_the_synthesiser(runner: Run
 async def test_a_synthesiser_that_fails_leaves_the_notes_in_the_error(runner: Runner) -> None:
     def no_synthesis(call: ModelCall) -> str:
         if "What do these notes" in said(call):
-            raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
+            raise non_retryable(ErrorKind.MODEL_NOT_FOUND, "no such model")
         return "note"
 
     with pytest.raises(WorkflowFailureError) as caught:

@@ -20,7 +20,7 @@ from outlast.contracts import (
     StopReason,
     Usage,
 )
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.conftest import Runner
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
@@ -130,7 +130,7 @@ async def test_a_planner_that_never_gets_it_right_is_replaced_by_the_fallback_pl
 async def test_a_named_fallback_plan_is_used_when_the_planner_fails(runner: Runner) -> None:
     def broken(call: ModelCall) -> str:
         if is_planner(call):
-            raise final(ErrorKind.MODEL_REJECTED, "no planner today")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "no planner today")
         return "fine"
 
     request = PlanRequest(task="t", fallback_plan=plan_of(step("a"), step("b", depends_on=["a"])))
@@ -171,7 +171,7 @@ async def test_dry_run_executes_nothing(runner: Runner) -> None:
 def failing(name: str) -> Any:
     def answer(call: ModelCall) -> str:
         if f"do {name}" in call.messages[0][1].splitlines()[0]:
-            raise final(ErrorKind.MODEL_REJECTED, f"cannot do {name}")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, f"cannot do {name}")
         return "ok"
 
     return answer
@@ -227,7 +227,7 @@ async def test_replanning_is_bounded(runner: Runner) -> None:
     plans = [plan_json(step(n)) for n in (1, 2, 3)]
 
     def always_fails(call: ModelCall) -> str:
-        raise final(ErrorKind.MODEL_REJECTED, "no")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "no")
 
     request = PlanRequest(task="t", on_step_failure=OnStepFailure.REPLAN)
     with pytest.raises(WorkflowFailureError):
@@ -251,7 +251,7 @@ async def test_a_prompt_that_is_too_long_is_compacted_and_says_so(runner: Runner
     def narrow(call: ModelCall) -> str:
         size = sum(len(text) for _, text in call.messages)
         if size > 20_000:
-            raise final(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
+            raise non_retryable(ErrorKind.CONTEXT_EXCEEDED, "prompt is too long")
         return "long " * 8000 if said(call).startswith("do 1") else f"saw {size}"
 
     plan = plan_of(step(1), step(2, depends_on=[1]))

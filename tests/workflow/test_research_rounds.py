@@ -5,7 +5,7 @@ import pytest
 from activities.search.contracts import SourceKind
 from activities.search.sources.base import Answered
 from outlast.contracts import RunReport, RunState
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit, is_synthesis, missing, said
@@ -56,7 +56,7 @@ async def test_a_round_that_finds_nothing_or_fails_leaves_the_answer_as_it_was(r
 
     def failing_later(call: ModelCall) -> str:
         if (is_synthesis(call) or "What do these notes" in said(call)) and "MISSING:" not in said(call):
-            raise final(ErrorKind.MODEL_NOT_FOUND, "no such model")
+            raise non_retryable(ErrorKind.MODEL_NOT_FOUND, "no such model")
         return missing(call)
 
     nothing, _ = await research(runner, {**all_three(), WEB: Once((hit("Web page"),))}, missing)

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from outlast.contracts import Content, RunState, StepState
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedResult, StageOutput
 from tests.workflow.conftest import Runner
 from tests.workflow.staging import PRICES, asked, deliver, kind_of_call, labels, part, rows_of, said, scripted, stage
 
 DRAFT = StageOutput(stage="draft", content=Content(text="first draft"))
-NO_CRITIC = final(ErrorKind.MODEL_REJECTED, "no critic today")
+NO_CRITIC = non_retryable(ErrorKind.MODEL_REJECTED, "no critic today")
 
 
 async def reviewed(
@@ -120,7 +120,7 @@ async def test_a_critic_that_fails_later_ends_the_review_with_what_is_there(runn
 
 async def test_a_writer_that_fails_ends_the_review_with_the_best_draft(runner: Runner) -> None:
     def blocked(call: ModelCall) -> str:
-        raise final(ErrorKind.MODEL_REJECTED, "no writer today")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "no writer today")
 
     result, calls = await reviewed(runner, 40, revision=blocked)
     assert kinds(calls) == ["critique", "revision", "revision"]

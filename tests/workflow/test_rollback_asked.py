@@ -23,7 +23,7 @@ from outlast.contracts import (
     ToolCall,
     Usage,
 )
-from outlast.errors import ErrorKind, final, kind_of
+from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.tools.tool import Tool
 from tests.workflow.rolling_back import (
@@ -91,7 +91,7 @@ def writing_step(call: ModelCall) -> Any:
     """Write the file that the step is named after, then end; step `bad` cannot."""
     step = step_of(call)
     if step == "bad":
-        raise final(ErrorKind.MODEL_REJECTED, "no")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "no")
     if any(message["role"] == "assistant" for message in call.history):
         return "done"
     given = {"path": f"{step}.md", "content": "x"}

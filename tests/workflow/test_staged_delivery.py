@@ -5,7 +5,7 @@ import json
 from collections import Counter
 
 from outlast.contracts import RunState, StepState
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedRequest
 from tests.workflow.conftest import Runner
@@ -123,7 +123,7 @@ async def test_a_stage_that_nobody_can_plan_is_one_step_of_its_first_agent_and_s
 
 async def test_a_planner_that_fails_costs_one_call_a_stage_and_the_run_completes(runner: Runner) -> None:
     def planless(call: ModelCall) -> str:
-        raise final(ErrorKind.MODEL_REJECTED, "no planner today")
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "no planner today")
 
     result, _ = await deliver(runner, scripted(planless))
     assert result.state is RunState.COMPLETED

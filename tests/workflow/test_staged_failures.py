@@ -8,7 +8,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from outlast.contracts import Content, RunState, StepState
-from outlast.errors import ErrorKind, final, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
 from tests.workflow.conftest import Runner
@@ -59,7 +59,7 @@ async def test_a_stage_without_a_planner_is_tried_again_as_it_is(runner: Runner)
     def once(call: ModelCall) -> str:
         failures[0] += 1
         if failures[0] <= 2:  # the writer, and its fallback
-            raise final(ErrorKind.MODEL_REJECTED, "not yet")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not yet")
         return "at last"
 
     result, calls = await deliver(runner, scripted(work=once), stages=(stage("draft", attempts=2),))

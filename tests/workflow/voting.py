@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
 from outlast.consensus.voting import PANEL
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from tests.workflow.conftest import Runner
@@ -71,7 +71,7 @@ def panel(**says: str) -> Script:
     async def voting(said: str) -> str:
         await all_asked.wait()
         if said == FAIL:
-            raise final(ErrorKind.MODEL_REJECTED, "not today")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not today")
         return verdict(said)
 
     return script
@@ -113,7 +113,7 @@ def analysts(**says: str) -> Script:
     def script(call: ModelCall) -> str:
         said = says[who(call)]
         if said == FAIL:
-            raise final(ErrorKind.MODEL_REJECTED, "not today")
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not today")
         return said
 
     return script

@@ -13,7 +13,7 @@ from activities.search.sources.fetching import Fetcher
 from activities.search.sources.turns import SharedTurns
 from activities.search.sources.words import keywords
 from outlast.documents.formats.feed import Entry, web_address
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 ARXIV_URL = "https://export.arxiv.org/api/query"
 SECONDS_BETWEEN = 3.0
@@ -53,7 +53,7 @@ class ArxivSource:
         feed = await read_feed(data, "arXiv")
         refusal = next((entry for entry in feed.entries if _ERRORS in entry.id), None)
         if refusal is not None:
-            raise final(ErrorKind.SOURCE_UNAVAILABLE, f"arXiv refuses the query: {refusal.text[:300]}")
+            raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"arXiv refuses the query: {refusal.text[:300]}")
         notes = (f"arXiv: {feed.problem}; {len(feed.entries)} entries could be read",) if feed.problem else ()
         return Answered(tuple(map(_hit, feed.entries[:limit])), notes, whole=not feed.problem)
 

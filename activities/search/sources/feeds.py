@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from outlast.documents.formats.feed import Feed
 from outlast.documents.parsing.limits import ParsingStoppedError, cpu_seconds
 from outlast.documents.parsing.pool import PARSERS, Job
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 _FEED = TypeAdapter(Feed)
 
@@ -17,7 +17,7 @@ async def read_feed(data: bytes, name: str) -> Feed:
     try:
         parsed = await PARSERS.run(Job("feed", data, {"name": name}, cpu_seconds(len(data))))
     except ParsingStoppedError as error:
-        raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{name} {error}; leave this feed out") from None
+        raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{name} {error}; leave this feed out") from None
     return _FEED.validate_json(parsed.texts[0])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from temporalio.exceptions import ApplicationError
 
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.posture import retry_after
 
 PRODUCT = "durable-agents/0.1"
@@ -55,16 +55,16 @@ class Fetcher:
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx2.TimeoutException):
-            raise passing(
+            raise retryable(
                 ErrorKind.SOURCE_UNAVAILABLE, f"{shown} gave no whole answer in {self._seconds:g} s"
             ) from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError) as error:
-            raise final(ErrorKind.SOURCE_NOT_CONFIGURED, f"{shown!r} is no web address: {error}") from None
+            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"{shown!r} is no web address: {error}") from None
         except (httpx2.TooManyRedirects, httpx2.DecodingError) as error:
-            raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{shown}: {type(error).__name__}: {error}") from None
+            raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{shown}: {type(error).__name__}: {error}") from None
         except httpx2.HTTPError as error:
             reason = f"{type(error).__name__}: {error}"
-            raise passing(ErrorKind.SOURCE_UNAVAILABLE, f"{shown} cannot be reached: {reason}") from None
+            raise retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{shown} cannot be reached: {reason}") from None
 
     async def get_json(
         self, url: str, *, parameters: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -76,7 +76,7 @@ class Fetcher:
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):
-            raise passing(ErrorKind.SOURCE_UNAVAILABLE, f"{url} answered, but not with a JSON object")
+            raise retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{url} answered, but not with a JSON object")
         return data
 
     def _client(self) -> httpx2.AsyncClient:
@@ -96,7 +96,7 @@ class Fetcher:
         async for piece in response.aiter_bytes():
             size += len(piece)
             if size > self._max_bytes:
-                raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{shown} gave more than {self._max_bytes:,} bytes")
+                raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{shown} gave more than {self._max_bytes:,} bytes")
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -106,11 +106,11 @@ def _refused(response: httpx2.Response, shown: str) -> ApplicationError:
     if response.status_code in _PASSING or response.status_code >= 500:
         wait = retry_after(response.headers)
         if wait:
-            return passing(
+            return retryable(
                 ErrorKind.SOURCE_UNAVAILABLE, f"{text}, retry after {wait:.0f} s", after=timedelta(seconds=wait)
             )
-        return passing(ErrorKind.SOURCE_UNAVAILABLE, text)
-    return final(ErrorKind.SOURCE_UNAVAILABLE, text)
+        return retryable(ErrorKind.SOURCE_UNAVAILABLE, text)
+    return non_retryable(ErrorKind.SOURCE_UNAVAILABLE, text)
 
 
 @cache

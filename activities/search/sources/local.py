@@ -12,7 +12,7 @@ from pathlib import Path
 from activities.search.sources.base import Answered, Hit
 from activities.search.sources.library import LibraryIndex, Passage
 from activities.search.sources.words import keywords
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 
 PASSAGES_PER_HIT = 2
 """Passages of one document that its hit shows."""
@@ -35,7 +35,7 @@ class LocalSource:
     async def search(self, query: str, limit: int) -> Answered:
         """Return the documents whose passages match best; their address is the path within the folder."""
         if not self._folder.is_dir():
-            raise final(
+            raise non_retryable(
                 ErrorKind.SOURCE_NOT_CONFIGURED,
                 f"there is no folder {self._folder}: set LIBRARY_DIR to one with documents",
             )
@@ -47,7 +47,7 @@ class LocalSource:
             # Several passages of one document may come first, so more are fetched than are shown.
             found = await asyncio.to_thread(self._index.search, words, limit * 4) if words else []
         except (sqlite3.Error, OSError) as error:
-            raise passing(
+            raise retryable(
                 ErrorKind.SOURCE_UNAVAILABLE, f"the index of {self._folder} cannot be used: {error}"
             ) from None
         finally:

@@ -16,7 +16,7 @@ from activities.search.sources.feeds import read_feed
 from activities.search.sources.fetching import Fetcher
 from activities.search.sources.words import brief, keywords, score, stem, stems
 from outlast.documents.formats.feed import Entry, Feed, web_address
-from outlast.errors import ErrorKind, final, passing, text_of
+from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 
 NEWS_SEARCH_URL = "https://www.bing.com/news/search?format=rss&q={query}"
 """A news search that answers with a feed and needs no key."""
@@ -50,7 +50,7 @@ class NewsSource:
     async def search(self, query: str, limit: int) -> Answered:
         """Return the entries that match the question best, the newer first where they match alike."""
         if not self._feeds and not self._search_url:
-            raise final(
+            raise non_retryable(
                 ErrorKind.SOURCE_NOT_CONFIGURED,
                 "no news are configured: NEWS_SEARCH_URL is off; set it to a search that answers with a feed, or NEWS_FEEDS to "
                 "RSS or Atom addresses, by comma",
@@ -65,7 +65,7 @@ class NewsSource:
         notes = tuple(f"feed {_shown(each)}: {text_of(each.error)}" for each in dead if each.error is not None)
         if len(dead) == len(read):
             final_for_all = all(each.error is not None and each.error.non_retryable for each in dead)
-            build = final if final_for_all else passing
+            build = non_retryable if final_for_all else retryable
             raise build(ErrorKind.SOURCE_UNAVAILABLE, f"no news feed can be read: {'; '.join(notes)}")
         notes += tuple(f"feed {_shown(each)}: {each.feed.problem}" for each in read if each.feed.problem)
         listed = [entry for each in read for entry in each.feed.entries if not each.searched]

@@ -15,7 +15,7 @@ from activities.search.sources.fetching import Fetcher
 from activities.search.sources.words import brief
 from outlast.documents.formats.feed import web_address
 from outlast.documents.formats.markup import plain
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 
 BRAVE_URL = "https://api.search.brave.com/res/v1/web/search"
 QUERY_CHARACTERS = 400
@@ -37,7 +37,7 @@ class UnconfiguredWeb:
 
     async def search(self, query: str, limit: int) -> Answered:  # noqa: ARG002 - whatever is asked
         """Raise SourceNotConfigured."""
-        raise final(
+        raise non_retryable(
             ErrorKind.SOURCE_NOT_CONFIGURED,
             "no web search is configured: WEB_SEARCH is off; set it to auto, or set SEARXNG_URL to a SearXNG instance that "
             "answers JSON, or BRAVE_API_KEY to a key of Brave's search API",
@@ -75,7 +75,7 @@ class PublicEngines:
             if "No results found" in str(error):
                 return Answered()
             reason = " ".join(str(error).split())[:REASON_CHARACTERS]
-            raise passing(
+            raise retryable(
                 ErrorKind.SOURCE_UNAVAILABLE,
                 f"no public search engine answered ({reason}); for steady use set SEARXNG_URL or BRAVE_API_KEY",
             ) from None
@@ -105,7 +105,7 @@ class SearxngSource:
             if "answered 403" not in error.message:
                 raise
             advice = "allow `json` under search.formats in its settings.yml, or check SEARXNG_URL"
-            raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: {advice}") from None
+            raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: {advice}") from None
         hits = _hits(data.get("results"), text="content", published=("publishedDate",), limit=limit)
         silent = [" ".join(map(str, each)) for each in data.get("unresponsive_engines") or () if isinstance(each, list)]
         notes = (f"engines that did not answer: {', '.join(silent)}"[:300],) if silent else ()
@@ -139,7 +139,7 @@ class BraveSource:
         except ApplicationError as error:
             if not any(f"answered {status}" in error.message for status in (401, 403, 422)):
                 raise
-            raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: check BRAVE_API_KEY") from None
+            raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{error.message}: check BRAVE_API_KEY") from None
         web = data.get("web")
         found = web.get("results") if isinstance(web, dict) else None
         return Answered(tuple(_hits(found, text="description", published=("page_age", "age"), limit=limit)))

@@ -1,6 +1,6 @@
 """The embedded default model: a small real model behind an endpoint shaped like Anthropic's Messages API.
 
-    python -m local_model --port 8791            # then: ANTHROPIC_BASE_URL=http://127.0.0.1:8791 ANTHROPIC_API_KEY=local
+    python -m outlast.devstack.local_model --port 8791    # then: ANTHROPIC_BASE_URL=http://127.0.0.1:8791 ANTHROPIC_API_KEY=local
 
 It lets the whole project run with no key and no network. It does not reason: 135 million parameters cannot plan,
 and they invent facts. What it does well enough is to pick one of a few labels, because that is not generated.

@@ -1,4 +1,4 @@
-"""`python -m local_model --port N`: load the weights, serve, and end cleanly on SIGTERM or Ctrl-C.
+"""`python -m outlast.devstack.local_model --port N`: load the weights, serve, and end cleanly on SIGTERM or Ctrl-C.
 
 The trap: the C++ server runs in threads of this process and sets signal handlers of its own, and its destructor waits
 for the step it is in. So our handlers are set after it has started, and the process ends without destructors.
@@ -60,7 +60,7 @@ def _leave(code: int, reason: str = "") -> NoReturn:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="local_model", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="outlast.devstack.local_model", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one; the ready line names it")
     parser.add_argument("--gguf", default=os.environ.get("LOCAL_MODEL_GGUF"), help="weights (LOCAL_MODEL_GGUF)")

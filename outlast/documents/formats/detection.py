@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import NoReturn
 
 from outlast.documents.formats.text import bom_encoding
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 
 class FileFormat(StrEnum):
@@ -65,7 +65,7 @@ _ANY_TAG = re.compile(r"<[a-z][^>]*>", re.I)
 def detect(data: bytes, name: str, media_type: str = "") -> FileFormat:
     """Tell the format of a file; raises DocumentEmpty, -Encrypted, -Unsupported, -TooLarge or -Unreadable."""
     if not data or data.isspace():
-        raise final(ErrorKind.DOCUMENT_EMPTY, f"{name} is empty; hand in a file that holds text.")
+        raise non_retryable(ErrorKind.DOCUMENT_EMPTY, f"{name} is empty; hand in a file that holds text.")
     if _is_pdf(data):
         return FileFormat.PDF
     if data.startswith(_ZIP):
@@ -94,7 +94,7 @@ def _detect_zip(data: bytes, name: str) -> FileFormat:
             declared = _beginning(archive, "mimetype", 64)
             word = _WORD_TYPE.search(_beginning(archive, "[Content_Types].xml", 64 * 1024)) is not None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_UNREADABLE,
             f"{name} is damaged: its ZIP container cannot be opened ({error}); get a fresh copy, this "
             f"one may have been cut off.",
@@ -119,7 +119,7 @@ def _check_unpacked_size(entries: list[zipfile.ZipInfo], name: str) -> None:
     unpacked = sum(entry.file_size for entry in entries)
     xml = sum(entry.file_size for entry in entries if entry.filename.lower().endswith((".xml", ".rels")))
     if unpacked > UNPACKED_LIMIT or xml > UNPACKED_XML_LIMIT:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_TOO_LARGE,
             f"{name} unpacks to {unpacked:,} bytes ({xml:,} of them XML), over the limit of "
             f"{UNPACKED_LIMIT:,} ({UNPACKED_XML_LIMIT:,} XML); split it, or save it as plain text.",
@@ -140,7 +140,7 @@ def _refuse_zip(folders: set[str], declared: bytes, name: str) -> NoReturn:
 
 def _refuse_compound_file(data: bytes, name: str) -> NoReturn:
     if "EncryptedPackage".encode("utf-16-le") in data:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_ENCRYPTED,
             f"{name} is protected with a password; open it in Word, remove the password and save it again.",
         )
@@ -149,7 +149,7 @@ def _refuse_compound_file(data: bytes, name: str) -> NoReturn:
 
 
 def _refuse(name: str, what: str, mend: str) -> NoReturn:
-    raise final(ErrorKind.DOCUMENT_UNSUPPORTED, f"{name} is {what}; supported are {SUPPORTED}: {mend}.")
+    raise non_retryable(ErrorKind.DOCUMENT_UNSUPPORTED, f"{name} is {what}; supported are {SUPPORTED}: {mend}.")
 
 
 def _is_binary(sample: bytes) -> bool:

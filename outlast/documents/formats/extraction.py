@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.documents.formats.detection import FileFormat, detect
 from outlast.documents.formats.text import close_gaps, decode, tidy
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def extract(
     except (ApplicationError, MemoryError):
         raise
     except RecursionError:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_UNREADABLE,
             f"{name} is nested too deeply to be read as {found.name}; open it in its own program and save it again.",
         ) from None
@@ -40,14 +40,14 @@ def extract(
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         if "emory allocation" in reason:  # lxml's words for it
             raise MemoryError from error
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_UNREADABLE,
             f"{name} is damaged, it cannot be read as {found.name} ({reason}); get a fresh copy, or "
             f"open it in its own program and save it again.",
         ) from error
     text = tidy(text)
     if not text:
-        raise final(ErrorKind.DOCUMENT_EMPTY, f"{name} holds no text; hand in a file that does.")
+        raise non_retryable(ErrorKind.DOCUMENT_EMPTY, f"{name} holds no text; hand in a file that does.")
     return ExtractedDocument(text, found.value, pages)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from outlast.documents.formats.markup import one_line, plain
 from outlast.documents.formats.text import bom_encoding
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 
 SHORT_OF = 500
 """How much of a broken feed's trouble is told, in characters."""
@@ -53,9 +53,11 @@ def read_feed(data: bytes, name: str) -> Feed:
     import feedparser
 
     if _declares_entities(data):
-        raise final(ErrorKind.SOURCE_UNAVAILABLE, f"{name} defines entities of its own, which no feed needs; not read")
+        raise non_retryable(
+            ErrorKind.SOURCE_UNAVAILABLE, f"{name} defines entities of its own, which no feed needs; not read"
+        )
     if (count := data.count(b"<item") + data.count(b"<entry")) > REFUSED_ENTRIES:
-        raise final(
+        raise non_retryable(
             ErrorKind.SOURCE_UNAVAILABLE,
             f"{name} has {count:,} entries, over the limit of {REFUSED_ENTRIES:,}; not read",
         )
@@ -68,7 +70,9 @@ def read_feed(data: bytes, name: str) -> Feed:
     entries = parsed.get("entries", [])
     if not entries and (broken or not parsed.get("version")):
         why = f": {reason}" if reason else ""
-        raise passing(ErrorKind.SOURCE_UNAVAILABLE, f"{name} answered with something that is no RSS or Atom feed{why}")
+        raise retryable(
+            ErrorKind.SOURCE_UNAVAILABLE, f"{name} answered with something that is no RSS or Atom feed{why}"
+        )
     problem = f"broken XML ({reason})" if broken else ""
     if len(entries) > MOST_ENTRIES:
         problem = problem or f"{len(entries):,} entries, of which the first {MOST_ENTRIES:,} are read"

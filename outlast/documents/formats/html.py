@@ -12,7 +12,7 @@ from bs4.dammit import EncodingDetector
 from bs4.element import CData, NavigableString, PageElement
 
 from outlast.documents.formats.text import Block, decode, join, rows
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 _DROPPED = re.compile("script|style|nav|template|noscript|svg|math|iframe|object|select|datalist|title")
 _BLOCKS = re.compile(
@@ -36,7 +36,7 @@ def read_html(data: bytes, name: str) -> str:
     markup = decode(data, name, EncodingDetector.find_declared_encoding(data, is_html=True))
     markup = _UNREAD.sub(_kept, markup)
     if (tags := markup.count("<")) > MOST_TAGS:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_TOO_LARGE,
             f"{name} has {tags:,} tags, over the limit of {MOST_TAGS:,}; split it, or save it as plain text.",
         )

@@ -14,7 +14,7 @@ from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError, LimitReachedError
 
 from outlast.documents.formats.pdf_forms import annotations, form_text
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 FEW_LETTERS = 25
 """A page with a picture and fewer visible characters than this was most likely scanned."""
@@ -57,13 +57,13 @@ def read_pdf(data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[st
         if not form:
             _check_scanned(read, name)
     except DependencyError as error:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_ENCRYPTED,
             f"{name} is encrypted with AES, which this worker cannot undo; install `cryptography` beside the "
             f"worker, or decrypt the file (for example with `qpdf --decrypt in.pdf out.pdf`).",
         ) from error
     except LimitReachedError as error:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_TOO_LARGE,
             f"{name} unpacks to more than is safe to read ({error}); print it to a new PDF, or split it.",
         ) from error
@@ -76,7 +76,7 @@ def _open(data: bytes, name: str) -> PdfReader:
     reader = PdfReader(io.BytesIO(data))
     # Many files open for everyone and only restrict printing: their user password is empty.
     if reader.is_encrypted and reader.decrypt("") is PasswordType.NOT_DECRYPTED:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_ENCRYPTED,
             f"{name} is protected with a password; remove it (for example with "
             f"`qpdf --password=… --decrypt in.pdf out.pdf`) and hand in the result.",
@@ -89,7 +89,7 @@ def _check_length(reader: PdfReader, name: str) -> None:
     listed = reader.root_object.get("/Pages")
     declared = listed.get_object().get("/Count") if listed is not None else None
     if (isinstance(declared, int) and declared > MOST_PAGES) or len(reader.pages) > MOST_PAGES:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_TOO_LARGE, f"{name} has more than {MOST_PAGES:,} pages; split it, and hand in the parts."
         )
 
@@ -114,21 +114,21 @@ def _read(reader: PdfReader, name: str, on_page: Callable[[int], None], complain
             pictures += 1
             text = text or f"[Page {number}: no text found, it may be a picture]"
         elif not visible and any("rror" in complaint for complaint in complaints):
-            raise final(
+            raise non_retryable(
                 ErrorKind.DOCUMENT_UNREADABLE,
                 f"{name} is damaged: page {number} cannot be read ({complaints[-1][:200]}); get a fresh "
                 f"copy, or repair it (for example with `qpdf in.pdf out.pdf`).",
             )
         texts.append(text)
     if not texts:
-        raise final(ErrorKind.DOCUMENT_UNREADABLE, f"{name} is damaged: it has no page; get a fresh copy.")
+        raise non_retryable(ErrorKind.DOCUMENT_UNREADABLE, f"{name} is damaged: it has no page; get a fresh copy.")
     return _Read(texts, letters, pictures)
 
 
 def _check_scanned(read: _Read, name: str) -> None:
     mostly_pictures = read.pictures * 2 > len(read.texts) and read.letters < FEW_LETTERS_ON_AVERAGE * len(read.texts)
     if not read.letters or mostly_pictures:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_SCANNED,
             f"{name} has {len(read.texts)} page(s) and almost no text, so it looks scanned; run OCR first "
             f"(for example `ocrmypdf in.pdf out.pdf`) and hand in the result.",

@@ -7,7 +7,7 @@ from lxml import etree
 from pypdf import PdfReader
 from pypdf.generic import IndirectObject
 
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 _RADIO, _BUTTON, _PASSWORD = 1 << 15, 1 << 16, 1 << 13
 _HIDDEN = 1 << 1
@@ -33,7 +33,7 @@ def form_text(reader: PdfReader, name: str, pages: list[str]) -> str:
     if not unshown and not all(words in first for words in _PLACEHOLDER):
         return _listed(fields or filled)
     if not filled:
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_UNSUPPORTED,
             f"{name} is an XFA form, whose pages only Adobe's programs can show, and nothing is filled in; open it in Adobe "
             f"Acrobat Reader and print it to a new PDF.",
@@ -58,7 +58,7 @@ def annotations(page: Any) -> Iterator[str]:
 def _refuse_portfolio(reader: PdfReader, name: str) -> None:
     if "/Collection" in reader.root_object and reader.attachments:
         files = list(reader.attachments)
-        raise final(
+        raise non_retryable(
             ErrorKind.DOCUMENT_UNSUPPORTED,
             f"{name} is a portfolio of {len(files)} files ({', '.join(files[:5])}); save them from a PDF reader and hand them in "
             f"one by one.",

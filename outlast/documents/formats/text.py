@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from outlast.errors import ErrorKind, final
+from outlast.errors import ErrorKind, non_retryable
 
 FOREIGN_SHARE = 0.3
 """Western text in cp1252 has few bytes beyond ASCII; a larger share means some other alphabet's encoding."""
@@ -66,7 +66,7 @@ def decode(data: bytes, name: str, declared: str | None = None) -> str:
         except (UnicodeDecodeError, LookupError):
             continue
     expected = f"{marked}, as its byte order mark says" if marked else "UTF-8, UTF-16 or Windows-1252"
-    raise final(
+    raise non_retryable(
         ErrorKind.DOCUMENT_UNREADABLE,
         f"{name} is no valid text in {expected}; save it again with the encoding UTF-8.",
     )

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.documents.parsing import frames, limits
 from outlast.documents.parsing.tasks import TASKS
-from outlast.errors import ErrorKind, final, text_of
+from outlast.errors import ErrorKind, non_retryable, text_of
 
 KEPT_BYTES = 128 * 1024 * 1024
 """A process that keeps more than this after its work makes room for a new one."""
@@ -66,7 +66,7 @@ def _work(header: dict[str, Any], data: bytes, answers: int) -> tuple[dict[str, 
     except MemoryError:
         raise
     except Exception as error:
-        return _failure(final(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")), b""
+        return _failure(non_retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")), b""
 
 
 def _failure(error: ApplicationError) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from outlast.documents.parsing import frames, limits
 from outlast.documents.parsing.limits import Limit, ParsingStoppedError
-from outlast.errors import ErrorKind, final, passing
+from outlast.errors import ErrorKind, non_retryable, retryable
 
 SLOTS = max(2, min(4, os.cpu_count() or 1))
 """Pieces of content that one worker parses at the same time."""
@@ -99,7 +99,7 @@ class ParserPool:
             except _EndedError as second:
                 raise second.reason from None
         except OSError as error:
-            raise passing(ErrorKind.UNEXPECTED, f"no process can be started to parse in: {error}") from error
+            raise retryable(ErrorKind.UNEXPECTED, f"no process can be started to parse in: {error}") from error
         return _parsed(answer, body, self._output)
 
     def _answer(self, job: Job, held: "_Held", process: "_Process") -> tuple[dict[str, Any], bytes]:
@@ -247,7 +247,7 @@ def _parsed(answer: dict[str, Any], body: bytes, output: int) -> Parsed:
     if answer.get("stopped"):
         raise _too_long(output)
     if "failed" in answer:
-        build = final if answer["final"] else passing
+        build = non_retryable if answer["final"] else retryable
         raise build(ErrorKind(answer["failed"]), answer["message"])
     texts, start = [], 0
     for length in answer["lengths"]:

@@ -34,7 +34,7 @@ def feed(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Re
 def schema(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
     """Say how a value breaks a JSON schema, or what is wrong with the schema itself."""
     from outlast.documents.parsing.schema_checks import SchemaInvalidError, find_problem, find_violations
-    from outlast.errors import ErrorKind, final
+    from outlast.errors import ErrorKind, non_retryable
 
     given = json.loads(data)
     if arguments["check"] == "schema":
@@ -42,7 +42,7 @@ def schema(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> 
     try:
         return {}, find_violations(given["value"], given["schema"])
     except SchemaInvalidError as error:
-        raise final(ErrorKind.INPUT_INVALID, str(error)) from None
+        raise non_retryable(ErrorKind.INPUT_INVALID, str(error)) from None
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (document, feed, schema)}
