@@ -25,7 +25,7 @@ def demo(
 
     The other patterns have recorded answers where the local model would be asked.
     """
-    from outlast.devstack.commands import run_shown
+    from outlast.cli.up import run_shown
     from outlast.devstack.stack import Wishes
 
     async def shown(settings: "Settings", state: "StackState", board: "Board") -> int:

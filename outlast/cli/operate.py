@@ -23,7 +23,7 @@ def up(
 
     Ports that are not given are 7233 and 8233 where they are free, else those of the last time, or free ones.
     """
-    from outlast.devstack.commands import run_up
+    from outlast.cli.up import run_up
     from outlast.devstack.stack import Wishes
 
     wishes = Wishes(port=port, ui_port=ui_port, worker=worker, model=model)

@@ -74,6 +74,7 @@ from outlast.contracts.gates import (
     visible,
 )
 from outlast.contracts.models import (
+    CUT_NOTE,
     STREAM_TOPIC,
     Message,
     ModelFailure,
@@ -136,6 +137,7 @@ __all__ = [
     "ARGUMENTS_SHOWN",
     "BUDGET_GATE",
     "CARRIED",
+    "CUT_NOTE",
     "GATES_IN_MEMO",
     "GATES_MEMO",
     "GATE_MEMO",

@@ -88,6 +88,10 @@ class StopReason(StrEnum):
     CONTEXT_EXCEEDED = "model_context_window_exceeded"
 
 
+CUT_NOTE = "the answer is cut off at its token limit"
+"""How the note of a step ends whose last call stopped at MAX_TOKENS or CONTEXT_EXCEEDED."""
+
+
 class ModelRequest(Contract):
     """One Messages API call to make.
 

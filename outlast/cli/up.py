@@ -1,7 +1,4 @@
-"""Run the stack until Ctrl-C, or for as long as something is shown on it.
-
-The trap: whatever happens after a stack is made, it must be stopped, or its parts would outlive the command.
-"""
+"""What `up` and `demo` do: run the embedded stack until Ctrl-C, or for as long as something is shown on it."""
 
 import asyncio
 import time
