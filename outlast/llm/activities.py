@@ -14,6 +14,10 @@ from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.attempts import model_called, model_failed
+from outlast.activity.heartbeat import beating
+from outlast.activity.outages import is_away
+from outlast.activity.waiting import reportable
 from outlast.agents.transcript_activities import EMPTY, Transcripts
 from outlast.contracts import (
     Message,
@@ -37,10 +41,6 @@ from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tracing.live_text_activities import publishing
 from outlast.tracing.live_text_settings import streamed
-from outlast.worker.attempts import model_called, model_failed
-from outlast.worker.heartbeat import beating
-from outlast.worker.outages import is_away
-from outlast.worker.waiting import reportable
 
 
 class AgentActivities:

@@ -19,8 +19,8 @@ from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply, Progress
 from outlast.llm.claude_request import parameters_of, shared_prefix
 from outlast.llm.claude_span import CallSpan
+from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from outlast.llm.message import MessageBuilder
-from outlast.llm.posture import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from outlast.llm.reply import reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
 from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
@@ -87,7 +87,7 @@ class ClaudeLLM:
         await self._client.close()
 
     async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
-        """Make the call; raises the errors of `outlast.llm.posture`."""
+        """Make the call; raises the errors of `outlast.llm.http_errors`."""
         headers: Mapping[str, str] = {}
         parameters = parameters_of(call)
         builder: MessageBuilder | None = None

@@ -21,10 +21,10 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.waiting import Patience
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.marker import StoreMarker
-from outlast.worker.waiting import Patience
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig

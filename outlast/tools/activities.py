@@ -14,6 +14,8 @@ from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.attempts import tool_called
+from outlast.activity.heartbeat import beating
 from outlast.approvals.approved_calls import check_approved
 from outlast.contracts import Contract, Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from outlast.documents.parsing.pool import PARSERS
@@ -31,8 +33,6 @@ from outlast.tools.names import EVERY, mcp_name
 from outlast.tools.tool import Tool, ToolError
 from outlast.tools.toolsets import Listing, choose, servers_of
 from outlast.undo.records import UndoRecord, UndoRecords, digest
-from outlast.worker.attempts import tool_called
-from outlast.worker.heartbeat import beating
 
 SPECS = TypeAdapter(tuple[ToolSpec, ...])
 LISTINGS = 2

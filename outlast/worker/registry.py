@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from outlast.activity.outages import Waits
 from outlast.agents.catalog_activities import CatalogActivities
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.approvals.identity_activities import GateTermsActivities
@@ -27,7 +28,6 @@ from outlast.tools.standard import standard_tools
 from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
-from outlast.worker.outages import Waits
 
 if TYPE_CHECKING:
     from outlast.llm.claude import ClaudeLLM

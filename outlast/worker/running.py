@@ -23,6 +23,9 @@ from temporalio.runtime import Runtime
 from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from outlast.activity.attempts import Attempts
+from outlast.activity.heartbeat import Keeper
+from outlast.activity.outages import OutageWaits
 from outlast.client import (
     LOCAL_MODEL,
     ServerUnavailableError,
@@ -42,10 +45,7 @@ from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.admission import AdmittedByLag, Lag
-from outlast.worker.attempts import Attempts
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.heartbeat import Keeper
-from outlast.worker.outages import OutageWaits
 from outlast.worker.processes import Pool, how_many
 from outlast.worker.registry import Feature, Registry, model_client
 from outlast.worker.replay import check

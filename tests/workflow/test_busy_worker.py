@@ -13,8 +13,8 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from outlast.activity.heartbeat import Keeper, _Beating, beating
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.heartbeat import Keeper, _Beating, beating
 
 
 @activity.defn

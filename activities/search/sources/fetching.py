@@ -16,7 +16,7 @@ import httpx2
 from temporalio.exceptions import ApplicationError
 
 from outlast.errors import ErrorKind, non_retryable, retryable
-from outlast.llm.posture import retry_after
+from outlast.llm.http_errors import retry_after
 
 PRODUCT = "durable-agents/0.1"
 FETCH_SECONDS = 15.0
