@@ -207,7 +207,7 @@ def carried_in(given: Contract, path: str = "") -> Iterator[str]:
 
 
 BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)
-"""Whoever raises a budget by another amount than proposed may be the one who approves it."""
+"""A person who raises a budget by another amount than proposed may also approve it."""
 
 
 class Budget(Contract):

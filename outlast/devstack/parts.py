@@ -1,6 +1,6 @@
 """The three parts of the stack: command line, environment, health checks and log of each.
 
-The trap: a person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of
+A person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of
 this folder would work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
 """
 

@@ -1,6 +1,6 @@
-"""One run of a part: started on a leash in its own session, its output in its log, ended politely or at once.
+"""One run of a part: started on a leash in its own session, its output in its log, ended by SIGTERM or by SIGKILL.
 
-The trap: its own session keeps a Ctrl-C of the terminal away from the part, so that the supervisor decides the order.
+Its own session keeps a Ctrl-C of the terminal away from the part, so that the supervisor decides the order.
 """
 
 import asyncio

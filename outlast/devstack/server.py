@@ -1,6 +1,6 @@
 """The Temporal dev server: where its binary is, and how it is started.
 
-The trap: one SQLite pragma a flag, and dynamic configuration values are JSON, so that a duration keeps its quotes.
+Each SQLite pragma is a flag of its own; values of the dynamic configuration are JSON, so a duration keeps its quotes.
 """
 
 import os

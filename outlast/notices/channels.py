@@ -1,6 +1,6 @@
-"""The channels people are told by: mail, chat, webhook and what else apprise knows by URL.
+"""Notification channels: mail, chat, webhook and what else apprise knows by URL.
 
-The trap: a channel's URL holds its password. So no error of ours shows one; a channel is told by its number and scheme.
+A channel's URL holds its password. So no error of ours shows one; a channel is named by its number and scheme.
 """
 
 import logging

@@ -93,7 +93,7 @@ class Unreachable(logging.Filter):
 
 
 def flush() -> None:
-    """Export what is still waiting; returns after two seconds at the latest, and at once where nobody listens.
+    """Export what is still waiting; returns after two seconds at the latest, and at once where no collector listens.
 
     The provider's own time-out is not kept: its exporter tries again for ten seconds.
     """

@@ -1,4 +1,4 @@
-"""The text of a file, whatever its format: a pure function of its bytes, so what it costs is bounded by whoever calls it."""
+"""The text of a file, whatever its format: a pure function of its bytes, so its callers bound what it costs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from outlast.documents.formats.text import bom_encoding
 from outlast.errors import ErrorKind, non_retryable, retryable
 
 SHORT_OF = 500
-"""How much of a broken feed's trouble is told, in characters."""
+"""How much of a broken feed's error is reported, in characters."""
 MOST_ENTRIES = 2000
 """Entries that are read of one feed, in its order."""
 REFUSED_ENTRIES = 20_000
@@ -91,7 +91,7 @@ def web_address(link: object) -> str:
 
 def _declares_entities(data: bytes) -> bool:
     """Whether there is a document type declaration with entities; the same words in a text or in CDATA are none."""
-    # UTF-16 without a byte order mark is told by its zeros; all else has ASCII letters where it matters here.
+    # UTF-16 without a byte order mark is recognised by its zeros; all else has ASCII letters where it matters here.
     unmarked = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}.get(data[:2], "latin-1")
     head = data.decode(bom_encoding(data) or unmarked, errors="replace")
     start = 0
