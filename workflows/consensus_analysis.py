@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from outlast.agents.agents import Crew
 from outlast.agents.model_calls import Answer
-from outlast.consensus.choosing import break_tie
+from outlast.consensus.choosing import choose
 from outlast.consensus.contracts import AgreementSummary
 from outlast.consensus.findings import FreeAnalyses
 from outlast.consensus.verdicts import (
@@ -216,7 +216,7 @@ class ConsensusAnalysisWorkflow(Observed):
         self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
         self.log.begin(PERSON)
         text = f"The votes are divided: {self._request.question}"
-        said, why = await break_tie(self.gates, self.people, self.log, text, options, seconds=seconds)
+        said, why = await choose(self.gates, self.log, text, options, name="tie", seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
             error = f"{why}, so nobody decided"

@@ -32,7 +32,7 @@ from outlast.stages.rules import (
 from outlast.stages.work import StageWork
 from outlast.storage.activities import ContentActivities
 from outlast.tracing.trace import RunLog
-from outlast.workflow import policies, revision
+from outlast.workflow import policies
 from outlast.workflow.base import Observed, closing, taking_back
 from outlast.workflow.failures import ENDINGS
 
@@ -250,7 +250,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    kind = kind_of(error)
-    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
-        return False
-    return is_cancelled_exception(error) or kind in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE

@@ -16,7 +16,6 @@ from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
-from outlast.workflow import revision
 
 if TYPE_CHECKING:
     from outlast.agents.agents import Crew
@@ -94,9 +93,7 @@ class Ask:
         self.crew.log.hop(self.step, origin, target, reason)
 
     async def _attempt(self, agent: str) -> Attempt | None:
-        """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
-        if not revision.since(revision.FAULTS_FIXED):
-            return None
+        """Begin an attempt, once the policy has dealt with what those before it changed."""
         if self.crew.rollback.on_fallback is OnFallback.ROLL_BACK:
             await self.crew.rollback.take_back(self.crew.acts.changes(self.step))
         return self.crew.acts.attempt(self.step, agent)

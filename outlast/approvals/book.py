@@ -56,7 +56,6 @@ class GateBook:
         self.records = self.chain.records
         self.opened = carried.opened
         self.why = ""  # in full why the last message changed nothing; records cut it
-        self.strict = True  # runs from before 2026-11-28 are replayed by the rules of then
         self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
         self._describe: dict[str, Describe] = {}
@@ -224,7 +223,7 @@ class GateBook:
             again = bool(who) and who in map(named, gate.by) and decision.verdict is said_by(gate)
             kind = RecordKind.DUPLICATE if again else RecordKind.LATE
             return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
-        if why := objection(gate, decision, early=early, strict=self.strict):
+        if why := objection(gate, decision, early=early):
             return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
         if who and who in [named(each.by) for each in gate.approvers]:
             why = f"{decision.by} has decided already, and the first decision counts"
@@ -243,11 +242,10 @@ class GateBook:
         """Change the action; everybody decides anew, because nobody has seen this one."""
         check = self._checks.get(gate.name)
         why = objection_to_edit(gate, decision) or "; ".join(check(edited) if check else ())
-        if why := why or (not_taken(gate, decision) if self.strict else ""):
+        if why := why or not_taken(gate, decision):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
-        if self.strict:
-            words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
-            edited = edited.model_copy(update={"description": words})
+        words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
+        edited = edited.model_copy(update={"description": words})
         update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
         self._change(gate.name, **update, approvers=(), editor=decision.by)
         was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")

@@ -17,7 +17,6 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.approvals import messages as gate_messages
-from outlast.approvals import messages_before as gate_messages_before
 from outlast.approvals.book import GateBook
 from outlast.approvals.identity import UNSIGNED, Checked, Doorkeeper, admitted, after_reset
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
@@ -51,7 +50,6 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
 from outlast.tracing.trace import RunLog
-from outlast.workflow import revision
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
@@ -126,10 +124,10 @@ class Gates:
         it, and HaltedError where the policy halts the run.
         """
         before = denied_before(self._book.gates.values(), action)
-        if before is not None and self._strict():
+        if before is not None:
             self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
-        if not name and self._strict():
+        if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
                 name = self._book.reserve(action.digest)
         policy, requester = policy or self.policy, requester or self.requester
@@ -149,13 +147,6 @@ class Gates:
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
         came = workflow.now()
-        if not self._strict():
-            async with self._door.turn:
-                # Not the time after the check of a token: replay may see another one there.
-                at = self._book.no_earlier(came)
-                read = gate_messages_before.read_decision(arguments, implied, channel)
-                checked = read if isinstance(read, str) else await self._door.identified(read, at)
-                return self._take(read, checked, at, channel)
         read = gate_messages.read_decision(
             arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
         )
@@ -176,25 +167,16 @@ class Gates:
 
     def allow(self, action: ProposedAction) -> None:
         """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
-        if not self._strict() or action.tool in self._allowed:
+        if action.tool in self._allowed:
             return
         self._allowed[action.tool] = None
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
-    def _strict(self) -> bool:
-        """Whether this run goes by today's rules; those of before are kept for the replay of older runs."""
-        self._book.strict = revision.since(revision.FAULTS_FIXED)
-        return self._book.strict
-
     async def _entered(
         self, action: ProposedAction, takes: Collection[str] | None, enter: Callable[..., GateState]
     ) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
-        if not self._strict():
-            async with self._door.turn:
-                terms, now = await self._door.learn(), workflow.now()
-                return self._enter(terms, now, await self._door.checked(self._book.early, now), takes, enter, action)
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
         terms, now = await self._door.learn(action.ref), workflow.now()
         checked = await self._door.checked(self._book.early, now)
@@ -284,12 +266,9 @@ class Gates:
         if not new or not (self._book.gates or self._allowed):
             return
         self._published = new[-1].seq
-        if self._book.strict:
-            shown = waiting[:GATES_IN_MEMO]
-            workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
-            self._in_memo = {view.name: view for view in shown}
-        else:
-            workflow.upsert_memo(memo_of(self._book.log, new, waiting, whole=True))
+        shown = waiting[:GATES_IN_MEMO]
+        workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
+        self._in_memo = {view.name: view for view in shown}
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify, channels = self.notify, self._door.terms.channels

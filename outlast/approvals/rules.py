@@ -76,13 +76,13 @@ def names_for(gates: Mapping[str, GateState], policy: GatePolicy, implied: Verdi
     return (*listed, *asked)
 
 
-def objection(gate: GateState, decision: Decision, *, early: bool, strict: bool = True) -> str:
+def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
     """Say why a decision does not count at this gate, if it does not."""
     if decision.digest and not same_digest(gate.digest, decision.digest):
         return _other_action(gate, decision.digest)
     if decision.verdict is Verdict.DENY:
         return objection_to_denial(gate, decision)
-    if why := _unseen(gate, decision, early) if strict else _unseen_before(gate, decision, early):
+    if why := _unseen(gate, decision, early):
         return why
     who, policy = named(decision.by), gate.policy
     requester = "" if policy.requester_may_approve else named(gate.requester)
@@ -176,14 +176,6 @@ def _unseen(gate: GateState, decision: Decision, early: bool) -> str:
     if not gate.shown.whole:
         return f"its arguments ({gate.shown.size:,} bytes) were not shown in full; look at all of them, and {name}"
     return ""
-
-
-def _unseen_before(gate: GateState, decision: Decision, early: bool) -> str:
-    """The same for runs that began before 2026-11-28."""
-    unseen = early and gate.action.risk is Risk.HIGH and not decision.digest
-    return (
-        "given before the action was known, and its risk is high; decide again now that it is shown" if unseen else ""
-    )
 
 
 def _other_action(gate: GateState, digest: str) -> str:

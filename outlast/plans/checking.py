@@ -68,15 +68,15 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
-def read_plan(data: Any, *, order: bool = True) -> tuple[Plan | None, list[str], list[PlanChange]]:
+def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
     """Read a plan from JSON data (an object with `steps`, or the bare list), leniently where the meaning is plain.
 
-    With `order`, the order of steps is read wherever it stands; older runs know that of `depends_on` alone. Returns the
-    plan, or None and what is wrong with its form; and in both cases what was read otherwise than written.
+    The order of steps is read wherever it stands. Returns the plan, or None and what is wrong with its form; and in both
+    cases what was read otherwise than written.
     """
     if isinstance(data, Plan):
         return data, [], []
-    reading = Reading.of(data, order=order)
+    reading = Reading.of(data)
     changes = [_deterministic(note) for note in reading.notes]
     found = reading.doubts
     try:

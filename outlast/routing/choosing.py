@@ -25,7 +25,6 @@ from outlast.routing.requests import Category, RouteRequest
 from outlast.routing.rules import Choice, decided, general, label_question, label_schema, picked
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.workflow import policies
-from outlast.workflow.revision import FAULTS_FIXED, since
 
 CLASSIFIER = "request-classifier"
 ROUTER = "router"
@@ -76,7 +75,7 @@ class Chooser:
         data = answer.data or {}
         category, said = str(data.get("category") or ""), data.get("confidence")
         sure = _probability(said)
-        if said is not None and sure is None and since(FAULTS_FIXED):
+        if said is not None and sure is None:
             choice = general(
                 self.request, f"{category[:40] or 'nothing'} with a confidence of {str(said)[:20]!r} is unsure"
             )
@@ -190,6 +189,4 @@ def _probability(said: Any) -> float | None:
     """Read a confidence; what lies outside of 0 to 1 here is what the reader of answers could make nothing of."""
     if isinstance(said, bool) or not isinstance(said, int | float):
         return None
-    if not 0 <= said <= 1 and since(FAULTS_FIXED):
-        return None
-    return min(max(float(said), 0.0), 1.0)
+    return float(said) if 0 <= said <= 1 else None

@@ -137,16 +137,6 @@ def gate_terms() -> ActivityConfig:
     )
 
 
-def gate_terms_locally() -> LocalActivityConfig:
-    """Bound the same for runs from before the revision."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=10),
-        schedule_to_close_timeout=timedelta(seconds=30),
-        retry_policy=RetryPolicy(maximum_attempts=3),
-        summary="read the terms of gates",
-    )
-
-
 def check_identity() -> LocalActivityConfig:
     """Bound the check of one token; local, so that the token is not recorded once more."""
     return LocalActivityConfig(
