@@ -45,18 +45,6 @@ async def gather(
     return await run_graph(dict.fromkeys(tasks, ()), run, max_parallel=max_parallel, enough=enough)
 
 
-def at_least(successes: int) -> Enough[Any]:
-    """Stop once so many tasks have succeeded."""
-    return lambda outcomes: sum(outcome.ok for outcome in outcomes.values()) >= successes
-
-
-def first_good(good: Callable[[T], bool] = lambda _: True) -> Enough[T]:
-    """Stop at the first value that is good."""
-    return lambda outcomes: any(
-        outcome.ok and outcome.value is not None and good(outcome.value) for outcome in outcomes.values()
-    )
-
-
 async def each(
     inputs: Mapping[str, Any], do: Callable[[str], Coroutine[Any, Any, T]], *, max_parallel: int = MAX_PARALLEL
 ) -> dict[str, Outcome[T]]:

@@ -15,7 +15,7 @@ from outlast.agents.agents import Crew
 from outlast.agents.model_calls import Answer
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState, StoreRequest
+from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.review import Review, Reviewed
 from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
@@ -30,9 +30,8 @@ from outlast.stages.rules import (
     told,
 )
 from outlast.stages.work import StageWork
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_text
 from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
 from outlast.workflow.base import Observed, closing, taking_back
 from outlast.workflow.failures import ENDINGS
 
@@ -94,7 +93,7 @@ class StagedDeliveryWorkflow(Observed):
         if found:
             raise non_retryable(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
         if len(self._request.task) > SHORT_TASK:
-            kept = await self._kept(self._request.task, "keep the task")
+            kept = await keep_text(self._request.task, "keep the task")
             self._task = Part.of(kept, label="task")
 
     def _lay_out(self, done: Sequence[StageOutput]) -> None:
@@ -207,12 +206,7 @@ class StagedDeliveryWorkflow(Observed):
         if data is None:
             return None
         text = json.dumps(data, ensure_ascii=False)
-        return await self._kept(text, f"{stage.name} · keep the data", media_type="application/json")
-
-    async def _kept(self, text: str, why: str, **form: Any) -> Content:
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text, StoreRequest(text=text, **form), **policies.keep_text(why)
-        )
+        return await keep_text(text, f"{stage.name} · keep the data", media_type="application/json")
 
     async def _failed(self, stage: Stage, error: Exception) -> Exception:
         for row in list(self.log.steps.values()):

@@ -8,8 +8,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from temporalio import workflow
-
 from outlast.approvals.gates import Gates
 from outlast.contracts import (
     SUMMARY_LENGTH,
@@ -20,11 +18,9 @@ from outlast.contracts import (
     GatePolicy,
     ProposedAction,
     Risk,
-    StoreRequest,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.storage.activities import ContentActivities
-from outlast.workflow import policies
+from outlast.storage.keeping import keep_json
 
 Ahead = Mapping[str, Any]
 """What is ahead, as JSON data that people can edit: `{"plan": {"steps": […]}}` or `{"stages": […]}`."""
@@ -90,11 +86,5 @@ class Checkpoints:
         return self.policy.gate.model_copy(update={"requester_may_approve": True})
 
     async def _kept(self, text: str, where: str) -> str | None:
-        kept = await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=text, media_type="application/json", summary=f"ahead of {where}"[:200], by_reference=True
-            ),
-            **policies.keep_text(f"keep what is ahead of the checkpoint {where}"[:200]),
-        )
-        return kept.ref
+        why = f"keep what is ahead of the checkpoint {where}"
+        return (await keep_json(text, why, f"ahead of {where}"[:SUMMARY_LENGTH])).ref

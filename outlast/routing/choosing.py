@@ -88,7 +88,7 @@ class Chooser:
         labelled = await workflow.execute_local_activity_method(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),
-            **policies.label_request(step),
+            **policies.local_call(step),
         )
         return decided(self.request, labelled.category, labelled.confidence)
 
@@ -159,7 +159,7 @@ class _Picking:
         checked = await workflow.execute_local_activity_method(
             RoutePickActivities.check_picks,
             PicksRequest(calls=turn.tool_calls, specs=self._chooser.specs),
-            **policies.check_picks(f"{self._step} · check the picks"),
+            **policies.local_call(f"{self._step} · check the picks"),
         )
         return checked.picks
 

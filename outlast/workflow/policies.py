@@ -53,21 +53,10 @@ def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
     )
 
 
-def read_catalog() -> LocalActivityConfig:
-    """Bound the reading of agent files: quick and harmless to repeat, so it runs within the workflow task."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=60) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary="read the agents",
-    )
+def local_call(summary: str) -> LocalActivityConfig:
+    """Bound a local activity that only computes, or reads and writes what is content-addressed: repeating it changes nothing.
 
-
-def keep_text(summary: str) -> LocalActivityConfig:
-    """Bound the writing of one text: content-addressed, so repeating it changes nothing.
-
-    Local, because only a local activity's input stays out of history.
+    Such activities are local because only a local activity's input stays out of history.
     """
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
@@ -112,17 +101,6 @@ def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
         schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS) + OUTAGES,
         heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
-
-
-def append_messages(summary: str) -> LocalActivityConfig:
-    """Bound the writing of a few messages: content-addressed, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
 
@@ -184,49 +162,5 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
             maximum_interval=timedelta(seconds=30),
             maximum_attempts=3,
         ),
-        summary=summary,
-    )
-
-
-def number_findings(summary: str) -> LocalActivityConfig:
-    """Bound the numbering of what a model found: it reads and writes the content store alone."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def check_citations(summary: str) -> LocalActivityConfig:
-    """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def label_request(summary: str) -> LocalActivityConfig:
-    """Bound the sorting of one text by a trained classifier: milliseconds, but for reading the classifier once."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def check_picks(summary: str) -> LocalActivityConfig:
-    """Bound the check of what a model filled in: pure but for the content store, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
