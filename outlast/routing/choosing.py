@@ -6,13 +6,14 @@ speak again, so picks that go back take one answer each, the right ones too.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Crew
-from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON
+from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON, ask_in_turn
 from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import AgentCard, Message, ModelRequest, ModelTurn, Part, StopReason, ToolAnswer
@@ -94,18 +95,14 @@ class Chooser:
 
     async def _picked(self, step: str, text: Part) -> Choice:
         """Let the router pick, its fallbacks in turn where it fails; a canned answer or a person cannot pick tools."""
-        chain = [ROUTER]
-        for position in range(len(self.crew.catalog.agents) + 1):
-            card = self.crew.card(chain[position])
-            usable = [name for name in card.chain if name != PERSON and not name.startswith(CANNED)]
-            chain += [name for name in usable if name not in chain]
-            try:
-                return await _Picking(self, step, card).run(text)
-            except (ActivityError, ApplicationError) as error:
-                if is_cancelled_exception(error) or kind_of(error) in BROKEN_SETTING or position + 1 == len(chain):
-                    raise
-                self.crew.log.hop(step, card.name, chain[position + 1], f"{kind_of(error)}: {text_of(error)}")
-        raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"{ROUTER}: its fallbacks never end; shorten the chain")
+
+        async def pick(name: str, chain: list[str]) -> Choice:
+            card = self.crew.card(name)
+            usable = [link for link in card.chain if link != PERSON and not link.startswith(CANNED)]
+            chain += [link for link in usable if link not in chain]
+            return await _Picking(self, step, card).run(text)
+
+        return await ask_in_turn(ROUTER, pick, partial(self.crew.log.hop, step), BROKEN_SETTING)
 
 
 class _Picking:
