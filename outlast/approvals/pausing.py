@@ -5,7 +5,6 @@ keeping of what is done do not. The trap: waiting needs no timer, so a run that 
 that were running when it was paused go on.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Pause, PauseAnswer
 from outlast.tracing.trace import RunLog
+from outlast.workflow.inputs import only
 
 SOMEBODY = "somebody"
 FIELDS = ("by", "reason")
@@ -60,14 +60,10 @@ async def unpaused(log: RunLog) -> None:
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:
     """Read by whom and why, or say in words why it cannot be understood."""
-    if len(arguments) > 1:
-        return f"{len(arguments)} inputs; {EXAMPLE}"
-    data = arguments[0] if arguments else None
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except (ValueError, RecursionError):
-            return f"not JSON; {EXAMPLE}"
+    try:
+        data = only(arguments)
+    except ValueError as error:
+        return f"{error}; {EXAMPLE}"
     if data is None or isinstance(data, str):
         data = {"reason": data or ""}
     if not isinstance(data, Mapping):

@@ -6,6 +6,7 @@ mistakes; who may send to a run at all is for the server's authorisation.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from outlast.contracts import (
@@ -57,6 +58,27 @@ class Facts:
 
 
 NO_FACTS = Facts()
+
+
+def new_gate(
+    name: str, action: ProposedAction, policy: GatePolicy, now: datetime, requester: str, facts: Facts
+) -> GateState:
+    """Make the state of a gate that opens now; raises ValueError where too few people may approve at it."""
+    if policy.eligible and len(able(policy, requester)) < policy.needed:
+        raise ValueError(
+            f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
+        )
+    return GateState(
+        name=name,
+        action=action,
+        proposed=action.digest,
+        digest=action.digest,
+        policy=policy,
+        opened=now,
+        deadline=now + timedelta(seconds=policy.seconds(action.risk)),
+        requester=requester,
+        **facts.of(action),
+    )
 
 
 def bared(gate: GateState) -> GateState:

@@ -6,7 +6,6 @@ of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -39,6 +38,7 @@ from outlast.undo.log import UndoLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import ENDINGS, FAILURES, failure_of, finished
+from outlast.workflow.inputs import only
 
 T = TypeVar("T")
 OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
@@ -276,20 +276,16 @@ async def _stopped(task: "asyncio.Task[Any]") -> None:
 
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
     """Read whatever a person sent; None if it means nothing."""
-    if not arguments:
-        return ROLL_BACK_ALL
-    said = arguments[0]
-    if len(arguments) > 1:
+    try:
+        said = only(arguments)
+    except ValueError:
         return None
-    if isinstance(said, str) and said.lstrip().startswith("{"):
-        try:
-            said = json.loads(said)
-        except ValueError:
-            return None
+    if said is None:
+        return ROLL_BACK_ALL
     if isinstance(said, str):
-        said = {} if said.strip().casefold() in ("", Extent.ALL) else {"checkpoint": said.strip()}
+        said = {} if said.casefold() == Extent.ALL else {"checkpoint": said}
     if not isinstance(said, Mapping):
-        return ROLL_BACK_ALL if said is None else None
+        return None
     if not set(said) <= set(RollbackPolicy.model_fields):
         return None  # a mistyped checkpoint must not become a rollback of everything
     extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL
