@@ -109,7 +109,7 @@ class Crew:
 
     def thrifty(self, card: AgentCard) -> AgentCard:
         """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
-        for link in card.chain if self.budget.soft and card.prices else ():
+        for link in card.fallbacks if self.budget.soft and card.prices else ():
             other = self.catalog.get(link) if link.startswith(f"{card.name}@") else None
             if other and other.prices and card.prices and other.prices.output < card.prices.output:
                 return other

@@ -103,7 +103,9 @@ class Ask:
             return await self._person()
         card = self.crew.card(target)
         # A canned answer or a person's words have no schema.
-        usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
+        usable = [
+            name for name in card.fallbacks if self.schema is None or not (name == PERSON or name.startswith(CANNED))
+        ]
         chain += [name for name in usable if name not in chain]
         if (cheaper := self.crew.thrifty(card)) is not card:
             why = "the soft limit of the run's budget is reached"

@@ -18,7 +18,7 @@ from temporalio import workflow
 
 from outlast.approvals import messages as gate_messages
 from outlast.approvals.book import GateBook
-from outlast.approvals.identity import UNSIGNED, Checked, Doorkeeper, admitted, after_reset
+from outlast.approvals.identity import UNSIGNED, Authentication, Checked, admitted, after_reset
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
 from outlast.approvals.views import (
     TURNED_DOWN,
@@ -74,7 +74,7 @@ class Gates:
         self.choices: dict[str, tuple[str, ...]] = {}
         self._log = log
         self._book = GateBook()
-        self._door = Doorkeeper()
+        self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
         self._allowed: dict[str, None] = {}
@@ -92,14 +92,14 @@ class Gates:
 
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
-        return self._book.carried().model_copy(update={"tokens": self._door.used})
+        return self._book.carried().model_copy(update={"tokens": self._authentication.used})
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
         if carried == GatesCarried():
             return
         self._book = GateBook(carried)
-        self._door.restore(carried.tokens)
+        self._authentication.restore(carried.tokens)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
         views = [self._view(gate) for gate in self._book.waiting]
         self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
@@ -151,11 +151,13 @@ class Gates:
             arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
         )
         # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
-        checking = asyncio.create_task(self._door.identified(read, came)) if isinstance(read, Decision) else None
-        async with self._door.turn:
+        checking = (
+            asyncio.create_task(self._authentication.identified(read, came)) if isinstance(read, Decision) else None
+        )
+        async with self._authentication.turn:
             checked = await checking if checking is not None else read
             if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
-                checked = await self._door.identified(checked, came)
+                checked = await self._authentication.identified(checked, came)
             return self._take(read, checked, self._book.no_earlier(came), channel)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
@@ -178,9 +180,9 @@ class Gates:
     ) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
-        terms, now = await self._door.learn(action.ref), workflow.now()
-        checked = await self._door.checked(self._book.early, now)
-        async with self._door.turn:
+        terms, now = await self._authentication.learn(action.ref), workflow.now()
+        checked = await self._authentication.checked(self._book.early, now)
+        async with self._authentication.turn:
             return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
 
     def _enter(
@@ -247,7 +249,7 @@ class Gates:
                 self._publish()
 
     def _view(self, gate: GateState) -> GateView:
-        return view_of(gate).model_copy(update={"signed": self._door.terms.demands_token})
+        return view_of(gate).model_copy(update={"signed": self._authentication.terms.demands_token})
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""
@@ -271,7 +273,7 @@ class Gates:
         self._in_memo = {view.name: view for view in shown}
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
-        notify, channels = self.notify, self._door.terms.channels
+        notify, channels = self.notify, self._authentication.terms.channels
         if notify is None and channels:
             notify = partial(tell_by_channels, self._log, channels)
         for record in new:

@@ -24,7 +24,7 @@ Checked = tuple[Decision, Decision | str]
 UNSIGNED = "it carries no signed token, and decisions here must; make one with starter.py approver-token"
 
 
-class Doorkeeper:
+class Authentication:
     """The turn of everything at the gates of one run, and the terms they open by; `known` once a gate has opened."""
 
     def __init__(self) -> None:

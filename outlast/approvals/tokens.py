@@ -20,8 +20,6 @@ from outlast.contracts import Identity, IdentityRequest, same_digest
 ALGORITHM = "HS256"
 GRANT, DECISION = "agents:approver", "agents:decision"
 """The audience of each kind, so that neither passes for the other, nor for a token of another program of the same secret."""
-SECRET_LENGTH = 32
-"""Fewest characters of a secret: as many bytes as the hash has."""
 UNCHECKED = {"verify_exp": False, "verify_iat": False, "require": ["exp", "jti"]}
 """Times are compared with when the decision arrived, not with when it is looked at."""
 

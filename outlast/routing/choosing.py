@@ -98,7 +98,7 @@ class Chooser:
 
         async def pick(name: str, chain: list[str]) -> Choice:
             card = self.crew.card(name)
-            usable = [link for link in card.chain if link != PERSON and not link.startswith(CANNED)]
+            usable = [link for link in card.fallbacks if link != PERSON and not link.startswith(CANNED)]
             chain += [link for link in usable if link not in chain]
             return await _Picking(self, step, card).run(text)
 
