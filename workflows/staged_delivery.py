@@ -1,7 +1,7 @@
 """Hybrid: fixed stages, given as data, one after the other; within each stage a model decides the sub-steps.
 
 A stage that fails is tried again alone. One that fails for good ends the run, which keeps what is done, so that a later run
-goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
+goes on from there. People count on the stages, so no model may add, skip or reorder one.
 """
 
 import json

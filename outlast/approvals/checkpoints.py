@@ -1,6 +1,6 @@
 """Checkpoints: a gate that shows how far a run is and what it would do next. People let it go on, change what is ahead, or stop.
 
-A changed plan is checked while its sender waits, and refused with every reason; the gate stays open then. The trap: stopping
+A changed plan is checked while its sender waits, and refused with every reason; the gate stays open then. Stopping
 is no failure. So nothing that is done is rolled back or lost, and the result says who stopped the run.
 """
 

@@ -1,4 +1,4 @@
-"""Human approval as a move: a run opens a gate for a proposed action, and goes on with what people decided.
+"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided.
 
     decision = await self.gates.open(ProposedAction(description="pay", tool="pay", input={"amount": 5}), GatePolicy(needed=2))
     if decision.approved:

@@ -1,7 +1,7 @@
 """Pausing: what runs finishes, nothing new starts, until a person resumes the run.
 
 Everything that starts work asks `unpaused` first: steps, model calls, tool calls, searches. Gates, rollback, cancelling and the
-keeping of what is done do not. The trap: waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
+keeping of what is done do not. Waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
 that were running when it was paused go on.
 """
 
@@ -26,21 +26,21 @@ class Pausing:
         self._log = log
 
     def pause(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to pause the run: nothing, a reason, or `{by, reason}`."""
-        wish, paused = _read(arguments), self._log.paused
-        if isinstance(wish, str):
-            return self._refused("pause", wish)
+        """Take a person's request to pause the run: nothing, a reason, or `{by, reason}`."""
+        request, paused = _read(arguments), self._log.paused
+        if isinstance(request, str):
+            return self._refused("pause", request)
         if paused is not None:
             return self._refused("pause", f"it is {paused.told}")
-        by, reason = wish
+        by, reason = request
         self._log.pauses(Pause(by=by, since=workflow.now(), reason=reason))
         return PauseAnswer(accepted=True, paused=self._log.paused)
 
     def resume(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to go on."""
-        wish = _read(arguments)
-        if isinstance(wish, str):
-            return self._refused("resume", wish)
+        """Take a person's request to go on."""
+        request = _read(arguments)
+        if isinstance(request, str):
+            return self._refused("resume", request)
         if self._log.paused is None:
             return self._refused("resume", "it is not paused")
         self._log.pauses(None)

@@ -1,6 +1,6 @@
 """Asks a person, and goes on without an answer when none comes in time.
 
-The trap: people send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
+People send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 

@@ -1,6 +1,6 @@
 """Whether a decision counts at a gate: who may decide, on what, and whether anybody is left who may.
 
-Each function says in words why not, or nothing. The trap: a name is what the sender claims. These rules keep honest people from
+Each function says in words why not, or nothing. A name is what the sender claims. These rules keep honest people from
 mistakes; who may send to a run at all is for the server's authorisation.
 """
 

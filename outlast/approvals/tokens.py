@@ -3,7 +3,7 @@
     grant      says that its holder is WHO until a time, perhaps for one run and gate only; signed with the secret
     decision   one decision, signed with the grant's own signature as key, and the grant beside it without that signature
 
-The trap: what is sent in a signal stays in history. So a grant that is good for everything never travels: from a decision
+What is sent in a signal stays in history. So a grant that is good for everything never travels: from a decision
 nobody can make another one, because the key of it is the part of the grant that was left out. Who pastes a token into a signal
 by hand needs a grant bound to that run and gate, and it counts once.
 """

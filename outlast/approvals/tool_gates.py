@@ -1,6 +1,6 @@
 """A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
 
-The trap: a person may change the arguments, and then the model believes that its own were used. So it is told.
+A person may change the arguments, and then the model believes that its own were used. So it is told.
 """
 
 import json

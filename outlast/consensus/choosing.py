@@ -1,6 +1,6 @@
 """A question with a closed set of answers, put to people as a gate: a yes takes the proposed one, an edit another, a no none.
 
-The trap: whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
+Whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """What a voter is asked, and how its answer is read as a vote. Pure.
 
-The trap: a voter's stand-in has a vote of its own already, or is the stand-in of another voter too. So voters vote alone: another
+A voter's stand-in has a vote of its own already, or is the stand-in of another voter too. So voters vote alone: another
 model may answer for one, another agent never.
 """
 

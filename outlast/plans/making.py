@@ -259,4 +259,4 @@ def _what_is_wrong(found: Sequence[str]) -> str:
     listed = "\n".join(f"- {problem}" for problem in found[:PROBLEMS_SHOWN])
     if len(found) > PROBLEMS_SHOWN:
         listed += f"\n- … and {len(found) - PROBLEMS_SHOWN} more"
-    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems mended."
+    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems fixed."

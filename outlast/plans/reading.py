@@ -1,6 +1,6 @@
 """Reads plans as models and people write them: other field names, one value for a list, numbers as texts. Pure.
 
-The trap: a lenient reader guesses, and a guess is another plan. So what can mean one thing only is read that way and
+A lenient reader guesses, and a guess is another plan. So what can mean one thing only is read that way and
 noted; what is left over or could mean two things is a doubt, and goes back to whoever wrote it.
 """
 

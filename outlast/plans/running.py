@@ -1,7 +1,7 @@
 """Runs the steps of a valid plan as a graph: each step sees its own input and the results it depends on.
 
 What has ended well stays in `outcomes` and is not run again, so that a plan can be replaced or tried again in the middle.
-The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
+Two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence

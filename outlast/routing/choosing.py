@@ -1,6 +1,6 @@
 """Chooses the route of one request: by a small model, by a trained classifier, or by the primary model that picks tools.
 
-Whatever the router answers, the request gets a handler. The trap: a picked tool has to be answered before the model may
+Whatever the router answers, the request gets a handler. A picked tool has to be answered before the model may
 speak again, so picks that go back take one answer each, the right ones too.
 """
 

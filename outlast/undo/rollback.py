@@ -1,7 +1,7 @@
-"""Rollback: what a run has changed is taken back, last in first out, each change once, whatever cancels or crashes meanwhile.
+"""Rollback: what a run has changed is undone, last in first out, each change once, whatever cancels or crashes meanwhile.
 
 The log of changes lives in the workflow and costs nothing in history; a compensation is one activity, which finds by the
-call's key what there is to undo. The trap: a cancelled run must still be able to clean up, so the compensations run in a task
+call's key what there is to undo. A cancelled run must still be able to clean up, so the compensations run in a task
 of their own, which no cancellation of the run reaches.
 """
 
@@ -171,7 +171,7 @@ class Rollback:
             self._asked = self.on_denied
 
     def ask(self, arguments: Sequence[Any]) -> RollbackAnswer:
-        """Take a person's wish to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
+        """Take a person's request to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
         answer = self._answer(arguments)
         if not answer.accepted:
             self._log.notice(f"rollback: {answer.reason}")
@@ -193,7 +193,7 @@ class Rollback:
         return RollbackAnswer(accepted=True)
 
     async def _undo_all(self, policy: RollbackPolicy) -> None:
-        async with self._undoing:  # a second wish waits, and finds nothing left
+        async with self._undoing:  # a second request waits, and finds nothing left
             for seq in self._undo_log.to_undo(policy):
                 change = self._undo_log.changes[seq]
                 if change.undoable:

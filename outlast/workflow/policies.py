@@ -1,6 +1,6 @@
 """How long each activity may take and how often it is tried: one function per activity.
 
-The trap: without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+Without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
 start-to-close and a schedule-to-close time-out and bounded attempts.
 """
 
@@ -21,7 +21,7 @@ of the worker, which counts the attempts that are a call's own failure (`outlast
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)
-"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that it is final."""
+"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that the failure is not retryable."""
 LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
@@ -29,7 +29,7 @@ LOCAL_RETRIES = timedelta(seconds=10)
 def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
 
-    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    With `counts_cancelled`, cancelling waits until the call has reported what it cost.
     """
     kind = workflow.ActivityCancellationType
     return ActivityConfig(
@@ -81,7 +81,7 @@ def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
 def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one tool call by the tool's own time-out and attempts.
 
-    Cancelling waits until a tool that changes something has told whether it did.
+    Cancelling waits until a tool that changes something has reported whether it did.
     """
     kind = workflow.ActivityCancellationType
     return ActivityConfig(
