@@ -19,7 +19,6 @@
         ├── PayloadTooLarge                         a message too big for history
         ├── CatalogInvalid                          an agent file cannot be read
         ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid, ChannelUnknown     a name or a setting leads nowhere
-        ├── LimitReached                            turns, tokens or time of an agent are used up
         ├── BudgetReached                           the run's budget is used up, and nobody raised it
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time
@@ -89,7 +88,6 @@ class ErrorKind(StrEnum):
     CHANNEL_UNAVAILABLE = "ChannelUnavailable"
     WORKER_LOST = "WorkerLost"
     CHANNEL_UNKNOWN = "ChannelUnknown"
-    LIMIT_REACHED = "LimitReached"
     BUDGET_REACHED = "BudgetReached"
     RESERVATION_SHORT = "ReservationShort"
     NOT_ANSWERED = "NotAnswered"

@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from outlast.agents.agents import Crew
 from outlast.agents.model_calls import Answer
-from outlast.consensus.choosing import break_tie
+from outlast.consensus.choosing import choose
 from outlast.consensus.contracts import AgreementSummary
 from outlast.consensus.findings import FreeAnalyses
 from outlast.consensus.verdicts import (
@@ -28,14 +28,13 @@ from outlast.consensus.verdicts import (
 )
 from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, OnTie, Vote, Voter, VoteState
 from outlast.consensus.voting import Count, options_of, problems, seated
-from outlast.contracts import Catalog, Content, Part, RunState, Spend, StepRow, StepState, StoreRequest
+from outlast.contracts import Catalog, Content, Part, RunState, Spend, StepRow, StepState
 from outlast.dag import Outcome
 from outlast.documents.digest import part_characters, read_document
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.gather import gather
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_text
 from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
 from outlast.workflow.base import Observed, closing, taking_back
 
 SHORT_QUESTION = 1000
@@ -105,12 +104,7 @@ class ConsensusAnalysisWorkflow(Observed):
         crew.catalog = crew.catalog.model_copy(update={"agents": cards})
         self._crew = crew
         if len(self._request.question) > SHORT_QUESTION:
-            kept = await workflow.execute_local_activity_method(
-                ContentActivities.keep_text,
-                StoreRequest(text=self._request.question),
-                **policies.keep_text("keep the question"),
-            )
-            self._question = Part.of(kept)
+            self._question = Part.of(await keep_text(self._request.question, "keep the question"))
 
     async def _read_material(self) -> None:
         """Turn the document into text; what is longer than a voter's window is cut for each call."""
@@ -216,7 +210,7 @@ class ConsensusAnalysisWorkflow(Observed):
         self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
         self.log.begin(PERSON)
         text = f"The votes are divided: {self._request.question}"
-        said, why = await break_tie(self.gates, self.people, self.log, text, options, seconds=seconds)
+        said, why = await choose(self.gates, self.log, text, options, name="tie", seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
             error = f"{why}, so nobody decided"

@@ -9,13 +9,13 @@ from temporalio import workflow
 from outlast.agents.agents import Crew
 from outlast.agents.model_calls import Answer
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Catalog, Content, RunState, StepRow, StepState, StoreRequest
+from outlast.contracts import Catalog, Content, RunState, StepRow, StepState
 from outlast.documents.activities import DocumentActivities
 from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRequest
 from outlast.documents.digest import Digest, labelled, part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.gather import distinct, each
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_json
 from outlast.tracing.trace import RunLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
@@ -108,13 +108,7 @@ class DocumentAnalysisWorkflow(Observed):
 
     async def _keep_report(self) -> Content:
         report = DocumentReport(steps=tuple(self.log.steps.values()), trace=self.log.trace())
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=report.model_dump_json(), media_type="application/json", summary="step trace", by_reference=True
-            ),
-            **policies.keep_text("keep the step trace"),
-        )
+        return await keep_json(report.model_dump_json(), "keep the step trace", "step trace")
 
 
 class _Pipeline:

@@ -13,10 +13,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.search.activities import SearchActivities
 from activities.search.contracts import CitedText, CiteRequest, SourceKind
 from outlast.agents.agents import Crew
-from outlast.contracts import Catalog, Part, RunState, StoreRequest
+from outlast.contracts import Catalog, Part, RunState
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_text
 from outlast.tracing.trace import RunLog
 from outlast.workflow import policies
 from outlast.workflow.base import Observed, closing, taking_back
@@ -102,12 +102,7 @@ class ParallelResearchWorkflow(Observed):
             budget=self.budget,
         )
         if len(self._request.topic) > SHORT_TOPIC:
-            kept = await workflow.execute_local_activity_method(
-                ContentActivities.keep_text,
-                StoreRequest(text=self._request.topic),
-                **policies.keep_text("keep the topic"),
-            )
-            self._topic = Part.of(kept)
+            self._topic = Part.of(await keep_text(self._request.topic, "keep the topic"))
 
     async def _search(self, query: str, plans: Sequence[SourcePlan], deadline: float) -> SourceRound:
         """Search and read sources at once, each within its own time and all within the deadline."""
@@ -157,7 +152,7 @@ class ParallelResearchWorkflow(Observed):
         cited = await workflow.execute_local_activity_method(
             SearchActivities.check_citations,
             CiteRequest(text=Part.of(draft.content), findings=tuple(findings)),
-            **policies.check_citations("check the citations"),
+            **policies.local_call("check the citations"),
         )
         if cited.removed:
             self._notes.append(f"citations to nothing were removed: {', '.join(cited.removed)}")

@@ -21,7 +21,6 @@ from outlast.contracts import (
     RunState,
     StepAnswer,
     StepState,
-    StoreRequest,
 )
 from outlast.dag import AfterFailure
 from outlast.errors import non_retryable
@@ -29,9 +28,8 @@ from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_json
 from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
 from outlast.workflow.base import Observed, closing
 
 MAX_REPLANS = 2
@@ -173,13 +171,4 @@ class PlanAndExecuteWorkflow(Observed):
             trace=self.log.trace(),
             rollback=self.rollback.changes,
         )
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=report.model_dump_json(),
-                media_type="application/json",
-                summary="report of the run",
-                by_reference=True,
-            ),
-            **policies.keep_text("keep the report"),
-        )
+        return await keep_json(report.model_dump_json(), "keep the report", "report of the run")

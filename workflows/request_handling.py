@@ -1,6 +1,6 @@
 """Routing: each request goes to the handler of its category, many requests side by side.
 
-Every request fails alone. The trap: a grave request must not be lost because a model is away, so its ticket is opened even
+Every request fails alone. A grave request must not be lost because a model is away, so its ticket is opened even
 where nobody could write it.
 """
 
@@ -20,7 +20,6 @@ from outlast.contracts import (
     RunState,
     StepRow,
     StepState,
-    StoreRequest,
     ToolSpec,
 )
 from outlast.documents.digest import part_characters
@@ -30,9 +29,8 @@ from outlast.routing.categories import TICKET_SCHEMA
 from outlast.routing.choosing import ROUTERS, Chooser
 from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteRequest, RouteResult, Ticket
 from outlast.routing.rules import Choice, Route, categories_of, priority_of, problems, route_tools
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_text
 from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
 from outlast.workflow.base import Observed, closing, taking_back
 from outlast.workflow.failures import ENDINGS, FAILURES
 
@@ -96,10 +94,10 @@ class RequestHandlingWorkflow(Observed):
         specs: Part | None = None
         if self._request.router == "llm":
             tools = _SPECS.dump_json(route_tools(self._categories)).decode()
-            specs = Part.of(await self._kept(tools, "the routes", by_reference=True))
+            specs = Part.of(await keep_text(tools, "keep the routes", by_reference=True))
         for name, text in self._texts.items():
             if text.ref is None and len(text.text or "") > SHORT_REQUEST:
-                self._texts[name] = Part.of(await self._kept(text.text or "", name))
+                self._texts[name] = Part.of(await keep_text(text.text or "", f"keep {name}"))
         self._chooser = Chooser(self._crew, self._request, self._categories, specs)
 
     async def _outcome(self, name: str) -> RouteOutcome:
@@ -196,7 +194,7 @@ class RequestHandlingWorkflow(Observed):
         note = (answer.data or {}).get("note")
         if not route.category.ticket or not isinstance(note, str) or not note.strip():
             return answer.content
-        return await self._kept(note.strip(), step)
+        return await keep_text(note.strip(), f"keep {step}")
 
     def _ticket(self, step: str, route: Route, answer: Answer | None, text: Part) -> Ticket:
         data = (answer.data if answer else None) or {}
@@ -206,13 +204,6 @@ class RequestHandlingWorkflow(Observed):
             priority=priority_of(data.get("priority")),
             category=route.category.name,
             request=text,
-        )
-
-    async def _kept(self, text: str, what: str, *, by_reference: bool = False) -> Content:
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(text=text, by_reference=by_reference),
-            **policies.keep_text(f"keep {what}"[:SUMMARY_LENGTH]),
         )
 
 

@@ -1,7 +1,7 @@
 """Hybrid: fixed stages, given as data, one after the other; within each stage a model decides the sub-steps.
 
 A stage that fails is tried again alone. One that fails for good ends the run, which keeps what is done, so that a later run
-goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
+goes on from there. People count on the stages, so no model may add, skip or reorder one.
 """
 
 import json
@@ -15,7 +15,7 @@ from outlast.agents.agents import Crew
 from outlast.agents.model_calls import Answer
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState, StoreRequest
+from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.review import Review, Reviewed
 from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
@@ -30,9 +30,8 @@ from outlast.stages.rules import (
     told,
 )
 from outlast.stages.work import StageWork
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_text
 from outlast.tracing.trace import RunLog
-from outlast.workflow import policies, revision
 from outlast.workflow.base import Observed, closing, taking_back
 from outlast.workflow.failures import ENDINGS
 
@@ -94,7 +93,7 @@ class StagedDeliveryWorkflow(Observed):
         if found:
             raise non_retryable(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
         if len(self._request.task) > SHORT_TASK:
-            kept = await self._kept(self._request.task, "keep the task")
+            kept = await keep_text(self._request.task, "keep the task")
             self._task = Part.of(kept, label="task")
 
     def _lay_out(self, done: Sequence[StageOutput]) -> None:
@@ -207,12 +206,7 @@ class StagedDeliveryWorkflow(Observed):
         if data is None:
             return None
         text = json.dumps(data, ensure_ascii=False)
-        return await self._kept(text, f"{stage.name} · keep the data", media_type="application/json")
-
-    async def _kept(self, text: str, why: str, **form: Any) -> Content:
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text, StoreRequest(text=text, **form), **policies.keep_text(why)
-        )
+        return await keep_text(text, f"{stage.name} · keep the data", media_type="application/json")
 
     async def _failed(self, stage: Stage, error: Exception) -> Exception:
         for row in list(self.log.steps.values()):
@@ -250,7 +244,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    kind = kind_of(error)
-    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
-        return False
-    return is_cancelled_exception(error) or kind in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE

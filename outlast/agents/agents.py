@@ -26,12 +26,11 @@ from outlast.contracts import (
     Part,
     StepRow,
     StepState,
-    StoreRequest,
     Toolset,
     ToolsetRequest,
 )
 from outlast.errors import ErrorKind, non_retryable, text_of
-from outlast.storage.activities import ContentActivities
+from outlast.storage.keeping import keep_json
 from outlast.tools.activities import ToolActivities
 from outlast.tracing.trace import RunLog
 from outlast.undo.acts import Acts
@@ -86,7 +85,7 @@ class Crew:
         catalog = await workflow.execute_local_activity_method(
             CatalogActivities.read_catalog,
             CatalogRequest(agents=tuple(agents), known_only=known_only, measured=budget is not None and budget.limited),
-            **policies.read_catalog(),
+            **policies.local_call("read the agents"),
         )
         if budget is not None:
             budget.knows(catalog)
@@ -110,7 +109,7 @@ class Crew:
 
     def thrifty(self, card: AgentCard) -> AgentCard:
         """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
-        for link in card.chain if self.budget.soft and card.prices else ():
+        for link in card.fallbacks if self.budget.soft and card.prices else ():
             other = self.catalog.get(link) if link.startswith(f"{card.name}@") else None
             if other and other.prices and card.prices and other.prices.output < card.prices.output:
                 return other
@@ -184,13 +183,4 @@ class Crew:
 
     async def keep_report(self) -> Content:
         """Keep the step trace of the run in the content store."""
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=self.log.report().model_dump_json(),
-                media_type="application/json",
-                summary="report of the run",
-                by_reference=True,
-            ),
-            **policies.keep_text("keep the report"),
-        )
+        return await keep_json(self.log.report().model_dump_json(), "keep the report", "report of the run")

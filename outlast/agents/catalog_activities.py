@@ -11,9 +11,7 @@ from pathlib import Path
 from temporalio import activity
 
 from outlast.agents.files import (
-    CANNED,
     MODEL,
-    PERSON,
     AgentFile,
     Problem,
     agent_paths,
@@ -134,8 +132,6 @@ class CatalogActivities:
         front = agent.front
         model = self._models.resolve(model_name)
         spec = self._models.spec(model)
-        # One agent alone is written as it always was; longer chains came later.
-        alone = len(chain) == 1 and not chain[0].startswith(CANNED) and chain[0] != PERSON
         return AgentCard(
             name=name,
             description=_shortened(front.description, longest),
@@ -144,8 +140,7 @@ class CatalogActivities:
             max_tokens=min(front.max_tokens + spec.thinking, spec.max_output),
             timeout=front.timeout,
             system=Part(ref=await self._store.put(agent.prompt.encode())),
-            fallback=chain[0] if alone else None,
-            fallbacks=() if alone else tuple(chain),
+            fallbacks=tuple(chain),
             tools=tuple(tool for tool in front.tools if not (tool in WEB_SEARCH and spec.web_search)),
             web_searches=MAX_WEB_SEARCHES if spec.web_search and any(tool in WEB_SEARCH for tool in front.tools) else 0,
             temperature=front.temperature,

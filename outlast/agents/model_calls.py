@@ -53,7 +53,7 @@ async def call_model(
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
     BudgetReached where there is no room for it.
     """
-    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain)})
+    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.fallbacks)})
     needed, paid = 0, 0
     while True:
         held = await crew.budget.reserve(card, request, needed)

@@ -7,23 +7,24 @@ gate ends in one outcome. One that names no gate never reaches a gate that opens
 from datetime import datetime
 from typing import Any
 
-from outlast.approvals.deadlines import deadline_of, due
-from outlast.approvals.log import RecordChain
+from outlast.approvals.deadlines import due
 from outlast.approvals.rules import (
     NO_FACTS,
     Check,
     Describe,
     Facts,
-    able,
     as_edited,
     bared,
     in_words,
+    new_gate,
     not_taken,
     objection,
     objection_to_edit,
     said_by,
 )
 from outlast.contracts import (
+    NOISE,
+    NOISE_KEPT,
     SHORT_DIGEST,
     SUMMARY_LENGTH,
     Approver,
@@ -52,11 +53,11 @@ class GateBook:
         carried = carried or GatesCarried()
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
         self.early: list[Decision] = list(carried.early)
-        self.chain = RecordChain(carried.log)
-        self.records = self.chain.records
+        self.records: list[GateRecord] = list(carried.log.records)
+        self._unkept = carried.log.unkept
+        self._noise = sum(record.kind in NOISE for record in self.records)
         self.opened = carried.opened
         self.why = ""  # in full why the last message changed nothing; records cut it
-        self.strict = True  # runs from before 2026-11-28 are replayed by the rules of then
         self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
         self._describe: dict[str, Describe] = {}
@@ -65,7 +66,7 @@ class GateBook:
     @property
     def log(self) -> DecisionLog:
         """The decision log so far."""
-        return DecisionLog(records=tuple(self.records), unkept=self.chain.unkept)
+        return DecisionLog(records=tuple(self.records), unkept=self._unkept)
 
     @property
     def waiting(self) -> list[GateState]:
@@ -77,7 +78,7 @@ class GateBook:
         kept = [gate for gate in self.gates.values() if not gate.claimed]
         over = [gate for gate in self.gates.values() if gate.claimed]
         done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
-        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.chain.unkept)
+        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self._unkept)
         return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
 
     def open(
@@ -103,22 +104,8 @@ class GateBook:
             self._describe |= {name: describe} if describe is not None else {}
         if name in self.gates:
             return self._taken_up(name, digest, facts.of(action))
-        if policy.eligible and len(able(policy, requester)) < policy.needed:
-            raise ValueError(
-                f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
-            )
+        self.gates[name] = new_gate(name, action, policy, now, requester, facts)
         self.opened += 1
-        self.gates[name] = GateState(
-            name=name,
-            action=action,
-            proposed=digest,
-            digest=digest,
-            policy=policy,
-            opened=now,
-            deadline=deadline_of(policy, action, now),
-            requester=requester,
-            **facts.of(action),
-        )
         self._record(now, RecordKind.OPENED, name, by=requester, reason=in_words(action))
         mine = [each for each in self.early if each.gate == name or (self.opened == 1 and not each.gate)]
         self.early = [each for each in self.early if each not in mine]
@@ -205,7 +192,7 @@ class GateBook:
             again = bool(who) and who in map(named, gate.by) and decision.verdict is said_by(gate)
             kind = RecordKind.DUPLICATE if again else RecordKind.LATE
             return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
-        if why := objection(gate, decision, early=early, strict=self.strict):
+        if why := objection(gate, decision, early=early):
             return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
         if who and who in [named(each.by) for each in gate.approvers]:
             why = f"{decision.by} has decided already, and the first decision counts"
@@ -224,11 +211,10 @@ class GateBook:
         """Change the action; everybody decides anew, because nobody has seen this one."""
         check = self._checks.get(gate.name)
         why = objection_to_edit(gate, decision) or "; ".join(check(edited) if check else ())
-        if why := why or (not_taken(gate, decision) if self.strict else ""):
+        if why := why or not_taken(gate, decision):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
-        if self.strict:
-            words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
-            edited = edited.model_copy(update={"description": words})
+        words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
+        edited = edited.model_copy(update={"description": words})
         update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
         self._change(gate.name, **update, approvers=(), editor=decision.by)
         was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
@@ -275,10 +261,19 @@ class GateBook:
     def _record(
         self, now: datetime, kind: RecordKind, name: str = "", decision: Decision | None = None, **fields: Any
     ) -> GateRecord:
-        """Add a record to the chain; those of noise only as long as there is room."""
+        """Add a record, which holds the hash of the one before; of messages that changed nothing only as many as have room."""
         if decision is not None:
             fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
             fields["verified"] = decision.verified
         if not fields.get("digest") and name in self.gates:
             fields["digest"] = self.gates[name].digest
-        return self.chain.add(now, kind, name, **fields)
+        fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
+        last = self.records[-1] if self.records else None
+        seq, previous = (last.seq + 1, last.hash) if last else (1, "")
+        record = GateRecord(seq=seq, when=now, kind=kind, previous=previous, gate=name, **fields).sealed()
+        self._noise += kind in NOISE
+        if kind in NOISE and self._noise > NOISE_KEPT:
+            self._unkept += record.message
+        else:
+            self.records.append(record)
+        return record

@@ -1,11 +1,10 @@
 """Pausing: what runs finishes, nothing new starts, until a person resumes the run.
 
 Everything that starts work asks `unpaused` first: steps, model calls, tool calls, searches. Gates, rollback, cancelling and the
-keeping of what is done do not. The trap: waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
+keeping of what is done do not. Waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
 that were running when it was paused go on.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Pause, PauseAnswer
 from outlast.tracing.trace import RunLog
+from outlast.workflow.inputs import only
 
 SOMEBODY = "somebody"
 FIELDS = ("by", "reason")
@@ -26,21 +26,21 @@ class Pausing:
         self._log = log
 
     def pause(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to pause the run: nothing, a reason, or `{by, reason}`."""
-        wish, paused = _read(arguments), self._log.paused
-        if isinstance(wish, str):
-            return self._refused("pause", wish)
+        """Take a person's request to pause the run: nothing, a reason, or `{by, reason}`."""
+        request, paused = _read(arguments), self._log.paused
+        if isinstance(request, str):
+            return self._refused("pause", request)
         if paused is not None:
             return self._refused("pause", f"it is {paused.told}")
-        by, reason = wish
+        by, reason = request
         self._log.pauses(Pause(by=by, since=workflow.now(), reason=reason))
         return PauseAnswer(accepted=True, paused=self._log.paused)
 
     def resume(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to go on."""
-        wish = _read(arguments)
-        if isinstance(wish, str):
-            return self._refused("resume", wish)
+        """Take a person's request to go on."""
+        request = _read(arguments)
+        if isinstance(request, str):
+            return self._refused("resume", request)
         if self._log.paused is None:
             return self._refused("resume", "it is not paused")
         self._log.pauses(None)
@@ -60,14 +60,10 @@ async def unpaused(log: RunLog) -> None:
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:
     """Read by whom and why, or say in words why it cannot be understood."""
-    if len(arguments) > 1:
-        return f"{len(arguments)} inputs; {EXAMPLE}"
-    data = arguments[0] if arguments else None
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except (ValueError, RecursionError):
-            return f"not JSON; {EXAMPLE}"
+    try:
+        data = only(arguments)
+    except ValueError as error:
+        return f"{error}; {EXAMPLE}"
     if data is None or isinstance(data, str):
         data = {"reason": data or ""}
     if not isinstance(data, Mapping):

@@ -1,10 +1,9 @@
 """Asks a person, and goes on without an answer when none comes in time.
 
-The trap: people send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
+People send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Question
 from outlast.tracing.trace import RunLog
+from outlast.workflow.inputs import plain
 
 DEFAULT_SECONDS = 300.0
 EARLY_KEPT = 50
@@ -91,12 +91,7 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
         return str(arguments[0]), str(arguments[1])
     if len(arguments) != 1:
         return "", None
-    data = arguments[0]
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except ValueError:
-            return "", str(data)
+    data = plain(arguments[0])
     if isinstance(data, dict):
         said = data.get("answer")
         return str(data.get("question", "")), str(said) if isinstance(said, str | int | float) else None

@@ -1,6 +1,6 @@
 """A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
 
-The trap: a person may change the arguments, and then the model believes that its own were used. So it is told.
+A person may change the arguments, and then the model believes that its own were used. So it is told.
 """
 
 import json
@@ -27,13 +27,10 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, kind_of
 from outlast.undo.acts import Act, Attempt
-from outlast.workflow.revision import began_with
 
 if TYPE_CHECKING:
     from outlast.agents.agents import Crew
 
-GATED = "tool-gates"
-"""Marks runs whose irreversible calls open gates; older ones refused them at once."""
 BEFOREHAND = "allowed by the request"
 
 
@@ -69,7 +66,7 @@ async def call_gated(
         if crew.gates is not None:
             crew.gates.allow(action)
         return await call_tool(crew, step, agent, card, call, specs, approved_with(action), act), ""
-    if crew.gates is None or not began_with(GATED):
+    if crew.gates is None:
         said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
         return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
     decision = await _asked(crew.gates, step, card, call, action)

@@ -49,7 +49,7 @@ async def _look(client: Client) -> tuple[Counter[str], float]:
         try:
             shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
             fields = [name for name in run.raw_info.memo.fields if name.startswith(GATE_MEMO)]
-            waiting = [*shown.waiting, *[await run.memo_value(name, type_hint=GateView) for name in fields]]
+            waiting = [await run.memo_value(name, type_hint=GateView) for name in fields]
         except ValueError:
             continue  # a workflow of others may use the memo's name for something else
         numbers[run.workflow_type] += len(waiting) + shown.more

@@ -37,7 +37,6 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.trace import RunLog
 from outlast.undo.rollback import Rollback
-from outlast.workflow import revision
 from outlast.workflow.failures import ENDINGS, failure_of
 from outlast.workflow.stuck import decide_on_stuck
 
@@ -57,7 +56,6 @@ def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Requ
 
     @wraps(run)
     async def closed(self: W, request: Request) -> Result:
-        revision.begin()
         _refuse_made_up(request)
         self.rollback.on_fallback = getattr(request, "on_fallback", OnFallback.TELL)
         self.budget.start(getattr(request, "budget", None))
@@ -92,7 +90,7 @@ def _refuse_made_up(request: object) -> None:
     if continued or not isinstance(request, Contract):
         return
     made_up = list(carried_in(request))
-    if made_up and revision.since(revision.FAULTS_FIXED):
+    if made_up:
         raise non_retryable(
             ErrorKind.INPUT_INVALID,
             f"{', '.join(made_up)}: only a run that continues as new carries this; leave it out of a first request",

@@ -1,6 +1,6 @@
 """How long each activity may take and how often it is tried: one function per activity.
 
-The trap: without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+Without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
 start-to-close and a schedule-to-close time-out and bounded attempts.
 """
 
@@ -21,7 +21,7 @@ of the worker, which counts the attempts that are a call's own failure (`outlast
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)
-"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that it is final."""
+"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that the failure is not retryable."""
 LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
@@ -29,7 +29,7 @@ LOCAL_RETRIES = timedelta(seconds=10)
 def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
 
-    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    With `counts_cancelled`, cancelling waits until the call has reported what it cost.
     """
     kind = workflow.ActivityCancellationType
     return ActivityConfig(
@@ -53,21 +53,10 @@ def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
     )
 
 
-def read_catalog() -> LocalActivityConfig:
-    """Bound the reading of agent files: quick and harmless to repeat, so it runs within the workflow task."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=60) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary="read the agents",
-    )
+def local_call(summary: str) -> LocalActivityConfig:
+    """Bound a local activity that only computes, or reads and writes what is content-addressed: repeating it changes nothing.
 
-
-def keep_text(summary: str) -> LocalActivityConfig:
-    """Bound the writing of one text: content-addressed, so repeating it changes nothing.
-
-    Local, because only a local activity's input stays out of history.
+    Such activities are local because only a local activity's input stays out of history.
     """
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
@@ -92,7 +81,7 @@ def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
 def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one tool call by the tool's own time-out and attempts.
 
-    Cancelling waits until a tool that changes something has told whether it did.
+    Cancelling waits until a tool that changes something has reported whether it did.
     """
     kind = workflow.ActivityCancellationType
     return ActivityConfig(
@@ -116,33 +105,12 @@ def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
     )
 
 
-def append_messages(summary: str) -> LocalActivityConfig:
-    """Bound the writing of a few messages: content-addressed, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
 def gate_terms() -> ActivityConfig:
     """Bound the reading of the terms by which a gate opens: memory alone, but a gate outlasts a day without workers."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=10),
         schedule_to_close_timeout=timedelta(days=1),
         retry_policy=RetryPolicy(maximum_attempts=10),
-        summary="read the terms of gates",
-    )
-
-
-def gate_terms_locally() -> LocalActivityConfig:
-    """Bound the same for runs from before the revision."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=10),
-        schedule_to_close_timeout=timedelta(seconds=30),
-        retry_policy=RetryPolicy(maximum_attempts=3),
         summary="read the terms of gates",
     )
 
@@ -194,49 +162,5 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
             maximum_interval=timedelta(seconds=30),
             maximum_attempts=3,
         ),
-        summary=summary,
-    )
-
-
-def number_findings(summary: str) -> LocalActivityConfig:
-    """Bound the numbering of what a model found: it reads and writes the content store alone."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def check_citations(summary: str) -> LocalActivityConfig:
-    """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def label_request(summary: str) -> LocalActivityConfig:
-    """Bound the sorting of one text by a trained classifier: milliseconds, but for reading the classifier once."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def check_picks(summary: str) -> LocalActivityConfig:
-    """Bound the check of what a model filled in: pure but for the content store, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )

@@ -2,17 +2,12 @@
 
 from outlast.approvals.gates import Gates
 from outlast.contracts import Change, OnTimeout, ProposedAction, Risk, StuckDecision
-from outlast.workflow.revision import began_with
 
-GATED = "stuck-gates"
-"""Marks runs that ask about stuck undos; older ones gave them up."""
 NOT_EDITED = "an undo has no arguments to change; approve it or deny it"
 
 
 async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDecision:
     """Ask whether an undo shall be tried again."""
-    if not began_with(GATED):
-        return StuckDecision.GIVE_UP
     action = ProposedAction(
         description=f"try again to undo {change.step} · {change.tool}({change.arguments}), which fails: {error}"[:200],
         agent=change.agent,

@@ -54,7 +54,7 @@ async def test_a_card_says_all_a_run_needs(directory: Path, store: ContentStore)
     assert writer is not None
     assert (writer.description, writer.model, writer.window) == ("Helps as writer.", "big", 1000)
     assert (writer.max_tokens, writer.timeout, writer.continuations) == (400, 7.5, 5)  # with room to think
-    assert (writer.fallback, writer.tools, writer.attempts) == ("helper", ("Read", "Grep"), 3)
+    assert (writer.fallbacks, writer.tools, writer.attempts) == (("helper",), ("Read", "Grep"), 3)
     assert await store.text(writer.system) == "You are writer."
     cards = {card.name: card for card in catalog.agents}
     helper, other, last = cards["helper"], cards["other"], cards["last"]
@@ -110,7 +110,7 @@ async def test_a_bad_file_stops_only_the_runs_that_name_its_agent(directory: Pat
     assert [card.name for card in (await read(directory, store, "last")).agents] == ["last"]
     leaning = (await read(directory, store, "leaning")).get("leaning")
     assert leaning is not None
-    assert leaning.chain == ("last",)  # the one whose file cannot be read is left out
+    assert leaning.fallbacks == ("last",)  # the one whose file cannot be read is left out
     for name, said in (("bad", r"bad\.md:4: max_tokens: "), ("lost", r"lost\.md:4: fallback 'nobody' is no agent")):
         with pytest.raises(ApplicationError, match=said) as caught:
             await read(directory, store, "last", name)
@@ -156,7 +156,7 @@ async def test_an_agent_is_found_by_its_name_as_people_write_it(directory: Path,
     (directory / "team" / "x.md").write_text(text)
     card = (await read(directory, store, "Frontend Developer")).get("frontend-developer")
     assert card is not None
-    assert (card.tools, card.without, card.chain) == (("*",), ("Write",), ("last",))
+    assert (card.tools, card.without, card.fallbacks) == (("*",), ("Write",), ("last",))
 
 
 async def test_hundreds_of_agents_fit_into_a_history(tmp_path: Path, store: ContentStore) -> None:
