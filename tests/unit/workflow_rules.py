@@ -79,6 +79,15 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield every import as its line and the module, or the module that names are taken from."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, each.name) for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or ""
+
+
 NOT_REPLAYABLE = {
     "glob": "read it in an activity",
     "io": "read it in an activity",
@@ -115,12 +124,9 @@ def is_deterministic(source: Source) -> Iterator[str]:
     """No clock, no randomness, no I/O."""
     if not source.in_workflows:
         return
-    for node in ast.walk(source.tree):
-        names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        for name in names:
-            if fix := NOT_REPLAYABLE.get(name.split(".")[0]):
-                yield f"{source.path}:{node.lineno}: {name} differs on replay; {fix}"
+    for line, name in imports(source.tree):
+        if fix := NOT_REPLAYABLE.get(name.split(".")[0]):
+            yield f"{source.path}:{line}: {name} differs on replay; {fix}"
     for name, node in calls(source.tree):
         for pattern, fix in NOT_REPLAYABLE_CALLS.items():
             if re.fullmatch(pattern, name):
