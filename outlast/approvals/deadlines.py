@@ -21,10 +21,28 @@ def deadline_of(policy: GatePolicy, action: ProposedAction, now: datetime) -> da
     return now + timedelta(seconds=policy.seconds(action.risk))
 
 
+def next_due(gate: GateState) -> datetime:
+    """Return when something is due if nobody decides: the deadline, the escalation, or a reminder a second or more before it."""
+    times = [gate.deadline]
+    if (escalates := _escalates(gate)) is not None:
+        times.append(escalates)
+    if gate.policy.remind_every is not None:
+        reminder = (gate.reminded or gate.opened) + timedelta(seconds=gate.policy.remind_every)
+        if reminder + timedelta(seconds=1) < gate.deadline:
+            times.append(reminder)
+    return min(times)
+
+
+def _escalates(gate: GateState) -> datetime | None:
+    """Return when the gate is escalated before its deadline, if it still will be."""
+    after = gate.policy.escalate_after
+    return None if after is None or gate.escalated else gate.opened + timedelta(seconds=after)
+
+
 def due(gate: GateState, now: datetime) -> Due | None:
     """Return the most important thing that is due at a gate by now; None where nothing is."""
     policy = gate.policy
-    if not gate.pending or min(gate.alarms) > now:
+    if not gate.pending or next_due(gate) > now:
         return None
     to = f"to {', '.join(policy.escalate_to)}"
     if gate.deadline <= now and policy.on_timeout is OnTimeout.ESCALATE and not gate.extended:
@@ -34,7 +52,7 @@ def due(gate: GateState, now: datetime) -> Due | None:
         kind = RecordKind.HALTED if policy.on_timeout is OnTimeout.HALT else RecordKind.TIMED_OUT
         why = "nobody decided in time"
         return Due(kind, why, {"outcome": GateOutcome(kind.value), "settled": now, "by": (), "reason": why})
-    if gate.escalates is not None and gate.escalates <= now:
+    if (escalates := _escalates(gate)) is not None and escalates <= now:
         return Due(RecordKind.ESCALATED, to, {"escalated": True})
     # Missed reminders are not made up for: after an outage one is enough.
     every, last = timedelta(seconds=policy.remind_every or 1), gate.reminded or gate.opened

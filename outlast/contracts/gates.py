@@ -6,7 +6,7 @@ schema, and none of it in a coroutine.
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -146,24 +146,6 @@ class GateState(Contract):
         """The names by which the policy knows those who may decide now; a plain text is taken for no other name."""
         policy = self.policy
         return (*policy.eligible, *policy.escalate_to) if self.escalated else policy.eligible
-
-    @property
-    def escalates(self) -> datetime | None:
-        """When the gate is escalated before its deadline, if it still will be."""
-        after = self.policy.escalate_after
-        return None if after is None or self.escalated else self.opened + timedelta(seconds=after)
-
-    @property
-    def alarms(self) -> tuple[datetime, ...]:
-        """When something is due if nobody decides: deadline, escalation, a reminder at least a second before the deadline."""
-        due = [self.deadline]
-        if self.escalates is not None:
-            due.append(self.escalates)
-        if self.policy.remind_every is not None:
-            reminder = (self.reminded or self.opened) + timedelta(seconds=self.policy.remind_every)
-            if reminder + timedelta(seconds=1) < self.deadline:
-                due.append(reminder)
-        return tuple(due)
 
 
 class Decision(Contract):

@@ -114,6 +114,11 @@ class ClaudeLLM:
                 raise self._broken(_reason(error), call, progress, headers) from error
         except ValueError as error:
             raise self._broken(f"an event is not JSON: {error}", call, progress, headers) from error
+        return self._reply(builder, call, progress, headers)
+
+    def _reply(
+        self, builder: MessageBuilder | None, call: ModelCall, progress: Progress, headers: Mapping[str, str]
+    ) -> ModelReply:
         try:
             message = builder.message() if builder is not None else None
             reply = reply_of(message, call, progress, _id_in(headers)) if message is not None else None
