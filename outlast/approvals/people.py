@@ -95,4 +95,6 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
     if isinstance(data, dict):
         said = data.get("answer")
         return str(data.get("question", "")), str(said) if isinstance(said, str | int | float) else None
-    return "", str(data) if isinstance(data, str | int | float) and str(data).strip() else None
+    # What is JSON but no object is an answer as it was written.
+    said = data if isinstance(data, str | int | float) else arguments[0]
+    return "", str(said) if isinstance(said, str | int | float) and str(said).strip() else None

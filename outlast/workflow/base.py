@@ -14,6 +14,7 @@ from temporalio.common import RawValue
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
+from outlast.approvals.tool_gates import decide_on_stuck
 from outlast.budget.limits import Budgeting
 from outlast.consensus.choosing import answered
 from outlast.contracts import (
@@ -38,7 +39,6 @@ from outlast.tracing.live_text import Streaming
 from outlast.tracing.trace import RunLog
 from outlast.undo.rollback import Rollback
 from outlast.workflow.failures import ENDINGS, failure_of
-from outlast.workflow.stuck import decide_on_stuck
 
 W = TypeVar("W", bound="Observed")
 Request = TypeVar("Request")
