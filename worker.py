@@ -13,7 +13,6 @@ from outlast.client import Settings
 from outlast.llm.base import LLM
 from outlast.worker.running import run_worker
 from outlast.worker.running import working as library_working
-from samples.refund.workflow import RefundWorkflow
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
@@ -28,7 +27,6 @@ WORKFLOWS: Sequence[type] = (
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
-    RefundWorkflow,
     RequestHandlingWorkflow,
     StagedDeliveryWorkflow,
 )

@@ -83,6 +83,7 @@ class Served:
     workflows: tuple[type, ...]
     features: tuple[Feature, ...] = ()
     shared: tuple[str, ...] = ()
+    task_queue: str = ""
 
     def runner(self) -> WorkflowRunner:
         """Return the sandbox that these workflows run in."""
@@ -194,7 +195,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace, served: Serve
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
-    task_queue = arguments.task_queue or settings.task_queue
+    task_queue = arguments.task_queue or served.task_queue or settings.task_queue
     async with (
         aclosing(model_client(settings)) as llm,  # after connecting, which sets up what the client's spans go to
         working(
@@ -261,16 +262,19 @@ def _pool(arguments: argparse.Namespace) -> Pool:
     return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
 
 
-def run_worker(*, workflows: Sequence[type], features: Sequence[Feature] = (), shared: Sequence[str] = ()) -> NoReturn:
+def run_worker(
+    *, workflows: Sequence[type], features: Sequence[Feature] = (), shared: Sequence[str] = (), task_queue: str = ""
+) -> NoReturn:
     """Run a worker process by its command line (`--help` shows it), and leave.
 
-    `shared` names modules without state that the workflow sandbox need not import anew for each run. Exit codes: 0 stopped,
-    1 a history does not replay, 2 wrong settings, 3 no server.
+    `shared` names modules without state that the workflow sandbox need not import anew for each run. `task_queue` is the one to
+    serve where the command line names none; by default TASK_QUEUE. Exit codes: 0 stopped, 1 a history does not replay, 2 wrong
+    settings, 3 no server.
 
         if __name__ == "__main__":
             run_worker(workflows=[Triage])
     """
-    code = _run(Served(tuple(workflows), tuple(features), tuple(shared)))
+    code = _run(Served(tuple(workflows), tuple(features), tuple(shared), task_queue))
     flush()
     sys.stdout.flush()
     sys.stderr.flush()

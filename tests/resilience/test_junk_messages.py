@@ -15,9 +15,9 @@ from temporalio.service import RPCError
 
 from outlast.contracts import RunStatus
 from tests.conftest import binary
-from tests.processes import clean_environment, wait_for
+from tests.doubles.every_worker import EVERY
+from tests.processes import EVERY_WORKER, clean_environment, wait_for
 from tests.stacks import Stack, whole_stack
-from worker import WORKFLOWS
 
 pytestmark = [pytest.mark.xdist_group("wrong_messages"), pytest.mark.timeout(240)]
 
@@ -67,7 +67,7 @@ HARMLESS = {("pause", "text"), ("rollback", "text"), *(("deny", kind) for kind i
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("junk")) as stack:
+    with whole_stack(tmp_path_factory.mktemp("junk"), program=EVERY_WORKER) as stack:
         yield stack
 
 
@@ -111,7 +111,7 @@ def start(stack: Stack, kind: str, run: str, directory: Path) -> None:
 
 
 def test_every_workflow_is_in_the_list() -> None:
-    assert {kind.__name__ for kind in WORKFLOWS} == {*STARTS}
+    assert {kind.__name__ for kind in EVERY} == {*STARTS}
 
 
 @pytest.mark.parametrize("kind", sorted(STARTS))

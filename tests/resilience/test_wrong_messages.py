@@ -9,13 +9,13 @@ from typing import Any, get_type_hints
 import pytest
 
 from tests.conftest import binary
-from tests.processes import DevServer, clean_environment, dev_server, messages_api, wait_for, worker
-from worker import WORKFLOWS
+from tests.doubles.every_worker import EVERY
+from tests.processes import EVERY_WORKER, DevServer, clean_environment, dev_server, messages_api, wait_for, worker
 
 pytestmark = pytest.mark.xdist_group("wrong_messages")
 
 PLAN = '{"steps": [{"step": 1, "agent": "writer", "input": "wait"}]}'
-REQUESTS = {kind.__name__: get_type_hints(kind.run)["request"].__name__ for kind in WORKFLOWS}  # type: ignore[attr-defined]
+REQUESTS = {kind.__name__: get_type_hints(kind.run)["request"].__name__ for kind in EVERY}  # type: ignore[attr-defined]
 FOR_ALL = {
     "none": ([], "give one request"),
     "two": (["{}", "{}"], "as the one input"),
@@ -106,7 +106,11 @@ class Cli:
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     tmp: Path = tmp_path_factory.mktemp("wrong")
-    with dev_server(tmp) as server, messages_api(tmp, latency=4.0) as api, worker(tmp, server, api):
+    with (
+        dev_server(tmp) as server,
+        messages_api(tmp, latency=4.0) as api,
+        worker(tmp, server, api, program=EVERY_WORKER),
+    ):
         yield Cli(server)
 
 

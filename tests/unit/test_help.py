@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 
 from activities.search.contracts import SourceKind
-from cli.results import register
 from cli.start.consensus import By, Tie
 from cli.start.plan import OnFailure
 from cli.start.research import Kind
@@ -16,9 +15,9 @@ from outlast.cli.kinds import kinds
 from outlast.consensus.votes import OnTie, RuleKind
 from outlast.contracts import OnStepFailure
 from outlast.routing.requests import RouteRequest
-from outlast.undo.workflow import RollbackWorkflow
+from starter import build_app
+from tests.doubles.every_worker import EVERY
 from tests.processes import PROJECT
-from worker import WORKFLOWS
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
 COMMANDS = [
@@ -96,8 +95,8 @@ def test_help_names_every_command() -> None:
 
 def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
-    register()
-    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in (*WORKFLOWS, RollbackWorkflow)}
+    build_app()
+    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in EVERY}
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)
     assert list(map(str, Kind)) == list(map(str, SourceKind))

@@ -1,0 +1,17 @@
+"""The workers of the application and of the refund example in one process, for tests that need runs of both at one queue.
+
+Such tests start refunds with `--task-queue`, by which a refund goes to this worker.
+"""
+
+from activities.search.feature import Search
+from outlast.undo.workflow import RollbackWorkflow
+from outlast.worker.running import run_worker
+from samples.refund.workflow import RefundWorkflow
+from worker import SHARED, WORKFLOWS
+
+SERVED = (*WORKFLOWS, RefundWorkflow)
+EVERY = (*SERVED, RollbackWorkflow)
+"""With the one that each worker serves anyway."""
+
+if __name__ == "__main__":
+    run_worker(workflows=SERVED, features=[Search()], shared=SHARED)
