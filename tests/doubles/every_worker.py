@@ -4,14 +4,9 @@ Such tests start refunds with `--task-queue`, by which a refund goes to this wor
 """
 
 from activities.search.feature import Search
-from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.running import run_worker
-from samples.refund.workflow import RefundWorkflow
-from worker import SHARED, WORKFLOWS
-
-SERVED = (*WORKFLOWS, RefundWorkflow)
-EVERY = (*SERVED, RollbackWorkflow)
-"""With the one that each worker serves anyway."""
+from tests.served import SERVED
+from worker import SHARED
 
 if __name__ == "__main__":
     run_worker(workflows=SERVED, features=[Search()], shared=SHARED)

@@ -8,16 +8,16 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from outlast.client import data_converter
-from tests.doubles.every_worker import EVERY
 from tests.policed import policed
 from tests.replay.paths import PATHS
+from tests.served import EVERY_WORKFLOW
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=EVERY,
+        workflows=EVERY_WORKFLOW,
         data_converter=data_converter(512 * 1024),
         workflow_runner=policed(),
     )

@@ -39,7 +39,7 @@ from outlast.llm.scripted import ScriptedLLM
 from outlast.stages.contracts import StagedRequest
 from outlast.worker.running import sandbox
 from outlast.workflow import base as observed
-from tests.doubles.every_worker import SERVED
+from tests.served import SERVED
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.rolling_back import PLAN, SESSION, Bench, bench
 from tests.workflow.test_agent_session import calls

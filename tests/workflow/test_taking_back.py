@@ -18,7 +18,7 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.routing.requests import Category, RequestText, RouteRequest, RouteResult
 from outlast.stages.contracts import StagedRequest
-from tests.doubles.every_worker import SERVED
+from tests.served import SERVED
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.refunding import wanted
 from tests.workflow.rolling_back import REFUSAL
