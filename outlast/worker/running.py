@@ -267,9 +267,8 @@ def run_worker(
 ) -> NoReturn:
     """Run a worker process by its command line (`--help` shows it), and leave.
 
-    `shared` names modules without state that the workflow sandbox need not import anew for each run. `task_queue` is the one to
-    serve where the command line names none; by default TASK_QUEUE. Exit codes: 0 stopped, 1 a history does not replay, 2 wrong
-    settings, 3 no server.
+    `shared` names modules without state that the sandbox need not import anew for each run; `task_queue` replaces TASK_QUEUE.
+    Exit codes: 0 stopped, 1 a history does not replay, 2 wrong settings, 3 no server.
 
         if __name__ == "__main__":
             run_worker(workflows=[Triage])

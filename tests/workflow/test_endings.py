@@ -82,7 +82,7 @@ async def test_a_bug_pauses_every_pattern_and_leaves_nothing_of_its_clean_up(
 
     monkeypatch.setattr(Budgeting, "reserve", buggy)
     llm = ScriptedLLM(lambda _: asyncio.sleep(3600))  # type: ignore[arg-type, return-value]
-    async with working(runner.env.client, runner.settings, llm, workflow_runner=sandbox()):
+    async with working(runner.env.client, runner.settings, llm, workflows=SERVED, workflow_runner=sandbox()):
         requests = [await request_of(runner, kind, on_failure=ROLL_BACK_ALL) for kind in SERVED]
         starts: list[tuple[Any, Any]] = list(zip(SERVED, requests, strict=True))
         runs = [await runner.start(kind.run, request) for kind, request in starts]
@@ -116,7 +116,7 @@ async def test_a_gate_that_halts_ends_every_pattern(runner: Runner, kind: Any, m
     monkeypatch.setattr(Budgeting, "_check_first", lambda *_: None)
     request = await request_of(runner, kind, budget=Budget(tokens=1, gate=HALTS))
     llm = ScriptedLLM(lambda _: "never")
-    async with working(runner.env.client, runner.settings, llm, workflow_runner=sandbox()):
+    async with working(runner.env.client, runner.settings, llm, workflows=SERVED, workflow_runner=sandbox()):
         handle = await runner.start(kind.run, request)
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
