@@ -8,17 +8,16 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from outlast.client import data_converter
-from outlast.undo.workflow import RollbackWorkflow
 from tests.policed import policed
 from tests.replay.paths import PATHS
-from worker import WORKFLOWS
+from tests.served import EVERY_WORKFLOW
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=[*WORKFLOWS, RollbackWorkflow],
+        workflows=EVERY_WORKFLOW,
         data_converter=data_converter(512 * 1024),
         workflow_runner=policed(),
     )

@@ -16,9 +16,8 @@ from outlast.cli.kinds import kinds
 from outlast.consensus.votes import OnTie, RuleKind
 from outlast.contracts import OnStepFailure
 from outlast.routing.requests import RouteRequest
-from outlast.undo.workflow import RollbackWorkflow
 from tests.processes import PROJECT
-from worker import WORKFLOWS
+from tests.served import EVERY_WORKFLOW
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
 COMMANDS = [
@@ -97,7 +96,7 @@ def test_help_names_every_command() -> None:
 def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
     register()
-    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in (*WORKFLOWS, RollbackWorkflow)}
+    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in EVERY_WORKFLOW}
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)
     assert list(map(str, Kind)) == list(map(str, SourceKind))

@@ -12,9 +12,10 @@ from outlast.llm.scripted import ScriptedLLM
 from outlast.worker import waiting
 from outlast.workflow import policies
 from tests.policed import policed
+from tests.served import EVERY_WORKFLOW
 from tests.workflow.budgeting import writers
 from tests.workflow.conftest import Runner
-from worker import WORKFLOWS, working
+from worker import working
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 
@@ -36,5 +37,7 @@ async def test_local_activities_wait_by_timers_for_a_store_that_is_away(
     assert (result.state, result.done, len(llm.calls)) == (RunState.COMPLETED, 2, 2)
     kinds = [event.event_type for event in history.events]
     assert EventType.EVENT_TYPE_TIMER_FIRED in kinds
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=policed(), data_converter=runner.env.client.data_converter)
+    replayer = Replayer(
+        workflows=EVERY_WORKFLOW, workflow_runner=policed(), data_converter=runner.env.client.data_converter
+    )
     await replayer.replay_workflow(history)

@@ -18,11 +18,11 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.routing.requests import Category, RequestText, RouteRequest, RouteResult
 from outlast.stages.contracts import StagedRequest
+from tests.served import EVERY_WORKFLOW
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.refunding import wanted
 from tests.workflow.rolling_back import REFUSAL
 from tests.workflow.routing import calls
-from worker import WORKFLOWS
 from workflows.contracts.documents import DocumentAnalysisRequest
 from workflows.contracts.research import ResearchRequest, SourcePlan
 from workflows.request_handling import RequestHandlingWorkflow
@@ -45,7 +45,7 @@ async def hold(_: ModelCall) -> Any:
     await asyncio.sleep(3600)
 
 
-ACTING = [kind for kind in WORKFLOWS if kind.__name__ != "RollbackWorkflow"]
+ACTING = [kind for kind in EVERY_WORKFLOW if kind.__name__ != "RollbackWorkflow"]
 """All but the one that only takes back what others did."""
 
 
