@@ -20,8 +20,9 @@ GOOD = [
     (MOVE, "async def f():\n    await asyncio.gather(a, b)\n    await workflow.wait(tasks)\n    x = workflow.now()"),
     (
         FLOW,
-        f"{RUN}(self, request: Plan) -> Plan: ...".replace("class A", "@workflow.defn
-class A(AgentWorkflow[Plan, Plan])"),
+        f"{RUN}(self, request: Plan) -> Plan: ...".replace(
+            "class A", "@workflow.defn\nclass A(AgentWorkflow[Plan, Plan])"
+        ),
     ),
     (FLOW, f"{CALL}, **policies.act(card, 'x'))"),
     ("outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE}, {RETRY})"),
