@@ -71,9 +71,9 @@ async def replay():
     from temporalio.worker import Replayer
     from outlast.client import data_converter
     from tests.policed import policed
-    from worker import WORKFLOWS
+    from tests.served import EVERY_WORKFLOW
     replayer = Replayer(
-        workflows=WORKFLOWS, data_converter=data_converter(512 * 1024), plugins=plugins,
+        workflows=EVERY_WORKFLOW, data_converter=data_converter(512 * 1024), plugins=plugins,
         workflow_runner=policed(),
     )
     for name in sys.argv[2:]:
