@@ -95,7 +95,10 @@ class OutlastPlugin(SimplePlugin):
         super().__init__(
             "outlast",
             data_converter=self._extended,
-            workflows=lambda theirs: [*(each for each in theirs or () if each is not RollbackWorkflow), RollbackWorkflow],
+            workflows=lambda theirs: [
+                *(each for each in theirs or () if each is not RollbackWorkflow),
+                RollbackWorkflow,
+            ],
             workflow_runner=_sharing,
         )
 
@@ -204,7 +207,7 @@ def _part_of(config: WorkerConfig) -> WorkerPart | None:
 
 
 def _sharing(runner: WorkflowRunner | None) -> WorkflowRunner:
-    """Share our modules in a sandbox; a class of its own decides for itself, as that of our tests does, which polices ours too."""
+    """Share our modules in a sandbox; a subclass decides for itself, as that of our tests does, which polices them."""
     assert runner is not None
     if type(runner) is not SandboxedWorkflowRunner:
         return runner

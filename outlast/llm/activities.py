@@ -149,6 +149,7 @@ class AgentActivities:
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
             shared=0 if history else _shared(request, texts, spec),
+            agent=request.agent,
         )
         return call, beginning, left_out
 

@@ -26,7 +26,6 @@ from outlast.contracts import Contract
 from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
-
 SERVER_LIMIT = 2 * 1024 * 1024
 """Largest message that a Temporal server takes, in bytes."""
 

@@ -25,7 +25,9 @@ def check_workflows(workflows: Sequence[type]) -> None:
     names = []
     for each in workflows:
         if not isinstance(each, type):
-            raise WorkerArgumentError(f"workflows: {_named(each)} is no class; give the class, not an instance or a method")
+            raise WorkerArgumentError(
+                f"workflows: {_named(each)} is no class; give the class, not an instance or a method"
+            )
         definition = workflow._Definition.from_class(each)
         if definition is None:
             raise WorkerArgumentError(f"workflows: {_named(each)} is no workflow; put @workflow.defn above the class")
@@ -81,7 +83,9 @@ def check_tools(tools: Sequence[Tool], standard: Sequence[Tool] = ()) -> None:
     undoing = {each.name for each in (*tools, *standard)}
     for each in tools:
         if each.name in taken:
-            raise WorkerArgumentError(f"tools: {each.name!r} is the name of a standard tool; rename the function of yours")
+            raise WorkerArgumentError(
+                f"tools: {each.name!r} is the name of a standard tool; rename the function of yours"
+            )
         if (meant := our_name(each.name)) != each.name:
             raise WorkerArgumentError(
                 f"tools: in agent files, {each.name!r} means the standard tool {meant!r}; rename the function of yours"

@@ -161,9 +161,9 @@ def model_client(settings: Settings) -> "ClaudeLLM":
         stack = running_stack(settings)
         if not stack or not stack.get("model_url"):
             raise SettingsError(
-                "no model answers: neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN nor ANTHROPIC_BASE_URL is set, and no local "
-                "model runs here. Set a key, or ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API, or start the "
-                "local model with 'outlast up'"
+                "no model answers: neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN nor ANTHROPIC_BASE_URL is set, and "
+                "no local model runs here. Set a key, set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API, "
+                "or start the local model with 'outlast up'"
             )
         base_url = stack["model_url"]
     key, token = (

@@ -118,7 +118,10 @@ async def test_one_call_that_cannot_say_how_far_it_is_costs_the_others_no_heartb
 
     sent: list[tuple[bytes, tuple[object, ...]]] = []
     client: Any = Server()
-    watched = [Watched(name, 60.0, details, copy_context(), client) for name, details in ((b"1", broken), (b"2", lambda: "far"))]
+    watched = [
+        Watched(name, 60.0, details, copy_context(), client)
+        for name, details in ((b"1", broken), (b"2", lambda: "far"))
+    ]
     await asyncio.gather(*map(Keeper()._send, watched))
     assert sorted(sent) == [(b"1", ()), (b"2", ("far",))]
 
