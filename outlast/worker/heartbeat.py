@@ -140,7 +140,10 @@ class Keeper:
         handle = watched.client.get_async_activity_handle(task_token=watched.token)
         try:
             await handle.heartbeat(*watched.context.copy().run(watched.progress), rpc_timeout=RPC_SECONDS)
-        except (TemporalError, OSError):  # cancelled or ended: the activity hears it from the loop's own next heartbeat
+        except (
+            TemporalError,
+            OSError,
+        ):  # cancelled or ended: the loop's own next heartbeat reports that to the activity
             watched.last += AGAIN_AFTER
         else:
             watched.last = time.monotonic()

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,7 +36,7 @@ from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
 from outlast.undo.workflow import RollbackWorkflow
-from outlast.worker.arguments import WorkerArgumentError, check_workflows
+from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows, with_agents
 from outlast.worker.processes import Pool, how_many
 from outlast.worker.registry import Feature
 from outlast.worker.replay import check
@@ -50,7 +51,6 @@ class Served:
     tools: tuple[Tool, ...]
     activities: tuple[Callable[..., Any], ...]
     features: tuple[Feature, ...]
-    agents_dir: str | Path | None
     shared: tuple[str, ...]
 
 
@@ -74,7 +74,6 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
         tools=served.tools,
         activities=served.activities,
         features=served.features,
-        agents_dir=served.agents_dir,
         settings=settings,
         task_queue=task_queue,
         max_activities=arguments.max_activities,
@@ -163,8 +162,14 @@ def run_worker(
             run_worker(workflows=[Triage], tools=[page_oncall], agents_dir="agents")
         ```
     """
-    served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), agents_dir, tuple(shared))
-    code = _run(served, settings)
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise WorkerArgumentError(
+            "run_worker is a whole process with an event loop of its own; within yours use "
+            "'async with running_worker(client, …)' of outlast.worker.serving"
+        )
+    served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), tuple(shared))
+    code = _run(served, settings, agents_dir)
     flush()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -172,15 +177,17 @@ def run_worker(
     os._exit(code)
 
 
-def _run(served: Served, settings: Settings | None) -> int:
+def _run(served: Served, settings: Settings | None, agents_dir: str | Path | None) -> int:
     arguments = _arguments()
     guard_process()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
     try:
-        settings = settings or load_settings()
+        settings = with_agents(settings or load_settings(), agents_dir)
         log_to_stderr(settings.log_level, settings.log_format)
         check_workflows(served.workflows)
+        check_tools(served.tools)
+        check_activities(served.activities)
         if arguments.replay:
             known = (RollbackWorkflow, *served.workflows)
             return 0 if asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared))) else 1
