@@ -37,7 +37,7 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import ScriptedLLM
 from outlast.stages.contracts import StagedRequest
-from outlast.worker.running import sandbox
+from outlast.worker.serving import sandbox
 from outlast.workflow import base as observed
 from tests.served import SERVED
 from tests.workflow.conftest import Runner, crew_of
