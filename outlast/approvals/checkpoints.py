@@ -20,7 +20,7 @@ from outlast.contracts import (
     Risk,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.storage.keeping import keep_json
+from outlast.workflow.keeping import keep_text
 
 Ahead = Mapping[str, Any]
 """What is ahead, as JSON data that people can edit: `{"plan": {"steps": […]}}` or `{"stages": […]}`."""
@@ -86,5 +86,11 @@ class Checkpoints:
         return self.policy.gate.model_copy(update={"requester_may_approve": True})
 
     async def _kept(self, text: str, where: str) -> str | None:
-        why = f"keep what is ahead of the checkpoint {where}"
-        return (await keep_json(text, why, f"ahead of {where}"[:SUMMARY_LENGTH])).ref
+        kept = await keep_text(
+            text,
+            f"keep what is ahead of the checkpoint {where}",
+            media_type="application/json",
+            summary=f"ahead of {where}"[:SUMMARY_LENGTH],
+            by_reference=True,
+        )
+        return kept.ref

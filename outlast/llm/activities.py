@@ -15,7 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.activity.attempts import model_called, model_failed
-from outlast.activity.heartbeat import beating
+from outlast.activity.heartbeat import heartbeats
 from outlast.activity.outages import is_away
 from outlast.activity.waiting import reportable
 from outlast.agents.transcript_activities import EMPTY, Transcripts
@@ -65,7 +65,7 @@ class AgentActivities:
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
-        shown = beating(lambda: streamed(progress, self._store.inline_limit))
+        shown = heartbeats(lambda: streamed(progress, self._store.inline_limit))
         async with shown, publishing(progress, wanted=request.stream):
             try:
                 if (finished := await self._finished(request)) is not None:
@@ -149,6 +149,7 @@ class AgentActivities:
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
             shared=0 if history else _shared(request, texts, spec),
+            agent=request.agent,
         )
         return call, beginning, left_out
 

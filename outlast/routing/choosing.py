@@ -12,7 +12,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
+from outlast.agents.agents import Agents
 from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON, ask_in_turn
 from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
@@ -46,7 +46,7 @@ WRONG = "That input cannot be used: {problems}. Pick this tool again with its wh
 class Chooser:
     """Chooses for the requests of one run; `specs` are the route tools in the content store, for the router `llm`."""
 
-    crew: Crew
+    agents: Agents
     request: RouteRequest
     categories: dict[str, Category]
     specs: Part | None = None
@@ -65,7 +65,7 @@ class Chooser:
             return general(self.request, f"the router gave no answer ({kind_of(error)}: {text_of(error)[:80]})")
 
     async def _classified(self, step: str, text: Part) -> Choice:
-        answer = await self.crew.ask(
+        answer = await self.agents.ask_within(
             step,
             CLASSIFIER,
             [_labelled(text), Part(text=label_question(self.categories))],
@@ -85,7 +85,7 @@ class Chooser:
         return Choice(choice.routes, choice.confidence, (*answer.notes, *choice.notes))
 
     async def _trained(self, step: str, text: Part) -> Choice:
-        await unpaused(self.crew.log)
+        await unpaused(self.agents.run.state)
         labelled = await workflow.execute_local_activity_method(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),
@@ -97,12 +97,12 @@ class Chooser:
         """Let the router pick, its fallbacks in turn where it fails; a canned answer or a person cannot pick tools."""
 
         async def pick(name: str, chain: list[str]) -> Choice:
-            card = self.crew.card(name)
+            card = self.agents.card(name)
             usable = [link for link in card.fallbacks if link != PERSON and not link.startswith(CANNED)]
             chain += [link for link in usable if link not in chain]
             return await _Picking(self, step, card).run(text)
 
-        return await ask_in_turn(ROUTER, pick, partial(self.crew.log.hop, step), BROKEN_SETTING)
+        return await ask_in_turn(ROUTER, pick, partial(self.agents.run.trace.fell_back, step), BROKEN_SETTING)
 
 
 class _Picking:
@@ -127,7 +127,7 @@ class _Picking:
             tool_choice="any",
             toolset=self._chooser.specs,
             keeps_transcript=True,
-            context_characters=part_characters(self._chooser.crew.catalog),
+            context_characters=part_characters(self._chooser.agents.catalog),
         )
         turn = await self._call(asked)
         picks = await self._checked(turn)
@@ -143,7 +143,7 @@ class _Picking:
         return Choice(choice.routes, notes=(*self._notes, *choice.notes))
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self._chooser.crew, self._step, self._card, request)
+        turn = await call_model(self._chooser.agents.run, self._step, self._card, request)
         if turn.stop_reason is StopReason.REFUSAL:
             raise non_retryable(ErrorKind.MODEL_REFUSED, f"{self._card.model} refused to route")
         return turn

@@ -15,7 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.activity.attempts import tool_called
-from outlast.activity.heartbeat import beating
+from outlast.activity.heartbeat import heartbeats
 from outlast.approvals.approved_calls import check_approved
 from outlast.contracts import Contract, Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from outlast.documents.parsing.pool import PARSERS
@@ -71,7 +71,7 @@ class ToolActivities:
     @activity.defn
     async def read_toolset(self, request: ToolsetRequest) -> Toolset:
         """Read the tools of an agent; names that nothing answers to are listed with the reason, not fatal."""
-        async with beating():
+        async with heartbeats():
             listings = await self._listings(request.names)
             chosen = choose(request.names, request.without, self._tools, listings)
             specs = SPECS.dump_json(tuple(spec for _, spec in chosen.tools.values())).decode()
@@ -89,7 +89,7 @@ class ToolActivities:
 
         Raises ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
         """
-        async with beating():
+        async with heartbeats():
             calling = asyncio.ensure_future(self._call(request))
             try:
                 return await asyncio.shield(calling)

@@ -31,26 +31,13 @@ def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancel
 
     With `counts_cancelled`, cancelling waits until the call has reported what it cost.
     """
-    kind = workflow.ActivityCancellationType
-    return ActivityConfig(
-        cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if counts_cancelled else kind.TRY_CANCEL,
-        start_to_close_timeout=timedelta(seconds=card.timeout),
-        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    whole = card.timeout * card.attempts + RETRY_WAITS
+    return _outlasting(card.timeout, whole, heartbeat, summary, reports=counts_cancelled)
 
 
 def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of one file."""
-    return ActivityConfig(
-        start_to_close_timeout=timedelta(minutes=5),
-        schedule_to_close_timeout=timedelta(minutes=15) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    return _outlasting(300, 900, heartbeat, summary)
 
 
 def local_call(summary: str) -> LocalActivityConfig:
@@ -69,13 +56,7 @@ def local_call(summary: str) -> LocalActivityConfig:
 
 def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of an agent's tools, which may start servers."""
-    return ActivityConfig(
-        start_to_close_timeout=timedelta(seconds=120),
-        schedule_to_close_timeout=timedelta(seconds=300) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    return _outlasting(120, 300, heartbeat, summary)
 
 
 def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
@@ -83,26 +64,13 @@ def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
 
     Cancelling waits until a tool that changes something has reported whether it did.
     """
-    kind = workflow.ActivityCancellationType
-    return ActivityConfig(
-        cancellation_type=kind.TRY_CANCEL if card.effect is Effect.READ else kind.WAIT_CANCELLATION_COMPLETED,
-        start_to_close_timeout=timedelta(seconds=card.timeout),
-        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    whole = card.timeout * card.attempts + RETRY_WAITS
+    return _outlasting(card.timeout, whole, heartbeat, summary, reports=card.effect is not Effect.READ)
 
 
 def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one undo by the time-out of the call that it undoes; worth more attempts than the call itself."""
-    return ActivityConfig(
-        start_to_close_timeout=timedelta(seconds=timeout),
-        schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    return _outlasting(timeout, timeout * 8 + RETRY_WAITS, heartbeat, summary)
 
 
 def gate_terms() -> ActivityConfig:
@@ -162,5 +130,21 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
             maximum_interval=timedelta(seconds=30),
             maximum_attempts=3,
         ),
+        summary=summary,
+    )
+
+
+def _outlasting(one: float, whole: float, heartbeat: float, summary: str, *, reports: bool = False) -> ActivityConfig:
+    """Bound an activity by the seconds of one attempt and of all of them, outages apart.
+
+    With `reports`, cancelling waits until the activity has ended and said what it did.
+    """
+    kind = workflow.ActivityCancellationType
+    return ActivityConfig(
+        cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if reports else kind.TRY_CANCEL,
+        start_to_close_timeout=timedelta(seconds=one),
+        schedule_to_close_timeout=timedelta(seconds=whole) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
         summary=summary,
     )

@@ -67,7 +67,7 @@ BAD: dict[Rule, list[tuple[str, str]]] = {
         (LIBRARY, "with suppress(Exception):\n    f()"),
         (FLOW, "@workflow.defn(failure_exception_types=[ValueError])\nclass A: ..."),
     ],
-    rules.runs_are_managed: [(FLOW, f"{RUN}(self, request: Plan) -> Plan: ...")],
+    rules.runs_are_managed: [(FLOW, f"@workflow.defn\n{RUN}(self, request: Plan) -> Plan: ...")],
     rules.bounded_policies: [
         (POLICIES, f"{POLICY}other()"),
         (POLICIES, f"{POLICY}ActivityConfig({START}, {RETRY})"),
@@ -86,7 +86,10 @@ GOOD = [
     (FLOW, "import json\nfrom outlast.llm.activities import AgentActivities\nfrom outlast.workflow import policies"),
     (LIBRARY, "x = 'a' in {'a', 'b'}\ny = sorted(set(z))\nn = len({1})\nfor a in {1: 2}:\n    pass"),
     (LIBRARY, "async def f():\n    await asyncio.gather(a, b)\n    await workflow.wait(tasks)\n    x = workflow.now()"),
-    (FLOW, f"{RUN}(self, request: Plan) -> Plan: ...".replace("workflow.run", "workflow.run\n    @closing")),
+    (
+        FLOW,
+        f"@workflow.defn\n{RUN}(self, a: Plan) -> Plan: ...".replace("class A", "class A(AgentWorkflow[Plan, Plan])"),
+    ),
     (FLOW, f"{CALL}, **policies.act(card, 'x'))"),
     (POLICIES, f"{POLICY}ActivityConfig({START}, {SCHEDULE}, {RETRY})"),
     (

@@ -251,12 +251,12 @@ def bounded_policies(source: Source) -> Iterator[str]:
     """Every policy bounds one attempt, all attempts, and their number."""
     if source.path != POLICIES:
         return
-    for function in functions(source.tree):
-        if _written(function.returns) not in ("ActivityConfig", "LocalActivityConfig"):
-            continue
-        made = [node for name, node in calls(function) if name in ("ActivityConfig", "LocalActivityConfig")]
+    configs = ("ActivityConfig", "LocalActivityConfig")
+    policies = [function for function in functions(source.tree) if _written(function.returns) in configs]
+    for function in policies:
+        made = [node for name, node in calls(function) if name in configs]
         where = f"{source.path}:{function.lineno}: {function.name}"
-        if not made:
+        if not made and not {name for name, _ in calls(function)} & {each.name for each in policies}:
             yield f"{where}: make its ActivityConfig here, so that all bounds are seen"
         for config in made:
             given = {each.arg: each.value for each in config.keywords}
@@ -302,13 +302,14 @@ def only_failures_are_caught(source: Source) -> Iterator[str]:
 
 
 def runs_are_managed(source: Source) -> Iterator[str]:
-    """The managed run refuses made-up state and ends a halted run; without it a halt would be lost."""
+    """The base refuses made-up state, ends a halted run and closes its state; without it a halt would be lost."""
     if not source.path.startswith(("workflows/", "samples/")):
         return
-    for function in functions(source.tree):
-        marks = [dotted(mark) for mark in function.decorator_list]
-        if "workflow.run" in marks and marks[marks.index("workflow.run") + 1 :][:1] != ["closing"]:
-            yield f"{source.path}:{function.lineno}: {function.name}: put @closing below @workflow.run"
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.ClassDef) or "workflow.defn" not in map(dotted, node.decorator_list):
+            continue
+        if "AgentWorkflow" not in map(dotted, node.bases):
+            yield f"{source.path}:{node.lineno}: {node.name}: derive it from AgentWorkflow[…], which manages its run"
 
 
 WORKFLOW_RULES: tuple[Rule, ...] = (
