@@ -5,21 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
@@ -29,6 +15,7 @@ NO_LEDGER = "https://ledger.invalid/bookings"
 """A ledger that is nowhere: names that end in .invalid never lead to an address (RFC 2606)."""
 
 
+@starts_run(without=("on_fallback",))
 def refund(
     file: Annotated[
         Path | None,
@@ -46,15 +33,8 @@ def refund(
     fail_at: Annotated[
         FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
     ] = None,
-    requester: Requester = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Refund one order of the database: a row, a mail, a booking; taken back where one of them fails.
 
@@ -78,20 +58,9 @@ def refund(
                 limit_cents=cents(limit),
                 ledger_url=NO_LEDGER if fail_at else ledger,
             ),
-            **budgeted(budget_usd, budget_tokens, budget_calls),
-            **undone(on_failure),
+            **options.request_fields(),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
-        await begin(
-            reach,
-            REFUND,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, REFUND, request, summary=summary)
 
     reaching(command)
