@@ -99,9 +99,14 @@ class StartOptions:
 
         requester = user_name() if self.requester is None else self.requester.strip()
         request = request.model_copy(update={"requester": requester, **({"stream": True} if self.stream else {})})
-        queue = {"task_queue": task_queue} if task_queue else {}
         handle, attached = await start(
-            reach, workflow, request, workflow_id=self.run_id, summary=summary, detach=self.detach, **queue
+            reach,
+            workflow,
+            request,
+            workflow_id=self.run_id,
+            summary=summary,
+            detach=self.detach,
+            task_queue=task_queue,
         )
         if not self.detach:
             await finish(reach, handle, workflow, as_json=self.as_json)

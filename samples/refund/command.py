@@ -1,4 +1,4 @@
-"""`starter.py refund`: the worked example, from a file or from options; two people decide over a limit."""
+"""`starter.py refund`: refund an order, from a file or from options; over a limit two people decide."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.start.begin import StartOptions, given, starts_run
+from outlast.cli.kinds import RunKind, register_kind
+from samples.refund import TASK_QUEUE, WORKFLOW
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
@@ -13,6 +15,20 @@ if TYPE_CHECKING:
 FailAt = Literal["booking"]
 NO_LEDGER = "https://ledger.invalid/bookings"
 """A ledger that is nowhere: names that end in .invalid never lead to an address (RFC 2606)."""
+KIND = RunKind(
+    WORKFLOW,
+    command="refund",
+    prefix="refund",
+    page="samples.refund.page:PAGE",
+    task_queue=TASK_QUEUE,
+    worker="python -m samples.refund.worker",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Mount the command, and let the other commands know these runs."""
+    register_kind(KIND)
+    app.command()(refund)
 
 
 @starts_run(without=("on_fallback",))
@@ -26,25 +42,28 @@ def refund(
     amount: Annotated[
         float | None, typer.Option(help="What is asked for, as in 12.50; without it the agent proposes.", min=0.01)
     ] = None,
-    limit: Annotated[
-        float | None, typer.Option(help="More than this needs two people (100 unless told).", min=0)
-    ] = None,
+    limit: Annotated[float | None, typer.Option(help="More than this needs two people (default: 100).", min=0)] = None,
     ledger: Annotated[str | None, typer.Option(help="Book it at URL/ORDER as well.", metavar="URL")] = None,
     fail_at: Annotated[
         FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
     ] = None,
+    task_queue: Annotated[
+        str, typer.Option(help="Where its worker works; one is started while this waits if there is none.")
+    ] = TASK_QUEUE,
     *,
     options: StartOptions,
 ) -> None:
-    """Refund one order of the database: a row, a mail, a booking; taken back where one of them fails.
+    """Refund one order of the database: a row, a mail, a booking; undone where one of them fails.
 
     Exit code 1 if it failed, was denied, or is not a matter of refunds.
     """
-    from outlast.cli.kinds import REFUND
+    from contextlib import nullcontext
+
     from outlast.cli.reaching import reaching
     from outlast.contracts import Part
     from samples.refund.contracts import RefundRequest
     from samples.refund.file import cents, read_refund
+    from samples.refund.serving import served
 
     asked = read_refund(file, given(order=order, text=text, amount=amount))
 
@@ -61,6 +80,7 @@ def refund(
             **options.request_fields(),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
-        await options.begin(reach, REFUND, request, summary=summary)
+        async with nullcontext() if options.detach else served(reach, task_queue):
+            await options.begin(reach, WORKFLOW, request, summary=summary, task_queue=task_queue)
 
     reaching(command)
