@@ -121,7 +121,7 @@ class Demo:
         if worker is None or identify(worker.pid) != worker:
             return False
         try:
-            self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace, rpc_timeout=QUERY_WITHIN)
+            self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace_query, rpc_timeout=QUERY_WITHIN)
         except (RPCError, WorkflowQueryFailedError):
             return False
         os.kill(worker.pid, signal.SIGKILL)

@@ -7,19 +7,17 @@ canned answer. Each call is an activity, so nothing that was paid is asked twice
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, Answer, call_model
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
 from outlast.workflow import revision
-
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
 
 MAX_HOPS = 20
 PERSON = "person"
@@ -51,7 +49,7 @@ class Ask:
     first parts other agents are given as well, at about the same time.
     """
 
-    crew: "Crew"
+    agents: AgentCards
     step: str
     parts: Sequence[Part]
     schema: dict[str, Any] | None = None
@@ -74,14 +72,14 @@ class Ask:
             try:
                 answer = await self._answer_of(target, chain, attempt)
                 if attempt and self.schema is not None and answer.data is None:
-                    self.crew.acts.failed(attempt)  # whoever asked takes it for a failure
+                    self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
                 return answer
             except (ActivityError, ApplicationError) as error:
                 if is_cancelled_exception(error):
                     raise
                 kind, tried = kind_of(error), target
                 if attempt:
-                    self.crew.acts.failed(attempt)
+                    self.agents.acts.failed(attempt)
                 errors.append(f"{kind}: {text_of(error)}")
                 if position + 1 == len(chain) or kind in NO_FALLBACK:
                     raise non_retryable(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
@@ -91,15 +89,15 @@ class Ask:
 
     def _hop(self, origin: str, target: str, reason: str) -> None:
         self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
-        self.crew.log.hop(self.step, origin, target, reason)
+        self.agents.run.trace.fell_back(self.step, origin, target, reason)
 
     async def _attempt(self, agent: str) -> Attempt | None:
         """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
         if not revision.since(revision.FAULTS_FIXED):
             return None
-        if self.crew.rollback.on_fallback is OnFallback.ROLL_BACK:
-            await self.crew.rollback.take_back(self.crew.acts.changes(self.step))
-        return self.crew.acts.attempt(self.step, agent)
+        if self.agents.run.undo.on_fallback is OnFallback.ROLL_BACK:
+            await self.agents.run.undo.take_back(self.agents.acts.changes(self.step))
+        return self.agents.acts.attempt(self.step, agent)
 
     async def _answer_of(self, target: str, chain: list[str], attempt: Attempt | None) -> Answer:
         """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
@@ -108,14 +106,14 @@ class Ask:
             return Answer(Content(text=said, size=len(said.encode())), "canned answer", notes=tuple(self.notes))
         if target == PERSON:
             return await self._person()
-        card = self.crew.card(target)
+        card = self.agents.card(target)
         # A canned answer or a person's words have no schema.
         usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
         chain += [name for name in usable if name not in chain]
-        if (cheaper := self.crew.thrifty(card)) is not card:
+        if (cheaper := self.agents.cheaper(card)) is not card:
             why = "the soft limit of the run's budget is reached"
             self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
-            self.crew.log.hop(self.step, card.name, cheaper.name, why)
+            self.agents.run.trace.fell_back(self.step, card.name, cheaper.name, why)
             card = cheaper
         told = attempt.told() if attempt else []
         if card.tools or card.web_searches:
@@ -124,7 +122,7 @@ class Ask:
 
     async def _loop(self, card: AgentCard, attempt: Attempt | None, parts: Sequence[Part]) -> Answer:
         loop = AgentLoop(
-            self.crew,
+            self.agents,
             self.step,
             card,
             schema=self.schema,
@@ -139,7 +137,7 @@ class Ask:
 
     async def _person(self) -> Answer:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)
-        said = await self.crew.people.ask(f"{self.step}: {question}") if self.crew.people else None
+        said = await self.agents.run.people.ask(f"{self.step}: {question}")
         if said is None:
             raise non_retryable(ErrorKind.NOT_ANSWERED, "no person answered in time")
         return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
@@ -159,7 +157,9 @@ class Ask:
         repairs = continuations = compactions = 0
         while True:
             try:
-                turn = await call_model(self.crew, self.step, card, request, counts_cancelled=self.counts_cancelled)
+                turn = await call_model(
+                    self.agents.run, self.step, card, request, counts_cancelled=self.counts_cancelled
+                )
             except ActivityError as error:
                 if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or compactions == MAX_COMPACTIONS:
                     raise

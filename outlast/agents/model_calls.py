@@ -5,7 +5,7 @@ The trap: a failed or cancelled call was paid as well, so its cost comes with it
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -19,10 +19,7 @@ from outlast.llm.activities import AgentActivities
 from outlast.tracing.live_text import published
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
-
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
-
+from outlast.workflow.context import RunContext
 
 LENIENTLY = "answer read leniently"
 """How a note begins, behind the agent's name, where an answer was read otherwise than written."""
@@ -46,7 +43,7 @@ class Answer:
 
 
 async def call_model(
-    crew: "Crew", step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
+    run: RunContext, step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
 ) -> ModelTurn:
     """Make one model call within the run's budget and record it in the run's log; raises ActivityError.
 
@@ -56,12 +53,17 @@ async def call_model(
     request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain)})
     needed, paid = 0, 0
     while True:
-        held = await crew.budget.reserve(card, request, needed)
+        held = await run.budget.reserve(card, request, needed)
         if held is None:
-            return await _call(crew, step, card, request, counts_cancelled=counts_cancelled)
+            return await _call(run, step, card, request, counts_cancelled=counts_cancelled)
         try:
             turn = await _call(
-                crew, step, card, request.model_copy(update={"reserved": held.prompt}), counts_cancelled=True, held=held
+                run,
+                step,
+                card,
+                request.model_copy(update={"reserved": held.prompt}),
+                counts_cancelled=True,
+                held=held,
             )
         except ActivityError as error:
             said = _failure(error)
@@ -74,14 +76,14 @@ async def call_model(
                 ) from error
             needed = said.needed
         else:
-            crew.budget.learn(card, turn)
+            run.budget.learn(card, turn)
             return turn
         finally:
-            crew.budget.release(held)
+            run.budget.release(held)
 
 
 async def _call(
-    crew: "Crew",
+    run: RunContext,
     step: str,
     card: AgentCard,
     request: ModelRequest,
@@ -89,13 +91,13 @@ async def _call(
     counts_cancelled: bool,
     held: Reservation | None = None,
 ) -> ModelTurn:
-    await unpaused(crew.log)
-    with crew.log.spans.calling(step, "invoke_agent", card.name), published(crew.log.streaming, request) as asked:
-        return await _recorded(crew, step, card, asked, counts_cancelled=counts_cancelled, held=held)
+    await unpaused(run.state)
+    with run.trace.spans.calling(step, "invoke_agent", card.name), published(run.state.streaming, request) as asked:
+        return await _recorded(run, step, card, asked, counts_cancelled=counts_cancelled, held=held)
 
 
 async def _recorded(
-    crew: "Crew",
+    run: RunContext,
     step: str,
     card: AgentCard,
     request: ModelRequest,
@@ -103,14 +105,13 @@ async def _recorded(
     counts_cancelled: bool,
     held: Reservation | None,
 ) -> ModelTurn:
-    log = crew.log
     started = workflow.now()
     try:
         turn = await run_activity(
             AgentActivities.call_model,
             request,
             **policies.call_model(
-                card, crew.catalog.heartbeat, f"{step} · {card.name}", counts_cancelled=counts_cancelled
+                card, run.state.heartbeat, f"{step} · {card.name}", counts_cancelled=counts_cancelled
             ),
         )
     except ActivityError as error:
@@ -120,11 +121,12 @@ async def _recorded(
             used = Usage(input_tokens=held.worst.input_tokens, output_tokens=held.worst.output_tokens)
             failure = ModelFailure(usage=used, usd=held.worst.usd)
         if kind_of(error) is not ErrorKind.RESERVATION_SHORT or failure.usage.tokens:
-            log.call_failed(step, request, failure, text_of(error), workflow.now() - started)
+            cost = run.trace.call_failed(step, request, failure, text_of(error), workflow.now() - started)
+            run.state.charge(cost)
         if kind_of(error) is ErrorKind.CANCELLED or (counts_cancelled and _is_cancelled()):
             raise asyncio.CancelledError from error
         raise
-    log.call_done(step, request, turn, workflow.now() - started)
+    run.state.charge(run.trace.call_done(step, request, turn, workflow.now() - started))
     if counts_cancelled and _is_cancelled():
         # It answered before it heard; without this, a repair or a tool would come next.
         raise asyncio.CancelledError
