@@ -14,7 +14,6 @@ from outlast.client import Settings
 from outlast.llm.base import LLM
 from outlast.worker.running import run_worker
 from outlast.worker.serving import running_worker
-from samples.refund.workflow import RefundWorkflow
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
@@ -29,7 +28,6 @@ WORKFLOWS: Sequence[type] = (
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
-    RefundWorkflow,
     RequestHandlingWorkflow,
     StagedDeliveryWorkflow,
 )

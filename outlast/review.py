@@ -15,7 +15,7 @@ from typing import Any
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.contracts import Content, Part, StepState
 from outlast.errors import text_of
 from outlast.stages.contracts import Rubric

@@ -11,7 +11,7 @@ from functools import partial
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.consensus.choosing import break_tie
 from outlast.consensus.contracts import AgreementSummary
 from outlast.consensus.findings import (

@@ -7,7 +7,7 @@ is worked on in parts, which are then combined.
 from temporalio import workflow
 
 from outlast.agents.agents import Agents
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import Content, RunState, StepRow, StepState
 from outlast.documents.activities import DocumentActivities

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.contracts import (
     SUMMARY_LENGTH,
     Content,

@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import CheckpointWhen, Content, Part, RunState, StepRow, StepState

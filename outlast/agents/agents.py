@@ -1,11 +1,15 @@
 """The agents of one run, asked through one place: `answer = await self.agents.ask("analyst", "What does this mean?")`."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
+from pydantic import BaseModel
+
+from outlast.agents.answers import Answer, Model, TypedAnswer, problems_of, schema_of
 from outlast.agents.asking import MAX_REPAIRS, Ask
 from outlast.agents.cards import AgentCards
-from outlast.agents.model_calls import Answer
+from outlast.agents.tool_loop import Check
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState
 from outlast.errors import text_of
@@ -17,12 +21,31 @@ from outlast.workflow.keeping import part_of
 class Agents(AgentCards):
     """The agents of one run."""
 
-    async def ask(self, agent: str, task: str | Sequence[Part], *, step: str = "", **options: Any) -> Answer:
+    @overload
+    async def ask(
+        self, agent: str, task: str | Sequence[Part], *, result: None = None, step: str = "", **options: Any
+    ) -> Answer: ...
+
+    @overload
+    async def ask(
+        self, agent: str, task: str | Sequence[Part], *, result: type[Model], step: str = "", **options: Any
+    ) -> TypedAnswer[Model]: ...
+
+    async def ask(
+        self,
+        agent: str,
+        task: str | Sequence[Part],
+        *,
+        result: type[BaseModel] | None = None,
+        step: str = "",
+        **options: Any,
+    ) -> Answer:
         """Ask an agent, its fallbacks if need be, as a step that people see begin and end.
 
         Args:
             agent: Name of the agent, as its file gives it.
             task: A text, or parts: labelled ones are material, the others say what to do.
+            result: Type of the answer's `value`. What does not fit it is sent back to the model, `max_repairs` times.
             step: Name of the step; by default that of the agent, numbered where it is asked more than once.
             **options: As for `ask_within`.
 
@@ -30,10 +53,13 @@ class Agents(AgentCards):
             What was answered, by whom, and notes on what happened on the way.
 
         Raises:
-            ApplicationError: When nobody answers, of the kind that the last one failed with.
+            ApplicationError: When nobody answers, of the kind that the last one failed with; OutputInvalid where no answer
+                fitted `result`.
 
         Example:
-            answer = await self.agents.ask("analyst", [Part(text=report, label="report"), Part(text="What is at risk?")])
+            report = Part.of(content, label="report")
+            answer = await self.agents.ask("analyst", [report, Part(text="Is it true?")], result=Verdict)
+            if answer.value.confidence > 0.8: ...
         """
         state = self.run.state
         step = step or distinct([*state.steps, agent])[-1]
@@ -48,12 +74,23 @@ class Agents(AgentCards):
         await unpaused(state)
         state.begin(step, agent)
         try:
-            answer = await self.ask_within(step, agent, parts, **options)
+            if result is None:
+                answer = await self.ask_within(step, agent, parts, **options)
+            else:
+                answer = await self.ask_for(result, step, agent, parts, **options)
         except ENDINGS as error:
             state.end(step, StepState.FAILED, note=text_of(error))
             raise
         state.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
         return answer
+
+    async def ask_for(
+        self, result: type[Model], step: str, agent: str, parts: Sequence[Part], **options: Any
+    ) -> TypedAnswer[Model]:
+        """Ask for a `result` of that type, as `ask` does, as a part of a step that has begun."""
+        check = partial(problems_of, kind=result)
+        answer = await self.ask_within(step, agent, parts, schema=schema_of(result), check=check, **options)
+        return TypedAnswer.of(answer, result)
 
     async def ask_within(
         self,
@@ -67,6 +104,7 @@ class Agents(AgentCards):
         max_repairs: int = MAX_REPAIRS,
         counts_cancelled: bool = False,
         shared_parts: int = 0,
+        check: Check | None = None,
     ) -> Answer:
         """Ask an agent, its fallbacks if need be, as a part of a step that has begun.
 
@@ -80,6 +118,7 @@ class Agents(AgentCards):
             max_repairs: How often an answer that breaks the schema is sent back.
             counts_cancelled: Whether cancelling waits until the running call has reported what it cost.
             shared_parts: How many of the first parts other agents are given as well, at about the same time.
+            check: Lists what is wrong with an answer that fits `schema`, which then is sent back as well.
 
         Raises:
             ApplicationError: When nobody answers.
@@ -95,5 +134,6 @@ class Agents(AgentCards):
             max_repairs=max_repairs,
             counts_cancelled=counts_cancelled,
             shared_parts=shared_parts,
+            check=check,
         )
         return await ask.of(agent)

@@ -11,9 +11,10 @@ from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from outlast.agents.answers import Answer
 from outlast.agents.cards import AgentCards
-from outlast.agents.model_calls import LENIENTLY, Answer, call_model
-from outlast.agents.tool_loop import AgentLoop
+from outlast.agents.model_calls import LENIENTLY, call_model
+from outlast.agents.tool_loop import AgentLoop, Check, checked
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
@@ -44,9 +45,10 @@ class Ask:
     """One question to an agent, for one step of a run.
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
-    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
+    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can fix it themselves.
     With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
-    first parts other agents are given as well, at about the same time.
+    first parts other agents are given as well, at about the same time. `check` lists what is wrong with an answer that fits
+    `schema`.
     """
 
     agents: AgentCards
@@ -58,6 +60,7 @@ class Ask:
     context_characters: int | None = None
     counts_cancelled: bool = False
     shared_parts: int = 0
+    check: Check | None = None
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
@@ -129,6 +132,7 @@ class Ask:
             max_repairs=self.max_repairs,
             takes_broken=self.takes_broken,
             counts_cancelled=self.counts_cancelled,
+            check=self.check,
             attempt=attempt,
         )
         ended = await loop.run(parts)
@@ -183,7 +187,8 @@ class Ask:
                 self.notes.append(f"{card.name}: answer sent back ({wrong[0][:100]})")
                 request = _repaired(request, turn, wrong)
             elif wrong:
-                kind = ErrorKind.OUTPUT_INVALID if turn.schema_errors else ErrorKind.OUTPUT_CUT_OFF
+                cut_off = turn.stop_reason is not StopReason.END_TURN and not turn.schema_errors and turn.data is None
+                kind = ErrorKind.OUTPUT_CUT_OFF if cut_off else ErrorKind.OUTPUT_INVALID
                 raise non_retryable(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
             else:
                 return self._answer(card, turn)
@@ -194,7 +199,7 @@ class Ask:
     def _wrong(self, turn: ModelTurn) -> tuple[str, ...]:
         if self.schema is not None and turn.stop_reason is not StopReason.END_TURN and turn.data is None:
             return turn.schema_errors or (f"the answer stopped early ({turn.stop_reason}); answer more briefly",)
-        return turn.schema_errors
+        return turn.schema_errors or checked(turn, self.check)
 
     def _compacted(self, card: AgentCard, request: ModelRequest, times: int) -> ModelRequest:
         tokens = max(card.window - card.max_tokens, card.window // 2)

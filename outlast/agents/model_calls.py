@@ -1,11 +1,9 @@
-"""One model call from workflow code, recorded with what it cost, and what an agent's answer is.
+"""One model call from workflow code, recorded with what it cost.
 
-The trap: a failed or cancelled call was paid as well, so its cost comes with its error.
+A failed or cancelled call was paid as well, so its cost comes with its error.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -13,7 +11,7 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from outlast.approvals.pausing import unpaused
 from outlast.budget.limits import Reservation
-from outlast.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part, Usage
+from outlast.contracts import AgentCard, ModelFailure, ModelRequest, ModelTurn, Usage
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.llm.activities import AgentActivities
 from outlast.tracing.live_text import published
@@ -25,23 +23,6 @@ LENIENTLY = "answer read leniently"
 """How a note begins, behind the agent's name, where an answer was read otherwise than written."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
-
-    `wrong` says how `data` breaks the schema, where the asker takes broken answers. `findings` refer to what the model found
-    on the web by itself, `left_out_characters` is how much of the labelled parts it was not shown.
-    """
-
-    content: Content
-    agent: str
-    data: dict[str, Any] | None = None
-    notes: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-    findings: tuple[Part, ...] = ()
-    left_out_characters: int = 0
-
-
 async def call_model(
     run: RunContext, step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
 ) -> ModelTurn:
@@ -50,7 +31,7 @@ async def call_model(
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
     BudgetReached where there is no room for it.
     """
-    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain)})
+    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain), "step": step})
     needed, paid = 0, 0
     while True:
         held = await run.budget.reserve(card, request, needed)

@@ -54,6 +54,10 @@ ANSWER_NOW = "You have no turns left. Give the best answer you can now, without 
 MAX_PARALLEL_TOOLS = 8
 
 
+Check = Callable[[dict[str, Any]], Sequence[str]]
+"""Lists what is wrong with the data of an answer that fits its schema, in words for the model."""
+
+
 @dataclass
 class LoopState:
     """How far a loop is; `left` is what the next turn is told first."""
@@ -96,6 +100,7 @@ class AgentLoop:
     max_repairs: int = 2
     takes_broken: bool = False
     counts_cancelled: bool = False
+    check: Check | None = None
     limits: SessionLimits = field(default_factory=SessionLimits)
     started: float | None = None
     state: LoopState = field(default_factory=LoopState)
@@ -209,7 +214,7 @@ class AgentLoop:
 
     def _judged(self, turn: ModelTurn) -> LoopEnd | None:
         """Take the answer, or send it back when it breaks its schema."""
-        wrong = turn.schema_errors
+        wrong = turn.schema_errors or checked(turn, self.check)
         if turn.leniently:
             self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
         if not wrong or self.takes_broken:
@@ -290,6 +295,11 @@ class AgentLoop:
         if stopped := fields.get("stopped"):
             self.notes.append(f"{self.card.name} stopped: {stopped}")
         return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
+
+
+def checked(turn: ModelTurn, check: Check | None) -> tuple[str, ...]:
+    """List what the asker finds wrong with the data of an answer."""
+    return tuple(check(turn.data)) if check is not None and turn.data is not None else ()
 
 
 def _unanswered(call: ToolCall, why: str) -> ToolAnswer:

@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.consensus.activities import ClaimActivities
 from outlast.consensus.contracts import AgreementSummary, Claims, ClaimsRequest, GroupRequest
 from outlast.consensus.votes import Voter

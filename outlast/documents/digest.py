@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.agents.asking import CHARACTERS_PER_TOKEN
-from outlast.agents.model_calls import Answer
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import Catalog, Content, Part, StepRow, StepState
 from outlast.documents.activities import DocumentActivities

@@ -7,7 +7,7 @@ failed steps that it lists are tried again, and those that it leaves out are dro
 from collections.abc import Mapping
 from typing import Any
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import CheckpointWhen, Plan, PlanChange
 from outlast.dag import Outcome

@@ -10,7 +10,8 @@ from typing import Any
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
-from outlast.agents.model_calls import LENIENTLY, Answer
+from outlast.agents.answers import Answer
+from outlast.agents.model_calls import LENIENTLY
 from outlast.contracts import AgentCard, Part, Plan, PlanChange, PlanRequest, PlanStep
 from outlast.dag import Outcome
 from outlast.errors import ErrorKind, non_retryable, text_of

@@ -10,7 +10,7 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from outlast.agents.agents import Agents
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph, topological

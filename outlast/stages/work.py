@@ -7,7 +7,7 @@ several ends has several answers, so a last step joins them, and that one answer
 from collections.abc import Sequence
 
 from outlast.agents.agents import Agents
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import Part, Plan
 from outlast.dag import AfterFailure, Outcome

@@ -52,6 +52,7 @@ class Served:
     activities: tuple[Callable[..., Any], ...]
     features: tuple[Feature, ...]
     shared: tuple[str, ...]
+    task_queue: str
 
 
 async def _serve(settings: Settings, arguments: argparse.Namespace, served: Served) -> None:
@@ -67,7 +68,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
-    task_queue = arguments.task_queue or settings.task_queue
+    task_queue = arguments.task_queue or served.task_queue or settings.task_queue
     async with running_worker(
         client,
         workflows=served.workflows,
@@ -141,6 +142,7 @@ def run_worker(
     agents_dir: str | Path | None = None,
     settings: Settings | None = None,
     shared: Sequence[str] = (),
+    task_queue: str = "",
 ) -> NoReturn:
     """Run a worker process by its command line (`--help` shows it), and leave.
 
@@ -155,6 +157,7 @@ def run_worker(
         agents_dir: The folder of the agents' files. Default: that of the settings (AGENTS_DIR).
         settings: Settings of one's own. Default: the environment and `.env`.
         shared: Modules without state that the workflow sandbox need not import anew for each run.
+        task_queue: The task queue to serve where `--task-queue` names none. Default: that of the settings (TASK_QUEUE).
 
     Example:
         ```python
@@ -168,7 +171,7 @@ def run_worker(
             "run_worker is a whole process with an event loop of its own; within yours use "
             "'async with running_worker(client, …)' of outlast.worker.serving"
         )
-    served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), tuple(shared))
+    served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), tuple(shared), task_queue)
     code = _run(served, settings, agents_dir)
     flush()
     sys.stdout.flush()
