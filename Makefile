@@ -37,6 +37,7 @@ lint: .venv/.dev ## Check style and formatting
 
 types: .venv/.dev ## Check types
 	$(BIN)/mypy .
+	MYPYPATH=samples/incident_triage $(BIN)/mypy samples/incident_triage/*.py
 
 bench: .venv/.dev ## Measure speed, history and memory; writes benchmarks/results and docs/performance.md
 	$(BIN)/python -m benchmarks
