@@ -68,6 +68,7 @@ class Registry:
                 state_dir=settings.state_dir.resolve(),
                 waits=settings.store_wait,
                 told=log_outage,
+                cache_bytes=settings.content_cache_bytes,
             )
             self.servers = McpServers.read(settings.mcp_servers_file)
             tools = tools_of(settings, store)
