@@ -41,7 +41,7 @@ nobody would learn what is wrong; Temporal repeats the activity anyway."""
 DEFAULT_SUMMARY_LENGTH = 120
 """Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
 
-READS_AT_ONCE = 8
+READS_AT_ONCE = 4
 """How many texts of one request are read at the same time; each is in memory twice while it is."""
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
