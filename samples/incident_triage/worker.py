@@ -1,0 +1,9 @@
+"""The worker that serves triage: `python worker.py`."""
+
+from pathlib import Path
+
+from outlast.worker.running import run_worker
+from triage import Triage
+
+if __name__ == "__main__":
+    run_worker(workflows=[Triage], agents_dir=Path(__file__).with_name("agents"), task_queue="triage")
