@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     content_store_url: str = ""
     """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
     content_inline_bytes: int = Field(default=1024, ge=0, le=65536)
+    content_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Most bytes of texts that a worker keeps in memory, so that none of them is read again; 0 keeps none."""
     payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
     """Largest single message in history; the server's own limit is 2 MB."""
     payload_keys: SecretStr | None = None

@@ -102,6 +102,7 @@ class Registry:
                 state_dir=settings.state_dir.resolve(),
                 waits=settings.store_wait,
                 told=log_outage,
+                cache_bytes=settings.content_cache_bytes,
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
