@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from activities.search.contracts import SourceKind
+from cli import PROJECT
 from cli.demo.tour_refund import NotApprovedError, RefundStop, approve, open_gates
 from cli.demo.tour_shop import Shop, ShopClosedError, shop
 from outlast.agents.sessions import AgentSessionRequest, SessionLimits
@@ -23,7 +24,7 @@ from outlast.cli.kinds import CONSENSUS, PLAN, REQUESTS, RESEARCH, SESSION, STAG
 from outlast.cli.leaving import cause_of
 from outlast.cli.reaching import Reach
 from outlast.cli.results import Reader
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.consensus.votes import ConsensusRequest
 from outlast.contracts import Part, Plan, PlanRequest
 from outlast.devstack.board import Board

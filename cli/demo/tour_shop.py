@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from outlast.client import PROJECT, Settings
+from cli import PROJECT
+from outlast.client import Settings
 from outlast.devstack.health import answers
 from outlast.devstack.parts import worker_part
 from outlast.devstack.ports import HOST, choose_ports

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.files import DEFAULTS
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.approvals.identity_activities import GateTermsActivities
-from outlast.client import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
+from outlast.client import Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 from outlast.consensus.activities import ClaimActivities
 from outlast.documents.activities import DocumentActivities
 from outlast.llm.activities import AgentActivities
@@ -19,6 +20,7 @@ from outlast.notices.channels import channels
 from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
+from outlast.settings import program_folder
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
 """Parts of the project that decide what it does, beside its packages."""
+
+PACKAGES = Path(__file__).resolve().parents[2]
+"""Where this library is imported from: a checkout, or the installed packages."""
 
 
 class Feature(Protocol):
@@ -78,7 +83,7 @@ class Registry:
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         spool = Spool(store, settings.state_dir.resolve())
         self.agent = AgentActivities(llm, store, models, spool)
-        self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
+        self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS)
         self.claims = ClaimActivities(store)
         self.content = ContentActivities(store)
         self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed, store=store)
@@ -172,9 +177,12 @@ def protected(settings: Settings) -> dict[str, Path]:
 
     A place within the state directory is open to them: the default workspace.
     """
-    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
-    places = {f"the project's own code, {path.name}": path for path in code}
-    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places = {
+        f"the project's own {path}": path
+        for folder in {program_folder() or PACKAGES, Path.cwd(), PACKAGES}
+        for path in sorted(folder.iterdir())
+        if path.name in PARTS or path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
     places |= {
         "the agents (AGENTS_DIR)": settings.agents_dir,
         "the model table (MODELS_FILE)": settings.models_file,

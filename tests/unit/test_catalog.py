@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from outlast.agents.files import AgentFile, Problem, read_agents
-from outlast.client import PROJECT
+from tests.real_process import PROJECT
 
 BODY = "\n---\nYou help.\n"
 

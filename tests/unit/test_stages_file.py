@@ -10,10 +10,10 @@ from cli.start.stages_file import MENDS, read_stages, read_stages_file
 from outlast.agents.files import read_agents
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.runs.resuming import taken_over
-from outlast.client import PROJECT
 from outlast.contracts import Content
 from outlast.stages.contracts import Rubric, Stage, StageOutput
 from outlast.stages.rules import problems_of
+from tests.real_process import PROJECT
 
 SAMPLE = PROJECT / "samples" / "stages" / "product-brief.json"
 
