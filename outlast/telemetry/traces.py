@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 2.0
 EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
-SERVICE = "durable-agents"
+SERVICE = "outlast"
 ANTHROPIC_CONTENT = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
 
 
