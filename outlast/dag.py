@@ -10,11 +10,12 @@ from bisect import insort
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow.failures import ENDINGS, FAILURES, finished
 
 T = TypeVar("T")
@@ -49,6 +50,14 @@ class Outcome(Generic[T]):
     def ok(self) -> bool:
         """Whether the node is done."""
         return self.error is None and self.skipped_by is None
+
+    def result(self) -> T:
+        """Return the value; raises the error of a node that failed, and NothingSucceeded for one that was skipped."""
+        if self.error is not None:
+            raise self.error
+        if self.skipped_by is not None:
+            raise non_retryable(ErrorKind.NOTHING_SUCCEEDED, f"skipped, because {self.skipped_by} failed")
+        return cast(T, self.value)
 
 
 def remaining_paths(graph: Graph) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Evaluator and optimizer: a draft is judged against a rubric and revised, round by round, and the best round is kept.
 
-    review = Review(crew, "review", Rubric(good_enough=85), writer="writer", reviewer="reviewer")
+    review = Review(agents, "review", Rubric(good_enough=85), writer="writer", reviewer="reviewer")
     best = await review.of(draft)
 
 It stops at a draft that is good enough, or when the rounds are used up. A review is there to make a draft better: if a
@@ -14,8 +14,8 @@ from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.contracts import Content, Part, StepState
 from outlast.errors import text_of
 from outlast.stages.contracts import Rubric
@@ -61,7 +61,7 @@ class Review:
     Revisions answer by `schema` if there is one.
     """
 
-    crew: Crew
+    agents: Agents
     step: str
     rubric: Rubric
     writer: str
@@ -95,7 +95,7 @@ class Review:
             self.notes.append("the draft stands unreviewed" if number == 1 else f"round {number} was not judged")
             return None
         note = "; ".join((f"{critique.score} of 100", *answer.notes))
-        self.crew.log.end(step, StepState.DONE, output=answer.content, note=note)
+        self.agents.run.state.end(step, StepState.DONE, output=answer.content, note=note)
         return critique
 
     async def _revise(self, rounds: Sequence[Round]) -> Answer | None:
@@ -111,7 +111,7 @@ class Review:
         self, step: str, agent: str, parts: Sequence[Part], schema: dict[str, Any] | None
     ) -> Answer | None:
         try:
-            answer = await self.crew.step(step, agent, parts, schema=schema)
+            answer = await self.agents.ask(agent, parts, step=step, schema=schema)
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):
                 raise

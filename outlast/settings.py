@@ -161,6 +161,8 @@ class Settings(BaseSettings):
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)
     """Seconds a stopping worker waits for running calls."""
+    workflow_sandbox: Literal["on", "off"] = "on"
+    """Whether a worker runs workflow code in Temporal's sandbox, which refuses most of what is not deterministic."""
     worker_wait: float = Field(default=10.0, ge=0)
     """Seconds that the starter waits for a worker that is just starting."""
     otel_exporter_otlp_endpoint: str | None = Field(

@@ -11,11 +11,13 @@ from functools import partial
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.consensus.choosing import break_tie
 from outlast.consensus.contracts import AgreementSummary
-from outlast.consensus.findings import FreeAnalyses
+from outlast.consensus.findings import (
+    FreeAnalyses,
+    shared_parts,
+)
 from outlast.consensus.verdicts import (
     JUDGE_ANGLE,
     analysed,
@@ -28,18 +30,14 @@ from outlast.consensus.verdicts import (
 )
 from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, OnTie, Vote, Voter, VoteState
 from outlast.consensus.voting import Count, options_of, problems, seated
-from outlast.contracts import Catalog, Content, Part, RunState, Spend, StepRow, StepState, StoreRequest
+from outlast.contracts import Content, Part, RunState, Spend, StepRow, StepState
 from outlast.dag import Outcome
 from outlast.documents.digest import part_characters, read_document
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.gather import gather
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
-from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.base import AgentWorkflow
+from outlast.workflow.keeping import part_of
 
-SHORT_QUESTION = 1000
-"""Longer questions are kept in the content store, because every call repeats them."""
 EXTRACT, JUDGE, PERSON = "extract", "tie · judge", "tie · person"
 NOBODY, CONSENSUS = "nobody", "consensus"
 
@@ -47,15 +45,15 @@ ReadVote = Callable[[Voter, Answer, Spend], Vote]
 
 
 @workflow.defn
-class ConsensusAnalysisWorkflow(Observed):
+class ConsensusAnalysisWorkflow(AgentWorkflow[ConsensusRequest, ConsensusResult]):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
+
+    pattern = "consensus"
 
     @workflow.init
     def __init__(self, request: ConsensusRequest) -> None:
-        self.log = RunLog("consensus")
-        self._request = request
+        super().__init__(request)
         self._count = Count(request.rule, seated(request.voters), options_of(request))
-        self._crew = Crew(self.log, Catalog(agents=()))
         self._question = Part(text=request.question)
         self._material: list[Part] = []
         self._votes: dict[str, Vote] = {}
@@ -63,8 +61,6 @@ class ConsensusAnalysisWorkflow(Observed):
         self._notes: list[str] = []
 
     @workflow.run
-    @closing
-    @taking_back
     async def run(self, request: ConsensusRequest) -> ConsensusResult:
         """Let all vote, count, and have the tie broken where the votes decide nothing."""
         await self._prepare()
@@ -84,52 +80,38 @@ class ConsensusAnalysisWorkflow(Observed):
 
     async def _prepare(self) -> None:
         """Refuse what cannot be voted on, read the agents, and keep a long question in the content store."""
-        wrong = problems(self._request)
-        if self._request.kind is ConsensusKind.FINDINGS and not (self._request.document or self._request.material):
+        wrong = problems(self.request)
+        if self.request.kind is ConsensusKind.FINDINGS and not (self.request.document or self.request.material):
             wrong.append("document: free analyses need one; name a document, or give material")
         if wrong:
             raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
-        judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
-        if self._request.kind is ConsensusKind.FINDINGS:
-            judges = [self._request.consensus_agent]
+        judges = [self.request.judge] if self.request.on_tie is OnTie.JUDGE else []
+        if self.request.kind is ConsensusKind.FINDINGS:
+            judges = [self.request.consensus_agent]
         voting = [voter.agent for voter in self._count.voters]
-        crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=list(dict.fromkeys([*voting, *judges])),
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
-        cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
-        crew.catalog = crew.catalog.model_copy(update={"agents": cards})
-        self._crew = crew
-        if len(self._request.question) > SHORT_QUESTION:
-            kept = await workflow.execute_local_activity_method(
-                ContentActivities.keep_text,
-                StoreRequest(text=self._request.question),
-                **policies.keep_text("keep the question"),
-            )
-            self._question = Part.of(kept)
+        catalog = await self.agents.read(list(dict.fromkeys([*voting, *judges])))
+        cards = tuple(voting_alone(card) if card.name in voting else card for card in catalog.agents)
+        self.agents.catalog = catalog.model_copy(update={"agents": cards})
+        self._question = await part_of(self.request.question, "keep the question")
 
     async def _read_material(self) -> None:
         """Turn the document into text; what is longer than a voter's window is cut for each call."""
-        if self._request.material is not None:
-            given = self._request.material
+        if self.request.material is not None:
+            given = self.request.material
             self._material.append(given.model_copy(update={"label": given.label or "material"}))
-        if self._request.document is not None:
-            self._material += await read_document(self._crew, EXTRACT, self._request.document)
+        if self.request.document is not None:
+            self._material += await read_document(self.agents, EXTRACT, self.request.document)
 
     async def _agree(self) -> ConsensusResult:
         """Let all analyse freely, and find what they agree on; whoever failed is named in the result."""
         analysts = self._count.voters
-        free = FreeAnalyses(self._crew, analysts, self._question, self._material)
+        free = FreeAnalyses(self.agents, analysts, self._question, self._material)
         outcomes = await free.ask({voter.name: _step(voter) for voter in analysts})
         self._votes = {voter.name: self._vote_of(voter, outcomes.get(voter.name), analysed) for voter in analysts}
         answers = {name: done for name in self._votes if (done := outcomes[name].value) is not None}
         if not answers:
             raise await self._failed()
-        summary = await free.agree(answers, self._request.consensus_agent)
+        summary = await free.agree(answers, self.request.consensus_agent)
         if len(answers) == 1:
             self._notes.append(f"only {next(iter(answers))} answered, so there is nothing to agree on")
         self._notes += free.notes
@@ -139,7 +121,7 @@ class ConsensusAnalysisWorkflow(Observed):
         """Ask all voters at once, until no further vote can change the outcome."""
         voters = {voter.name: voter for voter in self._count.voters}
         for voter in voters.values():
-            self.log.add(StepRow(step=_step(voter), agent=voter.agent, input=voter.angle[:200]))
+            self.state.add(StepRow(step=_step(voter), agent=voter.agent, input=voter.angle[:200]))
         ended = await gather(
             {name: partial(self._ask_voter, voter) for name, voter in voters.items()},
             enough=lambda outcomes: self._count.settled(_ballots(outcomes)) is not None,
@@ -154,14 +136,14 @@ class ConsensusAnalysisWorkflow(Observed):
 
     async def _ask_voter(self, voter: Voter) -> Answer:
         text = voter_text(voter, self._count.options, material=bool(self._material))
-        answer = await self._crew.step(
-            _step(voter),
+        answer = await self.agents.ask(
             voter.agent,
             [*self._material, Part(text=text), self._question],
-            schema=verdict_schema(self._request.question, voter.angle, self._count.options),
-            context_characters=part_characters(self._crew.catalog),
+            step=_step(voter),
+            schema=verdict_schema(self.request.question, voter.angle, self._count.options),
+            context_characters=part_characters(self.agents.catalog),
             counts_cancelled=True,
-            shared_parts=self._crew.shared(self._material, voter.agent, self._count.voters),
+            shared_parts=shared_parts(self.agents, self._material, voter.agent, self._count.voters),
         )
         if answer.data is None:
             raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")
@@ -169,10 +151,10 @@ class ConsensusAnalysisWorkflow(Observed):
 
     def _vote_of(self, voter: Voter, outcome: Outcome[Answer] | None, read: ReadVote = cast) -> Vote:
         """Read how a voter ended; nothing at all means that it never started."""
-        spend = self._spent(_step(voter))
+        spend = self.trace.spent(_step(voter))
         if outcome is None or outcome.cancelled:
             note = f"{'cancelled' if outcome else 'not asked'}, because the outcome was settled"
-            self.log.end(_step(voter), StepState.SKIPPED, note=note)
+            self.state.end(_step(voter), StepState.SKIPPED, note=note)
             return not_cast(voter, VoteState.CANCELLED, note, spend)
         if outcome.value is None:
             error = text_of(outcome.error) if outcome.error else "ended without an answer"
@@ -183,22 +165,22 @@ class ConsensusAnalysisWorkflow(Observed):
     async def _break_tie(self) -> None:
         """Have a judge or a person decide; nobody where the request says so, or where they do not."""
         self._notes.append(f"the votes decide nothing: {self._count.standing(self._ballots())}")
-        if self._request.on_tie is OnTie.JUDGE:
+        if self.request.on_tie is OnTie.JUDGE:
             await self._ask_judge()
-        elif self._request.on_tie is OnTie.PERSON:
+        elif self.request.on_tie is OnTie.PERSON:
             await self._ask_person()
 
     async def _ask_judge(self) -> None:
-        judge = Voter(agent=self._request.judge, name="judge")
+        judge = Voter(agent=self.request.judge, name="judge")
         votes = [Part.of(vote.full, label=f"vote: {vote.voter}") for vote in self._votes.values() if vote.full]
         text = judge_text(self._count.options, self._count.standing(self._ballots()))
         try:
-            answer = await self._crew.step(
-                JUDGE,
+            answer = await self.agents.ask(
                 judge.agent,
                 [*votes, *self._material, Part(text=text), self._question],
-                schema=verdict_schema(self._request.question, JUDGE_ANGLE, self._count.options),
-                context_characters=part_characters(self._crew.catalog),
+                step=JUDGE,
+                schema=verdict_schema(self.request.question, JUDGE_ANGLE, self._count.options),
+                context_characters=part_characters(self.agents.catalog),
             )
             if answer.data is None:
                 raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{judge.agent} gave no verdict")
@@ -206,25 +188,25 @@ class ConsensusAnalysisWorkflow(Observed):
             if is_cancelled_exception(error):
                 raise
             self._notes.append(f"the judge failed, so nobody decided: {text_of(error)}"[:500])
-            self._ruling = not_cast(judge, VoteState.FAILED, text_of(error), self._spent(JUDGE))
+            self._ruling = not_cast(judge, VoteState.FAILED, text_of(error), self.trace.spent(JUDGE))
             return
         self._note(judge.name, answer)
-        self._ruling = cast(judge, answer, self._spent(JUDGE))
+        self._ruling = cast(judge, answer, self.trace.spent(JUDGE))
 
     async def _ask_person(self) -> None:
-        options, seconds = self._count.options, self._request.deadline
-        self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
-        self.log.begin(PERSON)
-        text = f"The votes are divided: {self._request.question}"
-        said, why = await break_tie(self.gates, self.people, self.log, text, options, seconds=seconds)
+        options, seconds = self._count.options, self.request.deadline
+        self.state.add(StepRow(step=PERSON, agent=OnTie.PERSON))
+        self.state.begin(PERSON)
+        text = f"The votes are divided: {self.request.question}"
+        said, why = await break_tie(self.gates, self.people, self.state, text, options, seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
             error = f"{why}, so nobody decided"
-            self.log.end(PERSON, StepState.FAILED, note=error)
+            self.state.end(PERSON, StepState.FAILED, note=error)
             self._notes.append(error)
             self._ruling = not_cast(person, VoteState.FAILED, error, Spend())
             return
-        self.log.end(PERSON, StepState.DONE, output=Content(text=said, size=len(said.encode())))
+        self.state.end(PERSON, StepState.DONE, output=Content(text=said, size=len(said.encode())))
         self._ruling = Vote(voter=person.name, agent=person.agent, state=VoteState.CAST, verdict=said)
 
     def _ballots(self) -> dict[str, str | None]:
@@ -239,13 +221,6 @@ class ConsensusAnalysisWorkflow(Observed):
                 f"{name} read only a part: {answer.left_out_characters} characters of the material were cut"
             )
 
-    def _spent(self, step: str) -> Spend:
-        spend = Spend()
-        for call in self.log.calls:
-            if call.step == step:
-                spend = spend.plus(call.spend)
-        return spend
-
     async def _failed(self) -> Exception:
         causes = "; ".join(f"{vote.voter}: {vote.error}" for vote in self._votes.values())
         result = await self._result("", NOBODY, RunState.FAILED)
@@ -258,10 +233,10 @@ class ConsensusAnalysisWorkflow(Observed):
         failed = any(vote.state is VoteState.FAILED for vote in votes) or (
             findings is not None and not findings.grouped
         )
-        self.log.close(state or (RunState.PARTIAL if failed else RunState.COMPLETED))
+        self.state.close(state or (RunState.PARTIAL if failed else RunState.COMPLETED))
         dissent = self._count.dissent(self._ballots(), verdict) if findings is None else ()
         return ConsensusResult(
-            state=self.log.state,
+            state=self.state.phase,
             verdict=verdict,
             decided_by=decided_by,
             agreed=bool(verdict) and not dissent,
@@ -270,9 +245,9 @@ class ConsensusAnalysisWorkflow(Observed):
             ruling=self._ruling,
             findings=findings,
             stopped_early=any(vote.state is VoteState.CANCELLED for vote in votes),
-            spend=self.log.spend,
+            spend=self.state.spend,
             notes=tuple(self._notes),
-            report=await self._crew.keep_report(),
+            report=await self.keep_report(),
         )
 
 

@@ -18,7 +18,9 @@ def demo(
     tour: Annotated[bool, typer.Option(help="Show the other patterns, too.")] = True,
     showcase: Annotated[
         bool,
-        typer.Option("--showcase", help="Show all patterns but documents, with recorded answers: no model is asked."),
+        typer.Option(
+            "--showcase", help="Show all patterns in under a minute, with recorded answers: no model is asked."
+        ),
     ] = False,
 ) -> None:
     """Analyse the sample documents, with a crash in the middle. Starts what does not run yet, and ends that again.
@@ -50,5 +52,5 @@ async def _show(
     client = await connect(settings)
     recorded = showcase or state.model_url is not None
     shown = showcase or await Demo(settings, client, state, board).run(kill=kill)
-    toured = not tour or await Tour(settings, client, state, board, recorded=recorded).run()
+    toured = not tour or await Tour(settings, client, state, board, recorded=recorded, documents=showcase).run()
     return DONE if shown and toured else FAILED

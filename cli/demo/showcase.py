@@ -1,4 +1,4 @@
-"""Runs the recorded answers beside the stack, and says what a worker needs to be answered by them alone."""
+"""Runs the API of recorded answers beside the stack, and gives the settings of a worker that asks nothing else."""
 
 import json
 import shutil
@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 
 from cli import PROJECT
 from cli.demo.recorded_api import MODEL
-from cli.demo.tour_shop import healthy
 from outlast.client import Settings
 from outlast.devstack.parts import Part, local_environment
 from outlast.devstack.ports import HOST, choose_ports
-from outlast.devstack.process import Process, rotate
+from outlast.devstack.process import running
 from outlast.devstack.state import StackState
 from outlast.settings import MODELS
 
@@ -21,11 +20,8 @@ NAME = "recorded answers"
 
 @asynccontextmanager
 async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterator[Mapping[str, str]]:
-    """Run the recorded answers, and end them afterwards; yields settings of a worker that asks nobody else.
-
-    Raises ShopClosedError.
-    """
-    # Within the usual one, which is the only place of the state folder that is open to agents; empty, as the answers say.
+    """Run the API of recorded answers; yields the settings of a worker that asks nothing else. Raises NotStartedError."""
+    # Within the usual workspace, the only place of the state folder that is open to agents; empty, as the answers expect.
     workspace = settings.state_dir.resolve() / "workspace" / "showcase"
     shutil.rmtree(workspace, ignore_errors=True)
     port = choose_ports((NAME,), {}, state.ports)[NAME]
@@ -38,12 +34,9 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
         checks={"HTTP": f"{url}/health"},
         grace=2.0,
     )
-    rotate(part.log)
-    process = Process(part)
-    try:
-        await healthy(process)
+    async with running(part):
         yield {
-            # The person's own key and endpoint must not be used, and their agents need not fit the recorded answers.
+            # The person's own key and endpoint must not be used, and the recorded answers are for the agents of this project.
             "ANTHROPIC_BASE_URL": url,
             "ANTHROPIC_API_KEY": "no-key-needed",
             "AGENTS_DIR": str(PROJECT / "agents"),
@@ -57,5 +50,3 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
             "LIBRARY_DIR": str(PROJECT / "samples" / "library"),
             "WORKSPACE_DIR": str(workspace),
         }
-    finally:
-        await process.end(lambda: False)

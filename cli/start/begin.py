@@ -69,10 +69,12 @@ async def begin(
     as_json: bool,
     stream: bool = False,
     requester: str | None = None,
+    task_queue: str | None = None,
 ) -> None:
     """Start a run or attach to the one of that id, and show its result unless `detach`.
 
     With `stream` its calls publish what the models write. `requester` asks for it; None is the user of the operating system.
+    `task_queue` is where it goes if not to the usual one.
     """
     from outlast.cli.decisions.users import user_name
     from outlast.cli.printing import command, print_json
@@ -81,7 +83,9 @@ async def begin(
     request = request.model_copy(update={"requester": user_name() if requester is None else requester.strip()})
     if stream:
         request = request.model_copy(update={"stream": True})
-    handle, attached = await start(reach, workflow, request, workflow_id=run_id, summary=summary, detach=detach)
+    handle, attached = await start(
+        reach, workflow, request, workflow_id=run_id, summary=summary, detach=detach, task_queue=task_queue
+    )
     if not detach:
         await finish(reach, handle, workflow, as_json=as_json)
     elif as_json:

@@ -7,19 +7,18 @@ canned answer. Each call is an activity, so nothing that was paid is asked twice
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.model_calls import LENIENTLY, Answer, call_model
-from outlast.agents.tool_loop import AgentLoop
+from outlast.agents.answers import Answer
+from outlast.agents.cards import AgentCards
+from outlast.agents.model_calls import LENIENTLY, call_model
+from outlast.agents.tool_loop import AgentLoop, Check, checked
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
 from outlast.workflow import revision
-
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
 
 MAX_HOPS = 20
 PERSON = "person"
@@ -46,12 +45,13 @@ class Ask:
     """One question to an agent, for one step of a run.
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
-    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
+    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can fix it themselves.
     With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
-    first parts other agents are given as well, at about the same time.
+    first parts other agents are given as well, at about the same time. `check` lists what is wrong with an answer that fits
+    `schema`.
     """
 
-    crew: "Crew"
+    agents: AgentCards
     step: str
     parts: Sequence[Part]
     schema: dict[str, Any] | None = None
@@ -60,6 +60,7 @@ class Ask:
     context_characters: int | None = None
     counts_cancelled: bool = False
     shared_parts: int = 0
+    check: Check | None = None
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
@@ -74,14 +75,14 @@ class Ask:
             try:
                 answer = await self._answer_of(target, chain, attempt)
                 if attempt and self.schema is not None and answer.data is None:
-                    self.crew.acts.failed(attempt)  # whoever asked takes it for a failure
+                    self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
                 return answer
             except (ActivityError, ApplicationError) as error:
                 if is_cancelled_exception(error):
                     raise
                 kind, tried = kind_of(error), target
                 if attempt:
-                    self.crew.acts.failed(attempt)
+                    self.agents.acts.failed(attempt)
                 errors.append(f"{kind}: {text_of(error)}")
                 if position + 1 == len(chain) or kind in NO_FALLBACK:
                     raise non_retryable(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
@@ -91,15 +92,15 @@ class Ask:
 
     def _hop(self, origin: str, target: str, reason: str) -> None:
         self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
-        self.crew.log.hop(self.step, origin, target, reason)
+        self.agents.run.trace.fell_back(self.step, origin, target, reason)
 
     async def _attempt(self, agent: str) -> Attempt | None:
         """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
         if not revision.since(revision.FAULTS_FIXED):
             return None
-        if self.crew.rollback.on_fallback is OnFallback.ROLL_BACK:
-            await self.crew.rollback.take_back(self.crew.acts.changes(self.step))
-        return self.crew.acts.attempt(self.step, agent)
+        if self.agents.run.undo.on_fallback is OnFallback.ROLL_BACK:
+            await self.agents.run.undo.take_back(self.agents.acts.changes(self.step))
+        return self.agents.acts.attempt(self.step, agent)
 
     async def _answer_of(self, target: str, chain: list[str], attempt: Attempt | None) -> Answer:
         """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
@@ -108,14 +109,14 @@ class Ask:
             return Answer(Content(text=said, size=len(said.encode())), "canned answer", notes=tuple(self.notes))
         if target == PERSON:
             return await self._person()
-        card = self.crew.card(target)
+        card = self.agents.card(target)
         # A canned answer or a person's words have no schema.
         usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
         chain += [name for name in usable if name not in chain]
-        if (cheaper := self.crew.thrifty(card)) is not card:
+        if (cheaper := self.agents.cheaper(card)) is not card:
             why = "the soft limit of the run's budget is reached"
             self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
-            self.crew.log.hop(self.step, card.name, cheaper.name, why)
+            self.agents.run.trace.fell_back(self.step, card.name, cheaper.name, why)
             card = cheaper
         told = attempt.told() if attempt else []
         if card.tools or card.web_searches:
@@ -124,13 +125,14 @@ class Ask:
 
     async def _loop(self, card: AgentCard, attempt: Attempt | None, parts: Sequence[Part]) -> Answer:
         loop = AgentLoop(
-            self.crew,
+            self.agents,
             self.step,
             card,
             schema=self.schema,
             max_repairs=self.max_repairs,
             takes_broken=self.takes_broken,
             counts_cancelled=self.counts_cancelled,
+            check=self.check,
             attempt=attempt,
         )
         ended = await loop.run(parts)
@@ -139,7 +141,7 @@ class Ask:
 
     async def _person(self) -> Answer:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)
-        said = await self.crew.people.ask(f"{self.step}: {question}") if self.crew.people else None
+        said = await self.agents.run.people.ask(f"{self.step}: {question}")
         if said is None:
             raise non_retryable(ErrorKind.NOT_ANSWERED, "no person answered in time")
         return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
@@ -159,7 +161,9 @@ class Ask:
         repairs = continuations = compactions = 0
         while True:
             try:
-                turn = await call_model(self.crew, self.step, card, request, counts_cancelled=self.counts_cancelled)
+                turn = await call_model(
+                    self.agents.run, self.step, card, request, counts_cancelled=self.counts_cancelled
+                )
             except ActivityError as error:
                 if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or compactions == MAX_COMPACTIONS:
                     raise
@@ -183,7 +187,8 @@ class Ask:
                 self.notes.append(f"{card.name}: answer sent back ({wrong[0][:100]})")
                 request = _repaired(request, turn, wrong)
             elif wrong:
-                kind = ErrorKind.OUTPUT_INVALID if turn.schema_errors else ErrorKind.OUTPUT_CUT_OFF
+                cut_off = turn.stop_reason is not StopReason.END_TURN and not turn.schema_errors and turn.data is None
+                kind = ErrorKind.OUTPUT_CUT_OFF if cut_off else ErrorKind.OUTPUT_INVALID
                 raise non_retryable(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
             else:
                 return self._answer(card, turn)
@@ -194,7 +199,7 @@ class Ask:
     def _wrong(self, turn: ModelTurn) -> tuple[str, ...]:
         if self.schema is not None and turn.stop_reason is not StopReason.END_TURN and turn.data is None:
             return turn.schema_errors or (f"the answer stopped early ({turn.stop_reason}); answer more briefly",)
-        return turn.schema_errors
+        return turn.schema_errors or checked(turn, self.check)
 
     def _compacted(self, card: AgentCard, request: ModelRequest, times: int) -> ModelRequest:
         tokens = max(card.window - card.max_tokens, card.window // 2)

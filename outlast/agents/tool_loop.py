@@ -9,11 +9,12 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import SessionLimits
 from outlast.agents.transcript_activities import TranscriptActivities
@@ -38,9 +39,6 @@ from outlast.undo.acts import Attempt
 from outlast.workflow import policies
 from outlast.workflow.failures import HaltedError
 
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
-
 FULL = 0.75
 """Share of a model's window that a conversation may fill before it is summed up."""
 
@@ -54,6 +52,10 @@ SUM_UP = (
 CUT_OFF = "You were cut off by the token limit. Go on in smaller steps."
 ANSWER_NOW = "You have no turns left. Give the best answer you can now, without tools."
 MAX_PARALLEL_TOOLS = 8
+
+
+Check = Callable[[dict[str, Any]], Sequence[str]]
+"""Lists what is wrong with the data of an answer that fits its schema, in words for the model."""
 
 
 @dataclass
@@ -91,13 +93,14 @@ class AgentLoop:
     `attempt` knows what earlier attempts at the step did, where there may be some.
     """
 
-    crew: "Crew"
+    agents: AgentCards
     step: str
     card: AgentCard
     schema: dict[str, Any] | None = None
     max_repairs: int = 2
     takes_broken: bool = False
     counts_cancelled: bool = False
+    check: Check | None = None
     limits: SessionLimits = field(default_factory=SessionLimits)
     started: float | None = None
     state: LoopState = field(default_factory=LoopState)
@@ -112,7 +115,7 @@ class AgentLoop:
     async def run(self, task: Sequence[Part]) -> LoopEnd:
         """Work until the agent answers or a limit is met; raises a final ApplicationError when the model gives up."""
         if self.card.tools:
-            self._toolset = await self.crew.toolset(self.card)
+            self._toolset = await self.agents.toolset(self.card)
         self._task = tuple(task)
         self.started = workflow.time() if self.started is None else self.started
         if not self.state.turns and not self.state.left:
@@ -164,7 +167,7 @@ class AgentLoop:
         return turn
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self.crew, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
+        turn = await call_model(self.agents.run, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
         usage = turn.usage
         self.state.turns += 1
         self.state.tokens += (
@@ -211,7 +214,7 @@ class AgentLoop:
 
     def _judged(self, turn: ModelTurn) -> LoopEnd | None:
         """Take the answer, or send it back when it breaks its schema."""
-        wrong = turn.schema_errors
+        wrong = turn.schema_errors or checked(turn, self.check)
         if turn.leniently:
             self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
         if not wrong or self.takes_broken:
@@ -232,7 +235,7 @@ class AgentLoop:
         done: dict[str, ToolAnswer] = {}
 
         by_id = {call.id: call for call in calls}
-        waited = self.crew.gates.waited if self.crew.gates else 0.0
+        waited = self.agents.run.gates.waited
 
         async def one(call: str) -> None:
             done[call] = await self._answer(by_id[call])
@@ -243,8 +246,8 @@ class AgentLoop:
             closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
             await self._append((Message(answers=closed),))
             raise
-        if self.crew.gates and self.started is not None:
-            self.started += self.crew.gates.waited - waited  # people's time is none of the agent's
+        if self.started is not None:
+            self.started += self.agents.run.gates.waited - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
                 raise outcome.error
@@ -256,7 +259,7 @@ class AgentLoop:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
         answer, note = await call_by_effect(
-            self.crew, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
+            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
         )
         self.notes += [note] if note else []
         return answer
@@ -292,6 +295,11 @@ class AgentLoop:
         if stopped := fields.get("stopped"):
             self.notes.append(f"{self.card.name} stopped: {stopped}")
         return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
+
+
+def checked(turn: ModelTurn, check: Check | None) -> tuple[str, ...]:
+    """List what the asker finds wrong with the data of an answer."""
+    return tuple(check(turn.data)) if check is not None and turn.data is not None else ()
 
 
 def _unanswered(call: ToolCall, why: str) -> ToolAnswer:

@@ -8,8 +8,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from temporalio import workflow
-
 from outlast.approvals.gates import Gates
 from outlast.contracts import (
     SUMMARY_LENGTH,
@@ -20,11 +18,10 @@ from outlast.contracts import (
     GatePolicy,
     ProposedAction,
     Risk,
-    StoreRequest,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.storage.activities import ContentActivities
-from outlast.workflow import policies, revision
+from outlast.workflow import revision
+from outlast.workflow.keeping import keep_text
 
 Ahead = Mapping[str, Any]
 """What is ahead, as JSON data that people can edit: `{"plan": {"steps": […]}}` or `{"stages": […]}`."""
@@ -91,11 +88,11 @@ class Checkpoints:
         return self.policy.gate.model_copy(update={"requester_may_approve": True}) if own else self.policy.gate
 
     async def _kept(self, text: str, where: str) -> str | None:
-        kept = await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=text, media_type="application/json", summary=f"ahead of {where}"[:200], by_reference=True
-            ),
-            **policies.keep_text(f"keep what is ahead of the checkpoint {where}"[:200]),
+        kept = await keep_text(
+            text,
+            f"keep what is ahead of the checkpoint {where}",
+            media_type="application/json",
+            summary=f"ahead of {where}"[:SUMMARY_LENGTH],
+            by_reference=True,
         )
         return kept.ref

@@ -50,7 +50,7 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
 from outlast.workflow import revision
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
@@ -65,7 +65,7 @@ class Gates:
     some, `waited` the seconds in which any gate was open.
     """
 
-    def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
+    def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
         self.policy = GatePolicy()
         self.requester = ""
         self.notify = notify
@@ -74,13 +74,13 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
-        self._log = log
+        self._trace = trace
         self._book = GateBook()
         self._door = Doorkeeper()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
         self._allowed: dict[str, None] = {}
-        self.telling = Telling(log)
+        self.telling = Telling(trace)
 
     @property
     def log(self) -> DecisionLog:
@@ -105,7 +105,7 @@ class Gates:
         self._published = carried.log.records[-1].seq if carried.log.records else 0
         views = [self._view(gate) for gate in self._book.waiting]
         self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
-        self._log.waits_at(views)
+        self._trace.waits_at(views)
 
     async def open(
         self,
@@ -127,7 +127,9 @@ class Gates:
         """
         before = denied_before(self._book.gates.values(), action)
         if before is not None and self._strict():
-            self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
+            self._trace.notice(
+                f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
+            )
             return decision_of(before, workflow.info().workflow_id)
         if not name and self._strict():
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
@@ -216,7 +218,7 @@ class Gates:
         for early, why in refused:
             self._book.refuse(early, why, now, message=False)
         if reset := after_reset(terms):
-            self._log.notice(RESET)
+            self._trace.notice(RESET)
         try:
             gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
         except ValueError as error:
@@ -273,12 +275,12 @@ class Gates:
             about = " ".join(
                 part for part in (record.gate, record.verdict, f"by {record.by}" if record.by else "") if part
             )
-            self._log.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
+            self._trace.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
 
     def _publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
         waiting = [self._view(gate) for gate in self._book.waiting]
-        self._log.waits_at(waiting)
+        self._trace.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
         if not new or not (self._book.gates or self._allowed):
@@ -294,9 +296,9 @@ class Gates:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify, channels = self.notify, self._door.terms.channels
         if notify is None and channels:
-            notify = partial(tell_by_channels, self._log, channels)
+            notify = partial(tell_by_channels, self._trace, channels)
         for record in new:
-            count_gate(self._log.pattern, record, self._book.gates.get(record.gate))
+            count_gate(self._trace.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
                 gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))

@@ -28,12 +28,14 @@ class GateTermsActivities:
     `store` holds the arguments that are too large for history.
     """
 
-    def __init__(
-        self, secret: str = "", *, channels: int = 0, indexed: bool = False, store: ContentStore | None = None
-    ) -> None:
+    def __init__(self, secret: str = "", *, channels: int = 0, store: ContentStore | None = None) -> None:
         self._secret = secret
         self._store = store
-        self._terms = GateTerms(channels=channels, demands_token=bool(secret), indexed=indexed)
+        self._terms = GateTerms(channels=channels, demands_token=bool(secret))
+
+    def set_indexed(self, indexed: bool) -> None:
+        """Set whether gates may set search attributes: only where the namespace has all of ours."""
+        self._terms = self._terms.model_copy(update={"indexed": indexed})
 
     @activity.defn
     async def gate_terms(self, request: GateTermsRequest) -> GateTerms:

@@ -12,7 +12,8 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Pause, PauseAnswer
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
+from outlast.workflow.state import ExecutionState
 
 SOMEBODY = "somebody"
 FIELDS = ("by", "reason")
@@ -22,40 +23,41 @@ EXAMPLE = 'send nothing, a reason, or {"by": "your name", "reason": "why"}'
 class Pausing:
     """The pausing and resuming of one run; never raises, and says what came of it."""
 
-    def __init__(self, log: RunLog) -> None:
-        self._log = log
+    def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
+        self._state = state
+        self._trace = trace
 
     def pause(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to pause the run: nothing, a reason, or `{by, reason}`."""
-        wish, paused = _read(arguments), self._log.paused
-        if isinstance(wish, str):
-            return self._refused("pause", wish)
+        """Pause the run for a person: nothing, a reason, or `{by, reason}`."""
+        read, paused = _read(arguments), self._state.paused
+        if isinstance(read, str):
+            return self._refused("pause", read)
         if paused is not None:
             return self._refused("pause", f"it is {paused.told}")
-        by, reason = wish
-        self._log.pauses(Pause(by=by, since=workflow.now(), reason=reason))
-        return PauseAnswer(accepted=True, paused=self._log.paused)
+        by, reason = read
+        self._state.pause(Pause(by=by, since=workflow.now(), reason=reason))
+        return PauseAnswer(accepted=True, paused=self._state.paused)
 
     def resume(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to go on."""
-        wish = _read(arguments)
-        if isinstance(wish, str):
-            return self._refused("resume", wish)
-        if self._log.paused is None:
+        """Let the run go on for a person."""
+        read = _read(arguments)
+        if isinstance(read, str):
+            return self._refused("resume", read)
+        if self._state.paused is None:
             return self._refused("resume", "it is not paused")
-        self._log.pauses(None)
+        self._state.pause(None)
         return PauseAnswer(accepted=True)
 
     def _refused(self, what: str, why: str) -> PauseAnswer:
-        self._log.notice(f"{what}: {why}")
-        return PauseAnswer(accepted=False, reason=why, paused=self._log.paused)
+        self._trace.notice(f"{what}: {why}")
+        return PauseAnswer(accepted=False, reason=why, paused=self._state.paused)
 
 
-async def unpaused(log: RunLog) -> None:
+async def unpaused(state: ExecutionState) -> None:
     """Return at once unless the run is paused, and otherwise when it is resumed."""
     # Nothing is awaited where it is not paused: one more turn of the loop would change the order of commands.
-    if log.paused is not None:
-        await workflow.wait_condition(lambda: log.paused is None)
+    if state.paused is not None:
+        await workflow.wait_condition(lambda: state.paused is None)
 
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:

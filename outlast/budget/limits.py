@@ -29,9 +29,10 @@ from outlast.contracts import (
     Spend,
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
 from outlast.workflow import revision
 from outlast.workflow.failures import finished
+from outlast.workflow.state import ExecutionState
 
 NO_BUDGET = Budget()
 BYTES_PER_TOKEN = 6
@@ -50,9 +51,10 @@ class Reservation:
 class Budgeting:
     """The budget of one run; without one it does nothing at all."""
 
-    def __init__(self, log: RunLog, gates: Gates) -> None:
+    def __init__(self, state: ExecutionState, trace: RunTrace, gates: Gates) -> None:
         self.stopped = ""
-        self._log = log
+        self._state = state
+        self._trace = trace
         self._gates = gates
         self._budget = NO_BUDGET
         self._ledger = Ledger()
@@ -83,7 +85,7 @@ class Budgeting:
             return None
         return BudgetShown(
             **self._limits(),
-            spent=self._log.spend,
+            spent=self._state.spend,
             reserved=self._ledger.held,
             raised=self._raised,
             warnings=tuple(self._warnings),
@@ -125,7 +127,7 @@ class Budgeting:
         try:
             async with self._line:
                 await self._fitting(likely)
-                number = self._ledger.reserve(self._log.spend, worst, likely())
+                number = self._ledger.reserve(self._state.spend, worst, likely())
         finally:
             del self._waiting[place]
         self._show()
@@ -141,7 +143,7 @@ class Budgeting:
     def release(self, held: Reservation) -> None:
         """Give a reservation back; what the call cost must be in the log by now."""
         self._ledger.release(held.number)
-        share, name = self._ledger.share(self._log.spend)
+        share, name = self._ledger.share(self._state.spend)
         if not self._soft and share >= self._budget.soft:
             self._soft = True
             self._warn(f"{share:.0%} of the budget is spent ({name})")
@@ -183,9 +185,9 @@ class Budgeting:
 
     def _check_first(self, card: AgentCard, likely: Spend) -> None:
         """End a run at once whose budget has no room for its first call: nothing is lost, and nobody needs to be waited for."""
-        if self._log.spend.calls or self._ledger.reserved or self._raised:
+        if self._state.spend.calls or self._ledger.reserved or self._raised:
             return
-        if missing := self._ledger.lacking(self._log.spend, likely):
+        if missing := self._ledger.lacking(self._state.spend, likely):
             usd = f", {likely.usd:.4f} USD" if likely.usd else ""
             self.stopped = (
                 f"the budget cannot start one call ({self._spent_line()}): the first, {card.name} on {card.model}, needs about "
@@ -200,11 +202,11 @@ class Budgeting:
         while True:
             if self.stopped:
                 raise non_retryable(ErrorKind.BUDGET_REACHED, self.stopped)
-            if not self._ledger.lacking(self._log.spend, likely()):
+            if not self._ledger.lacking(self._state.spend, likely()):
                 return
             if self._ledger.reserved:
                 await workflow.wait_condition(
-                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._log.spend, likely())
+                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._state.spend, likely())
                 )
             else:
                 await self._asked()
@@ -219,7 +221,7 @@ class Budgeting:
 
     async def _ask(self) -> None:
         """Ask people for more: what they approve is added, anything else stops the run."""
-        spent = self._log.spend
+        spent = self._state.spend
         more = self._ledger.proposal(self._budget, spent, [likely() for likely in self._waiting.values()])
         calls = f"{len(self._waiting)} calls wait" if len(self._waiting) > 1 else "a call waits"
         what = f"raise the budget by {written(more)}; spent: {self._spent_line()}; {calls}"
@@ -247,7 +249,7 @@ class Budgeting:
             self._warn(f"{decision.gate}: {error}")
             return
         self._raised += 1
-        self._soft = self._ledger.share(self._log.spend)[0] >= self._budget.soft
+        self._soft = self._ledger.share(self._state.spend)[0] >= self._budget.soft
         self._show()
 
     def _stop(self, why: str) -> None:
@@ -255,7 +257,7 @@ class Budgeting:
         self._show()
 
     def _spent_line(self) -> str:
-        return BudgetShown(**self._limits(), spent=self._log.spend).line
+        return BudgetShown(**self._limits(), spent=self._state.spend).line
 
     def _limits(self) -> dict[str, Any]:
         return {name: limit if name == "usd" else int(limit) for name, limit in self._ledger.limits.items()}
@@ -267,4 +269,4 @@ class Budgeting:
 
     def _show(self) -> None:
         if self.limited:
-            self._log.stands(self.shown)
+            self._trace.stands(self.shown)

@@ -7,7 +7,7 @@ model may answer for one, another agent never.
 from collections.abc import Sequence
 from typing import Any
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.consensus.votes import Vote, Voter, VoteState
 from outlast.contracts import SUMMARY_LENGTH, AgentCard, Spend
 

@@ -33,8 +33,6 @@ from outlast.contracts.changes import (
     OnFallback,
     RollbackAnswer,
     RollbackPolicy,
-    RollbackRequest,
-    RollbackResult,
     StuckDecision,
 )
 from outlast.contracts.decisions import (
@@ -101,9 +99,17 @@ from outlast.contracts.plans import (
     StepAnswer,
     StepId,
 )
+from outlast.contracts.requests import (
+    CARRIED,
+    ChangingResult,
+    RollbackRequest,
+    RollbackResult,
+    RunRequest,
+    RunResult,
+    carried_in,
+)
 from outlast.contracts.runs import (
     BUDGET_GATE,
-    CARRIED,
     Budget,
     BudgetShown,
     CallTrace,
@@ -113,11 +119,9 @@ from outlast.contracts.runs import (
     RunState,
     RunStatus,
     Spend,
-    StartRequest,
     StepRow,
     StepState,
     Trace,
-    carried_in,
 )
 from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from outlast.contracts.tools import (
@@ -166,6 +170,7 @@ __all__ = [
     "Change",
     "ChangeState",
     "Changes",
+    "ChangingResult",
     "Checkpoint",
     "CheckpointPolicy",
     "CheckpointWhen",
@@ -217,10 +222,11 @@ __all__ = [
     "RollbackRequest",
     "RollbackResult",
     "RunReport",
+    "RunRequest",
+    "RunResult",
     "RunState",
     "RunStatus",
     "Spend",
-    "StartRequest",
     "StepAnswer",
     "StepId",
     "StepRow",

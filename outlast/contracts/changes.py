@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from outlast.contracts.actions import Effect
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.runs import BudgetShown, RunState, Spend, StartRequest
 
 
 class ChangeState(StrEnum):
@@ -143,26 +142,3 @@ class RollbackAnswer(Contract):
 
     accepted: bool
     reason: str = ""
-
-
-class RollbackRequest(StartRequest):
-    """The changes of an ended run, by its workflow id (`run`), as it last told them; others' changes are left alone.
-
-    With `again`, undos that failed before are tried once more.
-    """
-
-    run: str
-    changes: Changes
-    policy: RollbackPolicy = ROLL_BACK_ALL
-    reason: str = "a person asked for it"
-    again: bool = False
-
-
-class RollbackResult(Contract):
-    """What became of each change; `partial` where something could not be taken back."""
-
-    state: RunState
-    run: str
-    changes: Changes = Changes()
-    spend: Spend = Spend()
-    budget: BudgetShown | None = None

@@ -104,6 +104,8 @@ class ModelRequest(Contract):
     """
 
     agent: str
+    step: str = ""
+    """The step of the run that the call is made for."""
     model: str
     messages: tuple[Message, ...]
     max_tokens: int

@@ -1,4 +1,4 @@
-"""The three parts of the stack: command line, environment, health checks and log of each.
+"""The parts of the stack: command line, environment, health checks and log of each.
 
 A person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of this folder would
 work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
@@ -96,19 +96,30 @@ def worker_program() -> Path:
     return own_file("worker.py")
 
 
-def worker_part(settings: Settings, ports: Mapping[str, int]) -> Part:
-    """Describe the worker; it drains when it ends, and waits less than one on its own unless SHUTDOWN_GRACE is set."""
+def worker_part(
+    settings: Settings,
+    ports: Mapping[str, int],
+    *program: str,
+    name: str = "worker",
+    environment: Mapping[str, str] | None = None,
+) -> Part:
+    """Describe a worker: that of the application, or the one that the arguments `program` make Python run.
+
+    `environment` is by default this process's, pointed at the local server. The worker drains when it ends, and waits less than
+    one on its own unless SHUTDOWN_GRACE is set.
+    """
     wait = settings.shutdown_grace if "shutdown_grace" in settings.model_fields_set else WORKER_GRACE
     health = f"http://{HOST}:{ports['worker health']}"
-    environment = local_environment(f"{HOST}:{ports['server']}") | {"SHUTDOWN_GRACE": str(wait)}
+    environment = local_environment(f"{HOST}:{ports['server']}") if environment is None else dict(environment)
     return Part(
-        name="worker",
+        name=name,
         command=(
-            *(sys.executable, str(worker_program()), "--health-port", str(ports["worker health"])),
-            *("--metrics-port", str(ports["metrics"])),
+            *(sys.executable, *(program or (str(worker_program()),))),
+            *("--health-port", str(ports["worker health"])),
+            *(("--metrics-port", str(ports["metrics"])) if "metrics" in ports else ()),
         ),
-        environment=_python(environment),
-        log=settings.state_dir / "logs" / "worker.log",
+        environment=_python(environment | {"SHUTDOWN_GRACE": str(wait)}),
+        log=settings.state_dir / "logs" / f"{name}.log",
         checks={"HTTP": f"{health}/"},
         grace=wait + 5.0,
         needs=("server",),

@@ -38,7 +38,7 @@ from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tracing.live_text_activities import publishing
 from outlast.tracing.live_text_settings import streamed
 from outlast.worker.attempts import model_called, model_failed
-from outlast.worker.heartbeat import beating
+from outlast.worker.heartbeat import heartbeats
 from outlast.worker.outages import is_away
 from outlast.worker.waiting import reportable
 
@@ -65,7 +65,7 @@ class AgentActivities:
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
-        shown = beating(lambda: streamed(progress, self._store.inline_limit))
+        shown = heartbeats(lambda: streamed(progress, self._store.inline_limit))
         async with shown, publishing(progress, wanted=request.stream):
             try:
                 if (finished := await self._finished(request)) is not None:
@@ -149,6 +149,7 @@ class AgentActivities:
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
             shared=0 if history else _shared(request, texts, spec),
+            agent=request.agent,
         )
         return call, beginning, left_out
 

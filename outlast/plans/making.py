@@ -9,8 +9,9 @@ from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import LENIENTLY, Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
+from outlast.agents.model_calls import LENIENTLY
 from outlast.contracts import AgentCard, Part, Plan, PlanChange, PlanRequest, PlanStep
 from outlast.dag import Outcome
 from outlast.errors import ErrorKind, non_retryable, text_of
@@ -28,14 +29,16 @@ class PlanMaking:
     `prefix` goes before step ids wherever people see them, and `material` is what the planner sees beside the task.
     """
 
-    def __init__(self, crew: Crew, request: PlanRequest, *, prefix: str = "", material: Sequence[Part] = ()) -> None:
+    def __init__(
+        self, agents: Agents, request: PlanRequest, *, prefix: str = "", material: Sequence[Part] = ()
+    ) -> None:
         self.changes: list[PlanChange] = []
         self.fell_back = False
         self._guarded: dict[str, PlanStep] = {}
         self._prefix = prefix
         self._material = tuple(material)
-        self._crew = crew
-        self._catalog = crew.catalog
+        self._agents = agents
+        self._catalog = agents.catalog
         self._request = request
 
     async def make(self) -> Plan:
@@ -78,7 +81,7 @@ class PlanMaking:
             self._guarded |= {step.step: step for step in plan.steps if step.confirm}
             fresh = self._still_confirmed(fresh, settled)
         kept = settled
-        self._crew.log.forget([self._prefix + step.step for step in plan.steps if step.step not in kept])
+        self._agents.run.state.forget([self._prefix + step.step for step in plan.steps if step.step not in kept])
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
         return fresh
@@ -104,7 +107,7 @@ class PlanMaking:
 
     def _did(self, failures: Mapping[str, str]) -> str:
         """Say what failed steps changed, so that no new step does it again."""
-        did = {step: self._crew.acts.lines(self._prefix + step) for step in failures}
+        did = {step: self._agents.acts.lines(self._prefix + step) for step in failures}
         return "".join(f"\nBefore it failed, step {step} did this:\n{lines}\n" for step, lines in did.items() if lines)
 
     def _still_confirmed(self, plan: Plan, settled: Mapping[str, PlanStep]) -> Plan:
@@ -145,7 +148,7 @@ class PlanMaking:
 
     async def _ask_planner(self, parts: Sequence[Part]) -> Answer | None:
         try:
-            answer = await self._crew.ask(
+            answer = await self._agents.ask_within(
                 self._prefix + PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, takes_broken=True
             )
         except (ActivityError, ApplicationError) as error:

@@ -9,8 +9,8 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.approvals.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
@@ -29,7 +29,7 @@ class PlanRunning:
 
     def __init__(
         self,
-        crew: Crew,
+        agents: Agents,
         max_parallel: int,
         *,
         prefix: str = "",
@@ -38,7 +38,7 @@ class PlanRunning:
         on_done: Callable[[str], None] | None = None,
     ) -> None:
         self.outcomes: dict[str, Outcome[Answer]] = {}
-        self._crew = crew
+        self._agents = agents
         self._max_parallel = max_parallel
         self._prefix = prefix
         self._material = tuple(material)
@@ -73,7 +73,7 @@ class PlanRunning:
                 assert answer is not None
                 parts.append(Part.of(answer.content, label=f"step {dependency}"))
             schema = self._schema if name in ends else None
-            answer = await self._crew.step(self._prefix + name, step.agent, parts, schema=schema)
+            answer = await self._agents.ask(step.agent, parts, step=self._prefix + name, schema=schema)
             if self._on_done:
                 self._on_done(name)
             return answer
@@ -101,17 +101,13 @@ class PlanRunning:
                     input=" ".join(step.input.split())[:200],
                     depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
                 )
-                self._crew.log.add(row)
+                self._agents.run.state.add(row)
 
     async def _confirmed(self, step: PlanStep) -> PlanStep:
         """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
-        gates = self._crew.gates
-        if gates is None:
-            raise non_retryable(
-                ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step"
-            )
+        gates = self._agents.run.gates
         name = self._prefix + step.step
-        self._crew.log.waits(name, "waits until a person has approved it")
+        self._agents.run.state.waits(name, "waits until a person has approved it")
 
         def described(text: str) -> str:
             return f"step {name}: {step.agent} shall {' '.join(text.split())}"[:200]
@@ -128,7 +124,7 @@ class PlanRunning:
             if not decision.approved:
                 raise non_retryable(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
         except ENDINGS as error:
-            self._crew.log.end(name, StepState.FAILED, note=text_of(error))
+            self._agents.run.state.end(name, StepState.FAILED, note=text_of(error))
             raise
         return step.model_copy(update={"input": decision.action.input["input"]})
 
@@ -160,7 +156,7 @@ class PlanRunning:
         return kept
 
     def _skipped(self, step: str, cause: str) -> None:
-        self._crew.log.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
+        self._agents.run.state.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
 
     def cause(self) -> str:
         """Say in one line why steps failed."""

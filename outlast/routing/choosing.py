@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
+from outlast.agents.agents import Agents
 from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON
 from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
@@ -46,7 +46,7 @@ WRONG = "That input cannot be used: {problems}. Pick this tool again with its wh
 class Chooser:
     """Chooses for the requests of one run; `specs` are the route tools in the content store, for the router `llm`."""
 
-    crew: Crew
+    agents: Agents
     request: RouteRequest
     categories: dict[str, Category]
     specs: Part | None = None
@@ -65,7 +65,7 @@ class Chooser:
             return general(self.request, f"the router gave no answer ({kind_of(error)}: {text_of(error)[:80]})")
 
     async def _classified(self, step: str, text: Part) -> Choice:
-        answer = await self.crew.ask(
+        answer = await self.agents.ask_within(
             step,
             CLASSIFIER,
             [_labelled(text), Part(text=label_question(self.categories))],
@@ -85,7 +85,7 @@ class Chooser:
         return Choice(choice.routes, choice.confidence, (*answer.notes, *choice.notes))
 
     async def _trained(self, step: str, text: Part) -> Choice:
-        await unpaused(self.crew.log)
+        await unpaused(self.agents.run.state)
         labelled = await workflow.execute_local_activity_method(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),
@@ -96,8 +96,8 @@ class Chooser:
     async def _picked(self, step: str, text: Part) -> Choice:
         """Let the router pick, its fallbacks in turn where it fails; a canned answer or a person cannot pick tools."""
         chain = [ROUTER]
-        for position in range(len(self.crew.catalog.agents) + 1):
-            card = self.crew.card(chain[position])
+        for position in range(len(self.agents.catalog.agents) + 1):
+            card = self.agents.card(chain[position])
             usable = [name for name in card.chain if name != PERSON and not name.startswith(CANNED)]
             chain += [name for name in usable if name not in chain]
             try:
@@ -105,7 +105,9 @@ class Chooser:
             except (ActivityError, ApplicationError) as error:
                 if is_cancelled_exception(error) or kind_of(error) in BROKEN_SETTING or position + 1 == len(chain):
                     raise
-                self.crew.log.hop(step, card.name, chain[position + 1], f"{kind_of(error)}: {text_of(error)}")
+                self.agents.run.trace.fell_back(
+                    step, card.name, chain[position + 1], f"{kind_of(error)}: {text_of(error)}"
+                )
         raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"{ROUTER}: its fallbacks never end; shorten the chain")
 
 
@@ -131,7 +133,7 @@ class _Picking:
             tool_choice="any",
             toolset=self._chooser.specs,
             keeps_transcript=True,
-            context_characters=part_characters(self._chooser.crew.catalog),
+            context_characters=part_characters(self._chooser.agents.catalog),
         )
         turn = await self._call(asked)
         picks = await self._checked(turn)
@@ -147,7 +149,7 @@ class _Picking:
         return Choice(choice.routes, notes=(*self._notes, *choice.notes))
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self._chooser.crew, self._step, self._card, request)
+        turn = await call_model(self._chooser.agents.run, self._step, self._card, request)
         if turn.stop_reason is StopReason.REFUSAL:
             raise non_retryable(ErrorKind.MODEL_REFUSED, f"{self._card.model} refused to route")
         return turn

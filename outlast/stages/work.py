@@ -6,8 +6,8 @@ several ends has several answers, so a last step joins them, and that one answer
 
 from collections.abc import Sequence
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import Part, Plan
 from outlast.dag import AfterFailure, Outcome
@@ -27,7 +27,7 @@ class StageWork:
 
     def __init__(
         self,
-        crew: Crew,
+        agents: Agents,
         stage: Stage,
         *,
         planner: str,
@@ -40,9 +40,9 @@ class StageWork:
         request = planning_of(stage, earlier, planner)
         self._stage = stage
         self._given = request.plan is not None
-        self._making = PlanMaking(crew, request, prefix=prefix, material=material)
-        self._running = PlanRunning(crew, max_parallel, prefix=prefix, material=material, schema=stage.output_schema)
-        self._stops = PlanCheckpoints(points, self._making, self._running, crew.log, prefix=prefix)
+        self._making = PlanMaking(agents, request, prefix=prefix, material=material)
+        self._running = PlanRunning(agents, max_parallel, prefix=prefix, material=material, schema=stage.output_schema)
+        self._stops = PlanCheckpoints(points, self._making, self._running, agents.run.state, prefix=prefix)
         self._plan: Plan | None = None
 
     @property

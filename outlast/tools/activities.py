@@ -32,7 +32,7 @@ from outlast.tools.tool import Tool, ToolError
 from outlast.tools.toolsets import Listing, choose, servers_of
 from outlast.undo.records import UndoRecord, UndoRecords, digest
 from outlast.worker.attempts import tool_called
-from outlast.worker.heartbeat import beating
+from outlast.worker.heartbeat import heartbeats
 
 SPECS = TypeAdapter(tuple[ToolSpec, ...])
 LISTINGS = 2
@@ -71,7 +71,7 @@ class ToolActivities:
     @activity.defn
     async def read_toolset(self, request: ToolsetRequest) -> Toolset:
         """Read the tools of an agent; names that nothing answers to are listed with the reason, not fatal."""
-        async with beating():
+        async with heartbeats():
             listings = await self._listings(request.names)
             chosen = choose(request.names, request.without, self._tools, listings)
             specs = SPECS.dump_json(tuple(spec for _, spec in chosen.tools.values())).decode()
@@ -89,7 +89,7 @@ class ToolActivities:
 
         Raises ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
         """
-        async with beating():
+        async with heartbeats():
             calling = asyncio.ensure_future(self._call(request))
             try:
                 return await asyncio.shield(calling)

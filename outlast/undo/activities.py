@@ -17,7 +17,7 @@ from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.storage.activities import ContentStore
 from outlast.tools.tool import NeverHappenedError, Tool, ToolError
 from outlast.undo.records import UndoRecords
-from outlast.worker.heartbeat import beating
+from outlast.worker.heartbeat import heartbeats
 
 
 class UndoActivities:
@@ -33,7 +33,7 @@ class UndoActivities:
 
         Raises UndoRefused and ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
         """
-        async with beating():
+        async with heartbeats():
             undoing = asyncio.ensure_future(self._undo(request))
             try:
                 return await asyncio.shield(undoing)

@@ -32,13 +32,14 @@ from outlast.contracts import (
     UndoRequest,
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
 from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import ENDINGS, FAILURES, failure_of, finished
+from outlast.workflow.state import ExecutionState
 
 T = TypeVar("T")
 OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
@@ -53,12 +54,12 @@ class Rollback:
     `on_stuck` decides on a compensation that keeps failing; without it, such a change is listed as not undone.
     """
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
         self.on_stuck: OnStuck | None = None
         self.on_denied = KEEP
         self.on_fallback = OnFallback.TELL
-        self.heartbeat = 10.0
-        self._log = log
+        self._state = state
+        self._trace = trace
         self._undo_log = UndoLog()
         self._reason = ""
         self._asked: RollbackPolicy | None = None
@@ -174,7 +175,7 @@ class Rollback:
         """Take a person's wish to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
         answer = self._answer(arguments)
         if not answer.accepted:
-            self._log.notice(f"rollback: {answer.reason}")
+            self._trace.notice(f"rollback: {answer.reason}")
         return answer
 
     def _answer(self, arguments: Sequence[Any]) -> RollbackAnswer:
@@ -200,7 +201,7 @@ class Rollback:
                     await self._undo(change)
                 else:
                     self._undo_log.settle_for_good(seq)
-                self._log.rolls_back(self.changes.summary)
+                self._trace.rolls_back(self.changes.summary)
 
     async def _undo_some(self, seqs: Sequence[int]) -> None:
         async with self._undoing:
@@ -208,7 +209,7 @@ class Rollback:
                 change = self._undo_log.changes[seq]
                 if change.undoable:
                     await self._undo(change)
-                self._log.rolls_back(self.changes.summary)
+                self._trace.rolls_back(self.changes.summary)
 
     async def _undo(self, change: Change) -> None:
         while True:
@@ -218,7 +219,7 @@ class Rollback:
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
                     **policies.undo_call(
                         change.timeout,
-                        self.heartbeat,
+                        self._state.heartbeat,
                         f"undo {change.step} · {change.tool}({change.arguments})"[:200],
                     ),
                 )
@@ -238,7 +239,7 @@ class Rollback:
         try:
             return await self.on_stuck(change, error) is not StuckDecision.RETRY
         except FailureError as failure:
-            self._log.notice(f"nobody decided on the undo of {change.tool}: {text_of(failure)}")
+            self._trace.notice(f"nobody decided on the undo of {change.tool}: {text_of(failure)}")
             return True
 
     def _told(self, error: BaseException) -> BaseException:

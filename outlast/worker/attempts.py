@@ -1,8 +1,8 @@
-"""What a call tells an observability stack: attributes on its span, and counters. Costs nothing where nobody listens.
+"""Spans and counters of calls, for an observability stack; they cost nothing where none is set up.
 
-Names follow the GenAI semantic conventions of OpenTelemetry. The trap: the Anthropic SDK's own span counts the tokens of a
-call, so the activity's span does not; a trace in which both did would show twice the cost. For the same reason the operation
-(invoke_agent, execute_tool) stands on the workflow's span alone, of which every attempt is a part.
+Names follow the GenAI semantic conventions of OpenTelemetry. The Anthropic SDK's own span counts the tokens of a call, so the
+activity's span does not: a trace in which both did would show twice the cost. For the same reason the operation (invoke_agent,
+execute_tool) is on the workflow's span alone, of which every attempt is a part.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from outlast.contracts import ModelFailure, ModelRequest, ModelTurn, ToolRequest
 
 
 def model_called(request: ModelRequest, turn: ModelTurn) -> None:
-    """Tell of a call that was answered."""
+    """Report a call that was answered."""
     model = turn.model or request.model
     _span(
         {
@@ -30,11 +30,11 @@ def model_called(request: ModelRequest, turn: ModelTurn) -> None:
     _count(
         "agent_calls", 1, agent=request.agent, model=model, outcome="sent_back" if turn.schema_errors else "answered"
     )
-    _spent(request.agent, model, turn.usage, turn.usd)
+    _count_cost(request.agent, model, turn.usage, turn.usd)
 
 
 def model_failed(request: ModelRequest, error: ApplicationError) -> None:
-    """Tell of a call that failed."""
+    """Report a call that failed."""
     cause = error.type or type(error).__name__
     _span(
         {
@@ -47,19 +47,19 @@ def model_failed(request: ModelRequest, error: ApplicationError) -> None:
     _count("agent_calls", 1, agent=request.agent, model=request.model, outcome="failed")
     details = error.details[0] if error.details else None
     if isinstance(details, ModelFailure):
-        _spent(request.agent, details.model or request.model, details.usage, details.usd)
+        _count_cost(request.agent, details.model or request.model, details.usage, details.usd)
 
 
 def tool_called(request: ToolRequest, result: ToolResult) -> None:
-    """Tell of a tool call, whose own error is a result."""
+    """Report a tool call; an error of the tool's own is a result."""
     _span({"gen_ai.tool.name": request.tool, "agent.attempt": result.attempt})
     _count("agent_tool_calls", 1, tool=request.tool, outcome="error" if result.failed else "done")
 
 
 class Attempts(worker.Interceptor):
-    """Tells of every attempt of an activity: how long it waited for a worker, and whether it will be made again, and why.
+    """Counts attempts of activities: how long each waited for a worker, and whether and why it will be retried.
 
-    The trap: the SDK's own metric of that wait leaves out activities that start at once, which is most of them.
+    The SDK's own metric of that wait leaves out activities that start at once, which is most of them.
     """
 
     def intercept_activity(self, next: worker.ActivityInboundInterceptor) -> worker.ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
@@ -82,7 +82,7 @@ class _Attempt(worker.ActivityInboundInterceptor):
             raise
 
 
-def _spent(agent: str, model: str, usage: Usage, usd: float) -> None:
+def _count_cost(agent: str, model: str, usage: Usage, usd: float) -> None:
     for tier, tokens in usage.model_dump().items():
         _count("agent_tokens", tokens, agent=agent, model=model, tier=tier.removesuffix("_tokens"))
     if usd:

@@ -1,8 +1,8 @@
-"""Heartbeats while an activity waits for something slow, so that a lost machine is noticed and a busy one is not taken for it.
+"""Heartbeats while an activity waits for something slow: a lost machine is noticed, and a busy one is not taken for lost.
 
-A heartbeat time-out without heartbeats is a kill switch, and cancellation reaches an activity only through its heartbeats. So
-whoever sets `heartbeat_timeout` in a policy wraps the activity's wait in `beating`. Heartbeats of the event loop are late where
-the loop is: then a thread of its own sends them, because a worker that is slow is not dead.
+A heartbeat time-out without heartbeats ends every call, and cancellation reaches an activity only through its heartbeats. So
+an activity whose policy has a `heartbeat_timeout` wraps its wait in `heartbeats`. The event loop sends them; where the loop is
+late, a thread of its own does, because a worker that is slow is not dead.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
-BEATS_PER_TIMEOUT = 3
+PER_TIMEOUT = 3
+"""Heartbeats in each time-out."""
 SHOWN_EVERY = 2.0
-"""Seconds between two heartbeats of an activity that shows how far it is, while a worker runs few of them."""
+"""Seconds between two heartbeats of an activity that reports its progress, while a worker runs few of them."""
 SHOWN_PER_SECOND = 25
-"""Most heartbeats a second that many of them send to show how far they are: each one is a write in the server's database."""
+"""Most heartbeats a second that many of them send to report progress: each one is a write in the server's database."""
 LATE = 1.5
 """A heartbeat counts as late after so many intervals, and the thread sends it."""
 LOOK_EVERY = 0.25
@@ -35,103 +36,115 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def beating(details: Callable[[], object] | None = None) -> AsyncIterator[None]:
-    """Send a heartbeat three times in the activity's time-out, more often with `details`: what they return at that moment."""
+async def heartbeats(details: Callable[[], object] | None = None) -> AsyncIterator[None]:
+    """Send heartbeats while the block runs: three in each time-out, more with `details`, whose result is the progress."""
     timeout = activity.info().heartbeat_timeout
     if not timeout:
         yield
         return
     keeper = Keeper.running
-    interval = timeout.total_seconds() / BEATS_PER_TIMEOUT
-    noted = _Beating(activity.info().task_token, interval, details, copy_context())
-    beats = asyncio.create_task(_beat(noted, keeper))
+    interval = timeout.total_seconds() / PER_TIMEOUT
+    client = activity.client() if keeper else None
+    watched = Watched(activity.info().task_token, interval, details, copy_context(), client)
+    task = asyncio.create_task(_send_from_loop(watched, keeper))
     if keeper is not None:
-        keeper.watched[noted.token] = noted
+        keeper.watched[watched.token] = watched
     try:
         yield
     finally:
         if keeper is not None:
-            keeper.watched.pop(noted.token, None)
-        beats.cancel()
+            keeper.watched.pop(watched.token, None)
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await beats
+            await task
 
 
 @dataclass
-class _Beating:
-    """One activity that sends heartbeats; `context` is the activity's, for `details` that ask who they belong to."""
+class Watched:
+    """One activity that sends heartbeats; `context` is the activity's, for `details` that read its context variables."""
 
     token: bytes
     interval: float
     details: Callable[[], object] | None
     context: Context
+    client: Client | None = None
     last: float = field(default_factory=time.monotonic)
 
-    def shown(self) -> tuple[object, ...]:
+    def progress(self) -> tuple[object, ...]:
         """Return how far the activity is; a heartbeat without it is better than none."""
         try:
             return () if self.details is None else (self.details(),)
         except Exception:
-            _log.exception("an activity cannot say how far it is")
+            _log.exception("an activity cannot report its progress")
             return ()
 
     @property
     def late(self) -> bool:
+        """Whether the event loop should have sent a heartbeat by now."""
         return time.monotonic() - self.last > self.interval * LATE
 
 
-async def _beat(noted: _Beating, keeper: "Keeper | None") -> None:
+async def _send_from_loop(watched: Watched, keeper: "Keeper | None") -> None:
     while True:
-        await asyncio.sleep(_interval(noted, len(keeper.watched) if keeper else 0))
-        activity.heartbeat(*noted.shown())
-        noted.last = time.monotonic()
+        await asyncio.sleep(_interval(watched, len(keeper.watched) if keeper else 0))
+        activity.heartbeat(*watched.progress())
+        watched.last = time.monotonic()
 
 
-def _interval(noted: _Beating, running: int) -> float:
-    if noted.details is None:
-        return noted.interval
-    return min(noted.interval, max(SHOWN_EVERY, running / SHOWN_PER_SECOND))
+def _interval(watched: Watched, running: int) -> float:
+    if watched.details is None:
+        return watched.interval
+    return min(watched.interval, max(SHOWN_EVERY, running / SHOWN_PER_SECOND))
 
 
 class Keeper:
     """A thread with an event loop of its own that sends the heartbeats that the worker's loop is late with."""
 
     running: "Keeper | None" = None
-    """That of this process: heartbeats belong to a worker, and a process has one."""
+    """That of this process, which all its workers share."""
 
-    def __init__(self, client: Client) -> None:
-        self.watched: dict[bytes, _Beating] = {}
+    def __init__(self) -> None:
+        self.watched: dict[bytes, Watched] = {}
         self.sent = 0
-        self._client = client
+        self._workers = 0
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._keep()), name="heartbeats", daemon=True)
 
     @classmethod
     @contextmanager
-    def of(cls, client: Client) -> Iterator["Keeper"]:
-        """Keep the activities of this process alive while the block runs."""
-        keeper, before = cls(client), cls.running
-        thread = threading.Thread(target=lambda: asyncio.run(keeper._keep()), name="heartbeats", daemon=True)
-        cls.running = keeper
-        thread.start()
+    def of_this_process(cls) -> Iterator["Keeper"]:
+        """Send late heartbeats while the block runs; blocks of several workers may overlap."""
+        keeper = cls.running
+        if keeper is None:
+            keeper = cls.running = cls()
+            keeper._thread.start()
+        keeper._workers += 1
         try:
             yield keeper
         finally:
-            cls.running = before
-            keeper._stop.set()
-            thread.join()
+            keeper._workers -= 1
+            if not keeper._workers:
+                cls.running = None
+                keeper._stop.set()
+                keeper._thread.join()
 
     async def _keep(self) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(LOOK_EVERY)
-            late = [noted for noted in list(self.watched.values()) if noted.late]
-            await asyncio.gather(*(self._send(noted) for noted in late))
+            late = [watched for watched in list(self.watched.values()) if watched.late]
+            await asyncio.gather(*(self._send(watched) for watched in late))
 
-    async def _send(self, noted: _Beating) -> None:
-        handle = self._client.get_async_activity_handle(task_token=noted.token)
+    async def _send(self, watched: Watched) -> None:
+        if watched.client is None:
+            return
+        handle = watched.client.get_async_activity_handle(task_token=watched.token)
         try:
-            await handle.heartbeat(*noted.context.copy().run(noted.shown), rpc_timeout=RPC_SECONDS)
-        except (TemporalError, OSError):  # cancelled or ended: the loop's own next heartbeat tells the activity
-            noted.last += AGAIN_AFTER
+            await handle.heartbeat(*watched.context.copy().run(watched.progress), rpc_timeout=RPC_SECONDS)
+        except (
+            TemporalError,
+            OSError,
+        ):  # cancelled or ended: the loop's own next heartbeat reports that to the activity
+            watched.last += AGAIN_AFTER
         else:
-            noted.last = time.monotonic()
+            watched.last = time.monotonic()
             self.sent += 1

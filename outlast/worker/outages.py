@@ -79,7 +79,7 @@ class OutageWaits(worker.Interceptor):
         self._troubles.pop(key, None)
 
     def after(self, key: tuple[str, str], error: Exception, request: object) -> Exception:
-        """Return the error to report: retryable while there is another attempt, else final."""
+        """Return the error to report: retryable while there is another attempt, else non-retryable."""
         info = activity.info()
         if info.activity_type not in OWN_ATTEMPTS or (isinstance(error, ApplicationError) and error.non_retryable):
             return error
@@ -158,14 +158,14 @@ def _own_time(info: activity.Info, request: object) -> float | None:
     return bearable(info.start_to_close_timeout.total_seconds())
 
 
-def is_away(error: ApplicationError, said: ModelFailure) -> bool:
-    """Whether an attempt met an outage of the provider: it said so, or was not reached.
+def is_away(error: ApplicationError, failure: ModelFailure) -> bool:
+    """Whether an attempt met an outage of the provider: it answered with such a status, or was not reached.
 
-    `said` is of this attempt alone. An answer that broke off after it was paid is the call's own failure.
+    `failure` is of this attempt alone. An answer that broke off after it was paid is the call's own failure.
     """
-    if error.type != ErrorKind.MODEL_UNAVAILABLE or said.usage != Usage():
+    if error.type != ErrorKind.MODEL_UNAVAILABLE or failure.usage != Usage():
         return False
-    return said.status is not None or _unreachable(error)
+    return failure.status is not None or _unreachable(error)
 
 
 def _unreachable(error: BaseException) -> bool:
@@ -183,8 +183,8 @@ def _unreachable(error: BaseException) -> bool:
 
 
 def _met_outage(error: ApplicationError) -> bool:
-    said = error.details[0] if error.details else None
-    return isinstance(said, ModelFailure) and said.away
+    failure = error.details[0] if error.details else None
+    return isinstance(failure, ModelFailure) and failure.away
 
 
 def _changes_something(request: object) -> bool:

@@ -1,6 +1,6 @@
-"""Waiting for what is away, with the work in hand: how long an activity may wait before its own time-out ends it.
+"""How long an activity waits in place for a store that is away, before its own time-out ends it.
 
-A short outage is sat out where the operation is, so that an answer that was paid is still in hand when the world is back.
+A short outage is waited out where the operation is, so that an answer that was paid is still in memory afterwards.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ LEAST_FOR_OPERATION = 1.0
 class Patience:
     """Waits for a store that does not answer; `seconds` at most, 0 for not at all.
 
-    `told` hears once that it is away, with the reason, and once ("") that it answers again.
+    `report` is called once with the reason when it is away, and once with "" when it answers again.
     """
 
     seconds: float = 0.0
-    told: Callable[[str], None] = lambda _: None
+    report: Callable[[str], None] = lambda _: None
     _away: bool = field(default=False, init=False)
 
     async def outlast(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -56,11 +56,11 @@ class Patience:
                     raise
                 if not self._away and self.seconds:
                     self._away = True
-                    self.told(error.message)
+                    self.report(error.message)
             else:
                 if self._away:
                     self._away = False
-                    self.told("")
+                    self.report("")
                 return done
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

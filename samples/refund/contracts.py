@@ -9,17 +9,11 @@ from pydantic import Field
 
 from outlast.contracts import (
     ROLL_BACK_ALL,
-    Budget,
-    BudgetShown,
-    Changes,
-    Content,
-    Contract,
+    ChangingResult,
     GatePolicy,
     Part,
     RollbackPolicy,
-    RunState,
-    Spend,
-    StartRequest,
+    RunRequest,
     Summary,
 )
 
@@ -28,14 +22,13 @@ ORDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 """What an order is named like; nothing else may get into a question to the database."""
 
 
-class RefundRequest(StartRequest):
+class RefundRequest(RunRequest):
     """A customer's request for a refund of one order.
 
     `amount_cents` is what is asked for, where that is known; without it the agent proposes one. More than `limit_cents` needs
     the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in as
     `URL/ORDER` (PUT, taken back by DELETE, which `HTTP_CALL_UNDO` must declare); without it nothing is booked. `on_failure`
     says how far to roll back.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     order: str = Field(pattern=ORDER_NAME)
@@ -45,9 +38,6 @@ class RefundRequest(StartRequest):
     ledger_url: str = Field(default="", max_length=2000, pattern=r"^(https?://\S+)?$")
     on_failure: RollbackPolicy = ROLL_BACK_ALL
     gate: GatePolicy = GatePolicy(needed=2, deadline=THREE_DAYS)
-    requester: str = ""
-    budget: Budget | None = None
-    stream: bool = False
 
 
 class RefundOutcome(StrEnum):
@@ -60,13 +50,12 @@ class RefundOutcome(StrEnum):
     FAILED = "failed"
 
 
-class RefundResult(Contract):
+class RefundResult(ChangingResult):
     """What came of it: the amount as people left it, by whose yes, and every change with what became of it.
 
     `category` is where the request was routed, `gate` names the gate (empty: the amount needed none).
     """
 
-    state: RunState
     outcome: RefundOutcome
     order: str
     category: str = ""
@@ -74,9 +63,4 @@ class RefundResult(Contract):
     reason: Summary = ""
     gate: str = ""
     approved_by: tuple[str, ...] = ()
-    changes: Changes = Changes()
     notes: tuple[str, ...] = ()
-    report: Content | None = None
-    spend: Spend = Spend()
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()

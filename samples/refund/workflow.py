@@ -11,12 +11,10 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
 from outlast.agents.tool_calls import call_tool
 from outlast.approvals.tool_gates import approved_with, reason_of
 from outlast.contracts import (
     Approval,
-    Catalog,
     Content,
     Effect,
     GateDecision,
@@ -33,8 +31,7 @@ from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.routing.choosing import CLASSIFIER, Chooser
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.routing.rules import categories_of
-from outlast.tracing.trace import RunLog
-from outlast.workflow.base import Observed, closing
+from outlast.workflow.base import AgentWorkflow
 from samples.refund import policy as refunding
 from samples.refund.contracts import RefundOutcome, RefundRequest, RefundResult
 from samples.refund.policy import Order, Proposal, money
@@ -45,41 +42,32 @@ ENDS = {GateOutcome.TIMED_OUT: RefundOutcome.TIMED_OUT}
 
 
 @workflow.defn
-class RefundWorkflow(Observed):
+class RefundWorkflow(AgentWorkflow[RefundRequest, RefundResult]):
     """Refunds one order; a denied or forgotten one changes nothing, a failed one is rolled back by policy."""
+
+    undoes = False  # the result lists what became of each change, so its own guard runs before it is made
 
     @workflow.init
     def __init__(self, request: RefundRequest) -> None:
-        self.log = RunLog("refund")
-        self._request = request
-        self._crew = Crew(self.log, Catalog(agents=()))
+        super().__init__(request)
         self._tools = Toolset()
         self._result = RefundResult(state=RunState.RUNNING, outcome=RefundOutcome.FAILED, order=request.order)
-        self.gates.policy, self.gates.requester = request.gate, request.requester
 
     @workflow.run
-    @closing
     async def run(self, request: RefundRequest) -> RefundResult:
         """Refund an order; raises the typed cause, with the result and what became of each change."""
         try:
-            await self.rollback.guarded(self._work(request), request.on_failure)
+            await self.undo.guarded(self._work(request), request.on_failure)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
-            self.log.close(RunState.FAILED)
+            self.state.close(RunState.FAILED)
             raise non_retryable(kind_of(error), text_of(error), await self._ended()) from error
-        self.log.close(RunState.COMPLETED)
+        self.state.close(RunState.COMPLETED)
         return await self._ended()
 
     async def _work(self, request: RefundRequest) -> None:
-        self._crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=(CLASSIFIER, AGENT),
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
+        await self.agents.read((CLASSIFIER, AGENT))
         if not await self._is_ours(request):
             self._say(outcome=RefundOutcome.ELSEWHERE)
             return
@@ -103,16 +91,16 @@ class RefundWorkflow(Observed):
         """Route the request as any other; only a matter of money goes on here."""
         self._step("route", CLASSIFIER)
         asked = RouteRequest(requests=(RequestText(name="request", text=request.text),))
-        choice = await Chooser(self._crew, asked, categories_of(asked)).choose("route", request.text)
-        self.log.end("route", StepState.DONE, output=_content(choice.category), note="; ".join(choice.notes))
+        choice = await Chooser(self.agents, asked, categories_of(asked)).choose("route", request.text)
+        self.state.end("route", StepState.DONE, output=_content(choice.category), note="; ".join(choice.notes))
         self._say(category=choice.category, notes=choice.notes)
         return choice.category == CATEGORY
 
     async def _equip(self, request: RefundRequest) -> None:
         """Read the tools, and refuse to begin where one is missing: half a refund is worse than none."""
         needed = [name for name in refunding.SETTINGS if name != refunding.CALL or request.ledger_url]
-        self._tools = await self._crew.toolset(
-            self._crew.card(AGENT).model_copy(update={"name": "refund", "tools": tuple(needed)})
+        self._tools = await self.agents.toolset(
+            self.agents.card(AGENT).model_copy(update={"name": "refund", "tools": tuple(needed)})
         )
         missing = [name for name in needed if self._tools.get(name) is None]
         if missing:
@@ -127,14 +115,14 @@ class RefundWorkflow(Observed):
     async def _propose(self, request: RefundRequest, order: Order) -> Proposal:
         facts = f"order {order.id} of {order.customer}: {money(order.open_cents)} can be given back"
         asked = f" {money(request.amount_cents)} is asked for." if request.amount_cents is not None else ""
-        answer = await self._crew.step(
-            "propose",
+        answer = await self.agents.ask(
             AGENT,
             [
                 request.text.model_copy(update={"label": "request"}),
                 Part(text=facts, label="order"),
                 Part(text=refunding.PROPOSE + asked),
             ],
+            step="propose",
             schema=refunding.PROPOSAL_SCHEMA,
             takes_broken=True,
         )
@@ -149,7 +137,7 @@ class RefundWorkflow(Observed):
             row, check=refunding.edits(order), describe=partial(refunding.described, order)
         )
         said = f"approved by {', '.join(decision.by)}" if decision.approved else reason_of(decision)
-        self.log.end("approval", StepState.DONE, output=_content(said))
+        self.state.end("approval", StepState.DONE, output=_content(said))
         self._say(gate=decision.gate, approved_by=decision.by if decision.approved else ())
         return decision
 
@@ -183,30 +171,30 @@ class RefundWorkflow(Observed):
         card = self._tools.get(tool)
         assert card is not None
         call = ToolCall(id=step, name=tool, input=arguments)
-        answer = await call_tool(self._crew, step, AGENT, card, call, self._tools.specs, approval)
+        answer = await call_tool(self, step, AGENT, card, call, self._tools.specs, approval)
         if answer.failed:
             said = f"{step}: {' '.join((answer.content.text or 'it failed').split())[:500]}"
-            self.log.end(step, StepState.FAILED, note=said)
+            self.state.end(step, StepState.FAILED, note=said)
             raise non_retryable(ErrorKind.TOOL_UNAVAILABLE, said)
-        self.log.end(step, StepState.DONE, output=_content(" ".join((answer.content.text or "").split())[:200]))
+        self.state.end(step, StepState.DONE, output=_content(" ".join((answer.content.text or "").split())[:200]))
         return answer.content
 
     def _step(self, step: str, agent: str) -> None:
-        self.log.add(StepRow(step=step, agent=agent))
-        self.log.begin(step)
+        self.state.add(StepRow(step=step, agent=agent))
+        self.state.begin(step)
 
     def _say(self, **fields: Any) -> None:
         self._result = self._result.model_copy(update=fields)
 
     async def _ended(self) -> RefundResult:
-        failed = self.log.state is RunState.FAILED
+        failed = self.state.phase is RunState.FAILED
         return self._result.model_copy(
             update={
-                "state": self.log.state,
+                "state": self.state.phase,
                 "outcome": RefundOutcome.FAILED if failed else self._result.outcome,
-                "changes": self.rollback.changes,
-                "report": await self._crew.keep_report(),
-                "spend": self.log.spend,
+                "changes": self.undo.changes,
+                "report": await self.keep_report(),
+                "spend": self.state.spend,
             }
         )
 

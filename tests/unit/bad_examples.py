@@ -88,7 +88,11 @@ BAD: list[tuple[Rule, str, str]] = [
     (rules.only_failures_are_caught, MOVE, "async def f():\n    await asyncio.gather(a, b, return_exceptions=True)"),
     (rules.only_failures_are_caught, MOVE, "with suppress(Exception):\n    f()"),
     (rules.only_failures_are_caught, FLOW, "@workflow.defn(failure_exception_types=[ValueError])\nclass A: ..."),
-    (rules.runs_are_managed, FLOW, f"{RUN}(self, request: Plan) -> Plan: ..."),
+    (
+        rules.runs_are_managed,
+        FLOW,
+        "@workflow.defn\nclass A:\n    @workflow.run\n    async def run(self, request): ...",
+    ),
     (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}other()"),
     (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {RETRY})"),
     (rules.bounded_policies, "outlast/workflow/policies.py", f"{POLICY}ActivityConfig({SCHEDULE}, {RETRY})"),

@@ -18,7 +18,12 @@ GOOD = [
     (FLOW, "from activities import errors\nfrom workflows import policies"),
     (MOVE, "x = 'a' in {'a', 'b'}\ny = sorted(set(z))\nn = len({1})\nfor a in {1: 2}:\n    pass"),
     (MOVE, "async def f():\n    await asyncio.gather(a, b)\n    await workflow.wait(tasks)\n    x = workflow.now()"),
-    (FLOW, f"{RUN}(self, request: Plan) -> Plan: ...".replace("workflow.run", "workflow.run\n    @closing")),
+    (
+        FLOW,
+        f"{RUN}(self, request: Plan) -> Plan: ...".replace(
+            "class A", "@workflow.defn\nclass A(AgentWorkflow[Plan, Plan])"
+        ),
+    ),
     (FLOW, f"{CALL}, **policies.act(card, 'x'))"),
     ("outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE}, {RETRY})"),
     ("tests/made_up.py", "import anthropic, local_model, time"),

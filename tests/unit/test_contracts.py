@@ -23,7 +23,7 @@ from outlast.contracts import (
     ModelTurn,
     Part,
     RollbackRequest,
-    StartRequest,
+    RunRequest,
     StopReason,
     ToolCall,
     ToolSpec,
@@ -204,7 +204,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 @pytest.mark.parametrize("kind", EVERY_WORKFLOW, ids=lambda kind: kind.__name__)
 def test_no_first_request_can_carry_state(kind: Any) -> None:
     request = get_type_hints(kind.run)["request"]
-    assert issubclass(request, StartRequest)
+    assert issubclass(request, RunRequest)
     unmarked = [where for where, marked in state_in(request, request.__name__) if not marked]
     assert [where for where in unmarked if where not in GIVEN_ON_PURPOSE] == []
 

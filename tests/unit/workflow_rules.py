@@ -210,13 +210,17 @@ def only_failures_are_caught(source: Source) -> Iterator[str]:
 
 
 def runs_are_managed(source: Source) -> Iterator[str]:
-    """`closing` refuses made-up state, ends a halted run and closes its log; without it a halt would be lost."""
+    """The base refuses made-up state, ends a halted run and closes its state; without it a halt would be lost."""
     if not source.under("workflows"):
         return
-    for function in functions(source.tree):
-        marks = [dotted(mark) for mark in function.decorator_list]
-        if "workflow.run" in marks and marks[marks.index("workflow.run") + 1 :][:1] != ["closing"]:
-            yield f"{source.path}:{function.lineno}: {function.name}: put @closing below @workflow.run"
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.ClassDef) or "workflow.defn" not in [
+            dotted(mark.func if isinstance(mark, ast.Call) else mark) for mark in node.decorator_list
+        ]:
+            continue
+        bases = [dotted(base.value if isinstance(base, ast.Subscript) else base) for base in node.bases]
+        if "AgentWorkflow" not in bases:
+            yield f"{source.path}:{node.lineno}: {node.name}: derive it from AgentWorkflow[…], which manages its run"
 
 
 WORKFLOW_RULES: tuple[Rule, ...] = (

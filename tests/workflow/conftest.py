@@ -11,15 +11,16 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+import worker
 from activities.search.contracts import SourceKind
 from activities.search.sources.base import Source
 from outlast.client import Settings, data_converter
 from outlast.contracts import Content
 from outlast.llm.scripted import Script, ScriptedLLM
 from outlast.storage.activities import ContentStore
+from samples.refund.workflow import RefundWorkflow
 from tests.policed import policed
 from tests.processes import dev_server
-from worker import working
 
 
 @dataclass
@@ -35,7 +36,11 @@ class Runner:
         self, script: Script, sources: Mapping[SourceKind, Source] | None = None
     ) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
-        async with working(self.env.client, self.settings, llm, sources=sources, workflow_runner=policed()):
+        served = (*worker.WORKFLOWS, RefundWorkflow)
+        runner = policed()
+        async with worker.working(
+            self.env.client, self.settings, llm, sources=sources, workflows=served, workflow_runner=runner
+        ):
             yield llm
 
     async def start(self, workflow: Callable[..., Any], request: Any) -> WorkflowHandle[Any, Any]:

@@ -24,7 +24,7 @@ from tests.workflow.conftest import Runner
 from tests.workflow.routing import is_classifier
 
 REFUND = RefundWorkflow.run
-SHOP = PROJECT / "samples" / "refunds" / "shop.sql"
+SHOP = PROJECT / "samples" / "refund" / "shop.sql"
 TEXT = "The lamp arrived broken; please refund 180.00."
 EDIT: dict[str, Any] = {
     "table": "refunds",

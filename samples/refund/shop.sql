@@ -1,4 +1,4 @@
--- A small shop for 'starter.py refund': sqlite3 shop.db < samples/refunds/shop.sql
+-- A small shop for 'starter.py refund': sqlite3 shop.db < samples/refund/shop.sql
 -- An order is refunded at most once, whoever asks at the same time: that is what the primary key of refunds is for.
 CREATE TABLE orders (
     id TEXT PRIMARY KEY,

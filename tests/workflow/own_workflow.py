@@ -1,0 +1,50 @@
+"""A user's own workflow: two agents at once, typed answers, a gate, a tool with an undo, a budget."""
+
+from typing import Literal
+
+from pydantic import BaseModel, model_validator
+from temporalio import workflow
+
+from outlast.contracts import ChangingResult, ProposedAction, Risk, RunRequest
+from outlast.gather import gather
+from outlast.workflow.base import AgentWorkflow
+
+
+class Assessment(BaseModel):
+    """What an agent makes of a ticket."""
+
+    severity: Literal["low", "high"]
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _high_needs_a_reason(self) -> "Assessment":
+        if self.severity == "high" and not self.why:
+            raise ValueError("say why it is high")
+        return self
+
+
+class TriageRequest(RunRequest):
+    ticket: str
+
+
+class TriageResult(ChangingResult):
+    severity: str = ""
+    approved_by: tuple[str, ...] = ()
+
+
+@workflow.defn
+class Triage(AgentWorkflow[TriageRequest, TriageResult]):
+    @workflow.run
+    async def run(self, request: TriageRequest) -> TriageResult:
+        asked = {
+            name: lambda agent=name: self.agents.ask(agent, request.ticket, result=Assessment)
+            for name in ("analyst", "sceptic")
+        }
+        seen = [outcome.result().value for outcome in (await gather(asked)).values()]
+        if all(assessment.severity == "low" for assessment in seen):
+            return TriageResult(severity="low")
+        why = "; ".join(assessment.why for assessment in seen)
+        decision = await self.gates.open(ProposedAction(description=f"page the on-call: {why}"[:200], risk=Risk.HIGH))
+        if decision.approved:
+            await self.agents.ask("file-clerk", f"Write the incident down: {why}")
+        return TriageResult(severity="high", approved_by=decision.by)
