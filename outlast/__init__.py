@@ -16,9 +16,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from outlast.agents.agents import Agents
+    from outlast.agents.answers import Answer, TypedAnswer
     from outlast.client import connect
     from outlast.contracts import (
         Budget,
+        ChangingResult,
         Content,
         Effect,
         GatePolicy,
@@ -27,52 +30,79 @@ if TYPE_CHECKING:
         PlanStep,
         ProposedAction,
         RollbackPolicy,
+        RunRequest,
+        RunResult,
         RunState,
     )
     from outlast.extras import MissingExtraError
     from outlast.gather import each, gather
+    from outlast.plugin import OutlastPlugin
     from outlast.settings import Settings, SettingsError, load_settings
     from outlast.tools.tool import Tool, ToolError, tool
+    from outlast.worker.arguments import WorkerArgumentError
+    from outlast.worker.registry import Feature, Registry
     from outlast.worker.running import run_worker
+    from outlast.worker.serving import running_worker
+    from outlast.workflow.base import AgentWorkflow
+    from outlast.workflow.context import RunContext
 
 __version__ = "0.2.0"
 
 _MODULES = {
-    "outlast.client": ("connect",),
-    "outlast.contracts": (
-        *("Budget", "Content", "Effect", "GatePolicy", "Part", "Plan", "PlanStep", "ProposedAction", "RollbackPolicy"),
-        *("RunState",),
-    ),
-    "outlast.extras": ("MissingExtraError",),
-    "outlast.gather": ("each", "gather"),
-    "outlast.settings": ("Settings", "SettingsError", "load_settings"),
-    "outlast.tools.tool": ("Tool", "ToolError", "tool"),
-    "outlast.worker.running": ("run_worker",),
+    "outlast.agents.agents": "Agents",
+    "outlast.agents.answers": "Answer TypedAnswer",
+    "outlast.client": "connect",
+    "outlast.contracts": "Budget ChangingResult Content Effect GatePolicy Part "
+    "Plan PlanStep ProposedAction RollbackPolicy RunRequest RunResult RunState",
+    "outlast.extras": "MissingExtraError",
+    "outlast.gather": "each gather",
+    "outlast.plugin": "OutlastPlugin",
+    "outlast.settings": "Settings SettingsError load_settings",
+    "outlast.tools.tool": "Tool ToolError tool",
+    "outlast.worker.arguments": "WorkerArgumentError",
+    "outlast.worker.registry": "Feature Registry",
+    "outlast.worker.running": "run_worker",
+    "outlast.worker.serving": "running_worker",
+    "outlast.workflow.base": "AgentWorkflow",
+    "outlast.workflow.context": "RunContext",
 }
-_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "AgentWorkflow",
+    "Agents",
+    "Answer",
     "Budget",
+    "ChangingResult",
     "Content",
     "Effect",
+    "Feature",
     "GatePolicy",
     "MissingExtraError",
+    "OutlastPlugin",
     "Part",
     "Plan",
     "PlanStep",
     "ProposedAction",
+    "Registry",
     "RollbackPolicy",
+    "RunContext",
+    "RunRequest",
+    "RunResult",
     "RunState",
     "Settings",
     "SettingsError",
     "Tool",
     "ToolError",
+    "TypedAnswer",
+    "WorkerArgumentError",
     "__version__",
     "connect",
     "each",
     "gather",
     "load_settings",
     "run_worker",
+    "running_worker",
     "tool",
 ]
 
