@@ -60,8 +60,15 @@ def _stamp(directory: Path) -> Stamp:
 class CatalogActivities:
     """Reads the catalog for a run."""
 
-    def __init__(self, directory: Path, store: ContentStore, models: ModelTable, heartbeat: float) -> None:
-        self._directory = directory
+    def __init__(
+        self,
+        directory: Path,
+        store: ContentStore,
+        models: ModelTable,
+        heartbeat: float,
+        defaults: Path | None = None,
+    ) -> None:
+        self._directory, self._defaults = directory, defaults
         self._store = store
         self._models = models
         self._heartbeat = heartbeat
@@ -91,7 +98,11 @@ class CatalogActivities:
         return catalogs[request]
 
     async def _read(self, request: CatalogRequest) -> Catalog:
+<<<<<<< HEAD
         found, problems = self._files
+=======
+        found, problems = await asyncio.to_thread(read_agents, self._directory, self._defaults)
+>>>>>>> f-pkg
         unread = _unread(found, problems)
         agents = [agent for agent in found if agent.front.name not in unread]
         names = [agent.front.name for agent in agents]
@@ -104,7 +115,11 @@ class CatalogActivities:
             )
         if unknown and not request.known_only:
             there = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" * (len(names) > MOST_NAMES))
-            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {there}")
+            missing = [str(each) for each in problems if each.path == self._directory]
+            raise non_retryable(
+                ErrorKind.UNKNOWN_AGENT,
+                "; ".join([f"no agent named {', '.join(unknown)}", f"there are {there}", *missing]),
+            )
         reached = with_fallbacks(asked or names, agents)
         wanted = [agent for agent in agents if agent.front.name in reached]
         longest = max(80, min(DESCRIPTION_CHARACTERS, CATALOG_CHARACTERS // max(len(wanted), 1)))

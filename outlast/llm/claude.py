@@ -1,6 +1,6 @@
 """Claude, or anything that speaks the Messages API; only this file and its `claude_…` neighbours import `anthropic`.
 
-The SDK gives authentication, address, headers and errors, over its aiohttp transport; the stream is read by `stream` and
+The SDK gives authentication, address, headers and errors, over aiohttp where it is installed; the stream is read by `stream` and
 `message`, which take a fifth of the time. Always streamed, because the API refuses long answers otherwise; the SDK's own
 retries are off, because two layers of retries multiply. A stream can end early without an error, so an answer that does not
 say that it is whole is a failure.
@@ -17,6 +17,7 @@ from anthropic._models import FinalRequestOptions
 
 from outlast.contracts import ModelFailure, StopReason
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.extras import installed
 from outlast.llm.base import ModelCall, ModelReply, Progress
 from outlast.llm.body import LARGE, StreamedJson, characters
 from outlast.llm.claude_request import parameters_of, shared_prefix
@@ -79,7 +80,8 @@ def make_client(
         default_headers={"X-Api-Key": api_key} if auth_token and api_key else None,
         max_retries=0,
         timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-        http_client=anthropic.DefaultAioHttpClient(),
+        # Over aiohttp, which the extra of that name brings, streams cost less CPU; both transports behave alike.
+        http_client=anthropic.DefaultAioHttpClient() if installed("aiohttp") else None,
     )
 
 
