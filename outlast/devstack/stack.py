@@ -12,7 +12,7 @@ from typing import IO
 
 from outlast.client import Settings
 from outlast.devstack.board import Board
-from outlast.devstack.parts import Part, model_part, server_part, worker_part
+from outlast.devstack.parts import Part, model_part, server_part, worker_part, worker_program
 from outlast.devstack.ports import HOST, choose_ports, is_free
 from outlast.devstack.process import rotate
 from outlast.devstack.server import find_temporal
@@ -55,6 +55,11 @@ class Stack:
         if settings.local and options.worker and not options.model:
             raise WrongOptionError(
                 "the worker needs a model: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or ANTHROPIC_BASE_URL, or add --no-worker"
+            )
+        if wishes.worker and not (program := worker_program()).is_file():
+            raise WrongWishError(
+                f"there is no worker to run, {program}: write one that calls outlast.run_worker, go to the folder that has it, "
+                "or add --no-worker"
             )
         self._directory = settings.state_dir
         self._lock = _locked(take_lock(self._directory))

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from outlast.documents.formats.markup import one_line, plain
 from outlast.documents.formats.text import bom_encoding
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.extras import MissingExtraError, require
 
 SHORT_OF = 500
 """How much of a broken feed's error is reported, in characters."""
@@ -50,6 +51,10 @@ class Feed:
 
 def read_feed(data: bytes, name: str) -> Feed:
     """Read a feed; raises SourceUnavailable, which names it, where there is none to be read."""
+    try:
+        require("search", "reading feeds")
+    except MissingExtraError as error:
+        raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, str(error)) from error
     import feedparser
 
     if _declares_entities(data):
