@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.answers import Answer
+from outlast.agents.answers import Answer, Check, checked
 from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
-from outlast.agents.tool_loop import AgentLoop, Check, checked
+from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
