@@ -1,4 +1,7 @@
-"""Where files of a project are looked for; and file names as text: bytes that are no UTF-8 are written as `\\xNN`, because JSON, histories and terminals take text alone."""
+"""Where files of a project are looked for, and file names as text.
+
+Bytes that are no UTF-8 are written as `\\xNN`, because JSON, histories and terminals take text alone.
+"""
 
 import re
 import sys
