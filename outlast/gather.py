@@ -53,7 +53,7 @@ async def each(
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Number names that occur more than once, since tasks and steps are told apart by them."""
+    """Number names that occur more than once, since tasks and steps are identified by them."""
     taken = dict.fromkeys(names, 0)
     result: list[str] = []
     for name in names:
@@ -67,7 +67,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T]) -> T:
-    """Await work for so long; raises a non-retryable TimedOut error, after the work was told to stop."""
+    """Await work for so long; raises a non-retryable TimedOut error, after the work was cancelled."""
     if seconds is None:
         return await work
     task = asyncio.create_task(work)

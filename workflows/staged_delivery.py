@@ -4,7 +4,6 @@ A stage that fails is tried again alone. One that fails for good ends the run, w
 goes on from there. People count on the stages, so no model may add, skip or reorder one.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +31,7 @@ from outlast.stages.work import StageWork
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import (
-    keep_text,
+    keep_data,
     part_of,
 )
 
@@ -193,10 +192,7 @@ class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
         return [self._task, *(Part.of(each.data or each.content, label=label_of(each.stage)) for each in outputs)]
 
     async def _typed(self, stage: Stage, data: dict[str, Any] | None) -> Content | None:
-        if data is None:
-            return None
-        text = json.dumps(data, ensure_ascii=False)
-        return await keep_text(text, f"{stage.name} · keep the data", media_type="application/json")
+        return None if data is None else await keep_data(data, f"{stage.name} · keep the data")
 
     async def _failed(self, stage: Stage, error: Exception) -> Exception:
         for row in list(self.state.steps.values()):

@@ -4,9 +4,10 @@ A decision may come early, twice, late, for another action, or from somebody who
 gate ends in one outcome. One that names no gate never reaches a gate that opens after another was settled.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from outlast.approvals.deadlines import due
 from outlast.approvals.rules import (
     NO_FACTS,
     Check,
@@ -34,7 +35,6 @@ from outlast.contracts import (
     GateRecord,
     GatesCarried,
     GateState,
-    OnTimeout,
     ProposedAction,
     RecordKind,
     Verdict,
@@ -163,8 +163,9 @@ class GateBook:
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
         for name in list(self.gates):
-            while self.gates[name].pending and min(self.gates[name].alarms) <= now:
-                self._ring(self.gates[name], now)
+            while event := due(self.gates[name], now):
+                self._change(name, **event.changes)
+                self._record(now, event.kind, name, reason=event.reason)
 
     def cancel(self, name: str, now: datetime) -> None:
         """Close a gate that nobody waits for any more; changes nothing where it is settled."""
@@ -182,26 +183,6 @@ class GateBook:
         self._orphans.remove(name)
         edited = self.gates[name].digest != digest
         return self._change(name, **{key: fact for key, fact in facts.items() if not (edited and key == "shown")})
-
-    def _ring(self, gate: GateState, now: datetime) -> None:
-        """Do the most important thing that is due at a gate."""
-        policy = gate.policy
-        to = f"to {', '.join(policy.escalate_to)}"
-        if gate.deadline <= now and policy.on_timeout is OnTimeout.ESCALATE and not gate.extended:
-            later = now + timedelta(seconds=policy.seconds(gate.action.risk))
-            self._change(gate.name, escalated=True, extended=True, deadline=later)
-            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
-        elif gate.deadline <= now:
-            kind = RecordKind.HALTED if policy.on_timeout is OnTimeout.HALT else RecordKind.TIMED_OUT
-            self._settle(gate.name, now, kind, reason="nobody decided in time")
-        elif gate.escalates is not None and gate.escalates <= now:
-            self._change(gate.name, escalated=True)
-            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
-        else:
-            # Missed reminders are not made up for: after an outage one is enough.
-            every, last = timedelta(seconds=policy.remind_every or 1), gate.reminded or gate.opened
-            self._change(gate.name, reminded=last + every * ((now - last) // every))
-            self._record(now, RecordKind.REMINDED, gate.name)
 
     def _weigh(self, name: str, decision: Decision, now: datetime, *, early: bool = False) -> GateRecord:
         """Hold a decision against its gate; an early one was recorded as a message when it came."""

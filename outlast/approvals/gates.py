@@ -18,6 +18,7 @@ from temporalio import workflow
 
 from outlast.approvals import messages as gate_messages
 from outlast.approvals.book import GateBook
+from outlast.approvals.deadlines import next_due
 from outlast.approvals.identity import UNSIGNED, Authentication, Checked, admitted, after_reset
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
 from outlast.approvals.views import (
@@ -243,7 +244,7 @@ class Gates:
             try:
                 await workflow.wait_condition(
                     lambda: not self._book.gates[name].pending,
-                    timeout=min(gate.alarms) - workflow.now(),
+                    timeout=next_due(gate) - workflow.now(),
                     timeout_summary=timer_text(gate),
                 )
             except TimeoutError:

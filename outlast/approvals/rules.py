@@ -6,9 +6,10 @@ mistakes; who may send to a run at all is for the server's authorisation.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from outlast.approvals.deadlines import deadline_of
 from outlast.contracts import (
     NOT_BY_REQUESTER,
     SHORT_DIGEST,
@@ -75,7 +76,7 @@ def new_gate(
         digest=action.digest,
         policy=policy,
         opened=now,
-        deadline=now + timedelta(seconds=policy.seconds(action.risk)),
+        deadline=deadline_of(policy, action, now),
         requester=requester,
         **facts.of(action),
     )

@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from outlast.approvals.deadlines import next_due
 from outlast.contracts import (
     GATE_MEMO,
     GATES_IN_MEMO,
@@ -99,7 +100,7 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
 
 def timer_text(gate: GateState) -> str:
     """Say on the timer what it waits for."""
-    what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
+    what = "deadline" if next_due(gate) == gate.deadline else "reminder or escalation"
     return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
 
 

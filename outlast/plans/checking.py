@@ -1,7 +1,7 @@
 """Plans as data: read them, find every problem, repair what can be repaired without a model. Pure.
 
 A plan that is silently "fixed" is another plan. So every repair is recorded, only repairs that cannot change
-the meaning are made here, and everything else goes back to whoever wrote the plan.
+the meaning are made here, and everything else goes back to the author of the plan.
 """
 
 import re
@@ -114,8 +114,8 @@ def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
     while cycle := find_cycle(graph):
         path = " → ".join(cycle)
         found.append(f"the steps wait for each other in a circle: {path}; drop one of these dependencies")
-        told = set(cycle)
-        graph = {node: graph[node] for node in graph if node not in told}
+        reported = set(cycle)
+        graph = {node: graph[node] for node in graph if node not in reported}
     return found
 
 
@@ -205,7 +205,7 @@ def _reordered(steps: Sequence[PlanStep]) -> list[PlanStep]:
 
 
 def is_alike(one: PlanStep, other: PlanStep) -> bool:
-    """Whether two steps may do the same, whoever does it: one id, or most words of the shorter input are in the other's.
+    """Whether two steps may do the same, by whichever agent: one id, or most words of the shorter input are in the other's.
 
     Rather too often than too seldom: the price is one more question to a person.
     """

@@ -1,7 +1,7 @@
 """Reads plans as models and people write them: other field names, one value for a list, numbers as texts. Pure.
 
 A lenient reader guesses, and a guess is another plan. So what can mean one thing only is read that way and
-noted; what is left over or could mean two things is a doubt, and goes back to whoever wrote it.
+noted; what is left over or could mean two things is a doubt, and goes back to the author.
 """
 
 import re

@@ -70,6 +70,10 @@ class PlanRunning:
                 parts.append(Part.of(answer.content, label=f"step {dependency}"))
             schema = self._schema if name in ends else None
             answer = await self._agents.ask(step.agent, parts, step=self._prefix + name, schema=schema)
+            if schema is not None and answer.data is None:
+                why = f"{answer.agent} stopped before its answer fitted the schema"
+                self._agents.run.state.end(self._prefix + name, StepState.FAILED, note=why)
+                raise non_retryable(ErrorKind.OUTPUT_INVALID, why)
             if self._on_done:
                 self._on_done(name)
             return answer

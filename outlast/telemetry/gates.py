@@ -1,7 +1,7 @@
-"""Gates that wait now, and how long the oldest has: read from the server, because no worker knows of all runs.
+"""How many gates are open, and the age of the oldest: read from the server, because no worker knows all runs.
 
-Every worker reports the same, so take the maximum over them and not the sum. The trap: what a workflow would report itself
-stands still while it waits, which is just when its age matters.
+Every worker reports the same, so take the maximum over them and not the sum. A workflow cannot report this itself:
+it does not run while it waits, which is just when the age matters.
 """
 
 import asyncio

@@ -19,7 +19,7 @@ from outlast.contracts import (
     Change,
     Changes,
     ChangeState,
-    Contract,
+    ChangingResult,
     Extent,
     OnFallback,
     RollbackAnswer,
@@ -161,7 +161,7 @@ class Rollback:
 
     def listed(self, result: T) -> T:
         """Return a result with the changes as they are now, where it has a field for them."""
-        if isinstance(result, Contract) and isinstance(getattr(result, "changes", None), Changes):
+        if isinstance(result, ChangingResult):
             return result.model_copy(update={"changes": self.changes})
         return result
 

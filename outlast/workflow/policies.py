@@ -17,7 +17,7 @@ RETRY_WAITS = 180.0
 
 OUTAGES = timedelta(hours=6)
 """How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
-of the worker, which counts the attempts that are a call's own failure (`outlast.worker.outages`)."""
+of the worker, which counts the attempts that are a call's own failure (`outlast.activity.outages`)."""
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)

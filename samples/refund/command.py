@@ -5,21 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.kinds import RunKind, register_kind
 from samples.refund import TASK_QUEUE, WORKFLOW
 
@@ -45,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(refund)
 
 
+@starts_run(without=("on_fallback",))
 def refund(
     file: Annotated[
         Path | None,
@@ -60,18 +47,11 @@ def refund(
     fail_at: Annotated[
         FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
     ] = None,
-    requester: Requester = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
     task_queue: Annotated[
         str, typer.Option(help="Where its worker works; one is started while this waits if there is none.")
     ] = TASK_QUEUE,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Refund one order of the database: a row, a mail, a booking; undone where one of them fails.
 
@@ -97,22 +77,10 @@ def refund(
                 limit_cents=cents(limit),
                 ledger_url=NO_LEDGER if fail_at else ledger,
             ),
-            **budgeted(budget_usd, budget_tokens, budget_calls),
-            **undone(on_failure),
+            **options.request_fields(),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
-        async with nullcontext() if detach else served(reach, task_queue):
-            await begin(
-                reach,
-                WORKFLOW,
-                request,
-                requester=requester,
-                run_id=run_id,
-                summary=summary,
-                detach=detach,
-                as_json=as_json,
-                stream=stream,
-                task_queue=task_queue,
-            )
+        async with nullcontext() if options.detach else served(reach, task_queue):
+            await options.begin(reach, WORKFLOW, request, summary=summary, task_queue=task_queue)
 
     reaching(command)

@@ -1,12 +1,15 @@
 """What a run records of its agents: complete, resolved, and unchanged by later edits of the files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from outlast.agents import catalog_activities
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.files import read_agents
 from outlast.client import LOCAL_MODEL, Settings
 from outlast.contracts import Catalog, CatalogRequest
 from outlast.errors import ErrorKind
@@ -194,6 +197,34 @@ async def test_one_reader_sees_every_change_at_once(directory: Path, store: Cont
     (directory / "first.md").unlink()
     with pytest.raises(ApplicationError, match="no agent named last; there are other, writer"):
         await descriptions()
+
+
+async def test_files_are_read_and_prompts_written_once_however_many_runs_ask(
+    directory: Path, store: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_files, kept = [], []
+    put = store.put
+
+    def reading(where: Path) -> Any:
+        read_files.append(where)
+        return read_agents(where)
+
+    async def counted(data: bytes) -> str:
+        kept.append(data)
+        return await put(data)
+
+    monkeypatch.setattr(store, "put", counted)
+    monkeypatch.setattr(catalog_activities, "read_agents", reading)
+    activities, env = CatalogActivities(directory, store, TABLE, heartbeat=2.5), ActivityEnvironment()
+    for agents in [(), (), ("writer",), ("last", "other"), ()]:
+        await env.run(activities.read_catalog, CatalogRequest(agents=agents))
+    assert (len(read_files), len(kept)) == (1, 4)
+    monkeypatch.setattr(catalog_activities, "CACHED_SECONDS", 0.0)
+    write(directory, "fifth")
+    await env.run(activities.read_catalog, CatalogRequest())
+    assert (len(read_files), len(kept)) == (2, 4 + 5)
+    await env.run(activities.read_catalog, CatalogRequest())
+    assert (len(read_files), len(kept)) == (2, 4 + 5 + 5)  # a store may have expired them
 
 
 async def test_an_agent_that_is_not_there_is_told_with_those_that_are(directory: Path, store: ContentStore) -> None:
