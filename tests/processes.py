@@ -27,6 +27,7 @@ from tests.forked import Forked, ForkedProcess
 from tests.real_process import PROJECT, RealProcess, clean_environment, free_port, wait_for
 
 __all__ = [
+    "EVERY_WORKER",
     "PROJECT",
     "DevServer",
     "MessagesApi",
@@ -42,6 +43,8 @@ __all__ = [
     "worker",
 ]
 
+EVERY_WORKER = "tests/doubles/every_worker.py"
+"""A worker that serves refunds too."""
 SERVER_PRAGMAS = ("journal_mode=wal", "synchronous=normal")
 
 
@@ -163,11 +166,12 @@ def worker(
     api: MessagesApi | str,
     *arguments: str,
     name: str = "worker",
+    program: str | None = None,
     **settings: str | None,
 ) -> Iterator[RealProcess]:
-    """Run `worker.py` until it says that it is ready; `settings` are environment variables on top of the stack's."""
+    """Run `worker.py`, or another `program`, until it is ready; `settings` are environment variables on top of the stack's."""
     process = ForkedProcess(
-        command=["worker.py", *arguments],
+        command=[program or "worker.py", *arguments],
         log=directory / f"{name}.log",
         env=stack_environment(directory, server, api, **settings),
     )

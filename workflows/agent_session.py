@@ -1,6 +1,6 @@
 """One durable, tool-using agent on one task, alone.
 
-The trap: a session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
+A session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
 a session that was cancelled leaves a conversation that a later one can go on from.
 """
 

@@ -8,7 +8,6 @@ cost is counted. A panel that agrees on nothing still has to end, so a judge, a 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.consensus.choosing import break_tie
 from outlast.consensus.contracts import AgreementSummary
 from outlast.consensus.findings import (
     FreeAnalyses,
@@ -120,7 +119,7 @@ class ConsensusAnalysisWorkflow(AgentWorkflow[ConsensusRequest, ConsensusResult]
         self.state.add(StepRow(step=PERSON, agent=OnTie.PERSON))
         self.state.begin(PERSON)
         text = f"The votes are divided: {self.request.question}"
-        said, why = await break_tie(self.gates, self.people, self.state, text, options, seconds=seconds)
+        said, why = await choose(self.gates, self.state, text, options, name="tie", seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
             error = f"{why}, so nobody decided"

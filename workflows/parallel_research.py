@@ -151,7 +151,7 @@ class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
         cited = await workflow.execute_local_activity_method(
             SearchActivities.check_citations,
             CiteRequest(text=Part.of(draft.content), findings=tuple(findings)),
-            **policies.check_citations("check the citations"),
+            **policies.local_call("check the citations"),
         )
         if cited.removed:
             self._notes.append(f"citations to nothing were removed: {', '.join(cited.removed)}")

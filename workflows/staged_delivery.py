@@ -1,7 +1,7 @@
 """Hybrid: fixed stages, given as data, one after the other; within each stage a model decides the sub-steps.
 
 A stage that fails is tried again alone. One that fails for good ends the run, which keeps what is done, so that a later run
-goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
+goes on from there. People count on the stages, so no model may add, skip or reorder one.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,6 @@ from outlast.stages.rules import (
     told,
 )
 from outlast.stages.work import StageWork
-from outlast.workflow import revision
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import (
@@ -231,7 +230,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    kind = kind_of(error)
-    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
-        return False
-    return is_cancelled_exception(error) or kind in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE

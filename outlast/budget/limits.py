@@ -30,7 +30,6 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.tracing.trace import RunTrace
-from outlast.workflow import revision
 from outlast.workflow.failures import finished
 from outlast.workflow.state import ExecutionState
 
@@ -176,8 +175,6 @@ class Budgeting:
 
     def _likely(self, card: AgentCard, request: ModelRequest, prompt: int, worst: Spend) -> Callable[[], Spend]:
         """Return what a call will probably cost, as far as the run knows when that is asked."""
-        if not revision.since(revision.FAULTS_FIXED):
-            return lambda: worst  # runs from before reckon with the worst alone
 
         def likely() -> Spend:
             return self._experience.likely(card, prompt, request.max_tokens, worst)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from outlast.cli.results.reading import Page, Reader
+    from outlast.cli.result_texts import Page, Reader
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
@@ -23,7 +23,6 @@ RESEARCH = "ParallelResearchWorkflow"
 ROLLBACK = "RollbackWorkflow"
 SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
-REFUND = "RefundWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
 STAGED = "StagedDeliveryWorkflow"
 
@@ -47,6 +46,10 @@ class RunKind:
     """How ids of its runs begin where none was given."""
     page: str
     """Its `ResultPage` as `module:name`, imported when a result is shown."""
+    task_queue: str = ""
+    """Where its own workers work; empty where it has none, and the queue is that of TASK_QUEUE."""
+    worker: str = ""
+    """The command that starts such a worker, for advice."""
 
     def load(self) -> ResultPage:
         """Import its page."""
@@ -86,6 +89,16 @@ def page_of(workflow: str) -> ResultPage:
 def prefix_of(workflow: str) -> str:
     """Return how ids of its runs begin."""
     return _KINDS[workflow].prefix if workflow in _KINDS else "run"
+
+
+def queue_of(workflow: str) -> str:
+    """Return the task queue that its own workers serve, or "" where it has none."""
+    return _KINDS[workflow].task_queue if workflow in _KINDS else ""
+
+
+def worker_of(task_queue: str) -> str:
+    """Return the command that starts a worker of a queue which belongs to one workflow, or "" where none does."""
+    return next((kind.worker for kind in _KINDS.values() if kind.task_queue == task_queue), "")
 
 
 def partial(error: BaseException, workflow: str) -> "BaseModel | None":

@@ -20,11 +20,11 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.kinds import kinds, known
+from outlast.cli.kinds import kinds, known, worker_of
 from outlast.cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
-from outlast.cli.recorded.failures import unseal
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.storage.activities import ContentStore
+from outlast.storage.payload_codec import unseal
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -54,6 +54,10 @@ class Reach:
 
     async def served(self, task_queue: str) -> bool:
         """Whether a worker has polled the task queue lately."""
+        return bool(await self.workers(task_queue))
+
+    async def workers(self, task_queue: str) -> list[str]:
+        """Return the workers that have polled the task queue lately, each as `pid@host`."""
         request = DescribeTaskQueueRequest(
             namespace=self.client.namespace,
             task_queue=TaskQueue(name=task_queue),
@@ -61,7 +65,7 @@ class Reach:
         )
         answer = await self.client.workflow_service.describe_task_queue(request)
         oldest = datetime.now(UTC) - FRESH
-        return any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in answer.pollers)
+        return [each.identity for each in answer.pollers if each.last_access_time.ToDatetime(UTC) > oldest]
 
     async def served_soon(self, task_queue: str) -> bool:
         """Whether a worker polls the task queue, or does so within WORKER_WAIT seconds: one that starts needs a few."""
@@ -142,7 +146,13 @@ def _tell_of_store(why: str) -> None:
 def no_worker(task_queue: str, why: str = "") -> LeavingError:
     """Build the error that says how to start a worker."""
     before = f"{why}: " if why else ""
-    return LeavingError(UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {START_A_WORKER}")
+    return LeavingError(UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {start_a_worker(task_queue)}")
+
+
+def start_a_worker(task_queue: str) -> str:
+    """Return the advice how to start a worker of a task queue."""
+    own = worker_of(task_queue)
+    return f"Start one with '{own}'." if own else START_A_WORKER
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

@@ -39,6 +39,8 @@ class ModelCall:
     history: tuple[dict[str, Any], ...] = ()
     web_searches: int = 0
     shared: int = 0
+    agent: str = ""
+    """The name of the agent that asks; no provider is sent it."""
 
 
 @dataclass(frozen=True)

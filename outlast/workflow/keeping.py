@@ -20,7 +20,7 @@ async def keep_text(
     return await workflow.execute_local_activity_method(
         ContentActivities.keep_text,
         StoreRequest(text=text, media_type=media_type, summary=summary, by_reference=by_reference),
-        **policies.keep_text(why[:SUMMARY_LENGTH]),
+        **policies.local_call(why[:SUMMARY_LENGTH]),
     )
 
 

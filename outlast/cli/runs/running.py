@@ -23,10 +23,10 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli import pages
-from outlast.cli.kinds import page_of, partial, prefix_of
-from outlast.cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
+from outlast.cli.kinds import page_of, partial, prefix_of, queue_of
+from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
 from outlast.cli.printing import command, plain, print_json
-from outlast.cli.reaching import Reach, no_worker, word
+from outlast.cli.reaching import Reach, no_worker, start_a_worker, word
 from outlast.cli.results import Page, Reader, without_tools
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
 from outlast.cli.runs.waiting import may_be_left, result_of
@@ -37,17 +37,27 @@ Handle = WorkflowHandle[Any, Any]
 
 
 async def start(
-    reach: Reach, workflow: str, request: BaseModel, *, workflow_id: str | None, summary: str, detach: bool
+    reach: Reach,
+    workflow: str,
+    request: BaseModel,
+    *,
+    workflow_id: str | None,
+    summary: str,
+    detach: bool,
+    task_queue: str | None = None,
 ) -> tuple[Handle, bool]:
-    """Start a run, or attach to the one of that id; returns its handle and whether it was there before."""
+    """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
+
+    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none.
+    """
     if workflow_id == "":
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
-    queue = reach.settings.task_queue
+    queue = task_queue or queue_of(workflow) or reach.settings.task_queue
     if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
             raise no_worker(queue, "nothing was started")
-        say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")
+        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(queue)}")
     result_type = page_of(workflow).result
     try:
         handle: Handle = await reach.client.start_workflow(
