@@ -85,10 +85,10 @@ class CatalogActivities:
         Files that cannot be read are left out. Raises CatalogInvalid if a requested agent's file is one of them or no file is
         left, and UnknownAgent if a requested agent is not there (both non-retryable).
         """
-        stamp, now = _stamp(self._directory), time.monotonic()
+        stamp, now = _stamp(self._directory), time.monotonic()  # the defaults are part of the package
         if stamp != self._stamp:
             # Reading a dozen files as YAML costs more than the rest of a short run.
-            self._files, self._stamp = await asyncio.to_thread(read_agents, self._directory), stamp
+            self._files, self._stamp = await asyncio.to_thread(read_agents, self._directory, self._defaults), stamp
             self._fresh_until = 0.0
         if now >= self._fresh_until:
             self._catalogs, self._prompts, self._fresh_until = {}, {}, now + CACHED_SECONDS
@@ -98,11 +98,7 @@ class CatalogActivities:
         return catalogs[request]
 
     async def _read(self, request: CatalogRequest) -> Catalog:
-<<<<<<< HEAD
         found, problems = self._files
-=======
-        found, problems = await asyncio.to_thread(read_agents, self._directory, self._defaults)
->>>>>>> f-pkg
         unread = _unread(found, problems)
         agents = [agent for agent in found if agent.front.name not in unread]
         names = [agent.front.name for agent in agents]

@@ -56,8 +56,8 @@ class Stack:
             raise WrongOptionError(
                 "the worker needs a model: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or ANTHROPIC_BASE_URL, or add --no-worker"
             )
-        if wishes.worker and not (program := worker_program()).is_file():
-            raise WrongWishError(
+        if options.worker and not (program := worker_program()).is_file():
+            raise WrongOptionError(
                 f"there is no worker to run, {program}: write one that calls outlast.run_worker, go to the folder that has it, "
                 "or add --no-worker"
             )
