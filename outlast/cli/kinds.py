@@ -7,14 +7,12 @@ An application adds its own, without an import that a command's start would pay 
 A workflow that nobody registered has a page that shows whatever it returned.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from outlast.cli.results.reading import Page, Reader
 
 PLAN = "PlanAndExecuteWorkflow"
@@ -31,8 +29,10 @@ STAGED = "StagedDeliveryWorkflow"
 class ResultPage:
     """What a workflow returns, and how that is read into a page."""
 
-    result: "type[BaseModel]"
+    result: type[Any]
+    """What the result is decoded as."""
     read: "Callable[[Reader, Any], Awaitable[Page]]"
+    """How it is read, its texts fetched."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,12 @@ def register_kind(kind: RunKind) -> None:
 register_kind(RunKind(ROLLBACK, "rollback", "rollback", "outlast.cli.results.rollbacks:PAGE"))
 
 
+def types_of(words: Iterable[str]) -> list[str]:
+    """Return the workflow types that are meant: by the command that starts them, or by their own name."""
+    types = {kind.command: kind.workflow for kind in _KINDS.values()}
+    return [types.get(word, word) for word in words]
+
+
 def kinds() -> tuple[RunKind, ...]:
     """Return all that were registered, by name."""
     return tuple(sorted(_KINDS.values(), key=lambda kind: kind.workflow))
@@ -101,12 +107,18 @@ def worker_of(task_queue: str) -> str:
     return next((kind.worker for kind in _KINDS.values() if kind.task_queue == task_queue), "")
 
 
-def partial(error: BaseException, workflow: str) -> "BaseModel | None":
-    """Return the result that a failed run of this workflow left in its failure, if it did."""
+def partial(error: BaseException, workflow: str) -> Any:
+    """Return the result that a failed run of this workflow left in its failure, None if it left none."""
     from temporalio.exceptions import ApplicationError
 
     details = error.details if isinstance(error, ApplicationError) else ()
+    if not details:
+        return None
+    if not known(workflow):
+        from outlast.cli.results.anything import shared_in
+
+        return details[0] if shared_in(details[0]) else None
     try:
         return page_of(workflow).result.model_validate(details[0])
-    except (ValueError, IndexError):
+    except ValueError:
         return None

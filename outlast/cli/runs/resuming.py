@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from outlast.cli.kinds import STAGED, partial
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.printing import command
-from outlast.cli.reaching import Reach
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach
 from outlast.stages.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
 
 
@@ -30,7 +30,7 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     handle: WorkflowHandle[Any, StagedResult] = reach.client.get_workflow_handle(
         run_id, run_id=found.run_id, result_type=StagedResult
     )
-    progress = await _left_by(handle) or await reach.ask(found, "progress", StagedProgress)
+    progress = await _left_by(handle) or await reach.ask(found, "progress", StagedProgress, within=PATIENT_DEADLINE)
     done = taken_over(progress.done, progress.stage, from_stage)
     asked = await _asked_of(reach, handle)
     return asked.model_copy(update={"done": done, "stages": progress.edited or asked.stages})

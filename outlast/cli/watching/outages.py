@@ -1,7 +1,4 @@
-"""What does not answer while somebody watches: said once when it is lost, and once when it answers again.
-
-The trap: a watcher that ends with the server, or that prints the same line each second, is the first thing a person closes.
-"""
+"""What does not answer while somebody watches: reported once when it is lost, and once when it answers again."""
 
 from collections.abc import Callable
 
@@ -9,13 +6,13 @@ from temporalio.service import RPCError
 
 from outlast.cli.leaving import START_A_WORKER
 from outlast.cli.reaching import NOBODY_ANSWERS
-from outlast.cli.runs.waiting import PASSING
+from outlast.cli.runs.waiting import NO_ANSWER, PASSING
 
 SERVER = "the server"
 WORKER = "a worker"
 TOLD = {
     SERVER: "the server does not answer; still watching, nothing is lost …",
-    WORKER: f"no worker answers for this run; it waits for one. {START_A_WORKER}",
+    WORKER: f"{NO_ANSWER} {START_A_WORKER}",
 }
 
 
