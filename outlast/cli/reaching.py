@@ -29,10 +29,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import known, worker_of
 from outlast.cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
-from outlast.cli.recorded.failures import unseal
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.contracts import RunStatus
 from outlast.storage.activities import ContentStore
+from outlast.storage.payload_codec import unseal
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)

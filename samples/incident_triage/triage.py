@@ -5,8 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
+from outlast.agents.answers import problems_of
 from outlast.contracts import ROLL_BACK_ALL, Part, ProposedAction, RollbackPolicy, RunRequest, RunResult
-from outlast.gather import gather
+from outlast.gather import each
 from outlast.workflow.base import AgentWorkflow
 
 REPORT = "report.md"
@@ -46,31 +47,22 @@ class Triage(AgentWorkflow[TriageRequest, TriageResult]):
         """Investigate, judge, ask a person, write."""
         findings = await self._investigate(request)
         answer = await self.agents.ask("commander", [*findings, Part(text="How bad is it, and why?")], result=Verdict)
-        verdict = answer.value
-        decision = await self.gates.open(
-            ProposedAction(
-                description=f"declare a {verdict.severity} and write its report: {verdict.cause}",
-                tool="write_file",
-                input={"path": REPORT, **verdict.model_dump()},
-            )
-        )
+        description = f"declare a {answer.value.severity} and write its report: {answer.value.cause}"
+        proposal = ProposedAction(description=description, tool="declare_incident", input=answer.value.model_dump())
+        decision = await self.gates.open(proposal, check=lambda edited: problems_of(dict(edited.input), Verdict))
         if not decision.approved:
-            return TriageResult(verdict=verdict)
+            return TriageResult(verdict=answer.value)
+        verdict = Verdict.model_validate(decision.action.input)  # a person may have edited it
         task = f"Write {REPORT} about this {verdict.severity}. Cause: {verdict.cause} First step: {verdict.first_step}"
         await self.agents.ask("scribe", [*findings, Part(text=task)])
         return TriageResult(verdict=verdict, confirmed_by=decision.by, report_file=REPORT)
 
     async def _investigate(self, request: TriageRequest) -> list[Part]:
-        """Ask all three at once; who fails leaves a gap, which the commander is told of."""
+        """Ask all three at once; the findings of one that fails are missing, and `status` shows why."""
         tasks = {
-            "log-reader": f"Read {request.log} and list the errors, with their times. The alert: {request.alert}",
-            "change-reader": f"Read {request.changes} and name the changes that fit the alert: {request.alert}",
-            "user-advocate": f"Say whom this alert hurts, and how: {request.alert}",
+            "detective": f"Read {request.log} and list the errors, with their times. The alert: {request.alert}",
+            "historian": f"Read {request.changes} and name the changes that fit the alert: {request.alert}",
+            "advocate": f"Say whom this alert hurts, and how: {request.alert}",
         }
-        outcomes = await gather({agent: lambda agent=agent: self.agents.ask(agent, tasks[agent]) for agent in tasks})
-        return [
-            Part.of(outcome.value.content, label=agent)
-            if outcome.value
-            else Part(text=f"no finding: {outcome.error}", label=agent)
-            for agent, outcome in outcomes.items()
-        ]
+        outcomes = await each(tasks, lambda agent: self.agents.ask(agent, tasks[agent]))
+        return [Part.of(found.value.content, label=agent) for agent, found in outcomes.items() if found.value]

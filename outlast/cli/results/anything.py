@@ -12,7 +12,7 @@ from temporalio.common import RawValue
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import plain
-from outlast.cli.results.reading import Reader
+from outlast.cli.result_texts import Reader
 from outlast.contracts import ChangingResult, Content, RunState
 
 
