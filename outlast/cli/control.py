@@ -111,8 +111,8 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
     from temporalio.exceptions import CancelledError
 
     from outlast.cli.leaving import cause_of
-    from outlast.cli.printing import command
     from outlast.cli.reaching import no_worker, word
+    from outlast.command_line import command
 
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outlast.cli.result_texts import Page, Reader
+    from outlast.contracts import ChangingResult
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
@@ -115,10 +116,21 @@ def partial(error: BaseException, workflow: str) -> Any:
     if not details:
         return None
     if not known(workflow):
-        from outlast.cli.results.anything import shared_in
-
         return details[0] if shared_in(details[0]) else None
     try:
         return page_of(workflow).result.model_validate(details[0])
     except ValueError:
         return None
+
+
+def shared_in(result: Any) -> "ChangingResult | None":
+    """Read what every result of an AgentWorkflow has from one as JSON data; None where it is none."""
+    from outlast.contracts import ChangingResult, RunState
+
+    if not isinstance(result, dict) or "state" not in result:
+        return None
+    try:
+        read = ChangingResult.model_validate(result)
+    except ValueError:
+        return None
+    return read if read.state is not RunState.RUNNING else None

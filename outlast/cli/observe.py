@@ -100,10 +100,10 @@ def watch(
     A live table in a terminal, elsewhere a line for each change. Ctrl-C leaves the run alone.
     """
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.printing import command as command_of
     from outlast.cli.reaching import reaching
     from outlast.cli.watching.many import follow_all
     from outlast.cli.watching.one import follow
+    from outlast.command_line import command as command_of
 
     if every:
         if run_id is not None or stream:
@@ -125,10 +125,10 @@ def result(
     from temporalio.client import WorkflowExecutionStatus
 
     from outlast.cli.kinds import page_of
-    from outlast.cli.printing import command as command_of
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import no_worker, reaching
     from outlast.cli.runs.running import finish
+    from outlast.command_line import command as command_of
 
     async def command(reach: "Reach") -> None:
         found = await reach.find(run_id, ours=False)

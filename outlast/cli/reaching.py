@@ -28,8 +28,9 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import known, worker_of
-from outlast.cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
+from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
+from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
@@ -106,7 +107,7 @@ class Reach:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
                 raise LeavingError(
-                    WRONG, f"there is no run {workflow_id!r}; 'python starter.py list' shows those there are"
+                    WRONG, f"there is no run {workflow_id!r}; '{command('list')}' shows those there are"
                 ) from error
             raise
         if ours and not await self.is_agent_run(found):
@@ -185,13 +186,9 @@ def _tell_of_store(why: str) -> None:
 def no_worker(task_queue: str, why: str = "") -> LeavingError:
     """Build the error that says how to start a worker."""
     before = f"{why}: " if why else ""
-    return LeavingError(UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {start_a_worker(task_queue)}")
-
-
-def start_a_worker(task_queue: str) -> str:
-    """Return the advice how to start a worker of a task queue."""
-    own = worker_of(task_queue)
-    return f"Start one with '{own}'." if own else START_A_WORKER
+    return LeavingError(
+        UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {start_a_worker(worker_of(task_queue))}"
+    )
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

@@ -32,4 +32,3 @@ class ForeignWorkflow:
     @workflow.run
     async def run(self, name: str) -> dict[str, str]:
         return {"greeting": f"Hello, {name}"}
-

@@ -87,9 +87,7 @@ def test_a_workflow_of_others_is_described_and_its_result_shown(stack: Stack, ow
 
 
 @pytest.mark.parametrize("command", ["status", "trace"])
-def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(
-    stack: Stack, own: RealProcess, command: str
-) -> None:
+def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(stack: Stack, own: RealProcess, command: str) -> None:
     run = f"stopped-{command}"
     begun(stack, "LetterWorkflow", LetterRequest(topic="The delivery"), run)
     wait_for(lambda: run in outlast(stack, "inbox").stdout, "the gate waits")

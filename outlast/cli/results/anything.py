@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from temporalio.common import RawValue
 
-from outlast.cli.kinds import ResultPage
+from outlast.cli.kinds import ResultPage, shared_in
 from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import plain
 from outlast.cli.result_texts import Reader
@@ -77,17 +77,6 @@ async def read_anything(reader: Reader, result: Any) -> AnyPage:
         value = {name: field for name, field in value.items() if name != "report"}  # the step trace, not a result
     found: dict[str, str] = {}
     return AnyPage(await _resolved(reader, value, "", found), found, shared)
-
-
-def shared_in(value: Any) -> ChangingResult | None:
-    """Read what every result of an AgentWorkflow has; None where this is none."""
-    if not isinstance(value, dict) or "state" not in value:
-        return None
-    try:
-        read = ChangingResult.model_validate(value)
-    except ValidationError:
-        return None
-    return read if read.state is not RunState.RUNNING else None
 
 
 def _json_of(raw: RawValue) -> Any:

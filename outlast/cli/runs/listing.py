@@ -15,9 +15,9 @@ from rich.text import Text
 from outlast.cli.kinds import ROLLBACK, kinds, types_of
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.pages import row, seconds, table
-from outlast.cli.printing import command
 from outlast.cli.reaching import Reach, word
 from outlast.client import missing_attributes
+from outlast.command_line import command
 
 READ = 500
 """Fewest runs that are read to find the newest."""

@@ -11,8 +11,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 
 from outlast.cli.kinds import STAGED, partial
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.printing import command
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach
+from outlast.command_line import command
 from outlast.stages.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
 
 
@@ -21,7 +21,7 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     found = await reach.find(run_id)
     if found.workflow_type != STAGED:
         raise LeavingError(
-            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of 'python starter.py staged'"
+            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of '{command('staged')}'"
         )
     if found.status is WorkflowExecutionStatus.RUNNING:
         raise LeavingError(

@@ -23,16 +23,17 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli import pages
-from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of
+from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of, worker_of
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
-from outlast.cli.printing import command, plain, print_json
-from outlast.cli.reaching import Reach, no_worker, start_a_worker, word
+from outlast.cli.printing import plain, print_json
+from outlast.cli.reaching import Reach, no_worker, word
 from outlast.cli.results import Page, Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
 from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
 from outlast.client import missing_attributes
+from outlast.command_line import command, start_a_worker
 from outlast.contracts import BudgetShown, Changes, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
@@ -59,7 +60,7 @@ async def start(
     if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
             raise no_worker(queue, "nothing was started")
-        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(queue)}")
+        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(worker_of(queue))}")
     result_type = page_of(workflow).result
     try:
         handle: Handle = await reach.client.start_workflow(

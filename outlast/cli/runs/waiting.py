@@ -12,9 +12,9 @@ from typing import Any
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.leaving import START_A_WORKER, say
-from outlast.cli.printing import command
+from outlast.cli.leaving import say
 from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
+from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 
 PASSING = frozenset(
@@ -96,7 +96,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
         except RPCError as error:
             if not told and error.status in NOBODY_ANSWERS:
                 told = True
-                say(f"{NO_ANSWER} {START_A_WORKER}")
+                say(f"{NO_ANSWER} {start_a_worker()}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             pass  # it has no answer at this moment, for instance before its first task
         else:

@@ -22,7 +22,6 @@ from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import page_of
 from outlast.cli.leaving import FAILED, LeavingError, cause_of
 from outlast.cli.pages import money
-from outlast.cli.printing import command
 from outlast.cli.reaching import QUERY_DEADLINE, Reach, no_worker
 from outlast.cli.recorded.events import failure_of
 from outlast.cli.recorded.status import recorded_status
@@ -34,6 +33,7 @@ from outlast.cli.watching.outages import SERVER, WORKER, Outages
 from outlast.cli.watching.showing import Display, displayed
 from outlast.cli.watching.steps import ENDED, Look, Retry, look_at
 from outlast.cli.watching.texts import Texts
+from outlast.command_line import command
 from outlast.contracts import RunStatus, Trace
 
 EVERY = 0.5
