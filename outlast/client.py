@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from outlast.contracts import SEARCH_ATTRIBUTES
-from outlast.settings import LOCAL_MODEL, PROJECT, Settings, SettingsError, learn_secrets, load_settings
+from outlast.settings import LOCAL_MODEL, Settings, SettingsError, learn_secrets, load_settings
 
 if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most commands do not need it
     from temporalio.client import Client, Plugin
@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most com
 
 __all__ = [
     "LOCAL_MODEL",
-    "PROJECT",
     "ServerUnavailableError",
     "Settings",
     "SettingsError",

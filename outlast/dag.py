@@ -1,7 +1,7 @@
 """Runs a directed acyclic graph: a node starts the moment its own dependencies are done.
 
 Where the width limit binds, the node with the longest remaining path goes first, because delaying it delays the end.
-Deterministic: the order of starts depends on the graph and on the order of completions alone. The trap: waves (all of one
+Deterministic: the order of starts depends on the graph and on the order of completions alone. Waves (all of one
 depth, then all of the next) look alike but wait for the slowest of each wave.
 """
 

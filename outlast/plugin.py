@@ -1,5 +1,6 @@
 """`OutlastPlugin`: agents in a Temporal worker of your own, beside your own workflows."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -23,16 +24,16 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from outlast.activity.attempts import Attempts
+from outlast.activity.heartbeat import Keeper
+from outlast.activity.outages import OutageWaits
 from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
 from outlast.tools.tool import Tool
 from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.admission import AdmittedByLag, Lag
 from outlast.worker.arguments import WorkerArgumentError, activity_name, check_activities, check_tools, with_agents
-from outlast.worker.attempts import Attempts
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.heartbeat import Keeper
-from outlast.worker.outages import OutageWaits
 from outlast.worker.registry import Feature, Registry, model_client
 from outlast.workflow.policies import spaced_queue
 
@@ -109,7 +110,7 @@ class OutlastPlugin(SimplePlugin):
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add what is ours to a worker; see the class."""
-        if _part_of(config) is not None:  # the worker of the spaced queue, or the plugin is given to client and worker
+        if part_of(config) is not None:  # the worker of the spaced queue, or the plugin is given to client and worker
             return config
         if not has_our_converter(config["client"].config(active_config=True)["data_converter"]):
             raise WorkerArgumentError(
@@ -129,7 +130,7 @@ class OutlastPlugin(SimplePlugin):
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
         """Run a worker, with what stands beside it."""
-        part = _part_of(worker.config(active_config=True))
+        part = part_of(worker.config(active_config=True))
         if part is None or part.running:
             await next(worker)
             return
@@ -155,6 +156,7 @@ class WorkerPart(Interceptor):
         self.registry = Registry(settings, answering, tools=tools, activities=activities, features=features)
         self.lag = Lag()
         self.running = False
+        self.ready = asyncio.Event()
         self._names = {activity_name(each) for each in (*self.registry.activities, *self.registry.one_by_one)}
         self._around: tuple[Interceptor, ...] = ()
 
@@ -183,6 +185,7 @@ class WorkerPart(Interceptor):
                 await running.enter_async_context(self.lag.measured())
                 if self.registry.one_by_one:
                     await running.enter_async_context(self._one_by_one(client, worker.task_queue))
+                self.ready.set()
                 yield
         finally:
             notes.close()
@@ -202,7 +205,8 @@ class WorkerPart(Interceptor):
         )
 
 
-def _part_of(config: WorkerConfig) -> WorkerPart | None:
+def part_of(config: WorkerConfig) -> WorkerPart | None:
+    """Return what a worker has of ours, None for one without the plugin."""
     return next((each for each in config.get("interceptors") or () if isinstance(each, WorkerPart)), None)
 
 

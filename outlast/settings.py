@@ -1,11 +1,12 @@
 """All settings, read once from the environment (and `.env`): each field's variable is its name in capitals.
 
-The trap: workflows must never see them. What a workflow needs of them reaches it as data, through an activity, and is recorded.
+Workflows must never read them: what a workflow needs of them reaches it as data, through an activity, and is recorded.
 """
 
 import json
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,17 +15,10 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from outlast.environment import clean_environment, clean_secret
+from outlast.extras import require
 from outlast.llm.base import ModelTable
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 
-
-def _project() -> Path:
-    """Return the folder of the application: the checkout that this package lies in, else where the process was started."""
-    checkout = Path(__file__).resolve().parents[1]
-    return checkout if (checkout / "worker.py").is_file() else Path.cwd()
-
-
-PROJECT = _project()
 LOCAL_MODEL = "smollm2-135m-instruct"
 LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 """Settings that hold several secrets, which may stand on lines of their own."""
@@ -32,6 +26,34 @@ LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the environment variable."""
+
+
+def program_folder() -> Path | None:
+    """Return the folder of the program that was started, such as `worker.py`; None for a module or an installed command."""
+    main = sys.modules.get("__main__")
+    if main is None or getattr(main, "__spec__", None) is not None or not getattr(main, "__file__", None):
+        return None
+    folder = Path(str(main.__file__)).resolve().parent
+    return None if folder == Path(sys.executable).parent.resolve() else folder
+
+
+def own_file(name: str) -> Path:
+    """Return a file or folder of the project: that of the working folder, else the one beside the program that was started.
+
+    Where neither has it, the one of the working folder, which does not exist.
+    """
+    here = Path.cwd() / name
+    beside = program_folder()
+    return beside / name if beside and not here.exists() and (beside / name).exists() else here
+
+
+MODELS = Path(__file__).parent / "llm" / "models.toml"
+"""The model table that the library brings."""
+
+
+def _models_file() -> Path:
+    own = own_file("models.toml")
+    return own if own.is_file() else MODELS
 
 
 class Settings(BaseSettings):
@@ -56,12 +78,16 @@ class Settings(BaseSettings):
     content_store_url: str = ""
     """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
     content_inline_bytes: int = Field(default=1024, ge=0, le=65536)
+    content_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Most bytes of texts that a worker keeps in memory, so that none of them is read again; 0 keeps none."""
     payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
     """Largest single message in history; the server's own limit is 2 MB."""
     payload_keys: SecretStr | None = None
     """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`starter.py payload-key`)."""
-    agents_dir: Path = PROJECT / "agents"
-    models_file: Path = PROJECT / "models.toml"
+    agents_dir: Path = Field(default_factory=lambda: own_file("agents"))
+    """The project's agents, laid over the library's own. Default: `agents`, in the working folder or beside the program."""
+    models_file: Path = Field(default_factory=_models_file)
+    """Models and what they cost. Default: `models.toml`, in the working folder or beside the program, else the library's own."""
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
@@ -71,8 +97,8 @@ class Settings(BaseSettings):
     """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
     """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
-    library_dir: Path = PROJECT / "samples" / "library"
-    """The folder whose documents research searches where nothing else can be reached."""
+    library_dir: Path | None = None
+    """The folder whose documents research searches where nothing else can be reached. Default: the application's own samples."""
     search_contact: str = ""
     """A mail address or page, told to the services that research asks."""
     arxiv_url: str = "https://export.arxiv.org/api/query"
@@ -212,6 +238,7 @@ class Settings(BaseSettings):
             return None
         from outlast.storage.payload_codec import read_keys
 
+        require("encryption", "the encryption of messages")
         read_keys(value.get_secret_value())
         return value
 

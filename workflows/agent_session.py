@@ -1,6 +1,6 @@
 """One durable, tool-using agent on one task, alone.
 
-The trap: a session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
+A session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
 a session that was cancelled leaves a conversation that a later one can go on from.
 """
 
@@ -13,6 +13,7 @@ from outlast.contracts import Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
+from outlast.workflow.keeping import keep_data
 
 STEP = "session"
 NOTES_CARRIED = 50
@@ -68,6 +69,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             self.agents,
             STEP,
             card,
+            schema=request.result_schema,
             limits=request.limits,
             started=before.started or None,
             state=LoopState(
@@ -127,6 +129,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             stopped=ended.stopped,
             report=await self.keep_report(),
             progress=self._progress(),
+            data=await keep_data(ended.data, "keep the data") if ended.data is not None else None,
             spend=self.state.spend,
         )
 

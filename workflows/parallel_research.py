@@ -12,7 +12,11 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from activities.search.activities import SearchActivities
 from activities.search.contracts import CitedText, CiteRequest, SourceKind
-from outlast.contracts import Part, RunState
+from outlast.contracts import (
+    Content,
+    Part,
+    RunState,
+)
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.workflow import policies
@@ -64,7 +68,18 @@ class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
             if is_cancelled_exception(error):
                 raise
             raise await self._failed(kind_of(error), f"nobody joined the notes: {text_of(error)}") from error
-        return await self._result(await self._completed(cited))
+        cited = await self._completed(cited)
+        if request.result_schema is None:
+            return await self._result(cited)
+        answer = Part.of(cited.content, label="answer")
+        try:
+            data = await self.agents.fill_in(request.result_schema, request.synthesiser, [answer, self._topic_part()])
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            why = f"the answer could not be put into result_schema: {text_of(error)}"
+            raise await self._failed(kind_of(error), why, cited) from error
+        return await self._result(cited, data)
 
     async def _completed(self, cited: CitedText) -> CitedText:
         """Search for what the writer misses, as often as is allowed; where that fails, the answer so far stands."""
@@ -136,7 +151,7 @@ class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
         cited = await workflow.execute_local_activity_method(
             SearchActivities.check_citations,
             CiteRequest(text=Part.of(draft.content), findings=tuple(findings)),
-            **policies.check_citations("check the citations"),
+            **policies.local_call("check the citations"),
         )
         if cited.removed:
             self._notes.append(f"citations to nothing were removed: {', '.join(cited.removed)}")
@@ -156,16 +171,19 @@ class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
             f"{len(self._rounds[0].answered)} of the {self.request.min_sources} sources needed gave findings ({gaps})"
         )
 
-    async def _failed(self, kind: ErrorKind, why: str) -> Exception:
-        return non_retryable(kind, why, await self._result(None))
+    async def _failed(self, kind: ErrorKind, why: str, cited: CitedText | None = None) -> Exception:
+        return non_retryable(kind, why, await self._result(cited, failed=True))
 
-    async def _result(self, cited: CitedText | None) -> ResearchResult:
+    async def _result(
+        self, cited: CitedText | None, data: Content | None = None, *, failed: bool = False
+    ) -> ResearchResult:
         gaps = any(outcome.gap for outcome in self._outcomes() if outcome.round == 1)
-        state = RunState.FAILED if cited is None else RunState.PARTIAL if gaps else RunState.COMPLETED
+        state = RunState.FAILED if failed else RunState.PARTIAL if gaps else RunState.COMPLETED
         self.state.close(state)
         return ResearchResult(
             state=state,
             answer=cited.content if cited else None,
+            data=data,
             sources=tuple(self._outcomes()),
             cited=cited.cited if cited else (),
             removed=cited.removed if cited else (),

@@ -4,6 +4,8 @@ The plan is validated before anything runs; what cannot be repaired goes back to
 runs. An invalid plan is never executed, and a person's own plan is never rewritten by a model.
 """
 
+from typing import Any
+
 from temporalio import workflow
 
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
@@ -27,7 +29,10 @@ from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
 from outlast.workflow.base import AgentWorkflow
-from outlast.workflow.keeping import keep_report
+from outlast.workflow.keeping import (
+    keep_data,
+    keep_report,
+)
 
 MAX_REPLANS = 2
 AFTER_FAILURE = {
@@ -53,7 +58,9 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
         points = Checkpoints(self.gates, request.checkpoint)
         points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.STEPS)
         await self._read_agents(request)
-        self._running = PlanRunning(self.agents, request.max_parallel, on_done=self.undo.mark)
+        self._running = PlanRunning(
+            self.agents, request.max_parallel, schema=request.result_schema, on_done=self.undo.mark
+        )
         making = PlanMaking(self.agents, request)
         stops = PlanCheckpoints(points, making, self._running, self.state)
         self._plan = await making.make()
@@ -120,7 +127,7 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
     async def _result(self, making: PlanMaking, stopped: str = "") -> PlanResult:
         states = [row.state for row in self.state.steps.values()]
         answers = [
-            StepAnswer(step=step, content=outcome.value.content)
+            StepAnswer(step=step, content=outcome.value.content, data=await self._kept(step, outcome.value.data))
             for step in ends_of(self._done_part() if stopped else self._plan)
             if (outcome := self._running.outcomes.get(step)) and outcome.value
         ]
@@ -130,6 +137,7 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             state=self.state.phase,
             report=await self._keep_report(making),
             answers=tuple(answers),
+            data=answers[0].data if len(answers) == 1 else None,
             done=states.count(StepState.DONE),
             failed=states.count(StepState.FAILED),
             skipped=states.count(StepState.SKIPPED),
@@ -138,6 +146,9 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             rollback=self.trace.rollback,
             stopped=stopped,
         )
+
+    async def _kept(self, step: str, data: dict[str, Any] | None) -> Content | None:
+        return None if data is None else await keep_data(data, f"{step} · keep the data")
 
     def _done_part(self) -> Plan:
         outcomes = self._running.outcomes

@@ -1,6 +1,6 @@
 """Routing: each request goes to the handler of its category, many requests side by side.
 
-Every request fails alone. The trap: a grave request must not be lost because a model is away, so its ticket is opened even
+Every request fails alone. A grave request must not be lost because a model is away, so its ticket is opened even
 where nobody could write it.
 """
 

@@ -159,7 +159,7 @@ class SourceRound:
         return await workflow.execute_local_activity_method(
             SearchActivities.number_findings,
             FoundRequest(source=kind, found=answer.findings, limit=self._limit, first=first),
-            **policies.number_findings("number what the model found"),
+            **policies.local_call("number what the model found"),
         )
 
     def _without_reader(self, plan: SourcePlan, error: BaseException | None) -> SourceOutcome:

@@ -1,10 +1,9 @@
 """Hybrid: fixed stages, given as data, one after the other; within each stage a model decides the sub-steps.
 
 A stage that fails is tried again alone. One that fails for good ends the run, which keeps what is done, so that a later run
-goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
+goes on from there. People count on the stages, so no model may add, skip or reorder one.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,11 +28,10 @@ from outlast.stages.rules import (
     told,
 )
 from outlast.stages.work import StageWork
-from outlast.workflow import revision
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import (
-    keep_text,
+    keep_data,
     part_of,
 )
 
@@ -194,10 +192,7 @@ class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
         return [self._task, *(Part.of(each.data or each.content, label=label_of(each.stage)) for each in outputs)]
 
     async def _typed(self, stage: Stage, data: dict[str, Any] | None) -> Content | None:
-        if data is None:
-            return None
-        text = json.dumps(data, ensure_ascii=False)
-        return await keep_text(text, f"{stage.name} · keep the data", media_type="application/json")
+        return None if data is None else await keep_data(data, f"{stage.name} · keep the data")
 
     async def _failed(self, stage: Stage, error: Exception) -> Exception:
         for row in list(self.state.steps.values()):
@@ -235,7 +230,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    kind = kind_of(error)
-    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
-        return False
-    return is_cancelled_exception(error) or kind in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE

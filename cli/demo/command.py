@@ -27,14 +27,14 @@ def demo(
 
     The other patterns have recorded answers where the local model would be asked.
     """
-    from outlast.devstack.commands import run_shown
-    from outlast.devstack.stack import Wishes
+    from outlast.cli.up import run_shown
+    from outlast.devstack.stack import StackOptions
 
     async def shown(settings: "Settings", state: "StackState", board: "Board") -> int:
         return await _show(settings, state, board, kill=kill, tour=tour or showcase, showcase=showcase)
 
     # The showcase has a worker and answers of its own.
-    raise typer.Exit(run_shown(Wishes(worker=not showcase, model=not showcase), shown))
+    raise typer.Exit(run_shown(StackOptions(worker=not showcase, model=not showcase), shown))
 
 
 async def _show(

@@ -14,11 +14,12 @@ from rich.live import Live
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from cli import PROJECT
 from cli.demo.demo_view import ended_steps, finished, progress_table, result_table
 from outlast.cli.leaving import cause_of
 from outlast.cli.pages import dollars
 from outlast.cli.runs.waiting import PASSING
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.contracts import RunState, RunStatus, Trace
 from outlast.devstack.board import Board
 from outlast.devstack.state import Child, StackState, identify, read_state

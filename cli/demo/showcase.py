@@ -6,12 +6,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from cli import PROJECT
 from cli.demo.recorded_api import MODEL
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.devstack.parts import Part, local_environment
 from outlast.devstack.ports import HOST, choose_ports
 from outlast.devstack.process import running
 from outlast.devstack.state import StackState
+from outlast.settings import MODELS
 
 NAME = "recorded answers"
 
@@ -38,7 +40,7 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
             "ANTHROPIC_BASE_URL": url,
             "ANTHROPIC_API_KEY": "no-key-needed",
             "AGENTS_DIR": str(PROJECT / "agents"),
-            "MODELS_FILE": str(PROJECT / "models.toml"),
+            "MODELS_FILE": str(MODELS),
             "MODEL_ALIASES": json.dumps(dict.fromkeys(settings.model_table().aliases, MODEL)),
             "ARXIV_URL": f"{url}/feeds/arxiv.xml",
             "NEWS_FEEDS": f"{url}/feeds/news-atom.xml,{url}/feeds/news-rss.xml",

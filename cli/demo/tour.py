@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from cli import PROJECT
 from cli.demo.showcase import recorded_answers
 from cli.demo.tour_refund import NotApprovedError, RefundStop, approve, open_gates
 from cli.demo.tour_shop import Shop, shop
@@ -21,7 +22,7 @@ from outlast.cli.kinds import PLAN, page_of, prefix_of
 from outlast.cli.leaving import cause_of
 from outlast.cli.reaching import Reach
 from outlast.cli.results import Reader
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.devstack.board import Board
 from outlast.devstack.parts import Part, local_environment, worker_part
 from outlast.devstack.ports import choose_ports

@@ -13,11 +13,12 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from cli import PROJECT
 from cli.demo.tour_shop import Shop
 from outlast.approvals.tokens import granted
 from outlast.cli.kinds import partial, prefix_of
 from outlast.cli.leaving import cause_of
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.contracts import ChangeState, GateView, Part, RunStatus
 from outlast.devstack.board import Board
 from outlast.devstack.parts import local_environment

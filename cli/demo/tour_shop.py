@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlast.client import PROJECT, Settings
+from cli import PROJECT
+from outlast.client import Settings
 from outlast.devstack.ports import HOST
 
 SCHEMA = PROJECT / "samples" / "refund" / "shop.sql"

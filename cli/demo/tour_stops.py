@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from activities.search.contracts import SourceKind
+from cli import PROJECT
 from outlast.agents.sessions import AgentSessionRequest, SessionLimits
 from outlast.cli.kinds import CONSENSUS, DOCUMENTS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED
-from outlast.client import PROJECT
 from outlast.consensus.votes import ConsensusRequest
 from outlast.contracts import Part, Plan, PlanRequest
 from outlast.documents.contracts import DocumentSource

@@ -10,7 +10,7 @@ from rich.text import Text
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, row, safe, table
 from outlast.cli.printing import counted, plain
-from outlast.cli.results.reading import Reader, cut
+from outlast.cli.result_texts import Reader, cut
 from outlast.display import quoted
 from outlast.stages.contracts import StagedResult, StageOutput
 

@@ -11,11 +11,13 @@ from outlast.agents.asking import MAX_REPAIRS, Ask
 from outlast.agents.cards import AgentCards
 from outlast.agents.tool_loop import Check
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState
-from outlast.errors import text_of
+from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
+from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.gather import distinct
 from outlast.workflow.failures import ENDINGS
-from outlast.workflow.keeping import part_of
+from outlast.workflow.keeping import keep_data, part_of
+
+FILL_IN = "Put what is above into the fields that are asked for. Add nothing to it; leave empty what it does not say."
 
 
 class Agents(AgentCards):
@@ -91,6 +93,19 @@ class Agents(AgentCards):
         check = partial(problems_of, kind=result)
         answer = await self.ask_within(step, agent, parts, schema=schema_of(result), check=check, **options)
         return TypedAnswer.of(answer, result)
+
+    async def fill_in(
+        self, schema: dict[str, Any], agent: str, material: Sequence[Part], *, step: str = "result"
+    ) -> Content:
+        """Have an agent put material into JSON of a schema, as a step of its own; returns the JSON.
+
+        Raises:
+            ApplicationError: When nobody does; OutputInvalid where no answer fitted the schema.
+        """
+        answer = await self.ask(agent, [*material, Part(text=FILL_IN)], step=step, schema=schema)
+        if answer.data is None:
+            raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted the schema")
+        return await keep_data(answer.data, f"{step} · keep the data")
 
     async def ask_within(
         self,

@@ -5,9 +5,9 @@ does not fit is compacted, and whatever remains goes to the agent's fallbacks: a
 canned answer. Each call is an activity, so nothing that was paid is asked twice. An agent with tools works in a loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
@@ -18,9 +18,10 @@ from outlast.agents.tool_loop import AgentLoop, Check, checked
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
-from outlast.workflow import revision
 
-MAX_HOPS = 20
+T = TypeVar("T")
+
+MAX_FALLBACKS = 20
 PERSON = "person"
 CANNED = "say:"
 MAX_REPAIRS = 2
@@ -65,44 +66,36 @@ class Ask:
 
     async def of(self, agent: str) -> Answer:
         """Ask the agent, then its fallbacks in turn; raises a final ApplicationError when none of them answers."""
-        chain, tried = [agent], ""
-        errors: list[str] = []
-        for position in range(MAX_HOPS):
-            target = chain[position]
-            if tried:
-                self._hop(tried, target, errors[-1])
-            attempt = await self._attempt(target)
-            try:
-                answer = await self._answer_of(target, chain, attempt)
-                if attempt and self.schema is not None and answer.data is None:
-                    self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
-                return answer
-            except (ActivityError, ApplicationError) as error:
-                if is_cancelled_exception(error):
-                    raise
-                kind, tried = kind_of(error), target
-                if attempt:
-                    self.agents.acts.failed(attempt)
-                errors.append(f"{kind}: {text_of(error)}")
-                if position + 1 == len(chain) or kind in NO_FALLBACK:
-                    raise non_retryable(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
-        raise non_retryable(
-            ErrorKind.UNKNOWN_AGENT, f"{agent}: more than {MAX_HOPS} fallbacks in a row; shorten the chain"
-        )
+        try:
+            return await ask_in_turn(agent, self._ask_one, self._fell_back, NO_FALLBACK)
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            raise non_retryable(kind_of(error), "; ".join([*self.notes, text_of(error)])) from error
 
-    def _hop(self, origin: str, target: str, reason: str) -> None:
+    async def _ask_one(self, target: str, chain: list[str]) -> Answer:
+        attempt = await self._attempt(target)
+        try:
+            answer = await self._answer_of(target, chain, attempt)
+        except (ActivityError, ApplicationError) as error:
+            if not is_cancelled_exception(error):
+                self.agents.acts.failed(attempt)
+            raise
+        if self.schema is not None and answer.data is None:
+            self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
+        return answer
+
+    def _fell_back(self, origin: str, target: str, reason: str) -> None:
         self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
         self.agents.run.trace.fell_back(self.step, origin, target, reason)
 
-    async def _attempt(self, agent: str) -> Attempt | None:
-        """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
-        if not revision.since(revision.FAULTS_FIXED):
-            return None
+    async def _attempt(self, agent: str) -> Attempt:
+        """Begin an attempt, once the policy has dealt with what those before it changed."""
         if self.agents.run.undo.on_fallback is OnFallback.ROLL_BACK:
             await self.agents.run.undo.take_back(self.agents.acts.changes(self.step))
         return self.agents.acts.attempt(self.step, agent)
 
-    async def _answer_of(self, target: str, chain: list[str], attempt: Attempt | None) -> Answer:
+    async def _answer_of(self, target: str, chain: list[str], attempt: Attempt) -> Answer:
         """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
         if target.startswith(CANNED):
             said = target.removeprefix(CANNED).strip()
@@ -111,19 +104,21 @@ class Ask:
             return await self._person()
         card = self.agents.card(target)
         # A canned answer or a person's words have no schema.
-        usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
+        usable = [
+            name for name in card.fallbacks if self.schema is None or not (name == PERSON or name.startswith(CANNED))
+        ]
         chain += [name for name in usable if name not in chain]
         if (cheaper := self.agents.cheaper(card)) is not card:
             why = "the soft limit of the run's budget is reached"
             self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
             self.agents.run.trace.fell_back(self.step, card.name, cheaper.name, why)
             card = cheaper
-        told = attempt.told() if attempt else []
+        told = attempt.told()
         if card.tools or card.web_searches:
             return await self._loop(card, attempt, [*told, *self.parts])
         return await self._ask(card, [*told, *self.parts])
 
-    async def _loop(self, card: AgentCard, attempt: Attempt | None, parts: Sequence[Part]) -> Answer:
+    async def _loop(self, card: AgentCard, attempt: Attempt, parts: Sequence[Part]) -> Answer:
         loop = AgentLoop(
             self.agents,
             self.step,
@@ -217,6 +212,43 @@ class Ask:
             notes=tuple(self.notes),
             left_out_characters=turn.left_out_characters,
         )
+
+
+async def ask_in_turn(
+    first: str,
+    ask: Callable[[str, list[str]], Awaitable[T]],
+    on_fallback: Callable[[str, str, str], None],
+    hopeless: Collection[ErrorKind],
+) -> T:
+    """Ask an agent, and its fallbacks in turn where it fails.
+
+    Args:
+        first: The agent that is asked first.
+        ask: Asks one of the chain, and appends that one's own fallbacks to the chain, which it is given.
+        on_fallback: Told of each fallback: who failed, who is asked instead, and why.
+        hopeless: Failures that every other agent would meet as well.
+
+    Returns:
+        What the first one that does not fail has answered.
+
+    Raises:
+        ApplicationError: Nobody answered; it has the kind of the last failure, and names who failed last.
+    """
+    chain = [first]
+    for position in range(MAX_FALLBACKS):
+        target = chain[position]
+        try:
+            return await ask(target, chain)
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            kind, why = kind_of(error), text_of(error)
+            if position + 1 == len(chain) or kind in hopeless:
+                raise non_retryable(kind, f"{target}: {why}") from error
+            on_fallback(target, chain[position + 1], f"{kind}: {why}")
+    raise non_retryable(
+        ErrorKind.UNKNOWN_AGENT, f"{first}: more than {MAX_FALLBACKS} fallbacks in a row; shorten the chain"
+    )
 
 
 def _repaired(request: ModelRequest, turn: ModelTurn, wrong: Sequence[str]) -> ModelRequest:

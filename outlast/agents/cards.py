@@ -48,7 +48,7 @@ class AgentCards:
         self.catalog = await workflow.execute_local_activity_method(
             CatalogActivities.read_catalog,
             CatalogRequest(agents=tuple(names), known_only=known_only, measured=self.run.budget.limited),
-            **policies.read_catalog(),
+            **policies.local_call("read the agents"),
         )
         self.run.state.heartbeat = self.catalog.heartbeat
         self.run.budget.knows(self.catalog)
@@ -73,7 +73,7 @@ class AgentCards:
 
     def cheaper(self, card: AgentCard) -> AgentCard:
         """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
-        for link in card.chain if self.run.budget.soft and card.prices else ():
+        for link in card.fallbacks if self.run.budget.soft and card.prices else ():
             other = self.catalog.get(link) if link.startswith(f"{card.name}@") else None
             if other and other.prices and card.prices and other.prices.output < card.prices.output:
                 return other

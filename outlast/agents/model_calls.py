@@ -31,7 +31,7 @@ async def call_model(
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
     BudgetReached where there is no room for it.
     """
-    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain), "step": step})
+    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.fallbacks), "step": step})
     needed, paid = 0, 0
     while True:
         held = await run.budget.reserve(card, request, needed)

@@ -1,6 +1,6 @@
 """The durable agent: one tool-using agent on one task."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -73,6 +73,8 @@ class AgentSessionRequest(RunRequest):
     task: str = Field(default="", max_length=200_000)
     limits: SessionLimits = SessionLimits()
     allowed: tuple[str, ...] = ()
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
     continues: SessionProgress | None = None
     gates: Annotated[GatesCarried, CARRIED] = GatesCarried()
     paused: Annotated[Pause | None, CARRIED] = None

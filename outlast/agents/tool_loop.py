@@ -284,7 +284,7 @@ class AgentLoop:
         self.state.transcript = await workflow.execute_local_activity_method(
             TranscriptActivities.append_messages,
             AppendRequest(transcript=self.state.transcript, messages=messages),
-            **policies.append_messages(f"{self.step} · close open calls"),
+            **policies.local_call(f"{self.step} · close open calls"),
         )
         self.state.left = ()
 

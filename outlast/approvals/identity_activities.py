@@ -1,6 +1,6 @@
 """What a gate must know of its deployment, and whether a decision was sent by whom it says.
 
-The trap: the token of a decision must not enter history again, and the secret never does. So the check is a local activity,
+The token of a decision must not enter history again, and the secret never does. So the check is a local activity,
 whose input is not recorded.
 """
 

@@ -1,11 +1,10 @@
 """Pausing: what runs finishes, nothing new starts, until a person resumes the run.
 
 Everything that starts work asks `unpaused` first: steps, model calls, tool calls, searches. Gates, rollback, cancelling and the
-keeping of what is done do not. The trap: waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
+keeping of what is done do not. Waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
 that were running when it was paused go on.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Pause, PauseAnswer
 from outlast.tracing.trace import RunTrace
+from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
 
 SOMEBODY = "somebody"
@@ -62,14 +62,10 @@ async def unpaused(state: ExecutionState) -> None:
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:
     """Read by whom and why, or say in words why it cannot be understood."""
-    if len(arguments) > 1:
-        return f"{len(arguments)} inputs; {EXAMPLE}"
-    data = arguments[0] if arguments else None
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except (ValueError, RecursionError):
-            return f"not JSON; {EXAMPLE}"
+    try:
+        data = only(arguments)
+    except ValueError as error:
+        return f"{error}; {EXAMPLE}"
     if data is None or isinstance(data, str):
         data = {"reason": data or ""}
     if not isinstance(data, Mapping):

@@ -1,10 +1,9 @@
 """Asks a person, and goes on without an answer when none comes in time.
 
-The trap: people send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
+People send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Question
 from outlast.tracing.trace import RunTrace
+from outlast.workflow.inputs import plain
 from outlast.workflow.state import ExecutionState
 
 DEFAULT_SECONDS = 300.0
@@ -93,13 +93,10 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
         return str(arguments[0]), str(arguments[1])
     if len(arguments) != 1:
         return "", None
-    data = arguments[0]
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except ValueError:
-            return "", str(data)
+    data = plain(arguments[0])
     if isinstance(data, dict):
         said = data.get("answer")
         return str(data.get("question", "")), str(said) if isinstance(said, str | int | float) else None
-    return "", str(data) if isinstance(data, str | int | float) and str(data).strip() else None
+    # What is JSON but no object is an answer as it was written.
+    said = data if isinstance(data, str | int | float) else arguments[0]
+    return "", str(said) if isinstance(said, str | int | float) and str(said).strip() else None

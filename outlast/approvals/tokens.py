@@ -3,7 +3,7 @@
     grant      says that its holder is WHO until a time, perhaps for one run and gate only; signed with the secret
     decision   one decision, signed with the grant's own signature as key, and the grant beside it without that signature
 
-The trap: what is sent in a signal stays in history. So a grant that is good for everything never travels: from a decision
+What is sent in a signal stays in history. So a grant that is good for everything never travels: from a decision
 nobody can make another one, because the key of it is the part of the grant that was left out. Who pastes a token into a signal
 by hand needs a grant bound to that run and gate, and it counts once.
 """
@@ -20,8 +20,6 @@ from outlast.contracts import Identity, IdentityRequest, same_digest
 ALGORITHM = "HS256"
 GRANT, DECISION = "agents:approver", "agents:decision"
 """The audience of each kind, so that neither passes for the other, nor for a token of another program of the same secret."""
-SECRET_LENGTH = 32
-"""Fewest characters of a secret: as many bytes as the hash has."""
 UNCHECKED = {"verify_exp": False, "verify_iat": False, "require": ["exp", "jti"]}
 """Times are compared with when the decision arrived, not with when it is looked at."""
 

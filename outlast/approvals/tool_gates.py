@@ -1,6 +1,7 @@
 """A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
 
-The trap: a person may change the arguments, and then the model believes that its own were used. So it is told.
+A person may change the arguments, and then the model believes that its own were used. So it is told.
+An undo that keeps failing waits for a person, too: a yes tries it again, a no or silence gives it up.
 """
 
 import json
@@ -16,23 +17,24 @@ from outlast.approvals.gates import Gates
 from outlast.contracts import (
     SUMMARY_LENGTH,
     Approval,
+    Change,
     Effect,
     GateDecision,
     GateOutcome,
+    OnTimeout,
     Part,
     ProposedAction,
     Risk,
+    StuckDecision,
     ToolAnswer,
     ToolCall,
     ToolCard,
 )
 from outlast.errors import ErrorKind, kind_of
 from outlast.undo.acts import Act, Attempt
-from outlast.workflow.revision import began_with
 
-GATED = "tool-gates"
-"""Marks runs whose irreversible calls open gates; older ones refused them at once."""
 BEFOREHAND = "allowed by the request"
+NOT_EDITED = "an undo has no arguments to change; approve it or deny it"
 
 
 async def call_by_effect(
@@ -66,9 +68,6 @@ async def call_gated(
     if card.name in agents.allowed:
         agents.run.gates.allow(action)
         return await call_tool(agents.run, step, agent, card, call, specs, approved_with(action), act), ""
-    if not began_with(GATED):
-        said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
-        return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
     decision = await _asked(agents.run.gates, step, card, call, action)
     if not decision.approved:
         why = reason_of(decision)
@@ -177,3 +176,21 @@ def approved_with(
 
 def _refused(call: ToolCall, why: str) -> ToolAnswer:
     return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)
+
+
+async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDecision:
+    """Ask whether an undo shall be tried again."""
+    action = ProposedAction(
+        description=f"try again to undo {change.step} · {change.tool}({change.arguments}), which fails: {error}"[:200],
+        agent=change.agent,
+        tool=change.undo_tool,
+        input={"key": change.key, **change.undo},
+        effect=change.effect,
+        risk=Risk.MEDIUM,
+    )
+    policy = gates.policy
+    if policy.on_timeout is OnTimeout.HALT:
+        # The run is ending already; a halt must not break off the rollback.
+        policy = policy.model_copy(update={"on_timeout": OnTimeout.DENY})
+    decision = await gates.open(action, policy, check=lambda _: (NOT_EDITED,))
+    return StuckDecision.RETRY if decision.approved else StuckDecision.GIVE_UP

@@ -9,7 +9,7 @@ cancelled while the gate is open; the gate belongs to the run and stays.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
@@ -21,18 +21,19 @@ from outlast.contracts import (
     Budget,
     BudgetShown,
     Catalog,
-    Contract,
     ModelRequest,
     ModelTurn,
     ProposedAction,
     Risk,
+    RunResult,
     Spend,
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.tracing.trace import RunTrace
-from outlast.workflow import revision
 from outlast.workflow.failures import finished
 from outlast.workflow.state import ExecutionState
+
+Result = TypeVar("Result")
 
 NO_BUDGET = Budget()
 BYTES_PER_TOKEN = 6
@@ -166,16 +167,14 @@ class Budgeting:
             return non_retryable(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *shown)
         return non_retryable(kind_of(error), text_of(error), *shown) if shown else error
 
-    def told_in(self, result: Any) -> Any:
-        """Say in a result how the run stands with its budget, if it has a place for that."""
-        if self.limited and isinstance(result, Contract) and "budget" in type(result).model_fields:
+    def told_in(self, result: Result) -> Result:
+        """Note in the result of a run how it stands with its budget."""
+        if self.limited and isinstance(result, RunResult):
             return result.model_copy(update={"budget": self.shown})
         return result
 
     def _likely(self, card: AgentCard, request: ModelRequest, prompt: int, worst: Spend) -> Callable[[], Spend]:
         """Return what a call will probably cost, as far as the run knows when that is asked."""
-        if not revision.since(revision.FAULTS_FIXED):
-            return lambda: worst  # runs from before reckon with the worst alone
 
         def likely() -> Spend:
             return self._experience.likely(card, prompt, request.max_tokens, worst)

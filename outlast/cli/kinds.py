@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from outlast.cli.results.reading import Page, Reader
+    from outlast.cli.result_texts import Page, Reader
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"

@@ -101,10 +101,11 @@ def verdict(error: Exception) -> tuple[int, str]:
     from temporalio.service import RPCError
 
     from outlast.client import ServerUnavailableError, SettingsError
+    from outlast.extras import MissingExtraError
     from outlast.file_names import readable
 
     match error:
-        case SettingsError():
+        case SettingsError() | MissingExtraError():
             return WRONG, str(error)
         case ServerUnavailableError():
             return UNSERVED, str(error)

@@ -23,8 +23,8 @@ def up(
 
     Ports that are not given are 7233 and 8233 where they are free, else those of the last time, or free ones.
     """
-    from outlast.devstack.commands import run_up
-    from outlast.devstack.stack import Wishes
+    from outlast.cli.up import run_up
+    from outlast.devstack.stack import StackOptions
 
-    wishes = Wishes(port=port, ui_port=ui_port, worker=worker, model=model)
-    raise typer.Exit(run_up(wishes))
+    options = StackOptions(port=port, ui_port=ui_port, worker=worker, model=model)
+    raise typer.Exit(run_up(options))

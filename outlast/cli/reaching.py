@@ -22,9 +22,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import kinds, known, worker_of
 from outlast.cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
-from outlast.cli.recorded.failures import unseal
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.storage.activities import ContentStore
+from outlast.storage.payload_codec import unseal
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)

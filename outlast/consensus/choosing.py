@@ -1,6 +1,6 @@
 """A question with a closed set of answers, put to people as a gate: a yes takes the proposed one, an edit another, a no none.
 
-The trap: whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
+Whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,8 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.approvals.gates import Gates
-from outlast.approvals.people import People, read_answer, with_options
+from outlast.approvals.people import read_answer, with_options
 from outlast.contracts import Effect, GateOutcome, ProposedAction, Question, Risk, Verdict
-from outlast.workflow import revision
-from outlast.workflow.revision import began_with
 from outlast.workflow.state import ExecutionState
 
 CHOICE = "choice"
@@ -35,8 +33,7 @@ async def choose(
         risk=Risk.LOW,
     )
     wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
-    if revision.since(revision.FAULTS_FIXED):  # a choice does nothing to the world, so whoever asked may make it
-        wanted["requester_may_approve"] = True
+    wanted["requester_may_approve"] = True  # a choice does nothing to the world, so whoever asked may make it
     gates.choices[name] = tuple(options)
     state.asks(
         Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds))
@@ -58,16 +55,6 @@ async def choose(
     if decision.outcome is GateOutcome.TIMED_OUT:
         return None, f"no person answered within {seconds:g} s"
     return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
-
-
-async def break_tie(
-    gates: Gates, people: People, state: ExecutionState, text: str, options: Sequence[str], *, seconds: float
-) -> tuple[str | None, str]:
-    """Have people choose where votes decide nothing; runs from before there were gates put a question."""
-    if began_with("tie-gate"):
-        return await choose(gates, state, text, options, name="tie", seconds=seconds)
-    said = await people.ask(text, options=options, seconds=seconds)
-    return said, "" if said else f"no person answered within {seconds:g} s"
 
 
 async def answered(gates: Gates, state: ExecutionState, arguments: Sequence[Any]) -> bool:

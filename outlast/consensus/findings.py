@@ -130,13 +130,13 @@ class FreeAnalyses:
             ClaimsRequest(
                 answers={name: answer.data or {} for name, answer in answers.items()}, document=tuple(self.material)
             ),
-            **policies.keep_text("collect the claims"),
+            **policies.local_call("collect the claims"),
         )
         grouping = await self._grouped(claims, agent) if len(answers) > 1 and claims.count else None
         summary = await workflow.execute_local_activity_method(
             ClaimActivities.group_claims,
             GroupRequest(claims=Part.of(claims.claims), grouping=grouping),
-            **policies.keep_text("count who agrees"),
+            **policies.local_call("count who agrees"),
         )
         self.notes += summary.notes
         return summary

@@ -1,6 +1,6 @@
 """What a voter is asked, and how its answer is read as a vote. Pure.
 
-The trap: a voter's stand-in has a vote of its own already, or is the stand-in of another voter too. So voters vote alone: another
+A voter's stand-in has a vote of its own already, or is the stand-in of another voter too. So voters vote alone: another
 model may answer for one, another agent never.
 """
 
@@ -20,8 +20,8 @@ JUDGE_ANGLE = "Weigh the reasons of the divided analysts."
 
 def voting_alone(card: AgentCard) -> AgentCard:
     """Return the card without fallbacks to others than the agent itself on another model."""
-    own = tuple(link for link in card.chain if link.partition("@")[0] == card.name)
-    return card.model_copy(update={"fallback": None, "fallbacks": own})
+    own = tuple(link for link in card.fallbacks if link.partition("@")[0] == card.name)
+    return card.model_copy(update={"fallbacks": own})
 
 
 def verdict_schema(question: str, angle: str, options: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Consensus: the same material to several analysts, one verdict by a rule that is data."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -82,6 +83,8 @@ class ConsensusRequest(RunRequest):
     kind: ConsensusKind = ConsensusKind.VOTE
     consensus_agent: str = "consensus"
     deadline: float = Field(default=300.0, gt=0, le=31_536_000)
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 
 
 class VoteState(StrEnum):

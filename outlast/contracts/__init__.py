@@ -72,6 +72,7 @@ from outlast.contracts.gates import (
     visible,
 )
 from outlast.contracts.models import (
+    CUT_NOTE,
     STREAM_TOPIC,
     Message,
     ModelFailure,
@@ -140,6 +141,7 @@ __all__ = [
     "ARGUMENTS_SHOWN",
     "BUDGET_GATE",
     "CARRIED",
+    "CUT_NOTE",
     "GATES_IN_MEMO",
     "GATES_MEMO",
     "GATE_MEMO",

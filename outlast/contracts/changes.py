@@ -92,9 +92,9 @@ class OnFallback(StrEnum):
     """What happens to the changes of an agent that failed at a step, before its fallback or the same agent tries again."""
 
     TELL = "tell"
-    """They stay, and whoever tries next is told of them and of what they answered."""
+    """They stay; the next attempt is given the list, with their results."""
     ROLL_BACK = "roll_back"
-    """They are taken back first; whoever tries next is told of what could not be."""
+    """They are undone first; the next attempt is given what could not be undone."""
 
 
 class Changes(Contract):
@@ -138,7 +138,7 @@ class StuckDecision(StrEnum):
 
 
 class RollbackAnswer(Contract):
-    """What a wish to roll back is answered with: whether it is carried out, and why not."""
+    """The answer to a rollback request: whether it is carried out, and why not."""
 
     accepted: bool
     reason: str = ""

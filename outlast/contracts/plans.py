@@ -1,7 +1,7 @@
 """Plans: what a planner or a person writes, and what running one gives."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -67,6 +67,8 @@ class PlanRequest(RunRequest):
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 
 
 class PlanChange(Contract):
@@ -88,6 +90,8 @@ class StepAnswer(Contract):
 
     step: str
     content: Content
+    data: Content | None = None
+    """The answer in JSON, where the request gave a `result_schema`."""
 
 
 class PlanReport(Contract):

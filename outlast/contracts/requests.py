@@ -63,6 +63,8 @@ class RunResult(Contract):
     """How it stands with its budget; None where it has none."""
     tools_missing: tuple[str, ...] = ()
     """Tools that its agents name and lacked, with the reason."""
+    data: Content | None = None
+    """The result as JSON, where the request gave a `result_schema`; it fits that schema."""
 
 
 class ChangingResult(RunResult):

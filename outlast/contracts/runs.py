@@ -176,7 +176,7 @@ class RunReport(Contract):
 
 
 BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)
-"""Whoever raises a budget by another amount than proposed may be the one who approves it."""
+"""A person who raises a budget by another amount than proposed may also approve it."""
 
 
 class Budget(Contract):

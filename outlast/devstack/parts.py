@@ -1,21 +1,25 @@
 """The parts of the stack: command line, environment, health checks and log of each.
 
-A person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of
-this folder would work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
+A person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of this folder would
+work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
 """
 
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.devstack.ports import HOST
 from outlast.devstack.server import server_command
 from outlast.environment import bare_environment
+from outlast.settings import own_file
 
 NAMESPACE = "default"
+PACKAGES = Path(__file__).resolve().parents[2]
+"""Where this library is imported from: a checkout, or the installed packages."""
 WORKER_GRACE = 10.0
 """Seconds the worker waits for running calls when the stack ends; what is cut off is done again at the next start."""
 
@@ -87,6 +91,11 @@ def model_part(state_dir: Path, ports: Mapping[str, int]) -> Part:
     )
 
 
+def worker_program() -> Path:
+    """Return the program that the stack runs as its worker: `worker.py`, of the working folder or beside the program started."""
+    return own_file("worker.py")
+
+
 def worker_part(
     settings: Settings,
     ports: Mapping[str, int],
@@ -105,7 +114,7 @@ def worker_part(
     return Part(
         name=name,
         command=(
-            *(sys.executable, *(program or (str(PROJECT / "worker.py"),))),
+            *(sys.executable, *(program or (str(worker_program()),))),
             *("--health-port", str(ports["worker health"])),
             *(("--metrics-port", str(ports["metrics"])) if "metrics" in ports else ()),
         ),
@@ -118,6 +127,8 @@ def worker_part(
 
 
 def _python(environment: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(PROJECT), environment.get("PYTHONPATH", "")]))
+    # The parts import the library that this process has; installed packages are found anyway.
+    source = "" if str(PACKAGES) in sysconfig.get_paths().values() else str(PACKAGES)
+    path = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH", "")]))
     # Unbuffered, so that the last lines before a crash are in the log.
-    return environment | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+    return environment | {"PYTHONUNBUFFERED": "1"} | ({"PYTHONPATH": path} if path else {})

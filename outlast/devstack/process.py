@@ -1,4 +1,4 @@
-"""One run of a part: started on a leash in its own session, its output in its log, asked to end or killed at once.
+"""One run of a part: started on a leash in its own session, its output in its log, ended by SIGTERM or by SIGKILL.
 
 Its own session keeps a Ctrl-C of the terminal away from the part, so that the supervisor decides the order.
 """

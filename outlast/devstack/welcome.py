@@ -1,6 +1,6 @@
 """The texts around the stack: where everything is, what the model can do, what to try next.
 
-The trap: a person's `TEMPORAL_ADDRESS` sends the other commands elsewhere, so it is named where it would surprise.
+A person's `TEMPORAL_ADDRESS` sends the other commands elsewhere, so it is named where it would surprise.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Works on a text that is longer than a model's window: part by part, then the parts' results are combined into one.
 
-Combining goes in rounds, each of groups that fit the window, until one result is left. The trap: a group of one makes a round
+Combining goes in rounds, each of groups that fit the window, until one result is left. A group of one makes a round
 that gets nowhere, so a group takes two even where they do not fit; what is too long is then cut, and the notes say so.
 """
 
@@ -43,7 +43,7 @@ def labelled(question: str, context: Mapping[str, Content]) -> list[Part]:
 async def read_document(agents: Agents, step: str, document: DocumentSource) -> list[Part]:
     """Turn a document into labelled parts that every agent of the run can read, as a step that people see.
 
-    Raises a final ApplicationError of the kind that the extraction failed with.
+    Raises a non-retryable ApplicationError of the kind that the extraction failed with.
     """
     await unpaused(agents.run.state)
     agents.run.state.add(StepRow(step=step, input=document.name[:200]))

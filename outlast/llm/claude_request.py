@@ -13,6 +13,7 @@ from typing import Any
 import anthropic
 
 from outlast.llm.base import ModelCall
+from outlast.llm.body import SLICE
 
 WEB_SEARCH = "web_search_20250305"
 
@@ -65,8 +66,11 @@ def shared_prefix(call: ModelCall, parameters: dict[str, Any]) -> str:
     if not call.shared:
         return ""
     first = [parameters.get(name) for name in ("model", "tools", "output_config", "system")]
-    written = json.dumps([*first, parameters["messages"][0]["content"][0]], sort_keys=True)
-    return hashlib.sha256(written.encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(first, sort_keys=True).encode())
+    material = parameters["messages"][0]["content"][0]["text"]
+    for at in range(0, len(material), SLICE):  # it may be megabytes, which are not copied as a whole
+        digest.update(material[at : at + SLICE].encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def _shared_first(call: ModelCall) -> list[dict[str, Any]]:

@@ -23,11 +23,21 @@ def render(parts: Sequence[tuple[str, str]]) -> str:
 
     Material that holds a closing tag itself cannot end its part early: the tag is defused.
     """
-    return "\n\n".join(_tagged(label, text) if label else text for label, text in parts)
+    return "".join(_pieces(parts))
 
 
-def _tagged(label: str, text: str) -> str:
-    return f"<part label={quoteattr(label)}>\n{_CLOSING.sub(_DEFUSED, text)}\n</part>"
+def rendered_length(parts: Sequence[tuple[str, str]]) -> int:
+    """Count the characters of a prompt without putting it together."""
+    return sum(map(len, _pieces(parts)))
+
+
+def _pieces(parts: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what a prompt is joined of in one go: a text of megabytes is copied once, into the prompt."""
+    pieces: list[str] = []
+    for label, text in parts:
+        pieces += ["\n\n"] if pieces else []
+        pieces += [f"<part label={quoteattr(label)}>\n", _CLOSING.sub(_DEFUSED, text), "\n</part>"] if label else [text]
+    return pieces
 
 
 def cut_to_fit(texts: Mapping[Part, str], budget: int) -> tuple[dict[Part, str], int]:

@@ -1,6 +1,6 @@
-"""Tells people about gates, in the background: by the channels of this deployment, or as the workflow wants it.
+"""Notifies people of gates, in the background: by the channels of this deployment, or as the workflow wants it.
 
-The trap: how many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
+How many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
 without channels nothing is scheduled, and a run keeps the history it always had.
 """
 
@@ -31,14 +31,14 @@ NEWS = (
     RecordKind.TIMED_OUT,
     RecordKind.HALTED,
 )
-"""Kinds of records that people are told of."""
+"""Kinds of records that people are notified of."""
 
 TELLING_TIME = timedelta(seconds=10)
 """How long the end of a run waits for channels that have not answered yet."""
 
 
 class Telling:
-    """What people are being told in the background: whoever cannot be reached must not hold up a decision."""
+    """Notices that are being sent in the background: a channel that does not answer must not hold up a decision."""
 
     def __init__(self, trace: RunTrace) -> None:
         self._trace = trace

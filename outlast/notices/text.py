@@ -1,6 +1,6 @@
-"""The message that tells a person about a gate, as plain text and as HTML.
+"""The text of a notice about a gate, as plain text and as HTML.
 
-The trap: a model wrote most of it. A line break in a target could pose as a line of ours, a quote could end a command that a
+A model wrote most of it. A line break in a target could pose as a line of ours, a quote could end a command that a
 person pastes into a shell. So each value stays on one line, commands are quoted for the shell, and HTML is escaped.
 """
 

@@ -1,6 +1,6 @@
 """Checkpoints of a plan: after it is made, and once named steps have ended. What is ahead can be edited, what is done cannot.
 
-The trap: an edit is a new plan. So it goes through the checks of a planner's plan, with the finished steps in front of it;
+An edit is a new plan. So it goes through the checks of a planner's plan, with the finished steps in front of it;
 failed steps that it lists are tried again, and those that it leaves out are dropped.
 """
 

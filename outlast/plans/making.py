@@ -16,7 +16,6 @@ from outlast.contracts import AgentCard, Part, Plan, PlanChange, PlanRequest, Pl
 from outlast.dag import Outcome
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.plans.checking import PLAN_SCHEMA, is_alike, problems, read_plan, repair
-from outlast.workflow import revision
 
 MAX_PLANNER_REPAIRS = 2
 PROBLEMS_SHOWN = 50
@@ -77,11 +76,9 @@ class PlanMaking:
         fresh = await self._planned(parts, kept=settled, denied=denied)
         if fresh is None:
             return plan
-        if revision.since(revision.FAULTS_FIXED):
-            self._guarded |= {step.step: step for step in plan.steps if step.confirm}
-            fresh = self._still_confirmed(fresh, settled)
-        kept = settled
-        self._agents.run.state.forget([self._prefix + step.step for step in plan.steps if step.step not in kept])
+        self._guarded |= {step.step: step for step in plan.steps if step.confirm}
+        fresh = self._still_confirmed(fresh, settled)
+        self._agents.run.state.forget([self._prefix + step.step for step in plan.steps if step.step not in settled])
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
         return fresh
@@ -95,7 +92,7 @@ class PlanMaking:
         """
         if list(edit) != ["plan"]:
             return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
-        plan, found, changes = read_plan(edit["plan"], order=revision.since(revision.FAULTS_FIXED))
+        plan, found, changes = read_plan(edit["plan"])
         if plan is None:
             return None, found, changes
         agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
@@ -164,7 +161,7 @@ class PlanMaking:
     def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
         if answer.data is None:
             return None, list(answer.wrong)
-        plan, found, changes = read_plan(answer.data, order=revision.since(revision.FAULTS_FIXED))
+        plan, found, changes = read_plan(answer.data)
         self.changes += changes
         return plan, found
 
@@ -265,4 +262,4 @@ def _what_is_wrong(found: Sequence[str]) -> str:
     listed = "\n".join(f"- {problem}" for problem in found[:PROBLEMS_SHOWN])
     if len(found) > PROBLEMS_SHOWN:
         listed += f"\n- … and {len(found) - PROBLEMS_SHOWN} more"
-    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems mended."
+    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems fixed."

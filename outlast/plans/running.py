@@ -1,7 +1,7 @@
 """Runs the steps of a valid plan as a graph: each step sees its own input and the results it depends on.
 
 What has ended well stays in `outcomes` and is not run again, so that a plan can be replaced or tried again in the middle.
-The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
+Two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,6 @@ from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, Ste
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.plans.checking import ends_of, graph_of
-from outlast.workflow import revision
 from outlast.workflow.failures import ENDINGS
 
 
@@ -62,11 +61,8 @@ class PlanRunning:
         async def confirm(name: str) -> None:
             steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
 
-        # A step that waits for a person takes no place from those that could run; runs from before held it.
-        apart = revision.since(revision.FAULTS_FIXED)
-
         async def execute(name: str) -> Answer:
-            step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
+            step = steps[name]
             parts = [*self._material, Part(text=step.input)]
             for dependency in step.depends_on:
                 answer = self.outcomes[dependency].value
@@ -74,6 +70,10 @@ class PlanRunning:
                 parts.append(Part.of(answer.content, label=f"step {dependency}"))
             schema = self._schema if name in ends else None
             answer = await self._agents.ask(step.agent, parts, step=self._prefix + name, schema=schema)
+            if schema is not None and answer.data is None:
+                why = f"{answer.agent} stopped before its answer fitted the schema"
+                self._agents.run.state.end(self._prefix + name, StepState.FAILED, note=why)
+                raise non_retryable(ErrorKind.OUTPUT_INVALID, why)
             if self._on_done:
                 self._on_done(name)
             return answer
@@ -85,7 +85,8 @@ class PlanRunning:
             outcomes=self.outcomes,
             after_failure=after,
             until=until,
-            prepare=lambda name: confirm(name) if apart and steps[name].confirm else None,
+            # A step that waits for a person takes no place from those that could run.
+            prepare=lambda name: confirm(name) if steps[name].confirm else None,
             # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
             ends_branch=is_refused if after is AfterFailure.DRAIN else None,
             on_skip=self._skipped,
@@ -173,8 +174,8 @@ class PlanRunning:
 
 
 def is_refused(error: BaseException | None) -> bool:
-    """Whether a step failed because no person approved it, which is final; older runs planned around it."""
-    return error is not None and kind_of(error) is ErrorKind.NOT_APPROVED and revision.since(revision.FAULTS_FIXED)
+    """Whether a step failed because no person approved it, which is final."""
+    return error is not None and kind_of(error) is ErrorKind.NOT_APPROVED
 
 
 def _input_missing(edited: ProposedAction) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """The default categories of requests, and the forms that are filled in for them. Data alone.
 
-The trap: the first twelve words of a description and the `words` are all that the local model goes by, so they are measured on
-the sample requests and not only well meant.
+The local model reads only the first twelve words of a description and the `words`; both are chosen by their results on
+the sample requests.
 """
 
 from typing import Any, get_args

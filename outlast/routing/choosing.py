@@ -1,18 +1,19 @@
 """Chooses the route of one request: by a small model, by a trained classifier, or by the primary model that picks tools.
 
-Whatever the router answers, the request gets a handler. The trap: a picked tool has to be answered before the model may
+Whatever the router answers, the request gets a handler. A picked tool has to be answered before the model may
 speak again, so picks that go back take one answer each, the right ones too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
-from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON
+from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON, ask_in_turn
 from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import AgentCard, Message, ModelRequest, ModelTurn, Part, StopReason, ToolAnswer
@@ -25,7 +26,6 @@ from outlast.routing.requests import Category, RouteRequest
 from outlast.routing.rules import Choice, decided, general, label_question, label_schema, picked
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.workflow import policies
-from outlast.workflow.revision import FAULTS_FIXED, since
 
 CLASSIFIER = "request-classifier"
 ROUTER = "router"
@@ -76,7 +76,7 @@ class Chooser:
         data = answer.data or {}
         category, said = str(data.get("category") or ""), data.get("confidence")
         sure = _probability(said)
-        if said is not None and sure is None and since(FAULTS_FIXED):
+        if said is not None and sure is None:
             choice = general(
                 self.request, f"{category[:40] or 'nothing'} with a confidence of {str(said)[:20]!r} is unsure"
             )
@@ -89,26 +89,20 @@ class Chooser:
         labelled = await workflow.execute_local_activity_method(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),
-            **policies.label_request(step),
+            **policies.local_call(step),
         )
         return decided(self.request, labelled.category, labelled.confidence)
 
     async def _picked(self, step: str, text: Part) -> Choice:
         """Let the router pick, its fallbacks in turn where it fails; a canned answer or a person cannot pick tools."""
-        chain = [ROUTER]
-        for position in range(len(self.agents.catalog.agents) + 1):
-            card = self.agents.card(chain[position])
-            usable = [name for name in card.chain if name != PERSON and not name.startswith(CANNED)]
-            chain += [name for name in usable if name not in chain]
-            try:
-                return await _Picking(self, step, card).run(text)
-            except (ActivityError, ApplicationError) as error:
-                if is_cancelled_exception(error) or kind_of(error) in BROKEN_SETTING or position + 1 == len(chain):
-                    raise
-                self.agents.run.trace.fell_back(
-                    step, card.name, chain[position + 1], f"{kind_of(error)}: {text_of(error)}"
-                )
-        raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"{ROUTER}: its fallbacks never end; shorten the chain")
+
+        async def pick(name: str, chain: list[str]) -> Choice:
+            card = self.agents.card(name)
+            usable = [link for link in card.fallbacks if link != PERSON and not link.startswith(CANNED)]
+            chain += [link for link in usable if link not in chain]
+            return await _Picking(self, step, card).run(text)
+
+        return await ask_in_turn(ROUTER, pick, partial(self.agents.run.trace.fell_back, step), BROKEN_SETTING)
 
 
 class _Picking:
@@ -162,7 +156,7 @@ class _Picking:
         checked = await workflow.execute_local_activity_method(
             RoutePickActivities.check_picks,
             PicksRequest(calls=turn.tool_calls, specs=self._chooser.specs),
-            **policies.check_picks(f"{self._step} · check the picks"),
+            **policies.local_call(f"{self._step} · check the picks"),
         )
         return checked.picks
 
@@ -192,6 +186,4 @@ def _probability(said: Any) -> float | None:
     """Read a confidence; what lies outside of 0 to 1 here is what the reader of answers could make nothing of."""
     if isinstance(said, bool) or not isinstance(said, int | float):
         return None
-    if not 0 <= said <= 1 and since(FAULTS_FIXED):
-        return None
-    return min(max(float(said), 0.0), 1.0)
+    return float(said) if 0 <= said <= 1 else None

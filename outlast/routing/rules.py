@@ -1,6 +1,6 @@
 """Where a request goes: categories are data, and every answer of a router leads to exactly one place. Pure.
 
-The trap: a router that is unsure or talks nonsense looks like one that knows. So what names no category, or names one too
+An unsure answer of a router looks like a sure one. So an answer that names no category, or names one too
 unsurely, goes to the general handler, and a note says so.
 """
 
@@ -171,7 +171,7 @@ def _word(word: str) -> str:
 
 
 def _reason(filled: Content) -> str:
-    """Return why no route fits, where it was said shortly enough to be at hand."""
+    """Return why no route fits, where the reason is short enough to be inline."""
     try:
         said = json.loads(filled.text or "")["reason"]
     except (ValueError, KeyError, TypeError):

@@ -10,8 +10,8 @@ from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import Part, Plan
-from outlast.dag import AfterFailure, Outcome
-from outlast.errors import ErrorKind, non_retryable
+from outlast.dag import AfterFailure
+from outlast.errors import non_retryable
 from outlast.plans.checking import ends_of, with_one_end
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
@@ -65,12 +65,6 @@ class StageWork:
         (last,) = ends_of(plan)
         ended = self._running.outcomes.get(last)
         answer = ended.value if ended else None
-        if answer is not None and self._stage.output_schema is not None and answer.data is None:
-            untyped = non_retryable(
-                ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted the schema"
-            )
-            self._running.outcomes[last] = Outcome(error=untyped)
-            answer = None
         if answer is None:
             raise non_retryable(self._running.cause_kind(), self._running.cause())
         return answer

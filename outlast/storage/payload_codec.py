@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter, PayloadCodec
 
 from outlast.storage.payload_guard import SealedFailureConverter
@@ -94,3 +96,23 @@ def encrypted(converter: DataConverter, keys: str) -> DataConverter:
         payload_codec=EncryptionCodec(read_keys(keys)),
         failure_converter_class=SealedFailureConverter,
     )
+
+
+async def unsealed(converter: DataConverter, event: HistoryEvent) -> HistoryEvent:
+    """Decrypt the failures of an event in place."""
+    name = event.WhichOneof("attributes")
+    attributes = getattr(event, name) if name else None
+    for field in ("failure", "last_failure"):
+        if attributes is not None and field in attributes.DESCRIPTOR.fields_by_name and attributes.HasField(field):
+            await unseal(converter, getattr(attributes, field))
+    return event
+
+
+async def unseal(converter: DataConverter, failure: Failure) -> Failure:
+    """Decrypt the messages and stacks of a failure and its causes in place; until then each says "Encoded failure"."""
+    if failure.HasField("cause"):
+        await unseal(converter, failure.cause)
+    if failure.HasField("encoded_attributes"):
+        (sealed,) = await converter.decode([failure.encoded_attributes], [dict])
+        failure.message, failure.stack_trace = str(sealed.get("message", "")), str(sealed.get("stack_trace", ""))
+    return failure

@@ -1,6 +1,6 @@
-"""What a person reads of a running run in the Web UI: its steps, what was spent, what waits for people, and the lines to copy.
+"""The current details of a run in the Web UI: its steps, its cost, what waits for people, and the commands to copy.
 
-The trap: it is Markdown made from names that anybody may have chosen, so every cell is cleaned.
+It is Markdown made from names that users chose, so every cell is escaped.
 """
 
 import json

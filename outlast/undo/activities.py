@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.heartbeat import heartbeats
 from outlast.contracts import SUMMARY_LENGTH, UndoRequest, UndoResult
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.storage.activities import ContentStore
 from outlast.tools.tool import NeverHappenedError, Tool, ToolError
 from outlast.undo.records import UndoRecords
-from outlast.worker.heartbeat import heartbeats
 
 
 class UndoActivities:

@@ -1,12 +1,11 @@
 """Rollback: what a run has changed is taken back, last in first out, each change once, whatever cancels or crashes meanwhile.
 
 The log of changes lives in the workflow and costs nothing in history; a compensation is one activity, which finds by the
-call's key what there is to undo. The trap: a cancelled run must still be able to clean up, so the compensations run in a task
+call's key what there is to undo. A cancelled run must still be able to clean up, so the compensations run in a task
 of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ from outlast.contracts import (
     Change,
     Changes,
     ChangeState,
-    Contract,
+    ChangingResult,
     Extent,
     OnFallback,
     RollbackAnswer,
@@ -39,6 +38,7 @@ from outlast.undo.log import UndoLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import ENDINGS, FAILURES, failure_of, finished
+from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ class Rollback:
 
     def listed(self, result: T) -> T:
         """Return a result with the changes as they are now, where it has a field for them."""
-        if isinstance(result, Contract) and isinstance(getattr(result, "changes", None), Changes):
+        if isinstance(result, ChangingResult):
             return result.model_copy(update={"changes": self.changes})
         return result
 
@@ -172,7 +172,7 @@ class Rollback:
             self._asked = self.on_denied
 
     def ask(self, arguments: Sequence[Any]) -> RollbackAnswer:
-        """Take a person's wish to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
+        """Take a person's request to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
         answer = self._answer(arguments)
         if not answer.accepted:
             self._trace.notice(f"rollback: {answer.reason}")
@@ -194,7 +194,7 @@ class Rollback:
         return RollbackAnswer(accepted=True)
 
     async def _undo_all(self, policy: RollbackPolicy) -> None:
-        async with self._undoing:  # a second wish waits, and finds nothing left
+        async with self._undoing:  # a second request waits, and finds nothing left
             for seq in self._undo_log.to_undo(policy):
                 change = self._undo_log.changes[seq]
                 if change.undoable:
@@ -277,20 +277,16 @@ async def _stopped(task: "asyncio.Task[Any]") -> None:
 
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
     """Read whatever a person sent; None if it means nothing."""
-    if not arguments:
-        return ROLL_BACK_ALL
-    said = arguments[0]
-    if len(arguments) > 1:
+    try:
+        said = only(arguments)
+    except ValueError:
         return None
-    if isinstance(said, str) and said.lstrip().startswith("{"):
-        try:
-            said = json.loads(said)
-        except ValueError:
-            return None
+    if said is None:
+        return ROLL_BACK_ALL
     if isinstance(said, str):
-        said = {} if said.strip().casefold() in ("", Extent.ALL) else {"checkpoint": said.strip()}
+        said = {} if said.casefold() == Extent.ALL else {"checkpoint": said}
     if not isinstance(said, Mapping):
-        return ROLL_BACK_ALL if said is None else None
+        return None
     if not set(said) <= set(RollbackPolicy.model_fields):
         return None  # a mistyped checkpoint must not become a rollback of everything
     extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL

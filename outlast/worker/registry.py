@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from outlast.activity.outages import Waits
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.files import DEFAULTS
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.approvals.identity_activities import GateTermsActivities
-from outlast.client import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
+from outlast.client import Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 from outlast.consensus.activities import ClaimActivities
 from outlast.documents.activities import DocumentActivities
 from outlast.llm.activities import AgentActivities
@@ -19,6 +21,7 @@ from outlast.notices.channels import channels
 from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
+from outlast.settings import program_folder
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
@@ -28,13 +31,15 @@ from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
 from outlast.worker.arguments import check_activities, check_tools
-from outlast.worker.outages import Waits
 
 if TYPE_CHECKING:
     from outlast.llm.claude import ClaudeLLM
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
 """Parts of the project that decide what it does, beside its packages."""
+
+PACKAGES = Path(__file__).resolve().parents[2]
+"""Where this library is imported from: a checkout, or the installed packages."""
 
 
 class Feature(Protocol):
@@ -102,6 +107,7 @@ class Registry:
                 state_dir=settings.state_dir.resolve(),
                 waits=settings.store_wait,
                 told=log_outage,
+                cache_bytes=settings.content_cache_bytes,
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
@@ -127,7 +133,7 @@ class Registry:
         )
         return [
             AgentActivities(llm, store, models, spool).call_model,
-            CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout).read_catalog,
+            CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,
@@ -207,9 +213,12 @@ def protected(settings: Settings) -> dict[str, Path]:
 
     A place within the state directory is open to them: the default workspace.
     """
-    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
-    places = {f"the project's own code, {path.name}": path for path in code}
-    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places = {
+        f"the project's own {path}": path
+        for folder in {program_folder() or PACKAGES, Path.cwd(), PACKAGES}
+        for path in sorted(folder.iterdir())
+        if path.name in PARTS or path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
     places |= {
         "the agents (AGENTS_DIR)": settings.agents_dir,
         "the model table (MODELS_FILE)": settings.models_file,

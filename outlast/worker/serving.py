@@ -15,7 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from outlast.client import Settings, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
-from outlast.plugin import PASSED_THROUGH, OutlastPlugin
+from outlast.plugin import PASSED_THROUGH, OutlastPlugin, part_of
 from outlast.telemetry.gates import watch_gates
 from outlast.tools.tool import Tool
 from outlast.worker.arguments import WorkerArgumentError, check_workflows, runs_in_thread
@@ -113,7 +113,10 @@ async def running_worker(
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
+    part = part_of(worker.config(active_config=True))
+    assert part is not None
     async with worker, _watching(client, metrics):
+        await part.ready.wait()  # what a dead worker ran is handed back by then
         yield worker
 
 

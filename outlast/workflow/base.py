@@ -20,6 +20,7 @@ from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
+from outlast.approvals.tool_gates import decide_on_stuck
 from outlast.budget.limits import Budgeting
 from outlast.contracts import (
     Content,
@@ -32,12 +33,10 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
-from outlast.workflow import revision
 from outlast.workflow.failures import ENDINGS, failure_of
 from outlast.workflow.handlers import MessageHandlers
 from outlast.workflow.keeping import keep_report
 from outlast.workflow.state import ExecutionState
-from outlast.workflow.stuck import decide_on_stuck
 
 Request = TypeVar("Request", bound=RunRequest)
 Result = TypeVar("Result", bound=RunResult)
@@ -152,7 +151,6 @@ def _managed(run: Run) -> Run:
 
 async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     """Let a `run` keep its budget, and end it whole, so that nobody sees it running for ever."""
-    revision.begin()
     _refuse_made_up(request)
     flow.budget.start(request.budget)
     if request.stream:
@@ -211,7 +209,7 @@ def _refuse_made_up(request: RunRequest) -> None:
     if continued:
         return
     made_up = list(carried_in(request))
-    if made_up and revision.since(revision.FAULTS_FIXED):
+    if made_up:
         raise non_retryable(
             ErrorKind.INPUT_INVALID,
             f"{', '.join(made_up)}: only a run that continues as new carries this; leave it out of a first request",

@@ -1,5 +1,8 @@
 """Keeps texts of workflows in the content store, so that they weigh nothing in history."""
 
+import json
+from typing import Any
+
 from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest
@@ -17,7 +20,7 @@ async def keep_text(
     return await workflow.execute_local_activity_method(
         ContentActivities.keep_text,
         StoreRequest(text=text, media_type=media_type, summary=summary, by_reference=by_reference),
-        **policies.keep_text(why[:SUMMARY_LENGTH]),
+        **policies.local_call(why[:SUMMARY_LENGTH]),
     )
 
 
@@ -25,6 +28,11 @@ async def keep_report(report: Contract, why: str = "keep the report", summary: s
     """Keep the record of a run in the content store."""
     text = report.model_dump_json()
     return await keep_text(text, why, media_type="application/json", summary=summary, by_reference=True)
+
+
+async def keep_data(data: dict[str, Any], why: str) -> Content:
+    """Keep data in the content store, as JSON."""
+    return await keep_text(json.dumps(data, ensure_ascii=False), why, media_type="application/json")
 
 
 async def part_of(text: str, why: str, label: str = "") -> Part:

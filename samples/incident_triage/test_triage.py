@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from triage import REPORT, Triage, TriageRequest, Verdict
 
 from outlast.contracts import RunStatus
 from outlast.testing import agent_environment, assert_replays, call_tool, scripted
-from triage import REPORT, Triage, TriageRequest, Verdict
 
 FOLDER = Path(__file__).parent
 VERDICT = Verdict(severity="SEV2", cause="The pool was halved at 14:02.", first_step="Roll release 318 back.")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from outlast.worker.running import run_worker
 from triage import Triage
+
+from outlast.worker.running import run_worker
 
 if __name__ == "__main__":
     run_worker(workflows=[Triage], agents_dir=Path(__file__).with_name("agents"), task_queue="triage")

@@ -9,7 +9,7 @@ from rich.text import Text
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import plain
-from outlast.cli.results.reading import Reader
+from outlast.cli.result_texts import Reader
 from samples.refund.contracts import RefundOutcome, RefundResult
 
 LEFT_OUT = ("report", "changes", "budget")

@@ -8,6 +8,7 @@ import pytest
 from httpx2 import Timeout
 
 from outlast.contracts import Message, Part, StopReason, ToolCall, Usage
+from outlast.llm.body import LARGE
 from outlast.llm.claude import CLAUDE_URL, make_client
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
@@ -45,6 +46,23 @@ async def test_a_long_prompt_is_priced_by_its_own_tier(wire: Wire, caller: Calle
     wire.replies = [answer("Yes.", model="long-model", cache_read_input_tokens=900)]
     assert long == pytest.approx(5 * (100 * 2 + 20 * 10 + 901 * 0.2) / 1e6)
     assert (await caller.call(asking(model="long-model"))).usd == pytest.approx((100 * 2 + 20 * 10 + 900 * 0.2) / 1e6)
+
+
+@pytest.mark.parametrize("shared", [0, 1])
+async def test_a_large_prompt_arrives_whole(wire: Wire, caller: Caller, store: ContentStore, shared: int) -> None:
+    text = 'Ebb and "flow" 🌊\n' * 100_000
+    assert len(text) > LARGE
+    material = (Part(ref=await store.put(text.encode()), label="tides"), Part(text="Sum up."))
+    wire.replies = [answer("Yes.")]
+    await caller.call(asking(messages=(Message(parts=material),), shared_parts=shared))
+    (hit,) = wire.hits
+    content = hit.body["messages"][0]["content"]
+    if shared:
+        content = "\n\n".join(block["text"] for block in content)
+    assert content == f'<part label="tides">\n{text}\n</part>\n\nSum up.'
+    assert hit.body["stream"] is True
+    assert int(hit.headers["content-length"]) > len(text.encode())
+    assert "transfer-encoding" not in hit.headers  # not every gateway takes a body without its length
 
 
 async def test_a_long_answer_is_kept_and_its_model_named(wire: Wire, caller: Caller, store: ContentStore) -> None:

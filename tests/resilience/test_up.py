@@ -149,7 +149,7 @@ async def test_a_port_that_another_process_takes_meanwhile_is_chosen_anew(
         monkeypatch.setattr(
             stacking, "choose_ports", lambda *given: (choices.pop() if choices else choose_ports)(*given)
         )
-        stack = stacking.Stack(settings, stacking.Wishes(worker=False), Board(Console(file=shown, width=200)))
+        stack = stacking.Stack(settings, stacking.StackOptions(worker=False), Board(Console(file=shown, width=200)))
         try:
             assert await stack.start(), shown.getvalue()
             assert stack.state.ports["ui"] != taken
@@ -209,7 +209,7 @@ def test_a_damaged_database_is_shown_with_the_mend(tmp_path: Path) -> None:
     assert f"mv {tmp_path / 'state'}" in done.stdout
 
 
-def test_a_wished_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
+def test_a_port_asked_for_that_is_in_use_is_refused(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

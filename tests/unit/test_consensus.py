@@ -229,8 +229,8 @@ def test_a_voter_is_never_replaced_by_another_agent() -> None:
     card = AgentCard(
         name="a", description="d", model="m", window=9, max_tokens=5, timeout=1, system=Part(), fallbacks=("b", "a@m2")
     )
-    assert voting_alone(card).chain == ("a@m2",)
-    assert voting_alone(card.model_copy(update={"fallbacks": (), "fallback": "b"})).chain == ()
+    assert voting_alone(card).fallbacks == ("a@m2",)
+    assert voting_alone(card.model_copy(update={"fallbacks": ("b",)})).fallbacks == ()
 
 
 def test_the_schema_holds_the_options_and_the_beginning_of_the_question() -> None:

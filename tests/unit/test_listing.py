@@ -19,6 +19,7 @@ LONG: dict[str, Any] = {
     "resolved": "claude-sonnet",
     "description": "Works with files\n  and says what it did. " * 5,
     "tools": ["Read", "Write"],
+    "default": False,
 }
 SHORT = LONG | {
     "name": "a-long-name",
@@ -27,6 +28,7 @@ SHORT = LONG | {
     "tools": [],
     "model": "haiku",
     "resolved": "haiku",
+    "default": True,
 }
 
 
@@ -35,11 +37,13 @@ def test_each_agent_has_one_line_that_fits_and_begins_with_its_whole_name() -> N
         [line.plain for line in agents_page([LONG, SHORT], width) if isinstance(line, Text)] for width in (None, 40)
     )
 
-    assert whole[1] == "a-long-name  haiku   Writes."
+    assert whole[1] == "a-long-name  haiku   default  Writes."
     assert whole[0].endswith("tools: Read, Write")
-    assert [len(line) for line in cut[:2]] == [40, 28]
-    assert cut[0].startswith("clerk        sonnet  Works with")
-    assert whole[2:] == cut[2:] == ["sonnet → claude-sonnet"]
+    assert [len(line) for line in cut[:2]] == [40, 37]
+    assert cut[0].startswith("clerk        sonnet  own      Works")
+    assert whole[2:] == cut[2:]
+    assert whole[2] == "sonnet → claude-sonnet"
+    assert whole[3].startswith("default: brought by the library; ")
     assert not any("\n" in line for line in whole)
 
 

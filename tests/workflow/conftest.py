@@ -1,6 +1,6 @@
 """Runs real workflows with the real activity classes; only the model is scripted."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from outlast.client import Settings, data_converter
 from outlast.contracts import Content
 from outlast.llm.scripted import Script, ScriptedLLM
 from outlast.storage.activities import ContentStore
+from outlast.tools.tool import Tool
 from samples.refund.workflow import RefundWorkflow
 from tests.policed import policed
 from tests.processes import dev_server
@@ -33,13 +34,18 @@ class Runner:
 
     @asynccontextmanager
     async def worker(
-        self, script: Script, sources: Mapping[SourceKind, Source] | None = None
+        self, script: Script, sources: Mapping[SourceKind, Source] | None = None, tools: Sequence[Tool] = ()
     ) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
         served = (*worker.WORKFLOWS, RefundWorkflow)
-        runner = policed()
         async with worker.working(
-            self.env.client, self.settings, llm, sources=sources, workflows=served, workflow_runner=runner
+            self.env.client,
+            self.settings,
+            llm,
+            sources=sources,
+            workflows=served,
+            tools=tools,
+            workflow_runner=policed(),
         ):
             yield llm
 

@@ -14,8 +14,8 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from outlast.activity.heartbeat import Keeper, Watched, heartbeats
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.heartbeat import Keeper, Watched, heartbeats
 
 
 @activity.defn

@@ -206,7 +206,6 @@ def test_a_retry_and_a_cron_turn_carry_nothing_over_either(
 ) -> None:
     info = SimpleNamespace(continued_run_id="before", attempt=attempt, cron_schedule=cron)
     monkeypatch.setattr("temporalio.workflow.info", lambda: info)
-    monkeypatch.setattr("outlast.workflow.revision.since", lambda _: True)
     request = AgentSessionRequest(agent="writer", task="t", gates=GatesCarried(early=(FORGED,)))
     with pytest.raises(ApplicationError, match="gates: only a run that continues as new"):
         observed._refuse_made_up(request)

@@ -13,7 +13,6 @@ from temporalio.exceptions import ApplicationError
 
 from activities.search.contracts import SourceKind
 from outlast.agents.sessions import AgentSessionRequest
-from outlast.client import PROJECT
 from outlast.consensus.votes import ConsensusRequest, Voter
 from outlast.contracts import Part, Plan, PlanRequest, PlanResult, PlanStep, RunState, RunStatus
 from outlast.documents.contracts import DocumentSource
@@ -23,6 +22,7 @@ from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import Stage, StagedRequest
 from outlast.tools.activities import ToolActivities
 from tests.doubles.message_bodies import smallest
+from tests.real_process import PROJECT
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit
 from tests.workflow.test_agent_session import calls, in_turn, task

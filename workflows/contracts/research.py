@@ -1,5 +1,7 @@
 """Parallel research: a topic, several sources at once, one synthesis with checked citations."""
 
+from typing import Any
+
 from pydantic import Field
 
 from activities.search.contracts import Finding, SourceKind
@@ -35,6 +37,8 @@ class ResearchRequest(RunRequest):
     findings_per_source: int = Field(default=8, ge=1, le=50)
     more_rounds: int = Field(default=1, ge=0, le=5)
     synthesiser: str = "synthesiser"
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 
 
 class SourceOutcome(Contract):

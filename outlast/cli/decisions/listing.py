@@ -49,7 +49,7 @@ async def gates_of(run: WorkflowExecution) -> GatesShown:
     fields = [name for name in run.raw_info.memo.fields if name.startswith(GATE_MEMO)]
     views = [await run.memo_value(name, type_hint=GateView) for name in fields]
     waiting = sorted(views, key=lambda view: (view.opened is None, view.opened, view.name))
-    return shown.model_copy(update={"waiting": (*shown.waiting, *waiting)})
+    return shown.model_copy(update={"waiting": tuple(waiting)})
 
 
 async def whole(reach: Reach, found: WorkflowExecutionDescription, gates: Sequence[GateView]) -> list[GateView]:

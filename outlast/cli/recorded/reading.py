@@ -11,8 +11,8 @@ from temporalio.client import WorkflowExecutionDescription
 
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import Ended, Recorded, RunRecord, Waited, record_of
-from outlast.cli.recorded.failures import unsealed
 from outlast.contracts import ModelRequest, ModelTurn, ToolRequest, ToolResult, Toolset
+from outlast.storage.payload_codec import unsealed
 
 M = TypeVar("M", bound=BaseModel)
 MODEL, TOOL, TOOLSET = "call_model", "call_tool", "read_toolset"

@@ -16,8 +16,8 @@ from outlast.cli.leaving import LeavingError, cause_of
 from outlast.cli.reaching import Reach, word
 from outlast.cli.recorded.reading import read_history
 from outlast.cli.report.figures import Outcome, Report, Told, report_of
+from outlast.cli.result_texts import texts_of
 from outlast.cli.results import Reader
-from outlast.cli.results.reading import texts_of
 from outlast.contracts import Changes, DecisionLog, PlanChange, RunStatus, Trace
 
 

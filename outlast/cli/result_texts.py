@@ -1,8 +1,4 @@
-"""Follows the references of a result into the content store; what each pattern's result looks like stands beside this file.
-
-The trap: a result holds references into the worker's content store. Where the starter's is another, the run is fine and
-only the reading fails, so that error must not look like a failed run.
-"""
+"""What every page of a result has, and the reader that follows its references into the content store."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -12,9 +8,8 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError
 from outlast.cli.printing import command
-from outlast.cli.recorded.suspicions import CUT_NOTE
 from outlast.client import Settings
-from outlast.contracts import Content, RunState
+from outlast.contracts import CUT_NOTE, Content, RunState
 from outlast.errors import ErrorKind
 from outlast.storage.activities import ContentStore
 

@@ -15,9 +15,9 @@ from typing import Any
 from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.waiting import bearable
 from outlast.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
 from outlast.errors import ErrorKind, non_retryable, retryable
-from outlast.worker.waiting import bearable
 
 OWN_ATTEMPTS = {
     "append_messages": 5,

@@ -11,12 +11,12 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import ModelFailure
 from outlast.errors import ERROR_TEXT_LIMIT, ErrorKind
-from outlast.llm.posture import MESSAGE_LIMIT, error_for_status, retry_after
+from outlast.llm.http_errors import MESSAGE_LIMIT, error_for_status, retry_after
 
 NUMBERS = st.one_of(st.floats().map(str), st.integers().map(str), st.text(max_size=30))
 
 
-def posture(
+def error_for(
     status: int = 429, message: str = "busy", error_type: str | None = None, **rest: object
 ) -> ApplicationError:
     headers = {str(name).replace("_", "-"): str(value) for name, value in rest.items()}
@@ -38,7 +38,7 @@ def test_any_header_gives_a_sane_wait_or_none(milliseconds: str, seconds: str) -
 
 @given(st.floats(min_value=0.001, max_value=60))
 def test_waits_up_to_the_cap_are_kept_and_stretched_a_little(seconds: float) -> None:
-    error = posture(retry_after=seconds)
+    error = error_for(retry_after=seconds)
     assert error.next_retry_delay is not None
     rounding = timedelta(microseconds=1)
     assert timedelta(seconds=seconds) - rounding <= error.next_retry_delay
@@ -46,12 +46,12 @@ def test_waits_up_to_the_cap_are_kept_and_stretched_a_little(seconds: float) -> 
 
 
 def test_workers_do_not_come_back_at_the_same_moment() -> None:
-    assert len({posture(retry_after=30).next_retry_delay for _ in range(20)}) > 1
+    assert len({error_for(retry_after=30).next_retry_delay for _ in range(20)}) > 1
 
 
 @given(st.floats(min_value=60.01, max_value=1e300))
 def test_waits_above_the_cap_are_final(seconds: float) -> None:
-    error = posture(retry_after=seconds)
+    error = error_for(retry_after=seconds)
     assert (error.type, error.non_retryable) == (ErrorKind.RATE_LIMITED_TOO_LONG, True)
     assert len(error.message) <= ERROR_TEXT_LIMIT
 
@@ -80,7 +80,7 @@ def test_milliseconds_win_over_seconds() -> None:
 def test_every_status_becomes_an_error_that_names_its_request(
     status: int, message: str, error_type: str | None
 ) -> None:
-    error = posture(status, message, error_type)
+    error = error_for(status, message, error_type)
     assert ErrorKind(error.type or "") is not ErrorKind.UNEXPECTED
     assert "(request req_9)" in error.message
     assert error.details == (ModelFailure(request_id="req_9"),)
@@ -91,13 +91,13 @@ def test_every_status_becomes_an_error_that_names_its_request(
     ("error_type", "final"), [("permission_error", True), ("overloaded_error", False), (None, False)]
 )
 def test_where_the_status_is_good_the_type_of_the_error_counts(error_type: str | None, final: bool) -> None:
-    error = posture(200, "in a stream", error_type)
+    error = error_for(200, "in a stream", error_type)
     assert error.non_retryable is final
     assert "(request req_9)" in error.message
 
 
 def test_a_long_message_is_cut_before_the_advice() -> None:
-    error = posture(401, "x" * 5000)
+    error = error_for(401, "x" * 5000)
     assert "x" * MESSAGE_LIMIT in error.message
     assert error.message.endswith("(request req_9); check ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN")
 
@@ -111,4 +111,4 @@ def test_a_long_message_is_cut_before_the_advice() -> None:
     ],
 )
 def test_not_every_wrong_request_is_too_long(message: str) -> None:
-    assert posture(400, message).type == ErrorKind.MODEL_REJECTED
+    assert error_for(400, message).type == ErrorKind.MODEL_REJECTED

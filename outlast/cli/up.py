@@ -1,7 +1,4 @@
-"""Run the stack until Ctrl-C, or for as long as something is shown on it.
-
-The trap: whatever happens after a stack is made, it must be stopped, or its parts would outlive the command.
-"""
+"""What `up` and `demo` do: run the embedded stack until Ctrl-C, or for as long as something is shown on it."""
 
 import asyncio
 import time
@@ -13,7 +10,7 @@ from outlast.client import Settings, load_settings, running_stack
 from outlast.devstack.board import Board
 from outlast.devstack.ports import PortTakenError
 from outlast.devstack.server import TemporalMissingError
-from outlast.devstack.stack import AlreadyRunningError, Stack, Wishes, WrongWishError
+from outlast.devstack.stack import AlreadyRunningError, Stack, StackOptions, WrongOptionError
 from outlast.devstack.state import StackState, read_state
 from outlast.devstack.welcome import show_export, show_ready, show_running
 
@@ -21,14 +18,14 @@ STARTS_WITHIN = 60.0
 """Seconds that the demo waits for a stack that another process is just starting."""
 
 
-def run_up(wishes: Wishes) -> int:
+def run_up(options: StackOptions) -> int:
     """Run the stack until it is told to stop; returns the exit code. Raises LeavingError, SettingsError."""
-    return _run(lambda settings, board: _up(settings, board, wishes))
+    return _run(lambda settings, board: _up(settings, board, options))
 
 
-def run_shown(wishes: Wishes, show: Callable[[Settings, StackState, Board], Awaitable[int]]) -> int:
+def run_shown(options: StackOptions, show: Callable[[Settings, StackState, Board], Awaitable[int]]) -> int:
     """Run a coroutine on the running stack, or on one of its own; returns its exit code. Raises LeavingError, SettingsError."""
-    return _run(lambda settings, board: _shown(settings, board, wishes, show))
+    return _run(lambda settings, board: _shown(settings, board, options, show))
 
 
 def _run(command: Callable[[Settings, Board], Awaitable[int]]) -> int:
@@ -39,14 +36,14 @@ def _run(command: Callable[[Settings, Board], Awaitable[int]]) -> int:
         return asyncio.run(run())
     except TemporalMissingError as error:
         raise LeavingError(UNSERVED, str(error)) from error
-    except (PortTakenError, WrongWishError, OSError) as error:
+    except (PortTakenError, WrongOptionError, OSError) as error:
         raise LeavingError(WRONG, str(error)) from error
 
 
-async def _up(settings: Settings, board: Board, wishes: Wishes) -> int:
+async def _up(settings: Settings, board: Board, options: StackOptions) -> int:
     began = time.monotonic()
     try:
-        stack = Stack(settings, wishes, board)
+        stack = Stack(settings, options, board)
     except AlreadyRunningError:
         show_running(board, settings, read_state(settings.state_dir))
         return DONE
@@ -64,11 +61,11 @@ async def _up(settings: Settings, board: Board, wishes: Wishes) -> int:
 async def _shown(
     settings: Settings,
     board: Board,
-    wishes: Wishes,
+    options: StackOptions,
     shown: Callable[[Settings, StackState, Board], Awaitable[int]],
 ) -> int:
     try:
-        stack = Stack(settings, wishes, board)
+        stack = Stack(settings, options, board)
     except AlreadyRunningError:
         state = await _running(settings)
         board.say(f"Uses the stack that runs here, process {state.pid}.")
