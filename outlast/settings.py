@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
     """Largest single message in history; the server's own limit is 2 MB."""
     payload_keys: SecretStr | None = None
-    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`starter.py payload-key`)."""
+    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`outlast payload-key`)."""
     agents_dir: Path = Field(default_factory=lambda: own_file("agents"))
     """The project's agents, laid over the library's own. Default: `agents`, in the working folder or beside the program."""
     models_file: Path = Field(default_factory=_models_file)
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
     up_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of the server that `starter.py up` runs. Default: 7233 where it is free, else any; 0 is any."""
+    """Port of the server that `outlast up` runs. Default: 7233 where it is free, else any; 0 is any."""
     up_ui_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     approver_secret: SecretStr | None = Field(default=None, min_length=32)
     """With it, decisions at gates must be signed; at least 32 characters, the same for all workers. It never enters history."""
     approver_token: SecretStr | None = None
-    """Your own token, for the starter: made by `starter.py approver-token`."""
+    """Your own token, for the command line: made by `outlast approver-token`."""
     approver: str = ""
     """Your name at gates, for the starter. Default: the user name of the operating system."""
     notify_urls: SecretStr | None = None
