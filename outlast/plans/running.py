@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
-from outlast.approvals.tool_gates import reason_of
+from outlast.agents.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
