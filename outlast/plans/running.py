@@ -23,7 +23,7 @@ class PlanRunning:
     """The running of one plan's steps; `outcomes` tells how each ended.
 
     `prefix` goes before step ids wherever people see them, `material` is what every step sees before its input, and the
-    last steps answer by `schema` if there is one. `on_done` is told of each step that is done.
+    last steps answer by `schema` if there is one. `on_done` is called with each step that is done.
     """
 
     def __init__(
