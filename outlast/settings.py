@@ -6,7 +6,6 @@ Workflows must never read them: what a workflow needs of them reaches it as data
 import json
 import os
 import re
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from outlast.environment import clean_environment, clean_secret
 from outlast.extras import require
+from outlast.file_names import own_file
 from outlast.llm.base import ModelTable
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 
@@ -26,25 +26,6 @@ LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the environment variable."""
-
-
-def program_folder() -> Path | None:
-    """Return the folder of the program that was started, such as `worker.py`; None for a module or an installed command."""
-    main = sys.modules.get("__main__")
-    if main is None or getattr(main, "__spec__", None) is not None or not getattr(main, "__file__", None):
-        return None
-    folder = Path(str(main.__file__)).resolve().parent
-    return None if folder == Path(sys.executable).parent.resolve() else folder
-
-
-def own_file(name: str) -> Path:
-    """Return a file or folder of the project: that of the working folder, else the one beside the program that was started.
-
-    Where neither has it, the one of the working folder, which does not exist.
-    """
-    here = Path.cwd() / name
-    beside = program_folder()
-    return beside / name if beside and not here.exists() and (beside / name).exists() else here
 
 
 MODELS = Path(__file__).parent / "llm" / "models.toml"

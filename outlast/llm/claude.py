@@ -23,8 +23,7 @@ from outlast.llm.body import LARGE, StreamedJson, characters
 from outlast.llm.claude_request import parameters_of, shared_prefix
 from outlast.llm.claude_span import CallSpan
 from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
-from outlast.llm.message import MessageBuilder
-from outlast.llm.reply import reply_of
+from outlast.llm.message import MessageBuilder, reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
 from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
 
