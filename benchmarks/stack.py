@@ -4,6 +4,7 @@ Five sides do the same work: the product and the bare baseline, each with a mode
 over HTTP, and the baseline once more on a server with default settings. A sixth is the product over HTTP with telemetry on.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -130,6 +131,7 @@ def _worker(
             api or NOBODY,
             TASK_QUEUE=name.value,
             SHUTDOWN_GRACE="5",
+            WORKFLOW_SANDBOX=os.environ.get("WORKFLOW_SANDBOX"),
             OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
         )
     # The sandbox imports modules anew for every run; without bytecode files it would compile them every time.

@@ -1,4 +1,4 @@
-"""The closet both doors share: the settings, and the way to Temporal."""
+"""How this project connects to Temporal: the address, the data converter, and the running embedded stack."""
 
 import fcntl
 import json
@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from outlast.command_line import start_a_server
 from outlast.contracts import SEARCH_ATTRIBUTES
-from outlast.settings import LOCAL_MODEL, PROJECT, Settings, SettingsError, learn_secrets, load_settings
+from outlast.settings import LOCAL_MODEL, Settings, SettingsError, learn_secrets, load_settings
 
-if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most of the porch does not need it
+if TYPE_CHECKING:  # the SDK takes a quarter of a second to import, and most commands do not need it
     from temporalio.client import Client, Plugin
     from temporalio.converter import DataConverter
 
 __all__ = [
     "LOCAL_MODEL",
-    "PROJECT",
     "ServerUnavailableError",
     "Settings",
     "SettingsError",
     "address_of",
     "connect",
     "data_converter",
+    "extended_converter",
+    "has_our_converter",
     "learn_secrets",
     "load_settings",
     "missing_attributes",
@@ -41,7 +43,7 @@ class ServerUnavailableError(Exception):
 
 
 def running_stack(settings: Settings) -> dict[str, Any] | None:
-    """Return what the running embedded stack says of itself (`up.json`), or None when none runs in this directory."""
+    """Return the description of the running embedded stack (`up.json`), or None when none runs in this directory."""
     described, lock = settings.state_dir / "up.json", settings.state_dir / "up.lock"
     if not described.exists() or not lock.exists():
         return None
@@ -63,18 +65,72 @@ def data_converter(payload_limit: int, keys: SecretStr | None = None) -> "DataCo
     """Build the converter for pydantic models that refuses a message over the limit, in bytes, and encrypts with the keys."""
     from temporalio.contrib.pydantic import pydantic_data_converter
 
-    from outlast.storage.payload_guard import RedactingFailureConverter, guarded
+    return extended_converter(pydantic_data_converter, payload_limit, keys, others=payload_limit)
 
+
+def extended_converter(
+    theirs: "DataConverter", payload_limit: int, keys: SecretStr | None = None, *, others: int | None = None
+) -> "DataConverter":
+    """Add what our workflows need to a data converter of somebody else's: pydantic, size limits, redaction, encryption.
+
+    A payload codec and external storage of theirs are kept. A converter that is ours already is returned as it is.
+
+    Args:
+        theirs: The SDK's default converter or its pydantic one, perhaps with a codec.
+        payload_limit: Largest message of ours, in bytes.
+        keys: Keys to encrypt with, if no codec of theirs does that.
+        others: Largest message that is none of our contracts, in bytes. Default: what a server takes.
+
+    Raises:
+        SettingsError: The converter converts payloads or failures in its own way, or there are two codecs.
+    """
+    from temporalio.contrib.pydantic import PydanticPayloadConverter
+    from temporalio.converter import (
+        DefaultFailureConverter,
+        DefaultFailureConverterWithEncodedAttributes,
+        DefaultPayloadConverter,
+    )
+
+    from outlast.storage.payload_guard import SERVER_LIMIT, RedactingFailureConverter, SealedFailureConverter, guarded
+
+    if has_our_converter(theirs):
+        return theirs
+    ours = {
+        DefaultFailureConverter: RedactingFailureConverter,
+        DefaultFailureConverterWithEncodedAttributes: SealedFailureConverter,
+    }
+    if theirs.payload_converter_class not in (DefaultPayloadConverter, PydanticPayloadConverter):
+        raise SettingsError(_REFUSED.format(f"payload_converter_class={theirs.payload_converter_class.__name__}"))
+    if theirs.failure_converter_class not in ours:
+        raise SettingsError(_REFUSED.format(f"failure_converter_class={theirs.failure_converter_class.__name__}"))
+    if keys is not None and theirs.payload_codec is not None:
+        raise SettingsError(
+            "data_converter: it has a payload codec, and PAYLOAD_KEYS is set, which adds another; leave one of them out"
+        )
     converter = replace(
-        pydantic_data_converter,
-        payload_converter_class=guarded(payload_limit),
-        failure_converter_class=RedactingFailureConverter,
+        theirs,
+        payload_converter_class=guarded(payload_limit, SERVER_LIMIT if others is None else others),
+        failure_converter_class=ours[theirs.failure_converter_class],
     )
     if keys is None:
         return converter
     from outlast.storage.payload_codec import encrypted
 
     return encrypted(converter, keys.get_secret_value())
+
+
+def has_our_converter(converter: "DataConverter") -> bool:
+    """Whether a data converter is one that this module built."""
+    from outlast.storage.payload_guard import GuardedPayloadConverter
+
+    return issubclass(converter.payload_converter_class, GuardedPayloadConverter)
+
+
+_REFUSED = (
+    "data_converter: agents need the SDK's default data converter or pydantic's, and this one has {}. Connect a second client "
+    "for the worker with agents and whoever starts its runs, with temporalio.contrib.pydantic.pydantic_data_converter; "
+    "a payload codec (encryption, compression) of yours may stay"
+)
 
 
 def address_of(settings: Settings) -> tuple[str, dict[str, Any]]:
@@ -110,31 +166,30 @@ async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Clie
         raise SettingsError(f"TEMPORAL_ADDRESS={address}: {error}; write host:port") from error
     except (RuntimeError, RPCError) as error:
         raise ServerUnavailableError(
-            f"no Temporal server answers at {address} ({_reason(error)}). "
-            "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
+            f"no Temporal server answers at {address} ({_reason(error)}). {start_a_server()}"
         ) from error
 
 
 async def missing_attributes(client: "Client") -> list[str] | None:
-    """Name the search attributes of ours that the namespace lacks; None where the server does not tell.
+    """Name the search attributes of ours that the namespace lacks; None where the server does not list them.
 
-    The trap: to set one that is not registered wedges a run for ever. So whoever uses them asks first.
+    To set one that is not registered stops a run for ever, so whoever sets them asks first.
     """
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
     from temporalio.service import RPCError
 
-    asked = ListSearchAttributesRequest(namespace=client.namespace)
+    request = ListSearchAttributesRequest(namespace=client.namespace)
     try:
-        answer = await client.operator_service.list_search_attributes(asked, timeout=timedelta(seconds=10))
+        answer = await client.operator_service.list_search_attributes(request, timeout=timedelta(seconds=10))
     except RPCError:
         return None
     return [name for name in SEARCH_ATTRIBUTES if name not in answer.custom_attributes]
 
 
 def _reason(error: Exception) -> str:
-    # The SDK's core wraps the operating system's words in a dump of its own structures.
-    said = re.search(r'message: "([^"]+)"', str(error))
-    return said[1].lower() if said else str(error)[:200]
+    # The SDK's core wraps the operating system's message in a dump of its own structures.
+    message = re.search(r'message: "([^"]+)"', str(error))
+    return message[1].lower() if message else str(error)[:200]
 
 
 def _tracing(settings: Settings) -> "list[Plugin]":

@@ -1,7 +1,7 @@
 """Runs a directed acyclic graph: a node starts the moment its own dependencies are done.
 
 Where the width limit binds, the node with the longest remaining path goes first, because delaying it delays the end.
-Deterministic: the order of starts depends on the graph and on the order of completions alone. The trap: waves (all of one
+Deterministic: the order of starts depends on the graph and on the order of completions alone. Waves (all of one
 depth, then all of the next) look alike but wait for the slowest of each wave.
 """
 
@@ -10,11 +10,12 @@ from bisect import insort
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow.failures import ENDINGS, FAILURES, finished
 
 T = TypeVar("T")
@@ -49,6 +50,14 @@ class Outcome(Generic[T]):
     def ok(self) -> bool:
         """Whether the node is done."""
         return self.error is None and self.skipped_by is None
+
+    def result(self) -> T:
+        """Return the value; raises the error of a node that failed, and NothingSucceeded for one that was skipped."""
+        if self.error is not None:
+            raise self.error
+        if self.skipped_by is not None:
+            raise non_retryable(ErrorKind.NOTHING_SUCCEEDED, f"skipped, because {self.skipped_by} failed")
+        return cast(T, self.value)
 
 
 def remaining_paths(graph: Graph) -> dict[str, int]:

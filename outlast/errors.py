@@ -1,15 +1,15 @@
 """Every way in which an activity fails, by name, and what follows from each.
 
     ApplicationError
-    ├── retryable: the world may be better in a moment
+    ├── retryable: another attempt may succeed
     │   ├── RateLimited          429; waits as long as the server asks (`next_retry_delay`)
     │   ├── ModelUnavailable     408, 409, 425, 5xx, 529, connection and time-out errors, a stream that broke off
     │   ├── ContentUnavailable   the content store does not answer, cannot be written, or is not there
     │   ├── ToolUnavailable      a tool's server or file system does not answer
     │   ├── SourceUnavailable    a search source does not answer
-    │   ├── WorkerLost           the worker process died; whoever started after it handed the activity back
-    │   └── ChannelUnavailable   a channel by which people are told does not take a notice
-    └── final: the same call would fail again
+    │   ├── WorkerLost           the worker process died; the next worker on the machine handed the activity back
+    │   └── ChannelUnavailable   a notification channel does not take a notice
+    └── non-retryable: the same call would fail again
         ├── RateLimitedTooLong   the server asks for a longer wait than the cap: use the fallback
         ├── ModelRejected        400, 422: the request itself is wrong
         ├── ContextExceeded      413, or a 400 that says so: the prompt does not fit; compact, then ask again
@@ -19,20 +19,19 @@
         ├── PayloadTooLarge                         a message too big for history
         ├── CatalogInvalid                          an agent file cannot be read
         ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid, ChannelUnknown     a name or a setting leads nowhere
-        ├── LimitReached                            turns, tokens or time of an agent are used up
         ├── BudgetReached                           the run's budget is used up, and nobody raised it
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time
         ├── Halted                                  nobody decided in time, and the gate's policy ends the whole run then
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
-        ├── NotApproved                             an action without a person's yes, or another than the approved one
+        ├── NotApproved                             an action that no person approved, or another than the approved one
         ├── ResultInvalid                           an activity was completed with what it cannot have given, by hand for instance
-        ├── ApprovedBeforeReset                     the yes is from before the run was reset; ask again
+        ├── ApprovedBeforeReset                     the approval is from before the run was reset; ask again
         └── Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}
 
-The trap: workflows never look at exception classes, only at these names (`kind_of`), because a class does not
-survive the way through history.
+Workflows never look at exception classes, only at these names (`kind_of`), because a class does not
+survive serialization into history.
 """
 
 from datetime import timedelta
@@ -89,7 +88,6 @@ class ErrorKind(StrEnum):
     CHANNEL_UNAVAILABLE = "ChannelUnavailable"
     WORKER_LOST = "WorkerLost"
     CHANNEL_UNKNOWN = "ChannelUnknown"
-    LIMIT_REACHED = "LimitReached"
     BUDGET_REACHED = "BudgetReached"
     RESERVATION_SHORT = "ReservationShort"
     NOT_ANSWERED = "NotAnswered"
@@ -111,7 +109,7 @@ NO_FAULT = (ErrorKind.CANCELLED, ErrorKind.RESERVATION_SHORT)
 
 
 def non_retryable(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:
-    """Build an error that no retry can mend; what is no fault is nothing for the worker's log to complain of."""
+    """Build an error that no retry can fix; the worker logs no warning for what is not a fault."""
     categories = ApplicationErrorCategory
     category = categories.BENIGN if kind in NO_FAULT else categories.UNSPECIFIED
     return ApplicationError(_written(message), *details, type=kind, non_retryable=True, category=category)

@@ -1,11 +1,11 @@
-"""Parallel work in one place: all of it, as much as is needed, the first good answer, or one call for each of many inputs.
+"""Parallel work in one place: all of it, as much as is needed, or one call for each of many inputs.
 
-Built on the scheduler, so that the order of starts and ends is the same on replay. The trap: a deadline without a timer for
+Built on the scheduler, so that the order of starts and ends is the same on replay. A deadline without a timer for
 each task waits for the slowest; here every task carries the time that is left to it.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -45,27 +45,27 @@ async def gather(
     return await run_graph(dict.fromkeys(tasks, ()), run, max_parallel=max_parallel, enough=enough)
 
 
-def at_least(successes: int) -> Enough[Any]:
-    """Stop once so many tasks have succeeded."""
-    return lambda outcomes: sum(outcome.ok for outcome in outcomes.values()) >= successes
-
-
-def first_good(good: Callable[[T], bool] = lambda _: True) -> Enough[T]:
-    """Stop at the first value that is good."""
-    return lambda outcomes: any(
-        outcome.ok and outcome.value is not None and good(outcome.value) for outcome in outcomes.values()
-    )
-
-
 async def each(
-    inputs: Mapping[str, Any], do: Callable[[str], Coroutine[Any, Any, T]], *, max_parallel: int = MAX_PARALLEL
+    inputs: Iterable[str], do: Callable[[str], Coroutine[Any, Any, T]], *, max_parallel: int = MAX_PARALLEL
 ) -> dict[str, Outcome[T]]:
-    """Do the same for many inputs, `max_parallel` at a time; `do` is given the name of its input."""
+    """Do the same for many inputs, `max_parallel` at a time.
+
+    Args:
+        inputs: Names of the inputs, each once.
+        do: What is done; it is given the name of its input.
+        max_parallel: How many are worked on at once.
+
+    Returns:
+        How each one ended, by name; `outcome.result()` returns its value or raises its error.
+
+    Example:
+        ended = await each(("analyst", "sceptic"), lambda name: self.agents.ask(name, request.ticket))
+    """
     return await run_graph(dict.fromkeys(inputs, ()), do, max_parallel=max_parallel)
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Number names that occur more than once, since tasks and steps are told apart by them."""
+    """Number names that occur more than once, since tasks and steps are identified by them."""
     taken = dict.fromkeys(names, 0)
     result: list[str] = []
     for name in names:
@@ -79,7 +79,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T]) -> T:
-    """Await work for so long; raises a final TimedOut error, after the work was told to stop."""
+    """Await work for so long; raises a non-retryable TimedOut error, after the work was cancelled."""
     if seconds is None:
         return await work
     task = asyncio.create_task(work)

@@ -1,7 +1,7 @@
 """Keeps secrets out of what this process writes: history, logs, spans, the screen.
 
 `SECRETS` knows the values that the settings, the environment and the MCP servers hold, and replaces them in any text, whole or in
-parts, also as URLs, headers and reprs write them. It knows values alone: a secret that nobody configured here passes.
+parts, also as URLs, headers and reprs write them. It knows values alone: a secret that is not configured here passes.
 """
 
 import html
@@ -28,7 +28,7 @@ _PIECE = 4
 TOKEN_LENGTH = 20
 """Characters from which the user name in a web address is taken for a token, although a password follows."""
 _TELLING = 4
-"""Different characters that a part must have: a run of `-` or `x` is nobody's secret."""
+"""Different characters that a part must have: a run of `-` or `x` is no secret."""
 
 _SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:api|pg)?(?:keys?|tokens?|secrets?|passwords?|passwd|passphrase|pass|pwd|pat|credentials?|auth|authorization"

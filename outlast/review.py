@@ -1,10 +1,10 @@
 """Evaluator and optimizer: a draft is judged against a rubric and revised, round by round, and the best round is kept.
 
-    review = Review(crew, "review", Rubric(good_enough=85), writer="writer", reviewer="reviewer")
+    review = Review(agents, "review", Rubric(good_enough=85), writer="writer", reviewer="reviewer")
     best = await review.of(draft)
 
 It stops at a draft that is good enough, or when the rounds are used up. A review is there to make a draft better: if a
-critic or a writer fails, what is there stands, with a note; a first draft that nobody could judge has no score. The trap: the
+critic or a writer fails, what is there stands, with a note; a first draft that nobody could judge has no score. The
 last round is not the best one, so a revision that scored no higher never replaces what it was made of.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.contracts import Content, Part, StepState
 from outlast.errors import text_of
 from outlast.stages.contracts import Rubric
+from outlast.workflow.keeping import keep_text
 
 REVISE = (
     "Rewrite the draft so that it meets the critique. Keep what is good, and add no facts that the material does not hold. "
@@ -61,7 +62,7 @@ class Review:
     Revisions answer by `schema` if there is one.
     """
 
-    crew: Crew
+    agents: Agents
     step: str
     rubric: Rubric
     writer: str
@@ -95,7 +96,7 @@ class Review:
             self.notes.append("the draft stands unreviewed" if number == 1 else f"round {number} was not judged")
             return None
         note = "; ".join((f"{critique.score} of 100", *answer.notes))
-        self.crew.log.end(step, StepState.DONE, output=answer.content, note=note)
+        self.agents.run.state.end(step, StepState.DONE, output=answer.content, note=note)
         return critique
 
     async def _revise(self, rounds: Sequence[Round]) -> Answer | None:
@@ -111,7 +112,7 @@ class Review:
         self, step: str, agent: str, parts: Sequence[Part], schema: dict[str, Any] | None
     ) -> Answer | None:
         try:
-            answer = await self.crew.step(step, agent, parts, schema=schema)
+            answer = await self.agents.ask(agent, parts, step=step, schema=schema)
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):
                 raise
@@ -133,6 +134,42 @@ class Review:
         if best + 1 < len(rounds):
             self.notes.append(f"round {best + 1} of {len(rounds)} was kept, because the later ones were no better")
         return Reviewed(rounds[best].draft, score, tuple(rounds), tuple(self.notes))
+
+
+async def review(
+    agents: Agents,
+    draft: str | Answer,
+    *,
+    writer: str,
+    reviewer: str,
+    rubric: Rubric | None = None,
+    goal: str = "",
+    material: Sequence[Part] = (),
+    step: str = "review",
+) -> Reviewed:
+    """Have a draft judged and rewritten, round by round, until it is good enough.
+
+    Args:
+        agents: The agents of the run, `self.agents`.
+        draft: An answer, or a text.
+        writer: The agent that rewrites.
+        reviewer: The agent that judges.
+        rubric: By what it is judged, how good is good enough, and how many rounds there are at most.
+        goal: What the draft shall be.
+        material: What both agents see first.
+        step: What the names of the steps begin with.
+
+    Returns:
+        The best draft and its score; None as a score where nobody could judge it.
+
+    Example:
+        best = await review(self.agents, draft, writer="writer", reviewer="reviewer", rubric=Rubric(good_enough=90))
+    """
+    await agents.ready()
+    if isinstance(draft, str):
+        content = await keep_text(draft, f"{step} · keep the draft")
+        draft = Answer(content, writer)
+    return await Review(agents, step, rubric or Rubric(), writer, reviewer, goal=goal, material=material).of(draft)
 
 
 def is_over(scores: Sequence[int], rubric: Rubric) -> bool:

@@ -1,6 +1,6 @@
 """All settings, read once from the environment (and `.env`): each field's variable is its name in capitals.
 
-The trap: workflows must never see them. What a workflow needs of them reaches it as data, through an activity, and is recorded.
+Workflows must never read them: what a workflow needs of them reaches it as data, through an activity, and is recorded.
 """
 
 import json
@@ -14,17 +14,11 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from outlast.environment import clean_environment, clean_secret
+from outlast.extras import require
+from outlast.file_names import own_file
 from outlast.llm.base import ModelTable
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 
-
-def _project() -> Path:
-    """Return the folder of the application: the checkout that this package lies in, else where the process was started."""
-    checkout = Path(__file__).resolve().parents[1]
-    return checkout if (checkout / "worker.py").is_file() else Path.cwd()
-
-
-PROJECT = _project()
 LOCAL_MODEL = "smollm2-135m-instruct"
 LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 """Settings that hold several secrets, which may stand on lines of their own."""
@@ -32,6 +26,15 @@ LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the environment variable."""
+
+
+MODELS = Path(__file__).parent / "llm" / "models.toml"
+"""The model table that the library brings."""
+
+
+def _models_file() -> Path:
+    own = own_file("models.toml")
+    return own if own.is_file() else MODELS
 
 
 class Settings(BaseSettings):
@@ -56,23 +59,27 @@ class Settings(BaseSettings):
     content_store_url: str = ""
     """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
     content_inline_bytes: int = Field(default=1024, ge=0, le=65536)
+    content_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Most bytes of texts that a worker keeps in memory, so that none of them is read again; 0 keeps none."""
     payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
     """Largest single message in history; the server's own limit is 2 MB."""
     payload_keys: SecretStr | None = None
-    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`starter.py payload-key`)."""
-    agents_dir: Path = PROJECT / "agents"
-    models_file: Path = PROJECT / "models.toml"
+    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`outlast payload-key`)."""
+    agents_dir: Path = Field(default_factory=lambda: own_file("agents"))
+    """The project's agents, laid over the library's own. Default: `agents`, in the working folder or beside the program."""
+    models_file: Path = Field(default_factory=_models_file)
+    """Models and what they cost. Default: `models.toml`, in the working folder or beside the program, else the library's own."""
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
     up_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of the server that `starter.py up` runs. Default: 7233 where it is free, else any; 0 is any."""
+    """Port of the server that `outlast up` runs. Default: 7233 where it is free, else any; 0 is any."""
     up_ui_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
     """The folder whose files agents with tools may read and write. Default: `<state_dir>/workspace`."""
-    library_dir: Path = PROJECT / "samples" / "library"
-    """The folder whose documents research searches where nothing else can be reached."""
+    library_dir: Path | None = None
+    """The folder whose documents research searches where nothing else can be reached. Default: the application's own samples."""
     search_contact: str = ""
     """A mail address or page, told to the services that research asks."""
     arxiv_url: str = "https://export.arxiv.org/api/query"
@@ -109,7 +116,7 @@ class Settings(BaseSettings):
     approver_secret: SecretStr | None = Field(default=None, min_length=32)
     """With it, decisions at gates must be signed; at least 32 characters, the same for all workers. It never enters history."""
     approver_token: SecretStr | None = None
-    """Your own token, for the starter: made by `starter.py approver-token`."""
+    """Your own token, for the command line: made by `outlast approver-token`."""
     approver: str = ""
     """Your name at gates, for the starter. Default: the user name of the operating system."""
     notify_urls: SecretStr | None = None
@@ -137,6 +144,8 @@ class Settings(BaseSettings):
     """Longest silence, in seconds, within a stream."""
     shutdown_grace: float = Field(default=120.0, ge=0)
     """Seconds a stopping worker waits for running calls."""
+    workflow_sandbox: Literal["on", "off"] = "on"
+    """Whether a worker runs workflow code in Temporal's sandbox, which refuses most of what is not deterministic."""
     worker_wait: float = Field(default=10.0, ge=0)
     """Seconds that the starter waits for a worker that is just starting."""
     otel_exporter_otlp_endpoint: str | None = Field(
@@ -210,6 +219,7 @@ class Settings(BaseSettings):
             return None
         from outlast.storage.payload_codec import read_keys
 
+        require("encryption", "the encryption of messages")
         read_keys(value.get_secret_value())
         return value
 

@@ -27,6 +27,7 @@ from tests.forked import Forked, ForkedProcess
 from tests.real_process import PROJECT, RealProcess, clean_environment, free_port, wait_for
 
 __all__ = [
+    "EVERY_WORKER",
     "PROJECT",
     "DevServer",
     "MessagesApi",
@@ -42,6 +43,8 @@ __all__ = [
     "worker",
 ]
 
+EVERY_WORKER = "tests/doubles/every_worker.py"
+"""A worker that serves refunds too."""
 SERVER_PRAGMAS = ("journal_mode=wal", "synchronous=normal")
 
 
@@ -163,11 +166,12 @@ def worker(
     api: MessagesApi | str,
     *arguments: str,
     name: str = "worker",
+    program: str | None = None,
     **settings: str | None,
 ) -> Iterator[RealProcess]:
-    """Run `worker.py` until it says that it is ready; `settings` are environment variables on top of the stack's."""
+    """Run `worker.py`, or another `program`, until it is ready; `settings` are environment variables on top of the stack's."""
     process = ForkedProcess(
-        command=["worker.py", *arguments],
+        command=[program or "worker.py", *arguments],
         log=directory / f"{name}.log",
         env=stack_environment(directory, server, api, **settings),
     )
@@ -177,15 +181,20 @@ def worker(
 
 
 def starter(
-    *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0, interpreter: bool = False
+    *arguments: str,
+    env: Mapping[str, str],
+    stdin: str = "",
+    timeout: float = 60.0,
+    interpreter: bool = False,
+    program: str = "starter.py",
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `starter.py` to its end, without a terminal, and return exit code and both streams.
+    """Run `starter.py`, or another `program`, to its end, without a terminal, and return exit code and both streams.
 
     It is forked, unless its birth or the end of its `interpreter` are what is tested.
     """
     if interpreter:
         return subprocess.run(
-            [sys.executable, str(PROJECT / "starter.py"), *arguments],
+            [sys.executable, str(PROJECT / program), *arguments],
             env=dict(env),
             input=stdin,
             capture_output=True,
@@ -196,7 +205,7 @@ def starter(
     with tempfile.TemporaryDirectory() as directory:
         said, out, complaints = (Path(directory) / name for name in ("stdin", "stdout", "stderr"))
         said.write_text(stdin)
-        process = Forked("starter.py", arguments, env=env, stdin=said, stdout=out, stderr=complaints)
+        process = Forked(program, arguments, env=env, stdin=said, stdout=out, stderr=complaints)
         try:
             code = process.wait(timeout)
         finally:
@@ -227,5 +236,5 @@ def _ended(process: RealProcess) -> Iterator[None]:
 def _temporal() -> str:
     beside = Path(sys.executable).with_name("temporal")
     found = str(beside) if beside.exists() else shutil.which("temporal")
-    assert found, "no temporal binary: install the 'embedded' extra"
+    assert found, "no temporal binary: install the extra 'devstack'"
     return found

@@ -59,14 +59,16 @@ class Stack:
 
 
 @contextmanager
-def whole_stack(directory: Path, *, options: Sequence[str] = (), **settings: str) -> Iterator[Stack]:
+def whole_stack(
+    directory: Path, *, options: Sequence[str] = (), program: str = "worker.py", **settings: str
+) -> Iterator[Stack]:
     """Run a stack with everything it writes below `directory`.
 
-    `settings` are for the worker's environment, `options` further flags of the server.
+    `settings` are for the worker's environment, `options` further flags of the server, `program` is the worker.
     """
     with (
         dev_server(directory, options=options) as server,
         messages_api(directory) as api,
-        worker(directory, server, api, **settings) as working,
+        worker(directory, server, api, program=program, **settings) as working,
     ):
         yield Stack(directory, server, api, working, stack_environment(directory, server, api))

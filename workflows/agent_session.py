@@ -1,90 +1,75 @@
 """One durable, tool-using agent on one task, alone.
 
-The trap: a session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
+A session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
 a session that was cancelled leaves a conversation that a later one can go on from.
 """
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from outlast.agents.agents import Crew
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
 from outlast.agents.tool_loop import AgentLoop, LoopEnd, LoopState
-from outlast.contracts import Catalog, Message, Part, RunState, Spend, StepRow, StepState
+from outlast.contracts import Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, text_of
-from outlast.tracing.trace import RunLog
-from outlast.workflow.base import Observed, closing
+from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
+from outlast.workflow.keeping import keep_data
 
 STEP = "session"
 NOTES_CARRIED = 50
 
 
 @workflow.defn
-class AgentSessionWorkflow(Observed):
+class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult]):
     """Lets one agent work on one task until it answers or meets a limit."""
 
     @workflow.init
     def __init__(self, request: AgentSessionRequest) -> None:
-        self.log = RunLog("agent session")
-        self.log.paused = request.paused
-        self._request = request
-        self._crew = Crew(self.log, Catalog(agents=()))
+        super().__init__(request)
+        self.state.paused = request.paused
+        self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
-        self.gates.policy, self.gates.requester = request.gate, request.requester
         self.gates.restore(request.gates)
-        self.rollback.on_denied = request.on_denied
 
     @workflow.run
-    @closing
     async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
         """Run the loop; raises the typed cause when the model gives up, after what was changed is rolled back by policy."""
-        return await self.rollback.guarded(self._work(request), request.on_failure)
-
-    @workflow.query(description="How far the session is, and where a later one can go on")
-    def progress(self) -> SessionProgress:
-        """Return the progress of the session."""
-        return self._progress()
-
-    async def _work(self, request: AgentSessionRequest) -> AgentSessionResult:
-        self._crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=(request.agent,),
-            allowed=request.allowed,
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
-        self._loop = await self._resumed(request)
-        self.log.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
-        self.log.begin(STEP)
+        await self.agents.read((request.agent,))
+        self._loop = self._resumed(request)
+        self.state.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
+        self.state.begin(STEP)
         try:
             ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
         except ENDINGS as error:
             if isinstance(error, ApplicationError) and kind_of(error) is ErrorKind.BUDGET_REACHED:
                 ended = self._loop.stop(text_of(error))
             else:
-                self.log.end(STEP, StepState.FAILED, note=text_of(error))
+                self.state.end(STEP, StepState.FAILED, note=text_of(error))
                 raise
         if ended.stopped:
-            await self.rollback.roll_back(request.on_failure, ended.stopped)
+            await self.undo.roll_back(request.on_failure, ended.stopped)
         return await self._result(ended)
 
-    async def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
+    @workflow.query(description="How far the session is, and where a later one can go on")
+    def progress(self) -> SessionProgress:
+        """Return the progress of the session."""
+        return self._progress()
+
+    def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
         """Build the loop, with the conversation of the session that this one goes on from."""
-        card = self._crew.card(request.agent)
+        card = self.agents.card(request.agent)
         before = request.continues or SessionProgress()
         if before.toolset is not None:
-            self._crew.adopt(card, before.toolset)
-        self.rollback.adopt(before.changes)
-        self.log.spend = before.spend
-        self.log.hops += before.hops
+            self.agents.adopt(card, before.toolset)
+        self.undo.adopt(before.changes)
+        self.state.spend = before.spend
+        self.trace.hops += before.hops
         told = (Message(parts=(Part(text=request.task),)),) if before.transcript and request.task.strip() else ()
         return AgentLoop(
-            self._crew,
+            self.agents,
             STEP,
             card,
+            schema=request.result_schema,
             limits=request.limits,
             started=before.started or None,
             state=LoopState(
@@ -106,45 +91,46 @@ class AgentSessionWorkflow(Observed):
         """
         if not workflow.info().is_continue_as_new_suggested() or self.gates.telling.pending:
             return
-        task = "" if self._loop and self._loop.state.turns else self._request.task
+        task = "" if self._loop and self._loop.state.turns else self.request.task
         onward = {
             "continues": self._progress(),
             "task": task,
             "gates": self.gates.carried(),
-            "paused": self.log.paused,
+            "paused": self.state.paused,
             "budget": self.budget.carried,
         }
-        self.log.spans.leave(self.log.steps, "continued")
-        workflow.continue_as_new(self._request.model_copy(update=onward))
+        self.trace.continued()
+        workflow.continue_as_new(self.request.model_copy(update=onward))
 
     def _progress(self) -> SessionProgress:
         if self._loop is None:
-            return self._request.continues or SessionProgress()
+            return self.request.continues or SessionProgress()
         state = self._loop.state
         return SessionProgress(
             transcript=state.transcript,
-            toolset=self._crew.read_toolset(self._crew.card(self._request.agent)),
+            toolset=self.agents.read_toolset(self.agents.card(self.request.agent)),
             left=state.left,
             turns=state.turns,
             tool_calls=state.tool_calls,
             compactions=state.compactions,
             started=self._loop.started or 0.0,
-            spend=self.log.spend,
-            hops=tuple(self.log.hops),
+            spend=self.state.spend,
+            hops=tuple(self.trace.hops),
             notes=tuple(self._loop.notes[-NOTES_CARRIED:]),
-            changes=self.rollback.changes,
+            changes=self.undo.changes,
         )
 
     async def _result(self, ended: LoopEnd) -> AgentSessionResult:
-        self.log.end(STEP, StepState.DONE, output=ended.content, note="; ".join(ended.notes))
-        self.log.close(RunState.PARTIAL if ended.stopped else RunState.COMPLETED)
+        self.state.end(STEP, StepState.DONE, output=ended.content, note="; ".join(ended.notes))
+        self.state.close(RunState.PARTIAL if ended.stopped else RunState.COMPLETED)
         return AgentSessionResult(
-            state=self.log.state,
+            state=self.state.phase,
             answer=ended.content,
             stopped=ended.stopped,
-            report=await self._crew.keep_report(),
+            report=await self.keep_report(),
             progress=self._progress(),
-            spend=self.log.spend,
+            data=await keep_data(ended.data, "keep the data") if ended.data is not None else None,
+            spend=self.state.spend,
         )
 
 

@@ -5,74 +5,57 @@ vote, counting stops when no vote that is missing could change anything; who is 
 cost is counted. A panel that agrees on nothing still has to end, so a judge, a person or a flag comes after the votes.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
-from outlast.consensus.choosing import break_tie
+from outlast.consensus.choosing import choose
 from outlast.consensus.contracts import AgreementSummary
-from outlast.consensus.findings import FreeAnalyses
+from outlast.consensus.findings import (
+    FreeAnalyses,
+)
+from outlast.consensus.panel import (
+    Panel,
+    step_of,
+)
 from outlast.consensus.verdicts import (
-    JUDGE_ANGLE,
     analysed,
-    cast,
-    judge_text,
     not_cast,
-    verdict_schema,
-    voter_text,
     voting_alone,
 )
 from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, OnTie, Vote, Voter, VoteState
 from outlast.consensus.voting import Count, options_of, problems, seated
-from outlast.contracts import Catalog, Content, Part, RunState, Spend, StepRow, StepState, StoreRequest
-from outlast.dag import Outcome
-from outlast.documents.digest import part_characters, read_document
-from outlast.errors import ErrorKind, non_retryable, text_of
-from outlast.gather import gather
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
-from outlast.workflow.base import Observed, closing, taking_back
+from outlast.contracts import Content, Part, RunState, Spend, StepRow, StepState
+from outlast.documents.digest import read_document
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
+from outlast.workflow.base import AgentWorkflow
+from outlast.workflow.keeping import part_of
 
-SHORT_QUESTION = 1000
-"""Longer questions are kept in the content store, because every call repeats them."""
-EXTRACT, JUDGE, PERSON = "extract", "tie · judge", "tie · person"
+EXTRACT, PERSON = "extract", "tie · person"
 NOBODY, CONSENSUS = "nobody", "consensus"
-
-ReadVote = Callable[[Voter, Answer, Spend], Vote]
 
 
 @workflow.defn
-class ConsensusAnalysisWorkflow(Observed):
+class ConsensusAnalysisWorkflow(AgentWorkflow[ConsensusRequest, ConsensusResult]):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
+
+    pattern = "consensus"
 
     @workflow.init
     def __init__(self, request: ConsensusRequest) -> None:
-        self.log = RunLog("consensus")
-        self._request = request
+        super().__init__(request)
         self._count = Count(request.rule, seated(request.voters), options_of(request))
-        self._crew = Crew(self.log, Catalog(agents=()))
-        self._question = Part(text=request.question)
-        self._material: list[Part] = []
-        self._votes: dict[str, Vote] = {}
+        self._panel = Panel(self.agents, self._count, request.question, Part(text=request.question))
         self._ruling: Vote | None = None
-        self._notes: list[str] = []
 
     @workflow.run
-    @closing
-    @taking_back
     async def run(self, request: ConsensusRequest) -> ConsensusResult:
         """Let all vote, count, and have the tie broken where the votes decide nothing."""
         await self._prepare()
         await self._read_material()
         if request.kind is ConsensusKind.FINDINGS:
             return await self._agree()
-        await self._vote()
-        outcome = self._count.outcome(self._ballots())
+        await self._panel.vote()
+        outcome = self._count.outcome(self._panel.ballots)
         if outcome.empty:
             raise await self._failed()
         if outcome.verdict:
@@ -84,206 +67,120 @@ class ConsensusAnalysisWorkflow(Observed):
 
     async def _prepare(self) -> None:
         """Refuse what cannot be voted on, read the agents, and keep a long question in the content store."""
-        wrong = problems(self._request)
-        if self._request.kind is ConsensusKind.FINDINGS and not (self._request.document or self._request.material):
+        wrong = problems(self.request)
+        if self.request.kind is ConsensusKind.FINDINGS and not (self.request.document or self.request.material):
             wrong.append("document: free analyses need one; name a document, or give material")
         if wrong:
             raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
-        judges = [self._request.judge] if self._request.on_tie is OnTie.JUDGE else []
-        if self._request.kind is ConsensusKind.FINDINGS:
-            judges = [self._request.consensus_agent]
+        needs_judge = self.request.on_tie is OnTie.JUDGE or self.request.result_schema is not None
+        judges = [self.request.judge] if needs_judge else []
+        if self.request.kind is ConsensusKind.FINDINGS:
+            judges = [self.request.consensus_agent]
         voting = [voter.agent for voter in self._count.voters]
-        crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=list(dict.fromkeys([*voting, *judges])),
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
-        cards = tuple(voting_alone(card) if card.name in voting else card for card in crew.catalog.agents)
-        crew.catalog = crew.catalog.model_copy(update={"agents": cards})
-        self._crew = crew
-        if len(self._request.question) > SHORT_QUESTION:
-            kept = await workflow.execute_local_activity_method(
-                ContentActivities.keep_text,
-                StoreRequest(text=self._request.question),
-                **policies.keep_text("keep the question"),
-            )
-            self._question = Part.of(kept)
+        catalog = await self.agents.read(list(dict.fromkeys([*voting, *judges])))
+        cards = tuple(voting_alone(card) if card.name in voting else card for card in catalog.agents)
+        self.agents.catalog = catalog.model_copy(update={"agents": cards})
+        self._panel.question = await part_of(self.request.question, "keep the question")
 
     async def _read_material(self) -> None:
         """Turn the document into text; what is longer than a voter's window is cut for each call."""
-        if self._request.material is not None:
-            given = self._request.material
-            self._material.append(given.model_copy(update={"label": given.label or "material"}))
-        if self._request.document is not None:
-            self._material += await read_document(self._crew, EXTRACT, self._request.document)
+        material: list[Part] = []
+        if self.request.material is not None:
+            given = self.request.material
+            material.append(given.model_copy(update={"label": given.label or "material"}))
+        if self.request.document is not None:
+            material += await read_document(self.agents, EXTRACT, self.request.document)
+        self._panel.material = material
 
     async def _agree(self) -> ConsensusResult:
         """Let all analyse freely, and find what they agree on; whoever failed is named in the result."""
         analysts = self._count.voters
-        free = FreeAnalyses(self._crew, analysts, self._question, self._material)
-        outcomes = await free.ask({voter.name: _step(voter) for voter in analysts})
-        self._votes = {voter.name: self._vote_of(voter, outcomes.get(voter.name), analysed) for voter in analysts}
-        answers = {name: done for name in self._votes if (done := outcomes[name].value) is not None}
+        free = FreeAnalyses(self.agents, analysts, self._panel.question, self._panel.material)
+        outcomes = await free.ask({voter.name: step_of(voter) for voter in analysts})
+        self._panel.read(outcomes, analysed)
+        answers = {name: done for name in self._panel.votes if (done := outcomes[name].value) is not None}
         if not answers:
             raise await self._failed()
-        summary = await free.agree(answers, self._request.consensus_agent)
+        summary = await free.agree(answers, self.request.consensus_agent)
         if len(answers) == 1:
-            self._notes.append(f"only {next(iter(answers))} answered, so there is nothing to agree on")
-        self._notes += free.notes
+            self._panel.notes.append(f"only {next(iter(answers))} answered, so there is nothing to agree on")
+        self._panel.notes += free.notes
         return await self._result("", CONSENSUS, findings=summary)
-
-    async def _vote(self) -> None:
-        """Ask all voters at once, until no further vote can change the outcome."""
-        voters = {voter.name: voter for voter in self._count.voters}
-        for voter in voters.values():
-            self.log.add(StepRow(step=_step(voter), agent=voter.agent, input=voter.angle[:200]))
-        ended = await gather(
-            {name: partial(self._ask_voter, voter) for name, voter in voters.items()},
-            enough=lambda outcomes: self._count.settled(_ballots(outcomes)) is not None,
-        )
-        for name, voter in voters.items():
-            self._votes[name] = self._vote_of(voter, ended.get(name))
-        if left := [name for name, vote in self._votes.items() if vote.state is VoteState.CANCELLED]:
-            done = len(self._votes) - len(left)
-            self._notes.append(
-                f"stopped after {done} of {len(self._votes)} votes: no other vote could change the outcome"
-            )
-
-    async def _ask_voter(self, voter: Voter) -> Answer:
-        text = voter_text(voter, self._count.options, material=bool(self._material))
-        answer = await self._crew.step(
-            _step(voter),
-            voter.agent,
-            [*self._material, Part(text=text), self._question],
-            schema=verdict_schema(self._request.question, voter.angle, self._count.options),
-            context_characters=part_characters(self._crew.catalog),
-            counts_cancelled=True,
-            shared_parts=self._crew.shared(self._material, voter.agent, self._count.voters),
-        )
-        if answer.data is None:
-            raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{voter.agent} gave no verdict")
-        return answer
-
-    def _vote_of(self, voter: Voter, outcome: Outcome[Answer] | None, read: ReadVote = cast) -> Vote:
-        """Read how a voter ended; nothing at all means that it never started."""
-        spend = self._spent(_step(voter))
-        if outcome is None or outcome.cancelled:
-            note = f"{'cancelled' if outcome else 'not asked'}, because the outcome was settled"
-            self.log.end(_step(voter), StepState.SKIPPED, note=note)
-            return not_cast(voter, VoteState.CANCELLED, note, spend)
-        if outcome.value is None:
-            error = text_of(outcome.error) if outcome.error else "ended without an answer"
-            return not_cast(voter, VoteState.FAILED, error, spend)
-        self._note(voter.name, outcome.value)
-        return read(voter, outcome.value, spend)
 
     async def _break_tie(self) -> None:
         """Have a judge or a person decide; nobody where the request says so, or where they do not."""
-        self._notes.append(f"the votes decide nothing: {self._count.standing(self._ballots())}")
-        if self._request.on_tie is OnTie.JUDGE:
-            await self._ask_judge()
-        elif self._request.on_tie is OnTie.PERSON:
+        self._panel.notes.append(f"the votes decide nothing: {self._count.standing(self._panel.ballots)}")
+        if self.request.on_tie is OnTie.JUDGE:
+            self._ruling = await self._panel.judge(self.request.judge)
+        elif self.request.on_tie is OnTie.PERSON:
             await self._ask_person()
 
-    async def _ask_judge(self) -> None:
-        judge = Voter(agent=self._request.judge, name="judge")
-        votes = [Part.of(vote.full, label=f"vote: {vote.voter}") for vote in self._votes.values() if vote.full]
-        text = judge_text(self._count.options, self._count.standing(self._ballots()))
-        try:
-            answer = await self._crew.step(
-                JUDGE,
-                judge.agent,
-                [*votes, *self._material, Part(text=text), self._question],
-                schema=verdict_schema(self._request.question, JUDGE_ANGLE, self._count.options),
-                context_characters=part_characters(self._crew.catalog),
-            )
-            if answer.data is None:
-                raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{judge.agent} gave no verdict")
-        except (ActivityError, ApplicationError) as error:
-            if is_cancelled_exception(error):
-                raise
-            self._notes.append(f"the judge failed, so nobody decided: {text_of(error)}"[:500])
-            self._ruling = not_cast(judge, VoteState.FAILED, text_of(error), self._spent(JUDGE))
-            return
-        self._note(judge.name, answer)
-        self._ruling = cast(judge, answer, self._spent(JUDGE))
-
     async def _ask_person(self) -> None:
-        options, seconds = self._count.options, self._request.deadline
-        self.log.add(StepRow(step=PERSON, agent=OnTie.PERSON))
-        self.log.begin(PERSON)
-        text = f"The votes are divided: {self._request.question}"
-        said, why = await break_tie(self.gates, self.people, self.log, text, options, seconds=seconds)
+        options, seconds = self._count.options, self.request.deadline
+        self.state.add(StepRow(step=PERSON, agent=OnTie.PERSON))
+        self.state.begin(PERSON)
+        text = f"The votes are divided: {self.request.question}"
+        said, why = await choose(self.gates, self.state, text, options, name="tie", seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
         if said is None:
             error = f"{why}, so nobody decided"
-            self.log.end(PERSON, StepState.FAILED, note=error)
-            self._notes.append(error)
+            self.state.end(PERSON, StepState.FAILED, note=error)
+            self._panel.notes.append(error)
             self._ruling = not_cast(person, VoteState.FAILED, error, Spend())
             return
-        self.log.end(PERSON, StepState.DONE, output=Content(text=said, size=len(said.encode())))
+        self.state.end(PERSON, StepState.DONE, output=Content(text=said, size=len(said.encode())))
         self._ruling = Vote(voter=person.name, agent=person.agent, state=VoteState.CAST, verdict=said)
 
-    def _ballots(self) -> dict[str, str | None]:
-        """Return what was chosen, and None where a voter failed; who was cancelled is left out."""
-        asked = {name: vote for name, vote in self._votes.items() if vote.state is not VoteState.CANCELLED}
-        return {name: vote.verdict or None for name, vote in asked.items()}
-
-    def _note(self, name: str, answer: Answer) -> None:
-        self._notes += [f"{name}: {note}" for note in answer.notes]
-        if answer.left_out_characters:
-            self._notes.append(
-                f"{name} read only a part: {answer.left_out_characters} characters of the material were cut"
-            )
-
-    def _spent(self, step: str) -> Spend:
-        spend = Spend()
-        for call in self.log.calls:
-            if call.step == step:
-                spend = spend.plus(call.spend)
-        return spend
-
     async def _failed(self) -> Exception:
-        causes = "; ".join(f"{vote.voter}: {vote.error}" for vote in self._votes.values())
+        causes = "; ".join(f"{vote.voter}: {vote.error}" for vote in self._panel.votes.values())
         result = await self._result("", NOBODY, RunState.FAILED)
         return non_retryable(ErrorKind.NOTHING_SUCCEEDED, f"every voter failed ({causes})", result)
 
     async def _result(
         self, verdict: str, decided_by: str, state: RunState | None = None, findings: AgreementSummary | None = None
     ) -> ConsensusResult:
-        votes = [*self._votes.values(), *([self._ruling] if self._ruling else [])]
+        votes = [*self._panel.votes.values(), *([self._ruling] if self._ruling else [])]
+        data, problem = (None, None) if state else await self._data(verdict, findings)
+        if problem is not None:
+            state = RunState.FAILED
         failed = any(vote.state is VoteState.FAILED for vote in votes) or (
             findings is not None and not findings.grouped
         )
-        self.log.close(state or (RunState.PARTIAL if failed else RunState.COMPLETED))
-        dissent = self._count.dissent(self._ballots(), verdict) if findings is None else ()
-        return ConsensusResult(
-            state=self.log.state,
+        self.state.close(state or (RunState.PARTIAL if failed else RunState.COMPLETED))
+        dissent = self._count.dissent(self._panel.ballots, verdict) if findings is None else ()
+        result = ConsensusResult(
+            state=self.state.phase,
             verdict=verdict,
             decided_by=decided_by,
             agreed=bool(verdict) and not dissent,
-            votes=tuple(self._votes.values()),
+            votes=tuple(self._panel.votes.values()),
             dissent=dissent,
             ruling=self._ruling,
             findings=findings,
             stopped_early=any(vote.state is VoteState.CANCELLED for vote in votes),
-            spend=self.log.spend,
-            notes=tuple(self._notes),
-            report=await self._crew.keep_report(),
+            spend=self.state.spend,
+            notes=tuple(self._panel.notes),
+            report=await self.keep_report(),
+            data=data,
         )
+        if problem is not None:
+            why = f"the result could not be put into result_schema: {text_of(problem)}"
+            raise non_retryable(kind_of(problem), why, result)
+        return result
 
-
-def _step(voter: Voter) -> str:
-    return f"vote · {voter.name}"
-
-
-def _ballots(outcomes: Mapping[str, Outcome[Answer]]) -> dict[str, str | None]:
-    """Read the choices out of the answers as they come in."""
-    return {
-        name: str(outcome.value.data["verdict"]) if outcome.value and outcome.value.data else None
-        for name, outcome in outcomes.items()
-        if not outcome.cancelled
-    }
+    async def _data(
+        self, verdict: str, findings: AgreementSummary | None
+    ) -> tuple[Content | None, ActivityError | ApplicationError | None]:
+        """Put the outcome into the schema that the request gave, or say why that failed."""
+        if self.request.result_schema is None:
+            return None, None
+        if findings is not None:
+            agent, material = self.request.consensus_agent, [Part.of(findings.full, label="findings")]
+        else:
+            agent, material = self.request.judge, [*self._panel.full, Part(text=verdict or NOBODY, label="verdict")]
+        try:
+            return await self.agents.fill_in(self.request.result_schema, agent, [*material, self._panel.question]), None
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            return None, error

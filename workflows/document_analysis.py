@@ -6,21 +6,26 @@ is worked on in parts, which are then combined.
 
 from temporalio import workflow
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Catalog, Content, RunState, StepRow, StepState, StoreRequest
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    Content,
+    RunState,
+    StepRow,
+    StepState,
+)
 from outlast.documents.activities import DocumentActivities
 from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRequest
 from outlast.documents.digest import Digest, labelled, part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.gather import distinct, each
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
-from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import FAILURES
+from outlast.workflow.keeping import keep_report
 from workflows.contracts.documents import (
     DocumentAnalysisRequest,
     DocumentAnalysisResult,
@@ -45,8 +50,8 @@ TYPE_SCHEMA = {
         "type": {
             "type": "string",
             "enum": [kind.value for kind in DocumentType],
-            # The local model scores these words; to Claude they say what each kind is about.
-            "description": "Kind of document. Label words: legal=law/legal/contract/agreement, "
+            "description": "Kind of document.",
+            SMALL_MODEL_HINT: "Label words: legal=law/legal/contract/agreement, "
             "financial=finance/financial/money/business, general=daily/life/people/stories. "
             "Cue: The text above is a document about",
         }
@@ -57,36 +62,26 @@ TYPE_SCHEMA = {
 
 
 @workflow.defn
-class DocumentAnalysisWorkflow(Observed):
+class DocumentAnalysisWorkflow(AgentWorkflow[DocumentAnalysisRequest, DocumentAnalysisResult]):
     """Analyses documents; fails only if every document failed."""
 
     @workflow.init
     def __init__(self, request: DocumentAnalysisRequest) -> None:
-        self.log = RunLog("document analysis")
-        self._crew = Crew(self.log, Catalog(agents=()))
+        super().__init__(request)
         self._names = distinct([document.name for document in request.documents])
         self._documents = dict(zip(self._names, request.documents, strict=True))
 
     @workflow.run
-    @closing
-    @taking_back
     async def run(self, request: DocumentAnalysisRequest) -> DocumentAnalysisResult:
         """Analyse each document on its own, `max_parallel` at a time."""
-        self._crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=(CLASSIFIER, SUMMARISER, *SPECIALISTS.values()),
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
+        await self.agents.read((CLASSIFIER, SUMMARISER, *SPECIALISTS.values()))
         outcomes = await each(self._documents, self._analyse, max_parallel=request.max_parallel)
         documents = tuple(value for name in self._names if (value := outcomes[name].value) is not None)
         failed = [document for document in documents if document.error]
         state = RunState.FAILED if len(failed) == len(documents) else RunState.PARTIAL if failed else RunState.COMPLETED
-        self.log.close(state)
+        self.state.close(state)
         result = DocumentAnalysisResult(
-            state=state, documents=documents, spend=self.log.spend, report=await self._keep_report()
+            state=state, documents=documents, spend=self.state.spend, report=await self._keep_report()
         )
         if state is RunState.FAILED:
             causes = "; ".join(f"{document.name}: {document.error}" for document in failed[:3])
@@ -97,7 +92,7 @@ class DocumentAnalysisWorkflow(Observed):
     async def _analyse(self, name: str) -> DocumentOutcome:
         """Take one document through the pipeline; whatever goes wrong is its outcome, and nobody else's."""
         started = workflow.now()
-        pipeline = _Pipeline(self._crew, name, self._documents[name])
+        pipeline = _Pipeline(self.agents, name, self._documents[name])
         try:
             outcome = await pipeline.run()
         except FAILURES as error:
@@ -107,27 +102,21 @@ class DocumentAnalysisWorkflow(Observed):
         return outcome.model_copy(update={"seconds": round(seconds, 3)})
 
     async def _keep_report(self) -> Content:
-        report = DocumentReport(steps=tuple(self.log.steps.values()), trace=self.log.trace())
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=report.model_dump_json(), media_type="application/json", summary="step trace", by_reference=True
-            ),
-            **policies.keep_text("keep the step trace"),
-        )
+        report = DocumentReport(steps=tuple(self.state.steps.values()), trace=self.trace.all_calls())
+        return await keep_report(report, "keep the step trace", "step trace")
 
 
 class _Pipeline:
     """The stages of one document."""
 
-    def __init__(self, crew: Crew, name: str, document: DocumentSource) -> None:
-        self._crew = crew
-        self._log = crew.log
+    def __init__(self, agents: Agents, name: str, document: DocumentSource) -> None:
+        self.agents = agents
+        self._state = agents.run.state
         self._name = name
         self._document = document
         self._notes: list[str] = []
         for stage in ("extract", "classify", "analyse", "summarise"):
-            crew.log.add(StepRow(step=f"{name} · {stage}"))
+            agents.run.state.add(StepRow(step=f"{name} · {stage}"))
 
     async def run(self) -> DocumentOutcome:
         text = await self._extract()
@@ -146,25 +135,25 @@ class _Pipeline:
 
     def failed(self, note: str) -> None:
         """Mark the running stage as failed and what would have come after it as skipped."""
-        for step in [step for step in self._log.steps if step.startswith(f"{self._name} · ")]:
-            state = self._log.steps[step].state
+        for step in [step for step in self._state.steps if step.startswith(f"{self._name} · ")]:
+            state = self._state.steps[step].state
             if state is StepState.RUNNING:
-                self._log.end(step, StepState.FAILED, note=note)
+                self._state.end(step, StepState.FAILED, note=note)
             elif state is StepState.PENDING:
-                self._log.end(step, StepState.SKIPPED, note="skipped, because an earlier stage failed")
+                self._state.end(step, StepState.SKIPPED, note="skipped, because an earlier stage failed")
 
     async def _extract(self) -> ExtractedText:
         step = f"{self._name} · extract"
-        await unpaused(self._log)
-        self._log.begin(step)
-        with self._log.spans.within(step):
+        await unpaused(self._state)
+        self._state.begin(step)
+        with self.agents.run.trace.spans.within(step):
             text = await run_activity(
                 DocumentActivities.extract_text,
-                ExtractRequest(document=self._document, part_characters=part_characters(self._crew.catalog)),
-                **policies.extract_text(self._crew.catalog.heartbeat, step),
+                ExtractRequest(document=self._document, part_characters=part_characters(self.agents.catalog)),
+                **policies.extract_text(self.agents.run.state.heartbeat, step),
             )
         note = f"{len(text.parts)} parts" if len(text.parts) > 1 else ""
-        self._log.end(step, StepState.DONE, output=text.parts[0], note=note)
+        self._state.end(step, StepState.DONE, output=text.parts[0], note=note)
         return text
 
     async def _classify(self, beginning: Content) -> DocumentType:
@@ -189,12 +178,12 @@ class _Pipeline:
         agent, step = SPECIALISTS[kind], f"{self._name} · analyse"
         if len(text.parts) == 1:
             return await self._ask("analyse", agent, "Analyse this document.", {"document": text.parts[0]})
-        self._log.begin(step, agent)
-        digest = Digest(self._crew, step, agent)
+        self._state.begin(step, agent)
+        digest = Digest(self.agents, step, agent)
         answer = await digest.of(text.parts)
         self._notes += digest.notes
         note = f"worked on in {len(text.parts)} parts, then combined"
-        self._log.end(step, StepState.DONE, output=answer.content, note=note)
+        self._state.end(step, StepState.DONE, output=answer.content, note=note)
         return answer
 
     async def _ask(
@@ -209,8 +198,8 @@ class _Pipeline:
         context_characters: int | None = None,
     ) -> Answer:
         step = f"{self._name} · {stage}"
-        self._log.begin(step, agent)
-        answer = await self._crew.ask(
+        self._state.begin(step, agent)
+        answer = await self.agents.ask_within(
             step,
             agent,
             labelled(question, context),
@@ -219,5 +208,5 @@ class _Pipeline:
             context_characters=context_characters,
         )
         self._notes += answer.notes
-        self._log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
+        self._state.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
         return answer

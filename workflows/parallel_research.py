@@ -12,14 +12,16 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from activities.search.activities import SearchActivities
 from activities.search.contracts import CitedText, CiteRequest, SourceKind
-from outlast.agents.agents import Crew
-from outlast.contracts import Catalog, Part, RunState, StoreRequest
+from outlast.contracts import (
+    Content,
+    Part,
+    RunState,
+)
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
 from outlast.workflow import policies
-from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.base import AgentWorkflow
+from outlast.workflow.keeping import part_of
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourceOutcome, SourcePlan
 from workflows.sourcing import SEARCHER, SourceRound
 
@@ -32,8 +34,6 @@ READERS = {
 DEFAULT_SOURCES = (SourceKind.WEB, SourceKind.ACADEMIC, SourceKind.NEWS)
 LOCAL_SECONDS = 60.0
 """How long the local documents may take where too few other sources gave findings; it comes on top of the deadline."""
-SHORT_TOPIC = 1000
-"""Longer topics are kept in the content store, because every call repeats them."""
 NAME_WHAT_IS_MISSING = (
     "\nIf the notes leave out something that the topic asks for and that another search could find, write below your answer "
     "one line that begins with MISSING: and gives the query to search for."
@@ -41,22 +41,18 @@ NAME_WHAT_IS_MISSING = (
 
 
 @workflow.defn
-class ParallelResearchWorkflow(Observed):
+class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
     """Researches a topic in several sources at once; fails when fewer than `min_sources` gave findings."""
 
     @workflow.init
     def __init__(self, request: ResearchRequest) -> None:
-        self.log = RunLog("parallel research")
-        self._request = request
-        self._crew = Crew(self.log, Catalog(agents=()))
+        super().__init__(request)
         self._plans = _plans(request)
         self._topic = Part(text=request.topic)
         self._rounds: list[SourceRound] = []
         self._notes: list[str] = []
 
     @workflow.run
-    @closing
-    @taking_back
     async def run(self, request: ResearchRequest) -> ResearchResult:
         """Search and read all sources, join their notes, and check the citations."""
         await self._prepare()
@@ -72,12 +68,23 @@ class ParallelResearchWorkflow(Observed):
             if is_cancelled_exception(error):
                 raise
             raise await self._failed(kind_of(error), f"nobody joined the notes: {text_of(error)}") from error
-        return await self._result(await self._completed(cited))
+        cited = await self._completed(cited)
+        if request.result_schema is None:
+            return await self._result(cited)
+        answer = Part.of(cited.content, label="answer")
+        try:
+            data = await self.agents.fill_in(request.result_schema, request.synthesiser, [answer, self._topic_part()])
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            why = f"the answer could not be put into result_schema: {text_of(error)}"
+            raise await self._failed(kind_of(error), why, cited) from error
+        return await self._result(cited, data)
 
     async def _completed(self, cited: CitedText) -> CitedText:
         """Search for what the writer misses, as often as is allowed; where that fails, the answer so far stands."""
         try:
-            while cited.missing and len(self._rounds) <= self._request.more_rounds:
+            while cited.missing and len(self._rounds) <= self.request.more_rounds:
                 await self._search_again(cited.missing)
                 cited = await self._synthesise()
         except (ActivityError, ApplicationError) as error:
@@ -92,30 +99,17 @@ class ParallelResearchWorkflow(Observed):
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise non_retryable(ErrorKind.INPUT_INVALID, f"{', '.join(twice)}: name each source once")
-        agents = [*(plan.agent for plan in self._plans), READERS[SourceKind.LOCAL], SEARCHER, self._request.synthesiser]
-        self._crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=list(dict.fromkeys(agents)),
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
-        if len(self._request.topic) > SHORT_TOPIC:
-            kept = await workflow.execute_local_activity_method(
-                ContentActivities.keep_text,
-                StoreRequest(text=self._request.topic),
-                **policies.keep_text("keep the topic"),
-            )
-            self._topic = Part.of(kept)
+        agents = [*(plan.agent for plan in self._plans), READERS[SourceKind.LOCAL], SEARCHER, self.request.synthesiser]
+        await self.agents.read(list(dict.fromkeys(agents)))
+        self._topic = await part_of(self.request.topic, "keep the topic")
 
     async def _search(self, query: str, plans: Sequence[SourcePlan], deadline: float) -> SourceRound:
         """Search and read sources at once, each within its own time and all within the deadline."""
         made = SourceRound(
-            self._crew,
+            self.agents,
             self._topic_part(),
             query,
-            limit=self._request.findings_per_source,
+            limit=self.request.findings_per_source,
             number=len(self._rounds) + 1,
             taken={kind: sum(len(each.findings_of(kind)) for each in self._rounds) for kind in SourceKind},
         )
@@ -129,7 +123,7 @@ class ParallelResearchWorkflow(Observed):
         answered = [outcome.source for outcome in self._rounds[0].answered]
         plans = [plan for plan in self._plans if plan.source in answered]
         await self._search(
-            missing, plans or [_plan(SourcePlan(source=kind)) for kind in answered], self._request.deadline
+            missing, plans or [_plan(SourcePlan(source=kind)) for kind in answered], self.request.deadline
         )
 
     async def _synthesise(self) -> CitedText:
@@ -144,20 +138,20 @@ class ParallelResearchWorkflow(Observed):
         told = f"\nGaps to be named in the answer:\n{chr(10).join(gaps)}" if gaps else ""
         question = f"What do these notes say about the topic below? Give one answer, with their citations.{told}"
         number = len(self._rounds)
-        if number <= self._request.more_rounds:
+        if number <= self.request.more_rounds:
             question += NAME_WHAT_IS_MISSING
-        draft = await self._crew.step(
-            "synthesise" if number == 1 else f"synthesise {number}",
-            self._request.synthesiser,
+        draft = await self.agents.ask(
+            self.request.synthesiser,
             [*parts, Part(text=question), self._topic_part()],
-            context_characters=part_characters(self._crew.catalog),
+            step="synthesise" if number == 1 else f"synthesise {number}",
+            context_characters=part_characters(self.agents.catalog),
         )
         self._notes += draft.notes
         findings = [finding for one in self._rounds for kind in one.outcomes for finding in one.findings_of(kind)]
         cited = await workflow.execute_local_activity_method(
             SearchActivities.check_citations,
             CiteRequest(text=Part.of(draft.content), findings=tuple(findings)),
-            **policies.check_citations("check the citations"),
+            **policies.local_call("check the citations"),
         )
         if cited.removed:
             self._notes.append(f"citations to nothing were removed: {', '.join(cited.removed)}")
@@ -174,25 +168,28 @@ class ParallelResearchWorkflow(Observed):
     def _causes(self) -> str:
         gaps = "; ".join(f"{outcome.source}: {outcome.gap}" for outcome in self._outcomes() if outcome.gap)
         return (
-            f"{len(self._rounds[0].answered)} of the {self._request.min_sources} sources needed gave findings ({gaps})"
+            f"{len(self._rounds[0].answered)} of the {self.request.min_sources} sources needed gave findings ({gaps})"
         )
 
-    async def _failed(self, kind: ErrorKind, why: str) -> Exception:
-        return non_retryable(kind, why, await self._result(None))
+    async def _failed(self, kind: ErrorKind, why: str, cited: CitedText | None = None) -> Exception:
+        return non_retryable(kind, why, await self._result(cited, failed=True))
 
-    async def _result(self, cited: CitedText | None) -> ResearchResult:
+    async def _result(
+        self, cited: CitedText | None, data: Content | None = None, *, failed: bool = False
+    ) -> ResearchResult:
         gaps = any(outcome.gap for outcome in self._outcomes() if outcome.round == 1)
-        state = RunState.FAILED if cited is None else RunState.PARTIAL if gaps else RunState.COMPLETED
-        self.log.close(state)
+        state = RunState.FAILED if failed else RunState.PARTIAL if gaps else RunState.COMPLETED
+        self.state.close(state)
         return ResearchResult(
             state=state,
             answer=cited.content if cited else None,
+            data=data,
             sources=tuple(self._outcomes()),
             cited=cited.cited if cited else (),
             removed=cited.removed if cited else (),
-            spend=self.log.spend,
+            spend=self.state.spend,
             notes=(*(note for one in self._rounds for note in one.notes), *self._notes),
-            report=await self._crew.keep_report(),
+            report=await self.keep_report(),
         )
 
 

@@ -4,13 +4,13 @@ The plan is validated before anything runs; what cannot be repaired goes back to
 runs. An invalid plan is never executed, and a person's own plan is never rewritten by a model.
 """
 
+from typing import Any
+
 from temporalio import workflow
 
-from outlast.agents.agents import Crew
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
 from outlast.contracts import (
     NO_CHECKPOINT,
-    Catalog,
     CheckpointWhen,
     Content,
     OnStepFailure,
@@ -21,7 +21,6 @@ from outlast.contracts import (
     RunState,
     StepAnswer,
     StepState,
-    StoreRequest,
 )
 from outlast.dag import AfterFailure
 from outlast.errors import non_retryable
@@ -29,10 +28,11 @@ from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
-from outlast.workflow.base import Observed, closing
+from outlast.workflow.base import AgentWorkflow
+from outlast.workflow.keeping import (
+    keep_data,
+    keep_report,
+)
 
 MAX_REPLANS = 2
 AFTER_FAILURE = {
@@ -43,31 +43,26 @@ AFTER_FAILURE = {
 
 
 @workflow.defn
-class PlanAndExecuteWorkflow(Observed):
+class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
     """Plans a task (or takes a person's plan), executes it as a graph, and returns the answers of its last steps."""
 
     @workflow.init
     def __init__(self, request: PlanRequest) -> None:
-        self.log = RunLog("plan and execute")
-        self._request = request
-        self._crew = Crew(self.log, Catalog(agents=()))
-        self._running = PlanRunning(self._crew, request.max_parallel)
-        self.gates.policy, self.gates.requester = request.gate, request.requester
+        super().__init__(request)
+        self._running = PlanRunning(self.agents, request.max_parallel)
         self._plan = Plan(steps=())
 
     @workflow.run
-    @closing
     async def run(self, request: PlanRequest) -> PlanResult:
         """Run the plan; fails with the typed cause when no last step gave an answer, after a rollback by policy."""
-        return await self.rollback.guarded(self._work(request), request.on_failure)
-
-    async def _work(self, request: PlanRequest) -> PlanResult:
         points = Checkpoints(self.gates, request.checkpoint)
         points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.STEPS)
-        self._crew = await self._assembled(request)
-        self._running = PlanRunning(self._crew, request.max_parallel, on_done=self.rollback.mark)
-        making = PlanMaking(self._crew, request)
-        stops = PlanCheckpoints(points, making, self._running, self.log)
+        await self._read_agents(request)
+        self._running = PlanRunning(
+            self.agents, request.max_parallel, schema=request.result_schema, on_done=self.undo.mark
+        )
+        making = PlanMaking(self.agents, request)
+        stops = PlanCheckpoints(points, making, self._running, self.state)
         self._plan = await making.make()
         stops.check(self._plan)
         if request.dry_run:
@@ -77,7 +72,7 @@ class PlanAndExecuteWorkflow(Observed):
         except StoppedError as stop:
             return await self._stopped(making, str(stop))
         if not self._whole:
-            await self.rollback.roll_back(request.on_failure, self._running.cause() or "not every step was done")
+            await self.undo.roll_back(request.on_failure, self._running.cause() or "not every step was done")
         result = await self._result(making)
         if not result.answers:
             raise non_retryable(
@@ -85,28 +80,20 @@ class PlanAndExecuteWorkflow(Observed):
             )
         return result
 
-    async def _assembled(self, request: PlanRequest) -> Crew:
+    async def _read_agents(self, request: PlanRequest) -> None:
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""
         given = request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN
         if request.plan is not None and given and request.checkpoint == NO_CHECKPOINT:
             named = list(dict.fromkeys(step.agent for step in request.plan.steps))
-            crew = await Crew.assemble(
-                self.log,
-                self.people,
-                agents=named,
-                known_only=True,
-                rollback=self.rollback,
-                gates=self.gates,
-                budget=self.budget,
-            )
-            if not crew.catalog.partial or all(crew.catalog.get(name) for name in named):
-                return crew
+            catalog = await self.agents.read(named, known_only=True)
+            if not catalog.partial or all(catalog.get(name) for name in named):
+                return
         # A name that needs a repair, or a refusal that says which names there are, needs all of them.
-        return await Crew.assemble(self.log, self.people, rollback=self.rollback, gates=self.gates, budget=self.budget)
+        await self.agents.read()
 
     async def _execute(self, making: PlanMaking, stops: PlanCheckpoints) -> None:
         """Run the plan, replanning after failures as often as allowed; raises StoppedError at a checkpoint."""
-        replans = MAX_REPLANS if self._request.on_step_failure is OnStepFailure.REPLAN else 0
+        replans = MAX_REPLANS if self.request.on_step_failure is OnStepFailure.REPLAN else 0
         self._plan = await stops.after_planning(self._plan)
         while True:
             after = self._after_failure(replans)
@@ -123,41 +110,45 @@ class PlanAndExecuteWorkflow(Observed):
 
     async def _stopped(self, making: PlanMaking, why: str) -> PlanResult:
         """Keep what is done; stopping is no failure, so nothing is rolled back."""
-        for row in list(self.log.steps.values()):
+        for row in list(self.state.steps.values()):
             if row.state is StepState.PENDING:
-                self.log.end(row.step, StepState.SKIPPED, note=f"not run: {why}")
+                self.state.end(row.step, StepState.SKIPPED, note=f"not run: {why}")
         return await self._result(making, why)
 
     def _after_failure(self, replans: int) -> AfterFailure:
-        if self._request.on_step_failure is OnStepFailure.REPLAN and replans == 0:
+        if self.request.on_step_failure is OnStepFailure.REPLAN and replans == 0:
             return AfterFailure.GO_ON
-        return AFTER_FAILURE[self._request.on_step_failure]
+        return AFTER_FAILURE[self.request.on_step_failure]
 
     @property
     def _whole(self) -> bool:
-        return all(row.state is StepState.DONE for row in self.log.steps.values())
+        return all(row.state is StepState.DONE for row in self.state.steps.values())
 
     async def _result(self, making: PlanMaking, stopped: str = "") -> PlanResult:
-        states = [row.state for row in self.log.steps.values()]
+        states = [row.state for row in self.state.steps.values()]
         answers = [
-            StepAnswer(step=step, content=outcome.value.content)
+            StepAnswer(step=step, content=outcome.value.content, data=await self._kept(step, outcome.value.data))
             for step in ends_of(self._done_part() if stopped else self._plan)
             if (outcome := self._running.outcomes.get(step)) and outcome.value
         ]
         ended = RunState.COMPLETED if self._whole else RunState.PARTIAL if answers else RunState.FAILED
-        self.log.close(RunState.STOPPED if stopped else ended)
+        self.state.close(RunState.STOPPED if stopped else ended)
         return PlanResult(
-            state=self.log.state,
+            state=self.state.phase,
             report=await self._keep_report(making),
             answers=tuple(answers),
+            data=answers[0].data if len(answers) == 1 else None,
             done=states.count(StepState.DONE),
             failed=states.count(StepState.FAILED),
             skipped=states.count(StepState.SKIPPED),
             changes=len(making.changes),
-            spend=self.log.spend,
-            rollback=self.log.rollback,
+            spend=self.state.spend,
+            rollback=self.trace.rollback,
             stopped=stopped,
         )
+
+    async def _kept(self, step: str, data: dict[str, Any] | None) -> Content | None:
+        return None if data is None else await keep_data(data, f"{step} · keep the data")
 
     def _done_part(self) -> Plan:
         outcomes = self._running.outcomes
@@ -165,21 +156,12 @@ class PlanAndExecuteWorkflow(Observed):
 
     async def _keep_report(self, making: PlanMaking) -> Content:
         report = PlanReport(
-            task=self._request.task,
+            task=self.request.task,
             plan=self._plan,
             shape=shape_of(self._plan),
-            steps=tuple(self.log.steps.values()),
+            steps=tuple(self.state.steps.values()),
             changes=tuple(making.changes),
-            trace=self.log.trace(),
-            rollback=self.rollback.changes,
+            trace=self.trace.all_calls(),
+            rollback=self.undo.changes,
         )
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=report.model_dump_json(),
-                media_type="application/json",
-                summary="report of the run",
-                by_reference=True,
-            ),
-            **policies.keep_text("keep the report"),
-        )
+        return await keep_report(report)

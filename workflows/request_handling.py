@@ -1,6 +1,6 @@
 """Routing: each request goes to the handler of its category, many requests side by side.
 
-Every request fails alone. The trap: a grave request must not be lost because a model is away, so its ticket is opened even
+Every request fails alone. A grave request must not be lost because a model is away, so its ticket is opened even
 where nobody could write it.
 """
 
@@ -10,17 +10,14 @@ from pydantic import TypeAdapter
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.contracts import (
     SUMMARY_LENGTH,
-    Catalog,
     Content,
     Part,
     RunState,
     StepRow,
     StepState,
-    StoreRequest,
     ToolSpec,
 )
 from outlast.documents.digest import part_characters
@@ -30,14 +27,13 @@ from outlast.routing.categories import TICKET_SCHEMA
 from outlast.routing.choosing import ROUTERS, Chooser
 from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteRequest, RouteResult, Ticket
 from outlast.routing.rules import Choice, Route, categories_of, priority_of, problems, route_tools
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
-from outlast.workflow import policies
-from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS, FAILURES
+from outlast.workflow.keeping import (
+    SHORT,
+    keep_text,
+)
 
-SHORT_REQUEST = 1000
-"""Characters of a request that may travel inline; every call of a run repeats it in history."""
 CAUSES_SHOWN = 3
 
 HANDLE = "Write a short reply to the customer's request above."
@@ -47,32 +43,28 @@ _SPECS = TypeAdapter(tuple[ToolSpec, ...])
 
 
 @workflow.defn
-class RequestHandlingWorkflow(Observed):
+class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
     """Routes and handles requests; fails only if every request failed."""
 
     @workflow.init
     def __init__(self, request: RouteRequest) -> None:
-        self.log = RunLog("request handling")
-        self._request = request
+        super().__init__(request)
         self._categories = categories_of(request)
-        self._crew = Crew(self.log, Catalog(agents=()))
-        self._chooser = Chooser(self._crew, request, self._categories)
+        self._chooser = Chooser(self.agents, request, self._categories)
         names = distinct([each.name for each in request.requests])
         self._failures: list[ErrorKind] = []
         self._texts = {name: each.text for name, each in zip(names, request.requests, strict=True)}
 
     @workflow.run
-    @closing
-    @taking_back
     async def run(self, request: RouteRequest) -> RouteResult:
         """Route and handle each request on its own, `max_parallel` at a time."""
         await self._prepare()
         ended = await each(self._texts, self._outcome, max_parallel=request.max_parallel)
         outcomes = [value for name in self._texts if (value := ended[name].value) is not None]
         state = _state(outcomes)
-        self.log.close(state)
+        self.state.close(state)
         result = RouteResult(
-            state=state, outcomes=tuple(outcomes), report=await self._crew.keep_report(), spend=self.log.spend
+            state=state, outcomes=tuple(outcomes), report=await self.keep_report(), spend=self.state.spend
         )
         if state is RunState.FAILED:
             causes = "; ".join(f"{outcome.name}: {outcome.error}" for outcome in outcomes[:CAUSES_SHOWN])
@@ -82,25 +74,18 @@ class RequestHandlingWorkflow(Observed):
 
     async def _prepare(self) -> None:
         """Check the categories, read the agents, and keep what must not travel through history."""
-        if wrong := problems(self._request):
+        if wrong := problems(self.request):
             raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
-        agents = [ROUTERS[self._request.router], *(category.agent for category in self._categories.values())]
-        self._crew = await Crew.assemble(
-            self.log,
-            self.people,
-            agents=[name for name in dict.fromkeys(agents) if name],
-            rollback=self.rollback,
-            gates=self.gates,
-            budget=self.budget,
-        )
+        agents = [ROUTERS[self.request.router], *(category.agent for category in self._categories.values())]
+        await self.agents.read([name for name in dict.fromkeys(agents) if name])
         specs: Part | None = None
-        if self._request.router == "llm":
+        if self.request.router == "llm":
             tools = _SPECS.dump_json(route_tools(self._categories)).decode()
-            specs = Part.of(await self._kept(tools, "the routes", by_reference=True))
+            specs = Part.of(await keep_text(tools, "keep the routes", by_reference=True))
         for name, text in self._texts.items():
-            if text.ref is None and len(text.text or "") > SHORT_REQUEST:
-                self._texts[name] = Part.of(await self._kept(text.text or "", name))
-        self._chooser = Chooser(self._crew, self._request, self._categories, specs)
+            if text.ref is None and len(text.text or "") > SHORT:
+                self._texts[name] = Part.of(await keep_text(text.text or "", f"keep {name}"))
+        self._chooser = Chooser(self.agents, self.request, self._categories, specs)
 
     async def _outcome(self, name: str) -> RouteOutcome:
         """Take one request from its text to its answers; whatever goes wrong is its outcome, and nobody else's."""
@@ -110,7 +95,7 @@ class RequestHandlingWorkflow(Observed):
         except FAILURES as error:
             if is_cancelled_exception(error):
                 raise
-            outcome = RouteOutcome(name=name, router=self._request.router, error=self._failed(error))
+            outcome = RouteOutcome(name=name, router=self.request.router, error=self._failed(error))
         seconds = (workflow.now() - started).total_seconds()
         return outcome.model_copy(update={"seconds": round(seconds, 3)})
 
@@ -126,7 +111,7 @@ class RequestHandlingWorkflow(Observed):
         routes = dict(zip(labels, choice.routes, strict=True))
         notes = list(choice.notes)
         for step, route in routes.items():
-            self.log.add(StepRow(step=step, agent=route.category.agent, depends_on=(f"{name} · route",)))
+            self.state.add(StepRow(step=step, agent=route.category.agent, depends_on=(f"{name} · route",)))
         ended = await each(routes, lambda step: self._answer(step, routes[step], text, notes))
         answers = [value for step in routes if (value := ended[step].value) is not None]
         failed = all(answer.error and answer.ticket is None for answer in answers)
@@ -134,7 +119,7 @@ class RequestHandlingWorkflow(Observed):
             name=name,
             category=choice.category,
             confidence=choice.confidence,
-            router=self._request.router,
+            router=self.request.router,
             answers=tuple(answers),
             error="; ".join(answer.error for answer in answers) if failed else "",
             notes=tuple(notes),
@@ -143,15 +128,15 @@ class RequestHandlingWorkflow(Observed):
     async def _choose(self, name: str, text: Part) -> Choice:
         """Choose the routes of a request, as a step that people see."""
         step = f"{name} · route"
-        self.log.add(StepRow(step=step, agent=ROUTERS[self._request.router], input=_title(name, text)))
-        self.log.begin(step)
+        self.state.add(StepRow(step=step, agent=ROUTERS[self.request.router], input=_title(name, text)))
+        self.state.begin(step)
         try:
             choice = await self._chooser.choose(step, text)
         except ENDINGS as error:
-            self.log.end(step, StepState.FAILED, note=text_of(error))
+            self.state.end(step, StepState.FAILED, note=text_of(error))
             raise
         said = ", ".join(route.category.name for route in choice.routes)
-        self.log.end(step, StepState.DONE, output=Content(text=said, size=len(said)), note="; ".join(choice.notes))
+        self.state.end(step, StepState.DONE, output=Content(text=said, size=len(said)), note="; ".join(choice.notes))
         return choice
 
     async def _answer(self, step: str, route: Route, text: Part, notes: list[str]) -> RouteAnswer:
@@ -182,13 +167,13 @@ class RequestHandlingWorkflow(Observed):
         if route.filled is not None:
             parts.insert(0, Part.of(route.filled, label="what the router noted"))
         category = route.category
-        return await self._crew.step(
-            step,
+        return await self.agents.ask(
             category.agent,
             [*parts, Part(text=OPEN_TICKET if category.ticket else HANDLE)],
+            step=step,
             schema=TICKET_SCHEMA if category.ticket else None,
             takes_broken=category.ticket,
-            context_characters=part_characters(self._crew.catalog),
+            context_characters=part_characters(self.agents.catalog),
         )
 
     async def _said(self, step: str, route: Route, answer: Answer) -> Content:
@@ -196,7 +181,7 @@ class RequestHandlingWorkflow(Observed):
         note = (answer.data or {}).get("note")
         if not route.category.ticket or not isinstance(note, str) or not note.strip():
             return answer.content
-        return await self._kept(note.strip(), step)
+        return await keep_text(note.strip(), f"keep {step}")
 
     def _ticket(self, step: str, route: Route, answer: Answer | None, text: Part) -> Ticket:
         data = (answer.data if answer else None) or {}
@@ -206,13 +191,6 @@ class RequestHandlingWorkflow(Observed):
             priority=priority_of(data.get("priority")),
             category=route.category.name,
             request=text,
-        )
-
-    async def _kept(self, text: str, what: str, *, by_reference: bool = False) -> Content:
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(text=text, by_reference=by_reference),
-            **policies.keep_text(f"keep {what}"[:SUMMARY_LENGTH]),
         )
 
 

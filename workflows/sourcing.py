@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError
 
 from activities.search.activities import SearchActivities
 from activities.search.contracts import Finding, Findings, FoundRequest, SearchRequest, SourceKind
-from outlast.agents.agents import Crew
+from outlast.agents.agents import Agents
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState
 from outlast.documents.digest import part_characters
@@ -40,7 +40,7 @@ class SourceRound:
 
     def __init__(
         self,
-        crew: Crew,
+        agents: Agents,
         topic: Part,
         query: str,
         *,
@@ -50,8 +50,8 @@ class SourceRound:
     ) -> None:
         self.outcomes: dict[SourceKind, SourceOutcome] = {}
         self.notes: list[str] = []
-        self._crew = crew
-        self._log = crew.log
+        self._agents = agents
+        self._state = agents.run.state
         self._topic = topic
         self._query = " ".join(query.split())[:QUERY_CHARACTERS]
         self._limit = limit
@@ -83,13 +83,13 @@ class SourceRound:
                     seconds[name] = round(workflow.time() - started, 3)
 
         for plan in plans:
-            self._log.add(StepRow(step=self._step(plan.source, "search")))
+            self._state.add(StepRow(step=self._step(plan.source, "search")))
             read = StepRow(
                 step=self._step(plan.source, "read"),
                 agent=plan.agent,
                 depends_on=(self._step(plan.source, "search"),),
             )
-            self._log.add(read)
+            self._state.add(read)
         ended = await gather(
             {name: partial(branch, name) for name in by_name},
             each_within={name: plan.timeout for name, plan in by_name.items()},
@@ -116,50 +116,50 @@ class SourceRound:
             gap = "; ".join((NOTHING, *findings.notes))[:SUMMARY_LENGTH]
             return SourceOutcome(source=plan.source, agent=plan.agent, gap=gap)
         self._found[plan.source] = findings
-        answer = await self._crew.step(
-            self._step(plan.source, "read"),
+        answer = await self._agents.ask(
             plan.agent,
             [Part.of(findings.text, label=f"findings: {plan.source}"), Part(text=READ), self._topic],
-            context_characters=part_characters(self._crew.catalog),
+            step=self._step(plan.source, "read"),
+            context_characters=part_characters(self._agents.catalog),
         )
         self.notes += answer.notes
         return SourceOutcome(source=plan.source, agent=answer.agent, notes=answer.content, findings=len(findings.found))
 
     async def _search(self, kind: SourceKind, seconds: float) -> Findings:
         step = self._step(kind, "search")
-        self._log.begin(step)
+        self._state.begin(step)
         try:
-            with self._log.spans.within(step):
+            with self._agents.run.trace.spans.within(step):
                 findings = await self._found_by(step, kind, seconds)
         except ENDINGS as error:
-            self._log.end(step, StepState.FAILED, note=text_of(error))
+            self._state.end(step, StepState.FAILED, note=text_of(error))
             raise
         self.notes += [f"{kind}: {note}" for note in findings.notes]
         note = f"{len(findings.found)} findings" + (", remembered from today" if findings.cached else "")
-        self._log.end(step, StepState.DONE, output=findings.text, note=note)
+        self._state.end(step, StepState.DONE, output=findings.text, note=note)
         return findings
 
     async def _found_by(self, step: str, kind: SourceKind, seconds: float) -> Findings:
         """Search a source; the web, where no search service is configured, by a model that can search it itself."""
         queue = policies.spaced_queue(workflow.info().task_queue) if kind in SPACED else None
         first = self._taken.get(kind, 0) + 1
-        await unpaused(self._log)
+        await unpaused(self._state)
         try:
             return await run_activity(
                 SearchActivities.search,
                 SearchRequest(source=kind, query=self._query, limit=self._limit, first=first),
-                **policies.search(self._crew.catalog.heartbeat, seconds, f"search {kind}", task_queue=queue),
+                **policies.search(self._agents.run.state.heartbeat, seconds, f"search {kind}", task_queue=queue),
             )
         except ActivityError as error:
             unconfigured = kind is SourceKind.WEB and kind_of(error) is ErrorKind.SOURCE_NOT_CONFIGURED
-            if not (unconfigured and self._crew.card(SEARCHER).web_searches):
+            if not (unconfigured and self._agents.card(SEARCHER).web_searches):
                 raise
         asked = self._topic if self._number == 1 else Part(text=self._query)
-        answer = await self._crew.ask(step, SEARCHER, [asked])
+        answer = await self._agents.ask_within(step, SEARCHER, [asked])
         return await workflow.execute_local_activity_method(
             SearchActivities.number_findings,
             FoundRequest(source=kind, found=answer.findings, limit=self._limit, first=first),
-            **policies.number_findings("number what the model found"),
+            **policies.local_call("number what the model found"),
         )
 
     def _without_reader(self, plan: SourcePlan, error: BaseException | None) -> SourceOutcome:
@@ -177,5 +177,5 @@ class SourceRound:
         )
 
     def _skip(self, step: str) -> None:
-        if self._log.steps[step].state is StepState.PENDING:
-            self._log.end(step, StepState.SKIPPED, note="skipped, because there is nothing to read")
+        if self._state.steps[step].state is StepState.PENDING:
+            self._state.end(step, StepState.SKIPPED, note="skipped, because there is nothing to read")

@@ -1,21 +1,19 @@
 """Hybrid: fixed stages, given as data, one after the other; within each stage a model decides the sub-steps.
 
 A stage that fails is tried again alone. One that fails for good ends the run, which keeps what is done, so that a later run
-goes on from there. The trap: people count on the stages, so no model may add, skip or reorder one.
+goes on from there. People count on the stages, so no model may add, skip or reorder one.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints, StoppedError
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Catalog, CheckpointWhen, Content, Part, RunState, StepRow, StepState, StoreRequest
+from outlast.contracts import CheckpointWhen, Content, Part, RunState, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.review import Review, Reviewed
 from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
@@ -30,25 +28,21 @@ from outlast.stages.rules import (
     told,
 )
 from outlast.stages.work import StageWork
-from outlast.storage.activities import ContentActivities
-from outlast.tracing.trace import RunLog
-from outlast.workflow import policies, revision
-from outlast.workflow.base import Observed, closing, taking_back
+from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
-
-SHORT_TASK = 1000
-"""Longer tasks are kept in the content store, because every call repeats them."""
+from outlast.workflow.keeping import (
+    keep_data,
+    part_of,
+)
 
 
 @workflow.defn
-class StagedDeliveryWorkflow(Observed):
+class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
     """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
 
     @workflow.init
     def __init__(self, request: StagedRequest) -> None:
-        self.log = RunLog("staged delivery")
-        self._request = request
-        self._crew = Crew(self.log, Catalog(agents=()))
+        super().__init__(request)
         self._stages = request.stages or DEFAULT_STAGES
         self._task = Part(text=request.task, label="task")
         self._edited: tuple[Stage, ...] = ()
@@ -57,8 +51,6 @@ class StagedDeliveryWorkflow(Observed):
         self._points = Checkpoints(self.gates, request.checkpoint)
 
     @workflow.run
-    @closing
-    @taking_back
     async def run(self, request: StagedRequest) -> StagedResult:
         """Check everything first, then work on one stage after the other."""
         await self._prepare()
@@ -84,30 +76,26 @@ class StagedDeliveryWorkflow(Observed):
     async def _prepare(self) -> None:
         """Read the agents, refuse stages that cannot run, and keep a long task in the content store."""
         self._points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.EVERY_STAGE)
-        self._crew = await Crew.assemble(
-            self.log, self.people, rollback=self.rollback, gates=self.gates, budget=self.budget
-        )
-        agents = [card.name for card in self._crew.catalog.agents]
-        found = problems_of(self._stages, self._request.done, agents, self._request.planner)
-        if not self._request.task.strip():
+        await self.agents.read()
+        agents = [card.name for card in self.agents.catalog.agents]
+        found = problems_of(self._stages, self.request.done, agents, self.request.planner)
+        if not self.request.task.strip():
             found.insert(0, "task: say what shall be delivered")
         if found:
             raise non_retryable(ErrorKind.INPUT_INVALID, "this cannot start: " + "; ".join(found))
-        if len(self._request.task) > SHORT_TASK:
-            kept = await self._kept(self._request.task, "keep the task")
-            self._task = Part.of(kept, label="task")
+        self._task = await part_of(self.request.task, "keep the task", label="task")
 
     def _lay_out(self, done: Sequence[StageOutput]) -> None:
         """Show all stages, and take over those that an earlier run has finished."""
         self._show_stages(self._stages)
         for output in done:
             self._outputs[output.stage] = output
-            self.log.end(output.stage, StepState.DONE, output=output.content, note="taken over from an earlier run")
+            self.state.end(output.stage, StepState.DONE, output=output.content, note="taken over from an earlier run")
 
     def _show_stages(self, stages: Sequence[Stage], before: str = "") -> None:
         for stage in stages:
             row = StepRow(step=stage.name, input=stage.goal[:200], depends_on=(before,) if before else ())
-            self.log.add(row)
+            self.state.add(row)
             before = stage.name
 
     async def _between_stages(self, stage: Stage) -> None:
@@ -116,8 +104,8 @@ class StagedDeliveryWorkflow(Observed):
         ahead = self._stages[done:]
         if not ahead or not self._points.at(CheckpointWhen.EVERY_STAGE):
             return
-        agents = [card.name for card in self._crew.catalog.agents]
-        kept, outputs, planner = self._stages[:done], tuple(self._outputs.values()), self._request.planner
+        agents = [card.name for card in self.agents.catalog.agents]
+        kept, outputs, planner = self._stages[:done], tuple(self._outputs.values()), self.request.planner
         edited = await self._points.hold(
             f"after stage {stage.name}",
             f"{done} of {len(self._stages)} stages done; ahead: {', '.join(each.name for each in ahead)}",
@@ -129,20 +117,20 @@ class StagedDeliveryWorkflow(Observed):
         fresh, found = read_edit(edited, kept, outputs, agents, planner)
         if found:
             raise non_retryable(ErrorKind.INPUT_INVALID, "the edited stages cannot run: " + "; ".join(found))
-        self.log.forget([each.name for each in ahead])
+        self.state.forget([each.name for each in ahead])
         self._stages = self._edited = (*kept, *fresh)
         self._show_stages(fresh, stage.name)
 
     async def _deliver(self, stage: Stage) -> StageOutput:
         """Get a stage's output, in as many attempts as it has."""
         self._at_work = stage.name
-        await unpaused(self.log)
-        self.log.begin(stage.name)
+        await unpaused(self.state)
+        self.state.begin(stage.name)
         work = StageWork(
-            self._crew,
+            self.agents,
             stage,
-            planner=self._request.planner,
-            max_parallel=self._request.max_parallel,
+            planner=self.request.planner,
+            max_parallel=self.request.max_parallel,
             earlier=tuple(self._outputs),
             material=self._material(),
             points=self._points,
@@ -157,12 +145,12 @@ class StagedDeliveryWorkflow(Observed):
                 why = "was cancelled" if is_cancelled_exception(error) else f"failed: {text_of(error)}"
                 failures.append(f"attempt {len(failures) + 1} {why}")
                 if _is_hopeless(error) or len(failures) == stage.attempts:
-                    self.log.end(stage.name, StepState.FAILED, note="; ".join(failures))
+                    self.state.end(stage.name, StepState.FAILED, note="; ".join(failures))
                     raise
             else:
                 break
         notes = told((*failures, *output.notes))
-        self.log.end(stage.name, StepState.DONE, output=output.content, note="; ".join(notes))
+        self.state.end(stage.name, StepState.DONE, output=output.content, note="; ".join(notes))
         return output.model_copy(update={"attempts": len(failures) + 1, "notes": notes})
 
     async def _attempt(self, stage: Stage, work: StageWork) -> StageOutput:
@@ -188,7 +176,7 @@ class StagedDeliveryWorkflow(Observed):
 
     def _review(self, stage: Stage, rubric: Rubric, material: Sequence[Part]) -> Review:
         return Review(
-            self._crew,
+            self.agents,
             stage.name,
             rubric,
             writer=lead_of(stage),
@@ -204,42 +192,34 @@ class StagedDeliveryWorkflow(Observed):
         return [self._task, *(Part.of(each.data or each.content, label=label_of(each.stage)) for each in outputs)]
 
     async def _typed(self, stage: Stage, data: dict[str, Any] | None) -> Content | None:
-        if data is None:
-            return None
-        text = json.dumps(data, ensure_ascii=False)
-        return await self._kept(text, f"{stage.name} · keep the data", media_type="application/json")
-
-    async def _kept(self, text: str, why: str, **form: Any) -> Content:
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text, StoreRequest(text=text, **form), **policies.keep_text(why)
-        )
+        return None if data is None else await keep_data(data, f"{stage.name} · keep the data")
 
     async def _failed(self, stage: Stage, error: Exception) -> Exception:
-        for row in list(self.log.steps.values()):
+        for row in list(self.state.steps.values()):
             if row.state is StepState.PENDING:
-                self.log.end(row.step, StepState.SKIPPED, note=f"not reached, because stage {stage.name} failed")
+                self.state.end(row.step, StepState.SKIPPED, note=f"not reached, because stage {stage.name} failed")
         return non_retryable(
             kind_of(error), f"stage {stage.name!r} failed: {text_of(error)}", await self._result(stage.name)
         )
 
     async def _stopped(self, why: str) -> StagedResult:
-        for row in list(self.log.steps.values()):
+        for row in list(self.state.steps.values()):
             if row.state in (StepState.PENDING, StepState.RUNNING):
-                self.log.end(row.step, StepState.SKIPPED, note=f"not done: {why}")
+                self.state.end(row.step, StepState.SKIPPED, note=f"not done: {why}")
         return await self._result(stopped=why)
 
     async def _result(self, failed: str = "", stopped: str = "") -> StagedResult:
-        whole = all(row.state is StepState.DONE for row in self.log.steps.values())
+        whole = all(row.state is StepState.DONE for row in self.state.steps.values())
         ended = RunState.FAILED if failed else RunState.COMPLETED if whole else RunState.PARTIAL
-        self.log.close(RunState.STOPPED if stopped else ended)
+        self.state.close(RunState.STOPPED if stopped else ended)
         after = self._stages[len(self._outputs)].name if stopped else ""
         self._at_work = failed or after
         return StagedResult(
-            state=self.log.state,
+            state=self.state.phase,
             stages=tuple(self._outputs.values()),
-            report=await self._crew.keep_report(),
+            report=await self.keep_report(),
             failed=failed,
-            spend=self.log.spend,
+            spend=self.state.spend,
             stopped=stopped,
             next_stage=after,
             edited=self._edited,
@@ -250,7 +230,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    kind = kind_of(error)
-    if kind is ErrorKind.NOT_APPROVED and not revision.since(revision.FAULTS_FIXED):
-        return False
-    return is_cancelled_exception(error) or kind in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE

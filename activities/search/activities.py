@@ -25,11 +25,11 @@ from activities.search.contracts import (
 )
 from activities.search.sources.base import Answered, Hit, Source
 from activities.search.sources.feeds import day_of
+from outlast.activity.heartbeat import heartbeats
 from outlast.contracts import SUMMARY_LENGTH
 from outlast.documents.formats.text import tidy
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.storage.activities import ContentStore, reference, summarise
-from outlast.worker.heartbeat import beating
 
 LETTERS = {SourceKind.WEB: "W", SourceKind.ACADEMIC: "A", SourceKind.NEWS: "N", SourceKind.LOCAL: "L"}
 """What the ids of a source's findings begin with."""
@@ -63,7 +63,7 @@ class SearchActivities:
         source = self._sources.get(request.source)
         if source is None:
             raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"this worker has no source {request.source}")
-        async with beating():
+        async with heartbeats():
             try:
                 return await self._search(source, request)
             except (ApplicationError, asyncio.CancelledError):

@@ -1,6 +1,7 @@
 """Search as a feature of a worker: its activities, and the sources that the settings name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from activities.search.activities import SearchActivities
@@ -10,6 +11,9 @@ from activities.search.sources.configured import SourceOptions, configured_sourc
 from outlast.settings import Settings
 from outlast.tools.standard.web import page_reader
 from outlast.worker.registry import Registry
+
+LIBRARY = Path(__file__).resolve().parents[2] / "samples" / "library"
+"""The documents that are searched where LIBRARY_DIR names none."""
 
 
 class Search:
@@ -39,7 +43,7 @@ class Search:
 
 def _source_options(settings: Settings) -> SourceOptions:
     return SourceOptions(
-        library_dir=settings.library_dir,
+        library_dir=settings.library_dir or LIBRARY,
         index_dir=settings.state_dir.resolve() / "library",
         max_document_bytes=settings.max_document_bytes,
         contact=settings.search_contact,

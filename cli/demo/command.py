@@ -18,21 +18,23 @@ def demo(
     tour: Annotated[bool, typer.Option(help="Show the other patterns, too.")] = True,
     showcase: Annotated[
         bool,
-        typer.Option("--showcase", help="Show all patterns but documents, with recorded answers: no model is asked."),
+        typer.Option(
+            "--showcase", help="Show all patterns in under a minute, with recorded answers: no model is asked."
+        ),
     ] = False,
 ) -> None:
     """Analyse the sample documents, with a crash in the middle. Starts what does not run yet, and ends that again.
 
     The other patterns have recorded answers where the local model would be asked.
     """
-    from outlast.devstack.commands import run_shown
-    from outlast.devstack.stack import Wishes
+    from outlast.cli.up import run_shown
+    from outlast.devstack.stack import StackOptions
 
     async def shown(settings: "Settings", state: "StackState", board: "Board") -> int:
         return await _show(settings, state, board, kill=kill, tour=tour or showcase, showcase=showcase)
 
     # The showcase has a worker and answers of its own.
-    raise typer.Exit(run_shown(Wishes(worker=not showcase, model=not showcase), shown))
+    raise typer.Exit(run_shown(StackOptions(worker=not showcase, model=not showcase), shown))
 
 
 async def _show(
@@ -50,5 +52,5 @@ async def _show(
     client = await connect(settings)
     recorded = showcase or state.model_url is not None
     shown = showcase or await Demo(settings, client, state, board).run(kill=kill)
-    toured = not tour or await Tour(settings, client, state, board, recorded=recorded).run()
+    toured = not tour or await Tour(settings, client, state, board, recorded=recorded, documents=showcase).run()
     return DONE if shown and toured else FAILED

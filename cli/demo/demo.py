@@ -1,6 +1,6 @@
 """The demo: the sample documents go through their workflow, and in the middle the worker is killed.
 
-The trap: while no worker runs, a query finds nobody to answer it; the last known state stays on the screen until one does.
+While no worker runs, nothing answers a query; the last known state stays on the screen until the next worker does.
 """
 
 import asyncio
@@ -14,11 +14,12 @@ from rich.live import Live
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from cli import PROJECT
 from cli.demo.demo_view import ended_steps, finished, progress_table, result_table
 from outlast.cli.leaving import cause_of
 from outlast.cli.pages import dollars
 from outlast.cli.runs.waiting import PASSING
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.contracts import RunState, RunStatus, Trace
 from outlast.devstack.board import Board
 from outlast.devstack.state import Child, StackState, identify, read_state
@@ -29,7 +30,7 @@ from workflows.document_analysis import DocumentAnalysisWorkflow
 
 SAMPLES = PROJECT / "samples" / "documents"
 KILL_AFTER = 2
-"""Documents that are through when the worker is killed."""
+"""Documents that are done when the worker is killed."""
 
 LOOK_EVERY = 0.5
 """Seconds between looks at the run."""
@@ -40,7 +41,7 @@ Handle = WorkflowHandle[DocumentAnalysisWorkflow, DocumentAnalysisResult]
 
 
 class Demo:
-    """One showing, on a stack that runs."""
+    """One demo, on a stack that runs."""
 
     def __init__(self, settings: Settings, client: Client, state: StackState, board: Board) -> None:
         self._settings = settings
@@ -100,7 +101,7 @@ class Demo:
                 await asyncio.wait([result], timeout=LOOK_EVERY)
         look.cancel()
         if kill:
-            self._board.say("No worker was killed: the run was through before, or the stack runs none.", "yellow")
+            self._board.say("No worker was killed: the run ended before, or the stack runs none.", "yellow")
 
     async def _status(self, handle: Handle) -> RunStatus | None:
         try:
@@ -121,7 +122,7 @@ class Demo:
         if worker is None or identify(worker.pid) != worker:
             return False
         try:
-            self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace, rpc_timeout=QUERY_WITHIN)
+            self._before_crash = await handle.query(DocumentAnalysisWorkflow.trace_query, rpc_timeout=QUERY_WITHIN)
         except (RPCError, WorkflowQueryFailedError):
             return False
         os.kill(worker.pid, signal.SIGKILL)
@@ -157,7 +158,7 @@ class Demo:
         return result.state is RunState.COMPLETED
 
     def _calls_line(self, report: DocumentReport) -> tuple[str, str]:
-        """Say whether a finished call was made again: the calls known before the crash must be the first of the report."""
+        """Tell whether a finished call was made again: the calls known before the crash must be the first of the report."""
         calls = report.trace.calls
         if self._before_crash is None:
             return f"Finished model calls: {len(calls)}.", ""
@@ -170,7 +171,7 @@ class Demo:
 
 
 async def _result_of(handle: Handle) -> DocumentAnalysisResult:
-    """Wait for the result through outages, without advice to start a worker: that is being done."""
+    """Wait for the result through outages, without the advice to start a worker: the supervisor does that."""
     while True:
         try:
             return await handle.result()

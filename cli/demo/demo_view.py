@@ -1,7 +1,4 @@
-"""What the demo shows: a table that grows while the run works, and the one at the end.
-
-The trap: tokens belong to a document by the beginning of the step's name, which is the document's name and a dot.
-"""
+"""What the demo shows: a table that grows while the run works, and the one at the end."""
 
 from collections.abc import Sequence
 
@@ -13,6 +10,7 @@ from workflows.contracts.documents import DocumentAnalysisResult
 
 STAGES = ("extract", "classify", "analyse", "summarise")
 SEPARATOR = " · "
+"""Between the document and the stage in the name of a step."""
 MARKS = {
     StepState.PENDING: Text("·", "dim"),
     StepState.RUNNING: Text("▶", "yellow"),
@@ -23,7 +21,7 @@ MARKS = {
 
 
 def finished(status: RunStatus | None) -> int:
-    """Count the documents that are through."""
+    """Count the documents that are done."""
     rows = status.steps if status else ()
     return sum(row.step.endswith(SEPARATOR + STAGES[-1]) and row.state is StepState.DONE for row in rows)
 

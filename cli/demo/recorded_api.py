@@ -1,7 +1,7 @@
 """A Messages API that gives recorded answers: `python -m cli.demo.recorded_api --port PORT`.
 
-It asks no model. A call that nothing is recorded for is refused, so that no answer is ever made up. The sample feeds stand beside
-the API, so that research needs no network either.
+It asks no model. A call without a recorded answer is refused, so that no answer is ever made up. It serves the sample feeds, too,
+so that research needs no network.
 """
 
 import argparse
@@ -31,28 +31,30 @@ PIECE, PACE = 24, 0.02
 
 
 class Recorded(BaseModel):
-    """One answer and the call it is for: `system` and `user` occur in its prompts, and as many answers as `turn` came before.
-
-    It is `text`, `data` (as JSON) or a call of `tool` with `input`; `seconds` pass before it begins.
-    """
+    """One answer, and the call it answers. The answer is `text`, `data` or a call of `tool`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     system: str
+    """A part of the call's system prompt."""
     user: str = ""
+    """A part of its first message."""
     turn: int = 0
+    """How many answers came before in the same conversation."""
     seconds: float = 0.6
+    """How long the answer takes to begin."""
     text: str = ""
     data: Any = None
+    """An answer that is sent as JSON."""
     tool: str = ""
     input: dict[str, Any] = {}
 
     def fits(self, body: dict[str, Any]) -> bool:
         """Whether it is the answer to this request."""
         messages = body["messages"]
-        said = [_text(message["content"]) for message in messages if message["role"] == "user"]
-        turns = len(messages) - len(said)
-        return self.system in _text(body.get("system", "")) and self.user in said[0] and self.turn == turns
+        asked = [_text(message["content"]) for message in messages if message["role"] == "user"]
+        turns = len(messages) - len(asked)
+        return self.system in _text(body.get("system", "")) and self.user in asked[0] and self.turn == turns
 
 
 @cache
@@ -137,7 +139,7 @@ def main() -> None:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="recorded_api", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, required=True)
-    answers()  # a file that cannot be read is found out now
+    answers()  # a file that cannot be read ends the process now
     port = parser.parse_args().port
     uvicorn.run(build_app(), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
 

@@ -1,4 +1,4 @@
-"""Runs the recorded answers beside the stack, and says what a worker needs to be answered by them alone."""
+"""Runs the API of recorded answers beside the stack, and gives the settings of a worker that asks nothing else."""
 
 import json
 import shutil
@@ -6,24 +6,22 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from cli import PROJECT
 from cli.demo.recorded_api import MODEL
-from cli.demo.tour_shop import healthy
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.devstack.parts import Part, local_environment
 from outlast.devstack.ports import HOST, choose_ports
-from outlast.devstack.process import Process, rotate
+from outlast.devstack.process import running
 from outlast.devstack.state import StackState
+from outlast.settings import MODELS
 
 NAME = "recorded answers"
 
 
 @asynccontextmanager
 async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterator[Mapping[str, str]]:
-    """Run the recorded answers, and end them afterwards; yields settings of a worker that asks nobody else.
-
-    Raises ShopClosedError.
-    """
-    # Within the usual one, which is the only place of the state folder that is open to agents; empty, as the answers say.
+    """Run the API of recorded answers; yields the settings of a worker that asks nothing else. Raises NotStartedError."""
+    # Within the usual workspace, the only place of the state folder that is open to agents; empty, as the answers expect.
     workspace = settings.state_dir.resolve() / "workspace" / "showcase"
     shutil.rmtree(workspace, ignore_errors=True)
     port = choose_ports((NAME,), {}, state.ports)[NAME]
@@ -36,16 +34,13 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
         checks={"HTTP": f"{url}/health"},
         grace=2.0,
     )
-    rotate(part.log)
-    process = Process(part)
-    try:
-        await healthy(process)
+    async with running(part):
         yield {
-            # The person's own key and endpoint must not be used, and their agents need not fit the recorded answers.
+            # The person's own key and endpoint must not be used, and the recorded answers are for the agents of this project.
             "ANTHROPIC_BASE_URL": url,
             "ANTHROPIC_API_KEY": "no-key-needed",
             "AGENTS_DIR": str(PROJECT / "agents"),
-            "MODELS_FILE": str(PROJECT / "models.toml"),
+            "MODELS_FILE": str(MODELS),
             "MODEL_ALIASES": json.dumps(dict.fromkeys(settings.model_table().aliases, MODEL)),
             "ARXIV_URL": f"{url}/feeds/arxiv.xml",
             "NEWS_FEEDS": f"{url}/feeds/news-atom.xml,{url}/feeds/news-rss.xml",
@@ -55,5 +50,3 @@ async def recorded_answers(settings: Settings, state: StackState) -> AsyncIterat
             "LIBRARY_DIR": str(PROJECT / "samples" / "library"),
             "WORKSPACE_DIR": str(workspace),
         }
-    finally:
-        await process.end(lambda: False)

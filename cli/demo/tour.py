@@ -1,162 +1,115 @@
-"""The tour: one small run of each other pattern, all at once, and a line on what came of each.
+"""The tour: one small run of each pattern, all at once, and a line on the result of each.
 
-Where the local model would answer, and in the showcase, the answers are recorded ones: 135 million parameters say nothing about
-what the patterns are good for. All runs of such a tour are on the task queue of the tour's own worker, which asks nobody else.
+Where the local model would answer, and in the showcase, the answers are recorded ones: 135 million parameters show nothing of
+what the patterns are good for. All runs of such a tour go to the task queues of its own workers, which ask no model.
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from activities.search.contracts import SourceKind
+from cli import PROJECT
+from cli.demo.showcase import recorded_answers
 from cli.demo.tour_refund import NotApprovedError, RefundStop, approve, open_gates
-from cli.demo.tour_shop import Shop, ShopClosedError, shop
-from outlast.agents.sessions import AgentSessionRequest, SessionLimits
-from outlast.cli.kinds import CONSENSUS, PLAN, REQUESTS, RESEARCH, SESSION, STAGED, page_of, prefix_of
+from cli.demo.tour_shop import Shop, shop
+from cli.demo.tour_stops import PIPELINE, STOPS, Stop
+from outlast.cli.kinds import PLAN, page_of, prefix_of
 from outlast.cli.leaving import cause_of
 from outlast.cli.reaching import Reach
 from outlast.cli.results import Reader
-from outlast.client import PROJECT, Settings
-from outlast.consensus.votes import ConsensusRequest
-from outlast.contracts import Part, Plan, PlanRequest
+from outlast.client import Settings
 from outlast.devstack.board import Board
+from outlast.devstack.parts import Part, local_environment, worker_part
+from outlast.devstack.ports import choose_ports
+from outlast.devstack.process import NotStartedError, running
 from outlast.devstack.state import StackState
-from outlast.documents.contracts import DocumentSource
-from outlast.routing.requests import RequestText, RouteRequest
-from outlast.stages.contracts import Stage, StagedRequest
 from outlast.storage.activities import ContentStore
-from workflows.contracts.research import ResearchRequest, SourcePlan
+from samples.refund import TASK_QUEUE as REFUNDS
+from samples.refund.serving import refund_worker
 
-SAMPLES = PROJECT / "samples"
 SHOWN = 150
-QUESTION = "May the tenant sublet?"
-LAUNCH = "Prepare the launch of the Fjordlys hub light."
-PACKING = "Write a packing list for the trade fair into the workspace."
+"""Characters of a result that are shown."""
 APPROVER = "Ann"
-SOURCES = (SourceKind.ACADEMIC, SourceKind.NEWS, SourceKind.LOCAL)
-"""What research asks in a recorded tour; the first two are sample feeds then."""
-NOBODY_ASKED = "Recorded answers, no model was asked. With ANTHROPIC_API_KEY set, 'make demo' asks Claude instead."
-
-
-@dataclass(frozen=True)
-class Stop:
-    """One pattern: what a person would type, and the run that shows it here; it may differ where answers are `recorded`."""
-
-    title: str
-    command: str
-    workflow: str
-    request: Callable[[ContentStore, bool], Awaitable[BaseModel]]
-
-
-async def _plan(_: ContentStore, recorded: bool) -> PlanRequest:
-    if recorded:
-        return PlanRequest(task=LAUNCH)
-    return PlanRequest(plan=Plan.model_validate(json.loads((SAMPLES / "plans" / "launch-brief.json").read_text())))
-
-
-async def _consensus(store: ContentStore, _: bool) -> ConsensusRequest:
-    file = SAMPLES / "documents" / "legal-studio-lease.docx"
-    data = await asyncio.to_thread(file.read_bytes)
-    document = DocumentSource(name=file.name, ref=await store.put(data), size=len(data))
-    return ConsensusRequest(question=QUESTION, document=document)
-
-
-async def _requests(store: ContentStore, _: bool) -> RouteRequest:
-    lines = (SAMPLES / "requests" / "inbox.txt").read_text().splitlines()[:2]
-    texts = {f"request {number}": Part.of(await store.keep(line)) for number, line in enumerate(lines, 1)}
-    return RouteRequest(requests=tuple(RequestText(name=name, text=text) for name, text in texts.items()))
-
-
-async def _research(_: ContentStore, recorded: bool) -> ResearchRequest:
-    sources = tuple(SourcePlan(source=kind) for kind in SOURCES) if recorded else ()
-    return ResearchRequest(topic="How efficient are heat pumps in winter?", findings_per_source=2, sources=sources)
-
-
-async def _session(_: ContentStore, __: bool) -> AgentSessionRequest:
-    return AgentSessionRequest(agent="file-clerk", task=PACKING, limits=SessionLimits(turns=6))
-
-
-async def _staged(_: ContentStore, __: bool) -> StagedRequest:
-    stages = (
-        Stage(name="outline", goal="Three points that the text makes.", agents=("analyst",), max_steps=2, attempts=1),
-        Stage(name="text", goal="Two sentences that make these points.", agents=("writer",), max_steps=2, attempts=1),
-    )
-    return StagedRequest(task="Say why a reusable lunch box pays off.", stages=stages)
-
-
-STOPS = (
-    Stop("plan, run as a graph", f'plan "{LAUNCH}"', PLAN, _plan),
-    Stop("fixed stages", 'staged "Say why a reusable lunch box pays off."', STAGED, _staged),
-    Stop("routing", "route --file samples/requests/inbox.txt", REQUESTS, _requests),
-    Stop(
-        "consensus of three",
-        f'consensus samples/documents/legal-studio-lease.docx --question "{QUESTION}" '
-        "--option yes --option no --option unclear",
-        CONSENSUS,
-        _consensus,
-    ),
-    Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
-    Stop("agent with tools", f'agent file-clerk "{PACKING}"', SESSION, _session),
-)
+NO_MODEL_ASKED = "Recorded answers, no model was asked. With ANTHROPIC_API_KEY set, 'make demo' asks Claude instead."
 
 
 class Tour:
-    """One tour, on a stack that runs; `recorded` says whether its answers are."""
+    """One tour, on a stack that runs; `recorded` tells whether its answers are."""
 
     def __init__(
-        self, settings: Settings, client: Client, state: StackState, board: Board, *, recorded: bool = False
+        self,
+        settings: Settings,
+        client: Client,
+        state: StackState,
+        board: Board,
+        *,
+        recorded: bool = False,
+        documents: bool = False,
     ) -> None:
         self._settings = settings
         self._client = client
         self._state = state
         self._board = board
         self._recorded = recorded
+        self._stops = (PIPELINE, *STOPS) if documents else STOPS
+        usual = state.task_queue or settings.task_queue
+        self._task_queue = f"{usual}-tour" if recorded else usual
         self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
         self._runs: dict[str, str] = {}
 
     async def run(self) -> bool:
         """Run all stops at once; returns whether every one succeeded."""
-        self._board.say(f"\n{len(STOPS) + 1} runs at once, each a different pattern:", "bold")
+        self._board.say(f"\n{len(self._stops) + 1} runs at once, each a different pattern:", "bold")
         if self._recorded:
-            self._board.say(NOBODY_ASKED, "bold yellow")
+            self._board.say(NO_MODEL_ASKED, "bold yellow")
         try:
-            async with AsyncExitStack() as running:
-                more = {}
+            async with AsyncExitStack() as tour:
+                answers: Mapping[str, str] = {}
                 if self._recorded:
-                    from cli.demo.showcase import recorded_answers
-
-                    more = dict(await running.enter_async_context(recorded_answers(self._settings, self._state)))
-                opened = await running.enter_async_context(shop(self._settings, self._state, more))
+                    answers = await tour.enter_async_context(recorded_answers(self._settings, self._state))
+                opened = await tour.enter_async_context(shop(self._settings))
+                await tour.enter_async_context(running(*self._workers(opened, answers)))
                 return await self._show(opened)
-        except (ShopClosedError, OSError) as error:
+        except (NotStartedError, OSError) as error:
             self._board.say(f"✗ the tour cannot begin: {error}", "bold red")
             return False
 
+    def _workers(self, opened: Shop, answers: Mapping[str, str]) -> list[Part]:
+        """Describe the tour's workers: of refunds, and of all else where answers are recorded; else the stack's works."""
+        environment = {**local_environment(self._state.address), **opened.environment, **answers}
+        workers = [refund_worker(self._settings, self._refunds, environment)]
+        if self._recorded:
+            ports = choose_ports(("worker health",), {}, {})
+            program = (str(PROJECT / "worker.py"), "--task-queue", self._task_queue)
+            workers.append(worker_part(self._settings, ports, *program, name="tour-worker", environment=environment))
+        return workers
+
+    @property
+    def _refunds(self) -> str:
+        return f"{REFUNDS}-tour"
+
     async def _show(self, opened: Shop) -> bool:
-        refund = RefundStop(self._settings, self._client, self._state, self._board)
-        good = await asyncio.gather(*(self._stop(stop, opened) for stop in STOPS), refund.run(opened))
+        refund = RefundStop(self._settings, self._client, self._state, self._board, opened, self._refunds)
+        good = await asyncio.gather(*(self._stop(stop, opened) for stop in self._stops), refund.run())
         if self._recorded and PLAN in self._runs:
             file = await self._report(self._runs[PLAN], opened.database.with_name("report.html"))
             self._board.say(f"The report of the plan, as 'starter.py report' writes it: {file}", "bold")
-            self._board.say(NOBODY_ASKED, "bold yellow")
+            self._board.say(NO_MODEL_ASKED, "bold yellow")
         return all(good)
 
     async def _stop(self, stop: Stop, opened: Shop) -> bool:
         kind = page_of(stop.workflow)
         began = datetime.now(UTC)
-        usual = self._state.task_queue or self._settings.task_queue
         handle: WorkflowHandle[object, BaseModel] = await self._client.start_workflow(
             stop.workflow,
             await stop.request(self._store, self._recorded),
             id=f"tour-{prefix_of(stop.workflow)}-{began:%Y%m%d-%H%M%S}",
-            task_queue=opened.task_queue if self._recorded else usual,
+            task_queue=self._task_queue,
             result_type=kind.result,
             static_summary=f"Tour: {stop.title}",
         )
@@ -170,15 +123,15 @@ class Tour:
         finally:
             if approving is not None:
                 approving.cancel()
-        said = " ".join(page.headline.split())
-        said = said if len(said) <= SHOWN else f"{said[: SHOWN - 1]}…"
+        headline = " ".join(page.headline.split())
+        headline = headline if len(headline) <= SHOWN else f"{headline[: SHOWN - 1]}…"
         seconds = (datetime.now(UTC) - began).total_seconds()
-        self._board.say(f"✓ {stop.title} ({seconds:.0f} s): {said}", "green")
+        self._board.say(f"✓ {stop.title} ({seconds:.0f} s): {headline}", "green")
         self._board.say(f"    python starter.py {stop.command}\n    {self._state.run_url(handle.id)}")
         return True
 
     async def _approve(self, handle: WorkflowHandle[object, BaseModel], opened: Shop) -> None:
-        """Approve what waits at gates, as a person would by the command line; only what recorded answers ask for comes here."""
+        """Approve what waits at gates, as a person would by the command line; the recorded answers decide what does."""
         while True:
             for gate in await open_gates(handle):
                 self._board.say(

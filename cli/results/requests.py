@@ -11,7 +11,7 @@ from rich.text import Text
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, safe, seconds
 from outlast.cli.printing import counted, plain
-from outlast.cli.results.reading import Reader
+from outlast.cli.result_texts import Reader
 from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteResult
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, row, safe, seconds, table
 from outlast.cli.printing import counted, plain
-from outlast.cli.results.reading import Reader, cut
+from outlast.cli.result_texts import Reader, cut
 from workflows.contracts.research import ResearchResult
 
 

@@ -10,7 +10,7 @@ from outlast.agents.sessions import AgentSessionResult
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import counted, plain
-from outlast.cli.results.reading import Reader
+from outlast.cli.result_texts import Reader
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from cli.start.research import research
 from cli.start.route import route
 from cli.start.staged import staged
 from cli.start.train_router import train_router
-from samples.refund.command import refund
 
-COMMANDS = (demo, document, plan, staged, route, train_router, research, consensus, agent, refund, agents)
+COMMANDS = (demo, document, plan, staged, route, train_router, research, consensus, agent, agents)
 
 
 def register(app: typer.Typer) -> None:

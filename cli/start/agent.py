@@ -4,27 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
 
 
+@starts_run(without=("on_fallback",))
 def agent(
     name: Annotated[str, typer.Argument(help="Which agent: see 'python starter.py agents'.", metavar="NAME")],
     task: Annotated[str, typer.Argument(help="What it shall do.", metavar="TASK")],
@@ -34,15 +21,8 @@ def agent(
     allow: Annotated[
         list[str] | None, typer.Option(help="Approve this irreversible tool beforehand; may be given again.")
     ] = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Let one agent, with its tools, work on TASK until it answers.
 
@@ -56,23 +36,13 @@ def agent(
     if not task.strip():
         raise LeavingError(WRONG, "TASK: say what the agent shall do")
     limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
-    budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure)
+    budget = options.request_fields()
     request = AgentSessionRequest(
         agent=slug(name) or name, task=task, limits=limits, allowed=tuple(allow or ()), **budget
     )
 
     async def command(reach: "Reach") -> None:
         summary = f"{name}: {' '.join(task.split())}"
-        await begin(
-            reach,
-            SESSION,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, SESSION, request, summary=summary)
 
     reaching(command)

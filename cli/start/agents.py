@@ -5,15 +5,17 @@ from outlast.cli.leaving import FAILED, LeavingError, say
 
 
 def agents(as_json: Json = False) -> None:
-    """List the agents and check their files. Exit code 1 if any file has a problem; other Markdown is skipped."""
-    from outlast.agents.files import read_agents
+    """List the agents, the library's own among them, and check their files.
+
+    Exit code 1 if any file has a problem; other Markdown is skipped."""
+    from outlast.agents.files import DEFAULTS, read_agents
     from outlast.cli.pages import console, show
     from outlast.cli.printing import counted, print_json
     from outlast.cli.runs.agents_page import agents_data, agents_page
     from outlast.client import load_settings
 
     settings = load_settings()
-    found, problems = read_agents(settings.agents_dir)
+    found, problems = read_agents(settings.agents_dir, DEFAULTS)
     data = agents_data(found, problems, settings.model_table().resolve)
     if as_json:
         print_json(data)

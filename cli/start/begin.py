@@ -1,8 +1,13 @@
 """What all commands that start a run share: their options, and how a run begins and is waited for.
 
-The trap: whatever is imported at the top here is imported by `--help` as well.
+Whatever is imported at the top here is imported by `--help` as well.
 """
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,114 +17,179 @@ if TYPE_CHECKING:
 
     from outlast.cli.reaching import Reach
 
-Id = Annotated[
-    str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
-]
-Detach = Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on without you.")]
-BudgetUsd = Annotated[
-    float | None,
-    typer.Option(
-        "--budget-usd", help="Spend no more USD than this; a person is asked when it is reached.", min=0.000001
-    ),
-]
-BudgetTokens = Annotated[
-    int | None, typer.Option("--budget-tokens", help="Use no more tokens than this, all calls together.", min=1)
-]
-BudgetCalls = Annotated[int | None, typer.Option("--budget-calls", help="Make no more model calls than this.", min=1)]
-Requester = Annotated[
-    str | None,
-    typer.Option(
-        help="Who asks for it, and by default may not approve what it proposes. Default: your user name; '' names nobody.",
-        metavar="NAME",
-    ),
-]
-TakeBack = Annotated[
-    str | None,
-    typer.Option(
-        "--on-failure",
-        help="When it fails, take back what its tools changed: keep (nothing), all, or to:NAME of a checkpoint.",
-        metavar="WHAT",
-    ),
-]
-LeaveBehind = Annotated[
-    str | None,
-    typer.Option(
-        "--on-fallback",
-        help="What an agent that fails leaves to its fallback: tell (what it did; the default), or roll_back (nothing).",
-        metavar="WHAT",
-    ),
-]
-Stream = Annotated[
-    bool,
-    typer.Option(
-        "--stream", help="Let watch --stream show texts sooner and whole: they enter the run's history for it."
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-async def begin(
-    reach: "Reach",
-    workflow: str,
-    request: "BaseModel",
-    *,
-    run_id: str | None,
-    summary: str,
-    detach: bool,
-    as_json: bool,
-    stream: bool = False,
-    requester: str | None = None,
-) -> None:
-    """Start a run or attach to the one of that id, and show its result unless `detach`.
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """The options of every command that starts a run, as typer reads them."""
 
-    With `stream` its calls publish what the models write. `requester` asks for it; None is the user of the operating system.
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-usd", help="Spend no more USD than this; a person is asked when it is reached.", min=0.000001
+        ),
+    ] = None
+    budget_tokens: Annotated[
+        int | None, typer.Option("--budget-tokens", help="Use no more tokens than this, all calls together.", min=1)
+    ] = None
+    budget_calls: Annotated[
+        int | None, typer.Option("--budget-calls", help="Make no more model calls than this.", min=1)
+    ] = None
+    on_failure: Annotated[
+        str | None,
+        typer.Option(
+            "--on-failure",
+            help="When it fails, take back what its tools changed: keep (nothing), all, or to:NAME of a checkpoint.",
+            metavar="WHAT",
+        ),
+    ] = None
+    requester: Annotated[
+        str | None,
+        typer.Option(
+            help="Who asks for it, and by default may not approve what it proposes. Default: your user name; '' names nobody.",
+            metavar="NAME",
+        ),
+    ] = None
+    on_fallback: Annotated[
+        str | None,
+        typer.Option(
+            "--on-fallback",
+            help="What an agent that fails leaves to its fallback: tell (what it did; the default), or roll_back (nothing).",
+            metavar="WHAT",
+        ),
+    ] = None
+    result_schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--result-schema",
+            help="JSON schema of an object that the result shall fit (a file, or - for stdin); it is then in the result as data.",
+            metavar="FILE",
+        ),
+    ] = None
+    run_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
+    ] = None
+    detach: Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on without you.")] = False
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream", help="Let watch --stream show texts sooner and whole: they enter the run's history for it."
+        ),
+    ] = False
+    as_json: Json = False
+
+    def request_fields(self) -> dict[str, Any]:
+        """Return the fields of the request that these options set; nothing for those that were not given.
+
+        Raises LeavingError that names the option and what to write.
+        """
+        from outlast.contracts import Budget
+
+        limits = given(usd=self.budget_usd, tokens=self.budget_tokens, calls=self.budget_calls)
+        budget = {"budget": Budget(**limits)} if limits else {}
+        schema = {"result_schema": _schema(self.result_schema)} if self.result_schema is not None else {}
+        return budget | schema | _rollback_fields(self.on_failure, self.on_fallback)
+
+    async def begin(
+        self, reach: "Reach", workflow: str, request: "BaseModel", *, summary: str, task_queue: str | None = None
+    ) -> None:
+        """Start a run or attach to the one of that id, and show its result unless it is detached.
+
+        Args:
+            reach: The server.
+            workflow: The workflow's type.
+            request: What it is started with, without requester and stream.
+            summary: What the Web UI shows of it.
+            task_queue: Where it goes if not to the usual one.
+        """
+        from outlast.cli.decisions.users import user_name
+        from outlast.cli.printing import print_json
+        from outlast.cli.runs.running import finish, start
+        from outlast.command_line import command
+
+        requester = user_name() if self.requester is None else self.requester.strip()
+        request = request.model_copy(update={"requester": requester, **({"stream": True} if self.stream else {})})
+        handle, attached = await start(
+            reach,
+            workflow,
+            request,
+            workflow_id=self.run_id,
+            summary=summary,
+            detach=self.detach,
+            task_queue=task_queue,
+        )
+        if not self.detach:
+            await finish(reach, handle, workflow, as_json=self.as_json)
+        elif self.as_json:
+            print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
+        else:
+            print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
+
+
+def starts_run(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of `StartOptions`, which it gets as its keyword argument `options`.
+
+    Args:
+        without: Fields of StartOptions that this command does not offer.
     """
-    from outlast.cli.decisions.users import user_name
-    from outlast.cli.printing import command, print_json
-    from outlast.cli.runs.running import finish, start
 
-    request = request.model_copy(update={"requester": user_name() if requester is None else requester.strip()})
-    if stream:
-        request = request.model_copy(update={"stream": True})
-    handle, attached = await start(reach, workflow, request, workflow_id=run_id, summary=summary, detach=detach)
-    if not detach:
-        await finish(reach, handle, workflow, as_json=as_json)
-    elif as_json:
-        print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
-    else:
-        print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shared = [
+            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+            for each in fields(StartOptions)
+            if each.name not in without
+        ]
+        listed: list[inspect.Parameter] = []
+        for own in inspect.signature(command).parameters.values():
+            listed += shared if own.name == "options" else [own.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+
+        @wraps(command)
+        def with_options(**values: Any) -> None:
+            command(options=StartOptions(**{each.name: values.pop(each.name) for each in shared}), **values)
+
+        # Typer reads the options of a command from these two.
+        with_options.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in listed}
+        return with_options
+
+    return decorate
 
 
-def budgeted(usd: float | None, tokens: int | None, calls: int | None) -> dict[str, Any]:
-    """Return the request's field `budget`; nothing where no limit was given."""
-    from outlast.contracts import Budget
+def _schema(file: Path) -> dict[str, Any]:
+    """Read a JSON schema; raises LeavingError that names the option and what is wrong."""
+    from outlast.cli.inputs import read_json
+    from outlast.cli.leaving import WRONG, LeavingError
+    from outlast.documents.parsing.schemas import schema_problem
 
-    limits = given(usd=usd, tokens=tokens, calls=calls)
-    return {"budget": Budget(**limits)} if limits else {}
+    schema = read_json(file, "--result-schema")
+    problem = schema_problem(schema)
+    if not problem and (not isinstance(schema, dict) or schema.get("type") != "object"):
+        problem = 'it must be the schema of an object: "type": "object"'
+    if problem:
+        raise LeavingError(WRONG, f"--result-schema {file}: {problem}")
+    assert isinstance(schema, dict)
+    return schema
 
 
-def undone(on_failure: str | None, on_fallback: str | None = None) -> dict[str, Any]:
-    """Return the request's fields `on_failure` and `on_fallback`, those that were given.
-
-    Raises LeavingError that says what to write.
-    """
+def _rollback_fields(on_failure: str | None, on_fallback: str | None) -> dict[str, Any]:
     from outlast.cli.leaving import WRONG, LeavingError
     from outlast.contracts import Extent, OnFallback, RollbackPolicy
 
-    fields: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if on_fallback is not None:
         if on_fallback not in tuple(OnFallback):
             raise LeavingError(WRONG, f"--on-fallback {on_fallback}: write {' or '.join(OnFallback)}")
-        fields["on_fallback"] = OnFallback(on_fallback)
+        found["on_fallback"] = OnFallback(on_fallback)
     if on_failure is None:
-        return fields
+        return found
     if on_failure.startswith("to:") and on_failure[3:].strip():
         policy = RollbackPolicy(extent=Extent.TO_CHECKPOINT, checkpoint=on_failure[3:].strip())
     elif on_failure in (Extent.KEEP, Extent.ALL):
         policy = RollbackPolicy(extent=Extent(on_failure))
     else:
         raise LeavingError(WRONG, f"--on-failure {on_failure}: write keep, all, or to:NAME")
-    return fields | {"on_failure": policy}
+    return found | {"on_failure": policy}
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -6,22 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    LeaveBehind,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
@@ -45,6 +30,7 @@ class Tie(StrEnum):
     FLAG = "flag"
 
 
+@starts_run()
 def consensus(
     file: Annotated[Path, typer.Argument(help="PDF, DOCX, HTML, Markdown or text file.", metavar="FILE")],
     question: Annotated[
@@ -77,16 +63,8 @@ def consensus(
     deadline: Annotated[
         float | None, typer.Option(help="Seconds that a person has to decide.", min=0.1, max=31_536_000)
     ] = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    on_fallback: LeaveBehind = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Let several analysts read FILE: without --option they report what they find, with options they vote.
 
@@ -105,8 +83,7 @@ def consensus(
         question=question or _default_question(option),
         voters=tuple(Voter(**_voter(written)) for written in voter or ()),
         **_asked(option, rule, quorum, on_tie, judge, deadline),
-        **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure, on_fallback),
+        **options.request_fields(),
     )
     if wrong := problems(request):
         raise LeavingError(WRONG, "nothing was started:\n  " + "\n  ".join(wrong))
@@ -116,17 +93,7 @@ def consensus(
         document = DocumentSource(name=name, ref=await reach.store().put(data), size=len(data))
         voted = request.model_copy(update={"document": document})
         summary = f"{name}: {' '.join(request.question.split())}"
-        await begin(
-            reach,
-            CONSENSUS,
-            voted,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, CONSENSUS, voted, summary=summary)
 
     reaching(command)
 

@@ -5,39 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    LeaveBehind,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
 
 
+@starts_run(without=("result_schema",))
 def document(
     files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML, Markdown or text files.", metavar="FILE")],
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    on_fallback: LeaveBehind = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
     max_parallel: Annotated[int | None, typer.Option(help="Documents at the same time.", min=1, max=100)] = None,
 ) -> None:
     """Analyse documents: type, specialist's analysis, summary.
@@ -51,7 +29,7 @@ def document(
     from outlast.documents.contracts import DocumentSource
     from workflows.contracts.documents import DocumentAnalysisRequest
 
-    budget = budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure, on_fallback)
+    budget = options.request_fields()
     read = read_files(files, load_settings().max_document_bytes)
 
     async def command(reach: "Reach") -> None:
@@ -59,16 +37,6 @@ def document(
         sources = [DocumentSource(name=name, ref=await store.put(data), size=len(data)) for name, data in read]
         request = DocumentAnalysisRequest(documents=tuple(sources), **given(max_parallel=max_parallel), **budget)
         summary = ", ".join(name for name, _ in read)
-        await begin(
-            reach,
-            DOCUMENTS,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, DOCUMENTS, request, summary=summary)
 
     reaching(command)

@@ -1,6 +1,6 @@
 """`plan --plan FILE --dry-run`: a plan of one's own is checked here, as a run would; no server, worker or model is asked."""
 
-from outlast.agents.files import read_agents
+from outlast.agents.files import DEFAULTS, read_agents
 from outlast.cli import pages
 from outlast.cli.leaving import FAILED, LeavingError, say
 from outlast.cli.printing import print_json
@@ -14,7 +14,7 @@ from outlast.plans.checking import problems, repair, shape_of
 def dry_run(request: PlanRequest, *, as_json: bool) -> None:
     """Check the request's own plan and show its shape; raises LeavingError with every problem."""
     assert request.plan is not None
-    found, broken = read_agents(load_settings().agents_dir)
+    found, broken = read_agents(load_settings().agents_dir, DEFAULTS)
     for problem in broken:
         say(f"agent file left out: {problem}")
     names = sorted(agent.front.name for agent in found)

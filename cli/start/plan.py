@@ -5,22 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    LeaveBehind,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
@@ -29,6 +14,7 @@ if TYPE_CHECKING:
 OnFailure = Literal["skip_dependents", "fail_fast", "replan"]
 
 
+@starts_run()
 def plan(
     task: Annotated[str | None, typer.Argument(help="What shall be done.", metavar="TASK")] = None,
     task_file: Annotated[Path | None, typer.Option(help="Read the task from this file (- for stdin).")] = None,
@@ -55,16 +41,8 @@ def plan(
         str | None,
         typer.Option(help="Stop for people there: after-plan, or steps=3,5.", metavar="WHERE"),
     ] = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    on_fallback: LeaveBehind = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Break TASK into steps for agents and run them as a graph.
 
@@ -90,28 +68,17 @@ def plan(
             max_steps=max_steps,
             checkpoint=read_checkpoint(checkpoint, "after-plan", "steps"),
         ),
-        **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure, on_fallback),
+        **options.request_fields(),
     )
 
     if dry_run and request.plan is not None:
         from cli.start.dry_run import dry_run as check
 
-        check(request, as_json=as_json)
+        check(request, as_json=options.as_json)
         return
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(said.split()) or f"own plan {plan_file}"
-        await begin(
-            reach,
-            PLAN,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, PLAN, request, summary=summary)
 
     reaching(command)

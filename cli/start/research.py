@@ -5,22 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    LeaveBehind,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
@@ -36,6 +21,7 @@ class Kind(StrEnum):
     LOCAL = "local"
 
 
+@starts_run()
 def research(
     topic: Annotated[str, typer.Argument(help="What shall be found out.", metavar="TOPIC")],
     source: Annotated[
@@ -53,16 +39,8 @@ def research(
         int | None,
         typer.Option(help="How often what the writer misses is searched for as well.  [default: 1]", min=0, max=5),
     ] = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    on_fallback: LeaveBehind = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Research TOPIC in several sources at once.
 
@@ -80,22 +58,11 @@ def research(
         topic=topic,
         sources=tuple(SourcePlan(source=SourceKind(kind), **given(timeout=timeout)) for kind in dict.fromkeys(kinds)),
         **given(deadline=deadline, min_sources=min_sources, findings_per_source=findings, more_rounds=rounds),
-        **budgeted(budget_usd, budget_tokens, budget_calls),
-        **undone(on_failure, on_fallback),
+        **options.request_fields(),
     )
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(topic.split())
-        await begin(
-            reach,
-            RESEARCH,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, RESEARCH, request, summary=summary)
 
     reaching(command)

@@ -5,22 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    LeaveBehind,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
@@ -34,6 +19,7 @@ INLINE_REQUESTS = 20
 """With more requests than these, their texts travel by reference, so that all of them fit into one message."""
 
 
+@starts_run(without=("result_schema",))
 def route(
     request: Annotated[str | None, typer.Argument(help="What somebody asks for.", metavar="REQUEST")] = None,
     file: Annotated[
@@ -58,16 +44,8 @@ def route(
         float | None, typer.Option(help="Below this confidence the general handler answers.", min=0, max=1)
     ] = None,
     max_parallel: Annotated[int | None, typer.Option(help="Requests at the same time.", min=1, max=200)] = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    on_fallback: LeaveBehind = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Send REQUEST, or each request of a file, to the handler that fits.
 
@@ -90,21 +68,10 @@ def route(
             trained=await trained_reference(store, trained, reach.settings.store_url) if chosen == "trained" else "",
             categories=own,
             **given(general=general, threshold=threshold, max_parallel=max_parallel),
-            **budgeted(budget_usd, budget_tokens, budget_calls),
-            **undone(on_failure, on_fallback),
+            **options.request_fields(),
         )
         summary = " ".join(next(iter(read.values())).split()) if len(read) == 1 else f"{len(read)} requests"
-        await begin(
-            reach,
-            REQUESTS,
-            asked,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, REQUESTS, asked, summary=summary)
 
     reaching(command)
 

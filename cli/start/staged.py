@@ -5,22 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    LeaveBehind,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
@@ -28,6 +13,7 @@ if TYPE_CHECKING:
     from outlast.stages.contracts import StagedRequest
 
 
+@starts_run(without=("result_schema",))
 def staged(
     task: Annotated[str | None, typer.Argument(help="What shall be delivered.", metavar="TASK")] = None,
     task_file: Annotated[Path | None, typer.Option(help="Read the task from this file (- for stdin).")] = None,
@@ -43,16 +29,8 @@ def staged(
         str | None,
         typer.Option(help="Stop for people there: every-stage, or after-plan (of each stage).", metavar="WHERE"),
     ] = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    requester: Requester = None,
-    on_fallback: LeaveBehind = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    *,
+    options: StartOptions,
 ) -> None:
     """Take TASK through fixed stages: research, outline, draft, review, final.
 
@@ -71,23 +49,13 @@ def staged(
         max_parallel=max_parallel,
         checkpoint=read_checkpoint(checkpoint, "every-stage", "after-plan"),
     )
-    changes |= budgeted(budget_usd, budget_tokens, budget_calls) | undone(on_failure, on_fallback)
+    changes |= options.request_fields()
     asked = None if resume else StagedRequest(task=said, **changes)
 
     async def command(reach: "Reach") -> None:
         request = asked or await _earlier(reach, resume or "", from_stage, changes)
         summary = " ".join(request.task.split())
-        await begin(
-            reach,
-            STAGED,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        await options.begin(reach, STAGED, request, summary=summary)
 
     reaching(command)
 

@@ -1,146 +1,111 @@
-"""The agents of one run: read once, recorded, and asked through one place.
+"""The agents of one run, asked through one place: `answer = await self.agents.ask("analyst", "What does this mean?")`."""
 
-The trap: a running execution must never see a changed agent or tool. So cards are read when the run starts, the tools of an
-agent when it is first asked, and both stay what they were.
-"""
-
-import asyncio
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
-from temporalio import workflow
+from pydantic import BaseModel
 
+from outlast.agents.answers import Answer, Check, Model, TypedAnswer, problems_of, schema_of
 from outlast.agents.asking import MAX_REPAIRS, Ask
-from outlast.agents.catalog_activities import CatalogActivities
-from outlast.agents.model_calls import Answer
-from outlast.approvals.gates import Gates
+from outlast.agents.cards import AgentCards
 from outlast.approvals.pausing import unpaused
-from outlast.approvals.people import People
-from outlast.budget.limits import Budgeting
-from outlast.consensus.votes import Voter
-from outlast.contracts import (
-    AgentCard,
-    Catalog,
-    CatalogRequest,
-    Content,
-    Part,
-    StepRow,
-    StepState,
-    StoreRequest,
-    Toolset,
-    ToolsetRequest,
-)
+from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
 from outlast.errors import ErrorKind, non_retryable, text_of
-from outlast.storage.activities import ContentActivities
-from outlast.tools.activities import ToolActivities
-from outlast.tracing.trace import RunLog
-from outlast.undo.acts import Acts
-from outlast.undo.rollback import Rollback
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import ENDINGS
+from outlast.workflow.keeping import keep_data, part_of
+
+FILL_IN = "Put what is above into the fields that are asked for. Add nothing to it; leave empty what it does not say."
 
 
-class Crew:
-    """The agents of one run, and the tools that they may use; `allowed` are irreversible tools approved beforehand.
+class Agents(AgentCards):
+    """The agents of one run."""
 
-    What the tools change is kept in `rollback`; what cannot be undone waits at `gates`; `budget` bounds what all of them spend.
-    """
+    @overload
+    async def ask(
+        self, agent: str, task: str | Sequence[Part], *, result: None = None, step: str = "", **options: Any
+    ) -> Answer: ...
 
-    def __init__(
-        self,
-        log: RunLog,
-        catalog: Catalog,
-        people: People | None = None,
-        allowed: Sequence[str] = (),
-        rollback: Rollback | None = None,
-        gates: Gates | None = None,
-        budget: Budgeting | None = None,
-    ) -> None:
-        self.log = log
-        self.catalog = catalog
-        self.people = people
-        self.allowed = tuple(allowed)
-        self.rollback = rollback or Rollback(log)
-        self.gates = gates
-        self.budget = budget or Budgeting(log, Gates(log))
-        self.rollback.heartbeat = catalog.heartbeat
-        self.acts = Acts(self.rollback.change)
-        self._toolsets: dict[tuple[tuple[str, ...], tuple[str, ...]], Toolset] = {}
-        self._reading = asyncio.Lock()
-
-    @classmethod
-    async def assemble(
-        cls,
-        log: RunLog,
-        people: People | None = None,
-        *,
-        agents: Sequence[str] = (),
-        allowed: Sequence[str] = (),
-        known_only: bool = False,
-        rollback: Rollback | None = None,
-        gates: Gates | None = None,
-        budget: Budgeting | None = None,
-    ) -> "Crew":
-        """Read the agents (none named: all of them); raises CatalogInvalid, and UnknownAgent unless `known_only`."""
-        catalog = await workflow.execute_local_activity_method(
-            CatalogActivities.read_catalog,
-            CatalogRequest(agents=tuple(agents), known_only=known_only, measured=budget is not None and budget.limited),
-            **policies.read_catalog(),
-        )
-        if budget is not None:
-            budget.knows(catalog)
-        return cls(log, catalog, people, allowed, rollback, gates, budget)
-
-    def card(self, agent: str) -> AgentCard:
-        """Return an agent's card; raises UnknownAgent with the names that exist."""
-        card = self.catalog.get(agent)
-        if card is None:
-            names = ", ".join(card.name for card in self.catalog.agents)
-            why = f" ({self.catalog.unread[agent]})" if agent in self.catalog.unread else ""
-            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
-        return card
-
-    def shared(self, material: Sequence[Part], agent: str, panel: Sequence[Voter]) -> int:
-        """Count the parts that an agent is given like others of its panel on the same model, which reads them from its cache."""
-        cards = [
-            card for each in panel if (card := self.catalog.get(each.agent)) and not (card.tools or card.web_searches)
-        ]
-        return len(material) if [card.model for card in cards].count(self.card(agent).model) > 1 else 0
-
-    def thrifty(self, card: AgentCard) -> AgentCard:
-        """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
-        for link in card.chain if self.budget.soft and card.prices else ():
-            other = self.catalog.get(link) if link.startswith(f"{card.name}@") else None
-            if other and other.prices and card.prices and other.prices.output < card.prices.output:
-                return other
-        return card
-
-    def adopt(self, card: AgentCard, toolset: Toolset) -> None:
-        """Take over the tools that an earlier part of this run has read."""
-        self._toolsets[card.tools, card.without] = toolset
-        self.log.tools.lacks(card.name, toolset.missing, toolset.notices)
-
-    def read_toolset(self, card: AgentCard) -> Toolset | None:
-        """Return the tools of an agent as far as they have been read."""
-        return self._toolsets.get((card.tools, card.without))
-
-    async def toolset(self, card: AgentCard) -> Toolset:
-        """Return the tools of an agent, read when it is first asked for."""
-        names = (card.tools, card.without)
-        async with self._reading:
-            if names not in self._toolsets:
-                await unpaused(self.log)
-                self._toolsets[names] = await run_activity(
-                    ToolActivities.read_toolset,
-                    ToolsetRequest(names=card.tools, without=card.without),
-                    **policies.read_toolset(self.catalog.heartbeat, f"read the tools of {card.name}"),
-                )
-            toolset = self._toolsets[names]
-            self.log.tools.lacks(card.name, toolset.missing, toolset.notices)
-            return toolset
+    @overload
+    async def ask(
+        self, agent: str, task: str | Sequence[Part], *, result: type[Model], step: str = "", **options: Any
+    ) -> TypedAnswer[Model]: ...
 
     async def ask(
+        self,
+        agent: str,
+        task: str | Sequence[Part],
+        *,
+        result: type[BaseModel] | None = None,
+        step: str = "",
+        **options: Any,
+    ) -> Answer:
+        """Ask an agent, its fallbacks if need be, as a step that people see begin and end.
+
+        Args:
+            agent: Name of the agent, as its file gives it.
+            task: A text, or parts: labelled ones are material, the others say what to do.
+            result: Type of the answer's `value`. What does not fit it is sent back to the model, `max_repairs` times.
+            step: Name of the step; by default that of the agent, numbered where it is asked more than once.
+            **options: As for `ask_within`.
+
+        Returns:
+            What was answered, by whom, and notes on what happened on the way.
+
+        Raises:
+            ApplicationError: When nobody answers, of the kind that the last one failed with; OutputInvalid where no answer
+                fitted `result`.
+
+        Example:
+            report = Part.of(content, label="report")
+            answer = await self.agents.ask("analyst", [report, Part(text="Is it true?")], result=Verdict)
+            if answer.value.confidence > 0.8: ...
+        """
+        state = self.run.state
+        step = step or state.unused(agent)
+        if step not in state.steps:
+            first = (
+                task
+                if isinstance(task, str)
+                else next((part.text for part in task if part.text and not part.label), "")
+            )
+            state.add(StepRow(step=step, agent=agent, input=" ".join(first.split())[:SUMMARY_LENGTH]))
+        parts = (await part_of(task, f"{step} · keep the task"),) if isinstance(task, str) else task
+        await unpaused(state)
+        state.begin(step, agent)
+        try:
+            if result is None:
+                answer = await self.ask_within(step, agent, parts, **options)
+            else:
+                answer = await self.ask_for(result, step, agent, parts, **options)
+        except ENDINGS as error:
+            state.end(step, StepState.FAILED, note=text_of(error))
+            raise
+        state.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
+        return answer
+
+    async def ask_for(
+        self, result: type[Model], step: str, agent: str, parts: Sequence[Part], **options: Any
+    ) -> TypedAnswer[Model]:
+        """Ask for a `result` of that type, as `ask` does, as a part of a step that has begun."""
+        check = partial(problems_of, kind=result)
+        answer = await self.ask_within(step, agent, parts, schema=schema_of(result), check=check, **options)
+        return TypedAnswer.of(answer, result)
+
+    async def fill_in(
+        self, schema: dict[str, Any], agent: str, material: Sequence[Part], *, step: str = "result"
+    ) -> Content:
+        """Have an agent put material into JSON of a schema, as a step of its own; returns the JSON.
+
+        Raises:
+            ApplicationError: When nobody does; OutputInvalid where no answer fitted the schema.
+        """
+        answer = await self.ask(agent, [*material, Part(text=FILL_IN)], step=step, schema=schema)
+        if answer.data is None:
+            raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted the schema")
+        return await keep_data(answer.data, f"{step} · keep the data")
+
+    async def ask_within(
         self,
         step: str,
         agent: str,
@@ -152,8 +117,26 @@ class Crew:
         max_repairs: int = MAX_REPAIRS,
         counts_cancelled: bool = False,
         shared_parts: int = 0,
+        check: Check | None = None,
     ) -> Answer:
-        """Ask an agent, its fallbacks if need be; raises a final ApplicationError when nobody answers."""
+        """Ask an agent, its fallbacks if need be, as a part of a step that has begun.
+
+        Args:
+            step: The step that the calls count for.
+            agent: Name of the agent.
+            parts: What it is given.
+            schema: JSON schema of the answer, which is then found in `data`.
+            takes_broken: Return an answer that breaks the schema instead of sending it back.
+            context_characters: How many characters of the labelled parts it is shown; None: as many as fit.
+            max_repairs: How often an answer that breaks the schema is sent back.
+            counts_cancelled: Whether cancelling waits until the running call has reported what it cost.
+            shared_parts: How many of the first parts other agents are given as well, at about the same time.
+            check: Lists what is wrong with an answer that fits `schema`, which then is sent back as well.
+
+        Raises:
+            ApplicationError: When nobody answers.
+        """
+        await self.ready()
         ask = Ask(
             self,
             step,
@@ -164,33 +147,6 @@ class Crew:
             max_repairs=max_repairs,
             counts_cancelled=counts_cancelled,
             shared_parts=shared_parts,
+            check=check,
         )
         return await ask.of(agent)
-
-    async def step(self, step: str, agent: str, parts: Sequence[Part], **options: Any) -> Answer:
-        """Ask as `ask` does, as a step of its own that people see begin and end."""
-        if step not in self.log.steps:
-            first = next((part.text for part in parts if part.text and not part.label), "")
-            self.log.add(StepRow(step=step, agent=agent, input=" ".join(first.split())[:200]))
-        await unpaused(self.log)
-        self.log.begin(step, agent)
-        try:
-            answer = await self.ask(step, agent, parts, **options)
-        except ENDINGS as error:
-            self.log.end(step, StepState.FAILED, note=text_of(error))
-            raise
-        self.log.end(step, StepState.DONE, output=answer.content, note="; ".join(answer.notes))
-        return answer
-
-    async def keep_report(self) -> Content:
-        """Keep the step trace of the run in the content store."""
-        return await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=self.log.report().model_dump_json(),
-                media_type="application/json",
-                summary="report of the run",
-                by_reference=True,
-            ),
-            **policies.keep_text("keep the report"),
-        )

@@ -5,23 +5,23 @@ does not fit is compacted, and whatever remains goes to the agent's fallbacks: a
 canned answer. Each call is an activity, so nothing that was paid is asked twice. An agent with tools works in a loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.model_calls import LENIENTLY, Answer, call_model
+from outlast.agents.answers import Answer, Check, checked
+from outlast.agents.cards import AgentCards
+from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
-from outlast.workflow import revision
 
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
+T = TypeVar("T")
 
-MAX_HOPS = 20
+MAX_FALLBACKS = 20
 PERSON = "person"
 CANNED = "say:"
 MAX_REPAIRS = 2
@@ -46,12 +46,13 @@ class Ask:
     """One question to an agent, for one step of a run.
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
-    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can mend it themselves.
+    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can fix it themselves.
     With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
-    first parts other agents are given as well, at about the same time.
+    first parts other agents are given as well, at about the same time. `check` lists what is wrong with an answer that fits
+    `schema`.
     """
 
-    crew: "Crew"
+    agents: AgentCards
     step: str
     parts: Sequence[Part]
     schema: dict[str, Any] | None = None
@@ -60,77 +61,73 @@ class Ask:
     context_characters: int | None = None
     counts_cancelled: bool = False
     shared_parts: int = 0
+    check: Check | None = None
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
         """Ask the agent, then its fallbacks in turn; raises a final ApplicationError when none of them answers."""
-        chain, tried = [agent], ""
-        errors: list[str] = []
-        for position in range(MAX_HOPS):
-            target = chain[position]
-            if tried:
-                self._hop(tried, target, errors[-1])
-            attempt = await self._attempt(target)
-            try:
-                answer = await self._answer_of(target, chain, attempt)
-                if attempt and self.schema is not None and answer.data is None:
-                    self.crew.acts.failed(attempt)  # whoever asked takes it for a failure
-                return answer
-            except (ActivityError, ApplicationError) as error:
-                if is_cancelled_exception(error):
-                    raise
-                kind, tried = kind_of(error), target
-                if attempt:
-                    self.crew.acts.failed(attempt)
-                errors.append(f"{kind}: {text_of(error)}")
-                if position + 1 == len(chain) or kind in NO_FALLBACK:
-                    raise non_retryable(kind, "; ".join([*self.notes, f"{target}: {text_of(error)}"])) from error
-        raise non_retryable(
-            ErrorKind.UNKNOWN_AGENT, f"{agent}: more than {MAX_HOPS} fallbacks in a row; shorten the chain"
-        )
+        try:
+            return await ask_in_turn(agent, self._ask_one, self._fell_back, NO_FALLBACK)
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            raise non_retryable(kind_of(error), "; ".join([*self.notes, text_of(error)])) from error
 
-    def _hop(self, origin: str, target: str, reason: str) -> None:
+    async def _ask_one(self, target: str, chain: list[str]) -> Answer:
+        attempt = await self._attempt(target)
+        try:
+            answer = await self._answer_of(target, chain, attempt)
+        except (ActivityError, ApplicationError) as error:
+            if not is_cancelled_exception(error):
+                self.agents.acts.failed(attempt)
+            raise
+        if self.schema is not None and answer.data is None:
+            self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
+        return answer
+
+    def _fell_back(self, origin: str, target: str, reason: str) -> None:
         self.notes.append(f"{origin} failed ({reason[:140]}), so {target[:60]} was asked")
-        self.crew.log.hop(self.step, origin, target, reason)
+        self.agents.run.trace.fell_back(self.step, origin, target, reason)
 
-    async def _attempt(self, agent: str) -> Attempt | None:
-        """Begin an attempt, once the policy has dealt with what those before it changed; older runs repeated such changes."""
-        if not revision.since(revision.FAULTS_FIXED):
-            return None
-        if self.crew.rollback.on_fallback is OnFallback.ROLL_BACK:
-            await self.crew.rollback.take_back(self.crew.acts.changes(self.step))
-        return self.crew.acts.attempt(self.step, agent)
+    async def _attempt(self, agent: str) -> Attempt:
+        """Begin an attempt, once the policy has dealt with what those before it changed."""
+        if self.agents.run.undo.on_fallback is OnFallback.ROLL_BACK:
+            await self.agents.run.undo.take_back(self.agents.acts.changes(self.step))
+        return self.agents.acts.attempt(self.step, agent)
 
-    async def _answer_of(self, target: str, chain: list[str], attempt: Attempt | None) -> Answer:
+    async def _answer_of(self, target: str, chain: list[str], attempt: Attempt) -> Answer:
         """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
         if target.startswith(CANNED):
             said = target.removeprefix(CANNED).strip()
             return Answer(Content(text=said, size=len(said.encode())), "canned answer", notes=tuple(self.notes))
         if target == PERSON:
             return await self._person()
-        card = self.crew.card(target)
+        card = self.agents.card(target)
         # A canned answer or a person's words have no schema.
-        usable = [name for name in card.chain if self.schema is None or not (name == PERSON or name.startswith(CANNED))]
+        usable = [
+            name for name in card.fallbacks if self.schema is None or not (name == PERSON or name.startswith(CANNED))
+        ]
         chain += [name for name in usable if name not in chain]
-        if (cheaper := self.crew.thrifty(card)) is not card:
+        if (cheaper := self.agents.cheaper(card)) is not card:
             why = "the soft limit of the run's budget is reached"
             self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
-            self.crew.log.hop(self.step, card.name, cheaper.name, why)
+            self.agents.run.trace.fell_back(self.step, card.name, cheaper.name, why)
             card = cheaper
-        told = attempt.told() if attempt else []
+        told = attempt.told()
         if card.tools or card.web_searches:
             return await self._loop(card, attempt, [*told, *self.parts])
         return await self._ask(card, [*told, *self.parts])
 
-    async def _loop(self, card: AgentCard, attempt: Attempt | None, parts: Sequence[Part]) -> Answer:
+    async def _loop(self, card: AgentCard, attempt: Attempt, parts: Sequence[Part]) -> Answer:
         loop = AgentLoop(
-            self.crew,
+            self.agents,
             self.step,
             card,
             schema=self.schema,
             max_repairs=self.max_repairs,
             takes_broken=self.takes_broken,
             counts_cancelled=self.counts_cancelled,
+            check=self.check,
             attempt=attempt,
         )
         ended = await loop.run(parts)
@@ -139,27 +136,19 @@ class Ask:
 
     async def _person(self) -> Answer:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)
-        said = await self.crew.people.ask(f"{self.step}: {question}") if self.crew.people else None
+        said = await self.agents.run.people.ask(f"{self.step}: {question}")
         if said is None:
             raise non_retryable(ErrorKind.NOT_ANSWERED, "no person answered in time")
         return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
 
     async def _ask(self, card: AgentCard, parts: Sequence[Part]) -> Answer:
-        request = ModelRequest(
-            agent=card.name,
-            model=card.model,
-            messages=(Message(parts=tuple(parts)),),
-            max_tokens=card.max_tokens,
-            system=card.system,
-            output_schema=self.schema,
-            temperature=card.temperature,
-            context_characters=self.context_characters,
-            shared_parts=self.shared_parts,
-        )
+        request = self._request(card, parts)
         repairs = continuations = compactions = 0
         while True:
             try:
-                turn = await call_model(self.crew, self.step, card, request, counts_cancelled=self.counts_cancelled)
+                turn = await call_model(
+                    self.agents.run, self.step, card, request, counts_cancelled=self.counts_cancelled
+                )
             except ActivityError as error:
                 if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or compactions == MAX_COMPACTIONS:
                     raise
@@ -183,10 +172,24 @@ class Ask:
                 self.notes.append(f"{card.name}: answer sent back ({wrong[0][:100]})")
                 request = _repaired(request, turn, wrong)
             elif wrong:
-                kind = ErrorKind.OUTPUT_INVALID if turn.schema_errors else ErrorKind.OUTPUT_CUT_OFF
+                cut_off = turn.stop_reason is not StopReason.END_TURN and not turn.schema_errors and turn.data is None
+                kind = ErrorKind.OUTPUT_CUT_OFF if cut_off else ErrorKind.OUTPUT_INVALID
                 raise non_retryable(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
             else:
                 return self._answer(card, turn)
+
+    def _request(self, card: AgentCard, parts: Sequence[Part]) -> ModelRequest:
+        return ModelRequest(
+            agent=card.name,
+            model=card.model,
+            messages=(Message(parts=tuple(parts)),),
+            max_tokens=card.max_tokens,
+            system=card.system,
+            output_schema=self.schema,
+            temperature=card.temperature,
+            context_characters=self.context_characters,
+            shared_parts=self.shared_parts,
+        )
 
     def _continues(self, card: AgentCard, continuations: int) -> bool:
         return self.schema is None and continuations < card.continuations
@@ -194,7 +197,7 @@ class Ask:
     def _wrong(self, turn: ModelTurn) -> tuple[str, ...]:
         if self.schema is not None and turn.stop_reason is not StopReason.END_TURN and turn.data is None:
             return turn.schema_errors or (f"the answer stopped early ({turn.stop_reason}); answer more briefly",)
-        return turn.schema_errors
+        return turn.schema_errors or checked(turn, self.check)
 
     def _compacted(self, card: AgentCard, request: ModelRequest, times: int) -> ModelRequest:
         tokens = max(card.window - card.max_tokens, card.window // 2)
@@ -212,6 +215,43 @@ class Ask:
             notes=tuple(self.notes),
             left_out_characters=turn.left_out_characters,
         )
+
+
+async def ask_in_turn(
+    first: str,
+    ask: Callable[[str, list[str]], Awaitable[T]],
+    on_fallback: Callable[[str, str, str], None],
+    hopeless: Collection[ErrorKind],
+) -> T:
+    """Ask an agent, and its fallbacks in turn where it fails.
+
+    Args:
+        first: The agent that is asked first.
+        ask: Asks one of the chain, and appends that one's own fallbacks to the chain, which it is given.
+        on_fallback: Told of each fallback: who failed, who is asked instead, and why.
+        hopeless: Failures that every other agent would meet as well.
+
+    Returns:
+        What the first one that does not fail has answered.
+
+    Raises:
+        ApplicationError: Nobody answered; it has the kind of the last failure, and names who failed last.
+    """
+    chain = [first]
+    for position in range(MAX_FALLBACKS):
+        target = chain[position]
+        try:
+            return await ask(target, chain)
+        except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
+            kind, why = kind_of(error), text_of(error)
+            if position + 1 == len(chain) or kind in hopeless:
+                raise non_retryable(kind, f"{target}: {why}") from error
+            on_fallback(target, chain[position + 1], f"{kind}: {why}")
+    raise non_retryable(
+        ErrorKind.UNKNOWN_AGENT, f"{first}: more than {MAX_FALLBACKS} fallbacks in a row; shorten the chain"
+    )
 
 
 def _repaired(request: ModelRequest, turn: ModelTurn, wrong: Sequence[str]) -> ModelRequest:

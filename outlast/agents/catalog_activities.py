@@ -1,6 +1,6 @@
 """The agents of a run: reads their files, resolves their models, and hands them to workflows as cards.
 
-The trap: a catalog is read once per run and recorded, so editing a file never changes a run that has started.
+A catalog is read once per run and recorded, so editing a file never changes a run that has started.
 """
 
 import asyncio
@@ -11,9 +11,7 @@ from pathlib import Path
 from temporalio import activity
 
 from outlast.agents.files import (
-    CANNED,
     MODEL,
-    PERSON,
     AgentFile,
     Problem,
     agent_paths,
@@ -37,8 +35,8 @@ def _link(agent: str, link: str) -> str:
 
 
 CACHED_SECONDS = 60.0
-"""How long a catalog is reused while no agent file changes; it is not for ever, so that prompts which a content store has
-expired are written again."""
+"""How long catalogs and the prompts they refer to are reused while no agent file changes; it is not for ever, so that prompts
+which a content store has expired are written again. What the files say is reused until one of them changes."""
 
 MOST_NAMES = 100
 """How many agents an error lists."""
@@ -62,31 +60,45 @@ def _stamp(directory: Path) -> Stamp:
 class CatalogActivities:
     """Reads the catalog for a run."""
 
-    def __init__(self, directory: Path, store: ContentStore, models: ModelTable, heartbeat: float) -> None:
-        self._directory = directory
+    def __init__(
+        self,
+        directory: Path,
+        store: ContentStore,
+        models: ModelTable,
+        heartbeat: float,
+        defaults: Path | None = None,
+    ) -> None:
+        self._directory, self._defaults = directory, defaults
         self._store = store
         self._models = models
         self._heartbeat = heartbeat
-        self._cached: dict[CatalogRequest, tuple[Stamp, float, Catalog]] = {}
+        self._files: tuple[list[AgentFile], list[Problem]] = ([], [])
+        self._stamp: Stamp | None = None
+        self._fresh_until = 0.0
+        self._catalogs: dict[CatalogRequest, Catalog] = {}
+        self._prompts: dict[str, str] = {}
 
     @activity.defn
     async def read_catalog(self, request: CatalogRequest) -> Catalog:
         """Read the agents and resolve their models.
 
         Files that cannot be read are left out. Raises CatalogInvalid if a requested agent's file is one of them or no file is
-        left, and UnknownAgent if a requested agent is not there (both final).
+        left, and UnknownAgent if a requested agent is not there (both non-retryable).
         """
-        # Reading a dozen files as YAML costs more than the rest of a short run.
-        stamp, now = _stamp(self._directory), time.monotonic()
-        cached = self._cached.get(request)
-        if cached is not None and cached[0] == stamp and now - cached[1] < CACHED_SECONDS:
-            return cached[2]
-        catalog = await self._read(request)
-        self._cached[request] = (stamp, now, catalog)
-        return catalog
+        stamp, now = _stamp(self._directory), time.monotonic()  # the defaults are part of the package
+        if stamp != self._stamp:
+            # Reading a dozen files as YAML costs more than the rest of a short run.
+            self._files, self._stamp = await asyncio.to_thread(read_agents, self._directory, self._defaults), stamp
+            self._fresh_until = 0.0
+        if now >= self._fresh_until:
+            self._catalogs, self._prompts, self._fresh_until = {}, {}, now + CACHED_SECONDS
+        catalogs = self._catalogs  # those of another reading come into another dictionary
+        if request not in catalogs:
+            catalogs[request] = await self._read(request)
+        return catalogs[request]
 
     async def _read(self, request: CatalogRequest) -> Catalog:
-        found, problems = await asyncio.to_thread(read_agents, self._directory)
+        found, problems = self._files
         unread = _unread(found, problems)
         agents = [agent for agent in found if agent.front.name not in unread]
         names = [agent.front.name for agent in agents]
@@ -99,7 +111,11 @@ class CatalogActivities:
             )
         if unknown and not request.known_only:
             there = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" * (len(names) > MOST_NAMES))
-            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"no agent named {', '.join(unknown)}; there are {there}")
+            missing = [str(each) for each in problems if each.path == self._directory]
+            raise non_retryable(
+                ErrorKind.UNKNOWN_AGENT,
+                "; ".join([f"no agent named {', '.join(unknown)}", f"there are {there}", *missing]),
+            )
         reached = with_fallbacks(asked or names, agents)
         wanted = [agent for agent in agents if agent.front.name in reached]
         longest = max(80, min(DESCRIPTION_CHARACTERS, CATALOG_CHARACTERS // max(len(wanted), 1)))
@@ -134,8 +150,6 @@ class CatalogActivities:
         front = agent.front
         model = self._models.resolve(model_name)
         spec = self._models.spec(model)
-        # One agent alone is written as it always was; longer chains came later.
-        alone = len(chain) == 1 and not chain[0].startswith(CANNED) and chain[0] != PERSON
         return AgentCard(
             name=name,
             description=_shortened(front.description, longest),
@@ -143,9 +157,8 @@ class CatalogActivities:
             window=spec.window,
             max_tokens=min(front.max_tokens + spec.thinking, spec.max_output),
             timeout=front.timeout,
-            system=Part(ref=await self._store.put(agent.prompt.encode())),
-            fallback=chain[0] if alone else None,
-            fallbacks=() if alone else tuple(chain),
+            system=Part(ref=await self._prompt(agent.prompt)),
+            fallbacks=tuple(chain),
             tools=tuple(tool for tool in front.tools if not (tool in WEB_SEARCH and spec.web_search)),
             web_searches=MAX_WEB_SEARCHES if spec.web_search and any(tool in WEB_SEARCH for tool in front.tools) else 0,
             temperature=front.temperature,
@@ -154,6 +167,12 @@ class CatalogActivities:
             system_bytes=len(agent.prompt.encode()) if measured else 0,
             without=front.without,
         )
+
+    async def _prompt(self, prompt: str) -> str:
+        """Keep a prompt; returns its reference."""
+        if prompt not in self._prompts:
+            self._prompts[prompt] = await self._store.put(prompt.encode())
+        return self._prompts[prompt]
 
 
 def _unread(agents: Sequence[AgentFile], problems: Sequence[Problem]) -> Mapping[str, str]:

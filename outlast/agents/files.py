@@ -29,6 +29,9 @@ _APART = re.compile(r",(?![^()]*\))")
 
 MOST_FILES = 5000
 
+DEFAULTS = Path(__file__).parent / "defaults"
+"""The agents that the library's own patterns ask for; a project's agents are laid over them."""
+
 
 def slug(name: str) -> str:
     """Turn a name as people write it into one that runs use: `Frontend Developer` is `frontend-developer`."""
@@ -118,16 +121,18 @@ class Problem:
         return readable(f"{self.path}:{self.line}: {self.message}")
 
 
-def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:
+def read_agents(directory: Path, defaults: Path | None = None) -> tuple[list[AgentFile], list[Problem]]:
     """Read every `*.md` of a folder and of those in it, sorted by name; bad files become problems and the rest is returned.
 
-    Hidden files and folders are left out. Of several agents of one name, the first counts.
+    Hidden files and folders are left out. Of several agents of one name, the first counts. Agents of the folder `defaults` are
+    added where `directory` has no file for their names, not even one that cannot be read.
     """
     paths = agent_paths(directory)
-    if not paths:
-        return [], [Problem(directory, 1, "no agent files here; add one as <name>.md, or set AGENTS_DIR")]
     agents: dict[str, AgentFile] = {}
     problems: list[Problem] = []
+    if not paths:
+        message = "no agent files here; add one as <name>.md, or set AGENTS_DIR"
+        problems.append(Problem(directory, 1, message, notice=defaults is not None))
     for path in paths:
         found, wrong = _read_agent(path)
         problems += wrong
@@ -138,6 +143,11 @@ def read_agents(directory: Path) -> tuple[list[AgentFile], list[Problem]]:
             line = line_of(found.lines, "name")
             said = f"name '{found.front.name}' is taken by {first.path.relative_to(directory)}; choose another"
             problems.append(Problem(path, line, said))
+    taken = agents.keys() | {problem.agent for problem in problems if not problem.notice}
+    for path in agent_paths(defaults) if defaults else ():
+        found, _ = _read_agent(path)
+        if found is not None and found.front.name not in taken:
+            agents[found.front.name] = found
     problems += _fallbacks(list(agents.values()), {problem.agent for problem in problems})
     return sorted(agents.values(), key=lambda agent: agent.front.name), problems
 

@@ -1,11 +1,9 @@
-"""One model call from workflow code, recorded with what it cost, and what an agent's answer is.
+"""One model call from workflow code, recorded with what it cost.
 
-The trap: a failed or cancelled call was paid as well, so its cost comes with its error.
+A failed or cancelled call was paid as well, so its cost comes with its error.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -13,55 +11,40 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from outlast.approvals.pausing import unpaused
 from outlast.budget.limits import Reservation
-from outlast.contracts import AgentCard, Content, ModelFailure, ModelRequest, ModelTurn, Part, Usage
+from outlast.contracts import AgentCard, ModelFailure, ModelRequest, ModelTurn, Usage
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.llm.activities import AgentActivities
 from outlast.tracing.live_text import published
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
-
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
-
+from outlast.workflow.context import RunContext
 
 LENIENTLY = "answer read leniently"
 """How a note begins, behind the agent's name, where an answer was read otherwise than written."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
-
-    `wrong` says how `data` breaks the schema, where the asker takes broken answers. `findings` refer to what the model found
-    on the web by itself, `left_out_characters` is how much of the labelled parts it was not shown.
-    """
-
-    content: Content
-    agent: str
-    data: dict[str, Any] | None = None
-    notes: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-    findings: tuple[Part, ...] = ()
-    left_out_characters: int = 0
-
-
 async def call_model(
-    crew: "Crew", step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
+    run: RunContext, step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
 ) -> ModelTurn:
     """Make one model call within the run's budget and record it in the run's log; raises ActivityError.
 
     With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
     BudgetReached where there is no room for it.
     """
-    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.chain)})
+    request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.fallbacks), "step": step})
     needed, paid = 0, 0
     while True:
-        held = await crew.budget.reserve(card, request, needed)
+        held = await run.budget.reserve(card, request, needed)
         if held is None:
-            return await _call(crew, step, card, request, counts_cancelled=counts_cancelled)
+            return await _call(run, step, card, request, counts_cancelled=counts_cancelled)
         try:
             turn = await _call(
-                crew, step, card, request.model_copy(update={"reserved": held.prompt}), counts_cancelled=True, held=held
+                run,
+                step,
+                card,
+                request.model_copy(update={"reserved": held.prompt}),
+                counts_cancelled=True,
+                held=held,
             )
         except ActivityError as error:
             said = _failure(error)
@@ -74,14 +57,14 @@ async def call_model(
                 ) from error
             needed = said.needed
         else:
-            crew.budget.learn(card, turn)
+            run.budget.learn(card, turn)
             return turn
         finally:
-            crew.budget.release(held)
+            run.budget.release(held)
 
 
 async def _call(
-    crew: "Crew",
+    run: RunContext,
     step: str,
     card: AgentCard,
     request: ModelRequest,
@@ -89,13 +72,13 @@ async def _call(
     counts_cancelled: bool,
     held: Reservation | None = None,
 ) -> ModelTurn:
-    await unpaused(crew.log)
-    with crew.log.spans.calling(step, "invoke_agent", card.name), published(crew.log.streaming, request) as asked:
-        return await _recorded(crew, step, card, asked, counts_cancelled=counts_cancelled, held=held)
+    await unpaused(run.state)
+    with run.trace.spans.calling(step, "invoke_agent", card.name), published(run.state.streaming, request) as asked:
+        return await _recorded(run, step, card, asked, counts_cancelled=counts_cancelled, held=held)
 
 
 async def _recorded(
-    crew: "Crew",
+    run: RunContext,
     step: str,
     card: AgentCard,
     request: ModelRequest,
@@ -103,14 +86,13 @@ async def _recorded(
     counts_cancelled: bool,
     held: Reservation | None,
 ) -> ModelTurn:
-    log = crew.log
     started = workflow.now()
     try:
         turn = await run_activity(
             AgentActivities.call_model,
             request,
             **policies.call_model(
-                card, crew.catalog.heartbeat, f"{step} · {card.name}", counts_cancelled=counts_cancelled
+                card, run.state.heartbeat, f"{step} · {card.name}", counts_cancelled=counts_cancelled
             ),
         )
     except ActivityError as error:
@@ -120,11 +102,12 @@ async def _recorded(
             used = Usage(input_tokens=held.worst.input_tokens, output_tokens=held.worst.output_tokens)
             failure = ModelFailure(usage=used, usd=held.worst.usd)
         if kind_of(error) is not ErrorKind.RESERVATION_SHORT or failure.usage.tokens:
-            log.call_failed(step, request, failure, text_of(error), workflow.now() - started)
+            cost = run.trace.call_failed(step, request, failure, text_of(error), workflow.now() - started)
+            run.state.charge(cost)
         if kind_of(error) is ErrorKind.CANCELLED or (counts_cancelled and _is_cancelled()):
             raise asyncio.CancelledError from error
         raise
-    log.call_done(step, request, turn, workflow.now() - started)
+    run.state.charge(run.trace.call_done(step, request, turn, workflow.now() - started))
     if counts_cancelled and _is_cancelled():
         # It answered before it heard; without this, a repair or a tool would come next.
         raise asyncio.CancelledError

@@ -1,26 +1,21 @@
 """The durable agent: one tool-using agent on one task."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from outlast.contracts import (
     CARRIED,
-    KEEP,
-    Budget,
-    BudgetShown,
     Changes,
     Content,
     Contract,
-    GatePolicy,
     GatesCarried,
     Hop,
     Message,
     Pause,
-    RollbackPolicy,
-    RunState,
+    RunRequest,
+    RunResult,
     Spend,
-    StartRequest,
     Toolset,
     Transcript,
 )
@@ -66,40 +61,29 @@ class SessionProgress(Contract):
         )
 
 
-class AgentSessionRequest(StartRequest):
+class AgentSessionRequest(RunRequest):
     """A task for one agent; `continues` is what is `resumable` of an earlier session's progress.
 
-    `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` says how far to
-    roll back what its tools changed when the session fails, is cancelled or is stopped by a limit, `on_denied` when a person
-    denies a call that cannot be undone: by default the agent goes on without it. `gate` is the policy of such calls, `requester`
-    who asked for the run and may not approve them. `gates` are those of the part before, `paused` is set where a session
+    `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` also
+    holds for a session that is stopped by a limit. `gates` are those of the part before, `paused` is set where a session
     continues as new while it is paused.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
     """
 
     agent: str
     task: str = Field(default="", max_length=200_000)
     limits: SessionLimits = SessionLimits()
     allowed: tuple[str, ...] = ()
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
     continues: SessionProgress | None = None
-    on_failure: RollbackPolicy = KEEP
-    on_denied: RollbackPolicy = KEEP
-    gate: GatePolicy = GatePolicy()
-    requester: str = ""
     gates: Annotated[GatesCarried, CARRIED] = GatesCarried()
     paused: Annotated[Pause | None, CARRIED] = None
-    budget: Budget | None = None
-    stream: bool = False
 
 
-class AgentSessionResult(Contract):
+class AgentSessionResult(RunResult):
     """The agent's last words, why it stopped, and the whole conversation by reference."""
 
-    state: RunState
     answer: Content | None
     stopped: str
     report: Content
     progress: SessionProgress = SessionProgress()
-    spend: Spend = Spend()
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()

@@ -2,11 +2,9 @@
 
 A call that changes something is put on the undo log before it is made: a crash in between must not hide it.
 
-The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's; or,
+A call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's; or,
 where a fallback may ask for the same act, of tool and arguments.
 """
-
-from typing import TYPE_CHECKING
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -18,9 +16,7 @@ from outlast.tools.activities import ToolActivities
 from outlast.undo.acts import Act
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
-
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
+from outlast.workflow.context import RunContext
 
 RAISED = frozenset(
     {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
@@ -32,7 +28,7 @@ SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
 
 
 async def call_tool(
-    crew: "Crew",
+    run: RunContext,
     step: str,
     agent: str,
     card: ToolCard,
@@ -45,14 +41,14 @@ async def call_tool(
 
     `act` is what the call does, where other attempts at the step may ask for the same.
     """
-    await unpaused(crew.log)
+    await unpaused(run.state)
     card = card.of_call(call.input, call.ref)
-    with crew.log.spans.calling(step, "execute_tool", card.name):
-        return await _recorded(crew, step, agent, card, call, specs, approval, act)
+    with run.trace.spans.calling(step, "execute_tool", card.name):
+        return await _recorded(run, step, agent, card, call, specs, approval, act)
 
 
 async def _recorded(
-    crew: "Crew",
+    run: RunContext,
     step: str,
     agent: str,
     card: ToolCard,
@@ -63,7 +59,7 @@ async def _recorded(
 ) -> ToolAnswer:
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
-    change = None if card.effect is Effect.READ else crew.rollback.register(step, agent, card, call, shown, act)
+    change = None if card.effect is Effect.READ else run.undo.register(step, agent, card, call, shown, act)
     request = ToolRequest(
         tool=call.name,
         key=change.key if change else f"{workflow.info().workflow_id}/{step}/{call.id}",
@@ -82,21 +78,21 @@ async def _recorded(
         result = await run_activity(
             ToolActivities.call_tool,
             request,
-            **policies.call_tool(card, crew.catalog.heartbeat, f"{step} · {card.name}({shown})"[:200]),
+            **policies.call_tool(card, run.state.heartbeat, f"{step} · {card.name}({shown})"[:200]),
         )
     except ActivityError as error:
         if change is not None:
-            crew.rollback.broke_off(change, error)
-        crew.log.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
+            run.undo.broke_off(change, error)
+        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
         if kind_of(error) in RAISED:
             raise
         if card.server and kind_of(error) in SERVER_LOST:
-            crew.log.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
+            run.state.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
         said = f"{card.name} could not be used: {text_of(error)[:500]}"
         return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
     if card.server:
-        crew.log.tools.regains(agent, card.name)
+        run.state.tools.regains(agent, card.name)
     if change is not None:
-        crew.rollback.completed(change, result)
-    crew.log.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
+        run.undo.completed(change, result)
+    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)

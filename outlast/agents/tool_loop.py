@@ -1,7 +1,7 @@
 """The durable agent: model turn, tool calls, model turn, …, until it has an answer. Every turn and every call is an activity.
 
 The conversation lives in the content store and travels as one reference. A tool's own error goes to the model; a tool
-that cannot be reached is tried again first. The trap: every tool call must be answered before the next turn, so even a loop
+that cannot be reached is tried again first. Every tool call must be answered before the next turn, so even a loop
 that is cancelled in the middle closes the calls that are open.
 """
 
@@ -9,11 +9,13 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from outlast.agents.answers import Check, checked
+from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import SessionLimits
 from outlast.agents.transcript_activities import TranscriptActivities
@@ -37,9 +39,6 @@ from outlast.gather import each
 from outlast.undo.acts import Attempt
 from outlast.workflow import policies
 from outlast.workflow.failures import HaltedError
-
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
 
 FULL = 0.75
 """Share of a model's window that a conversation may fill before it is summed up."""
@@ -91,13 +90,14 @@ class AgentLoop:
     `attempt` knows what earlier attempts at the step did, where there may be some.
     """
 
-    crew: "Crew"
+    agents: AgentCards
     step: str
     card: AgentCard
     schema: dict[str, Any] | None = None
     max_repairs: int = 2
     takes_broken: bool = False
     counts_cancelled: bool = False
+    check: Check | None = None
     limits: SessionLimits = field(default_factory=SessionLimits)
     started: float | None = None
     state: LoopState = field(default_factory=LoopState)
@@ -112,7 +112,7 @@ class AgentLoop:
     async def run(self, task: Sequence[Part]) -> LoopEnd:
         """Work until the agent answers or a limit is met; raises a final ApplicationError when the model gives up."""
         if self.card.tools:
-            self._toolset = await self.crew.toolset(self.card)
+            self._toolset = await self.agents.toolset(self.card)
         self._task = tuple(task)
         self.started = workflow.time() if self.started is None else self.started
         if not self.state.turns and not self.state.left:
@@ -164,7 +164,7 @@ class AgentLoop:
         return turn
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self.crew, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
+        turn = await call_model(self.agents.run, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
         usage = turn.usage
         self.state.turns += 1
         self.state.tokens += (
@@ -211,7 +211,7 @@ class AgentLoop:
 
     def _judged(self, turn: ModelTurn) -> LoopEnd | None:
         """Take the answer, or send it back when it breaks its schema."""
-        wrong = turn.schema_errors
+        wrong = turn.schema_errors or checked(turn, self.check)
         if turn.leniently:
             self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
         if not wrong or self.takes_broken:
@@ -232,7 +232,7 @@ class AgentLoop:
         done: dict[str, ToolAnswer] = {}
 
         by_id = {call.id: call for call in calls}
-        waited = self.crew.gates.waited if self.crew.gates else 0.0
+        waited = self.agents.run.gates.waited
 
         async def one(call: str) -> None:
             done[call] = await self._answer(by_id[call])
@@ -243,8 +243,8 @@ class AgentLoop:
             closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
             await self._append((Message(answers=closed),))
             raise
-        if self.crew.gates and self.started is not None:
-            self.started += self.crew.gates.waited - waited  # people's time is none of the agent's
+        if self.started is not None:
+            self.started += self.agents.run.gates.waited - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
                 raise outcome.error
@@ -256,7 +256,7 @@ class AgentLoop:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
         answer, note = await call_by_effect(
-            self.crew, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
+            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
         )
         self.notes += [note] if note else []
         return answer
@@ -281,7 +281,7 @@ class AgentLoop:
         self.state.transcript = await workflow.execute_local_activity_method(
             TranscriptActivities.append_messages,
             AppendRequest(transcript=self.state.transcript, messages=messages),
-            **policies.append_messages(f"{self.step} · close open calls"),
+            **policies.local_call(f"{self.step} · close open calls"),
         )
         self.state.left = ()
 

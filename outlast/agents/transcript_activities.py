@@ -1,10 +1,12 @@
-"""Conversations in the content store: each entry holds its messages and names the entry before it.
+"""Conversations in the content store: each entry holds its own messages and the references of all that comes before it.
 
-So a conversation of N turns costs N entries, of which each is written once, however often it is asked on. The trap: what a
-model thought and which tools it called must go back to it unchanged, so an assistant's turn is kept as the API gave it.
+An entry names its predecessors one by one, until there are enough of them to be written as one chunk. So a conversation of N
+turns is N entries and N/16 chunks, each written once, and reading it takes N/16 + 16 reads that do not wait for one another.
+What a model thought and which tools it called must go back to it unchanged, so an assistant's turn is kept as the API gave it.
 """
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -18,15 +20,23 @@ from outlast.storage.activities import ContentStore
 BLOCKS_TYPE = "application/json"
 EMPTY = "(nothing)"
 """Stands for a blank message, which the API refuses; a model may well have answered nothing."""
+CHUNK = 16
+"""How many entries become one chunk: each message is written twice, and a reader needs a sixteenth of the reads."""
 
 
 class Entry(BaseModel):
-    """One entry as it lies in the store; `count` is the number of messages up to its end."""
+    """One entry or chunk as it lies in the store."""
 
     model_config = ConfigDict(frozen=True)
 
+    earlier: tuple[str, ...] = ()
+    """References of all that comes before, oldest first."""
+    chunks: int = 0
+    """How many of them, from the first on, are chunks."""
     previous: str | None = None
+    """The entry before, in transcripts that were begun when an entry named no more than that."""
     count: int
+    """Messages up to the end of this entry."""
     messages: tuple[Message, ...]
 
 
@@ -38,42 +48,38 @@ class Transcripts:
 
     async def messages(self, ref: str | None) -> list[Message]:
         """Return all messages of a transcript, oldest first; raises ContentMissing or ContentAltered."""
-        found: list[Message] = []
-        while ref is not None:
-            entry = await self._entry(ref)
-            found[:0] = entry.messages
-            ref = entry.previous
-        return found
+        if ref is None:
+            return []
+        last = await self._entry(ref)
+        entries = [*await self._entries(await self._before(last)), last]
+        return [message for entry in entries for message in entry.messages]
 
     async def append(self, ref: str | None, messages: tuple[Message, ...]) -> Transcript:
         """Put messages at the end; returns the longer transcript, the former one stays as it was."""
-        count = len(messages) + ((await self._entry(ref)).count if ref else 0)
+        earlier: tuple[str, ...] = ()
+        chunks = count = 0
+        if ref is not None:
+            last = await self._entry(ref)
+            earlier, chunks, count = (*await self._before(last), ref), last.chunks, last.count
+        if len(earlier) - chunks >= CHUNK:
+            full = earlier[chunks : chunks + CHUNK]
+            earlier = (*earlier[:chunks], await self._chunk(full), *earlier[chunks + CHUNK :])
+            chunks += 1
         kept = tuple([await self._short(message) for message in messages])
-        entry = Entry(previous=ref, count=count, messages=kept)
-        data = entry.model_dump_json(exclude_none=True).encode()
-        return Transcript(ref=await self._store.put(data), messages=count)
+        entry = Entry(earlier=earlier, chunks=chunks, count=count + len(messages), messages=kept)
+        return Transcript(ref=await self._put(entry), messages=entry.count)
 
-    async def raw(self, message: Message) -> dict[str, Any]:
-        """Turn a message into the API's form, all texts resolved."""
-        if message.blocks is not None:
-            blocks = json.loads(await self._store.text(message.blocks))
-        else:
-            blocks = [await self._answer(answer.id, answer.content, answer.failed) for answer in message.answers]
-            text = render([(part.label, await self._store.text(part)) for part in message.parts])
-            if text.strip() or not blocks:
-                blocks.append({"type": "text", "text": text if text.strip() else EMPTY})
-        return {"role": message.role, "content": blocks}
+    async def raw(self, messages: Iterable[Message]) -> list[dict[str, Any]]:
+        """Turn messages into the API's form, all texts resolved."""
+        messages = tuple(messages)
+        texts = await self._store.texts(part.ref for message in messages for part in _parts(message) if part.ref)
+        return [{"role": message.role, "content": _blocks(message, texts)} for message in messages]
 
     async def assistant(self, blocks: list[dict[str, Any]]) -> Message:
         """Turn an answer of the API into a message that goes back unchanged."""
         text = json.dumps(blocks or [{"type": "text", "text": EMPTY}], ensure_ascii=False, separators=(",", ":"))
         content = await self._store.keep(text, media_type=BLOCKS_TYPE, summary="a model's turn")
         return Message(role="assistant", blocks=Part.of(content))
-
-    async def _answer(self, call: str, content: Part, failed: bool) -> dict[str, Any]:
-        text = await self._store.text(content)
-        block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call, "content": text if text.strip() else EMPTY}
-        return {**block, "is_error": True} if failed else block
 
     async def _short(self, message: Message) -> Message:
         """Move long inline texts of a message into the store, so that each is kept once."""
@@ -85,13 +91,62 @@ class Transcripts:
             return part
         return Part.of(await self._store.keep(part.text), part.label)
 
+    async def _before(self, entry: Entry) -> tuple[str, ...]:
+        """Return the references of all that comes before an entry."""
+        found: list[str] = []
+        while entry.previous is not None:
+            found.insert(0, entry.previous)
+            entry = await self._entry(entry.previous)
+        return (*entry.earlier, *found)
+
+    async def _chunk(self, refs: Sequence[str]) -> str:
+        """Write entries as one; returns its reference."""
+        entries = await self._entries(refs)
+        messages = tuple(message for entry in entries for message in entry.messages)
+        return await self._put(Entry(count=entries[-1].count, messages=messages))
+
+    async def _put(self, entry: Entry) -> str:
+        return await self._store.put(entry.model_dump_json(exclude_defaults=True).encode())
+
     async def _entry(self, ref: str) -> Entry:
-        try:
-            return Entry.model_validate_json(await self._store.get(ref))
-        except ValueError as error:
-            raise non_retryable(
-                ErrorKind.CONTENT_ALTERED, f"content {ref} is no entry of a transcript: {error}"
-            ) from None
+        return (await self._entries([ref]))[0]
+
+    async def _entries(self, refs: Sequence[str]) -> list[Entry]:
+        texts = await self._store.texts(refs)
+        return [_read(ref, texts[ref]) for ref in refs]
+
+
+def _read(ref: str, text: str) -> Entry:
+    try:
+        return Entry.model_validate_json(text)
+    except ValueError as error:
+        raise non_retryable(ErrorKind.CONTENT_ALTERED, f"content {ref} is no entry of a transcript: {error}") from None
+
+
+def _parts(message: Message) -> Iterable[Part]:
+    """List the parts of a message whose texts the model is given."""
+    if message.blocks is not None:
+        return (message.blocks,)
+    return (*(answer.content for answer in message.answers), *message.parts)
+
+
+def _blocks(message: Message, texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    def text_of(part: Part) -> str:
+        return part.text or "" if part.ref is None else texts[part.ref]
+
+    if message.blocks is not None:
+        blocks: list[dict[str, Any]] = json.loads(text_of(message.blocks))
+        return blocks
+    blocks = [_result(answer.id, text_of(answer.content), failed=answer.failed) for answer in message.answers]
+    text = render([(part.label, text_of(part)) for part in message.parts])
+    if text.strip() or not blocks:
+        blocks.append({"type": "text", "text": text if text.strip() else EMPTY})
+    return blocks
+
+
+def _result(call: str, text: str, *, failed: bool) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call, "content": text if text.strip() else EMPTY}
+    return {**block, "is_error": True} if failed else block
 
 
 class TranscriptActivities:

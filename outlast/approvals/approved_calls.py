@@ -1,6 +1,6 @@
 """Refuses to do what no person approved: the last look before an activity acts.
 
-The trap: an approval is only worth what the acting side checks itself. It must be called with the request as it will be
+An approval is only worth what the acting side checks itself. It must be called with the request as it will be
 carried out, after the last change to it.
 """
 

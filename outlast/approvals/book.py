@@ -4,25 +4,27 @@ A decision may come early, twice, late, for another action, or from somebody who
 gate ends in one outcome. One that names no gate never reaches a gate that opens after another was settled.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from outlast.approvals.log import RecordChain
+from outlast.approvals.deadlines import due
 from outlast.approvals.rules import (
     NO_FACTS,
     Check,
     Describe,
     Facts,
-    able,
     as_edited,
     bared,
     in_words,
+    new_gate,
     not_taken,
     objection,
     objection_to_edit,
     said_by,
 )
 from outlast.contracts import (
+    NOISE,
+    NOISE_KEPT,
     SHORT_DIGEST,
     SUMMARY_LENGTH,
     Approver,
@@ -33,7 +35,6 @@ from outlast.contracts import (
     GateRecord,
     GatesCarried,
     GateState,
-    OnTimeout,
     ProposedAction,
     RecordKind,
     Verdict,
@@ -52,11 +53,11 @@ class GateBook:
         carried = carried or GatesCarried()
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
         self.early: list[Decision] = list(carried.early)
-        self.chain = RecordChain(carried.log)
-        self.records = self.chain.records
+        self.records: list[GateRecord] = list(carried.log.records)
+        self._unkept = carried.log.unkept
+        self._noise = sum(record.kind in NOISE for record in self.records)
         self.opened = carried.opened
         self.why = ""  # in full why the last message changed nothing; records cut it
-        self.strict = True  # runs from before 2026-11-28 are replayed by the rules of then
         self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
         self._describe: dict[str, Describe] = {}
@@ -65,7 +66,7 @@ class GateBook:
     @property
     def log(self) -> DecisionLog:
         """The decision log so far."""
-        return DecisionLog(records=tuple(self.records), unkept=self.chain.unkept)
+        return DecisionLog(records=tuple(self.records), unkept=self._unkept)
 
     @property
     def waiting(self) -> list[GateState]:
@@ -77,7 +78,7 @@ class GateBook:
         kept = [gate for gate in self.gates.values() if not gate.claimed]
         over = [gate for gate in self.gates.values() if gate.claimed]
         done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
-        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self.chain.unkept)
+        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self._unkept)
         return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
 
     def open(
@@ -103,22 +104,8 @@ class GateBook:
             self._describe |= {name: describe} if describe is not None else {}
         if name in self.gates:
             return self._taken_up(name, digest, facts.of(action))
-        if policy.eligible and len(able(policy, requester)) < policy.needed:
-            raise ValueError(
-                f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
-            )
+        self.gates[name] = new_gate(name, action, policy, now, requester, facts)
         self.opened += 1
-        self.gates[name] = GateState(
-            name=name,
-            action=action,
-            proposed=digest,
-            digest=digest,
-            policy=policy,
-            opened=now,
-            deadline=now + timedelta(seconds=policy.seconds(action.risk)),
-            requester=requester,
-            **facts.of(action),
-        )
         self._record(now, RecordKind.OPENED, name, by=requester, reason=in_words(action))
         mine = [each for each in self.early if each.gate == name or (self.opened == 1 and not each.gate)]
         self.early = [each for each in self.early if each not in mine]
@@ -176,8 +163,9 @@ class GateBook:
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
         for name in list(self.gates):
-            while self.gates[name].pending and min(self.gates[name].alarms) <= now:
-                self._ring(self.gates[name], now)
+            while event := due(self.gates[name], now):
+                self._change(name, **event.changes)
+                self._record(now, event.kind, name, reason=event.reason)
 
     def cancel(self, name: str, now: datetime) -> None:
         """Close a gate that nobody waits for any more; changes nothing where it is settled."""
@@ -196,26 +184,6 @@ class GateBook:
         edited = self.gates[name].digest != digest
         return self._change(name, **{key: fact for key, fact in facts.items() if not (edited and key == "shown")})
 
-    def _ring(self, gate: GateState, now: datetime) -> None:
-        """Do the most important thing that is due at a gate."""
-        policy = gate.policy
-        to = f"to {', '.join(policy.escalate_to)}"
-        if gate.deadline <= now and policy.on_timeout is OnTimeout.ESCALATE and not gate.extended:
-            later = now + timedelta(seconds=policy.seconds(gate.action.risk))
-            self._change(gate.name, escalated=True, extended=True, deadline=later)
-            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
-        elif gate.deadline <= now:
-            kind = RecordKind.HALTED if policy.on_timeout is OnTimeout.HALT else RecordKind.TIMED_OUT
-            self._settle(gate.name, now, kind, reason="nobody decided in time")
-        elif gate.escalates is not None and gate.escalates <= now:
-            self._change(gate.name, escalated=True)
-            self._record(now, RecordKind.ESCALATED, gate.name, reason=to)
-        else:
-            # Missed reminders are not made up for: after an outage one is enough.
-            every, last = timedelta(seconds=policy.remind_every or 1), gate.reminded or gate.opened
-            self._change(gate.name, reminded=last + every * ((now - last) // every))
-            self._record(now, RecordKind.REMINDED, gate.name)
-
     def _weigh(self, name: str, decision: Decision, now: datetime, *, early: bool = False) -> GateRecord:
         """Hold a decision against its gate; an early one was recorded as a message when it came."""
         gate, fresh = self.gates[name], not early
@@ -224,7 +192,7 @@ class GateBook:
             again = bool(who) and who in map(named, gate.by) and decision.verdict is said_by(gate)
             kind = RecordKind.DUPLICATE if again else RecordKind.LATE
             return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
-        if why := objection(gate, decision, early=early, strict=self.strict):
+        if why := objection(gate, decision, early=early):
             return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
         if who and who in [named(each.by) for each in gate.approvers]:
             why = f"{decision.by} has decided already, and the first decision counts"
@@ -243,11 +211,10 @@ class GateBook:
         """Change the action; everybody decides anew, because nobody has seen this one."""
         check = self._checks.get(gate.name)
         why = objection_to_edit(gate, decision) or "; ".join(check(edited) if check else ())
-        if why := why or (not_taken(gate, decision) if self.strict else ""):
+        if why := why or not_taken(gate, decision):
             return self._nothing(decision, now, RecordKind.REFUSED, why, gate.name, message=message)
-        if self.strict:
-            words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
-            edited = edited.model_copy(update={"description": words})
+        words = self._describe.get(gate.name, as_edited)(edited)[:SUMMARY_LENGTH]
+        edited = edited.model_copy(update={"description": words})
         update = {"action": edited, "digest": edited.digest, "shown": shown(edited.input)}
         self._change(gate.name, **update, approvers=(), editor=decision.by)
         was = f"was {gate.digest[:SHORT_DIGEST]}; {decision.reason}".rstrip("; ")
@@ -294,10 +261,19 @@ class GateBook:
     def _record(
         self, now: datetime, kind: RecordKind, name: str = "", decision: Decision | None = None, **fields: Any
     ) -> GateRecord:
-        """Add a record to the chain; those of noise only as long as there is room."""
+        """Add a record, which holds the hash of the one before; of messages that changed nothing only as many as have room."""
         if decision is not None:
             fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
             fields["verified"] = decision.verified
         if not fields.get("digest") and name in self.gates:
             fields["digest"] = self.gates[name].digest
-        return self.chain.add(now, kind, name, **fields)
+        fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
+        last = self.records[-1] if self.records else None
+        seq, previous = (last.seq + 1, last.hash) if last else (1, "")
+        record = GateRecord(seq=seq, when=now, kind=kind, previous=previous, gate=name, **fields).sealed()
+        self._noise += kind in NOISE
+        if kind in NOISE and self._noise > NOISE_KEPT:
+            self._unkept += record.message
+        else:
+            self.records.append(record)
+        return record

@@ -1,14 +1,12 @@
 """Checkpoints: a gate that shows how far a run is and what it would do next. People let it go on, change what is ahead, or stop.
 
-A changed plan is checked while its sender waits, and refused with every reason; the gate stays open then. The trap: stopping
+A changed plan is checked while its sender waits, and refused with every reason; the gate stays open then. Stopping
 is no failure. So nothing that is done is rolled back or lost, and the result says who stopped the run.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from temporalio import workflow
 
 from outlast.approvals.gates import Gates
 from outlast.contracts import (
@@ -20,11 +18,9 @@ from outlast.contracts import (
     GatePolicy,
     ProposedAction,
     Risk,
-    StoreRequest,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.storage.activities import ContentActivities
-from outlast.workflow import policies, revision
+from outlast.workflow.keeping import keep_text
 
 Ahead = Mapping[str, Any]
 """What is ahead, as JSON data that people can edit: `{"plan": {"steps": […]}}` or `{"stages": […]}`."""
@@ -87,15 +83,14 @@ class Checkpoints:
 
     def _policy(self) -> GatePolicy:
         """Whoever asked for the run may let it go on: a checkpoint does nothing to the world."""
-        own = revision.since(revision.FAULTS_FIXED)
-        return self.policy.gate.model_copy(update={"requester_may_approve": True}) if own else self.policy.gate
+        return self.policy.gate.model_copy(update={"requester_may_approve": True})
 
     async def _kept(self, text: str, where: str) -> str | None:
-        kept = await workflow.execute_local_activity_method(
-            ContentActivities.keep_text,
-            StoreRequest(
-                text=text, media_type="application/json", summary=f"ahead of {where}"[:200], by_reference=True
-            ),
-            **policies.keep_text(f"keep what is ahead of the checkpoint {where}"[:200]),
+        kept = await keep_text(
+            text,
+            f"keep what is ahead of the checkpoint {where}",
+            media_type="application/json",
+            summary=f"ahead of {where}"[:SUMMARY_LENGTH],
+            by_reference=True,
         )
         return kept.ref

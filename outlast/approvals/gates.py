@@ -1,4 +1,4 @@
-"""Human approval as a move: a run opens a gate for a proposed action, and goes on with what people decided.
+"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided.
 
     decision = await self.gates.open(ProposedAction(description="pay", tool="pay", input={"amount": 5}), GatePolicy(needed=2))
     if decision.approved:
@@ -17,9 +17,9 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.approvals import messages as gate_messages
-from outlast.approvals import messages_before as gate_messages_before
 from outlast.approvals.book import GateBook
-from outlast.approvals.identity import UNSIGNED, Checked, Doorkeeper, admitted, after_reset
+from outlast.approvals.deadlines import next_due
+from outlast.approvals.identity import UNSIGNED, Authentication, Checked, admitted, after_reset
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
 from outlast.approvals.views import (
     TURNED_DOWN,
@@ -50,8 +50,7 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
-from outlast.tracing.trace import RunLog
-from outlast.workflow import revision
+from outlast.tracing.trace import RunTrace
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
@@ -65,7 +64,7 @@ class Gates:
     some, `waited` the seconds in which any gate was open.
     """
 
-    def __init__(self, log: RunLog, notify: Notify | None = None, *, indexed: bool = False) -> None:
+    def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
         self.policy = GatePolicy()
         self.requester = ""
         self.notify = notify
@@ -74,13 +73,13 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
-        self._log = log
+        self._trace = trace
         self._book = GateBook()
-        self._door = Doorkeeper()
+        self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
         self._allowed: dict[str, None] = {}
-        self.telling = Telling(log)
+        self.telling = Telling(trace)
 
     @property
     def log(self) -> DecisionLog:
@@ -94,18 +93,18 @@ class Gates:
 
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
-        return self._book.carried().model_copy(update={"tokens": self._door.used})
+        return self._book.carried().model_copy(update={"tokens": self._authentication.used})
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
         if carried == GatesCarried():
             return
         self._book = GateBook(carried)
-        self._door.restore(carried.tokens)
+        self._authentication.restore(carried.tokens)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
         views = [self._view(gate) for gate in self._book.waiting]
         self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
-        self._log.waits_at(views)
+        self._trace.waits_at(views)
 
     async def open(
         self,
@@ -126,10 +125,12 @@ class Gates:
         it, and HaltedError where the policy halts the run.
         """
         before = denied_before(self._book.gates.values(), action)
-        if before is not None and self._strict():
-            self._log.notice(f"{action.description!r} was asked for again; it was denied at {before.name} and stays so")
+        if before is not None:
+            self._trace.notice(
+                f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
+            )
             return decision_of(before, workflow.info().workflow_id)
-        if not name and self._strict():
+        if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
                 name = self._book.reserve(action.digest)
         policy, requester = policy or self.policy, requester or self.requester
@@ -149,22 +150,17 @@ class Gates:
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
         came = workflow.now()
-        if not self._strict():
-            async with self._door.turn:
-                # Not the time after the check of a token: replay may see another one there.
-                at = self._book.no_earlier(came)
-                read = gate_messages_before.read_decision(arguments, implied, channel)
-                checked = read if isinstance(read, str) else await self._door.identified(read, at)
-                return self._take(read, checked, at, channel)
         read = gate_messages.read_decision(
             arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
         )
         # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
-        checking = asyncio.create_task(self._door.identified(read, came)) if isinstance(read, Decision) else None
-        async with self._door.turn:
+        checking = (
+            asyncio.create_task(self._authentication.identified(read, came)) if isinstance(read, Decision) else None
+        )
+        async with self._authentication.turn:
             checked = await checking if checking is not None else read
             if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
-                checked = await self._door.identified(checked, came)
+                checked = await self._authentication.identified(checked, came)
             return self._take(read, checked, self._book.no_earlier(came), channel)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
@@ -176,29 +172,20 @@ class Gates:
 
     def allow(self, action: ProposedAction) -> None:
         """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
-        if not self._strict() or action.tool in self._allowed:
+        if action.tool in self._allowed:
             return
         self._allowed[action.tool] = None
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
-    def _strict(self) -> bool:
-        """Whether this run goes by today's rules; those of before are kept for the replay of older runs."""
-        self._book.strict = revision.since(revision.FAULTS_FIXED)
-        return self._book.strict
-
     async def _entered(
         self, action: ProposedAction, takes: Collection[str] | None, enter: Callable[..., GateState]
     ) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
-        if not self._strict():
-            async with self._door.turn:
-                terms, now = await self._door.learn(), workflow.now()
-                return self._enter(terms, now, await self._door.checked(self._book.early, now), takes, enter, action)
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
-        terms, now = await self._door.learn(action.ref), workflow.now()
-        checked = await self._door.checked(self._book.early, now)
-        async with self._door.turn:
+        terms, now = await self._authentication.learn(action.ref), workflow.now()
+        checked = await self._authentication.checked(self._book.early, now)
+        async with self._authentication.turn:
             return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
 
     def _enter(
@@ -216,7 +203,7 @@ class Gates:
         for early, why in refused:
             self._book.refuse(early, why, now, message=False)
         if reset := after_reset(terms):
-            self._log.notice(RESET)
+            self._trace.notice(RESET)
         try:
             gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
         except ValueError as error:
@@ -257,7 +244,7 @@ class Gates:
             try:
                 await workflow.wait_condition(
                     lambda: not self._book.gates[name].pending,
-                    timeout=min(gate.alarms) - workflow.now(),
+                    timeout=next_due(gate) - workflow.now(),
                     timeout_summary=timer_text(gate),
                 )
             except TimeoutError:
@@ -265,7 +252,7 @@ class Gates:
                 self._publish()
 
     def _view(self, gate: GateState) -> GateView:
-        return view_of(gate).model_copy(update={"signed": self._door.terms.demands_token})
+        return view_of(gate).model_copy(update={"signed": self._authentication.terms.demands_token})
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""
@@ -273,30 +260,27 @@ class Gates:
             about = " ".join(
                 part for part in (record.gate, record.verdict, f"by {record.by}" if record.by else "") if part
             )
-            self._log.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
+            self._trace.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
 
     def _publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
         waiting = [self._view(gate) for gate in self._book.waiting]
-        self._log.waits_at(waiting)
+        self._trace.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
         if not new or not (self._book.gates or self._allowed):
             return
         self._published = new[-1].seq
-        if self._book.strict:
-            shown = waiting[:GATES_IN_MEMO]
-            workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
-            self._in_memo = {view.name: view for view in shown}
-        else:
-            workflow.upsert_memo(memo_of(self._book.log, new, waiting, whole=True))
+        shown = waiting[:GATES_IN_MEMO]
+        workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
+        self._in_memo = {view.name: view for view in shown}
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
-        notify, channels = self.notify, self._door.terms.channels
+        notify, channels = self.notify, self._authentication.terms.channels
         if notify is None and channels:
-            notify = partial(tell_by_channels, self._log, channels)
+            notify = partial(tell_by_channels, self._trace, channels)
         for record in new:
-            count_gate(self._log.pattern, record, self._book.gates.get(record.gate))
+            count_gate(self._trace.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
                 gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))

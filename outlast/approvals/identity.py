@@ -14,20 +14,17 @@ from temporalio import workflow
 from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, UsedToken, hashed
 from outlast.errors import text_of
-from outlast.workflow import policies, revision
+from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import FAILURES
-
-PATCH = "gate-terms"
-"""Runs that opened a gate before there were terms go on without."""
 
 Checked = tuple[Decision, Decision | str]
 """A decision, and as it may be counted, or why not."""
 
-UNSIGNED = "it carries no signed token, and decisions here must; make one with starter.py approver-token"
+UNSIGNED = "it carries no signed token, and decisions here must; make one with the command approver-token"
 
 
-class Doorkeeper:
+class Authentication:
     """The turn of everything at the gates of one run, and the terms they open by; `known` once a gate has opened."""
 
     def __init__(self) -> None:
@@ -43,16 +40,7 @@ class Doorkeeper:
 
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
-        if revision.since(revision.FIRST):
-            terms = await run_activity(
-                GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms()
-            )
-        elif workflow.patched(PATCH):
-            terms = await workflow.execute_local_activity_method(
-                GateTermsActivities.gate_terms, GateTermsRequest(), **policies.gate_terms_locally()
-            )
-        else:
-            return GateTerms()
+        terms = await run_activity(GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms())
         demanded = terms.demands_token or self.terms.demands_token
         self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
         return self.terms

@@ -1,6 +1,6 @@
 """What a gate must know of its deployment, and whether a decision was sent by whom it says.
 
-The trap: the token of a decision must not enter history again, and the secret never does. So the check is a local activity,
+The token of a decision must not enter history again, and the secret never does. So the check is a local activity,
 whose input is not recorded.
 """
 
@@ -28,12 +28,14 @@ class GateTermsActivities:
     `store` holds the arguments that are too large for history.
     """
 
-    def __init__(
-        self, secret: str = "", *, channels: int = 0, indexed: bool = False, store: ContentStore | None = None
-    ) -> None:
+    def __init__(self, secret: str = "", *, channels: int = 0, store: ContentStore | None = None) -> None:
         self._secret = secret
         self._store = store
-        self._terms = GateTerms(channels=channels, demands_token=bool(secret), indexed=indexed)
+        self._terms = GateTerms(channels=channels, demands_token=bool(secret))
+
+    def set_indexed(self, indexed: bool) -> None:
+        """Set whether gates may set search attributes: only where the namespace has all of ours."""
+        self._terms = self._terms.model_copy(update={"indexed": indexed})
 
     @activity.defn
     async def gate_terms(self, request: GateTermsRequest) -> GateTerms:

@@ -5,12 +5,13 @@ a plain text that the gate's policy lists as a name. Everything else approves no
 the safe side: whatever comes with `deny`, or says no in an object, denies.
 """
 
-import json
+import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from outlast.approvals.affirmatives import verdict_of
-from outlast.contracts import SUMMARY_LENGTH, Decision, Verdict, hashed, named
+from outlast.contracts import SUMMARY_LENGTH, Decision, Verdict, hashed, named, visible
+from outlast.workflow.inputs import plain
 
 FIELDS: Mapping[str, Sequence[str]] = {
     "gate": ("gate", "gate_id", "id"),
@@ -32,6 +33,34 @@ EDIT_LIMIT = 32_768
 """Most bytes of edited arguments: they travel through history, and every continuation."""
 EXAMPLE = '{"verdict": "approve", "by": "your name"}'
 
+# Refusals cannot be listed: there are too many ways of saying no. So only affirmatives are known, in the languages people use
+# most, and a question, a hesitation or a sentence around one of them makes it unknown again.
+AFFIRMATIVES = """
+yes y yep yeah aye true ok okay approve approved accept accepted agree agreed allow allowed authorized authorised confirmed
+granted lgtm +1 i_approve go_ahead looks_good 👍 ✅ ✔
+ja jawohl genehmigt freigegeben einverstanden bestätigt zugestimmt erlaubt
+oui approuvé approuvée j'approuve accepté acceptée validé validée autorisé d'accord
+sí si aprobado aprobada apruebo aceptado aceptada autorizado de_acuerdo
+sì approvato approvata approvo accettato autorizzato d'accordo va_bene
+sim aprovado aprovada aprovo aceito de_acordo
+akkoord goedgekeurd toegestaan godkänd godkänt godkendt godkjent kyllä hyväksytty
+tak zatwierdzam zatwierdzone zgoda ano schváleno souhlasím igen jóváhagyva evet onaylandı onaylıyorum
+да одобряю одобрено согласен согласна утверждаю утверждено так схвалено ναι
+نعم موافق כן מאושר हाँ हां स्वीकृत
+はい 承認 承認します 了承 是 好 好的 可以 同意 批准 核准 네 예 승인 승인합니다
+"""
+YES = frozenset(unicodedata.normalize("NFKC", word.replace("_", " ").casefold()) for word in AFFIRMATIVES.split())
+NO = frozenset("no n false deny denied reject rejected refuse refused disallow -1 0".split())  # noqa: SIM905
+"""Refusals that are certain enough to deny at once, even beside an `approve`."""
+
+QUOTES = " \t\r\n\"'`“”„‘’«»"
+SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
+ENDING = re.compile(r"(?:!+|\.)$")
+"""What may end a yes: a question mark, a comma or dots would make it something else."""
+
+LONGEST_WORD = 64
+"""Characters of the longest text that is looked up."""
+
 
 def read_decision(
     arguments: Sequence[Any], implied: Verdict | None, channel: str, names: Collection[str] = ()
@@ -44,7 +73,7 @@ def read_decision(
         return _denial(arguments, channel, names)
     if len(arguments) > 1:
         return f"{len(arguments)} inputs, send one: {EXAMPLE}"
-    data = _plain(arguments[0]) if arguments else None
+    data = plain(arguments[0]) if arguments else None
     if isinstance(data, Mapping):
         return _of_fields(data, implied, channel)
     if data is None:
@@ -59,30 +88,22 @@ def read_decision(
     return f"{_shown(data)} is no known yes and approves nothing; to approve send {EXAMPLE}, to refuse the signal deny"
 
 
-def _plain(data: Any) -> Any:
-    """Make text of bytes, and data of text that is JSON."""
-    if isinstance(data, bytes | bytearray):
-        try:
-            data = bytes(data).decode()
-        except UnicodeDecodeError:
-            return data
-    if not isinstance(data, str):
-        return data
-    text = data.strip()
-    if text[:1] in ("{", "[", '"'):
-        try:
-            return None if text == '""' else json.loads(text, object_pairs_hook=_once_each)
-        except (ValueError, RecursionError):
-            return text
-    return text or None
+def verdict_of(data: Any) -> Verdict | None:
+    """Read a yes or a no from a word or a JSON boolean; None for everything else, numbers above zero included."""
+    if isinstance(data, bool):
+        return Verdict.APPROVE if data else Verdict.DENY
+    word = _comparable(str(data)) if isinstance(data, int | str) and len(str(data)) <= LONGEST_WORD else ""
+    if word in NO:
+        return Verdict.DENY
+    return Verdict.APPROVE if isinstance(data, str) and word in YES else None
 
 
-def _once_each(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Read an object of JSON; of a key that is given twice only one value would be left, so that a no could be lost."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is given twice")
-    return found
+def _comparable(text: str) -> str:
+    # Dots that NFKC would make of an ellipsis are a hesitation, so the ending is cut off before.
+    bare = SKIN_TONES.sub("", visible(text)).strip(QUOTES)
+    bare = ENDING.sub("", bare.replace("！", "!").replace("。", ".")).strip(QUOTES)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
+    return " ".join(folded.replace("’", "'").split())
 
 
 def _field(key: Any) -> str | None:
@@ -91,7 +112,7 @@ def _field(key: Any) -> str | None:
 
 def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -> Decision | str:
     """Read an object: one no in it denies, and a field that nobody knows could be a mistyped one, so it approves nothing."""
-    verdicts = [_plain(value) for key, value in data.items() if _field(key) == "verdict"]
+    verdicts = [plain(value) for key, value in data.items() if _field(key) == "verdict"]
     if any(verdict_of(value) is Verdict.DENY for value in verdicts):
         return _denial([data], channel, ())
     found: dict[str, Any] = {}
@@ -102,7 +123,7 @@ def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -
         if field in found:
             return f"{field} is given twice ({_shown(key)})"
         if value is not None or field == "verdict":
-            found[field] = _plain(value) if field in ("edit", "verdict") else value
+            found[field] = plain(value) if field in ("edit", "verdict") else value
     if verdicts and verdict_of(verdicts[0]) is None:
         return f"verdict: {_shown(verdicts[0])} is neither approve nor deny"
     found.pop("verdict", None)
@@ -121,7 +142,7 @@ def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -
 def _denial(arguments: Sequence[Any], channel: str, names: Collection[str]) -> Decision | str:
     """Read a denial, which nothing in it can undo: what cannot be read in it is left out."""
     found: dict[str, str] = {}
-    for data in map(_plain, arguments):
+    for data in map(plain, arguments):
         if isinstance(data, Mapping):
             for key, value in data.items():
                 field = _field(key)

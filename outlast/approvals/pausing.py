@@ -1,18 +1,19 @@
 """Pausing: what runs finishes, nothing new starts, until a person resumes the run.
 
 Everything that starts work asks `unpaused` first: steps, model calls, tool calls, searches. Gates, rollback, cancelling and the
-keeping of what is done do not. The trap: waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
+keeping of what is done do not. Waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
 that were running when it was paused go on.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Pause, PauseAnswer
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
+from outlast.workflow.inputs import only
+from outlast.workflow.state import ExecutionState
 
 SOMEBODY = "somebody"
 FIELDS = ("by", "reason")
@@ -22,52 +23,49 @@ EXAMPLE = 'send nothing, a reason, or {"by": "your name", "reason": "why"}'
 class Pausing:
     """The pausing and resuming of one run; never raises, and says what came of it."""
 
-    def __init__(self, log: RunLog) -> None:
-        self._log = log
+    def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
+        self._state = state
+        self._trace = trace
 
     def pause(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to pause the run: nothing, a reason, or `{by, reason}`."""
-        wish, paused = _read(arguments), self._log.paused
-        if isinstance(wish, str):
-            return self._refused("pause", wish)
+        """Pause the run for a person: nothing, a reason, or `{by, reason}`."""
+        read, paused = _read(arguments), self._state.paused
+        if isinstance(read, str):
+            return self._refused("pause", read)
         if paused is not None:
             return self._refused("pause", f"it is {paused.told}")
-        by, reason = wish
-        self._log.pauses(Pause(by=by, since=workflow.now(), reason=reason))
-        return PauseAnswer(accepted=True, paused=self._log.paused)
+        by, reason = read
+        self._state.pause(Pause(by=by, since=workflow.now(), reason=reason))
+        return PauseAnswer(accepted=True, paused=self._state.paused)
 
     def resume(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Take a person's wish to go on."""
-        wish = _read(arguments)
-        if isinstance(wish, str):
-            return self._refused("resume", wish)
-        if self._log.paused is None:
+        """Let the run go on for a person."""
+        read = _read(arguments)
+        if isinstance(read, str):
+            return self._refused("resume", read)
+        if self._state.paused is None:
             return self._refused("resume", "it is not paused")
-        self._log.pauses(None)
+        self._state.pause(None)
         return PauseAnswer(accepted=True)
 
     def _refused(self, what: str, why: str) -> PauseAnswer:
-        self._log.notice(f"{what}: {why}")
-        return PauseAnswer(accepted=False, reason=why, paused=self._log.paused)
+        self._trace.notice(f"{what}: {why}")
+        return PauseAnswer(accepted=False, reason=why, paused=self._state.paused)
 
 
-async def unpaused(log: RunLog) -> None:
+async def unpaused(state: ExecutionState) -> None:
     """Return at once unless the run is paused, and otherwise when it is resumed."""
     # Nothing is awaited where it is not paused: one more turn of the loop would change the order of commands.
-    if log.paused is not None:
-        await workflow.wait_condition(lambda: log.paused is None)
+    if state.paused is not None:
+        await workflow.wait_condition(lambda: state.paused is None)
 
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:
     """Read by whom and why, or say in words why it cannot be understood."""
-    if len(arguments) > 1:
-        return f"{len(arguments)} inputs; {EXAMPLE}"
-    data = arguments[0] if arguments else None
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except (ValueError, RecursionError):
-            return f"not JSON; {EXAMPLE}"
+    try:
+        data = only(arguments)
+    except ValueError as error:
+        return f"{error}; {EXAMPLE}"
     if data is None or isinstance(data, str):
         data = {"reason": data or ""}
     if not isinstance(data, Mapping):

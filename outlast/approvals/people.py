@@ -1,10 +1,9 @@
 """Asks a person, and goes on without an answer when none comes in time.
 
-The trap: people send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
+People send anything, at any time. So an answer is read leniently, kept when it names a question that has not been
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Question
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
+from outlast.workflow.inputs import plain
+from outlast.workflow.state import ExecutionState
 
 DEFAULT_SECONDS = 300.0
 EARLY_KEPT = 50
@@ -21,8 +22,9 @@ EARLY_KEPT = 50
 class People:
     """The people around one run: what they were asked, and what they said."""
 
-    def __init__(self, log: RunLog) -> None:
-        self._log = log
+    def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
+        self._state = state
+        self._trace = trace
         self._asked = 0
         self._options: dict[str, tuple[str, ...]] = {}
         self._answers: dict[str, str] = {}
@@ -34,7 +36,7 @@ class People:
         self._options[name] = tuple(options)
         shown = with_options(text, options)
         deadline = workflow.now() + timedelta(seconds=seconds)
-        self._log.asks(Question(id=name, text=shown, deadline=deadline))
+        self._state.asks(Question(id=name, text=shown, deadline=deadline))
         early = self._answers.pop(name, None)
         if early is not None:
             self._take(name, early)
@@ -47,16 +49,16 @@ class People:
         except TimeoutError:
             return None
         finally:
-            self._log.answered(name)
+            self._state.answered(name)
         return self._answers[name]
 
     def answer(self, arguments: Sequence[Any]) -> None:
         """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
         question, said = read_answer(arguments)
         if said is None:
-            self._log.notice(f"answer with {len(arguments)} inputs not understood; send one text")
+            self._trace.notice(f"answer with {len(arguments)} inputs not understood; send one text")
             return
-        waiting = [name for name in self._log.questions if name not in self._answers]
+        waiting = [name for name in self._state.questions if name not in self._answers]
         if not question and len(waiting) == 1:
             question = waiting[0]
         if question in waiting:
@@ -65,13 +67,13 @@ class People:
             self._answers[question] = said
         else:
             why = f"{len(waiting)} questions are open, name one" if len(waiting) > 1 else "no such question is open"
-            self._log.notice(f"answer {said!r} changes nothing: {why}")
+            self._trace.notice(f"answer {said!r} changes nothing: {why}")
 
     def _take(self, question: str, said: str) -> None:
         options = self._options[question]
         chosen = next((option for option in options if option.casefold() == said.strip().casefold()), None)
         if options and chosen is None:
-            self._log.notice(f"{question}: {said!r} is none of {', '.join(options)}")
+            self._trace.notice(f"{question}: {said!r} is none of {', '.join(options)}")
             return
         self._answers[question] = chosen or said
 
@@ -91,13 +93,10 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
         return str(arguments[0]), str(arguments[1])
     if len(arguments) != 1:
         return "", None
-    data = arguments[0]
-    if isinstance(data, str) and data.lstrip().startswith("{"):
-        try:
-            data = json.loads(data)
-        except ValueError:
-            return "", str(data)
+    data = plain(arguments[0])
     if isinstance(data, dict):
         said = data.get("answer")
         return str(data.get("question", "")), str(said) if isinstance(said, str | int | float) else None
-    return "", str(data) if isinstance(data, str | int | float) and str(data).strip() else None
+    # What is JSON but no object is an answer as it was written.
+    said = data if isinstance(data, str | int | float) else arguments[0]
+    return "", str(said) if isinstance(said, str | int | float) and str(said).strip() else None

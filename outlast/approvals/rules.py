@@ -1,13 +1,15 @@
 """Whether a decision counts at a gate: who may decide, on what, and whether anybody is left who may.
 
-Each function says in words why not, or nothing. The trap: a name is what the sender claims. These rules keep honest people from
+Each function says in words why not, or nothing. A name is what the sender claims. These rules keep honest people from
 mistakes; who may send to a run at all is for the server's authorisation.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from outlast.approvals.deadlines import deadline_of
 from outlast.contracts import (
     NOT_BY_REQUESTER,
     SHORT_DIGEST,
@@ -59,6 +61,27 @@ class Facts:
 NO_FACTS = Facts()
 
 
+def new_gate(
+    name: str, action: ProposedAction, policy: GatePolicy, now: datetime, requester: str, facts: Facts
+) -> GateState:
+    """Make the state of a gate that opens now; raises ValueError where too few people may approve at it."""
+    if policy.eligible and len(able(policy, requester)) < policy.needed:
+        raise ValueError(
+            f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
+        )
+    return GateState(
+        name=name,
+        action=action,
+        proposed=action.digest,
+        digest=action.digest,
+        policy=policy,
+        opened=now,
+        deadline=deadline_of(policy, action, now),
+        requester=requester,
+        **facts.of(action),
+    )
+
+
 def bared(gate: GateState) -> GateState:
     """Return a gate that is done with without its arguments: enough to tell a late decision.
 
@@ -76,13 +99,13 @@ def names_for(gates: Mapping[str, GateState], policy: GatePolicy, implied: Verdi
     return (*listed, *asked)
 
 
-def objection(gate: GateState, decision: Decision, *, early: bool, strict: bool = True) -> str:
+def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
     """Say why a decision does not count at this gate, if it does not."""
     if decision.digest and not same_digest(gate.digest, decision.digest):
         return _other_action(gate, decision.digest)
     if decision.verdict is Verdict.DENY:
         return objection_to_denial(gate, decision)
-    if why := _unseen(gate, decision, early) if strict else _unseen_before(gate, decision, early):
+    if why := _unseen(gate, decision, early):
         return why
     who, policy = named(decision.by), gate.policy
     requester = "" if policy.requester_may_approve else named(gate.requester)
@@ -176,14 +199,6 @@ def _unseen(gate: GateState, decision: Decision, early: bool) -> str:
     if not gate.shown.whole:
         return f"its arguments ({gate.shown.size:,} bytes) were not shown in full; look at all of them, and {name}"
     return ""
-
-
-def _unseen_before(gate: GateState, decision: Decision, early: bool) -> str:
-    """The same for runs that began before 2026-11-28."""
-    unseen = early and gate.action.risk is Risk.HIGH and not decision.digest
-    return (
-        "given before the action was known, and its risk is high; decide again now that it is shown" if unseen else ""
-    )
 
 
 def _other_action(gate: GateState, digest: str) -> str:

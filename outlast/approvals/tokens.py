@@ -3,7 +3,7 @@
     grant      says that its holder is WHO until a time, perhaps for one run and gate only; signed with the secret
     decision   one decision, signed with the grant's own signature as key, and the grant beside it without that signature
 
-The trap: what is sent in a signal stays in history. So a grant that is good for everything never travels: from a decision
+What is sent in a signal stays in history. So a grant that is good for everything never travels: from a decision
 nobody can make another one, because the key of it is the part of the grant that was left out. Who pastes a token into a signal
 by hand needs a grant bound to that run and gate, and it counts once.
 """
@@ -15,13 +15,12 @@ from uuid import uuid4
 import jwt
 from jwt.utils import base64url_decode, base64url_encode
 
+from outlast.command_line import command
 from outlast.contracts import Identity, IdentityRequest, same_digest
 
 ALGORITHM = "HS256"
 GRANT, DECISION = "agents:approver", "agents:decision"
 """The audience of each kind, so that neither passes for the other, nor for a token of another program of the same secret."""
-SECRET_LENGTH = 32
-"""Fewest characters of a secret: as many bytes as the hash has."""
 UNCHECKED = {"verify_exp": False, "verify_iat": False, "require": ["exp", "jti"]}
 """Times are compared with when the decision arrived, not with when it is looked at."""
 
@@ -73,7 +72,7 @@ def holds(token: str) -> dict[str, Any]:
     except jwt.PyJWTError as error:
         raise TokenError("it is no approver token") from error
     if claims.get("aud") != GRANT:
-        raise TokenError("it is no approver token; make one: python starter.py approver-token NAME")
+        raise TokenError(f"it is no approver token; make one: {command('approver-token', 'NAME')}")
     return claims
 
 
@@ -98,11 +97,11 @@ def identity(secret: str, request: IdentityRequest) -> Identity:
         claims = grant = grant_of(secret, request.token, request.at)
         if not (grant.get("run") and grant.get("gate") and grant.get("chain")):
             raise TokenError(
-                "its token is for signing in, and in a signal others could read and use it; decide with starter.py, "
+                "its token is for signing in, and in a signal others could read and use it; decide with the command approve, "
                 "or send one made with --run and --gate"
             )
         if request.edit:
-            raise TokenError("its token does not name the edit that comes with it; edit with starter.py")
+            raise TokenError("its token does not name the edit that comes with it; edit with the command decide")
     _in_time(claims, request.at)
     for bounds in (grant, claims):
         _within(bounds, request)

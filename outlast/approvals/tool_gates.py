@@ -1,44 +1,44 @@
 """A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
 
-The trap: a person may change the arguments, and then the model believes that its own were used. So it is told.
+A person may change the arguments, and then the model believes that its own were used. So it is told.
+An undo that keeps failing waits for a person, too: a yes tries it again, a no or silence gives it up.
 """
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from outlast.agents.cards import AgentCards
 from outlast.agents.tool_calls import call_tool
 from outlast.approvals.gates import Gates
 from outlast.contracts import (
     SUMMARY_LENGTH,
     Approval,
+    Change,
     Effect,
     GateDecision,
     GateOutcome,
+    OnTimeout,
     Part,
     ProposedAction,
     Risk,
+    StuckDecision,
     ToolAnswer,
     ToolCall,
     ToolCard,
 )
 from outlast.errors import ErrorKind, kind_of
 from outlast.undo.acts import Act, Attempt
-from outlast.workflow.revision import began_with
 
-if TYPE_CHECKING:
-    from outlast.agents.agents import Crew
-
-GATED = "tool-gates"
-"""Marks runs whose irreversible calls open gates; older ones refused them at once."""
 BEFOREHAND = "allowed by the request"
+NOT_EDITED = "an undo has no arguments to change; approve it or deny it"
 
 
 async def call_by_effect(
-    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, attempt: Attempt | None
+    agents: AgentCards, step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, attempt: Attempt | None
 ) -> tuple[ToolAnswer, str]:
     """Call a tool as its effect demands; returns the answer, and a note on what happened on the way ("" for nothing).
 
@@ -49,43 +49,39 @@ async def call_by_effect(
     if attempt and act and (before := attempt.answered(act, call)):
         return before, f"{agent} asked for {card.name} again, which {act.agent} had done already"
     if card.effect is Effect.IRREVERSIBLE:
-        answer, note = await call_gated(crew, step, agent, card, call, specs, act)
+        answer, note = await call_gated(agents, step, agent, card, call, specs, act)
     else:
-        answer, note = await call_tool(crew, step, agent, card, call, specs, act=act), ""
+        answer, note = await call_tool(agents.run, step, agent, card, call, specs, act=act), ""
     if act is not None:
         act.answer = answer
     return answer, note
 
 
 async def call_gated(
-    crew: "Crew", step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, act: Act | None = None
+    agents: AgentCards, step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, act: Act | None = None
 ) -> tuple[ToolAnswer, str]:
     """Call an irreversible tool with a person's yes; returns the answer, and a note on what people decided ("" for nothing).
 
     Raises HaltedError where the policy halts the run, and InputInvalid where nobody could ever approve it.
     """
     action = proposed(step, agent, card, call)
-    if card.name in crew.allowed:
-        if crew.gates is not None:
-            crew.gates.allow(action)
-        return await call_tool(crew, step, agent, card, call, specs, approved_with(action), act), ""
-    if crew.gates is None or not began_with(GATED):
-        said = f"{card.name} cannot be undone, and no person has approved it. Go on without it."
-        return _refused(call, said), f"{card.name} was not called: it cannot be undone and nobody approved it"
-    decision = await _asked(crew.gates, step, card, call, action)
+    if card.name in agents.allowed:
+        agents.run.gates.allow(action)
+        return await call_tool(agents.run, step, agent, card, call, specs, approved_with(action), act), ""
+    decision = await _asked(agents.run.gates, step, card, call, action)
     if not decision.approved:
         why = reason_of(decision)
-        crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
+        agents.run.undo.denied(f"{decision.gate}: {card.name} {why}")
         final = " This is final in this run: do not ask again, and do not try to reach the same in another way."
         said = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
         return _refused(call, said), f"{card.name} was not called: {why}"
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
     try:
-        answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+        answer = await call_tool(agents.run, step, agent, card, made, specs, decision.approval, act)
     except ActivityError as error:
         if kind_of(error) is not ErrorKind.APPROVED_BEFORE_RESET:
             raise
-        return await _once_more(crew, step, agent, card, call, specs, decision, act)
+        return await _once_more(agents, step, agent, card, call, specs, decision, act)
     if decision.action.digest == action.digest:
         return answer, f"{card.name} was approved by {', '.join(decision.by)}"
     changed = json.dumps(dict(made.input), ensure_ascii=False)
@@ -108,7 +104,7 @@ async def _asked(gates: Gates, step: str, card: ToolCard, call: ToolCall, action
 
 
 async def _once_more(
-    crew: "Crew",
+    agents: AgentCards,
     step: str,
     agent: str,
     card: ToolCard,
@@ -118,19 +114,18 @@ async def _once_more(
     act: Act | None,
 ) -> tuple[ToolAnswer, str]:
     """Ask again in a run that was reset: what was approved before may be done already, and people must know."""
-    assert crew.gates is not None
     call = call.model_copy(update={"input": before.action.input, "ref": before.action.ref})
     by = ", ".join(before.by)
     said = f"again after a reset, {before.gate} approved by {by}, and perhaps done already: {before.action.description}"
     action = before.action.model_copy(update={"description": said[:SUMMARY_LENGTH]})
-    decision = await _asked(crew.gates, step, card, call, action)
+    decision = await _asked(agents.run.gates, step, card, call, action)
     if not decision.approved:
         why = reason_of(decision)
-        crew.rollback.denied(f"{decision.gate}: {card.name} {why}")
+        agents.run.undo.denied(f"{decision.gate}: {card.name} {why}")
         said = f"{card.name} was not called again after a reset: {why}"
         return _refused(call, f"{said}. It may have been done before. Go on."), said
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
-    answer = await call_tool(crew, step, agent, card, made, specs, decision.approval, act)
+    answer = await call_tool(agents.run, step, agent, card, made, specs, decision.approval, act)
     return answer, f"{card.name} was approved again after a reset by {', '.join(decision.by)}"
 
 
@@ -181,3 +176,21 @@ def approved_with(
 
 def _refused(call: ToolCall, why: str) -> ToolAnswer:
     return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)
+
+
+async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDecision:
+    """Ask whether an undo shall be tried again."""
+    action = ProposedAction(
+        description=f"try again to undo {change.step} · {change.tool}({change.arguments}), which fails: {error}"[:200],
+        agent=change.agent,
+        tool=change.undo_tool,
+        input={"key": change.key, **change.undo},
+        effect=change.effect,
+        risk=Risk.MEDIUM,
+    )
+    policy = gates.policy
+    if policy.on_timeout is OnTimeout.HALT:
+        # The run is ending already; a halt must not break off the rollback.
+        policy = policy.model_copy(update={"on_timeout": OnTimeout.DENY})
+    decision = await gates.open(action, policy, check=lambda _: (NOT_EDITED,))
+    return StuckDecision.RETRY if decision.approved else StuckDecision.GIVE_UP

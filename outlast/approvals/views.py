@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from outlast.approvals.deadlines import next_due
 from outlast.contracts import (
     GATE_MEMO,
     GATES_IN_MEMO,
@@ -62,21 +63,19 @@ def view_of(gate: GateState) -> GateView:
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,
+        requester_may_approve=gate.policy.requester_may_approve,
         opened=gate.opened,
     )
 
 
-def memo_of(
-    log: DecisionLog, new: Sequence[GateRecord], waiting: Sequence[GateView], *, whole: bool = False
-) -> dict[str, Any]:
-    """Write how the log stands and its new records; `whole` with all gates in one field, as runs before 2026-11-28 did."""
+def memo_of(log: DecisionLog, new: Sequence[GateRecord], waiting: Sequence[GateView]) -> dict[str, Any]:
+    """Write how the log stands and its new records."""
     down = [record for record in log.records if record.kind in TURNED_DOWN] if waiting else []
     shown = GatesShown(
-        waiting=tuple(waiting) if whole else (),
         records=new[-1].seq,
         head=new[-1].hash,
         turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
-        more=0 if whole else max(0, len(waiting) - GATES_IN_MEMO),
+        more=max(0, len(waiting) - GATES_IN_MEMO),
     )
     return {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=log.unkept)}
 
@@ -102,7 +101,7 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
 
 def timer_text(gate: GateState) -> str:
     """Say on the timer what it waits for."""
-    what = "deadline" if min(gate.alarms) == gate.deadline else "reminder or escalation"
+    what = "deadline" if next_due(gate) == gate.deadline else "reminder or escalation"
     return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
 
 

@@ -79,7 +79,7 @@ class Experience:
 
 
 def prompt_guess(card: AgentCard, request: ModelRequest, conversation: int | None) -> int:
-    """Guess how many tokens a prompt has at most, by its bytes; `conversation` is what is known of what was said before.
+    """Guess how many tokens a prompt has at most, by its bytes; `conversation` is what is known of earlier messages.
 
     The activity knows the true bound, and sends nothing that is over what is reserved.
     """
@@ -174,7 +174,7 @@ def written(some: Amounts) -> str:
 
 
 def read_amounts(given: Mapping[str, Any]) -> dict[str, float]:
-    """Read the amounts to raise by, as a person left them; raises ValueError that names the field and the mend."""
+    """Read the amounts to raise by, as a person left them; raises ValueError that names the field and the fix."""
     read: dict[str, float] = {}
     for name, value in given.items():
         if name not in NAMES:

@@ -9,7 +9,7 @@ cancelled while the gate is open; the gate belongs to the run and stays.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
@@ -21,17 +21,19 @@ from outlast.contracts import (
     Budget,
     BudgetShown,
     Catalog,
-    Contract,
     ModelRequest,
     ModelTurn,
     ProposedAction,
     Risk,
+    RunResult,
     Spend,
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
-from outlast.tracing.trace import RunLog
-from outlast.workflow import revision
+from outlast.tracing.trace import RunTrace
 from outlast.workflow.failures import finished
+from outlast.workflow.state import ExecutionState
+
+Result = TypeVar("Result")
 
 NO_BUDGET = Budget()
 BYTES_PER_TOKEN = 6
@@ -50,9 +52,10 @@ class Reservation:
 class Budgeting:
     """The budget of one run; without one it does nothing at all."""
 
-    def __init__(self, log: RunLog, gates: Gates) -> None:
+    def __init__(self, state: ExecutionState, trace: RunTrace, gates: Gates) -> None:
         self.stopped = ""
-        self._log = log
+        self._state = state
+        self._trace = trace
         self._gates = gates
         self._budget = NO_BUDGET
         self._ledger = Ledger()
@@ -83,7 +86,7 @@ class Budgeting:
             return None
         return BudgetShown(
             **self._limits(),
-            spent=self._log.spend,
+            spent=self._state.spend,
             reserved=self._ledger.held,
             raised=self._raised,
             warnings=tuple(self._warnings),
@@ -125,7 +128,7 @@ class Budgeting:
         try:
             async with self._line:
                 await self._fitting(likely)
-                number = self._ledger.reserve(self._log.spend, worst, likely())
+                number = self._ledger.reserve(self._state.spend, worst, likely())
         finally:
             del self._waiting[place]
         self._show()
@@ -141,7 +144,7 @@ class Budgeting:
     def release(self, held: Reservation) -> None:
         """Give a reservation back; what the call cost must be in the log by now."""
         self._ledger.release(held.number)
-        share, name = self._ledger.share(self._log.spend)
+        share, name = self._ledger.share(self._state.spend)
         if not self._soft and share >= self._budget.soft:
             self._soft = True
             self._warn(f"{share:.0%} of the budget is spent ({name})")
@@ -153,27 +156,25 @@ class Budgeting:
             self._asking.cancel()
             await finished([self._asking])
 
-    def told(self, error: BaseException) -> BaseException:
-        """Say in the error of a failed run how it stands with its budget, and name the budget where that is what stopped it."""
+    def in_error(self, error: BaseException) -> BaseException:
+        """Note in the error of a failed run how it stands with its budget, and name the budget where that is what stopped it."""
         if not self.limited or not isinstance(error, Exception) or is_cancelled_exception(error):
             return error
         root = root_of(error)
         details = root.details if isinstance(root, ApplicationError) else ()
-        shown = tuple(map(self.told_in, details))
+        shown = tuple(map(self.in_result, details))
         if self.stopped and kind_of(error) is not ErrorKind.BUDGET_REACHED:
             return non_retryable(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *shown)
         return non_retryable(kind_of(error), text_of(error), *shown) if shown else error
 
-    def told_in(self, result: Any) -> Any:
-        """Say in a result how the run stands with its budget, if it has a place for that."""
-        if self.limited and isinstance(result, Contract) and "budget" in type(result).model_fields:
+    def in_result(self, result: Result) -> Result:
+        """Note in the result of a run how it stands with its budget."""
+        if self.limited and isinstance(result, RunResult):
             return result.model_copy(update={"budget": self.shown})
         return result
 
     def _likely(self, card: AgentCard, request: ModelRequest, prompt: int, worst: Spend) -> Callable[[], Spend]:
         """Return what a call will probably cost, as far as the run knows when that is asked."""
-        if not revision.since(revision.FAULTS_FIXED):
-            return lambda: worst  # runs from before reckon with the worst alone
 
         def likely() -> Spend:
             return self._experience.likely(card, prompt, request.max_tokens, worst)
@@ -183,9 +184,9 @@ class Budgeting:
 
     def _check_first(self, card: AgentCard, likely: Spend) -> None:
         """End a run at once whose budget has no room for its first call: nothing is lost, and nobody needs to be waited for."""
-        if self._log.spend.calls or self._ledger.reserved or self._raised:
+        if self._state.spend.calls or self._ledger.reserved or self._raised:
             return
-        if missing := self._ledger.lacking(self._log.spend, likely):
+        if missing := self._ledger.lacking(self._state.spend, likely):
             usd = f", {likely.usd:.4f} USD" if likely.usd else ""
             self.stopped = (
                 f"the budget cannot start one call ({self._spent_line()}): the first, {card.name} on {card.model}, needs about "
@@ -200,11 +201,11 @@ class Budgeting:
         while True:
             if self.stopped:
                 raise non_retryable(ErrorKind.BUDGET_REACHED, self.stopped)
-            if not self._ledger.lacking(self._log.spend, likely()):
+            if not self._ledger.lacking(self._state.spend, likely()):
                 return
             if self._ledger.reserved:
                 await workflow.wait_condition(
-                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._log.spend, likely())
+                    lambda: not self._ledger.reserved or not self._ledger.lacking(self._state.spend, likely())
                 )
             else:
                 await self._asked()
@@ -219,7 +220,7 @@ class Budgeting:
 
     async def _ask(self) -> None:
         """Ask people for more: what they approve is added, anything else stops the run."""
-        spent = self._log.spend
+        spent = self._state.spend
         more = self._ledger.proposal(self._budget, spent, [likely() for likely in self._waiting.values()])
         calls = f"{len(self._waiting)} calls wait" if len(self._waiting) > 1 else "a call waits"
         what = f"raise the budget by {written(more)}; spent: {self._spent_line()}; {calls}"
@@ -247,7 +248,7 @@ class Budgeting:
             self._warn(f"{decision.gate}: {error}")
             return
         self._raised += 1
-        self._soft = self._ledger.share(self._log.spend)[0] >= self._budget.soft
+        self._soft = self._ledger.share(self._state.spend)[0] >= self._budget.soft
         self._show()
 
     def _stop(self, why: str) -> None:
@@ -255,7 +256,7 @@ class Budgeting:
         self._show()
 
     def _spent_line(self) -> str:
-        return BudgetShown(**self._limits(), spent=self._log.spend).line
+        return BudgetShown(**self._limits(), spent=self._state.spend).line
 
     def _limits(self) -> dict[str, Any]:
         return {name: limit if name == "usd" else int(limit) for name, limit in self._ledger.limits.items()}
@@ -267,4 +268,4 @@ class Budgeting:
 
     def _show(self) -> None:
         if self.limited:
-            self._log.stands(self.shown)
+            self._trace.stands(self.shown)

@@ -1,7 +1,7 @@
 """What a run counts and logs: its steps, fallbacks, gates and end. The SDK leaves out what is replayed.
 
-The trap: each value of a label is a time series for ever. So there is no run, no task and no step among the labels. And a gauge
-set here would be the last word of whichever run spoke last; what waits now is read from the server
+Each value of a label is a time series that never ends, so runs, tasks and steps are no labels. And a gauge set
+here would hold the value of the last run that set it; what waits now is read from the server
 (`outlast/telemetry/gates.py`).
 """
 

@@ -7,15 +7,14 @@ An application adds its own, without an import that a command's start would pay 
 A workflow that nobody registered has a page that shows whatever it returned.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from outlast.cli.results.reading import Page, Reader
+    from outlast.cli.result_texts import Page, Reader
+    from outlast.contracts import ChangingResult
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
@@ -23,7 +22,6 @@ RESEARCH = "ParallelResearchWorkflow"
 ROLLBACK = "RollbackWorkflow"
 SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
-REFUND = "RefundWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
 STAGED = "StagedDeliveryWorkflow"
 
@@ -32,8 +30,10 @@ STAGED = "StagedDeliveryWorkflow"
 class ResultPage:
     """What a workflow returns, and how that is read into a page."""
 
-    result: "type[BaseModel]"
+    result: type[Any]
+    """What the result is decoded as."""
     read: "Callable[[Reader, Any], Awaitable[Page]]"
+    """How it is read, its texts fetched."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class RunKind:
     """How ids of its runs begin where none was given."""
     page: str
     """Its `ResultPage` as `module:name`, imported when a result is shown."""
+    task_queue: str = ""
+    """Where its own workers work; empty where it has none, and the queue is that of TASK_QUEUE."""
+    worker: str = ""
+    """The command that starts such a worker, for advice."""
 
     def load(self) -> ResultPage:
         """Import its page."""
@@ -66,6 +70,12 @@ def register_kind(kind: RunKind) -> None:
 
 
 register_kind(RunKind(ROLLBACK, "rollback", "rollback", "outlast.cli.results.rollbacks:PAGE"))
+
+
+def types_of(words: Iterable[str]) -> list[str]:
+    """Return the workflow types that are meant: by the command that starts them, or by their own name."""
+    types = {kind.command: kind.workflow for kind in _KINDS.values()}
+    return [types.get(word, word) for word in words]
 
 
 def kinds() -> tuple[RunKind, ...]:
@@ -88,12 +98,39 @@ def prefix_of(workflow: str) -> str:
     return _KINDS[workflow].prefix if workflow in _KINDS else "run"
 
 
-def partial(error: BaseException, workflow: str) -> "BaseModel | None":
-    """Return the result that a failed run of this workflow left in its failure, if it did."""
+def queue_of(workflow: str) -> str:
+    """Return the task queue that its own workers serve, or "" where it has none."""
+    return _KINDS[workflow].task_queue if workflow in _KINDS else ""
+
+
+def worker_of(task_queue: str) -> str:
+    """Return the command that starts a worker of a queue which belongs to one workflow, or "" where none does."""
+    return next((kind.worker for kind in _KINDS.values() if kind.task_queue == task_queue), "")
+
+
+def partial(error: BaseException, workflow: str) -> Any:
+    """Return the result that a failed run of this workflow left in its failure, None if it left none."""
     from temporalio.exceptions import ApplicationError
 
     details = error.details if isinstance(error, ApplicationError) else ()
+    if not details:
+        return None
+    if not known(workflow):
+        return details[0] if shared_in(details[0]) else None
     try:
         return page_of(workflow).result.model_validate(details[0])
-    except (ValueError, IndexError):
+    except ValueError:
         return None
+
+
+def shared_in(result: Any) -> "ChangingResult | None":
+    """Read what every result of an AgentWorkflow has from one as JSON data; None where it is none."""
+    from outlast.contracts import ChangingResult, RunState
+
+    if not isinstance(result, dict) or "state" not in result:
+        return None
+    try:
+        read = ChangingResult.model_validate(result)
+    except ValueError:
+        return None
+    return read if read.state is not RunState.RUNNING else None

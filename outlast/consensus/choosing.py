@@ -1,6 +1,6 @@
 """A question with a closed set of answers, put to people as a gate: a yes takes the proposed one, an edit another, a no none.
 
-The trap: whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
+Whoever answers thinks of a question and not of a gate. So the signal `answer` with one of the options decides, too.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,15 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.approvals.gates import Gates
-from outlast.approvals.people import People, read_answer, with_options
+from outlast.approvals.people import read_answer, with_options
 from outlast.contracts import Effect, GateOutcome, ProposedAction, Question, Risk, Verdict
-from outlast.tracing.trace import RunLog
-from outlast.workflow import revision
-from outlast.workflow.revision import began_with
+from outlast.workflow.state import ExecutionState
 
 CHOICE = "choice"
 
 
 async def choose(
-    gates: Gates, log: RunLog, text: str, options: Sequence[str], *, name: str, seconds: float
+    gates: Gates, state: ExecutionState, text: str, options: Sequence[str], *, name: str, seconds: float
 ) -> tuple[str | None, str]:
     """Wait until people have chosen; returns the option and by whom, or None and why nobody did."""
 
@@ -35,10 +33,11 @@ async def choose(
         risk=Risk.LOW,
     )
     wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
-    if revision.since(revision.FAULTS_FIXED):  # a choice does nothing to the world, so whoever asked may make it
-        wanted["requester_may_approve"] = True
+    wanted["requester_may_approve"] = True  # a choice does nothing to the world, so whoever asked may make it
     gates.choices[name] = tuple(options)
-    log.asks(Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds)))
+    state.asks(
+        Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds))
+    )
     try:
         decision = await gates.open(
             action,
@@ -48,7 +47,7 @@ async def choose(
             describe=lambda edited: with_options(f"{text}: {edited.input[CHOICE]}?", options),
         )
     finally:
-        log.answered(name)
+        state.answered(name)
         gates.choices.pop(name)
     by = ", ".join(decision.by)
     if decision.approved:
@@ -58,20 +57,10 @@ async def choose(
     return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
 
 
-async def break_tie(
-    gates: Gates, people: People, log: RunLog, text: str, options: Sequence[str], *, seconds: float
-) -> tuple[str | None, str]:
-    """Have people choose where votes decide nothing; runs from before there were gates put a question."""
-    if began_with("tie-gate"):
-        return await choose(gates, log, text, options, name="tie", seconds=seconds)
-    said = await people.ask(text, options=options, seconds=seconds)
-    return said, "" if said else f"no person answered within {seconds:g} s"
-
-
-async def answered(gates: Gates, log: RunLog, arguments: Sequence[Any]) -> bool:
+async def answered(gates: Gates, state: ExecutionState, arguments: Sequence[Any]) -> bool:
     """Take an answer as the decision on the choice that is open; False where it is for another question."""
     question, said = read_answer(arguments)
-    if said is None or (not question and (len(gates.choices) != 1 or len(log.questions) != 1)):
+    if said is None or (not question and (len(gates.choices) != 1 or len(state.questions) != 1)):
         return False
     name = question or next(iter(gates.choices))
     if name not in gates.choices:

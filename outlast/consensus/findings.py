@@ -12,8 +12,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.consensus.activities import ClaimActivities
 from outlast.consensus.contracts import AgreementSummary, Claims, ClaimsRequest, GroupRequest
 from outlast.consensus.votes import Voter
@@ -99,11 +99,19 @@ GROUPING = (
 )
 
 
+def shared_parts(agents: Agents, material: Sequence[Part], agent: str, panel: Sequence[Voter]) -> int:
+    """Count the parts that an agent is given like others of its panel on the same model, which reads them from its cache."""
+    cards = [
+        card for each in panel if (card := agents.catalog.get(each.agent)) and not (card.tools or card.web_searches)
+    ]
+    return len(material) if [card.model for card in cards].count(agents.card(agent).model) > 1 else 0
+
+
 @dataclass
 class FreeAnalyses:
     """One question about one document, put to several analysts; `notes` say what happened on the way."""
 
-    crew: Crew
+    agents: Agents
     analysts: Sequence[Voter]
     question: Part
     material: Sequence[Part]
@@ -112,7 +120,7 @@ class FreeAnalyses:
     async def ask(self, step: Mapping[str, str]) -> dict[str, Outcome[Answer]]:
         """Ask all analysts at once, each as the step that `step` names; returns how each one ended."""
         for analyst in self.analysts:
-            self.crew.log.add(StepRow(step=step[analyst.name], agent=analyst.agent, input=analyst.angle[:200]))
+            self.agents.run.state.add(StepRow(step=step[analyst.name], agent=analyst.agent, input=analyst.angle[:200]))
         return await gather({one.name: partial(self._ask_one, one, step[one.name]) for one in self.analysts})
 
     async def agree(self, answers: Mapping[str, Answer], agent: str) -> AgreementSummary:
@@ -122,25 +130,25 @@ class FreeAnalyses:
             ClaimsRequest(
                 answers={name: answer.data or {} for name, answer in answers.items()}, document=tuple(self.material)
             ),
-            **policies.keep_text("collect the claims"),
+            **policies.local_call("collect the claims"),
         )
         grouping = await self._grouped(claims, agent) if len(answers) > 1 and claims.count else None
         summary = await workflow.execute_local_activity_method(
             ClaimActivities.group_claims,
             GroupRequest(claims=Part.of(claims.claims), grouping=grouping),
-            **policies.keep_text("count who agrees"),
+            **policies.local_call("count who agrees"),
         )
         self.notes += summary.notes
         return summary
 
     async def _ask_one(self, analyst: Voter, step: str) -> Answer:
-        answer = await self.crew.step(
-            step,
+        answer = await self.agents.ask(
             analyst.agent,
             [*self.material, Part(text=f"{ANALYSE} {analyst.angle}".strip()), self.question],
+            step=step,
             schema=FINDINGS,
-            context_characters=part_characters(self.crew.catalog),
-            shared_parts=self.crew.shared(self.material, analyst.agent, self.analysts),
+            context_characters=part_characters(self.agents.catalog),
+            shared_parts=shared_parts(self.agents, self.material, analyst.agent, self.analysts),
         )
         if answer.data is None:
             raise non_retryable(ErrorKind.OUTPUT_INVALID, f"{analyst.agent} gave no findings")
@@ -150,7 +158,7 @@ class FreeAnalyses:
         """Ask the consensus agent; its failure costs the grouping, not the claims."""
         parts = [Part.of(claims.listing, label="claims"), Part(text=GROUPING), self.question]
         try:
-            answer = await self.crew.step(GROUP, agent, parts, schema=POINTS)
+            answer = await self.agents.ask(agent, parts, step=GROUP, schema=POINTS)
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):
                 raise

@@ -1,23 +1,18 @@
 """Consensus: the same material to several analysts, one verdict by a rule that is data."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
 from outlast.consensus.contracts import AgreementSummary
 from outlast.contracts import (
-    KEEP,
-    Budget,
-    BudgetShown,
-    Changes,
+    ChangingResult,
     Content,
     Contract,
-    OnFallback,
     Part,
-    RollbackPolicy,
-    RunState,
+    RunRequest,
     Spend,
-    StartRequest,
     Summary,
 )
 from outlast.documents.contracts import DocumentSource
@@ -70,14 +65,11 @@ class ConsensusKind(StrEnum):
     """Whatever they find: claims with evidence, grouped into what is agreed, what is disputed, and what only one saw."""
 
 
-class ConsensusRequest(StartRequest):
+class ConsensusRequest(RunRequest):
     """A question about a document (or about `material`), the options to choose from, and who votes by which rule.
 
     With `kind` findings there are no options, no rule and no tie: `voters` are the analysts, and `consensus_agent` groups
-    what they claim. `deadline` is in seconds, for a person who has to break a tie. `on_failure` says how
-    far to roll back what tools changed when the run fails.
-    `on_fallback` says what an agent that failed leaves to its fallback.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
+    what they claim. `deadline` is in seconds, for a person who has to break a tie.
     """
 
     question: str = Field(min_length=1, max_length=20_000)
@@ -91,12 +83,8 @@ class ConsensusRequest(StartRequest):
     kind: ConsensusKind = ConsensusKind.VOTE
     consensus_agent: str = "consensus"
     deadline: float = Field(default=300.0, gt=0, le=31_536_000)
-    budget: Budget | None = None
-    stream: bool = False
-    on_failure: RollbackPolicy = KEEP
-    requester: str = ""
-    """Who asked for the run: by default they may not approve what it proposes."""
-    on_fallback: OnFallback = OnFallback.TELL
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 
 
 class VoteState(StrEnum):
@@ -123,7 +111,7 @@ class Vote(Contract):
     spend: Spend = Spend()
 
 
-class ConsensusResult(Contract):
+class ConsensusResult(ChangingResult):
     """The verdict (empty when flagged), how it came about, and every vote; `dissent` names the voters who differed.
 
     `decided_by` is the rule, `judge`, `person` or `nobody`; `ruling` is what a judge or a person said where the votes did not
@@ -131,7 +119,6 @@ class ConsensusResult(Contract):
     each analyst, whose `reasons` are its own short answer.
     """
 
-    state: RunState
     verdict: str
     decided_by: str
     agreed: bool
@@ -141,8 +128,4 @@ class ConsensusResult(Contract):
     ruling: Vote | None = None
     stopped_early: bool = False
     findings: AgreementSummary | None = None
-    spend: Spend = Spend()
     notes: tuple[str, ...] = ()
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()
-    changes: Changes = Changes()

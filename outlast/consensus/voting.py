@@ -1,6 +1,6 @@
 """Counts votes, and knows when no vote that is still to come can change the outcome. Pure.
 
-A failed voter is no abstention: it keeps its seat, so what fails never makes a majority easier. The trap: weights added up as
+A failed voter is no abstention: it keeps its seat, so what fails never makes a majority easier. Weights added up as
 floats give another sum in another order, so they are counted as fractions of what people wrote.
 """
 
@@ -31,7 +31,7 @@ MAX_OPTION_CHARACTERS = 100
 
 @dataclass(frozen=True)
 class Outcome:
-    """What votes come to: an option, or "" where they decide nothing; `empty` if nobody voted at all."""
+    """What votes come to: an option, or "" where they decide nothing; `empty` if there was no vote at all."""
 
     verdict: str = ""
     empty: bool = False
@@ -63,7 +63,7 @@ class Count:
         return outcome if all(end == outcome for end in ends) else None
 
     def leaders(self, ballots: Ballots) -> tuple[str, ...]:
-        """Return the options that most votes are for: several where they tie, none where nobody voted."""
+        """Return the options that most votes are for: several where they tie, none without votes."""
         tally = self._tally(ballots)
         most = max(tally.values())
         return tuple(option for option in self.options if most and tally[option] == most)
@@ -108,7 +108,7 @@ class Count:
 
 
 def seated(voters: Sequence[Voter]) -> tuple[Voter, ...]:
-    """Give each voter a name and an angle; nobody given means the default three."""
+    """Give each voter a name and an angle; none given means the default three."""
     angles = {voter.agent: voter.angle for voter in PANEL}
     seen: dict[str, int] = {}
     result = []
@@ -128,7 +128,7 @@ def options_of(request: ConsensusRequest) -> tuple[str, ...]:
 
 
 def problems(request: ConsensusRequest) -> list[str]:
-    """List what is wrong with a request, each with its field and the mend; empty if it can be voted on."""
+    """List what is wrong with a request, each with its field and the fix; empty if it can be voted on."""
     return [*_question_problems(request), *_voter_problems(request)]
 
 

@@ -33,8 +33,6 @@ from outlast.contracts.changes import (
     OnFallback,
     RollbackAnswer,
     RollbackPolicy,
-    RollbackRequest,
-    RollbackResult,
     StuckDecision,
 )
 from outlast.contracts.decisions import (
@@ -74,6 +72,8 @@ from outlast.contracts.gates import (
     visible,
 )
 from outlast.contracts.models import (
+    CUT_NOTE,
+    SMALL_MODEL_HINT,
     STREAM_TOPIC,
     Message,
     ModelFailure,
@@ -101,9 +101,17 @@ from outlast.contracts.plans import (
     StepAnswer,
     StepId,
 )
+from outlast.contracts.requests import (
+    CARRIED,
+    ChangingResult,
+    RollbackRequest,
+    RollbackResult,
+    RunRequest,
+    RunResult,
+    carried_in,
+)
 from outlast.contracts.runs import (
     BUDGET_GATE,
-    CARRIED,
     Budget,
     BudgetShown,
     CallTrace,
@@ -113,11 +121,9 @@ from outlast.contracts.runs import (
     RunState,
     RunStatus,
     Spend,
-    StartRequest,
     StepRow,
     StepState,
     Trace,
-    carried_in,
 )
 from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
 from outlast.contracts.tools import (
@@ -136,6 +142,7 @@ __all__ = [
     "ARGUMENTS_SHOWN",
     "BUDGET_GATE",
     "CARRIED",
+    "CUT_NOTE",
     "GATES_IN_MEMO",
     "GATES_MEMO",
     "GATE_MEMO",
@@ -150,6 +157,7 @@ __all__ = [
     "ROLL_BACK_ALL",
     "SEARCH_ATTRIBUTES",
     "SHORT_DIGEST",
+    "SMALL_MODEL_HINT",
     "STREAM_TOPIC",
     "SUMMARY_LENGTH",
     "Acting",
@@ -166,6 +174,7 @@ __all__ = [
     "Change",
     "ChangeState",
     "Changes",
+    "ChangingResult",
     "Checkpoint",
     "CheckpointPolicy",
     "CheckpointWhen",
@@ -217,10 +226,11 @@ __all__ = [
     "RollbackRequest",
     "RollbackResult",
     "RunReport",
+    "RunRequest",
+    "RunResult",
     "RunState",
     "RunStatus",
     "Spend",
-    "StartRequest",
     "StepAnswer",
     "StepId",
     "StepRow",

@@ -1,6 +1,6 @@
-"""Actions that need a person's yes: what is proposed, its digest, and the approval that the acting activity checks.
+"""Actions that need a person's approval: what is proposed, its digest, and the approval that the acting activity checks.
 
-The trap: what was approved and what is executed are held by different processes. So both compute the digest with the one
+What was approved and what is executed are held by different processes. So both compute the digest with the one
 function here, of the same four fields, and a single changed argument makes it another action.
 """
 
@@ -176,7 +176,7 @@ def invisible(one: str) -> bool:
 
 
 FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
-"""Letters and marks that Unicode lets nobody see."""
+"""Letters and marks that are invisible."""
 
 
 def _escaped(one: str) -> str:

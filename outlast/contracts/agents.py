@@ -26,7 +26,7 @@ class AgentCard(Contract):
     `model` is the API's name (aliases resolved), `window` its context in tokens, `timeout` seconds for one call,
     `attempts` how often a call is tried, `continuations` how often a cut-off answer is asked to go on, `system` the
     system prompt in the content store. `fallbacks` are asked in turn when it fails: an agent's name (`writer@haiku` is
-    the writer on another model), `person` or `say:TEXT`; `fallback` is the one agent that older histories name.
+    the writer on another model), `person` or `say:TEXT`.
     `prices` (None: not known) and `system_bytes` are there where the catalog was asked to be `measured`. `without` are tools
     that it may not use although `tools` names all of them, or all of a server.
     """
@@ -38,7 +38,6 @@ class AgentCard(Contract):
     max_tokens: int
     timeout: float
     system: Part
-    fallback: str | None = None
     tools: tuple[str, ...] = ()
     temperature: float | None = None
     attempts: int = 3
@@ -48,11 +47,6 @@ class AgentCard(Contract):
     prices: Prices | None = None
     system_bytes: int = 0
     without: tuple[str, ...] = ()
-
-    @property
-    def chain(self) -> tuple[str, ...]:
-        """Return its fallbacks in order."""
-        return self.fallbacks or ((self.fallback,) if self.fallback else ())
 
 
 class CatalogRequest(Contract):

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from outlast.contracts.actions import Effect
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.runs import BudgetShown, RunState, Spend, StartRequest
 
 
 class ChangeState(StrEnum):
@@ -93,9 +92,9 @@ class OnFallback(StrEnum):
     """What happens to the changes of an agent that failed at a step, before its fallback or the same agent tries again."""
 
     TELL = "tell"
-    """They stay, and whoever tries next is told of them and of what they answered."""
+    """They stay; the next attempt is given the list, with their results."""
     ROLL_BACK = "roll_back"
-    """They are taken back first; whoever tries next is told of what could not be."""
+    """They are undone first; the next attempt is given what could not be undone."""
 
 
 class Changes(Contract):
@@ -139,30 +138,7 @@ class StuckDecision(StrEnum):
 
 
 class RollbackAnswer(Contract):
-    """What a wish to roll back is answered with: whether it is carried out, and why not."""
+    """The answer to a rollback request: whether it is carried out, and why not."""
 
     accepted: bool
     reason: str = ""
-
-
-class RollbackRequest(StartRequest):
-    """The changes of an ended run, by its workflow id (`run`), as it last told them; others' changes are left alone.
-
-    With `again`, undos that failed before are tried once more.
-    """
-
-    run: str
-    changes: Changes
-    policy: RollbackPolicy = ROLL_BACK_ALL
-    reason: str = "a person asked for it"
-    again: bool = False
-
-
-class RollbackResult(Contract):
-    """What became of each change; `partial` where something could not be taken back."""
-
-    state: RunState
-    run: str
-    changes: Changes = Changes()
-    spend: Spend = Spend()
-    budget: BudgetShown | None = None

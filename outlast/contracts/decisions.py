@@ -1,7 +1,7 @@
-"""The audit trail: every message of a person and every turn of a gate, as a chain in which each record holds the last one's hash.
+"""The audit trail: every message of a person and every change of a gate, each record with the hash of the one before.
 
-The trap: a chain shows that a record was changed, not who may write it; whoever can rewrite all of history can also rewrite the
-chain. Its head, noted outside (a notification, a printed audit), is what binds it.
+A chain shows that a record was changed, not who may write it: anyone who can rewrite all of history can also rewrite the
+chain. Compare its head with a copy kept elsewhere (a notification, a printed audit).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from outlast.contracts.base import Contract, Summary
 NOISE_KEPT = 200
 """Records of messages that changed nothing, kept in one log; more are only counted, or a flood would fill the run."""
 NOT_BY_REQUESTER = "asked for this action and may not approve it"
-"""What stands after the name of whoever started a run and then approves what it proposes."""
+"""Marks the name of a requester who approves what their own run proposes."""
 
 
 class Verdict(StrEnum):
@@ -48,7 +48,7 @@ class RecordKind(StrEnum):
     """Understood, but not allowed or not about this action."""
     UNREADABLE = "unreadable"
     ALLOWED = "allowed"
-    """Nobody was asked: the request of the run allows all calls of this tool."""
+    """No gate opened: the request of the run allows all calls of this tool."""
 
 
 NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REFUSED, RecordKind.UNREADABLE)
@@ -139,7 +139,7 @@ class GateTermsRequest(Contract):
 class GateTerms(Contract):
     """The terms by which a gate opens: recorded when it does, because workflow code can ask neither settings nor server.
 
-    `channels` counts where people are told of it, `demands_token` whether decisions must be signed, `indexed` whether the search
+    `channels` counts the notification channels, `demands_token` whether decisions must be signed, `indexed` whether the search
     attributes are registered. `run` is the run id of the asking run: after a reset it tells gates opened before from those opened
     since. `arguments` are those that were asked for, None where the store did not give them.
     """

@@ -1,12 +1,12 @@
-"""Gates: where a run waits for people, by which policy, what they said, and what came of it.
+"""Gates: where a run waits for people, by which policy, what they decided, and the outcome.
 
-The trap: an open gate can wait for weeks and go through several deploys and continuations. So all of its state is here, as a
+An open gate can wait for weeks and go through several deploys and continuations. So all of its state is here, as a
 schema, and none of it in a coroutine.
 """
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -53,7 +53,7 @@ class GatePolicy(Contract):
 
     `eligible` are names (none: anybody), `needed` how many different people must approve. `deadline`, `deadlines` by risk,
     `remind_every` and `escalate_after` are in seconds; after `escalate_after`, `escalate_to` may decide as well. With
-    `edit_needs_another_approver` whoever changes the arguments does not count among those who approve them.
+    `edit_needs_another_approver` a person who edits the arguments does not count among their approvers.
     """
 
     needed: int = Field(default=1, ge=1, le=100)
@@ -132,7 +132,7 @@ class GateState(Contract):
 
     @property
     def denied(self) -> bool:
-        """Whether people said no, which holds for the rest of the run."""
+        """Whether people denied it, which holds for the rest of the run."""
         return self.outcome is GateOutcome.DENIED
 
     @property
@@ -146,24 +146,6 @@ class GateState(Contract):
         """The names by which the policy knows those who may decide now; a plain text is taken for no other name."""
         policy = self.policy
         return (*policy.eligible, *policy.escalate_to) if self.escalated else policy.eligible
-
-    @property
-    def escalates(self) -> datetime | None:
-        """When the gate is escalated before its deadline, if it still will be."""
-        after = self.policy.escalate_after
-        return None if after is None or self.escalated else self.opened + timedelta(seconds=after)
-
-    @property
-    def alarms(self) -> tuple[datetime, ...]:
-        """When something is due if nobody decides: the deadline, the escalation, a reminder that still has a second to help."""
-        due = [self.deadline]
-        if self.escalates is not None:
-            due.append(self.escalates)
-        if self.policy.remind_every is not None:
-            reminder = (self.reminded or self.opened) + timedelta(seconds=self.policy.remind_every)
-            if reminder + timedelta(seconds=1) < self.deadline:
-                due.append(reminder)
-        return tuple(due)
 
 
 class Decision(Contract):
@@ -186,7 +168,7 @@ class Decision(Contract):
 
 
 class UsedToken(Contract):
-    """A token that has counted: until when it could, and a hash of what it said."""
+    """A token that has counted: until when it was valid, and a hash of its content."""
 
     expires: datetime
     fingerprint: str
@@ -229,12 +211,23 @@ class GateView(Contract):
     approved_by: tuple[str, ...] = ()
     may_decide: tuple[str, ...] = ()
     requester: str = ""
+    requester_may_approve: bool = False
     signed: bool = False
     opened: datetime | None = None
     whole: bool = True
     size: int = 0
     counts: tuple[str, ...] = ()
     ref: str | None = None
+
+    @property
+    def approval_rule(self) -> str:
+        """Who may not approve although anybody else may, in words; "" where nobody is barred."""
+        barred = bool(self.requester) and not self.requester_may_approve
+        return f"{self.requester} asked for it, so somebody else has to approve" if barred else ""
+
+    def bars(self, who: str) -> bool:
+        """Whether somebody may not approve, because they asked for it."""
+        return bool(self.approval_rule) and named(who) == named(self.requester)
 
 
 class GatesShown(Contract):
@@ -258,9 +251,9 @@ class WaitingActions(Contract):
 
 
 class GateNews(Contract):
-    """What people are told: a gate of a run opened, was edited, escalated or settled (`kind`), or still waits (`reminded`).
+    """A notification: a gate of a run opened, was edited, escalated or settled (`kind`), or still waits (`reminded`).
 
-    `to` names who shall hear of it (none: whoever is on duty); `head` is the last hash of the decision log, noted outside.
+    `to` names who shall hear of it (none: all channels); `head` is the last hash of the decision log, noted outside.
     """
 
     workflow_id: str
@@ -293,7 +286,7 @@ def visible(text: str) -> str:
 def named(name: str) -> str:
     """Write a person's name as it is compared: neither case, spaces, compatibility forms nor invisible characters count.
 
-    Letters of other scripts that look alike do count: whoever may not be impersonated signs (APPROVER_SECRET).
+    Letters of other scripts that look alike do count: signed decisions (APPROVER_SECRET) prevent impersonation.
     """
     if name.isascii() and name.isprintable():
         return " ".join(name.split()).casefold()

@@ -10,7 +10,7 @@ from outlast.contracts.base import Content, Contract, Part
 
 
 class ToolAnswer(Contract):
-    """What the model is told about one of its tool calls."""
+    """The result of one tool call, as the model gets it."""
 
     id: str
     content: Part
@@ -88,12 +88,20 @@ class StopReason(StrEnum):
     CONTEXT_EXCEEDED = "model_context_window_exceeded"
 
 
+CUT_NOTE = "the answer is cut off at its token limit"
+"""How the note of a step ends whose last call stopped at MAX_TOKENS or CONTEXT_EXCEEDED."""
+
+
+SMALL_MODEL_HINT = "x-small-model-hint"
+"""Keyword of a schema whose text helps a small model to choose; only models whose row of the table has `hints` are sent it."""
+
+
 class ModelRequest(Contract):
     """One Messages API call to make.
 
     `continues` names a partial answer (content reference) that the model shall finish; the turn then holds the whole.
     `context_characters` bounds the labelled parts: longer ones are cut evenly, and the turn says by how much.
-    `transcript` is what was said before `messages`; with `keeps_transcript` the turn returns the transcript that holds all
+    `transcript` is the conversation before `messages`; with `keeps_transcript` the turn returns the transcript that holds all
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
     `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
     ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
@@ -104,6 +112,8 @@ class ModelRequest(Contract):
     """
 
     agent: str
+    step: str = ""
+    """The step of the run that the call is made for."""
     model: str
     messages: tuple[Message, ...]
     max_tokens: int
@@ -184,7 +194,7 @@ STREAM_TOPIC = "text"
 class Streamed(Contract):
     """How far a running call is: `characters` of answer so far, and the end of its text, from character `start` on.
 
-    Each attempt begins anew, so that a watcher can tell a text that goes on from one that was said twice. `call` is the
+    Each attempt begins anew, so that a watcher can tell a text that goes on from one that was sent twice. `call` is the
     activity's id, where pieces of several calls come in one stream.
     """
 

@@ -1,6 +1,6 @@
-"""Notices: what people are told about a gate, as the activity that tells them gets it.
+"""Notices about a gate: what the activity that sends them gets.
 
-The trap: agent, tool, target and arguments were written by a model. They are data here and are quoted wherever they are shown.
+Agent, tool, target and arguments were written by a model. They are data here and are quoted wherever they are shown.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ class Notice(Contract):
 
     Where the arguments are not `whole`, they are cut, `size` is that of all of them in bytes, `counts` what is in them, and `ref`
     where they are kept.
-    `signed` says that decisions need a token, `to` names who shall hear of it (none: whoever is on duty).
+    `signed` says that decisions need a token, `to` names who shall hear of it (none: all channels).
     """
 
     workflow_id: str

@@ -1,14 +1,14 @@
 """Plans: what a planner or a person writes, and what running one gives."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from outlast.contracts.base import Content, Contract
-from outlast.contracts.changes import KEEP, Changes, OnFallback, RollbackPolicy
-from outlast.contracts.gates import GatePolicy
-from outlast.contracts.runs import Budget, BudgetShown, RunState, Spend, StartRequest, StepRow, Trace
+from outlast.contracts.changes import Changes
+from outlast.contracts.requests import RunRequest, RunResult
+from outlast.contracts.runs import StepRow, Trace
 from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
 
 MAX_STEPS = 100
@@ -48,15 +48,12 @@ class OnStepFailure(StrEnum):
     REPLAN = "replan"
 
 
-class PlanRequest(StartRequest):
+class PlanRequest(RunRequest):
     """A task to plan and execute, or a person's own plan to execute as it stands.
 
     `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
-    by default that is one step for `fallback_agent`. `on_failure` says how far to roll back what tools
-    changed when the run fails, is cancelled, or ends with a failed step; each step that is done is a checkpoint of its name.
-    `gate` is the policy where people must approve a step or a tool call, `requester` who asked for the run and may not.
-    `on_fallback` says what an agent that failed leaves to its fallback.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
+    by default that is one step for `fallback_agent`. `on_failure` also holds
+    for a run that ends with a failed step; each step that is done is a checkpoint of its name.
     """
 
     task: str = Field(default="", max_length=200_000)
@@ -69,13 +66,9 @@ class PlanRequest(StartRequest):
     max_parallel: int = Field(default=MAX_PARALLEL, ge=1, le=200)
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
     dry_run: bool = False
-    on_failure: RollbackPolicy = KEEP
-    on_fallback: OnFallback = OnFallback.TELL
-    gate: GatePolicy = GatePolicy()
-    requester: str = ""
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
-    budget: Budget | None = None
-    stream: bool = False
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 
 
 class PlanChange(Contract):
@@ -97,6 +90,8 @@ class StepAnswer(Contract):
 
     step: str
     content: Content
+    data: Content | None = None
+    """The answer in JSON, where the request gave a `result_schema`."""
 
 
 class PlanReport(Contract):
@@ -114,7 +109,7 @@ class PlanReport(Contract):
     rollback: Changes = Changes()
 
 
-class PlanResult(Contract):
+class PlanResult(RunResult):
     """What a plan's run gives: the answers of its last steps, its cost, and the reference of its full report.
 
     The report is by reference, because a copy of every step in the result would double the history of the run. `rollback`
@@ -122,15 +117,11 @@ class PlanResult(Contract):
     at which checkpoint, by whom and why the run was ended early; the answers are then those of the last steps that are done.
     """
 
-    state: RunState
     report: Content
     answers: tuple[StepAnswer, ...] = ()
     done: int = 0
     failed: int = 0
     skipped: int = 0
     changes: int = 0
-    spend: Spend = Spend()
     rollback: str = ""
     stopped: str = ""
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()

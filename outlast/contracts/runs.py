@@ -1,10 +1,7 @@
 """What every run shows of itself: steps, calls, spend and state."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -178,36 +175,8 @@ class RunReport(Contract):
     hops: tuple[Hop, ...] = ()
 
 
-@dataclass(frozen=True)
-class Carried:
-    """The mark of a field that only continue-as-new may fill."""
-
-
-CARRIED = Carried()
-"""Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
-
-
-class StartRequest(Contract):
-    """Base of all that a run is started with: what cannot be read as one fails the run, where any other message pauses it."""
-
-    starts_run: ClassVar[bool] = True
-
-
-def carried_in(given: Contract, path: str = "") -> Iterator[str]:
-    """Name the fields of a request that only continue-as-new may fill, and that are filled, nested ones by their path."""
-    for name, field in type(given).model_fields.items():
-        value = getattr(given, name)
-        if CARRIED in field.metadata:
-            if value != field.get_default(call_default_factory=True):
-                yield f"{path}{name}"
-            continue
-        for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, Contract):
-                yield from carried_in(each, f"{path}{name}.")
-
-
 BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)
-"""Whoever raises a budget by another amount than proposed may be the one who approves it."""
+"""A person who raises a budget by another amount than proposed may also approve it."""
 
 
 class Budget(Contract):

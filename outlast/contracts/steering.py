@@ -1,6 +1,6 @@
-"""How people steer a run that goes on: they pause it, and it stops at checkpoints.
+"""How people steer a running workflow: pauses and checkpoints.
 
-The trap: a checkpoint that nobody decides must not become a yes. By default it stops the run after 300 s, which keeps what
+A checkpoint without a decision is never an approval: by default it stops the run after 300 s and keeps what
 is done.
 """
 
@@ -34,7 +34,7 @@ ALONE = GatePolicy(edit_needs_another_approver=False)
 class CheckpointPolicy(Contract):
     """Where a run stops for people, and by which gate; the texts `after-plan`, `every-stage` and `steps=3,5` are read as well.
 
-    `steps` are ids of the plan. By default whoever edits what is ahead approves it at the same time.
+    `steps` are ids of the plan. By default editing the remaining steps approves them at the same time.
     """
 
     when: CheckpointWhen = CheckpointWhen.NONE
@@ -80,7 +80,7 @@ class Pause(Contract):
 
 
 class PauseAnswer(Contract):
-    """Whether a wish to pause or resume changed something, why not, and how the run stands now (`paused`)."""
+    """Whether a request to pause or resume changed something, why not, and how the run stands now (`paused`)."""
 
     accepted: bool
     reason: str = ""

@@ -62,7 +62,7 @@ class Toolset(Contract):
 class ToolRequest(Contract):
     """One call of a tool: arguments inline, or as JSON in the content store (`ref`).
 
-    `key` is the same in every attempt and in every run of this workflow id, for whoever the tool talks to. `specs` is
+    `key` is the same in every attempt and in every run of this workflow id, for the service that the tool calls. `specs` is
     the toolset's, so that arguments are checked against the schema that the model saw. A call that cannot be undone needs the
     `approval` of exactly this call, made by this `agent`; `effect` is what the run's card says of a tool that is none of ours
     (unknown: it cannot be undone). `attempts` is how often the call itself may fail. Where it `changes` something, an outage of

@@ -1,6 +1,6 @@
 """What people see of the stack: a row for each part while it starts, and a report of everything that goes wrong later.
 
-The trap: log lines are shown as they are, so they must not be read as markup, wrapped or coloured.
+Log lines are shown as they are, so they must not be read as markup, wrapped or coloured.
 """
 
 from collections.abc import Sequence

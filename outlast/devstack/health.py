@@ -1,6 +1,6 @@
 """Health checks over HTTP on the loopback, with nothing but asyncio, so that the supervisor stays small and quick to start.
 
-The trap: an HTTP library would send these requests through the proxy that HTTP_PROXY names.
+An HTTP library would send these requests through the proxy that HTTP_PROXY names.
 """
 
 import asyncio

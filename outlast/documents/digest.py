@@ -1,6 +1,6 @@
 """Works on a text that is longer than a model's window: part by part, then the parts' results are combined into one.
 
-Combining goes in rounds, each of groups that fit the window, until one result is left. The trap: a group of one makes a round
+Combining goes in rounds, each of groups that fit the window, until one result is left. A group of one makes a round
 that gets nowhere, so a group takes two even where they do not fit; what is too long is then cut, and the notes say so.
 """
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.agents.asking import CHARACTERS_PER_TOKEN
-from outlast.agents.model_calls import Answer
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import Catalog, Content, Part, StepRow, StepState
 from outlast.documents.activities import DocumentActivities
@@ -40,27 +40,27 @@ def labelled(question: str, context: Mapping[str, Content]) -> list[Part]:
     return [*(Part.of(content, label=label) for label, content in context.items()), Part(text=question)]
 
 
-async def read_document(crew: Crew, step: str, document: DocumentSource) -> list[Part]:
+async def read_document(agents: Agents, step: str, document: DocumentSource) -> list[Part]:
     """Turn a document into labelled parts that every agent of the run can read, as a step that people see.
 
-    Raises a final ApplicationError of the kind that the extraction failed with.
+    Raises a non-retryable ApplicationError of the kind that the extraction failed with.
     """
-    await unpaused(crew.log)
-    crew.log.add(StepRow(step=step, input=document.name[:200]))
-    crew.log.begin(step)
+    await unpaused(agents.run.state)
+    agents.run.state.add(StepRow(step=step, input=document.name[:200]))
+    agents.run.state.begin(step)
     try:
-        with crew.log.spans.within(step):
+        with agents.run.trace.spans.within(step):
             text = await run_activity(
                 DocumentActivities.extract_text,
-                ExtractRequest(document=document, part_characters=part_characters(crew.catalog)),
-                **policies.extract_text(crew.catalog.heartbeat, f"extract {document.name}"),
+                ExtractRequest(document=document, part_characters=part_characters(agents.catalog)),
+                **policies.extract_text(agents.run.state.heartbeat, f"extract {document.name}"),
             )
     except ActivityError as error:
-        crew.log.end(step, StepState.FAILED, note=text_of(error))
+        agents.run.state.end(step, StepState.FAILED, note=text_of(error))
         if is_cancelled_exception(error):
             raise
         raise non_retryable(kind_of(error), text_of(error)) from error
-    crew.log.end(step, StepState.DONE, output=text.parts[0], note=f"{text.characters} characters")
+    agents.run.state.end(step, StepState.DONE, output=text.parts[0], note=f"{text.characters} characters")
     several = len(text.parts) > 1
     return [
         Part.of(part, label=f"{document.name}, part {number} of {len(text.parts)}" if several else document.name)
@@ -71,9 +71,9 @@ async def read_document(crew: Crew, step: str, document: DocumentSource) -> list
 class Digest:
     """The reading of one long text by one agent, as one step of a run; `notes` say what happened on the way."""
 
-    def __init__(self, crew: Crew, step: str, agent: str) -> None:
+    def __init__(self, agents: Agents, step: str, agent: str) -> None:
         self.notes: list[str] = []
-        self._crew = crew
+        self._agents = agents
         self._step = step
         self._agent = agent
 
@@ -96,14 +96,14 @@ class Digest:
 
     async def _combined(self, analyses: dict[str, Content]) -> Answer:
         while True:
-            groups = groups_of(analyses, part_characters(self._crew.catalog))
+            groups = groups_of(analyses, part_characters(self._agents.catalog))
             answers = [await self._ask(COMBINE, group) for group in groups]
             if len(answers) == 1:
                 return answers[0]
             analyses = {f"group {number}": answer.content for number, answer in enumerate(answers, 1)}
 
     async def _ask(self, question: str, context: Mapping[str, Content]) -> Answer:
-        answer = await self._crew.ask(self._step, self._agent, labelled(question, context))
+        answer = await self._agents.ask_within(self._step, self._agent, labelled(question, context))
         self.notes += answer.notes
         return answer
 

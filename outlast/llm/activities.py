@@ -1,7 +1,7 @@
 """One model turn as one activity: resolve references, make the call, keep the answer, check it against its schema.
 
 An answer that breaks its schema is not an error here: the call was paid, so the turn says what is wrong and the workflow
-decides (repair, fallback). The trap: never raise a raw exception, because its class is lost on the way into history.
+decides (repair, fallback). A raw exception is never raised, because its class would be lost on the way into history.
 """
 
 import asyncio
@@ -10,37 +10,27 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.attempts import model_called, model_failed
+from outlast.activity.heartbeat import heartbeats
+from outlast.activity.outages import is_away
+from outlast.activity.waiting import reportable
 from outlast.agents.transcript_activities import EMPTY, Transcripts
-from outlast.contracts import (
-    Message,
-    ModelFailure,
-    ModelRequest,
-    ModelTurn,
-    Part,
-    StopReason,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
+from outlast.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part, StopReason, ToolCall, Usage
 from outlast.documents.parsing.pool import PARSERS
 from outlast.documents.parsing.schemas import schema_problem
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.llm.answers import Answered, read_answer
 from outlast.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
-from outlast.llm.prompting import CONTINUE, cut_to_fit, render, shortened
+from outlast.llm.prompting import CONTINUE, cut_to_fit, render, rendered_length, schema_for, shortened
 from outlast.storage.activities import ContentStore, encodable
 from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
+from outlast.tools.tool import read_specs
 from outlast.tracing.live_text_activities import publishing
 from outlast.tracing.live_text_settings import streamed
-from outlast.worker.attempts import model_called, model_failed
-from outlast.worker.heartbeat import beating
-from outlast.worker.outages import is_away
-from outlast.worker.waiting import reportable
 
 
 class AgentActivities:
@@ -65,7 +55,7 @@ class AgentActivities:
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
         # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
-        shown = beating(lambda: streamed(progress, self._store.inline_limit))
+        shown = heartbeats(lambda: streamed(progress, self._store.inline_limit))
         async with shown, publishing(progress, wanted=request.stream):
             try:
                 if (finished := await self._finished(request)) is not None:
@@ -125,49 +115,40 @@ class AgentActivities:
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
         await _check(request.output_schema)
-        texts = {part: await self._store.text(part) for message in request.messages for part in message.parts}
+        texts = await self._store.texts(_references(request))
+        material = {part: _text(part, texts) for message in request.messages for part in message.parts}
         left_out = 0
         if request.context_characters is not None:
-            texts, left_out = cut_to_fit(texts, request.context_characters)
-        messages: list[tuple[str, str]] = [(message.role, _rendered(message, texts)) for message in request.messages]
-        beginning = ""
-        if request.continues is not None:
-            beginning = await self._store.text(request.continues)
+            material, left_out = cut_to_fit(material, request.context_characters)
+        history = await self._history(request)
+        told = [] if history else [(message.role, _rendered(message, material)) for message in request.messages]
+        beginning = _text(request.continues, texts)
         if beginning.strip():
-            messages += [("assistant", beginning), ("user", CONTINUE)]
+            told += [("assistant", beginning), ("user", CONTINUE)]
         spec = self._models.spec(request.model)
-        history, messages = await self._history(request, messages)
         call = ModelCall(
             model=request.model,
-            messages=tuple(messages),
+            messages=tuple(told),
             history=tuple(history),
             max_tokens=request.max_tokens,
-            system=await self._store.text(request.system) if request.system else "",
-            output_schema=request.output_schema,
-            tools=(*request.tools, *await self._toolset(request.toolset)),
+            system=_text(request.system, texts),
+            output_schema=schema_for(request.output_schema, hints=spec.hints),
+            tools=(*request.tools, *(read_specs(_text(request.toolset, texts)) if request.toolset else ())),
             tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
-            shared=0 if history else _shared(request, texts, spec),
+            shared=0 if history else _shared(request, material, spec),
+            agent=request.agent,
         )
         return call, beginning, left_out
 
-    async def _history(
-        self, request: ModelRequest, messages: list[tuple[str, str]]
-    ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-        """Split the conversation into what must go in the API's own form and the plain texts after it."""
+    async def _history(self, request: ModelRequest) -> list[dict[str, Any]]:
+        """Return the conversation in the API's own form, where plain texts cannot hold it."""
         earlier = await self._transcripts.messages(request.transcript)
         if not earlier and not any(message.answers or message.blocks for message in request.messages):
-            return [], messages
-        raw = [await self._transcripts.raw(message) for message in (*earlier, *request.messages)]
-        if request.context_characters is not None:
-            raw = shortened(raw, request.context_characters)
-        return raw, messages[len(request.messages) :]
-
-    async def _toolset(self, specs: Part | None) -> tuple[ToolSpec, ...]:
-        if specs is None:
-            return ()
-        return tuple(ToolSpec.model_validate(spec) for spec in from_json(await self._store.text(specs)))
+            return []
+        raw = await self._transcripts.raw((*earlier, *request.messages))
+        return shortened(raw, request.context_characters) if request.context_characters is not None else raw
 
     async def _turn(self, request: ModelRequest, paid: PaidReply, beginning: str) -> ModelTurn:
         reply = paid.reply
@@ -264,14 +245,27 @@ async def _check(schema: dict[str, Any] | None) -> None:
         raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
 
 
-def _shared(request: ModelRequest, texts: dict[Part, str], spec: ModelSpec) -> int:
+def _references(request: ModelRequest) -> list[str]:
+    """List what a call is made of beside its transcript, to be read in one go."""
+    parts = [part for message in request.messages for part in message.parts]
+    parts += [part for part in (request.system, request.continues, request.toolset) if part is not None]
+    return [part.ref for part in parts if part.ref is not None]
+
+
+def _text(part: Part | None, texts: Mapping[str, str]) -> str:
+    if part is None or part.ref is None:
+        return (part.text if part is not None else None) or ""
+    return texts[part.ref]
+
+
+def _shared(request: ModelRequest, texts: Mapping[Part, str], spec: ModelSpec) -> int:
     """Count the characters at the beginning that other calls have as well, where it pays to keep them in the cache."""
     parts = request.messages[0].parts[: request.shared_parts] if request.messages else ()
-    characters = len(render([(part.label, texts[part]) for part in parts]))
+    characters = rendered_length([(part.label, texts[part]) for part in parts])
     return characters if spec.caches(characters) else 0
 
 
-def _rendered(message: Message, texts: dict[Part, str]) -> str:
+def _rendered(message: Message, texts: Mapping[Part, str]) -> str:
     text = render([(part.label, texts[part]) for part in message.parts])
     return text if text.strip() else EMPTY
 

@@ -1,6 +1,6 @@
 """Claude, or anything that speaks the Messages API; only this file and its `claude_…` neighbours import `anthropic`.
 
-The SDK gives authentication, address, headers and errors, over its aiohttp transport; the stream is read by `stream` and
+The SDK gives authentication, address, headers and errors, over aiohttp where it is installed; the stream is read by `stream` and
 `message`, which take a fifth of the time. Always streamed, because the API refuses long answers otherwise; the SDK's own
 retries are off, because two layers of retries multiply. A stream can end early without an error, so an answer that does not
 say that it is whole is a failure.
@@ -13,15 +13,17 @@ from typing import Any
 
 import anthropic
 import httpx2
+from anthropic._models import FinalRequestOptions
 
 from outlast.contracts import ModelFailure, StopReason
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.extras import installed
 from outlast.llm.base import ModelCall, ModelReply, Progress
+from outlast.llm.body import LARGE, StreamedJson, characters
 from outlast.llm.claude_request import parameters_of, shared_prefix
 from outlast.llm.claude_span import CallSpan
-from outlast.llm.message import MessageBuilder
-from outlast.llm.posture import DEFAULT_RETRY_AFTER_CAP, error_for_status
-from outlast.llm.reply import reply_of
+from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
+from outlast.llm.message import MessageBuilder, reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
 from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
 
@@ -34,6 +36,21 @@ SHARE_WAITED, LONGEST_BATCH = 0.02, 0.1
 
 LAST_BYTES = 0.5
 """Seconds that a body may take to end after its last event, so that its connection can be used again."""
+
+
+class Client(anthropic.AsyncAnthropic):
+    """The SDK's client, except that a large body is written while it is sent: the SDK has it in memory four times."""
+
+    async def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        options = await super()._prepare_options(options)
+        body = options.json_data
+        if not isinstance(body, Mapping) or options.extra_json is not None or characters(body) < LARGE:
+            return options
+        content = StreamedJson(body)
+        headers = options.headers if isinstance(options.headers, Mapping) else {}
+        options.headers = {**headers, "Content-Length": str(content.size)}
+        options.json_data, options.content = None, content
+        return options
 
 
 def make_client(
@@ -55,14 +72,15 @@ def make_client(
         url = httpx2.URL((base_url or CLAUDE_URL).strip())
     except httpx2.InvalidURL as error:
         raise ValueError(f"ANTHROPIC_BASE_URL cannot be read: {error}") from error
-    return anthropic.AsyncAnthropic(
+    return Client(
         **credential,
         base_url=url.copy_with(path=_without_version(url.path), query=None, fragment=None),
         default_query=dict(url.params) or None,
         default_headers={"X-Api-Key": api_key} if auth_token and api_key else None,
         max_retries=0,
         timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-        http_client=anthropic.DefaultAioHttpClient(),
+        # Over aiohttp, which the extra of that name brings, streams cost less CPU; both transports behave alike.
+        http_client=anthropic.DefaultAioHttpClient() if installed("aiohttp") else None,
     )
 
 
@@ -87,7 +105,7 @@ class ClaudeLLM:
         await self._client.close()
 
     async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
-        """Make the call; raises the errors of `outlast.llm.posture`."""
+        """Make the call; raises the errors of `outlast.llm.http_errors`."""
         headers: Mapping[str, str] = {}
         parameters = parameters_of(call)
         builder: MessageBuilder | None = None
@@ -114,6 +132,11 @@ class ClaudeLLM:
                 raise self._broken(_reason(error), call, progress, headers) from error
         except ValueError as error:
             raise self._broken(f"an event is not JSON: {error}", call, progress, headers) from error
+        return self._reply(builder, call, progress, headers)
+
+    def _reply(
+        self, builder: MessageBuilder | None, call: ModelCall, progress: Progress, headers: Mapping[str, str]
+    ) -> ModelReply:
         try:
             message = builder.message() if builder is not None else None
             reply = reply_of(message, call, progress, _id_in(headers)) if message is not None else None

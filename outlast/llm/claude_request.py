@@ -7,12 +7,12 @@ same for all of them, and each agent's own stands behind the material.
 
 import hashlib
 import json
-import re
 from typing import Any
 
 import anthropic
 
 from outlast.llm.base import ModelCall
+from outlast.llm.body import SLICE
 
 WEB_SEARCH = "web_search_20250305"
 
@@ -23,7 +23,6 @@ SHARED_SYSTEM = (
 """The system prompt of all calls that share their material; what stands in the material stays below it in rank."""
 
 _CACHED = {"type": "ephemeral"}
-_LOCAL_HINT = re.compile(r"\s*\b(?:Label words|Cue):.*", re.DOTALL)
 
 
 def parameters_of(call: ModelCall) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
         parameters["system"] = [{"type": "text", "text": call.system, "cache_control": _CACHED}]
     if call.output_schema is not None:
         # The API takes a subset of JSON schema; the SDK moves the rest into descriptions. We check the whole ourselves.
-        schema = anthropic.transform_schema(_without_hints(call.output_schema) if call.shared else call.output_schema)
+        schema = anthropic.transform_schema(call.output_schema)
         parameters["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     tools: list[dict[str, Any]] = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in call.tools
@@ -65,8 +64,11 @@ def shared_prefix(call: ModelCall, parameters: dict[str, Any]) -> str:
     if not call.shared:
         return ""
     first = [parameters.get(name) for name in ("model", "tools", "output_config", "system")]
-    written = json.dumps([*first, parameters["messages"][0]["content"][0]], sort_keys=True)
-    return hashlib.sha256(written.encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(first, sort_keys=True).encode())
+    material = parameters["messages"][0]["content"][0]["text"]
+    for at in range(0, len(material), SLICE):  # it may be megabytes, which are not copied as a whole
+        digest.update(material[at : at + SLICE].encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def _shared_first(call: ModelCall) -> list[dict[str, Any]]:
@@ -78,15 +80,3 @@ def _shared_first(call: ModelCall) -> list[dict[str, Any]]:
         {"type": "text", "text": material, "cache_control": _CACHED},
         {"type": "text", "text": role + (task or "Do your task.")},
     ]
-
-
-def _without_hints(schema: Any) -> Any:
-    """Leave out what descriptions say to the local model alone: it differs from call to call, and the schema is cached."""
-    if isinstance(schema, dict):
-        return {
-            name: _LOCAL_HINT.sub("", value)
-            if name == "description" and isinstance(value, str)
-            else _without_hints(value)
-            for name, value in schema.items()
-        }
-    return [_without_hints(value) for value in schema] if isinstance(schema, list) else schema

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from outlast.contracts import Part
+from outlast.contracts import SMALL_MODEL_HINT, Part
 
 CONTINUE = "Continue exactly where you stopped. Repeat nothing."
 
@@ -18,16 +18,43 @@ _DEFUSED = "< /part"
 _CUT = "\n[… {count} characters left out …]\n"
 
 
+def schema_for(schema: dict[str, Any] | None, *, hints: bool) -> dict[str, Any] | None:
+    """Return a schema as a model is sent it: hints for small models are put into descriptions, or left out."""
+    return None if schema is None else _with_hints(schema, keep=hints)
+
+
+def _with_hints(schema: Any, *, keep: bool) -> Any:
+    if isinstance(schema, list):
+        return [_with_hints(value, keep=keep) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _with_hints(value, keep=keep) for name, value in schema.items() if name != SMALL_MODEL_HINT}
+    hint = schema.get(SMALL_MODEL_HINT)
+    if keep and isinstance(hint, str):
+        made["description"] = f"{schema.get('description', '')} {hint}".strip()
+    return made
+
+
 def render(parts: Sequence[tuple[str, str]]) -> str:
     """Join (label, text) pairs into one prompt; parts without a label stand as they are.
 
     Material that holds a closing tag itself cannot end its part early: the tag is defused.
     """
-    return "\n\n".join(_tagged(label, text) if label else text for label, text in parts)
+    return "".join(_pieces(parts))
 
 
-def _tagged(label: str, text: str) -> str:
-    return f"<part label={quoteattr(label)}>\n{_CLOSING.sub(_DEFUSED, text)}\n</part>"
+def rendered_length(parts: Sequence[tuple[str, str]]) -> int:
+    """Count the characters of a prompt without putting it together."""
+    return sum(map(len, _pieces(parts)))
+
+
+def _pieces(parts: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what a prompt is joined of in one go: a text of megabytes is copied once, into the prompt."""
+    pieces: list[str] = []
+    for label, text in parts:
+        pieces += ["\n\n"] if pieces else []
+        pieces += [f"<part label={quoteattr(label)}>\n", _CLOSING.sub(_DEFUSED, text), "\n</part>"] if label else [text]
+    return pieces
 
 
 def cut_to_fit(texts: Mapping[Part, str], budget: int) -> tuple[dict[Part, str], int]:

@@ -1,6 +1,6 @@
-"""Tells people about a gate by one channel; a channel that does not answer is tried again by the activity's policy.
+"""Sends a notice about a gate by one channel; the activity's policy tries a channel again that does not answer.
 
-The trap: one call per channel. A call for all of them would tell those that took the notice once more with each attempt.
+There is one call per channel: a call for all of them would notify those that took it again with each attempt.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""The channels people are told by: mail, chat, webhook and what else apprise knows by URL.
+"""The channels that people are notified by: mail, chat, webhook and what else apprise knows by URL.
 
-The trap: a channel's URL holds its password. So no error of ours shows one; a channel is told by its number and scheme.
+A channel's URL holds its password, so no error of ours shows one: it names the channel by its number and scheme.
 """
 
 import logging
@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from outlast.contracts import Notice
+from outlast.extras import require
 from outlast.notices.text import as_html, plain, subject
 
 if TYPE_CHECKING:  # a worker without channels does not need it
@@ -22,6 +23,7 @@ def channels(setting: str) -> "tuple[NotifyBase, ...]":
     urls = setting.strip(" \t\r\n,")
     if not urls:
         return ()
+    require("notify", "NOTIFY_URLS")
     from apprise import Apprise, NotifyBase
 
     # It logs URLs that it does not take, and with them their passwords.

@@ -1,6 +1,6 @@
-"""Tells people about gates, in the background: by the channels of this deployment, or as the workflow wants it.
+"""Notifies people of gates, in the background: by the channels of this deployment, or as the workflow wants it.
 
-The trap: how many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
+How many channels there are is a setting, which workflow code cannot read. It was recorded with the terms of the gate;
 without channels nothing is scheduled, and a run keeps the history it always had.
 """
 
@@ -13,7 +13,7 @@ from temporalio import workflow
 from outlast.contracts import GateNews, GateOutcome, Notice, RecordKind, TellRequest
 from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import FAILURES
@@ -31,17 +31,17 @@ NEWS = (
     RecordKind.TIMED_OUT,
     RecordKind.HALTED,
 )
-"""Kinds of records that people are told of."""
+"""Kinds of records that people are notified of."""
 
 TELLING_TIME = timedelta(seconds=10)
 """How long the end of a run waits for channels that have not answered yet."""
 
 
 class Telling:
-    """What people are being told in the background: whoever cannot be reached must not hold up a decision."""
+    """Notices that are being sent in the background: a channel that does not answer must not hold up a decision."""
 
-    def __init__(self, log: RunLog) -> None:
-        self._log = log
+    def __init__(self, trace: RunTrace) -> None:
+        self._trace = trace
         self._tasks: list[asyncio.Task[None]] = []
         self._bug: BaseException | None = None
 
@@ -57,7 +57,7 @@ class Telling:
             try:
                 await telling
             except FAILURES as error:
-                self._log.notice(f"people could not be told that {what}: {text_of(error)}")
+                self._trace.notice(f"people could not be told that {what}: {text_of(error)}")
 
         task = asyncio.create_task(told())
         task.add_done_callback(self._ended)
@@ -74,7 +74,7 @@ class Telling:
                 lambda: not self.pending, timeout=TELLING_TIME, timeout_summary="people are still being told"
             )
         except TimeoutError:
-            self._log.notice(f"the run ended while people were still being told: {self.pending} notices")
+            self._trace.notice(f"the run ended while people were still being told: {self.pending} notices")
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.remove(task)
@@ -82,10 +82,10 @@ class Telling:
             self._bug = self._bug or task.exception()
 
 
-async def tell_by_channels(log: RunLog, channels: int, news: GateNews) -> None:
+async def tell_by_channels(trace: RunTrace, channels: int, news: GateNews) -> None:
     """Tell people by every channel at once; one that fails for good is noted in the status, and never raises."""
     notice = notice_of(news)
-    await asyncio.gather(*(_tell(log, number, notice) for number in range(1, channels + 1)))
+    await asyncio.gather(*(_tell(trace, number, notice) for number in range(1, channels + 1)))
 
 
 def notice_of(news: GateNews) -> Notice:
@@ -113,7 +113,7 @@ def notice_of(news: GateNews) -> Notice:
     )
 
 
-async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
+async def _tell(trace: RunTrace, channel: int, notice: Notice) -> None:
     try:
         await run_activity(
             NoticeActivities.tell_people,
@@ -121,7 +121,7 @@ async def _tell(log: RunLog, channel: int, notice: Notice) -> None:
             **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),
         )
     except FAILURES as error:
-        log.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
+        trace.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
 
 
 async def others_turn() -> None:

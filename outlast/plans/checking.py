@@ -1,7 +1,7 @@
 """Plans as data: read them, find every problem, repair what can be repaired without a model. Pure.
 
-The trap: a plan that is silently "fixed" is another plan. So every repair is recorded, only repairs that cannot change
-the meaning are made here, and everything else goes back to whoever wrote the plan.
+A plan that is silently "fixed" is another plan. So every repair is recorded, only repairs that cannot change
+the meaning are made here, and everything else goes back to the author of the plan.
 """
 
 import re
@@ -51,7 +51,7 @@ PLAN_SCHEMA: dict[str, Any] = {
 """What the planner is asked for, in the subset of JSON schema that model APIs enforce."""
 
 
-MENDS = {
+FIXES = {
     "step": "give each step an id of its own, a number or a text of 1 to 64 characters",
     "agent": "name one agent",
     "input": "say in one text what the agent shall do",
@@ -68,15 +68,15 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
-def read_plan(data: Any, *, order: bool = True) -> tuple[Plan | None, list[str], list[PlanChange]]:
+def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
     """Read a plan from JSON data (an object with `steps`, or the bare list), leniently where the meaning is plain.
 
-    With `order`, the order of steps is read wherever it stands; older runs know that of `depends_on` alone. Returns the
-    plan, or None and what is wrong with its form; and in both cases what was read otherwise than written.
+    The order of steps is read wherever it stands. Returns the plan, or None and what is wrong with its form; and in both
+    cases what was read otherwise than written.
     """
     if isinstance(data, Plan):
         return data, [], []
-    reading = Reading.of(data, order=order)
+    reading = Reading.of(data)
     changes = [_deterministic(note) for note in reading.notes]
     found = reading.doubts
     try:
@@ -93,8 +93,8 @@ def _form_problem(location: tuple[int | str, ...], message: str) -> str:
         return "steps: there is no list of steps; write a list with {step, agent, input, depends_on} for each step"
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     field = str(location[2]) if len(location) > 2 else ""
-    mend = MENDS.get(field, "write {step, agent, input, depends_on} for each step")
-    return f"{path}: {message[0].lower()}{message[1:]}; {mend}"
+    fix = FIXES.get(field, "write {step, agent, input, depends_on} for each step")
+    return f"{path}: {message[0].lower()}{message[1:]}; {fix}"
 
 
 def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
@@ -114,8 +114,8 @@ def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
     while cycle := find_cycle(graph):
         path = " → ".join(cycle)
         found.append(f"the steps wait for each other in a circle: {path}; drop one of these dependencies")
-        told = set(cycle)
-        graph = {node: graph[node] for node in graph if node not in told}
+        reported = set(cycle)
+        graph = {node: graph[node] for node in graph if node not in reported}
     return found
 
 
@@ -205,7 +205,7 @@ def _reordered(steps: Sequence[PlanStep]) -> list[PlanStep]:
 
 
 def is_alike(one: PlanStep, other: PlanStep) -> bool:
-    """Whether two steps may do the same, whoever does it: one id, or most words of the shorter input are in the other's.
+    """Whether two steps may do the same, by whichever agent: one id, or most words of the shorter input are in the other's.
 
     Rather too often than too seldom: the price is one more question to a person.
     """

@@ -1,32 +1,32 @@
 """Checkpoints of a plan: after it is made, and once named steps have ended. What is ahead can be edited, what is done cannot.
 
-The trap: an edit is a new plan. So it goes through the checks of a planner's plan, with the finished steps in front of it;
+An edit is a new plan. So it goes through the checks of a planner's plan, with the finished steps in front of it;
 failed steps that it lists are tried again, and those that it leaves out are dropped.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import CheckpointWhen, Plan, PlanChange
 from outlast.dag import Outcome
 from outlast.errors import ErrorKind, non_retryable
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
-from outlast.tracing.trace import RunLog
+from outlast.workflow.state import ExecutionState
 
 
 class PlanCheckpoints:
     """The checkpoints of one plan; `prefix` goes before step ids wherever people see them."""
 
     def __init__(
-        self, points: Checkpoints, making: PlanMaking, running: PlanRunning, log: RunLog, *, prefix: str = ""
+        self, points: Checkpoints, making: PlanMaking, running: PlanRunning, state: ExecutionState, *, prefix: str = ""
     ) -> None:
         self._points = points
         self._making = making
         self._running = running
-        self._log = log
+        self._state = state
         self._prefix = prefix
         self._passed: list[str] = []
 
@@ -79,7 +79,7 @@ class PlanCheckpoints:
         if fresh is None:
             raise non_retryable(ErrorKind.PLAN_INVALID, "the edited plan cannot run: " + "; ".join(found))
         self._running.keep_done()
-        self._log.forget([self._prefix + step.step for step in ahead])
+        self._state.forget([self._prefix + step.step for step in ahead])
         new = [step.step for step in fresh.steps if step.step not in kept]
         written = PlanChange(
             stage="checkpoint", change=f"edited by a person {where}: now {', '.join(new) or 'nothing'}"

@@ -9,13 +9,13 @@ from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import LENIENTLY, Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
+from outlast.agents.model_calls import LENIENTLY
 from outlast.contracts import AgentCard, Part, Plan, PlanChange, PlanRequest, PlanStep
 from outlast.dag import Outcome
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.plans.checking import PLAN_SCHEMA, is_alike, problems, read_plan, repair
-from outlast.workflow import revision
 
 MAX_PLANNER_REPAIRS = 2
 PROBLEMS_SHOWN = 50
@@ -28,14 +28,16 @@ class PlanMaking:
     `prefix` goes before step ids wherever people see them, and `material` is what the planner sees beside the task.
     """
 
-    def __init__(self, crew: Crew, request: PlanRequest, *, prefix: str = "", material: Sequence[Part] = ()) -> None:
+    def __init__(
+        self, agents: Agents, request: PlanRequest, *, prefix: str = "", material: Sequence[Part] = ()
+    ) -> None:
         self.changes: list[PlanChange] = []
         self.fell_back = False
         self._guarded: dict[str, PlanStep] = {}
         self._prefix = prefix
         self._material = tuple(material)
-        self._crew = crew
-        self._catalog = crew.catalog
+        self._agents = agents
+        self._catalog = agents.catalog
         self._request = request
 
     async def make(self) -> Plan:
@@ -74,11 +76,9 @@ class PlanMaking:
         fresh = await self._planned(parts, kept=settled, denied=denied)
         if fresh is None:
             return plan
-        if revision.since(revision.FAULTS_FIXED):
-            self._guarded |= {step.step: step for step in plan.steps if step.confirm}
-            fresh = self._still_confirmed(fresh, settled)
-        kept = settled
-        self._crew.log.forget([self._prefix + step.step for step in plan.steps if step.step not in kept])
+        self._guarded |= {step.step: step for step in plan.steps if step.confirm}
+        fresh = self._still_confirmed(fresh, settled)
+        self._agents.run.state.forget([self._prefix + step.step for step in plan.steps if step.step not in settled])
         reasons = "; ".join(f"step {step} failed ({error[:100]})" for step, error in failures.items())
         self.changes.append(PlanChange(stage="replan", change=f"new steps, because {reasons}"))
         return fresh
@@ -92,7 +92,7 @@ class PlanMaking:
         """
         if list(edit) != ["plan"]:
             return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
-        plan, found, changes = read_plan(edit["plan"], order=revision.since(revision.FAULTS_FIXED))
+        plan, found, changes = read_plan(edit["plan"])
         if plan is None:
             return None, found, changes
         agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
@@ -104,7 +104,7 @@ class PlanMaking:
 
     def _did(self, failures: Mapping[str, str]) -> str:
         """Say what failed steps changed, so that no new step does it again."""
-        did = {step: self._crew.acts.lines(self._prefix + step) for step in failures}
+        did = {step: self._agents.acts.lines(self._prefix + step) for step in failures}
         return "".join(f"\nBefore it failed, step {step} did this:\n{lines}\n" for step, lines in did.items() if lines)
 
     def _still_confirmed(self, plan: Plan, settled: Mapping[str, PlanStep]) -> Plan:
@@ -145,7 +145,7 @@ class PlanMaking:
 
     async def _ask_planner(self, parts: Sequence[Part]) -> Answer | None:
         try:
-            answer = await self._crew.ask(
+            answer = await self._agents.ask_within(
                 self._prefix + PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, takes_broken=True
             )
         except (ActivityError, ApplicationError) as error:
@@ -161,7 +161,7 @@ class PlanMaking:
     def _read(self, answer: Answer) -> tuple[Plan | None, list[str]]:
         if answer.data is None:
             return None, list(answer.wrong)
-        plan, found, changes = read_plan(answer.data, order=revision.since(revision.FAULTS_FIXED))
+        plan, found, changes = read_plan(answer.data)
         self.changes += changes
         return plan, found
 
@@ -262,4 +262,4 @@ def _what_is_wrong(found: Sequence[str]) -> str:
     listed = "\n".join(f"- {problem}" for problem in found[:PROBLEMS_SHOWN])
     if len(found) > PROBLEMS_SHOWN:
         listed += f"\n- … and {len(found) - PROBLEMS_SHOWN} more"
-    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems mended."
+    return f"That plan cannot run:\n{listed}\nWrite the whole plan again with these problems fixed."

@@ -1,7 +1,7 @@
 """Reads the order of a plan's steps where it stands elsewhere than in `depends_on`: edges, maps, lists, numbers. Pure.
 
 An order that was given and is not understood must not be lost: such a plan would look valid, with all steps at once. So what
-may carry order is read into dependencies, or is a doubt that goes back to whoever wrote the plan.
+may carry order is read into dependencies, or is a doubt that goes back to the author of the plan.
 """
 
 import re

@@ -45,7 +45,7 @@ _STEP_WORD = re.compile(r"^(?:step(?![^\W\d_])|#)[\s_#:-]*", re.IGNORECASE)
 
 
 def may_carry_order(key: str) -> bool:
-    """Whether a field is called as if it said when a step's turn is."""
+    """Whether the name of a field suggests that it holds the order of steps."""
     return bool(words_of(key) & ORDER_WORDS) or bare(key) in FORWARD
 
 

@@ -1,7 +1,7 @@
 """Reads plans as models and people write them: other field names, one value for a list, numbers as texts. Pure.
 
-The trap: a lenient reader guesses, and a guess is another plan. So what can mean one thing only is read that way and
-noted; what is left over or could mean two things is a doubt, and goes back to whoever wrote it.
+A lenient reader guesses, and a guess is another plan. So what can mean one thing only is read that way and
+noted; what is left over or could mean two things is a doubt, and goes back to the author.
 """
 
 import re
@@ -50,14 +50,13 @@ class Reading:
     data: Any = None
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
-    order: bool = True
     left: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What stands beside the steps, with where."""
 
     @classmethod
-    def of(cls, data: Any, *, order: bool = True) -> "Reading":
-        """Read JSON data: an object with `steps`, or the bare list; with `order`, wherever the steps' order stands."""
-        reading = cls(order=order)
+    def of(cls, data: Any) -> "Reading":
+        """Read JSON data: an object with `steps`, or the bare list; the order of steps wherever it stands."""
+        reading = cls()
         steps = reading._find_steps(data)
         if steps is not None:
             named = [reading._named(f"steps[{position}]", item) for position, item in enumerate(steps)]
@@ -66,8 +65,7 @@ class Reading:
             explicit = all("depends_on" in named[position][0] for position in written)
             for position in written:
                 reading._read_dependencies(f"steps[{position}]", named[position][0], ids)
-            if order:
-                reading._read_order([named[position] for position in written], list(ids), explicit=explicit)
+            reading._read_order([named[position] for position in written], list(ids), explicit=explicit)
             for position in written:
                 reading._judge(f"steps[{position}]", *named[position], ids)
                 steps[position] = named[position][0]
@@ -184,8 +182,8 @@ class Reading:
         left: dict[str, Any] = {}
         for key, value in rest.items():
             names = value if isinstance(value, list) else []
-            meant = _MEANT_AS_ORDER.search(key) or (self.order and may_carry_order(key) and not _holds_steps(value))
-            names = [value] if self.order and _names_another(value, fields.get("step"), ids) else names
+            meant = _MEANT_AS_ORDER.search(key) or (may_carry_order(key) and not _holds_steps(value))
+            names = [value] if _names_another(value, fields.get("step"), ids) else names
             if value and (meant or (names and all(known(name, ids) for name in names))):
                 self.doubts.append(
                     f"{where}.{key}: a step has no such field; put the steps it waits for in 'depends_on', or drop it"

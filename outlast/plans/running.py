@@ -1,7 +1,7 @@
 """Runs the steps of a valid plan as a graph: each step sees its own input and the results it depends on.
 
 What has ended well stays in `outcomes` and is not run again, so that a plan can be replaced or tried again in the middle.
-The trap: two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
+Two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +9,13 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.approvals.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.plans.checking import ends_of, graph_of
-from outlast.workflow import revision
 from outlast.workflow.failures import ENDINGS
 
 
@@ -29,7 +28,7 @@ class PlanRunning:
 
     def __init__(
         self,
-        crew: Crew,
+        agents: Agents,
         max_parallel: int,
         *,
         prefix: str = "",
@@ -38,7 +37,7 @@ class PlanRunning:
         on_done: Callable[[str], None] | None = None,
     ) -> None:
         self.outcomes: dict[str, Outcome[Answer]] = {}
-        self._crew = crew
+        self._agents = agents
         self._max_parallel = max_parallel
         self._prefix = prefix
         self._material = tuple(material)
@@ -62,18 +61,19 @@ class PlanRunning:
         async def confirm(name: str) -> None:
             steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
 
-        # A step that waits for a person takes no place from those that could run; runs from before held it.
-        apart = revision.since(revision.FAULTS_FIXED)
-
         async def execute(name: str) -> Answer:
-            step = await self._confirmed(steps[name]) if steps[name].confirm else steps[name]
+            step = steps[name]
             parts = [*self._material, Part(text=step.input)]
             for dependency in step.depends_on:
                 answer = self.outcomes[dependency].value
                 assert answer is not None
                 parts.append(Part.of(answer.content, label=f"step {dependency}"))
             schema = self._schema if name in ends else None
-            answer = await self._crew.step(self._prefix + name, step.agent, parts, schema=schema)
+            answer = await self._agents.ask(step.agent, parts, step=self._prefix + name, schema=schema)
+            if schema is not None and answer.data is None:
+                why = f"{answer.agent} stopped before its answer fitted the schema"
+                self._agents.run.state.end(self._prefix + name, StepState.FAILED, note=why)
+                raise non_retryable(ErrorKind.OUTPUT_INVALID, why)
             if self._on_done:
                 self._on_done(name)
             return answer
@@ -85,7 +85,8 @@ class PlanRunning:
             outcomes=self.outcomes,
             after_failure=after,
             until=until,
-            prepare=lambda name: confirm(name) if apart and steps[name].confirm else None,
+            # A step that waits for a person takes no place from those that could run.
+            prepare=lambda name: confirm(name) if steps[name].confirm else None,
             # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
             ends_branch=is_refused if after is AfterFailure.DRAIN else None,
             on_skip=self._skipped,
@@ -101,17 +102,13 @@ class PlanRunning:
                     input=" ".join(step.input.split())[:200],
                     depends_on=tuple(self._prefix + dependency for dependency in step.depends_on),
                 )
-                self._crew.log.add(row)
+                self._agents.run.state.add(row)
 
     async def _confirmed(self, step: PlanStep) -> PlanStep:
         """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
-        gates = self._crew.gates
-        if gates is None:
-            raise non_retryable(
-                ErrorKind.NOT_APPROVED, "this run has no gates at which a person could approve the step"
-            )
+        gates = self._agents.run.gates
         name = self._prefix + step.step
-        self._crew.log.waits(name, "waits until a person has approved it")
+        self._agents.run.state.waits(name, "waits until a person has approved it")
 
         def described(text: str) -> str:
             return f"step {name}: {step.agent} shall {' '.join(text.split())}"[:200]
@@ -128,7 +125,7 @@ class PlanRunning:
             if not decision.approved:
                 raise non_retryable(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")
         except ENDINGS as error:
-            self._crew.log.end(name, StepState.FAILED, note=text_of(error))
+            self._agents.run.state.end(name, StepState.FAILED, note=text_of(error))
             raise
         return step.model_copy(update={"input": decision.action.input["input"]})
 
@@ -160,7 +157,7 @@ class PlanRunning:
         return kept
 
     def _skipped(self, step: str, cause: str) -> None:
-        self._crew.log.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
+        self._agents.run.state.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
 
     def cause(self) -> str:
         """Say in one line why steps failed."""
@@ -177,8 +174,8 @@ class PlanRunning:
 
 
 def is_refused(error: BaseException | None) -> bool:
-    """Whether a step failed because no person approved it, which is final; older runs planned around it."""
-    return error is not None and kind_of(error) is ErrorKind.NOT_APPROVED and revision.since(revision.FAULTS_FIXED)
+    """Whether a step failed because no person approved it, which is final."""
+    return error is not None and kind_of(error) is ErrorKind.NOT_APPROVED
 
 
 def _input_missing(edited: ProposedAction) -> Sequence[str]:

@@ -1,12 +1,15 @@
 """The default categories of requests, and the forms that are filled in for them. Data alone.
 
-The trap: the first twelve words of a description and the `words` are all that the local model goes by, so they are measured on
-the sample requests and not only well meant.
+The local model reads only the first twelve words of a description and the `words`; both are chosen by their results on
+the sample requests.
 """
 
 from typing import Any, get_args
 
-from outlast.contracts import ToolSpec
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    ToolSpec,
+)
 from outlast.routing.requests import GENERAL, Category, Priority
 
 NO_ROUTE = "no_route_fits"
@@ -103,7 +106,8 @@ TICKET_SCHEMA: dict[str, Any] = {
         "priority": {
             "type": "string",
             "enum": list(PRIORITIES),
-            "description": "How soon a person must see it. Label words: low=trivial, normal=ordinary, high=serious/legal, "
+            "description": "How soon a person must see it.",
+            SMALL_MODEL_HINT: "Label words: low=trivial, normal=ordinary, high=serious/legal, "
             "urgent=danger/injury/emergency. Cue: Overall, the matter above is",
         },
         "note": {"type": "string", "maxLength": 900, "description": "What happened, what is demanded, until when."},

@@ -1,31 +1,57 @@
 """Chooses the route of one request: by a small model, by a trained classifier, or by the primary model that picks tools.
 
-Whatever the router answers, the request gets a handler. The trap: a picked tool has to be answered before the model may
+Whatever the router answers, the request gets a handler. A picked tool has to be answered before the model may
 speak again, so picks that go back take one answer each, the right ones too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.agents import Crew
-from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON
+from outlast.agents.agents import Agents
+from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON, ask_in_turn
 from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import AgentCard, Message, ModelRequest, ModelTurn, Part, StopReason, ToolAnswer
+from outlast.contracts import (
+    AgentCard,
+    Content,
+    Message,
+    ModelRequest,
+    ModelTurn,
+    Part,
+    StepRow,
+    StepState,
+    StopReason,
+    ToolAnswer,
+)
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.routing.categories import NO_ROUTE
 from outlast.routing.contracts import LabelRequest, Pick, PicksRequest
 from outlast.routing.pick_activities import RoutePickActivities
-from outlast.routing.requests import Category, RouteRequest
-from outlast.routing.rules import Choice, decided, general, label_question, label_schema, picked
+from outlast.routing.requests import (
+    Category,
+    RequestText,
+    RouteRequest,
+)
+from outlast.routing.rules import (
+    Choice,
+    categories_of,
+    decided,
+    general,
+    label_question,
+    label_schema,
+    picked,
+    problems,
+)
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.workflow import policies
-from outlast.workflow.revision import FAULTS_FIXED, since
+from outlast.workflow.failures import ENDINGS
+from outlast.workflow.keeping import part_of
 
 CLASSIFIER = "request-classifier"
 ROUTER = "router"
@@ -46,7 +72,7 @@ WRONG = "That input cannot be used: {problems}. Pick this tool again with its wh
 class Chooser:
     """Chooses for the requests of one run; `specs` are the route tools in the content store, for the router `llm`."""
 
-    crew: Crew
+    agents: Agents
     request: RouteRequest
     categories: dict[str, Category]
     specs: Part | None = None
@@ -65,7 +91,7 @@ class Chooser:
             return general(self.request, f"the router gave no answer ({kind_of(error)}: {text_of(error)[:80]})")
 
     async def _classified(self, step: str, text: Part) -> Choice:
-        answer = await self.crew.ask(
+        answer = await self.agents.ask_within(
             step,
             CLASSIFIER,
             [_labelled(text), Part(text=label_question(self.categories))],
@@ -76,7 +102,7 @@ class Chooser:
         data = answer.data or {}
         category, said = str(data.get("category") or ""), data.get("confidence")
         sure = _probability(said)
-        if said is not None and sure is None and since(FAULTS_FIXED):
+        if said is not None and sure is None:
             choice = general(
                 self.request, f"{category[:40] or 'nothing'} with a confidence of {str(said)[:20]!r} is unsure"
             )
@@ -85,28 +111,66 @@ class Chooser:
         return Choice(choice.routes, choice.confidence, (*answer.notes, *choice.notes))
 
     async def _trained(self, step: str, text: Part) -> Choice:
-        await unpaused(self.crew.log)
+        await unpaused(self.agents.run.state)
         labelled = await workflow.execute_local_activity_method(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),
-            **policies.label_request(step),
+            **policies.local_call(step),
         )
         return decided(self.request, labelled.category, labelled.confidence)
 
     async def _picked(self, step: str, text: Part) -> Choice:
         """Let the router pick, its fallbacks in turn where it fails; a canned answer or a person cannot pick tools."""
-        chain = [ROUTER]
-        for position in range(len(self.crew.catalog.agents) + 1):
-            card = self.crew.card(chain[position])
-            usable = [name for name in card.chain if name != PERSON and not name.startswith(CANNED)]
-            chain += [name for name in usable if name not in chain]
-            try:
-                return await _Picking(self, step, card).run(text)
-            except (ActivityError, ApplicationError) as error:
-                if is_cancelled_exception(error) or kind_of(error) in BROKEN_SETTING or position + 1 == len(chain):
-                    raise
-                self.crew.log.hop(step, card.name, chain[position + 1], f"{kind_of(error)}: {text_of(error)}")
-        raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"{ROUTER}: its fallbacks never end; shorten the chain")
+
+        async def pick(name: str, chain: list[str]) -> Choice:
+            card = self.agents.card(name)
+            usable = [link for link in card.fallbacks if link != PERSON and not link.startswith(CANNED)]
+            chain += [link for link in usable if link not in chain]
+            return await _Picking(self, step, card).run(text)
+
+        return await ask_in_turn(ROUTER, pick, partial(self.agents.run.trace.fell_back, step), BROKEN_SETTING)
+
+
+async def route(
+    agents: Agents, text: str | Part, categories: Sequence[Category], *, general: str = "", threshold: float = 0.5
+) -> Category:
+    """Find the category that a request belongs to; who handles it is the caller's to ask.
+
+    Args:
+        agents: The agents of the run, `self.agents`.
+        text: The request.
+        categories: What there is to choose from.
+        general: Name of the category for whatever fits no other, or does so too unsurely; by default the last one.
+        threshold: How sure the classifier must be, from 0 to 1.
+
+    Raises:
+        ApplicationError: InputInvalid where the categories cannot be chosen from.
+
+    Example:
+        category = await route(self.agents, request.ticket, [BILLING, OUTAGE, OTHER])
+        answer = await self.agents.ask(category.agent, request.ticket)
+    """
+    state = agents.run.state
+    step = state.unused("route")
+    part = await part_of(text, f"{step} · keep the request") if isinstance(text, str) else text
+    asked = RouteRequest(
+        requests=(RequestText(name="request", text=part),),
+        categories=tuple(categories),
+        general=general or categories[-1].name,
+        threshold=threshold,
+    )
+    if wrong := problems(asked):
+        raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
+    state.add(StepRow(step=step, agent=CLASSIFIER))
+    state.begin(step, CLASSIFIER)
+    try:
+        choice = await Chooser(agents, asked, categories_of(asked)).choose(step, part)
+    except ENDINGS as error:
+        state.end(step, StepState.FAILED, note=text_of(error))
+        raise
+    said = Content(text=choice.category, size=len(choice.category))
+    state.end(step, StepState.DONE, output=said, note="; ".join(choice.notes))
+    return choice.routes[0].category
 
 
 class _Picking:
@@ -131,7 +195,7 @@ class _Picking:
             tool_choice="any",
             toolset=self._chooser.specs,
             keeps_transcript=True,
-            context_characters=part_characters(self._chooser.crew.catalog),
+            context_characters=part_characters(self._chooser.agents.catalog),
         )
         turn = await self._call(asked)
         picks = await self._checked(turn)
@@ -147,7 +211,7 @@ class _Picking:
         return Choice(choice.routes, notes=(*self._notes, *choice.notes))
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self._chooser.crew, self._step, self._card, request)
+        turn = await call_model(self._chooser.agents.run, self._step, self._card, request)
         if turn.stop_reason is StopReason.REFUSAL:
             raise non_retryable(ErrorKind.MODEL_REFUSED, f"{self._card.model} refused to route")
         return turn
@@ -160,7 +224,7 @@ class _Picking:
         checked = await workflow.execute_local_activity_method(
             RoutePickActivities.check_picks,
             PicksRequest(calls=turn.tool_calls, specs=self._chooser.specs),
-            **policies.check_picks(f"{self._step} · check the picks"),
+            **policies.local_call(f"{self._step} · check the picks"),
         )
         return checked.picks
 
@@ -190,6 +254,4 @@ def _probability(said: Any) -> float | None:
     """Read a confidence; what lies outside of 0 to 1 here is what the reader of answers could make nothing of."""
     if isinstance(said, bool) or not isinstance(said, int | float):
         return None
-    if not 0 <= said <= 1 and since(FAULTS_FIXED):
-        return None
-    return min(max(float(said), 0.0), 1.0)
+    return float(said) if 0 <= said <= 1 else None

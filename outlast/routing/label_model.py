@@ -1,6 +1,6 @@
 """A trained classifier as plain numbers: which terms a text has, and what each of them says for each category. Pure.
 
-It lies in the content store as JSON, so that loading it runs nothing, and it needs no library to answer. The trap: training and
+It lies in the content store as JSON, so that loading it runs nothing, and it needs no library to answer. Training and
 answering must cut a text into the same terms, so both take `terms` from here, and `version` says which ones they were.
 """
 
@@ -90,7 +90,7 @@ def softmax(scores: list[float]) -> list[float]:
 
 def read_model(data: bytes, where: str) -> LabelModel:
     """Read a trained classifier; raises ClassifierInvalid that says what `where` holds instead."""
-    mend = "train one with 'python starter.py train-router FILE' and use the reference that it prints"
+    fix = "train one with the command train-router and use the reference that it prints"
     try:
         return LabelModel.model_validate(from_json(data, allow_inf_nan=False))
     except ValidationError as error:
@@ -99,4 +99,4 @@ def read_model(data: bytes, where: str) -> LabelModel:
         why = f"{place}: {first['msg']}"
     except ValueError as error:
         why = f"it is not JSON ({error})"
-    raise non_retryable(ErrorKind.CLASSIFIER_INVALID, f"{where} holds no trained classifier: {why[:200]}; {mend}")
+    raise non_retryable(ErrorKind.CLASSIFIER_INVALID, f"{where} holds no trained classifier: {why[:200]}; {fix}")

@@ -28,9 +28,9 @@ class RoutePickActivities:
 
     @activity.defn
     async def check_picks(self, request: PicksRequest) -> Picks:
-        """Check every pick; a wrong one is an answer here, because the model can mend it.
+        """Check every pick; a wrong one is an answer here, because the model can correct it.
 
-        Raises InputInvalid (final) where a route's own schema is wrong, and the content store's errors.
+        Raises InputInvalid (non-retryable) where a route's own schema is wrong, and the content store's errors.
         """
         specs = {spec.name: spec for spec in _SPECS.validate_json(await self._store.text(request.specs))}
         return Picks(picks=tuple([await self._checked(call, specs) for call in request.calls]))

@@ -5,18 +5,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from outlast.contracts import (
-    KEEP,
-    Budget,
-    BudgetShown,
-    Changes,
+    ChangingResult,
     Content,
     Contract,
-    OnFallback,
     Part,
-    RollbackPolicy,
-    RunState,
-    Spend,
-    StartRequest,
+    RunRequest,
     Summary,
 )
 
@@ -49,15 +42,12 @@ class RequestText(Contract):
     text: Part
 
 
-class RouteRequest(StartRequest):
+class RouteRequest(RunRequest):
     """Requests to route and handle; no categories means the default four.
 
     `router` is who picks: a small fast model (`classifier`), a trained classifier that needs no model call (`trained`, with
     its content reference in `trained`), or the primary model by tool selection (`llm`). Below `threshold` (0 to 1) the
-    request goes to `general`. `on_failure` says how
-    far to roll back what tools changed when the run fails.
-    `on_fallback` says what an agent that failed leaves to its fallback.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
+    request goes to `general`.
     """
 
     requests: tuple[RequestText, ...] = Field(min_length=1, max_length=MAX_REQUESTS)
@@ -67,12 +57,6 @@ class RouteRequest(StartRequest):
     trained: str = ""
     threshold: float = Field(default=0.5, ge=0, le=1)
     max_parallel: int = Field(default=8, ge=1, le=200)
-    budget: Budget | None = None
-    stream: bool = False
-    on_failure: RollbackPolicy = KEEP
-    requester: str = ""
-    """Who asked for the run: by default they may not approve what it proposes."""
-    on_fallback: OnFallback = OnFallback.TELL
 
 
 class Ticket(Contract):
@@ -108,13 +92,8 @@ class RouteOutcome(Contract):
     notes: tuple[str, ...] = ()
 
 
-class RouteResult(Contract):
+class RouteResult(ChangingResult):
     """Outcomes in the order of the requests."""
 
-    state: RunState
     outcomes: tuple[RouteOutcome, ...]
     report: Content
-    spend: Spend = Spend()
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()
-    changes: Changes = Changes()

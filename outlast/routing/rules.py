@@ -1,6 +1,6 @@
 """Where a request goes: categories are data, and every answer of a router leads to exactly one place. Pure.
 
-The trap: a router that is unsure or talks nonsense looks like one that knows. So what names no category, or names one too
+An unsure answer of a router looks like a sure one. So an answer that names no category, or names one too
 unsurely, goes to the general handler, and a note says so.
 """
 
@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from outlast.contracts import SUMMARY_LENGTH, Content, ToolSpec
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    SUMMARY_LENGTH,
+    Content,
+    ToolSpec,
+)
 from outlast.routing.categories import ANY_INPUT, DEFAULT_CATEGORIES, NO_ROUTE, NO_ROUTE_SPEC, PRIORITIES
 from outlast.routing.contracts import Pick
 from outlast.routing.requests import Category, Priority, RouteRequest
@@ -63,7 +68,7 @@ def problems(request: RouteRequest) -> list[str]:
         if category.input_schema is not None and category.input_schema.get("type") != "object"
     ]
     if request.router == "trained" and not request.trained:
-        found.append("trained: name the classifier (the reference that 'starter.py train-router FILE' prints)")
+        found.append("trained: name the classifier (the reference that the command train-router prints)")
     return found
 
 
@@ -72,12 +77,11 @@ def label_schema(categories: Mapping[str, Category]) -> dict[str, Any]:
     words = ", ".join(
         f"{category.name}={'/'.join(map(_word, category.words))}" for category in categories.values() if category.words
     )
-    # The local model scores these words; Claude reads the kinds in the question.
-    hint = f" Label words: {words}. Cue: The text above is a message about" if words else ""
+    hint = {SMALL_MODEL_HINT: f"Label words: {words}. Cue: The text above is a message about"} if words else {}
     return {
         "type": "object",
         "properties": {
-            "category": {"type": "string", "enum": list(categories), "description": f"Kind of request.{hint}"},
+            "category": {"type": "string", "enum": list(categories), "description": "Kind of request.", **hint},
             "confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "How sure you are."},
         },
         "required": ["category", "confidence"],
@@ -171,7 +175,7 @@ def _word(word: str) -> str:
 
 
 def _reason(filled: Content) -> str:
-    """Return why no route fits, where it was said shortly enough to be at hand."""
+    """Return why no route fits, where the reason is short enough to be inline."""
     try:
         said = json.loads(filled.text or "")["reason"]
     except (ValueError, KeyError, TypeError):

@@ -1,6 +1,6 @@
 """Reads requests from CSV as spreadsheets write it: comma, semicolon or tab, UTF-8, any order of columns. Pure.
 
-The trap: one bad row must not hide the others, so rows that cannot be read are listed, by the number that a spreadsheet shows.
+One bad row must not hide the others, so rows that cannot be read are listed, by the number that a spreadsheet shows.
 """
 
 import csv
@@ -13,7 +13,7 @@ PROBLEMS_SHOWN = 20
 
 
 class TableError(ValueError):
-    """A file that cannot be used; the message names the rows and fields, and how to mend them."""
+    """A file that cannot be used; the message names the rows and fields, and the fix."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Sorts a text by a trained classifier, without a model call.
 
-The trap: a classifier is read by its content reference and never by a name, so that a run which is repeated after somebody has
-trained a new one sorts as it did before.
+A classifier is read by its content reference and never by a name, so that a run which is repeated after a new one
+was trained sorts as it did before.
 """
 
 from temporalio import activity
@@ -26,7 +26,7 @@ class TrainedRouterActivities:
     async def label_request(self, request: LabelRequest) -> Labelled:
         """Sort one text; a text of nothing but unknown words gets no category and no confidence.
 
-        Raises ClassifierInvalid (final) and the content store's errors.
+        Raises ClassifierInvalid (non-retryable) and the content store's errors.
         """
         model = await self._model(request.classifier)
         text = await self._store.text(request.text)
@@ -40,7 +40,7 @@ class TrainedRouterActivities:
         if not ref:
             raise non_retryable(
                 ErrorKind.CLASSIFIER_INVALID,
-                "trained: no classifier is named; train one with 'python starter.py train-router FILE' and give its reference",
+                "trained: no classifier is named; train one with the command train-router and give its reference",
             )
         if ref not in self._models:
             model = read_model(await self._store.get(ref), f"content {ref}")

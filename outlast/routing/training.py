@@ -1,6 +1,6 @@
 """Trains a router from labelled examples: a CSV file with the columns `text` and `label`.
 
-scikit-learn is imported when training begins and not before, because importing it takes seconds. The trap: probabilities that a
+scikit-learn is imported when training begins and not before, because importing it takes seconds. Probabilities that a
 classifier gives to its own examples are too good, so accuracy and calibration come from examples that were left out.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from outlast.extras import require
 from outlast.routing.label_model import MOST_CATEGORIES, LabelModel, softmax, terms
 from outlast.routing.tables import Row, TableError, read_table
 
@@ -115,6 +116,7 @@ def _check_counts(counts: Mapping[str, int], where: str) -> None:
 
 def train(examples: Examples) -> Training:
     """Fit weights on all examples; accuracy and calibration come from folds that each leave a part out."""
+    require("router", "training a router")
     from sklearn.model_selection import StratifiedKFold  # type: ignore[import-untyped]
 
     texts = [example.text for example in examples.examples]

@@ -5,19 +5,12 @@ from typing import Any
 from pydantic import Field
 
 from outlast.contracts import (
-    KEEP,
     NO_CHECKPOINT,
-    Budget,
-    BudgetShown,
-    Changes,
+    ChangingResult,
     CheckpointPolicy,
     Content,
     Contract,
-    OnFallback,
-    RollbackPolicy,
-    RunState,
-    Spend,
-    StartRequest,
+    RunRequest,
 )
 
 
@@ -64,13 +57,10 @@ class StageOutput(Contract):
     notes: tuple[str, ...] = ()
 
 
-class StagedRequest(StartRequest):
+class StagedRequest(RunRequest):
     """A task and the stages it goes through (none: the default ones); stages in `done` are taken over, not run again.
 
-    `done` holds outputs of an earlier run, from the first stage on and in order. `on_failure` says how
-    far to roll back what tools changed when the run fails.
-    `on_fallback` says what an agent that failed leaves to its fallback.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
+    `done` holds outputs of an earlier run, from the first stage on and in order.
     """
 
     task: str = Field(min_length=1, max_length=200_000)
@@ -79,15 +69,9 @@ class StagedRequest(StartRequest):
     max_parallel: int = Field(default=8, ge=1, le=200)
     done: tuple[StageOutput, ...] = ()
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
-    budget: Budget | None = None
-    stream: bool = False
-    on_failure: RollbackPolicy = KEEP
-    requester: str = ""
-    """Who asked for the run: by default they may not approve what it proposes."""
-    on_fallback: OnFallback = OnFallback.TELL
 
 
-class StagedResult(Contract):
+class StagedResult(ChangingResult):
     """Outputs in the order of the stages; `failed` names the stage that ended the run early.
 
     `partial` means that all stages gave an output, although a step failed on the way, for instance a review. `stopped` says
@@ -95,16 +79,11 @@ class StagedResult(Contract):
     changed any.
     """
 
-    state: RunState
     stages: tuple[StageOutput, ...]
     report: Content
     failed: str = ""
-    spend: Spend = Spend()
     stopped: str = ""
     next_stage: str = ""
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()
-    changes: Changes = Changes()
     edited: tuple[Stage, ...] = ()
 
 

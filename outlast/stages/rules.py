@@ -1,6 +1,6 @@
-"""Stages as data: the default ones, and what is wrong with those that somebody else wrote. Pure.
+"""Stages as data: the default ones, and the checks of those that a request brings. Pure.
 
-The trap: a running execution that was started without stages holds only the word "default". So a change of the default
+A running execution that was started without stages holds only the word "default". So a change of the default
 stages is a change of code on which running executions depend.
 """
 
@@ -71,7 +71,7 @@ NOTES_KEPT = 20
 
 
 def lead_of(stage: Stage) -> str:
-    """Return the stage's first agent: it does a stage that nobody planned, joins results, and revises."""
+    """Return the stage's first agent: it does a stage that was not planned, joins results, and revises."""
     return stage.agents[0] if stage.agents else LEAD
 
 
@@ -112,7 +112,7 @@ def told(notes: Sequence[str]) -> tuple[str, ...]:
 def problems_of(
     stages: Sequence[Stage], done: Sequence[StageOutput], agents: Collection[str], planner: str
 ) -> list[str]:
-    """Find everything that keeps stages from running, each with stage, field and mend; empty means valid."""
+    """Find everything that keeps stages from running, each with stage, field and fix; empty means valid."""
     names = [stage.name for stage in stages]
     found = [
         f"stage {name!r}, name: {times} stages are called so; give each stage its own name"

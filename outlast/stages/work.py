@@ -1,17 +1,17 @@
 """The work on one stage: a model plans its sub-steps, they run as a graph, and the last one's answer is the output.
 
-Tried again, it keeps the sub-steps that are done and asks for another way round those that failed. The trap: a plan with
+Tried again, it keeps the sub-steps that are done and asks for another way round those that failed. A plan with
 several ends has several answers, so a last step joins them, and that one answers by the stage's schema.
 """
 
 from collections.abc import Sequence
 
-from outlast.agents.agents import Crew
-from outlast.agents.model_calls import Answer
+from outlast.agents.agents import Agents
+from outlast.agents.answers import Answer
 from outlast.approvals.checkpoints import Checkpoints
 from outlast.contracts import Part, Plan
-from outlast.dag import AfterFailure, Outcome
-from outlast.errors import ErrorKind, non_retryable
+from outlast.dag import AfterFailure
+from outlast.errors import non_retryable
 from outlast.plans.checking import ends_of, with_one_end
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
@@ -27,7 +27,7 @@ class StageWork:
 
     def __init__(
         self,
-        crew: Crew,
+        agents: Agents,
         stage: Stage,
         *,
         planner: str,
@@ -40,9 +40,9 @@ class StageWork:
         request = planning_of(stage, earlier, planner)
         self._stage = stage
         self._given = request.plan is not None
-        self._making = PlanMaking(crew, request, prefix=prefix, material=material)
-        self._running = PlanRunning(crew, max_parallel, prefix=prefix, material=material, schema=stage.output_schema)
-        self._stops = PlanCheckpoints(points, self._making, self._running, crew.log, prefix=prefix)
+        self._making = PlanMaking(agents, request, prefix=prefix, material=material)
+        self._running = PlanRunning(agents, max_parallel, prefix=prefix, material=material, schema=stage.output_schema)
+        self._stops = PlanCheckpoints(points, self._making, self._running, agents.run.state, prefix=prefix)
         self._plan: Plan | None = None
 
     @property
@@ -65,12 +65,6 @@ class StageWork:
         (last,) = ends_of(plan)
         ended = self._running.outcomes.get(last)
         answer = ended.value if ended else None
-        if answer is not None and self._stage.output_schema is not None and answer.data is None:
-            untyped = non_retryable(
-                ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted the schema"
-            )
-            self._running.outcomes[last] = Outcome(error=untyped)
-            answer = None
         if answer is None:
             raise non_retryable(self._running.cause_kind(), self._running.cause())
         return answer

@@ -1,15 +1,16 @@
 """The content store: texts and files by the sha-256 of their bytes, written once, checked on every read.
 
-It sits on obstore, so a URL decides where it lives: a local directory (default), S3, GCS or Azure. The trap: starter and
-worker must see the *same* store; where they do not, the first read fails with an error that names the setting. A store that
-is away is an outage, which every operation waits for; only in a store that is there can a text be missing.
+It sits on obstore, so a URL decides where it lives: a local directory (default), S3, GCS or Azure. Starter and worker must
+see the *same* store; where they do not, the first read fails with an error that names the setting. A store that is away is
+an outage, which every operation waits for; only in a store that is there can a text be missing.
 """
 
+import asyncio
 import hashlib
 import logging
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +22,11 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.waiting import Patience
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.storage.cache import ContentCache
 from outlast.storage.marker import StoreMarker
-from outlast.worker.waiting import Patience
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -39,6 +41,8 @@ nobody would learn what is wrong; Temporal repeats the activity anyway."""
 DEFAULT_SUMMARY_LENGTH = 120
 """Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
 
+READS_AT_ONCE = 4
+"""How many texts of one request are read at the same time; each is in memory twice while it is."""
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
 _NO_STORE = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
@@ -58,10 +62,12 @@ def summarise(text: str, length: int = DEFAULT_SUMMARY_LENGTH) -> str:
 
 
 def encodable(text: str) -> str:
-    """Mend halves of characters (lone surrogates), which streams and PDF files give and UTF-8 refuses."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Replace halves of characters (lone surrogates), which streams and PDF files give and UTF-8 refuses."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 class ContentStore:
@@ -75,12 +81,14 @@ class ContentStore:
         *,
         marker: StoreMarker | None = None,
         patience: Patience | None = None,
+        cache_bytes: int = 0,
     ) -> None:
         self._opened = store
         self._url = url
         self._inline_limit = inline_limit
         self._marker = marker
         self._patience = patience or Patience()
+        self._cache = ContentCache(cache_bytes)
 
     @property
     def inline_limit(self) -> int:
@@ -96,34 +104,46 @@ class ContentStore:
         state_dir: Path | None = None,
         waits: float = 0.0,
         told: Callable[[str], None] = lambda _: None,
+        cache_bytes: int = 0,
     ) -> "ContentStore":
         """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a new directory is made.
 
-        `state_dir` keeps in mind that a directory was made: where it is missing later, it is away, and is not made anew.
-        An operation `waits` so many seconds for a store that is away; `told` hears of it once, and once ("") when it is back.
-        Raises ValueError that names CONTENT_STORE_URL.
+        Args:
+            url: Where the store is.
+            inline_limit: Most bytes of a text that may lie in history.
+            state_dir: Keeps in mind that a directory was made: where it is missing later, it is away, and is not made anew.
+            waits: Seconds that an operation waits for a store that is away.
+            told: Called once with the reason when the store is away, and once with "" when it is back.
+            cache_bytes: Most bytes of texts that are kept in memory, so that none of them is read again; 0 for none.
+
+        Raises:
+            ValueError: The URL is none of a store; the message names CONTENT_STORE_URL.
         """
         patience = Patience(waits, told)
         if urlsplit(url).scheme == "file":
             directory = Path(unquote(urlsplit(url).path))
             marker = StoreMarker.of(directory, url, state_dir)
-            return cls(None, url, inline_limit, marker=marker, patience=patience)
+            return cls(None, url, inline_limit, marker=marker, patience=patience, cache_bytes=cache_bytes)
         try:
-            return cls(from_url(url, retry_config=RETRIES), url, inline_limit, patience=patience)
+            opened = from_url(url, retry_config=RETRIES)
         except (BaseError, ValueError) as error:
             raise ValueError(f"CONTENT_STORE_URL={url} cannot be opened: {_brief(error)}") from None
+        return cls(opened, url, inline_limit, patience=patience, cache_bytes=cache_bytes)
 
     async def put(self, data: bytes) -> str:
         """Keep bytes and return their reference; the same bytes are kept once."""
         ref = reference(data)
         await self._patience.outlast(lambda: self._write(_key(ref), data))
+        self._cache.keep(ref, data)
         return ref
 
     async def get(self, ref: str) -> bytes:
-        """Return the bytes of a reference.
+        """Return the bytes of a reference; what was read or written lately is not read again.
 
-        Raises ContentMissing or ContentAltered (final), ContentUnavailable (passing).
+        Raises ContentMissing or ContentAltered (non-retryable), ContentUnavailable (retryable).
         """
+        if (held := self._cache.get(ref)) is not None:
+            return held
         if not _REFERENCE.fullmatch(ref):
             raise non_retryable(
                 ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)"
@@ -141,6 +161,7 @@ class ContentStore:
                 f"content {ref} in {self._url} was changed after it was written; restore it from a backup, "
                 "or start the run anew.",
             )
+        self._cache.keep(ref, data)
         return data
 
     async def remember(self, name: str, data: bytes, *, anew: bool = False, waits: bool = True) -> None:
@@ -193,8 +214,7 @@ class ContentStore:
         self, text: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
     ) -> Content:
         """Turn a text into a content: inline if it is short and `by_reference` does not forbid it, else by reference."""
-        text = encodable(text)
-        data = text.encode()
+        data = (text := encodable(text)).encode()
         summary = summarise(summary, SUMMARY_LENGTH) if summary else summarise(text)
         if len(data) <= self._inline_limit and not by_reference:
             same = summary == text
@@ -203,13 +223,31 @@ class ContentStore:
 
     async def text(self, content: Content | Part) -> str:
         """Return the text of a content, wherever it lies."""
-        if content.ref is None:
-            return content.text or ""
+        return content.text or "" if content.ref is None else await self._text(content.ref)
+
+    async def texts(self, refs: Iterable[str]) -> dict[str, str]:
+        """Return the texts of references, each read once and several at a time; raises the first error of `get`."""
+        found = dict.fromkeys(refs, "")
+        waiting = iter(list(found))
+
+        async def read() -> None:
+            for ref in waiting:
+                found[ref] = await self._text(ref)
+
         try:
-            return (await self.get(content.ref)).decode()
+            async with asyncio.TaskGroup() as readers:
+                for _ in range(min(READS_AT_ONCE, len(found))):
+                    readers.create_task(read())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return found
+
+    async def _text(self, ref: str) -> str:
+        try:
+            return (await self.get(ref)).decode()
         except UnicodeDecodeError:
             raise non_retryable(
-                ErrorKind.INPUT_INVALID, f"content {content.ref} is a file, not a text: extract its text first"
+                ErrorKind.INPUT_INVALID, f"content {ref} is a file, not a text: extract its text first"
             ) from None
 
     def _unavailable(self, error: Exception) -> ApplicationError:
@@ -243,7 +281,7 @@ def log_outage(why: str) -> None:
 
 
 def _brief(error: Exception) -> str:
-    # obstore appends a dump of its innards, which would be kept in history for ever.
+    # obstore appends a dump of its internals, which would be kept in history for ever.
     return f"{type(error).__name__}: {str(error).partition('Debug source')[0].strip()[:500]}"
 
 

@@ -1,15 +1,17 @@
 """What the attempts of one model call cost, and whether the next one still fits what the run's budget has reserved for it.
 
-The trap: history tells the cost of the last attempt alone. So each attempt that fails leaves its cost in the content store,
-and one that left none, because its worker died, counts as if it had been paid in full.
+History tells the cost of the last attempt alone. So each attempt that fails leaves its cost in the content store, and one
+that left none, because its worker died, counts as if it had been paid in full.
 """
 
 import json
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError, to_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -43,13 +45,16 @@ class PaidReply:
         """Write it; the text is left out where the blocks hold it."""
         spared = self.reply.text == _text_of(self.reply)
         written = replace(self, reply=replace(self.reply, text="")) if spared and self.reply.blocks else self
-        return encodable(json.dumps(_REPLY.dump_python(written), ensure_ascii=False)).encode()
+        try:
+            return to_json(written)  # an answer of megabytes is copied once, into the record
+        except PydanticSerializationError:  # half a character
+            return encodable(json.dumps(_REPLY.dump_python(written), ensure_ascii=False)).encode()
 
     @classmethod
     def loaded(cls, record: bytes) -> "PaidReply | None":
         """Read it again; None where it is damaged, as by a power cut."""
         try:
-            kept = _REPLY.validate_python(json.loads(record))
+            kept = _REPLY.validate_json(record)
         except ValueError as error:
             _log.warning(
                 "the record of a paid reply cannot be read, so the call is made again: %s", type(error).__name__
@@ -99,7 +104,7 @@ class PaidAttempts:
 def hold(request: ModelRequest, bound: int, wasted: Usage) -> None:
     """Refuse a call for which the budget has no room: a longer prompt than reserved, or paid attempts before it.
 
-    Raises a final ReservationShort with what must be reserved.
+    Raises a non-retryable ReservationShort with what must be reserved.
     """
     if request.reserved is None or (bound <= request.reserved and wasted == Usage()):
         return
@@ -118,11 +123,15 @@ def prompt_bound(call: ModelCall, window: int) -> int:
     """
     if call.web_searches:
         return window
-    texts = [call.system, *(text for _, text in call.messages), *(tool.model_dump_json() for tool in call.tools)]
-    texts += [json.dumps(message, ensure_ascii=False) for message in call.history]
-    texts += [json.dumps(call.output_schema, ensure_ascii=False)] if call.output_schema is not None else []
+    texts = (call.system, *(text for _, text in call.messages), *(tool.model_dump_json() for tool in call.tools))
+    written = (json.dumps(message, ensure_ascii=False) for message in call.history)
+    schema = json.dumps(call.output_schema, ensure_ascii=False) if call.output_schema is not None else ""
     around = BYTES_AROUND + BYTES_PER_MESSAGE * (len(call.messages) + len(call.history))
-    return min(sum(len(text.encode(errors="replace")) for text in texts) + around, window)
+    return min(sum(map(_bytes_of, chain(texts, written, (schema,)))) + around, window)
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _name(call: str, attempt: int) -> str:

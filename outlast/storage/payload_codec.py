@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter, PayloadCodec
 
+from outlast.command_line import command
 from outlast.storage.payload_guard import SealedFailureConverter
 
 ENCODING = b"binary/encrypted"
@@ -28,13 +31,11 @@ def read_keys(text: str) -> dict[str, bytes]:
         name, colon, coded = part.partition(":")
         name = name.strip()
         if not colon or not name:
-            raise ValueError(f"key {at}: write name:key; 'python starter.py payload-key NAME' makes one")
+            raise ValueError(f"key {at}: write name:key; '{command('payload-key', 'NAME')}' makes one")
         try:
             key = base64.b64decode(coded.strip(), validate=True)
         except ValueError as error:
-            raise ValueError(
-                f"key {name!r}: is not base64; 'python starter.py payload-key {name}' makes one"
-            ) from error
+            raise ValueError(f"key {name!r}: is not base64; '{command('payload-key', name)}' makes one") from error
         if len(key) != KEY_BYTES:
             raise ValueError(f"key {name!r}: has {len(key)} bytes and must have {KEY_BYTES}")
         if name in keys:
@@ -94,3 +95,23 @@ def encrypted(converter: DataConverter, keys: str) -> DataConverter:
         payload_codec=EncryptionCodec(read_keys(keys)),
         failure_converter_class=SealedFailureConverter,
     )
+
+
+async def unsealed(converter: DataConverter, event: HistoryEvent) -> HistoryEvent:
+    """Decrypt the failures of an event in place."""
+    name = event.WhichOneof("attributes")
+    attributes = getattr(event, name) if name else None
+    for field in ("failure", "last_failure"):
+        if attributes is not None and field in attributes.DESCRIPTOR.fields_by_name and attributes.HasField(field):
+            await unseal(converter, getattr(attributes, field))
+    return event
+
+
+async def unseal(converter: DataConverter, failure: Failure) -> Failure:
+    """Decrypt the messages and stacks of a failure and its causes in place; until then each says "Encoded failure"."""
+    if failure.HasField("cause"):
+        await unseal(converter, failure.cause)
+    if failure.HasField("encoded_attributes"):
+        (sealed,) = await converter.decode([failure.encoded_attributes], [dict])
+        failure.message, failure.stack_trace = str(sealed.get("message", "")), str(sealed.get("stack_trace", ""))
+    return failure

@@ -1,8 +1,7 @@
-"""Refuses a message that history cannot hold, before it is sent, and the input of a run that cannot be read; and keeps secrets
-out of what failures say.
+"""The data converter: refuses a message that history cannot hold and a request that cannot be read, and redacts failures.
 
-The trap: the server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for
-ever; so does a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
+The server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for ever; so does
+a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
 """
 
 import json
@@ -23,53 +22,71 @@ from temporalio.converter import (
     PayloadConverter,
 )
 
+from outlast.contracts import Contract
 from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
+SERVER_LIMIT = 2 * 1024 * 1024
+"""Largest message that a Temporal server takes, in bytes."""
+
 
 class WithoutDefaults(PydanticJSONPlainPayloadConverter):
-    """Writes models as JSON without the fields that have their default: every byte is stored once for each step of each run."""
+    """Writes our contracts without the fields that have their default: every byte is stored once for each step of each run.
+
+    Other values are written as pydantic's own converter does it.
+    """
 
     _without_defaults = SchemaSerializer(any_schema())
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert a value; natively, because a serializer in Python costs several times as much."""
+        if not isinstance(value, Contract):
+            return super().to_payload(value)
         data = self._without_defaults.to_json(value, exclude_defaults=True)
         return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
 
 
-def guarded(limit: int) -> type[PydanticPayloadConverter]:
-    """Build a converter class that raises PayloadTooLarge (final) for any value over `limit` bytes, and InputInvalid (final)
-    for what cannot be read as the request that starts a run.
+class GuardedPayloadConverter(PydanticPayloadConverter):
+    """The pydantic converter with two checks, both non-retryable.
+
+    PayloadTooLarge for a message over its limit in bytes: `limit` for our contracts, `others` for everything else.
+    InputInvalid for what cannot be read as the request that starts a run.
     """
 
-    class GuardedPayloadConverter(PydanticPayloadConverter):
-        """The pydantic converter with both checks."""
+    limit = SERVER_LIMIT
+    others = SERVER_LIMIT
 
-        def __init__(self) -> None:
-            # As the base class does it, with our own converter for JSON.
-            mine = WithoutDefaults()
-            converters = DefaultPayloadConverter.default_encoding_payload_converters
-            CompositePayloadConverter.__init__(
-                self, *(mine if isinstance(each, JSONPlainPayloadConverter) else each for each in converters)
-            )
+    def __init__(self) -> None:
+        # As the base class does it, with our own converter for JSON.
+        mine = WithoutDefaults()
+        converters = DefaultPayloadConverter.default_encoding_payload_converters
+        CompositePayloadConverter.__init__(
+            self, *(mine if isinstance(each, JSONPlainPayloadConverter) else each for each in converters)
+        )
 
-        def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
-            payloads = super().to_payloads(values)
-            for value, payload in zip(values, payloads, strict=True):
-                if len(payload.data) > limit and getattr(value, "recorded", True):
-                    raise non_retryable(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
-            return payloads
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert values; raises PayloadTooLarge."""
+        payloads = super().to_payloads(values)
+        for value, payload in zip(values, payloads, strict=True):
+            limit = self.limit if isinstance(value, Contract) else self.others
+            if len(payload.data) > limit and getattr(value, "recorded", True):
+                raise non_retryable(ErrorKind.PAYLOAD_TOO_LARGE, describe(value, len(payload.data), limit))
+        return payloads
 
-        def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-            try:
-                return super().from_payloads(payloads, type_hints)
-            except ValidationError as error:
-                if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
-                    raise non_retryable(ErrorKind.INPUT_INVALID, str(error)) from error
-                raise
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """Read values; raises InputInvalid."""
+        try:
+            return super().from_payloads(payloads, type_hints)
+        except ValidationError as error:
+            if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
+                raise non_retryable(ErrorKind.INPUT_INVALID, str(error)) from error
+            raise
 
-    return GuardedPayloadConverter
+
+def guarded(limit: int, others: int | None = None) -> type[GuardedPayloadConverter]:
+    """Build the converter class for a limit in bytes; `others` is that of values which are none of our contracts."""
+    fields = {"limit": limit, "others": limit if others is None else others}
+    return type(GuardedPayloadConverter.__name__, (GuardedPayloadConverter,), fields)
 
 
 class RedactingFailureConverter(DefaultFailureConverter):

@@ -1,7 +1,7 @@
-"""Gates that wait now, and how long the oldest has: read from the server, because no worker knows of all runs.
+"""How many gates are open, and the age of the oldest: read from the server, because no worker knows all runs.
 
-Every worker reports the same, so take the maximum over them and not the sum. The trap: what a workflow would report itself
-stands still while it waits, which is just when its age matters.
+Every worker reports the same, so take the maximum over them and not the sum. A workflow cannot report this itself:
+it does not run while it waits, which is just when the age matters.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ async def _look(client: Client) -> tuple[Counter[str], float]:
         try:
             shown: GatesShown = await run.memo_value(GATES_MEMO, GatesShown(), type_hint=GatesShown)
             fields = [name for name in run.raw_info.memo.fields if name.startswith(GATE_MEMO)]
-            waiting = [*shown.waiting, *[await run.memo_value(name, type_hint=GateView) for name in fields]]
+            waiting = [await run.memo_value(name, type_hint=GateView) for name in fields]
         except ValueError:
             continue  # a workflow of others may use the memo's name for something else
         numbers[run.workflow_type] += len(waiting) + shown.more

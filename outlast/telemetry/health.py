@@ -1,4 +1,4 @@
-"""The answer to whoever asks whether a worker is well: it comes from the worker's own event loop, so a stuck one gives none."""
+"""The health check of a worker: answered by the worker's own event loop, so a stuck worker gives no answer."""
 
 import asyncio
 

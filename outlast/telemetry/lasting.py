@@ -1,6 +1,6 @@
 """What all spans of a process have in common, hashed once; imported only where traces are on.
 
-The trap: the exporter groups spans by it, and the SDK's own writes all of it as JSON for each span that it hashes.
+The exporter groups spans by it, and the SDK's own writes all of it as JSON for each span that it hashes.
 """
 
 from functools import cached_property

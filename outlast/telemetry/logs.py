@@ -1,6 +1,6 @@
 """Logs: one JSON object a line, with the ids of workflow, activity and trace; text on a terminal.
 
-The trap: a workflow's log lines are made again on every replay. `workflow.logger` leaves those out; any other logger would not.
+A workflow's log lines are made again on every replay. `workflow.logger` leaves those out; any other logger would not.
 """
 
 import json

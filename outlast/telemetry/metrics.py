@@ -1,7 +1,7 @@
 """Metrics, those of the Temporal SDK and ours, through the SDK's core: to Prometheus or by OTLP; and the core's own log.
 
-The trap: the core writes lines of its own to the console, one a second where no collector listens. So they go into Python's
-log, where they look like all others, and the same complaint is told once in ten minutes.
+The core writes lines of its own to the console, one a second where no collector listens. So they go into Python's
+log, where they look like all others, and the same warning appears once in ten minutes.
 """
 
 import logging

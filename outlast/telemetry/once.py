@@ -1,24 +1,24 @@
-"""Tells the same complaint once in ten minutes: whoever cannot be reached is not reached again every second."""
+"""Logs the same warning once in ten minutes: a collector that cannot be reached is tried again every second."""
 
 import logging
 import time
 
-SAME_COMPLAINT = 600.0
+SAME_WARNING = 600.0
 """Seconds."""
 
 
 class Once(logging.Filter):
-    """Lets a message through once in ten minutes, what stands behind its first colon or bracket not looked at."""
+    """Lets a message through once in ten minutes, compared up to its first colon or bracket."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide on one record."""
-        said = record.getMessage().split(":")[0].split("{")[0]
+        begins = record.getMessage().split(":")[0].split("{")[0]
         now = time.monotonic()
-        if now - self._told.get(said, -SAME_COMPLAINT) < SAME_COMPLAINT:
+        if now - self._logged.get(begins, -SAME_WARNING) < SAME_WARNING:
             return False
-        self._told[said] = now
+        self._logged[begins] = now
         return True

@@ -1,7 +1,7 @@
 """Which of OpenTelemetry's own variables switch what on and off, read in one place.
 
 Our settings name the endpoint alone; all else is read from the environment, as every OpenTelemetry SDK does, so that one set of
-variables serves all the programs of a machine. The trap: the Temporal SDK's metrics do not go through OpenTelemetry's SDK, so
+variables serves all the programs of a machine. The Temporal SDK's metrics do not go through OpenTelemetry's SDK, so
 what that would read for them is read here.
 """
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from outlast.extras import MissingExtraError, require
 from outlast.telemetry.once import Once
 from outlast.telemetry.switches import ENDPOINT, TelemetryError, address_of, content_captured, over_grpc
 
@@ -21,19 +22,23 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 2.0
 EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
-SERVICE = "durable-agents"
+SERVICE = "outlast"
 ANTHROPIC_CONTENT = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
 
 
 def tracing(endpoint: str | None) -> "list[Plugin]":
     """Set up traces, where they are wanted, and return the plugins for the client.
 
-    Raises TelemetryError where they are to go over gRPC, which this exporter does not speak.
+    Raises TelemetryError where they are to go over gRPC, which this exporter does not speak, or the extra is missing.
     """
     if over_grpc("TRACES", endpoint):
         raise TelemetryError(
             f"{ENDPOINT}={endpoint}: traces go over HTTP; write the collector's HTTP port, usually 4318"
         )
+    try:
+        require("otel", f"{ENDPOINT}={endpoint}")
+    except MissingExtraError as error:
+        raise TelemetryError(f"{error}; OTEL_TRACES_EXPORTER=none switches traces off") from error
     from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
     from temporalio.plugin import SimplePlugin
 
@@ -93,7 +98,7 @@ class Unreachable(logging.Filter):
 
 
 def flush() -> None:
-    """Export what is still waiting; returns after two seconds at the latest, and at once where nobody listens.
+    """Export what is still waiting; returns after two seconds at the latest, and at once where no collector listens.
 
     The provider's own time-out is not kept: its exporter tries again for ten seconds.
     """

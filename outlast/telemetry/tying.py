@@ -2,7 +2,7 @@
 
 A signal comes from a trace of its own: its span and the run's are linked to each other. A run's own span is exported when the run
 ends, perhaps in weeks: so a span without length says that it is running. And an activity hangs from what asked for it: the
-plugin's span of its scheduling has no length and says nothing else, and spans are what telemetry costs. The trap: all of this
+plugin's span of its scheduling has no length and says nothing else, and spans are what telemetry costs. All of this
 runs in the workflow's thread and is made again on every replay, so ids must come out the same: nothing here may make a span
 that replay would not make.
 """

@@ -1,7 +1,7 @@
 """Calls tools for agents: arguments checked against the schema that the model saw, results by reference.
 
-A tool's own error is a result that the model reads; what is the world's fault is an error that Temporal tries again. The
-trap: a finished call must never run twice, so its result is kept before it is reported, and a later attempt finds it.
+A tool's own error is a result that the model reads; what is the world's fault is an error that Temporal tries again. A
+finished call must never run twice, so its result is kept before it is reported, and a later attempt finds it.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from pydantic_core import from_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.attempts import tool_called
+from outlast.activity.heartbeat import heartbeats
 from outlast.approvals.approved_calls import check_approved
 from outlast.contracts import Contract, Effect, Part, ToolRequest, ToolResult, Toolset, ToolsetRequest, ToolSpec
 from outlast.documents.parsing.pool import PARSERS
@@ -28,13 +30,10 @@ from outlast.tools.mcp.servers import McpServers
 from outlast.tools.mcp.session import ServerSlowError
 from outlast.tools.mcp.specs import given
 from outlast.tools.names import EVERY, mcp_name
-from outlast.tools.tool import Tool, ToolError
+from outlast.tools.tool import SPECS, Tool, ToolError, read_specs
 from outlast.tools.toolsets import Listing, choose, servers_of
 from outlast.undo.records import UndoRecord, UndoRecords, digest
-from outlast.worker.attempts import tool_called
-from outlast.worker.heartbeat import beating
 
-SPECS = TypeAdapter(tuple[ToolSpec, ...])
 LISTINGS = 2
 """How often a server is asked for its tools before an agent goes without them."""
 MOST_NOTICES = 20
@@ -71,7 +70,7 @@ class ToolActivities:
     @activity.defn
     async def read_toolset(self, request: ToolsetRequest) -> Toolset:
         """Read the tools of an agent; names that nothing answers to are listed with the reason, not fatal."""
-        async with beating():
+        async with heartbeats():
             listings = await self._listings(request.names)
             chosen = choose(request.names, request.without, self._tools, listings)
             specs = SPECS.dump_json(tuple(spec for _, spec in chosen.tools.values())).decode()
@@ -87,9 +86,9 @@ class ToolActivities:
     async def call_tool(self, request: ToolRequest) -> ToolResult:
         """Call one tool.
 
-        Raises ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
+        Raises ToolUnknown (non-retryable), ToolUnavailable (retryable), and the content store's errors.
         """
-        async with beating():
+        async with heartbeats():
             calling = asyncio.ensure_future(self._call(request))
             try:
                 return await asyncio.shield(calling)
@@ -232,7 +231,7 @@ class ToolActivities:
 
     async def _spec(self, request: ToolRequest) -> ToolSpec | None:
         """Return the tool as the model saw it; None where it is none of the agent's."""
-        specs = SPECS.validate_json(await self._store.text(request.specs))
+        specs = read_specs(await self._store.text(request.specs))
         return next((spec for spec in specs if spec.name == request.tool), None)
 
 

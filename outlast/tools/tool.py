@@ -1,7 +1,7 @@
 """What a tool is: a function that takes one pydantic model and returns a text or data, with its effect on the world.
 
-The trap: what goes wrong for a reason the model can mend (a wrong path, a text that is not there) is a `ToolError`, and goes to
-the model; everything else is the world's fault, and is tried again. So a tool raises `ToolError` only where nothing was changed.
+What goes wrong for a reason the model can fix (a wrong path, a text that is not there) is a `ToolError`, and goes to the model;
+everything else is the world's fault, and is tried again. So a tool raises `ToolError` only where nothing was changed.
 """
 
 import asyncio
@@ -9,11 +9,20 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from outlast.contracts import Effect, ToolCard, ToolSpec, UndoablePair
+
+SPECS: TypeAdapter[tuple[ToolSpec, ...]] = TypeAdapter(tuple[ToolSpec, ...])
+
+
+@lru_cache(maxsize=32)
+def read_specs(written: str) -> tuple[ToolSpec, ...]:
+    """Read the tools of an agent as the content store keeps them; each of its turns and tool calls needs the same ones."""
+    return SPECS.validate_json(written)
 
 
 class ToolError(Exception):

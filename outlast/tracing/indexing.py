@@ -1,7 +1,7 @@
-"""Keeps what a run is found by in the Web UI up to date: AgentState and CostUsd.
+"""Keeps the search attributes of a run up to date: AgentState and CostUsd.
 
-The trap: to set a search attribute that is not registered wedges the run for ever. So only a run that was started with
-AgentPattern, by a starter that had looked whether all of them are there, sets any.
+To set a search attribute that is not registered blocks the run forever. So only a run that was started with
+AgentPattern, by a starter that had checked that all of them are registered, sets any.
 """
 
 from temporalio import workflow

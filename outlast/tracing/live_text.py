@@ -1,6 +1,6 @@
 """The stream of a run that was asked to publish what its models write, on `temporalio.contrib.workflow_streams`.
 
-The trap: each piece that is published is a signal, and so text in history, which everything else here avoids. So a run has a
+Each piece that is published is a signal, and so text in history, which everything else here avoids. So a run has a
 stream only where its request says so; without it nothing here runs, and no event is made.
 """
 

@@ -1,7 +1,7 @@
-"""Publishes what a model writes to the stream of its run, where the run was started so; the answer itself never depends on it.
+"""Publishes what a model writes to the stream of its run, where its request asks for one; the answer never depends on it.
 
-The trap: a piece is a signal in the run's history, and a signal that fails must not fail a call that is paid. So pieces are
-few and bounded, and at the first error the call goes on without its audience.
+Each piece is a signal in the run's history, and a failed signal must not fail a call that is paid. So pieces are
+few and bounded, and at the first error the call goes on without the stream.
 """
 
 import asyncio

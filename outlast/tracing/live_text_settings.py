@@ -1,7 +1,7 @@
 """What a model call shows of its text while it runs: the end of it, in the heartbeats that it sends anyway.
 
-Heartbeats are no history: the server keeps the last one, and whoever describes the run reads it. The trap: where a
-call's last attempt misses its beats, the server *does* write the last one into history, in the failure. So it holds no more
+Heartbeats are not in history: the server keeps the last one, and describing the run shows it. Where a
+call's last attempt misses its heartbeats, the server *does* write the last one into history, in the failure. So it holds no more
 text than history may hold anyway, the inline limit of the content store; 0 switches the texts off.
 """
 

@@ -1,11 +1,11 @@
 """Which tools the agents of a run name and lack: such a run is not complete, and says so wherever its result is shown."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import SUMMARY_LENGTH, Contract, RunState
+from outlast.contracts import SUMMARY_LENGTH, RunResult, RunState
 from outlast.errors import kind_of, non_retryable, root_of, text_of
 
 Result = TypeVar("Result")
@@ -42,20 +42,17 @@ class Shortfall:
         """Return how a run ends that would end so if nothing were missing."""
         return RunState.PARTIAL if state is RunState.COMPLETED and self._lacking else state
 
-    def told_in(self, result: Result) -> Result:
-        """Say in a result what was missing, if it has a place for that."""
-        if not self._lacking or not isinstance(result, Contract) or "tools_missing" not in type(result).model_fields:
+    def in_result(self, result: Result) -> Result:
+        """Note in the result of a run what was missing: such a run is not complete."""
+        if not self._lacking or not isinstance(result, RunResult):
             return result
-        update: dict[str, Any] = {"tools_missing": self.missing}
-        if isinstance(state := getattr(result, "state", None), RunState):
-            update["state"] = self.judged(state)
-        return result.model_copy(update=update)
+        return result.model_copy(update={"tools_missing": self.missing, "state": self.judged(result.state)})
 
-    def told_of(self, error: BaseException) -> BaseException:
-        """Say in the result that a failed run leaves in its error what was missing."""
+    def in_error(self, error: BaseException) -> BaseException:
+        """Note in the result that a failed run leaves in its error what was missing."""
         root = root_of(error)
         details = root.details if isinstance(root, ApplicationError) else ()
-        shown = tuple(map(self.told_in, details))
+        shown = tuple(map(self.in_result, details))
         if all(one is other for one, other in zip(shown, details, strict=True)):
             return error
         return non_retryable(kind_of(error), text_of(error), *shown)

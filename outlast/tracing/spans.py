@@ -1,6 +1,6 @@
 """The step trace as spans: one for each step, and below it one for each model or tool call, with what the trace says of it.
 
-Tokens stand on the spans of the model client as GenAI usage; here under names of ours, so that nobody counts them twice. The
+Tokens stand on the spans of the model client as GenAI usage; here under names of ours, so that they are not counted twice. The
 traps: on replay all of it is made again, and the provider drops what ends in a replayed task, so ids and times are those of
 the workflow. And where no provider is set up, a span is a shell that costs nothing and does nothing.
 """

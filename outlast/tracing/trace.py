@@ -1,7 +1,7 @@
-"""What a run remembers of itself: steps, model calls, spend, and what it shows to people while it runs.
+"""What a run reports of itself: its calls, its spans, and what it shows to people while it runs; nothing here steers it.
 
-One `RunLog` per run, fed by every move; the queries, the report and the Web UI's current details all read from it. The
-trap: it lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
+The queries, the report and the Web UI's current details all read from it. It lives in the workflow's memory and is rebuilt by
+replay, so it may use workflow time only.
 """
 
 import asyncio
@@ -10,94 +10,78 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import is_cancelled_exception
 
 from outlast.budget.metering import count
 from outlast.contracts import (
     SUMMARY_LENGTH,
     BudgetShown,
     CallTrace,
-    Content,
     GateView,
     Hop,
     ModelFailure,
     ModelRequest,
     ModelTurn,
-    Pause,
-    Question,
     RunReport,
-    RunState,
     RunStatus,
     Spend,
     StepRow,
-    StepState,
     ToolResult,
     Trace,
     Usage,
 )
 from outlast.tracing.details import details
 from outlast.tracing.indexing import index_end
-from outlast.tracing.live_text import Streaming
-from outlast.tracing.shortfall import Shortfall
 from outlast.tracing.spans import StepSpans, tell
+from outlast.workflow.state import ExecutionState
 
 NOTICES_KEPT = 20
 
 
-class RunLog:
-    """The record of one run."""
+class RunTrace:
+    """The trace of one run, which is told of all that happens in `state` and changes none of it."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, state: ExecutionState) -> None:
         self.pattern = pattern
-        self.state = RunState.RUNNING
-        self.spend = Spend()
-        self.steps: dict[str, StepRow] = {}
         self.calls: list[CallTrace] = []
         self.spans = StepSpans()
         self.notices: list[str] = []
         self.hops: list[Hop] = []
-        self.questions: dict[str, Question] = {}
         self.rollback = ""
         self.gates: tuple[GateView, ...] = ()
-        self.paused: Pause | None = None
         self.budget: BudgetShown | None = None
-        self.streaming: Streaming | None = None
-        self.tools = Shortfall()
+        self._state = state
         self._stale = False
+        state.watcher = self
 
-    def add(self, step: StepRow) -> None:
-        """Announce a step."""
-        self.steps[step.step] = step
-        self._show()
+    def step_began(self, row: StepRow) -> None:
+        """Open the span of a step."""
+        self.spans.begin(row)
 
-    def waits(self, step: str, note: str) -> None:
-        """Say of a step that has not begun what it waits for."""
-        self._update(step, {"note": note})
+    def step_ended(self, row: StepRow) -> None:
+        """Close the span of a step, and count it."""
+        self.spans.end(row)
+        count("agent_steps", pattern=self.pattern, state=row.state)
+        workflow.logger.info("step %s is %s", row.step, row.state, extra={"step": row.step})
 
-    def begin(self, step: str, agent: str | None = None) -> None:
-        """Mark a step as running."""
-        update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}
-        if agent:
-            update["agent"] = agent
-        self._update(step, update)
-        self.spans.begin(self.steps[step])
+    def step_dropped(self, row: StepRow) -> None:
+        """Close the span of a step that a new plan replaced."""
+        self.spans.leave({row.step: row}, "replaced")
 
-    def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
-        """Mark a step as ended."""
-        self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:500]})
-        self.spans.end(self.steps[step])
-        count("agent_steps", pattern=self.pattern, state=state)
-        workflow.logger.info("step %s is %s", step, state, extra={"step": step})
+    def run_ended(self) -> None:
+        """Close all spans, index how the run ended, and count it."""
+        self.continued(self._state.phase)
+        index_end(self._state.phase, self._state.spend.usd)
+        count("agent_runs", pattern=self.pattern, state=self._state.phase)
+        workflow.logger.info("the run is %s", self._state.phase)
+        self.changed()
 
-    def forget(self, steps: Sequence[str]) -> None:
-        """Drop steps that a new plan replaced."""
-        for step in steps:
-            if row := self.steps.pop(step, None):
-                self.spans.leave({step: row}, "replaced")
+    def continued(self, how: str = "continued") -> None:
+        """Close the spans that are open, because the run ends here or continues as new."""
+        self.spans.leave(self._state.steps, how)
 
-    def call_done(self, step: str, asked: ModelRequest, turn: ModelTurn, waited: timedelta) -> None:
-        """Record a model call that gave an answer, usable or not."""
-        self._call(
+    def call_done(self, step: str, asked: ModelRequest, turn: ModelTurn, waited: timedelta) -> Spend:
+        """Record a model call that gave an answer, usable or not; returns what it cost."""
+        return self._call(
             step,
             asked,
             waited,
@@ -110,9 +94,11 @@ class RunLog:
             request_id=turn.request_id,
         )
 
-    def call_failed(self, step: str, asked: ModelRequest, failure: ModelFailure, error: str, waited: timedelta) -> None:
-        """Record a model call that failed for good."""
-        self._call(
+    def call_failed(
+        self, step: str, asked: ModelRequest, failure: ModelFailure, error: str, waited: timedelta
+    ) -> Spend:
+        """Record a model call that failed for good; returns what it cost all the same."""
+        return self._call(
             step,
             asked,
             waited,
@@ -145,43 +131,30 @@ class RunLog:
             )
         )
 
-    def hop(self, step: str, origin: str, target: str, reason: str) -> None:
+    def fell_back(self, step: str, origin: str, target: str, reason: str) -> None:
         """Record a change to a fallback."""
         self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
         count("agent_fallbacks", pattern=self.pattern, origin=origin)
         workflow.logger.info("%s failed, so %s is asked", origin, target[:80], extra={"step": step})
 
-    def asks(self, question: Question) -> None:
-        """Show a question to people."""
-        self.questions[question.id] = question
-        self._show()
-
     def rolls_back(self, summary: str) -> None:
         """Show how far a rollback is."""
         self.rollback = summary
-        self._show()
-
-    def answered(self, question: str) -> None:
-        """Take a question back, answered or not."""
-        self.questions.pop(question, None)
-        self._show()
+        self.changed()
 
     def waits_at(self, gates: Sequence[GateView]) -> None:
         """Show the gates that wait for people, in place of those shown before."""
         self.gates = tuple(gates)
-        self._show()
-
-    def pauses(self, pause: Pause | None) -> None:
-        """Show that the run is paused, or goes on."""
-        self.paused = pause
-        self._show()
+        self.changed()
 
     def stands(self, budget: BudgetShown | None) -> None:
         """Show how the run stands with its budget."""
         self.budget = budget
-        self._show()
+        self.changed()
 
-    def _call(self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any) -> None:
+    def _call(
+        self, step: str, asked: ModelRequest, waited: timedelta, usage: Usage, usd: float, **fields: Any
+    ) -> Spend:
         spend = Spend(
             calls=1,
             input_tokens=usage.input_tokens,
@@ -190,7 +163,6 @@ class RunLog:
             cache_write_tokens=usage.cache_write_tokens,
             usd=usd,
         )
-        self.spend = self.spend.plus(spend)
         said = [part for message in asked.messages[:1] for part in message.parts if part.text]
         # What is asked says more of a call than the material it comes with.
         first = next((part.text for part in [*(part for part in said if not part.label), *said]), None) or ""
@@ -207,6 +179,7 @@ class RunLog:
                 **fields,
             )
         )
+        return spend
 
     def _keep(self, call: CallTrace) -> None:
         self.calls.append(call)
@@ -215,55 +188,45 @@ class RunLog:
     def notice(self, text: str) -> None:
         """Keep a message that could not be understood where people see it."""
         self.notices = [*self.notices, text[:SUMMARY_LENGTH]][-NOTICES_KEPT:]
-        self._show()
+        self.changed()
+
+    def spent(self, step: str) -> Spend:
+        """Add up what the model calls of a step cost."""
+        spend = Spend()
+        for call in self.calls:
+            spend = spend.plus(call.spend) if call.step == step else spend
+        return spend
 
     def status(self) -> RunStatus:
         """Answer the `status` query."""
+        state = self._state
         return RunStatus(
             workflow_id=workflow.info().workflow_id,
             pattern=self.pattern,
-            state=self.state,
-            steps=tuple(self.steps.values()),
-            spend=self.spend,
+            state=state.phase,
+            steps=tuple(state.steps.values()),
+            spend=state.spend,
             notices=tuple(self.notices),
             hops=tuple(self.hops),
-            questions=tuple(self.questions.values()),
+            questions=tuple(state.questions.values()),
             rollback=self.rollback,
             gates=self.gates,
-            paused=self.paused,
+            paused=state.paused,
             budget=self.budget,
-            tools_missing=self.tools.missing,
-            tools_changed=self.tools.changed[-NOTICES_KEPT:],
+            tools_missing=state.tools.missing,
+            tools_changed=state.tools.changed[-NOTICES_KEPT:],
         )
 
-    def trace(self) -> Trace:
+    def all_calls(self) -> Trace:
         """Answer the `trace` query."""
         return Trace(calls=tuple(self.calls), budget=self.budget)
 
     def report(self) -> RunReport:
         """Return all that is kept of a run when it ends."""
-        return RunReport(steps=tuple(self.steps.values()), trace=self.trace(), hops=tuple(self.hops))
+        return RunReport(steps=tuple(self._state.steps.values()), trace=self.all_calls(), hops=tuple(self.hops))
 
-    def close(self, state: RunState) -> None:
-        """Mark the run as ended; one whose agents lacked tools is not complete."""
-        self.state = state = self.tools.judged(state)
-        self.spans.leave(self.steps, state)
-        index_end(state, self.spend.usd)
-        count("agent_runs", pattern=self.pattern, state=state)
-        workflow.logger.info("the run is %s", state)
-        self._show()
-
-    def broke_off(self, error: BaseException) -> None:
-        """Mark a run that ends with this error as ended, unless it has said itself how it ended."""
-        if self.state is RunState.RUNNING:
-            self.close(RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED)
-
-    def _update(self, step: str, update: dict[str, Any]) -> None:
-        self.steps[step] = self.steps.get(step, StepRow(step=step)).model_copy(update=update)
-        self._show()
-
-    def _show(self) -> None:
-        """Show the log once the changes of this moment are made: rendering at each one cost more than the steps did."""
+    def changed(self) -> None:
+        """Show the run once the changes of this moment are made: rendering at each one cost more than the steps did."""
         if not self._stale:
             self._stale = True
             asyncio.get_running_loop().call_soon(self._render)

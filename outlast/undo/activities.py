@@ -1,6 +1,6 @@
 """Undoes one call of a tool, whether or not the call was ever reported.
 
-The trap: an undo must be safe to make for a call that may have had its effect or not. What the call left under its key
+An undo must be safe to make for a call that may have had its effect or not. What the call left under its key
 before the effect decides; where it left nothing, it never happened, and never will. The arguments are those that the call
 left, never those of a request.
 """
@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from outlast.activity.heartbeat import heartbeats
 from outlast.contracts import SUMMARY_LENGTH, UndoRequest, UndoResult
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.storage.activities import ContentStore
 from outlast.tools.tool import NeverHappenedError, Tool, ToolError
 from outlast.undo.records import UndoRecords
-from outlast.worker.heartbeat import beating
 
 
 class UndoActivities:
@@ -33,7 +33,7 @@ class UndoActivities:
 
         Raises UndoRefused and ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
         """
-        async with beating():
+        async with heartbeats():
             undoing = asyncio.ensure_future(self._undo(request))
             try:
                 return await asyncio.shield(undoing)

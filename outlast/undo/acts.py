@@ -1,7 +1,7 @@
 """What the agents of a step did to the world, so that no other attempt at the step does it again.
 
-A fallback, or the same agent on a second try, is told what was done before it. Where it asks for the same act all the same (the
-same tool with the same arguments), it gets the answer of then; an act of which nobody knows whether it happened is made again
+A fallback, or the same agent on a second try, is given what was done before it. Where it asks for the same act all the same (the
+same tool with the same arguments), it gets the earlier answer; an act that may or may not have happened is made again
 under the key that it had, by which services tell that it is the same.
 """
 
@@ -45,7 +45,7 @@ class Act:
 
     @cached_property
     def digest(self) -> str:
-        """Name the act by tool and arguments, whoever asks for it."""
+        """Name the act by tool and arguments, for any agent."""
         arguments = {"input": dict(self.call.input)} if self.call.ref is None else {"ref": self.call.ref}
         return hashed({"tool": self.call.name, **arguments})
 

@@ -1,6 +1,6 @@
 """The undo log of one run: every change is registered before its call, so that no crash can hide one.
 
-Pure decisions, no Temporal. The trap: a call that never reported may have had its effect, so it is undone like a finished one,
+Pure decisions, no Temporal. A call that never reported may have had its effect, so it is undone like a finished one,
 and first of all, because nothing is known to have come after it.
 """
 

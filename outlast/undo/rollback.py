@@ -1,12 +1,11 @@
 """Rollback: what a run has changed is taken back, last in first out, each change once, whatever cancels or crashes meanwhile.
 
 The log of changes lives in the workflow and costs nothing in history; a compensation is one activity, which finds by the
-call's key what there is to undo. The trap: a cancelled run must still be able to clean up, so the compensations run in a task
+call's key what there is to undo. A cancelled run must still be able to clean up, so the compensations run in a task
 of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ from outlast.contracts import (
     Change,
     Changes,
     ChangeState,
-    Contract,
+    ChangingResult,
     Extent,
     OnFallback,
     RollbackAnswer,
@@ -32,13 +31,15 @@ from outlast.contracts import (
     UndoRequest,
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
 from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import ENDINGS, FAILURES, failure_of, finished
+from outlast.workflow.inputs import only
+from outlast.workflow.state import ExecutionState
 
 T = TypeVar("T")
 OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
@@ -53,12 +54,12 @@ class Rollback:
     `on_stuck` decides on a compensation that keeps failing; without it, such a change is listed as not undone.
     """
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
         self.on_stuck: OnStuck | None = None
         self.on_denied = KEEP
         self.on_fallback = OnFallback.TELL
-        self.heartbeat = 10.0
-        self._log = log
+        self._state = state
+        self._trace = trace
         self._undo_log = UndoLog()
         self._reason = ""
         self._asked: RollbackPolicy | None = None
@@ -148,7 +149,7 @@ class Rollback:
             error = failure_of(ended)
             await shielded(_stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
-            told = self._told(error)
+            told = self._in_error(error)
             if told is ended:
                 raise
             raise told from ended
@@ -160,7 +161,7 @@ class Rollback:
 
     def listed(self, result: T) -> T:
         """Return a result with the changes as they are now, where it has a field for them."""
-        if isinstance(result, Contract) and isinstance(getattr(result, "changes", None), Changes):
+        if isinstance(result, ChangingResult):
             return result.model_copy(update={"changes": self.changes})
         return result
 
@@ -171,10 +172,10 @@ class Rollback:
             self._asked = self.on_denied
 
     def ask(self, arguments: Sequence[Any]) -> RollbackAnswer:
-        """Take a person's wish to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
+        """Take a person's request to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
         answer = self._answer(arguments)
         if not answer.accepted:
-            self._log.notice(f"rollback: {answer.reason}")
+            self._trace.notice(f"rollback: {answer.reason}")
         return answer
 
     def _answer(self, arguments: Sequence[Any]) -> RollbackAnswer:
@@ -193,14 +194,14 @@ class Rollback:
         return RollbackAnswer(accepted=True)
 
     async def _undo_all(self, policy: RollbackPolicy) -> None:
-        async with self._undoing:  # a second wish waits, and finds nothing left
+        async with self._undoing:  # a second request waits, and finds nothing left
             for seq in self._undo_log.to_undo(policy):
                 change = self._undo_log.changes[seq]
                 if change.undoable:
                     await self._undo(change)
                 else:
                     self._undo_log.settle_for_good(seq)
-                self._log.rolls_back(self.changes.summary)
+                self._trace.rolls_back(self.changes.summary)
 
     async def _undo_some(self, seqs: Sequence[int]) -> None:
         async with self._undoing:
@@ -208,7 +209,7 @@ class Rollback:
                 change = self._undo_log.changes[seq]
                 if change.undoable:
                     await self._undo(change)
-                self._log.rolls_back(self.changes.summary)
+                self._trace.rolls_back(self.changes.summary)
 
     async def _undo(self, change: Change) -> None:
         while True:
@@ -218,7 +219,7 @@ class Rollback:
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
                     **policies.undo_call(
                         change.timeout,
-                        self.heartbeat,
+                        self._state.heartbeat,
                         f"undo {change.step} · {change.tool}({change.arguments})"[:200],
                     ),
                 )
@@ -238,11 +239,11 @@ class Rollback:
         try:
             return await self.on_stuck(change, error) is not StuckDecision.RETRY
         except FailureError as failure:
-            self._log.notice(f"nobody decided on the undo of {change.tool}: {text_of(failure)}")
+            self._trace.notice(f"nobody decided on the undo of {change.tool}: {text_of(failure)}")
             return True
 
-    def _told(self, error: BaseException) -> BaseException:
-        """Say in the error of a failed run what became of its changes; a cancelled run stays cancelled."""
+    def _in_error(self, error: BaseException) -> BaseException:
+        """Note in the error of a failed run what became of its changes; a cancelled run stays cancelled."""
         if not self._reason or not isinstance(error, Exception) or is_cancelled_exception(error):
             return error
         root = root_of(error)
@@ -276,20 +277,16 @@ async def _stopped(task: "asyncio.Task[Any]") -> None:
 
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
     """Read whatever a person sent; None if it means nothing."""
-    if not arguments:
-        return ROLL_BACK_ALL
-    said = arguments[0]
-    if len(arguments) > 1:
+    try:
+        said = only(arguments)
+    except ValueError:
         return None
-    if isinstance(said, str) and said.lstrip().startswith("{"):
-        try:
-            said = json.loads(said)
-        except ValueError:
-            return None
+    if said is None:
+        return ROLL_BACK_ALL
     if isinstance(said, str):
-        said = {} if said.strip().casefold() in ("", Extent.ALL) else {"checkpoint": said.strip()}
+        said = {} if said.casefold() == Extent.ALL else {"checkpoint": said}
     if not isinstance(said, Mapping):
-        return ROLL_BACK_ALL if said is None else None
+        return None
     if not set(said) <= set(RollbackPolicy.model_fields):
         return None  # a mistyped checkpoint must not become a rollback of everything
     extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL

@@ -1,6 +1,6 @@
 """Takes back what a run changed that has ended already: nobody is there any more to do it itself.
 
-The trap: two people may ask for it, and the run may have taken some of it back. So each undo goes by the key of its call, which
+Two people may ask for it, and the run may have taken some of it back. So each undo goes by the key of its call, which
 is undone once whoever asks, and what is settled stays as it is.
 """
 
@@ -8,24 +8,24 @@ from temporalio import workflow
 
 from outlast.contracts import ChangeState, Extent, RollbackRequest, RollbackResult, RunState
 from outlast.errors import ErrorKind, non_retryable
-from outlast.tracing.trace import RunLog
-from outlast.workflow.base import Observed, closing
+from outlast.workflow.base import AgentWorkflow
 
 
 @workflow.defn
-class RollbackWorkflow(Observed):
+class RollbackWorkflow(AgentWorkflow[RollbackRequest, RollbackResult]):
     """Rolls back an ended run, last change first; never fails because an undo does."""
+
+    undoes = False
 
     @workflow.init
     def __init__(self, request: RollbackRequest) -> None:
-        self.log = RunLog("rollback")
-        self.rollback.adopt(request.changes, of=request.run, again=request.again)
+        super().__init__(request)
+        self.undo.adopt(request.changes, of=request.run, again=request.again)
 
     @workflow.run
-    @closing
     async def run(self, request: RollbackRequest) -> RollbackResult:
         """Take back as far as the policy says; raises InputInvalid where there is nothing to do."""
-        names = [point.name for point in self.rollback.changes.checkpoints]
+        names = [point.name for point in self.undo.changes.checkpoints]
         wanted = request.policy.checkpoint
         if wanted and wanted not in names:
             known = f"there are {', '.join(names)}" if names else "it reached none"
@@ -34,7 +34,7 @@ class RollbackWorkflow(Observed):
             raise non_retryable(
                 ErrorKind.INPUT_INVALID, "policy.extent: keep rolls nothing back; write all, or a checkpoint"
             )
-        changes = await self.rollback.roll_back(request.policy, request.reason)
+        changes = await self.undo.roll_back(request.policy, request.reason)
         left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
-        self.log.close(RunState.PARTIAL if left else RunState.COMPLETED)
-        return RollbackResult(state=self.log.state, run=request.run, changes=changes, spend=self.log.spend)
+        self.state.close(RunState.PARTIAL if left else RunState.COMPLETED)
+        return RollbackResult(state=self.state.phase, run=request.run, changes=changes, spend=self.state.spend)

@@ -1,6 +1,6 @@
 """Crash notes: which activities a worker process is running, in a file, so that whoever starts after its death hands them back.
 
-Without them only the heartbeat time-out tells that a worker died, and a short one takes a busy worker for a dead one and pays its
+Without them only the heartbeat time-out shows that a worker died, and a short one takes a busy worker for a dead one and pays its
 calls again. The file of a living process is locked, and the kernel frees the lock when the process ends, however it ends. Locks
 may not reach across a shared disk, so the notes of other machines are left alone.
 """
@@ -176,7 +176,7 @@ def _dead(path: Path, namespace: str | None = None) -> Iterator[tuple[bytes, Run
         if not _is_ours(text, namespace):
             return
         path.unlink(missing_ok=True)
-    except OSError:  # it lives, or nobody can tell
+    except OSError:  # it lives, or that cannot be found out
         return
     finally:
         os.close(file)

@@ -33,13 +33,19 @@ _SUFFIX = re.compile(r"_(?:bucket|sum|count|total)$")
 def how_many(written: str) -> int:
     """Read the number of processes: a number from 1 on, or `auto` for one on each core that may be used.
 
-    Raises ArgumentTypeError, which argparse tells as wrong usage.
+    Raises ArgumentTypeError, which argparse reports as wrong usage.
     """
     if written == "auto":
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not written.isdecimal() or int(written) < 1:
         raise argparse.ArgumentTypeError(f"{written!r}: give a number from 1 on, or auto")
     return int(written)
+
+
+def program() -> list[str]:
+    """Return how Python runs this program once more: its module if it was started with `-m`, else its file."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return ["-m", spec.name] if spec else [sys.argv[0]]
 
 
 @dataclass
@@ -56,7 +62,7 @@ class Pool:
     _ports: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     async def run(self) -> int:
-        """Work until told to stop; returns the exit code: 0, or that of a worker that cannot start."""
+        """Work until a signal stops it; returns the exit code: 0, or that of a worker that cannot start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -100,19 +106,19 @@ class Pool:
         ports += ["--metrics-port", str(metrics)] if self.metrics_port is not None else []
         # In a session of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once.
         return await asyncio.create_subprocess_exec(
-            sys.executable, sys.argv[0], *self.arguments, *ports, start_new_session=True
+            sys.executable, *program(), *self.arguments, *ports, start_new_session=True
         )
 
     async def _until_end(self, process: Process) -> None:
-        """Wait until a process has ended; once all shall end, tell it."""
+        """Wait until a process has ended; terminate it once all are to stop."""
         ended = asyncio.create_task(process.wait())
-        told = asyncio.create_task(self._stop.wait())
-        await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             with suppress(ProcessLookupError):
                 process.terminate()
         await ended
-        told.cancel()
+        stopping.cancel()
 
     async def _first_health(self, index: int) -> bool:
         while await self._asked(index, 0) is None:  # noqa: ASYNC110 - another process has no event of ours

@@ -1,4 +1,4 @@
-"""What a worker is built of: every activity and its tools, from the settings, and what an application adds."""
+"""Every activity of a worker, built from the settings and from what an application adds."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from outlast.activity.outages import Waits
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.files import DEFAULTS
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.approvals.identity_activities import GateTermsActivities
-from outlast.client import PROJECT, Settings, SettingsError, learn_secrets, running_stack, web_ui_of
+from outlast.client import Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 from outlast.consensus.activities import ClaimActivities
 from outlast.documents.activities import DocumentActivities
+from outlast.file_names import program_folder
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import LLM
 from outlast.notices.activities import NoticeActivities
@@ -27,7 +30,7 @@ from outlast.tools.standard import standard_tools
 from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
-from outlast.worker.outages import Waits
+from outlast.worker.arguments import check_activities, check_tools
 
 if TYPE_CHECKING:
     from outlast.llm.claude import ClaudeLLM
@@ -35,91 +38,128 @@ if TYPE_CHECKING:
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
 """Parts of the project that decide what it does, beside its packages."""
 
+PACKAGES = Path(__file__).resolve().parents[2]
+"""Where this library is imported from: a checkout, or the installed packages."""
+
 
 class Feature(Protocol):
-    """Activities of an application, built on what the worker has: its settings, content store and tools."""
+    """Activities of an application that need what the worker has: its settings, its content store.
+
+    Activities that need nothing of the worker are simply given to it (`run_worker(activities=[…])`).
+
+    Example:
+        ```python
+        class Invoices:
+            def activities(self, registry: Registry) -> Sequence[Callable[..., Any]]:
+                return [InvoiceActivities(registry.store, registry.settings.workspace).read_invoice]
+
+            def one_by_one(self, registry: Registry) -> Sequence[Callable[..., Any]]:
+                return []
+
+        run_worker(workflows=[Invoicing], features=[Invoices()])
+        ```
+    """
 
     def activities(self, registry: "Registry") -> Sequence[Callable[..., Any]]:
-        """Return those that the worker's task queue serves."""
+        """Return the activities that the worker serves on its task queue."""
         ...
 
     def one_by_one(self, registry: "Registry") -> Sequence[Callable[..., Any]]:
-        """Return those of a service that wants its requests one after the other: one at a time per worker."""
+        """Return activities that each worker process runs one at a time, because a service wants its requests spaced.
+
+        They have a task queue of their own, `outlast.workflow.policies.spaced_queue(task_queue)`, so that calls which wait
+        for their turn take no slot of the others. A workflow chooses it with `task_queue=…` where it calls the activity.
+        """
         ...
 
 
 class Registry:
-    """Every activity of one worker, built on one content store, one model table and one model client."""
+    """Every activity of one worker, built on one content store, one model table and one model client.
+
+    Args:
+        settings: What the environment decides.
+        llm: What answers the agents.
+        tools: Tools of the application, beside the standard ones.
+        activities: Activities of the application, beside ours.
+        features: What brings activities that need this registry.
+
+    Raises:
+        SettingsError: A setting is wrong; the message names it.
+        WorkerArgumentError: A tool or an activity is wrong; the message names it.
+    """
 
     def __init__(
         self,
         settings: Settings,
         llm: LLM,
-        features: Sequence[Feature] = (),
         *,
-        indexed: bool = False,
+        tools: Sequence[Tool] = (),
+        activities: Sequence[Callable[..., Any]] = (),
+        features: Sequence[Feature] = (),
     ) -> None:
         learn_secrets(settings)
         private_folder(settings.state_dir)
+        self.settings = settings
         try:
-            store = ContentStore.open(
+            self.store = ContentStore.open(
                 settings.store_url,
                 settings.content_inline_bytes,
                 state_dir=settings.state_dir.resolve(),
                 waits=settings.store_wait,
                 told=log_outage,
+                cache_bytes=settings.content_cache_bytes,
             )
-            self.servers = McpServers.read(settings.mcp_servers_file)
-            tools = tools_of(settings, store)
-            told = channels(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
+            self._servers = McpServers.read(settings.mcp_servers_file)
+            standard = tools_of(settings, self.store)
+            self._channels = channels(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
-        models = settings.model_table()
+        check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
-        spool = Spool(store, settings.state_dir.resolve())
-        self.agent = AgentActivities(llm, store, models, spool)
-        self.catalog = CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout)
-        self.claims = ClaimActivities(store)
-        self.content = ContentActivities(store)
-        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(told), indexed=indexed, store=store)
-        self.notices = NoticeActivities(
-            told, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
-        )
-        self.documents = DocumentActivities(store, settings.max_document_bytes)
-        self.route_picks = RoutePickActivities(store)
-        self.tools = ToolActivities(store, tools, self.servers, spool)
-        self.trained_router = TrainedRouterActivities(store)
-        self.transcripts = TranscriptActivities(store)
-        self.undoing = UndoActivities(store, tools)
-        self.settings, self.store = settings, store
-        self._features = tuple(features)
+        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(self._channels), store=self.store)
+        self.activities = self._standard(llm, [*standard, *tools])
+        added = [*activities, *(each for feature in features for each in feature.activities(self))]
+        check_activities(added, self.activities)
+        self.activities += added
         self.one_by_one = [each for feature in features for each in feature.one_by_one(self)]
 
-    @property
-    def general(self) -> list[Callable[..., Any]]:
-        """The activities of the task queue that everybody uses."""
+    def _standard(self, llm: LLM, tools: Sequence[Tool]) -> list[Callable[..., Any]]:
+        """Build the activities of the library."""
+        settings, store, models = self.settings, self.store, self.settings.model_table()
+        spool = Spool(store, settings.state_dir.resolve())
+        claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
+        notices = NoticeActivities(
+            self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
+        )
         return [
-            self.agent.call_model,
-            self.catalog.read_catalog,
-            self.claims.collect_claims,
-            self.claims.group_claims,
-            self.content.keep_text,
-            self.documents.extract_text,
+            AgentActivities(llm, store, models, spool).call_model,
+            CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
+            claims.collect_claims,
+            claims.group_claims,
+            ContentActivities(store).keep_text,
+            DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,
-            self.notices.tell_people,
-            self.route_picks.check_picks,
-            self.tools.read_toolset,
-            self.tools.call_tool,
-            self.trained_router.label_request,
-            self.transcripts.append_messages,
-            self.undoing.undo_call,
-            *(each for feature in self._features for each in feature.activities(self)),
+            notices.tell_people,
+            RoutePickActivities(store).check_picks,
+            calling.read_toolset,
+            calling.call_tool,
+            TrainedRouterActivities(store).label_request,
+            TranscriptActivities(store).append_messages,
+            UndoActivities(store, tools).undo_call,
         ]
+
+    async def aclose(self) -> None:
+        """End what the activities have started: the MCP servers."""
+        await self._servers.aclose()
 
 
 def model_client(settings: Settings) -> "ClaudeLLM":
-    """Build the client of Claude, of another endpoint, or of the local model of the running stack."""
+    """Build the client of Claude, of another endpoint, or of the local model of the running stack.
+
+    Raises:
+        SettingsError: There is neither a key nor an address, or one of them cannot be used.
+    """
     from outlast.llm.claude import ClaudeLLM, make_client
 
     base_url = settings.anthropic_base_url
@@ -127,8 +167,9 @@ def model_client(settings: Settings) -> "ClaudeLLM":
         stack = running_stack(settings)
         if not stack or not stack.get("model_url"):
             raise SettingsError(
-                "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set, and no local model runs here: start one with "
-                "'python starter.py up', or set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API"
+                "no model answers: neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN nor ANTHROPIC_BASE_URL is set, and "
+                "no local model runs here. Set a key, set ANTHROPIC_BASE_URL to an endpoint that speaks the Messages API, "
+                "or start the local model with 'outlast up'"
             )
         base_url = stack["model_url"]
     key, token = (
@@ -143,7 +184,7 @@ def model_client(settings: Settings) -> "ClaudeLLM":
 
 
 def secret_of(settings: Settings) -> str:
-    """Return the secret that decisions are signed with, or "" where whoever says who they are is believed."""
+    """Return the secret that decisions are signed with, or "" where decisions need no signature."""
     return settings.approver_secret.get_secret_value() if settings.approver_secret else ""
 
 
@@ -172,9 +213,12 @@ def protected(settings: Settings) -> dict[str, Path]:
 
     A place within the state directory is open to them: the default workspace.
     """
-    code = [path for path in sorted(PROJECT.iterdir()) if path.name in PARTS or (path / "__init__.py").is_file()]
-    places = {f"the project's own code, {path.name}": path for path in code}
-    places |= {f"the project's own {path.name}": path for path in sorted(PROJECT.glob("*.py"))}
+    places = {
+        f"the project's own {path}": path
+        for folder in {program_folder() or PACKAGES, Path.cwd(), PACKAGES}
+        for path in sorted(folder.iterdir())
+        if path.name in PARTS or path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
     places |= {
         "the agents (AGENTS_DIR)": settings.agents_dir,
         "the model table (MODELS_FILE)": settings.models_file,

@@ -1,7 +1,7 @@
 """Replay before deploy: `worker.py --replay` runs the histories of real runs through this code, and changes nothing anywhere.
 
-A history that does not replay belongs to a run that would stand still under this code. The trap: a run that has ended replays no
-less than one that goes on, because queries are answered by replay; so both are worth a look.
+A history that does not replay belongs to a run that would stand still under this code. Queries are answered by replay, so
+histories of runs that have ended matter as much as those of runs that go on.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ SHOWN = 1000
 
 
 async def check(settings: Settings, wanted: Sequence[str], workflows: Sequence[type], runner: WorkflowRunner) -> bool:
-    """Replay histories with this code and say of each whether it fits; True if all of them do."""
+    """Replay histories with this code and report on each of them; True if all of them replay."""
     tried, failed, left_out = 0, 0, Counter[str]()
     async for name, failure in replay(settings, wanted, workflows, runner, left_out):
         print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
@@ -50,14 +50,26 @@ async def replay(
     )
     types = frozenset(workflow._Definition.must_from_class(each).name or "" for each in workflows)
     async for name, history in _histories(settings, wanted, types, left_out):
-        result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-        yield name, _told(str(result.replay_failure or ""))
+        yield name, await replay_failure(replayer, history)
 
 
-def _told(failure: str) -> str:
-    """Take what the core says out of the dump of a failure that it says it in."""
+async def replay_failure(replayer: Replayer, history: WorkflowHistory) -> str:
+    """Replay one history; returns what keeps it from replaying, on one line, or ""."""
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    failure = str(result.replay_failure or "")
+    # The SDK's core wraps its message in a dump of its own structures.
     found = re.search(r'message: "(.*?)", source: ', failure, re.DOTALL)
     return " ".join((found[1] if found else failure).split())[:SHOWN]
+
+
+def read_history(path: Path) -> WorkflowHistory:
+    """Read the history in a file of `temporal workflow show -o json`; raises ValueError for a file that holds none."""
+    try:
+        return WorkflowHistory.from_json(path.stem, path.read_text())
+    except Exception as error:  # the parser of protobuf's JSON raises whatever it meets
+        raise ValueError(
+            f"{path}: is no event history ({str(error)[:200]}); write one with 'temporal workflow show -w ID -o json'"
+        ) from error
 
 
 async def _histories(
@@ -65,9 +77,11 @@ async def _histories(
 ) -> AsyncIterator[tuple[str, WorkflowHistory]]:
     client: Client | None = None
     for name in wanted:
-        text = await asyncio.to_thread(_read, Path(name))
-        if text is not None:
-            yield name, _history(name, text)
+        if await asyncio.to_thread(Path(name).is_file):
+            try:
+                yield name, await asyncio.to_thread(read_history, Path(name))
+            except ValueError as error:
+                raise SettingsError(f"--replay {error}") from error
             continue
         client = client or await connect(settings)
         if name == OPEN:
@@ -84,20 +98,3 @@ async def _histories(
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             raise SettingsError(f"--replay {name}: there is neither such a file nor such a run") from error
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text() if path.is_file() else None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"--replay {path}: cannot be read: {error}") from error
-
-
-def _history(name: str, text: str) -> WorkflowHistory:
-    try:
-        return WorkflowHistory.from_json(Path(name).stem, text)
-    except Exception as error:  # the parser of protobuf's JSON raises whatever it meets
-        raise SettingsError(
-            f"--replay {name}: is no event history ({str(error)[:200]}); write one with "
-            "'temporal workflow show -w ID -o json'"
-        ) from error

@@ -1,269 +1,218 @@
-"""What every workflow of ours shows and withstands: its queries, people's decisions, and messages nobody understands.
+"""The base of every workflow of agents: one managed run, its queries, people's decisions, and messages nobody understands.
 
-The trap: a signal with no handler is buffered unseen, and one with the wrong number of arguments wedges the run for ever.
-So a dynamic handler takes everything, never raises, and puts it where people see it.
+@workflow.defn
+class Triage(AgentWorkflow[TriageRequest, TriageResult]):
+    @workflow.run
+    async def run(self, request: TriageRequest) -> TriageResult:
+        answer = await self.agents.ask("analyst", request.ticket)
+        return TriageResult(severity=answer.text)
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property, partial, wraps
-from typing import Any, Self, TypeVar
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RawValue
 
+from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
+from outlast.approvals.tool_gates import decide_on_stuck
 from outlast.budget.limits import Budgeting
-from outlast.consensus.choosing import answered
 from outlast.contracts import (
-    KEEP,
-    Changes,
-    Contract,
-    DecisionLog,
-    GateRecord,
-    OnFallback,
-    PauseAnswer,
-    RollbackAnswer,
-    RollbackPolicy,
-    RunStatus,
-    StartRequest,
-    Trace,
-    Verdict,
-    WaitingActions,
+    Content,
+    RunRequest,
+    RunResult,
+    RunState,
     carried_in,
 )
 from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.live_text import Streaming
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
-from outlast.workflow import revision
 from outlast.workflow.failures import ENDINGS, failure_of
-from outlast.workflow.stuck import decide_on_stuck
+from outlast.workflow.handlers import MessageHandlers
+from outlast.workflow.keeping import keep_report
+from outlast.workflow.state import ExecutionState
 
-W = TypeVar("W", bound="Observed")
-Request = TypeVar("Request")
-Result = TypeVar("Result")
-
-LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
-"""A run does not wait at its end for the check of a decision: there is no gate any more that it could count at."""
+Request = TypeVar("Request", bound=RunRequest)
+Result = TypeVar("Result", bound=RunResult)
 
 
-def closing(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
-    """Let a `run` keep its request's budget, and close its log however it ends, so that nobody sees it running for ever.
+class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
+    """Base of workflows whose steps agents do; the subclass writes `run`, and may extend `__init__`.
 
-    A run whose budget is reached fails with BudgetReached, and leaves what result it has in the failure.
+    The run is managed: it refuses made-up state, keeps its budget, undoes what its tools changed by its request's policy when it
+    fails or is stopped, closes its state however it ends, and fills in what all results share.
+
+    Attributes:
+        request: What the run was started with.
+        agents: The agents that it may ask.
+        gates: Where people approve what it proposes.
+        people: Whom it may ask questions.
+        budget: What it may spend.
+        undo: What its tools changed, and how to undo it.
+        state: What steers it: its steps, its spend, whether it is paused.
+        trace: What it reports of itself.
     """
 
+    pattern: ClassVar[str]
+    """What people see as the kind of the run; by default the words of the class's name."""
+    undoes: ClassVar[bool] = True
+    """Whether the managed run undoes what tools changed; False for a workflow that sees to it itself, or changes nothing."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the `run` that the class defines be managed, and give it an `__init__` that takes the same request."""
+        super().__init_subclass__(**options)
+        if "pattern" not in vars(cls):
+            words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", cls.__name__.removesuffix("Workflow"))
+            cls.pattern = " ".join(words).lower()
+        if (run := vars(cls).get("run")) is None:
+            return
+        cls.run = _managed(run)  # type: ignore[assignment, method-assign]
+        if "__init__" not in vars(cls):
+            cls.__init__ = _init_like(run, cls)  # type: ignore[method-assign]
+        workflow.init(cls.__init__)
+
+    def __new__(cls, *given: Any) -> Self:
+        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, for ever."""
+        if len(given) != 1 or not isinstance(given[0], RunRequest):
+            raise non_retryable(
+                ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {len(given)} were given"
+            )
+        return super().__new__(cls)
+
+    def __init__(self, request: Request) -> None:
+        """Prepare the run: before its `run` begins, messages may have come already.
+
+        Args:
+            request: What the run is started with.
+        """
+        self.request = request
+        self.state = ExecutionState()
+        self.trace = RunTrace(self.pattern, self.state)
+        self.people = People(self.state, self.trace)
+        self.gates = Gates(self.trace)
+        self.gates.policy, self.gates.requester = request.gate, request.requester
+        self.pausing = Pausing(self.state, self.trace)
+        self.undo = Rollback(self.state, self.trace)
+        self.undo.on_stuck = partial(decide_on_stuck, self.gates)
+        self.undo.on_denied, self.undo.on_fallback = request.on_denied, request.on_fallback
+        self.budget = Budgeting(self.state, self.trace, self.gates)
+        self.agents = Agents(self)
+        self._run_is_managed = False
+
+    async def run(self, request: Request) -> Result:
+        """Do the work of the workflow; to be defined by the subclass, below `@workflow.run`.
+
+        Args:
+            request: What the run is started with.
+
+        Returns:
+            Its result, of which the fields of `RunResult` are filled in afterwards.
+        """
+        raise NotImplementedError
+
+    async def keep_report(self) -> Content:
+        """Keep the step trace of the run in the content store."""
+        return await keep_report(self.trace.report())
+
+
+def _init_like(run: Callable[..., Any], cls: type[Any]) -> Callable[..., None]:
+    """Make the `__init__` of a class that takes what its `run` takes: the SDK compares the annotations of the two."""
+
+    def init(self: Any, request: Any) -> None:
+        super(cls, self).__init__(request)
+
+    init.__name__ = "__init__"
+    init.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]
+    return init
+
+
+Workflow = AgentWorkflow[Any, Any]
+Run = Callable[[Any, Any], Awaitable[Any]]
+
+
+def _managed(run: Run) -> Run:
+    """Manage this `run` of a class; one that a subclass's `run` calls in turn is managed already."""
+
     @wraps(run)
-    async def closed(self: W, request: Request) -> Result:
-        revision.begin()
-        _refuse_made_up(request)
-        self.rollback.on_fallback = getattr(request, "on_fallback", OnFallback.TELL)
-        self.budget.start(getattr(request, "budget", None))
-        self.gates.requester = self.gates.requester or getattr(request, "requester", "")
-        if getattr(request, "stream", False):
-            self.log.streaming = Streaming()
-        try:
-            result = await run(self, request)
-        except ENDINGS as ended:
-            error = failure_of(ended)
-            await self.budget.close()
-            await self.gates.telling.finish()
-            self.log.broke_off(error)
-            told = self.log.tools.told_of(self.budget.told(error))
-            if told is ended:
-                raise
-            raise told from ended
-        await self.budget.close()
-        await self.gates.telling.finish()
-        return self._budgeted(self.log.tools.told_in(result))
+    async def managed(flow: Workflow, request: Any) -> Any:
+        if flow._run_is_managed:
+            return await run(flow, request)
+        flow._run_is_managed = True
+        return await _manage(flow, run, request)
 
-    return closed
+    return managed
 
 
-def _refuse_made_up(request: object) -> None:
+async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
+    """Let a `run` keep its budget, and end it whole, so that nobody sees it running for ever."""
+    _refuse_made_up(request)
+    flow.budget.start(request.budget)
+    if request.stream:
+        flow.state.streaming = Streaming()
+    try:
+        result = await (_guarded(flow, run, request) if flow.undoes else run(flow, request))
+        result = await _completed(flow, result)
+    except ENDINGS as ended:
+        error = failure_of(ended)
+        await flow.budget.close()
+        await flow.gates.telling.finish()
+        flow.state.broke_off(error)
+        noted = flow.state.tools.in_error(flow.budget.in_error(error))
+        if noted is ended:
+            raise
+        raise noted from ended
+    await flow.budget.close()
+    await flow.gates.telling.finish()
+    result = flow.budget.in_result(flow.state.tools.in_result(result))
+    if flow.budget.stopped:
+        raise non_retryable(ErrorKind.BUDGET_REACHED, flow.budget.stopped, result)
+    return result
+
+
+async def _guarded(flow: Workflow, run: Run, request: Any) -> Any:
+    """Undo what tools changed, as far as the request says, when the run fails or is stopped."""
+
+    async def work() -> Any:
+        return await run(flow, request)
+
+    result = await flow.undo.guarded(work(), request.on_failure)
+    if flow.budget.stopped:
+        await flow.undo.roll_back(request.on_failure, flow.budget.stopped)
+    return flow.undo.listed(result)
+
+
+async def _completed(flow: Workflow, result: RunResult) -> RunResult:
+    """Fill in what the workflow has not: how it ended, what it cost, and its report if any call was made."""
+    if not isinstance(result, RunResult):
+        raise TypeError(f"{type(flow).__name__}.run returned {result!r}; let it return a RunResult")
+    if flow.state.phase is RunState.RUNNING:
+        flow.state.close(RunState.COMPLETED if result.state is RunState.RUNNING else result.state)
+    update: dict[str, Any] = {"spend": flow.state.spend}
+    if result.state is RunState.RUNNING:
+        update["state"] = flow.state.phase
+    if result.report is None and flow.trace.calls:
+        update["report"] = await flow.keep_report()
+    return result.model_copy(update=update)
+
+
+def _refuse_made_up(request: RunRequest) -> None:
     """Refuse state that only an earlier part of this run can have left; raises InputInvalid that names the fields.
 
     A retry and the next turn of a cron schedule name a run before them too, but begin with the request of the first run.
     """
     info = workflow.info()
     continued = info.continued_run_id is not None and info.attempt == 1 and not info.cron_schedule
-    if continued or not isinstance(request, Contract):
+    if continued:
         return
     made_up = list(carried_in(request))
-    if made_up and revision.since(revision.FAULTS_FIXED):
+    if made_up:
         raise non_retryable(
             ErrorKind.INPUT_INVALID,
             f"{', '.join(made_up)}: only a run that continues as new carries this; leave it out of a first request",
         )
-
-
-def taking_back(run: Callable[[W, Request], Awaitable[Result]]) -> Callable[[W, Request], Awaitable[Result]]:
-    """Let a `run` take back what its tools changed, as far as its request's `on_failure` says, when it fails or is stopped."""
-
-    @wraps(run)
-    async def guarded(self: W, request: Request) -> Result:
-        policy: RollbackPolicy = getattr(request, "on_failure", KEEP)
-
-        async def work() -> Result:
-            return await run(self, request)
-
-        result = await self.rollback.guarded(work(), policy)
-        if self.budget.stopped:
-            await self.rollback.roll_back(policy, self.budget.stopped)
-        return self.rollback.listed(result)
-
-    return guarded
-
-
-class Observed:
-    """Base of our workflows; the subclass sets `self.log` in its `@workflow.init`."""
-
-    log: RunLog
-
-    def __new__(cls, *given: Any) -> Self:
-        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, for ever."""
-        if len(given) != 1 or not isinstance(given[0], StartRequest):
-            raise non_retryable(
-                ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {len(given)} were given"
-            )
-        return super().__new__(cls)
-
-    @cached_property
-    def people(self) -> People:
-        """The people whom this run may ask."""
-        return People(self.log)
-
-    @cached_property
-    def rollback(self) -> Rollback:
-        """What this run has changed, and the way back."""
-        rollback = Rollback(self.log)
-        rollback.on_stuck = partial(decide_on_stuck, self.gates)
-        return rollback
-
-    @cached_property
-    def gates(self) -> Gates:
-        """The gates at which this run waits for people."""
-        return Gates(self.log)
-
-    @cached_property
-    def pausing(self) -> Pausing:
-        """The pausing of this run."""
-        return Pausing(self.log)
-
-    @workflow.signal(
-        name="pause", description="Pause: what runs finishes, nothing new starts; a reason, or {by, reason}"
-    )
-    def pause_signalled(self, *args: Any) -> None:
-        """Take a person's wish to pause the run."""
-        self.pausing.pause(args)
-
-    @workflow.update(name="pause", description="The same, answered at once")
-    def pause_asked(self, *args: Any) -> PauseAnswer:
-        """Take a person's wish to pause the run, and say what came of it."""
-        return self.pausing.pause(args)
-
-    @workflow.signal(name="resume", description="Go on after a pause")
-    def resume_signalled(self, *args: Any) -> None:
-        """Take a person's wish to go on."""
-        self.pausing.resume(args)
-
-    @workflow.update(name="resume", description="The same, answered at once")
-    def resume_asked(self, *args: Any) -> PauseAnswer:
-        """Take a person's wish to go on, and say what came of it."""
-        return self.pausing.resume(args)
-
-    @cached_property
-    def budget(self) -> Budgeting:
-        """What this run may spend."""
-        return Budgeting(self.log, self.gates)
-
-    def _budgeted(self, result: Result) -> Result:
-        """Say in a result how the run stands with its budget; raises BudgetReached where that ended it."""
-        told: Result = self.budget.told_in(result)
-        if self.budget.stopped:
-            raise non_retryable(ErrorKind.BUDGET_REACHED, self.budget.stopped, told)
-        return told
-
-    @workflow.signal(
-        description="Approve what waits: nothing, yes, or {gate, by, reason, digest, edit, token}",
-        unfinished_policy=LEFT_BEHIND,
-    )
-    async def approve(self, *args: Any) -> None:
-        """Take a person's yes."""
-        await self.gates.receive(args, Verdict.APPROVE)
-
-    @workflow.signal(
-        description="Deny what waits: nothing, your name, a reason, or {gate, by, reason, digest, token}",
-        unfinished_policy=LEFT_BEHIND,
-    )
-    async def deny(self, *args: Any) -> None:
-        """Take a person's no."""
-        await self.gates.receive(args, Verdict.DENY)
-
-    @workflow.signal(
-        description="Decide: {gate, verdict, by, reason, digest, edit, channel, token}", unfinished_policy=LEFT_BEHIND
-    )
-    async def decide(self, *args: Any) -> None:
-        """Take a person's decision in full."""
-        await self.gates.receive(args)
-
-    @workflow.update(
-        name="decide",
-        description="Decide, and hear at once what came of it: the same as the signal",
-        unfinished_policy=LEFT_BEHIND,
-    )
-    async def decide_now(self, *args: Any) -> GateRecord:
-        """Take a person's decision in full; refuses with the reason what changes nothing."""
-        return await self.gates.answer(args)
-
-    @workflow.query(description="Every decision on this run's gates, as a chain of hashes")
-    def decisions(self) -> DecisionLog:
-        """Return the decision log."""
-        return self.gates.log
-
-    @workflow.query(description="What waits at this run's gates, arguments in full")
-    def proposed(self) -> WaitingActions:
-        """Return the actions that people are asked about."""
-        return self.gates.actions
-
-    @workflow.signal(
-        description="Answer a question of this run: a text, or {question, answer}", unfinished_policy=LEFT_BEHIND
-    )
-    async def answer(self, *args: Any) -> None:
-        """Take a person's answer."""
-        if not await answered(self.gates, self.log, args):
-            self.people.answer(args)
-
-    @workflow.signal(
-        name="rollback", description="Stop and take back what was changed: nothing, or a checkpoint's name"
-    )
-    def roll_back_signalled(self, *args: Any) -> None:
-        """Take a person's wish to roll back."""
-        self.rollback.ask(args)
-
-    @workflow.update(name="rollback", description="The same, answered at once: whether it is carried out, and why not")
-    def roll_back_asked(self, *args: Any) -> RollbackAnswer:
-        """Take a person's wish to roll back, and say whether it is carried out."""
-        return self.rollback.ask(args)
-
-    @workflow.query(description="What the tools of this run changed, and what became of it")
-    def changes(self) -> Changes:
-        """Return the changes of the run."""
-        return self.rollback.changes
-
-    @workflow.query(description="Steps, spend and state of this run")
-    def status(self) -> RunStatus:
-        """Return the state of the run."""
-        return self.log.status()
-
-    @workflow.query(description="All model calls of this run")
-    def trace(self) -> Trace:
-        """Return the step trace."""
-        return self.log.trace()
-
-    @workflow.signal(dynamic=True, description="Any other signal: kept and shown, changes nothing")
-    def unknown(self, name: str, args: Sequence[RawValue]) -> None:
-        """Keep a signal that this workflow does not know."""
-        self.log.notice(f"signal {name!r} with {len(args)} inputs means nothing to this run")

@@ -13,7 +13,6 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from outlast.errors import ErrorKind, non_retryable
-from outlast.workflow import revision
 
 FAILURES = (FailureError, TimeoutError)
 """What may become an outcome. The SDK fails a run with these, and a task with everything else."""
@@ -36,10 +35,8 @@ ENDINGS = (*FAILURES, asyncio.CancelledError, HaltedError)
 
 
 def halted(why: str) -> BaseException:
-    """Make the error that halts the run; runs from before the revision took it for any other failure."""
-    if revision.since(revision.FAULTS_FIXED):
-        return HaltedError(non_retryable(ErrorKind.HALTED, why))
-    return non_retryable(ErrorKind.NOT_ANSWERED, why)
+    """Make the error that halts the run."""
+    return HaltedError(non_retryable(ErrorKind.HALTED, why))
 
 
 def failure_of(error: BaseException) -> BaseException:

@@ -1,6 +1,6 @@
 """How long each activity may take and how often it is tried: one function per activity.
 
-The trap: without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+Without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
 start-to-close and a schedule-to-close time-out and bounded attempts.
 """
 
@@ -17,11 +17,11 @@ RETRY_WAITS = 180.0
 
 OUTAGES = timedelta(hours=6)
 """How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
-of the worker, which counts the attempts that are a call's own failure (`outlast.worker.outages`)."""
+of the worker, which counts the attempts that are a call's own failure (`outlast.activity.outages`)."""
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)
-"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that it is final."""
+"""Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that the failure is not retryable."""
 LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
@@ -29,45 +29,21 @@ LOCAL_RETRIES = timedelta(seconds=10)
 def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
 
-    With `counts_cancelled`, cancelling waits until the call has told what it cost.
+    With `counts_cancelled`, cancelling waits until the call has reported what it cost.
     """
-    kind = workflow.ActivityCancellationType
-    return ActivityConfig(
-        cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if counts_cancelled else kind.TRY_CANCEL,
-        start_to_close_timeout=timedelta(seconds=card.timeout),
-        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    whole = card.timeout * card.attempts + RETRY_WAITS
+    return _outlasting(card.timeout, whole, heartbeat, summary, reports=counts_cancelled)
 
 
 def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of one file."""
-    return ActivityConfig(
-        start_to_close_timeout=timedelta(minutes=5),
-        schedule_to_close_timeout=timedelta(minutes=15) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    return _outlasting(300, 900, heartbeat, summary)
 
 
-def read_catalog() -> LocalActivityConfig:
-    """Bound the reading of agent files: quick and harmless to repeat, so it runs within the workflow task."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=60) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary="read the agents",
-    )
+def local_call(summary: str) -> LocalActivityConfig:
+    """Bound a local activity that only computes, or reads and writes what is content-addressed: repeating it changes nothing.
 
-
-def keep_text(summary: str) -> LocalActivityConfig:
-    """Bound the writing of one text: content-addressed, so repeating it changes nothing.
-
-    Local, because only a local activity's input stays out of history.
+    Such activities are local because only a local activity's input stays out of history.
     """
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=30),
@@ -80,51 +56,21 @@ def keep_text(summary: str) -> LocalActivityConfig:
 
 def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of an agent's tools, which may start servers."""
-    return ActivityConfig(
-        start_to_close_timeout=timedelta(seconds=120),
-        schedule_to_close_timeout=timedelta(seconds=300) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    return _outlasting(120, 300, heartbeat, summary)
 
 
 def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one tool call by the tool's own time-out and attempts.
 
-    Cancelling waits until a tool that changes something has told whether it did.
+    Cancelling waits until a tool that changes something has reported whether it did.
     """
-    kind = workflow.ActivityCancellationType
-    return ActivityConfig(
-        cancellation_type=kind.TRY_CANCEL if card.effect is Effect.READ else kind.WAIT_CANCELLATION_COMPLETED,
-        start_to_close_timeout=timedelta(seconds=card.timeout),
-        schedule_to_close_timeout=timedelta(seconds=card.timeout * card.attempts + RETRY_WAITS) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
+    whole = card.timeout * card.attempts + RETRY_WAITS
+    return _outlasting(card.timeout, whole, heartbeat, summary, reports=card.effect is not Effect.READ)
 
 
 def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one undo by the time-out of the call that it undoes; worth more attempts than the call itself."""
-    return ActivityConfig(
-        start_to_close_timeout=timedelta(seconds=timeout),
-        schedule_to_close_timeout=timedelta(seconds=timeout * 8 + RETRY_WAITS) + OUTAGES,
-        heartbeat_timeout=timedelta(seconds=heartbeat),
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        summary=summary,
-    )
-
-
-def append_messages(summary: str) -> LocalActivityConfig:
-    """Bound the writing of a few messages: content-addressed, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
+    return _outlasting(timeout, timeout * 8 + RETRY_WAITS, heartbeat, summary)
 
 
 def gate_terms() -> ActivityConfig:
@@ -133,16 +79,6 @@ def gate_terms() -> ActivityConfig:
         start_to_close_timeout=timedelta(seconds=10),
         schedule_to_close_timeout=timedelta(days=1),
         retry_policy=RetryPolicy(maximum_attempts=10),
-        summary="read the terms of gates",
-    )
-
-
-def gate_terms_locally() -> LocalActivityConfig:
-    """Bound the same for runs from before the revision."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=10),
-        schedule_to_close_timeout=timedelta(seconds=30),
-        retry_policy=RetryPolicy(maximum_attempts=3),
         summary="read the terms of gates",
     )
 
@@ -198,45 +134,17 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
     )
 
 
-def number_findings(summary: str) -> LocalActivityConfig:
-    """Bound the numbering of what a model found: it reads and writes the content store alone."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
+def _outlasting(one: float, whole: float, heartbeat: float, summary: str, *, reports: bool = False) -> ActivityConfig:
+    """Bound an activity by the seconds of one attempt and of all of them, outages apart.
+
+    With `reports`, cancelling waits until the activity has ended and said what it did.
+    """
+    kind = workflow.ActivityCancellationType
+    return ActivityConfig(
+        cancellation_type=kind.WAIT_CANCELLATION_COMPLETED if reports else kind.TRY_CANCEL,
+        start_to_close_timeout=timedelta(seconds=one),
+        schedule_to_close_timeout=timedelta(seconds=whole) + OUTAGES,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def check_citations(summary: str) -> LocalActivityConfig:
-    """Bound the check of one text: pure but for the content store, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def label_request(summary: str) -> LocalActivityConfig:
-    """Bound the sorting of one text by a trained classifier: milliseconds, but for reading the classifier once."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
-        summary=summary,
-    )
-
-
-def check_picks(summary: str) -> LocalActivityConfig:
-    """Bound the check of what a model filled in: pure but for the content store, so repeating it changes nothing."""
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=30),
-        schedule_to_close_timeout=timedelta(seconds=90) + OUTAGES,
-        retry_policy=RetryPolicy(maximum_attempts=MOST_ATTEMPTS, maximum_interval=LONGEST_PAUSE),
-        local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )

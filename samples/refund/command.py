@@ -1,25 +1,13 @@
-"""`starter.py refund`: the worked example, from a file or from options; two people decide over a limit."""
+"""`starter.py refund`: refund an order, from a file or from options; over a limit two people decide."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.start.begin import (
-    BudgetCalls,
-    BudgetTokens,
-    BudgetUsd,
-    Detach,
-    Id,
-    Json,
-    Requester,
-    Stream,
-    TakeBack,
-    begin,
-    budgeted,
-    given,
-    undone,
-)
+from cli.start.begin import StartOptions, given, starts_run
+from outlast.cli.kinds import RunKind, register_kind
+from samples.refund import TASK_QUEUE, WORKFLOW
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
@@ -27,8 +15,23 @@ if TYPE_CHECKING:
 FailAt = Literal["booking"]
 NO_LEDGER = "https://ledger.invalid/bookings"
 """A ledger that is nowhere: names that end in .invalid never lead to an address (RFC 2606)."""
+KIND = RunKind(
+    WORKFLOW,
+    command="refund",
+    prefix="refund",
+    page="samples.refund.page:PAGE",
+    task_queue=TASK_QUEUE,
+    worker="python -m samples.refund.worker",
+)
 
 
+def register(app: typer.Typer) -> None:
+    """Mount the command, and let the other commands know these runs."""
+    register_kind(KIND)
+    app.command()(refund)
+
+
+@starts_run(without=("on_fallback",))
 def refund(
     file: Annotated[
         Path | None,
@@ -39,32 +42,28 @@ def refund(
     amount: Annotated[
         float | None, typer.Option(help="What is asked for, as in 12.50; without it the agent proposes.", min=0.01)
     ] = None,
-    limit: Annotated[
-        float | None, typer.Option(help="More than this needs two people (100 unless told).", min=0)
-    ] = None,
+    limit: Annotated[float | None, typer.Option(help="More than this needs two people (default: 100).", min=0)] = None,
     ledger: Annotated[str | None, typer.Option(help="Book it at URL/ORDER as well.", metavar="URL")] = None,
     fail_at: Annotated[
         FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
     ] = None,
-    requester: Requester = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    budget_calls: BudgetCalls = None,
-    on_failure: TakeBack = None,
-    run_id: Id = None,
-    detach: Detach = False,
-    stream: Stream = False,
-    as_json: Json = False,
+    task_queue: Annotated[
+        str, typer.Option(help="Where its worker works; one is started while this waits if there is none.")
+    ] = TASK_QUEUE,
+    *,
+    options: StartOptions,
 ) -> None:
-    """Refund one order of the database: a row, a mail, a booking; taken back where one of them fails.
+    """Refund one order of the database: a row, a mail, a booking; undone where one of them fails.
 
     Exit code 1 if it failed, was denied, or is not a matter of refunds.
     """
-    from outlast.cli.kinds import REFUND
+    from contextlib import nullcontext
+
     from outlast.cli.reaching import reaching
     from outlast.contracts import Part
     from samples.refund.contracts import RefundRequest
     from samples.refund.file import cents, read_refund
+    from samples.refund.serving import served
 
     asked = read_refund(file, given(order=order, text=text, amount=amount))
 
@@ -78,20 +77,10 @@ def refund(
                 limit_cents=cents(limit),
                 ledger_url=NO_LEDGER if fail_at else ledger,
             ),
-            **budgeted(budget_usd, budget_tokens, budget_calls),
-            **undone(on_failure),
+            **options.request_fields(),
         )
         summary = f"{asked.order}: {' '.join(asked.text.split())}"
-        await begin(
-            reach,
-            REFUND,
-            request,
-            requester=requester,
-            run_id=run_id,
-            summary=summary,
-            detach=detach,
-            as_json=as_json,
-            stream=stream,
-        )
+        async with nullcontext() if options.detach else served(reach, task_queue):
+            await options.begin(reach, WORKFLOW, request, summary=summary, task_queue=task_queue)
 
     reaching(command)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -62,3 +63,16 @@ def attempts(store: ContentStore, llm: ScriptedLLM, state: Path | None) -> Calla
         return env.run(agent.call_model, asking(keeps_transcript=True))
 
     return attempt
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch, through: Callable[..., Any] | None = None) -> list[str]:
+    """Note the key of everything that is read from any store from now on; each read goes `through` what is given."""
+    keys: list[str] = []
+    get = obstore.get_async
+
+    async def noted(store: Any, key: str) -> Any:
+        keys.append(key)
+        return await (get(store, key) if through is None else through(get, store, key))
+
+    monkeypatch.setattr(obstore, "get_async", noted)
+    return keys

@@ -1,12 +1,15 @@
 """What a run records of its agents: complete, resolved, and unchanged by later edits of the files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from outlast.agents import catalog_activities
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.files import read_agents
 from outlast.client import LOCAL_MODEL, Settings
 from outlast.contracts import Catalog, CatalogRequest
 from outlast.errors import ErrorKind
@@ -54,7 +57,7 @@ async def test_a_card_says_all_a_run_needs(directory: Path, store: ContentStore)
     assert writer is not None
     assert (writer.description, writer.model, writer.window) == ("Helps as writer.", "big", 1000)
     assert (writer.max_tokens, writer.timeout, writer.continuations) == (400, 7.5, 5)  # with room to think
-    assert (writer.fallback, writer.tools, writer.attempts) == ("helper", ("Read", "Grep"), 3)
+    assert (writer.fallbacks, writer.tools, writer.attempts) == (("helper",), ("Read", "Grep"), 3)
     assert await store.text(writer.system) == "You are writer."
     cards = {card.name: card for card in catalog.agents}
     helper, other, last = cards["helper"], cards["other"], cards["last"]
@@ -110,7 +113,7 @@ async def test_a_bad_file_stops_only_the_runs_that_name_its_agent(directory: Pat
     assert [card.name for card in (await read(directory, store, "last")).agents] == ["last"]
     leaning = (await read(directory, store, "leaning")).get("leaning")
     assert leaning is not None
-    assert leaning.chain == ("last",)  # the one whose file cannot be read is left out
+    assert leaning.fallbacks == ("last",)  # the one whose file cannot be read is left out
     for name, said in (("bad", r"bad\.md:4: max_tokens: "), ("lost", r"lost\.md:4: fallback 'nobody' is no agent")):
         with pytest.raises(ApplicationError, match=said) as caught:
             await read(directory, store, "last", name)
@@ -156,7 +159,7 @@ async def test_an_agent_is_found_by_its_name_as_people_write_it(directory: Path,
     (directory / "team" / "x.md").write_text(text)
     card = (await read(directory, store, "Frontend Developer")).get("frontend-developer")
     assert card is not None
-    assert (card.tools, card.without, card.chain) == (("*",), ("Write",), ("last",))
+    assert (card.tools, card.without, card.fallbacks) == (("*",), ("Write",), ("last",))
 
 
 async def test_hundreds_of_agents_fit_into_a_history(tmp_path: Path, store: ContentStore) -> None:
@@ -194,6 +197,34 @@ async def test_one_reader_sees_every_change_at_once(directory: Path, store: Cont
     (directory / "first.md").unlink()
     with pytest.raises(ApplicationError, match="no agent named last; there are other, writer"):
         await descriptions()
+
+
+async def test_files_are_read_and_prompts_written_once_however_many_runs_ask(
+    directory: Path, store: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_files, kept = [], []
+    put = store.put
+
+    def reading(where: Path) -> Any:
+        read_files.append(where)
+        return read_agents(where)
+
+    async def counted(data: bytes) -> str:
+        kept.append(data)
+        return await put(data)
+
+    monkeypatch.setattr(store, "put", counted)
+    monkeypatch.setattr(catalog_activities, "read_agents", reading)
+    activities, env = CatalogActivities(directory, store, TABLE, heartbeat=2.5), ActivityEnvironment()
+    for agents in [(), (), ("writer",), ("last", "other"), ()]:
+        await env.run(activities.read_catalog, CatalogRequest(agents=agents))
+    assert (len(read_files), len(kept)) == (1, 4)
+    monkeypatch.setattr(catalog_activities, "CACHED_SECONDS", 0.0)
+    write(directory, "fifth")
+    await env.run(activities.read_catalog, CatalogRequest())
+    assert (len(read_files), len(kept)) == (2, 4 + 5)
+    await env.run(activities.read_catalog, CatalogRequest())
+    assert (len(read_files), len(kept)) == (2, 4 + 5 + 5)  # a store may have expired them
 
 
 async def test_an_agent_that_is_not_there_is_told_with_those_that_are(directory: Path, store: ContentStore) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from httpx2 import Timeout
 
-from outlast.contracts import Message, Part, StopReason, ToolCall, Usage
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    Message,
+    Part,
+    StopReason,
+    ToolCall,
+    Usage,
+)
+from outlast.llm.body import LARGE
 from outlast.llm.claude import CLAUDE_URL, make_client
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
@@ -47,6 +55,23 @@ async def test_a_long_prompt_is_priced_by_its_own_tier(wire: Wire, caller: Calle
     assert (await caller.call(asking(model="long-model"))).usd == pytest.approx((100 * 2 + 20 * 10 + 900 * 0.2) / 1e6)
 
 
+@pytest.mark.parametrize("shared", [0, 1])
+async def test_a_large_prompt_arrives_whole(wire: Wire, caller: Caller, store: ContentStore, shared: int) -> None:
+    text = 'Ebb and "flow" 🌊\n' * 100_000
+    assert len(text) > LARGE
+    material = (Part(ref=await store.put(text.encode()), label="tides"), Part(text="Sum up."))
+    wire.replies = [answer("Yes.")]
+    await caller.call(asking(messages=(Message(parts=material),), shared_parts=shared))
+    (hit,) = wire.hits
+    content = hit.body["messages"][0]["content"]
+    if shared:
+        content = "\n\n".join(block["text"] for block in content)
+    assert content == f'<part label="tides">\n{text}\n</part>\n\nSum up.'
+    assert hit.body["stream"] is True
+    assert int(hit.headers["content-length"]) > len(text.encode())
+    assert "transfer-encoding" not in hit.headers  # not every gateway takes a body without its length
+
+
 async def test_a_long_answer_is_kept_and_its_model_named(wire: Wire, caller: Caller, store: ContentStore) -> None:
     wire.replies = [answer("tide " * 1000, model="claude-test-20261101")]
     turn = await caller.call()
@@ -77,6 +102,19 @@ async def test_temperature_is_sent_only_to_models_that_take_it(
     wire.replies = [answer("Yes.")]
     await caller.call(asking(model=model, temperature=0.5))
     assert wire.hits[0].body.get("temperature") == sent
+
+
+@pytest.mark.parametrize(("model", "description"), [("small-model", "The size. Cue: It is"), (MODEL, "The size.")])
+async def test_only_small_models_are_sent_the_hints_for_them(
+    wire: Wire, caller: Caller, model: str, description: str
+) -> None:
+    size = {"type": "string", "description": "The size.", SMALL_MODEL_HINT: "Cue: It is"}
+    schema = {"type": "object", "properties": {"size": size}, "required": ["size"]}
+    wire.replies = [answer('{"size": "large"}')]
+    turn = await caller.call(asking(model=model, output_schema=schema))
+    assert turn.data == {"size": "large"}
+    sent = wire.hits[0].body["output_config"]["format"]["schema"]
+    assert sent["properties"]["size"] == {"type": "string", "description": description}
 
 
 async def test_a_schema_is_sent_and_the_answer_read(wire: Wire, caller: Caller) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,9 +16,18 @@ from temporalio.testing import ActivityEnvironment
 
 from outlast.contracts import Content, Part, StoreRequest
 from outlast.errors import ErrorKind
-from outlast.storage.activities import INLINE_LIMIT, ContentActivities, ContentStore, reference, summarise
+from outlast.storage.activities import (
+    INLINE_LIMIT,
+    READS_AT_ONCE,
+    ContentActivities,
+    ContentStore,
+    reference,
+    summarise,
+)
+from outlast.storage.cache import ENTRY_BYTES, LARGEST_SHARE, ContentCache
 from outlast.storage.marker import MARKER
 from tests.activity.conftest import point_s3_at
+from tests.activity.storing import count_reads
 
 BIG = "Ebbe und Flut 🌊\n" * 300_000
 """More than 5 MB of UTF-8, with characters of one, two and four bytes."""
@@ -187,3 +197,77 @@ def test_every_directory_is_a_store(tmp_path: Path) -> None:
     ContentStore.open(url)
     assert (tmp_path / "a b#c%20d ü").is_dir()
     assert urlsplit(url).scheme == "file"
+
+
+async def test_a_text_that_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = tmp_path.as_uri()
+    ref = await ContentStore.open(url).put(b"first")
+    plain, cached = ContentStore.open(url), ContentStore.open(url, cache_bytes=10**6)
+    reads = count_reads(monkeypatch)
+    assert [await plain.get(ref) for _ in range(3)] == [await cached.get(ref) for _ in range(3)] == [b"first"] * 3
+    assert len(reads) == 3 + 1
+    (file,) = files_of(tmp_path)
+    file.write_bytes(b"other")
+    assert await cached.get(ref) == b"first"  # it was checked when it was read
+    assert (await fails(ContentStore.open(url, cache_bytes=10**6), ref)).type == ErrorKind.CONTENT_ALTERED
+
+
+async def test_a_text_that_was_written_is_not_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ContentStore.open(tmp_path.as_uri(), cache_bytes=10**6)
+    reads = count_reads(monkeypatch)
+    kept = await store.keep("tide " * 1000)
+    assert await store.text(kept) == "tide " * 1000
+    assert reads == []
+
+
+async def test_what_was_altered_or_is_missing_is_never_cached(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path.as_uri(), cache_bytes=10**6)
+    ref = await ContentStore.open(tmp_path.as_uri()).put(b"first")
+    (file,) = files_of(tmp_path)
+    file.write_bytes(b"other")
+    assert (await fails(store, ref)).type == ErrorKind.CONTENT_ALTERED
+    file.unlink()
+    assert (await fails(store, ref)).type == ErrorKind.CONTENT_MISSING
+    file.write_bytes(b"first")  # restored
+    assert await store.get(ref) == b"first"
+
+
+def test_the_cache_holds_no_more_than_it_may_and_lets_the_longest_unused_go() -> None:
+    cache = ContentCache(4 * LARGEST_SHARE * ENTRY_BYTES)
+    most = 4 * LARGEST_SHARE * ENTRY_BYTES // (100 + ENTRY_BYTES)
+    for number in range(most + 1):
+        cache.keep(str(number), b"x" * 100)
+        assert cache.get("0") is not None
+    assert cache.size <= 4 * LARGEST_SHARE * ENTRY_BYTES
+    assert cache.get("1") is None
+    assert cache.get("2") == cache.get(str(most)) == b"x" * 100
+    before = cache.size
+    cache.keep("large", b"x" * 4 * ENTRY_BYTES)
+    cache.keep("2", b"x" * 100)
+    assert (cache.get("large"), cache.size) == (None, before)
+
+
+async def test_texts_are_read_side_by_side_and_each_once(store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = [await store.put(f"{number}".encode()) for number in range(20)]
+    reading, most = 0, 0
+
+    async def slowly(get: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0.001)
+        reading -= 1
+        return await get(*arguments)
+
+    reads = count_reads(monkeypatch, slowly)
+    assert await store.texts(iter(refs * 2)) == {ref: str(number) for number, ref in enumerate(refs)}
+    assert (len(reads), most) == (20, READS_AT_ONCE)
+    assert await store.texts([]) == {}
+
+
+async def test_one_text_that_is_missing_ends_the_reading_of_all(store: ContentStore) -> None:
+    refs = [await store.put(f"{number}".encode()) for number in range(20)]
+    with pytest.raises(ApplicationError, match="A" * 43) as caught:
+        await store.texts([*refs[:10], "A" * 43, *refs[10:]])
+    assert caught.value.type == ErrorKind.CONTENT_MISSING
+    assert asyncio.all_tasks() == {asyncio.current_task()}

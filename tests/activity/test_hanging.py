@@ -11,6 +11,7 @@ from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from outlast.activity.outages import OutageWaits
 from outlast.contracts import Part, ToolRequest
 from outlast.errors import ErrorKind
 from outlast.llm.activities import AgentActivities
@@ -18,7 +19,6 @@ from outlast.llm.base import ModelCall
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore
 from outlast.storage.spool import FOLDER, Spool
-from outlast.worker.outages import OutageWaits
 from tests.activity.conftest import TABLE, asking
 from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 

@@ -52,7 +52,7 @@ async def test_servers_learn_who_asks_and_whom_to_write_to(httpserver: HTTPServe
     assert await Fetcher("mailto:ops@täst.example\r\nX: y").get(httpserver.url_for("/a")) == b"fine"
     assert await Fetcher().get(httpserver.url_for("/a")) == b"fine"
     agents = [request.headers["User-Agent"] for request, _ in httpserver.log]
-    assert agents == ["durable-agents/0.1 (mailto:ops@t?st.example X: y)", "durable-agents/0.1"]
+    assert agents == ["outlast/0.2 (mailto:ops@t?st.example X: y)", "outlast/0.2"]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])

@@ -9,9 +9,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.search.sources.local import LocalSource
-from outlast.client import PROJECT
 from outlast.errors import ErrorKind, kind_of
 from tests.document_files import pdf
+from tests.real_process import PROJECT
 
 LIBRARY = PROJECT / "samples" / "library"
 

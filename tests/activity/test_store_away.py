@@ -9,6 +9,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from outlast.activity.outages import OutageWaits, Waits
 from outlast.contracts import ModelFailure, ModelRequest, Part, StopReason, ToolRequest, UndoRequest, Usage
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply
@@ -16,7 +17,6 @@ from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore, reference
 from outlast.storage.marker import MARKER
 from outlast.storage.spool import FOLDER
-from outlast.worker.outages import OutageWaits, Waits
 from tests.activity.conftest import asking
 from tests.activity.storing import LONG, Away, attempts, kind_of, opened
 

@@ -5,14 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from temporalio.client import WorkflowHandle
 
 from activities.search.contracts import SourceKind
 from activities.search.sources.base import Source
 from outlast.llm.scripted import Script, ScriptedLLM
 from outlast.tools.tool import Tool
-from outlast.worker import registry as rooms
 from tests.workflow.conftest import Runner, crew_of
 
 
@@ -43,8 +41,5 @@ class Path:
     async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
         """Run the workers of this path."""
         ours = crew_of(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
-        real = rooms.tools_of
-        with pytest.MonkeyPatch.context() as patching:
-            patching.setattr(rooms, "tools_of", lambda *given: [*real(*given), *self.tools])
-            async with ours.worker(self.script(), self.sources()) as llm:
-                yield llm
+        async with ours.worker(self.script(), self.sources(), tools=self.tools) as llm:
+            yield llm

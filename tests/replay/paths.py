@@ -20,7 +20,7 @@ from tests.replay.steering_paths import STEERING_PATHS
 from tests.replay.stream_paths import STREAM_PATHS
 from tests.replay.told_paths import TOLD_PATHS
 
-RECORDED: dict[str, Path] = (
+PATHS: dict[str, Path] = (
     BUDGET_PATHS
     | GATE_PATHS
     | PLAN_PATHS
@@ -37,22 +37,3 @@ RECORDED: dict[str, Path] = (
     | STREAM_PATHS
     | TOLD_PATHS
 )
-
-REVISED = (
-    "budget-raised",
-    "consensus-quorum",
-    "documents-one",
-    "gate-step-approved",
-    "gate-step-edited",
-    "gate-tie-chosen",
-    "gate-tool-approved",
-    "gate-tool-timed-out",
-    "gate-tool-two-approvers",
-    "gate-undo-given-up",
-    "plan-repaired",
-    "refund-taken-back",
-    "research-by-a-model",
-)
-"""Paths recorded once more since the revision of 2026-11-25, which they are marked with: gates issue other commands since."""
-
-PATHS: dict[str, Path] = RECORDED | {f"revised-{name}": RECORDED[name] for name in REVISED}

@@ -88,8 +88,6 @@ PLAN_PATHS: dict[str, Path] = {
     "plan-repaired": planned(lambda: scripted(plan_json(step(2, "WRITER", depends_on=[1, 1]), step(1))), task="t"),
     "plan-sent-back": planned(lambda: scripted(CIRCLE, plan_json(step(1))), task="t"),
     "plan-edges": planned(lambda: scripted(f"Here it is: {EDGES}"), task="t"),
-    # Recorded by the code of before, which left the edges out: both steps run at once.
-    "plan-edges-unread": planned(lambda: scripted(EDGES), task="t"),
     "plan-fallback": planned(lambda: scripted(NOBODY, NOBODY, NOBODY), task="boil an egg"),
     "plan-planner-fails": planned(lambda: planless, task="t", fallback_plan=plan_of(step("a"))),
     "plan-given": planned(lambda: scripted(), plan=BRANCHES),

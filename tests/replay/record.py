@@ -17,6 +17,7 @@ from tests.replay.path import Path
 from tests.replay.paths import PATHS
 from tests.workflow.conftest import Runner
 
+TRIES, PATIENCE = 4, 60.0
 HISTORIES = FilePath(__file__).with_name("histories")
 
 
@@ -64,8 +65,21 @@ async def main(names: list[str]) -> None:
     """Record the named paths, or all."""
     HISTORIES.mkdir(exist_ok=True)
     for name in names or PATHS:
-        with tempfile.TemporaryDirectory() as directory:
-            await record(name, PATHS[name], FilePath(directory))
+        await _retried(name)
+
+
+async def _retried(name: str) -> None:
+    """Record a path; the time-skipping server can hang where a call ends while it is being cancelled, so it is tried again."""
+    for _ in range(TRIES):
+        try:
+            with tempfile.TemporaryDirectory() as directory:
+                async with asyncio.timeout(PATIENCE):
+                    await record(name, PATHS[name], FilePath(directory))
+        except TimeoutError:
+            print(f"{name}: not recorded within {PATIENCE} s, tried again")  # noqa: T201
+        else:
+            return
+    raise TimeoutError(f"{name}: not recorded in {TRIES} tries")
 
 
 if __name__ == "__main__":

@@ -71,10 +71,6 @@ ROUTING_PATHS: dict[str, Path] = {
     "routing-confidence-unread": routing(
         lambda: labelling({BILLING: {"category": "billing", "confidence": 300}}), BILLING
     ),
-    # Recorded by the code of before, which took 300 for quite sure.
-    "routing-confidence-clamped": routing(
-        lambda: labelling({BILLING: {"category": "billing", "confidence": 300}}), BILLING
-    ),
     "routing-classifier-away": routing(lambda: without_classifier, BILLING),
     "routing-ticket-unwritten": routing(lambda: labelling(handler=out_of_order), GRAVE),
     "routing-one-fails": routing(lambda: one_failing, BILLING, TECHNICAL, " "),

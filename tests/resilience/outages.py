@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.processes import PROJECT, starter
+from tests.processes import EVERY_WORKER, PROJECT, starter
 from tests.stacks import Stack, whole_stack
 from tests.workflow.refunding import Shop, shop_in
 
@@ -216,7 +216,7 @@ class Outages:
             "session": ["agent", "file-clerk", f"write for {tag}", "--id", f"session-{tag}"],
             "refund": [
                 *("refund", "--order", f"ORD-{tag}", "--text", f"please refund {tag}", "--amount", "45"),
-                *("--id", f"refund-{tag}"),
+                *("--id", f"refund-{tag}", "--task-queue", "agents"),
             ],
             ROLLED_BACK: ["agent", "spoiler", f"spoil {tag}", "--on-failure", "all", "--id", f"spoiled-{tag}"],
         }
@@ -230,7 +230,10 @@ def outages(directory: Path, seconds: float | None = None) -> Iterator[Outages]:
     clerk = (agents / "file-clerk.md").read_text()
     spoiler = clerk.replace("name: file-clerk", "name: spoiler").replace("You work with", "You spoil")
     (agents / "spoiler.md").write_text(spoiler.replace("fallback: generalist\n", ""))
-    with shop_in(directory) as shop, whole_stack(directory, AGENTS_DIR=str(agents), **shop.settings) as stack:
+    with (
+        shop_in(directory) as shop,
+        whole_stack(directory, program=EVERY_WORKER, AGENTS_DIR=str(agents), **shop.settings) as stack,
+    ):
         yield Outages(
             Stack(stack.directory, stack.server, stack.api, stack.worker, stack.env | {"AGENTS_DIR": str(agents)}), shop
         )

@@ -15,6 +15,7 @@ from typing import Any
 from tests.conftest import binary
 from tests.doubles.otlp import Collector, Received, collector
 from tests.processes import (
+    EVERY_WORKER,
     DevServer,
     MessagesApi,
     RealProcess,
@@ -30,6 +31,8 @@ EXPORTED_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL"
 NOBODY_LISTENS = {"NEWS_FEEDS": "http://127.0.0.1:9/feed"}
 VOTING = ("--option", "yes", "--option", "no", "--voter", "analyst", "--voter", "sceptic")
 LAMP = ("--order", "ORD-1001", "--text", "The lamp came broken.", "--amount", "110")
+QUEUE = "THE SIDE'S OWN"
+"""Stands for the task queue of a side, in a command."""
 LEASE = "# Lease\n\nThe tenant shall pay rent on the first day of each month.\n"
 
 
@@ -79,9 +82,10 @@ class Scenario:
         run = side.id_of(name)
         side.api.reset()
         side.api.script(rules=list(self.rules))
+        command = [side.queue if part == QUEUE else part for part in self.command]
         if self.people is None:
-            return run, json.loads(side.run(*self.command, "--id", run, "--json"))
-        side.run(*self.command, "--id", run, "--detach")
+            return run, json.loads(side.run(*command, "--id", run, "--json"))
+        side.run(*command, "--id", run, "--detach")
         self.people(side, run)
         return run, json.loads(side.run("result", run, "--json"))
 
@@ -176,7 +180,7 @@ def scenarios(directory: Path) -> dict[str, Scenario]:
             ("agent", "file-clerk", "list all"), ({"tool": "list_files", "input": {}, "before_turn": 6},)
         ),
         "refund": Scenario(
-            ("refund", *LAMP, "--requester", "carl"),
+            ("refund", *LAMP, "--requester", "carl", "--task-queue", QUEUE),
             (
                 {"system": "You sort requests", "data": {"category": "billing", "confidence": 0.9}},
                 {"system": "customers on billing", "data": {"amount": 110, "reason": "broken"}},
@@ -197,7 +201,7 @@ def side(directory: Path, server: DevServer, queue: str, *arguments: str, **sett
     directory.mkdir(exist_ok=True)
     with collector() as otlp, messages_api(directory) as api, shop_in(directory) as shop:
         given = _settings(otlp, shop, queue) | settings
-        with worker(directory, server, api, *arguments, **given) as working:
+        with worker(directory, server, api, *arguments, program=EVERY_WORKER, **given) as working:
             yield Side(server, api, otlp, working, stack_environment(directory, server, api, **given), queue)
 
 

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from outlast.contracts import RunStatus
 from tests.conftest import binary
-from tests.processes import clean_environment, wait_for
+from tests.processes import EVERY_WORKER, clean_environment, wait_for
 from tests.served import EVERY_WORKFLOW
 from tests.stacks import Stack, whole_stack
 
@@ -67,7 +67,7 @@ HARMLESS = {("pause", "text"), ("rollback", "text"), *(("deny", kind) for kind i
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("junk")) as stack:
+    with whole_stack(tmp_path_factory.mktemp("junk"), program=EVERY_WORKER) as stack:
         yield stack
 
 

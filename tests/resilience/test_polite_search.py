@@ -16,13 +16,13 @@ from activities.search.contracts import SourceKind
 from activities.search.sources.arxiv import SECONDS_BETWEEN
 from activities.search.sources.configured import SourceOptions, configured_sources
 from outlast.agents.catalog_activities import CatalogActivities
-from outlast.client import PROJECT, Settings, data_converter
+from outlast.client import Settings, data_converter
 from outlast.llm.activities import AgentActivities
 from outlast.llm.scripted import ScriptedLLM
+from outlast.plugin import PASSED_THROUGH
 from outlast.storage.activities import ContentActivities, ContentStore
-from outlast.worker.running import PASSED_THROUGH
 from outlast.workflow.policies import spaced_queue
-from tests.processes import DevServer, dev_server
+from tests.processes import PROJECT, DevServer, dev_server
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 

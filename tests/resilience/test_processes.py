@@ -1,6 +1,8 @@
 """`worker.py --processes 2` as real processes: work on both, one health, one /metrics, a dead one replaced, all drained."""
 
 import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -9,8 +11,27 @@ import psutil
 import pytest
 
 from tests.forked import ForkedProcess
-from tests.processes import dev_server, free_port, messages_api, stack_environment, starter, wait_for, worker
+from tests.processes import (
+    PROJECT,
+    clean_environment,
+    dev_server,
+    free_port,
+    messages_api,
+    stack_environment,
+    starter,
+    wait_for,
+    worker,
+)
 from tests.real_process import command_of
+
+PROGRAM = """
+from outlast.worker.running import run_worker
+
+class Triage:
+    pass
+
+run_worker(workflows=[Triage], agents_dir={agents_dir!r})
+"""
 
 
 def asked(port: int, path: str = "/") -> tuple[int, str]:
@@ -66,3 +87,24 @@ def test_processes_that_cannot_start_end_their_pool_with_the_same_code(tmp_path:
         pool.start()
         assert pool.wait(60) == 3
         assert "no Temporal server answers" in pool.output
+
+
+@pytest.mark.parametrize(
+    ("agents_dir", "message"),
+    [
+        (".", "worker: workflows: Triage is no workflow; put @workflow.defn above the class\n"),
+        (
+            "none",
+            "worker: agents_dir='none': there is no folder {folder}/none; make it, with one Markdown file for each agent",
+        ),
+    ],
+)
+def test_a_worker_that_is_given_something_wrong_names_it_and_leaves(
+    tmp_path: Path, agents_dir: str, message: str
+) -> None:
+    """Before it looks for a server: there is none."""
+    env = clean_environment(PYTHONPATH=str(PROJECT), TEMPORAL_ADDRESS="127.0.0.1:9")
+    command = [sys.executable, "-c", PROGRAM.format(agents_dir=agents_dir)]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message.format(folder=tmp_path))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo.tour import NOBODY_ASKED, STOPS
+from cli.demo.tour import NO_MODEL_ASKED
+from cli.demo.tour_stops import PIPELINE, STOPS
 from tests.guides import commands
 from tests.processes import (
     PROJECT,
@@ -103,9 +104,9 @@ def _demo_is_whole(done: "subprocess.CompletedProcess[str]") -> None:
 
 def _tour_is_whole(shown: str) -> None:
     """Every pattern was shown, by recorded answers, and it is said that they are."""
-    assert shown.count(NOBODY_ASKED) == 2, shown
+    assert shown.count(NO_MODEL_ASKED) == 2, shown
     assert all(f"✓ {stop.title}" in shown for stop in STOPS), shown
-    refund = " ".join(shown.partition("✓ refund, approved by two, taken back")[2].split())
+    refund = " ".join(shown.partition("✓ refund, approved by two, rolled back")[2].split())
     for line in ("approved by Ann and Bob", "row: undone", "mail: sent, and cannot be undone", "now 0 refunds in"):
         assert line in refund, shown
     assert "typed here in the name of Ann" in shown
@@ -121,6 +122,7 @@ def test_make_showcase_shows_every_pattern_and_writes_a_report(tmp_path: Path) -
     done = bash("make showcase", env, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     _tour_is_whole(done.stdout)
+    assert f"✓ {PIPELINE.title}" in done.stdout, done.stdout
     report = (tmp_path / "state" / "tour" / "report.html").read_text()
     for said in ("Dear shop owner", "no price", '<td data-label="by">Ann</td>', "Nothing failed"):
         assert said in report

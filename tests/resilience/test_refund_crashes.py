@@ -1,21 +1,28 @@
 """The worked example on real processes: decided while the worker is dead, killed in the booking, and taken back."""
 
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.conftest import binary
 from tests.processes import PROJECT, wait_for
+from tests.real_process import command_of
 from tests.stacks import Stack, whole_stack
 from tests.workflow.refunding import Shop, shop_in
 
-LAMP = str(PROJECT / "samples" / "refunds" / "lamp.json")
-CABLE = str(PROJECT / "samples" / "refunds" / "cable.json")
+EMPTY = "empty"
+"""A namespace without any worker."""
+WORKER = "samples/refund/worker.py"
+LAMP = str(PROJECT / "samples" / "refund" / "lamp.json")
+CABLE = str(PROJECT / "samples" / "refund" / "cable.json")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +33,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory, make_httpserver: HTTPServer) 
 
 @pytest.fixture(scope="module")
 def stack(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack"), **shop.settings, TOOL_WAIT="1") as stack:
+    directory = tmp_path_factory.mktemp("stack")
+    with whole_stack(
+        directory, options=("--namespace", EMPTY), program=WORKER, **shop.settings, TOOL_WAIT="1"
+    ) as stack:
         stack.api.script(
             rules=[
                 {"system": "You sort requests", "data": {"category": "billing", "confidence": 0.9}},
@@ -114,6 +124,37 @@ def test_below_the_limit_it_is_done_at_once_and_what_is_wrong_is_named(stack: St
     assert "nothing of 'ORD-1002' is left to give back" in again.stderr
     wrong = stack.run("refund", "--order", "1; DROP", "--text", "x")
     assert (wrong.returncode, "order: name the order" in wrong.stderr) == (2, True)
+
+
+def test_without_a_worker_the_command_runs_one_and_ends_it(stack: Stack, shop: Shop) -> None:
+    """The server still lists the worker that is gone, as it lists each for minutes after its end."""
+    with closing(sqlite3.connect(shop.database)) as connection, connection:
+        connection.execute("INSERT INTO orders VALUES ('ORD-1004', 'Dan', 'dan@example.org', 5000)")
+    order = ("--order", "ORD-1004", "--text", "It came late.", "--amount", "50")
+    stack.worker.kill()
+    try:
+        ended = stack.run("refund", *order, **shop.settings)
+    finally:
+        stack.worker.start()
+    assert "order ORD-1004: refunded · 50.00" in ended.stdout, ended.stderr
+    assert "no worker serves task queue 'refunds': one runs for as long as this waits" in ended.stderr
+    log = (stack.directory / "state" / "logs" / "refund-worker.log").read_text()
+    assert "worker ready: task queue 'refunds'" in log
+    assert "stopping: waiting for running calls to finish" in log
+    assert serving(stack) == []
+
+
+def test_detached_it_names_the_command_that_starts_a_worker(stack: Stack) -> None:
+    order = ("--order", "ORD-1002", "--text", "It came late.", "--detach")
+    ended = stack.run("refund", *order, TEMPORAL_NAMESPACE=EMPTY)
+    assert "Start one with 'python -m samples.refund.worker'." in ended.stderr
+    assert serving(stack) == []
+
+
+def serving(stack: Stack) -> list[str]:
+    """The commands of refund workers that the starter has left behind."""
+    found = [one for one in psutil.process_iter() if "samples.refund.worker" in command_of(one)]
+    return [command_of(one) for one in found if one.environ().get("STATE_DIR") == stack.env["STATE_DIR"]]
 
 
 def test_a_folder_is_no_request(stack: Stack, tmp_path: Path) -> None:

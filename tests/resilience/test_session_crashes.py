@@ -15,8 +15,8 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits
-from outlast.client import PROJECT, data_converter
-from tests.processes import DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
+from outlast.client import data_converter
+from tests.processes import PROJECT, DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
 from workflows.agent_session import AgentSessionWorkflow
 
 pytestmark = pytest.mark.xdist_group("crashes")

@@ -30,13 +30,13 @@ pytestmark = pytest.mark.xdist_group("spans")
 IMPORTED = """
 import asyncio, sys
 import worker, starter
-from outlast.worker import running
+from outlast.worker import registry, running
 from outlast.client import connect, load_settings
 
 async def work():
     settings = load_settings()
     client = await connect(settings)
-    async with worker.working(client, settings, running.model_client(settings)):
+    async with worker.working(client, settings, registry.model_client(settings)):
         print(*sorted(name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))))
 
 running.Runtime.set_default(running.runtime(None, None))

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from tests.conftest import binary
-from tests.processes import DevServer, clean_environment, dev_server, messages_api, wait_for, worker
+from tests.processes import EVERY_WORKER, DevServer, clean_environment, dev_server, messages_api, wait_for, worker
 from tests.served import EVERY_WORKFLOW
 
 pytestmark = pytest.mark.xdist_group("wrong_messages")
@@ -106,7 +106,11 @@ class Cli:
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     tmp: Path = tmp_path_factory.mktemp("wrong")
-    with dev_server(tmp) as server, messages_api(tmp, latency=4.0) as api, worker(tmp, server, api):
+    with (
+        dev_server(tmp) as server,
+        messages_api(tmp, latency=4.0) as api,
+        worker(tmp, server, api, program=EVERY_WORKER),
+    ):
         yield Cli(server)
 
 

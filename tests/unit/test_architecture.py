@@ -1,64 +1,134 @@
-"""The walls of the house hold in every file, and each wall is shown to stop what it is there to stop."""
+"""Imports run one way, folders and files stay small, and what the docs say of them is true.
 
-import pytest
+Who may import whom stands in `pyproject.toml`, [tool.importlinter]; `lint-imports` shows it, and so does the first test here.
+"""
 
-from tests.unit.bad_examples import BAD, CALL, FLOW, MOVE, POLICY, RETRY, RUN, SCHEDULE, START
-from tests.unit.house import ROOMS, Rule, Source, sources
-from tests.unit.wall_rules import WALLS
-from tests.unit.workflow_rules import WORKFLOW_RULES, contract_names
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
 
-RULES = (*WALLS, *WORKFLOW_RULES)
+import grimp
+
+from tests.unit.workflow_rules import ROOT, Source, functions, sources
+
 SOURCES = sources()
-
-GOOD = [
-    ("cli/made_up.py", "from outlast.storage.activities import ContentStore\nfrom workflows.plan_and_execute import X"),
-    ("cli/made_up.py", "from outlast.plans.checking import read_plan\nfrom workflows.contracts import Plan"),
-    ("outlast/devstack/made_up.py", "from local_model import BANNER"),
-    (FLOW, "from outlast.llm.activities import AgentActivities\nfrom outlast.agents.asking import Ask"),
-    (FLOW, "from activities import errors\nfrom workflows import policies"),
-    (MOVE, "x = 'a' in {'a', 'b'}\ny = sorted(set(z))\nn = len({1})\nfor a in {1: 2}:\n    pass"),
-    (MOVE, "async def f():\n    await asyncio.gather(a, b)\n    await workflow.wait(tasks)\n    x = workflow.now()"),
-    (FLOW, f"{RUN}(self, request: Plan) -> Plan: ...".replace("workflow.run", "workflow.run\n    @closing")),
-    (FLOW, f"{CALL}, **policies.act(card, 'x'))"),
-    ("outlast/workflow/policies.py", f"{POLICY}ActivityConfig({START}, {SCHEDULE}, {RETRY})"),
-    ("tests/made_up.py", "import anthropic, local_model, time"),
-]
+FILES_IN_A_FOLDER, LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 15, 300, 40
+SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "shared", "manager", "core"}
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_every_file_keeps_the_rule(rule: Rule) -> None:
-    broken = [problem for source in SOURCES for problem in rule(source)]
-    assert not broken, "\n" + "\n".join(broken)
+@cache
+def graph() -> grimp.ImportGraph:
+    """Read all imports, those for the type checker and those within functions included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    roots = project["tool"]["importlinter"]["root_packages"]
+    return grimp.build_graph(*roots, exclude_type_checking_imports=False, cache_dir=None)
 
 
-@pytest.mark.parametrize(
-    ("rule", "path", "code"), BAD, ids=[f"{rule.__name__}-{number}" for number, (rule, _, _) in enumerate(BAD)]
-)
-def test_the_rule_stops_a_bad_example_and_says_where_and_what_to_do(rule: Rule, path: str, code: str) -> None:
-    broken = list(rule(Source(path, code)))
-    assert broken
-    assert all(problem.startswith(path) for problem in broken)
-    assert all(len(problem) > len(path) + 30 for problem in broken)
+def broken_contracts(project: Path) -> list[str]:
+    """Run `lint-imports` in a project, and name the contracts that do not hold."""
+    lint = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"]
+    wide = {**os.environ, "COLUMNS": "200"}
+    ran = subprocess.run(lint, cwd=project, env=wide, capture_output=True, text=True, timeout=60, check=False)
+    broken = re.findall(r"^(.+) BROKEN", ran.stdout, re.MULTILINE)
+    assert ran.returncode == bool(broken), ran.stdout + ran.stderr
+    return broken
 
 
-def test_every_rule_has_a_bad_example() -> None:
-    assert [rule.__name__ for rule in RULES if rule not in [bad for bad, _, _ in BAD]] == []
+def test_imports_keep_the_contracts() -> None:
+    assert broken_contracts(ROOT) == [], "run lint-imports: it shows each import and its line"
 
 
-@pytest.mark.parametrize(("path", "code"), GOOD)
-def test_no_rule_stops_what_is_allowed(path: str, code: str) -> None:
-    assert [problem for rule in RULES for problem in rule(Source(path, code))] == []
+def test_a_contract_that_is_broken_is_named(tmp_path: Path) -> None:
+    """A made-up library under the same contracts: it imports its application, and a cycle hides behind TYPE_CHECKING."""
+    house = tmp_path / "madeup"
+    (house / "app").mkdir(parents=True)
+    (house / "__init__.py").touch()
+    (house / "app" / "__init__.py").touch()
+    (house / "one.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from madeup import two\n")
+    (house / "two.py").write_text("import madeup.one\nfrom madeup.app import three\n")
+    (house / "app" / "three.py").write_text("def f():\n    import anthropic\n")
+    rules = """
+[tool.importlinter]
+root_packages = ["madeup"]
+include_external_packages = true
+exclude_type_checking_imports = false
+[[tool.importlinter.contracts]]
+name = "library"
+type = "forbidden"
+source_modules = ["madeup.one", "madeup.two"]
+forbidden_modules = ["madeup.app"]
+[[tool.importlinter.contracts]]
+name = "cycle"
+type = "acyclic_siblings"
+ancestors = ["madeup"]
+[[tool.importlinter.contracts]]
+name = "anthropic"
+type = "protected"
+protected_modules = ["anthropic"]
+allowed_importers = ["madeup.one"]
+[[tool.importlinter.contracts]]
+name = "kept"
+type = "protected"
+protected_modules = ["anthropic"]
+allowed_importers = ["madeup.app.three"]
+"""
+    (tmp_path / "pyproject.toml").write_text(rules)
+    assert broken_contracts(tmp_path) == ["library", "cycle", "anthropic"]
 
 
-def test_the_rules_see_the_whole_house() -> None:
-    assert {source.room for source in SOURCES} >= set(ROOMS)
-    assert "outlast/dag.py" in {source.path for source in SOURCES}
-    assert {"Plan", "PlanRequest", "ModelTurn", "Content"} <= contract_names()
-    assert not {"RunState", "ErrorKind", "StepState"} & contract_names()
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """No cycle anywhere, not even between folders; the error names its modules."""
+    imports = graph()
+    TopologicalSorter({one: imports.find_modules_directly_imported_by(one) for one in imports.modules}).prepare()
 
 
-def test_the_calls_and_marks_that_rules_look_for_are_really_there() -> None:
-    """A renamed decorator or call would leave the rules without anything to look at."""
-    text = "\n".join(source.text for source in SOURCES if source.under("workflows", "activities"))
-    marks = ("@workflow.run", "@workflow.init", "@activity.defn", "**policies.", "run_activity(")
-    assert [mark for mark in marks if mark not in text] == []
+def test_a_folder_has_few_files_and_each_is_short_and_named_after_what_it_does() -> None:
+    folders: dict[str, int] = {}
+    for source in SOURCES:
+        folder = source.path.rpartition("/")[0]
+        folders[folder] = folders.get(folder, 0) + 1
+    assert {folder: count for folder, count in folders.items() if count > FILES_IN_A_FOLDER} == {}
+    long = {source.path: len(source.text.splitlines()) for source in SOURCES}
+    assert {path: lines for path, lines in long.items() if lines > LINES_OF_A_FILE} == {}
+    assert [path for path in long if SAYS_NOTHING & set(path.removesuffix(".py").split("/"))] == []
+
+
+def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines of a function's body, without its docstring and the functions within it."""
+    said = ast.get_docstring(function) is not None
+    body = function.body[said:]
+    inner = [each for each in functions(ast.Module(body, [])) if each is not function]
+    outer = [each for each in inner if not any(each is not other and _within(each, other) for other in inner)]
+    end = function.end_lineno or 0
+    return end - body[0].lineno + 1 - sum((each.end_lineno or 0) - _begin(each) + 1 for each in outer) if body else 0
+
+
+def _begin(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return min([function.lineno, *(mark.lineno for mark in function.decorator_list)])
+
+
+def _within(one: ast.AST, other: ast.AST) -> bool:
+    return any(one is each for each in ast.walk(other))
+
+
+def long_functions(source: Source) -> Iterator[str]:
+    for function in functions(source.tree):
+        if (lines := statements(function)) > LINES_OF_A_FUNCTION:
+            yield f"{source.path}:{function.lineno}: {function.name} has {lines} lines; split it by what its parts do"
+
+
+def test_functions_are_short() -> None:
+    assert [problem for source in SOURCES for problem in long_functions(source)] == []
+    body = "\n".join(["    x = 1"] * 41)
+    assert len(list(long_functions(Source("made_up.py", f"def f(\n    a,\n):\n    '''Doc.'''\n{body}")))) == 1
+    assert list(long_functions(Source("made_up.py", f"def f():\n    def g():\n        y = 1\n{body[10:]}"))) == []
+
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")

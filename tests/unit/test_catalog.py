@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from outlast.agents.files import AgentFile, Problem, read_agents
-from outlast.client import PROJECT
+from outlast.agents.files import DEFAULTS, AgentFile, Problem, read_agents
+from outlast.consensus.votes import ConsensusRequest
+from outlast.consensus.voting import PANEL
+from outlast.contracts import PlanRequest
+from outlast.routing.categories import DEFAULT_CATEGORIES
+from outlast.routing.choosing import CLASSIFIER, ROUTER
+from outlast.stages.contracts import StagedRequest
+from outlast.stages.rules import DEFAULT_STAGES, LEAD
+from tests.real_process import PROJECT
 
 BODY = "\n---\nYou help.\n"
 
@@ -22,12 +29,42 @@ def agent(name: str, *fields: str) -> str:
 
 
 def test_our_own_agents_are_clean() -> None:
-    agents, problems = read_agents(PROJECT / "agents")
+    """The application's, and those that the library brings; no name is in both."""
+    agents, problems = read_agents(PROJECT / "agents", DEFAULTS)
     assert problems == []
     names = [agent.front.name for agent in agents]
-    assert names == sorted(names) == sorted(path.stem for path in (PROJECT / "agents").glob("*.md"))
-    assert {"planner", "generalist"} <= set(names)
+    assert names == sorted(names)
+    assert names == sorted(path.stem for folder in (PROJECT / "agents", DEFAULTS) for path in folder.glob("*.md"))
     assert all(len(agent.prompt) > 40 for agent in agents)
+
+
+def test_the_library_brings_every_agent_that_its_patterns_ask_for() -> None:
+    agents, problems = read_agents(DEFAULTS)
+    assert problems == [], "their fallbacks are among them"
+    fields = {**PlanRequest.model_fields, **StagedRequest.model_fields, **ConsensusRequest.model_fields}
+    asked = {fields[name].default for name in ("planner", "fallback_agent", "judge", "consensus_agent")}
+    asked |= {CLASSIFIER, ROUTER, LEAD, *(voter.agent for voter in PANEL), *(one.agent for one in DEFAULT_CATEGORIES)}
+    asked |= {name for stage in DEFAULT_STAGES for name in (*stage.agents, stage.reviewer)}
+    assert asked == {one.front.name for one in agents}
+
+
+def test_a_projects_agents_are_laid_over_the_librarys(tmp_path: Path) -> None:
+    own, base = tmp_path / "agents", tmp_path / "defaults"
+    for folder, names in ((own, ("writer", "clerk")), (base, ("writer", "judge", "planner"))):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.md").write_text(agent(name))
+    (own / "planner.md").write_text("---\nname: planner\n---\nText.")
+    agents, problems = read_agents(own, base)
+    assert [(one.front.name, one.path.parent.name) for one in agents] == [
+        *(("clerk", "agents"), ("judge", "defaults"), ("writer", "agents"))
+    ], "a file of the project's own that cannot be read is not replaced without a word"
+    assert [one.agent for one in problems] == ["planner"]
+
+    agents, [problem] = read_agents(tmp_path / "nowhere", base)
+    assert [one.front.name for one in agents] == ["judge", "planner", "writer"]
+    assert problem.notice
+    assert "no agent files here" in problem.message
 
 
 CODE_REVIEWER = """---

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from outlast.consensus.verdicts import verdict_schema, voting_alone
 from outlast.consensus.votes import ConsensusRequest, OnTie, Rule, RuleKind, Voter
 from outlast.consensus.voting import DEFAULT_VOTERS, PANEL, Ballots, Count, Outcome, problems, seated
-from outlast.contracts import AgentCard, Part
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    AgentCard,
+    Part,
+)
 
 MAJORITY, WEIGHTED, UNANIMOUS, QUORUM = RuleKind.MAJORITY, RuleKind.WEIGHTED, RuleKind.UNANIMOUS, RuleKind.QUORUM
 NOBODY, UNDECIDED = Outcome(empty=True), Outcome("")
@@ -229,13 +233,13 @@ def test_a_voter_is_never_replaced_by_another_agent() -> None:
     card = AgentCard(
         name="a", description="d", model="m", window=9, max_tokens=5, timeout=1, system=Part(), fallbacks=("b", "a@m2")
     )
-    assert voting_alone(card).chain == ("a@m2",)
-    assert voting_alone(card.model_copy(update={"fallbacks": (), "fallback": "b"})).chain == ()
+    assert voting_alone(card).fallbacks == ("a@m2",)
+    assert voting_alone(card.model_copy(update={"fallbacks": ("b",)})).fallbacks == ()
 
 
 def test_the_schema_holds_the_options_and_the_beginning_of_the_question() -> None:
     schema = verdict_schema("Long " * 1000, "My angle.", ("yes", "no"))
     verdict = schema["properties"]["verdict"]
     assert verdict["enum"] == ["yes", "no"]
-    assert "My angle. The answer is" in verdict["description"]
+    assert "My angle. The answer is" in verdict[SMALL_MODEL_HINT]
     assert len(str(schema)) < 1500

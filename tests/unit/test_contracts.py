@@ -23,7 +23,7 @@ from outlast.contracts import (
     ModelTurn,
     Part,
     RollbackRequest,
-    StartRequest,
+    RunRequest,
     StopReason,
     ToolCall,
     ToolSpec,
@@ -105,8 +105,8 @@ def test_what_differs_from_a_default_is_written_though_it_is_false() -> None:
     assert json.loads(ModelTurn(content=Content(), data={}).model_dump_json()) == {"content": {}, "data": {}}
 
 
-def test_histories_of_the_first_version_are_read() -> None:
-    """Written by hand and never to be changed: a running execution may hold exactly this."""
+def test_messages_with_the_required_fields_alone_are_read() -> None:
+    """Written by hand, and not to be changed once 0.2.0 is released: a run of it may hold exactly this."""
     turn = ModelTurn.model_validate_json(
         '{"content":{"summary":"s","size":2000,"ref":"r"},"usage":{"input_tokens":7,"output_tokens":2},'
         '"request_id":"req_1","usd":0.5,"ms":12}'
@@ -115,7 +115,7 @@ def test_histories_of_the_first_version_are_read() -> None:
     card = AgentCard.model_validate_json(
         '{"name":"a","description":"d","model":"m","window":9,"max_tokens":5,"timeout":30,"system":{"ref":"r"}}'
     )
-    assert (card.attempts, card.continuations, card.fallback) == (3, 2, None)
+    assert (card.attempts, card.continuations, card.fallbacks) == (3, 2, ())
     request = ModelRequest.model_validate_json(
         '{"agent":"a","model":"m","messages":[{"parts":[{"text":"t"}]}],"max_tokens":5}'
     )
@@ -204,7 +204,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 @pytest.mark.parametrize("kind", EVERY_WORKFLOW, ids=lambda kind: kind.__name__)
 def test_no_first_request_can_carry_state(kind: Any) -> None:
     request = get_type_hints(kind.run)["request"]
-    assert issubclass(request, StartRequest)
+    assert issubclass(request, RunRequest)
     unmarked = [where for where, marked in state_in(request, request.__name__) if not marked]
     assert [where for where in unmarked if where not in GIVEN_ON_PURPOSE] == []
 

@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 
 from activities.search.contracts import SourceKind
-from cli.results import register
 from cli.start.consensus import By, Tie
 from cli.start.plan import OnFailure
 from cli.start.research import Kind
@@ -16,6 +15,7 @@ from outlast.cli.kinds import kinds
 from outlast.consensus.votes import OnTie, RuleKind
 from outlast.contracts import OnStepFailure
 from outlast.routing.requests import RouteRequest
+from starter import build_app
 from tests.processes import PROJECT
 from tests.served import EVERY_WORKFLOW
 
@@ -95,7 +95,7 @@ def test_help_names_every_command() -> None:
 
 def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
-    register()
+    build_app()
     assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in EVERY_WORKFLOW}
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)

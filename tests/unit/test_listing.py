@@ -7,6 +7,7 @@ import pytest
 from rich.text import Text
 
 from cli import results
+from outlast.cli import kinds
 from outlast.cli.leaving import LeavingError
 from outlast.cli.runs.agents_page import agents_page
 from outlast.cli.runs.listing import Wanted, read_since
@@ -19,6 +20,7 @@ LONG: dict[str, Any] = {
     "resolved": "claude-sonnet",
     "description": "Works with files\n  and says what it did. " * 5,
     "tools": ["Read", "Write"],
+    "default": False,
 }
 SHORT = LONG | {
     "name": "a-long-name",
@@ -27,6 +29,7 @@ SHORT = LONG | {
     "tools": [],
     "model": "haiku",
     "resolved": "haiku",
+    "default": True,
 }
 
 
@@ -35,11 +38,13 @@ def test_each_agent_has_one_line_that_fits_and_begins_with_its_whole_name() -> N
         [line.plain for line in agents_page([LONG, SHORT], width) if isinstance(line, Text)] for width in (None, 40)
     )
 
-    assert whole[1] == "a-long-name  haiku   Writes."
+    assert whole[1] == "a-long-name  haiku   default  Writes."
     assert whole[0].endswith("tools: Read, Write")
-    assert [len(line) for line in cut[:2]] == [40, 28]
-    assert cut[0].startswith("clerk        sonnet  Works with")
-    assert whole[2:] == cut[2:] == ["sonnet → claude-sonnet"]
+    assert [len(line) for line in cut[:2]] == [40, 37]
+    assert cut[0].startswith("clerk        sonnet  own      Works")
+    assert whole[2:] == cut[2:]
+    assert whole[2] == "sonnet → claude-sonnet"
+    assert whole[3].startswith("default: brought by the library; ")
     assert not any("\n" in line for line in whole)
 
 
@@ -64,8 +69,24 @@ def test_what_is_neither_is_refused_with_what_to_write(given: str) -> None:
 
 def test_all_that_is_wanted_stands_in_the_query() -> None:
     results.register()
-    assert Wanted(failed=True, since=NOW, types=("plan",)).query == (
+    assert Wanted(failed=True, since=NOW, types=("plan",)).query(marked=False) == (
         "WorkflowType IN ('PlanAndExecuteWorkflow') AND ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated') AND "
         "(StartTime > '2026-11-28T12:00:00Z' OR CloseTime > '2026-11-28T12:00:00Z')"
     )
-    assert "'Terminated', 'Running')" in Wanted(failed=True, running=True).query
+    assert "'Terminated', 'Running')" in Wanted(failed=True, running=True).query(marked=False)
+
+
+def test_a_type_is_a_command_or_a_workflow_and_runs_that_were_marked_are_listed_whatever_their_type() -> None:
+    results.register()
+    assert Wanted(types=("plan", "Triage")).query(marked=True) == "WorkflowType IN ('PlanAndExecuteWorkflow', 'Triage')"
+    everything = Wanted().query(marked=True)
+    assert everything.startswith("(AgentPattern IS NOT NULL OR WorkflowType IN ('AgentSessionWorkflow', ")
+    assert "AgentPattern" not in Wanted().query(marked=False)
+    with pytest.raises(LeavingError, match="write a command that starts runs"):
+        Wanted(types=("it's",)).query(marked=True)
+
+
+def test_where_nothing_tells_runs_of_agents_from_others_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_KINDS", {kinds.ROLLBACK: kinds.RunKind(kinds.ROLLBACK, "rollback", "rollback", "")})
+    assert Wanted().query(marked=False) == ""
+    assert Wanted(running=True).query(marked=False) == "ExecutionStatus IN ('Running')"

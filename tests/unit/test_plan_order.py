@@ -190,15 +190,6 @@ def test_what_may_be_an_order_and_is_not_understood_is_a_problem(data: dict[str,
     assert "depends_on" in "\n".join(wrong)
 
 
-@pytest.mark.parametrize("data", [case[1] for case in READ if case[0].startswith(("edges as", "an order of"))])
-def test_runs_from_before_read_as_they_did(data: dict[str, Any]) -> None:
-    """Their histories hold what followed from it."""
-    found, wrong, _ = read_plan(data, order=False)
-    assert (found is not None, wrong) == (True, [])
-    assert found is not None
-    assert not any(each.depends_on for each in found.steps)
-
-
 @steady
 @given(dags(8), st.sampled_from(["edges", "pairs", "arrows", "map", "next", "within"]))
 def test_any_graph_is_the_same_in_every_form(graph: DAG, form: str) -> None:

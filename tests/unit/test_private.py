@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.devstack.parts import Part, model_part, server_part, worker_part
 from outlast.devstack.process import Process, rotate
 from outlast.devstack.state import StackState, take_lock, write_state
@@ -19,6 +19,7 @@ from outlast.private_files import PRIVATE, private_folder
 from outlast.storage.activities import ContentStore
 from outlast.tools.mcp.config import McpConfig, StdioServer
 from outlast.tools.mcp.servers import McpServers
+from tests.real_process import PROJECT
 
 SECRETS = {
     name: f"hidden-{name.lower()}"

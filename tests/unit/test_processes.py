@@ -2,10 +2,12 @@
 
 import argparse
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 
-from outlast.worker.processes import how_many, merged
+from outlast.worker.processes import how_many, merged, program
 
 ONE = """# HELP agent_calls Calls
 # TYPE agent_calls counter
@@ -44,3 +46,14 @@ def test_a_number_or_auto_says_how_many() -> None:
     for wrong in ("0", "-1", "two", "1.5", ""):
         with pytest.raises(argparse.ArgumentTypeError, match=re.escape(repr(wrong))):
             how_many(wrong)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"), [(None, ["worker.py"]), (SimpleNamespace(name="mine.worker"), ["-m", "mine.worker"])]
+)
+def test_each_process_is_started_as_the_first_one_was(
+    monkeypatch: pytest.MonkeyPatch, spec: object, expected: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker.py", "--processes", "2"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    assert program() == expected

@@ -11,8 +11,8 @@ from outlast.cli.recorded.suspicions import Suspicion
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.times import critical_path
+from outlast.cli.result_texts import texts_of
 from outlast.cli.results.plans import PlanPage
-from outlast.cli.results.reading import texts_of
 from outlast.contracts import Content, Plan, PlanReport, PlanResult, RunState, Spend, StepRow, StepState
 from tests.unit.graphs import DAG, dags, steady
 

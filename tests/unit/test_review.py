@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.agents.model_calls import Answer
+from outlast.agents.answers import Answer
 from outlast.contracts import Content
 from outlast.llm.answers import read_answer
 from outlast.review import best_of, is_over, read_critique, schema_of

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from outlast.contracts import Plan
 from outlast.documents.formats.extraction import ExtractedDocument, extract
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -70,6 +71,11 @@ def test_sums_of_the_financial_documents_add_up() -> None:
         income = value["Shop sales"] + value["Schools and cafés"] + value["Courses and events"]
         assert income == value["Total income"]
         assert income - value["Total expenditure"] == value["Surplus or (deficit)"]
+
+
+def test_the_letter_goes_out_only_when_a_person_confirms_it() -> None:
+    plan = Plan.model_validate_json((SAMPLES / "plans" / "price-letter.json").read_bytes())
+    assert [step.confirm for step in plan.steps] == [False, False, True]
 
 
 def test_plan_is_a_graph_in_which_some_steps_run_side_by_side() -> None:

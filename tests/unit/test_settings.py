@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from outlast.client import LOCAL_MODEL, PROJECT, Settings, SettingsError, address_of, load_settings, running_stack
+from outlast.client import LOCAL_MODEL, Settings, SettingsError, address_of, load_settings, running_stack
 from outlast.llm.base import ModelSpec, ModelTable
 from outlast.storage.activities import ContentStore
 from outlast.tools.standard.workspace import check_apart
 from outlast.worker.registry import protected, tools_of
+from tests.real_process import PROJECT
 
 VARIABLES = [name.upper() for name in Settings.model_fields]
 
@@ -147,7 +148,6 @@ def test_our_own_table_is_whole() -> None:
     assert local.forced_tools
     assert local.max_output < local.window
     assert not local.continuations, "a small model that meets its limit rambles on"
-    assert (PROJECT / "models.toml").is_file()
     assert ModelTable().spec("unknown") == ModelSpec()
 
 
@@ -175,11 +175,11 @@ def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.mark.parametrize(
     ("workspace", "what"),
     [
-        (PROJECT, "holds the project's own code"),
-        (PROJECT / "workflows", "is the project's own code, workflows"),
-        (PROJECT / "activities" / "toolbox", "lies within the project's own code, activities"),
-        (PROJECT.parent, "holds the project's own code"),
-        (PROJECT / ".git", "the project's own code, .git"),
+        (PROJECT, "holds the project's own "),
+        (PROJECT / "workflows", f"is the project's own {PROJECT / 'workflows'}"),
+        (PROJECT / "activities" / "toolbox", f"lies within the project's own {PROJECT / 'activities'}"),
+        (PROJECT.parent, "holds the project's own "),
+        (PROJECT / ".git", f"the project's own {PROJECT / '.git'}"),
         ("state", "is the state directory (STATE_DIR)"),
         ("state/tour", "lies within the state directory (STATE_DIR)"),
         ("state/workspace/../content", "lies within the state directory (STATE_DIR)"),
@@ -188,7 +188,7 @@ def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch, tmp_p
         (".", "holds the agents (AGENTS_DIR)"),
         ("cwd", "holds the settings"),
         ("servers", "holds the MCP servers"),
-        ("link-to-code", "lies within the project's own code, workflows"),
+        ("link-to-code", f"lies within the project's own {PROJECT / 'workflows'}"),
         ("link-to-folder/state", "is the state directory (STATE_DIR)"),
     ],
 )

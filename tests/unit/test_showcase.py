@@ -9,7 +9,7 @@ import pytest
 
 from cli.demo import recorded_api
 from cli.demo.recorded_api import ANSWERS, PACE, PIECE, answers, build_app
-from cli.demo.tour import LAUNCH
+from cli.demo.tour_stops import LAUNCH
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from cli.start.stages_file import MENDS, read_stages, read_stages_file
-from outlast.agents.files import read_agents
+from outlast.agents.files import DEFAULTS, read_agents
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.runs.resuming import taken_over
-from outlast.client import PROJECT
 from outlast.contracts import Content
 from outlast.stages.contracts import Rubric, Stage, StageOutput
 from outlast.stages.rules import problems_of
+from tests.real_process import PROJECT
 
 SAMPLE = PROJECT / "samples" / "stages" / "product-brief.json"
 
@@ -29,7 +29,7 @@ def problem(**fields: Any) -> str:
 
 def test_the_sample_can_run_with_the_agents_there_are() -> None:
     stages = read_stages_file(SAMPLE, "--stages")
-    agents, _ = read_agents(PROJECT / "agents")
+    agents, _ = read_agents(PROJECT / "agents", DEFAULTS)
     assert problems_of(stages, (), [agent.front.name for agent in agents], "planner") == []
     assert [stage.name for stage in stages] == ["research", "positioning", "draft", "review", "final"]
     assert stages[3].rubric is not None

@@ -6,7 +6,8 @@ import pytest
 
 from outlast.contracts import CallTrace, Content, RunState, RunStatus, Spend, StepRow, StepState, Trace
 from outlast.tracing.details import MARKS, ROWS_SHOWN, details
-from outlast.tracing.trace import RunLog
+from outlast.tracing.trace import RunTrace
+from outlast.workflow.state import ExecutionState
 
 HEADER = ["| | step | agent | waits for | result, note |", "|---|---|---|---|---|"]
 
@@ -87,27 +88,28 @@ def test_messages_that_nobody_understood_are_shown_below() -> None:
     ]
 
 
-def test_a_log_starts_empty_and_running() -> None:
-    log = RunLog("plan and execute")
-    assert (log.pattern, log.state, log.spend, log.steps, log.notices) == (
+def test_a_run_starts_empty_and_running() -> None:
+    state = ExecutionState()
+    trace = RunTrace("plan and execute", state)
+    assert (trace.pattern, state.phase, state.spend, state.steps, trace.notices) == (
         "plan and execute",
         RunState.RUNNING,
         Spend(),
         {},
         [],
     )
-    assert log.trace() == Trace()
+    assert trace.all_calls() == Trace()
 
 
 def test_forgotten_steps_are_gone_and_unknown_ones_do_not_matter() -> None:
-    log = RunLog("p")
-    log.steps = {name: StepRow(step=name) for name in ("1", "2", "3")}
-    log.forget(["2", "never there"])
-    assert list(log.steps) == ["1", "3"]
+    state = ExecutionState()
+    state.steps = {name: StepRow(step=name) for name in ("1", "2", "3")}
+    state.forget(["2", "never there"])
+    assert list(state.steps) == ["1", "3"]
 
 
 def test_the_trace_keeps_the_order_of_calls_and_does_not_change_afterwards() -> None:
-    log = RunLog("p")
+    trace = RunTrace("p", ExecutionState())
     calls = [
         CallTrace.model_validate(
             {
@@ -122,11 +124,11 @@ def test_the_trace_keeps_the_order_of_calls_and_does_not_change_afterwards() -> 
         )
         for step in "ba"
     ]
-    log.calls.append(calls[0])
-    first = log.trace()
-    log.calls.append(calls[1])
+    trace.calls.append(calls[0])
+    first = trace.all_calls()
+    trace.calls.append(calls[1])
     assert first.calls == (calls[0],)
-    assert log.trace().calls == tuple(calls)
+    assert trace.all_calls().calls == tuple(calls)
 
 
 def test_spends_add_up_in_every_part() -> None:
@@ -135,3 +137,9 @@ def test_spends_add_up_in_every_part() -> None:
         calls=2, input_tokens=4, output_tokens=6, cache_read_tokens=8, cache_write_tokens=10, usd=0.2
     )
     assert one.plus(Spend(usd=0.2)).usd == 0.3
+
+
+def test_steps_of_the_same_agent_are_numbered() -> None:
+    state = ExecutionState()
+    state.steps = {name: StepRow(step=name) for name in ("analyst", "analyst (2)")}
+    assert [state.unused(name) for name in ("analyst", "writer")] == ["analyst (3)", "writer"]

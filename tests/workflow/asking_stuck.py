@@ -16,7 +16,7 @@ class AskingSessionWorkflow(AgentSessionWorkflow):
         super().__init__(request)
         self.said: list[StuckDecision] = []
         self.stuck: list[str] = []
-        self.rollback.on_stuck = self._decide
+        self.undo.on_stuck = self._decide
 
     @workflow.run
     async def run(self, request: AgentSessionRequest) -> AgentSessionResult:

@@ -1,6 +1,6 @@
 """Runs real workflows with the real activity classes; only the model is scripted."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +11,17 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+import worker
 from activities.search.contracts import SourceKind
 from activities.search.sources.base import Source
 from outlast.client import Settings, data_converter
 from outlast.contracts import Content
 from outlast.llm.scripted import Script, ScriptedLLM
 from outlast.storage.activities import ContentStore
+from outlast.tools.tool import Tool
+from samples.refund.workflow import RefundWorkflow
 from tests.policed import policed
 from tests.processes import dev_server
-from worker import working
 
 
 @dataclass
@@ -32,10 +34,19 @@ class Runner:
 
     @asynccontextmanager
     async def worker(
-        self, script: Script, sources: Mapping[SourceKind, Source] | None = None
+        self, script: Script, sources: Mapping[SourceKind, Source] | None = None, tools: Sequence[Tool] = ()
     ) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
-        async with working(self.env.client, self.settings, llm, sources=sources, workflow_runner=policed()):
+        served = (*worker.WORKFLOWS, RefundWorkflow)
+        async with worker.working(
+            self.env.client,
+            self.settings,
+            llm,
+            sources=sources,
+            workflows=served,
+            tools=tools,
+            workflow_runner=policed(),
+        ):
             yield llm
 
     async def start(self, workflow: Callable[..., Any], request: Any) -> WorkflowHandle[Any, Any]:

@@ -29,17 +29,17 @@ from outlast.contracts import (
     GateView,
     ProposedAction,
     Risk,
-    StartRequest,
+    RunRequest,
+    RunResult,
     breaks,
 )
-from outlast.tracing.trace import RunLog
-from outlast.workflow.base import Observed, closing
+from outlast.workflow.base import AgentWorkflow
 from tests.policed import policed
 
 QUEUE = "gated"
 
 
-class Job(StartRequest):
+class Job(RunRequest):
     """What the workflow proposes: `gates` times the same payment, one after the other or `at_once`.
 
     With `waits` it first waits for the signal `begin`, with `rolls` it continues as new at `roll`; `changed` is what the
@@ -49,7 +49,6 @@ class Job(StartRequest):
     amount: Any = 5
     policy: GatePolicy = GatePolicy()
     risk: Risk = Risk.MEDIUM
-    requester: str = ""
     gates: int = 1
     at_once: bool = False
     waits: bool = False
@@ -67,7 +66,7 @@ class Payment(Contract):
     approval: Approval | None = None
 
 
-class Paid(Contract):
+class Paid(RunResult):
     decisions: tuple[GateDecision, ...] = ()
     paid: tuple[Any, ...] = ()
     told: tuple[str, ...] = ()
@@ -80,10 +79,10 @@ async def pay(payment: Payment) -> Paid:
 
 
 @workflow.defn
-class GatedWorkflow(Observed):
+class GatedWorkflow(AgentWorkflow[Job, Paid]):
     @workflow.init
     def __init__(self, request: Job) -> None:
-        self.log = RunLog("gated")
+        super().__init__(request)
         self.told: list[str] = []
         self.begun = not request.waits
         self.rolled = False
@@ -92,7 +91,6 @@ class GatedWorkflow(Observed):
         self.gates.restore(request.carried)
 
     @workflow.run
-    @closing
     async def run(self, request: Job) -> Paid:
         await workflow.wait_condition(lambda: self.begun, timeout=timedelta(days=400))
         paid: list[Any] = []

@@ -13,18 +13,18 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from outlast.client import PROJECT, Settings
+from outlast.client import Settings
 from outlast.contracts import Part
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from samples.refund.contracts import RefundRequest
 from samples.refund.workflow import RefundWorkflow
-from tests.real_process import free_port
+from tests.real_process import PROJECT, free_port
 from tests.workflow.conftest import Runner
 from tests.workflow.routing import is_classifier
 
 REFUND = RefundWorkflow.run
-SHOP = PROJECT / "samples" / "refunds" / "shop.sql"
+SHOP = PROJECT / "samples" / "refund" / "shop.sql"
 TEXT = "The lamp arrived broken; please refund 180.00."
 EDIT: dict[str, Any] = {
     "table": "refunds",

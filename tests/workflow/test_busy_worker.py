@@ -5,6 +5,7 @@ import time
 from contextvars import copy_context
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,14 +14,14 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from outlast.activity.heartbeat import Keeper, Watched, heartbeats
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.heartbeat import Keeper, _Beating, beating
 
 
 @activity.defn
 async def slow(seconds: float) -> int:
     """Take a while; returns the attempt that did it."""
-    async with beating(lambda: {"attempt": activity.info().attempt}):
+    async with heartbeats(lambda: {"attempt": activity.info().attempt}):
         await asyncio.sleep(seconds if activity.info().attempt == 1 else 0)
     return activity.info().attempt
 
@@ -54,7 +55,7 @@ def working(client: Client, queue: str, *interceptors: NotesCrashes) -> Worker:
 async def test_a_loop_that_is_blocked_for_longer_than_the_time_out_loses_no_call(real_server: str) -> None:
     client = await Client.connect(real_server)
     queue = uuid4().hex
-    with Keeper.of(client) as keeper:
+    with Keeper.of_this_process() as keeper:
         async with working(client, queue):
             handle = await client.start_workflow(SlowWorkflow.run, [3.5, 1.0], id=queue, task_queue=queue)
             await asyncio.sleep(0.8)
@@ -116,7 +117,20 @@ async def test_one_call_that_cannot_say_how_far_it_is_costs_the_others_no_heartb
         raise RuntimeError("changed during iteration")
 
     sent: list[tuple[bytes, tuple[object, ...]]] = []
-    keeper = Keeper(Server())  # type: ignore[arg-type]
-    noted = [_Beating(name, 60.0, details, copy_context()) for name, details in ((b"1", broken), (b"2", lambda: "far"))]
-    await asyncio.gather(*map(keeper._send, noted))
+    client: Any = Server()
+    watched = [
+        Watched(name, 60.0, details, copy_context(), client)
+        for name, details in ((b"1", broken), (b"2", lambda: "far"))
+    ]
+    await asyncio.gather(*map(Keeper()._send, watched))
     assert sorted(sent) == [(b"1", ()), (b"2", ("far",))]
+
+
+def test_workers_of_one_process_share_the_thread_until_the_last_has_ended() -> None:
+    first, second = Keeper.of_this_process(), Keeper.of_this_process()
+    keeper = first.__enter__()
+    assert second.__enter__() is keeper
+    first.__exit__(None, None, None)
+    assert (Keeper.running, keeper._thread.is_alive()) == (keeper, True)
+    second.__exit__(None, None, None)
+    assert (Keeper.running, keeper._thread.is_alive()) == (None, False)

@@ -37,12 +37,13 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import ScriptedLLM
 from outlast.stages.contracts import StagedRequest
-from outlast.worker.running import sandbox
+from outlast.worker.serving import sandbox
 from outlast.workflow import base as observed
+from tests.served import SERVED
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.rolling_back import PLAN, SESSION, Bench, bench
 from tests.workflow.test_agent_session import calls
-from tests.workflow.test_taking_back import ACTING, REQUESTS
+from tests.workflow.test_taking_back import REQUESTS
 from worker import working
 from workflows.contracts.documents import DocumentAnalysisRequest
 from workflows.staged_delivery import StagedDeliveryWorkflow
@@ -56,7 +57,7 @@ CLEAN_UP = (
 )
 CALLS_BEFORE = {"AgentSessionWorkflow": 1, "DocumentAnalysisWorkflow": 1, "ParallelResearchWorkflow": 1}
 """How many activities come before the first model call: tools, a text, or a search are read first."""
-EVERY = pytest.mark.parametrize("kind", ACTING, ids=lambda kind: kind.__name__)
+EVERY = pytest.mark.parametrize("kind", SERVED, ids=lambda kind: kind.__name__)
 
 
 async def request_of(runner: Runner, kind: Any, **fields: Any) -> Any:
@@ -81,16 +82,16 @@ async def test_a_bug_pauses_every_pattern_and_leaves_nothing_of_its_clean_up(
 
     monkeypatch.setattr(Budgeting, "reserve", buggy)
     llm = ScriptedLLM(lambda _: asyncio.sleep(3600))  # type: ignore[arg-type, return-value]
-    async with working(runner.env.client, runner.settings, llm, workflow_runner=sandbox()):
-        requests = [await request_of(runner, kind, on_failure=ROLL_BACK_ALL) for kind in ACTING]
-        starts: list[tuple[Any, Any]] = list(zip(ACTING, requests, strict=True))
+    async with working(runner.env.client, runner.settings, llm, workflows=SERVED, workflow_runner=sandbox()):
+        requests = [await request_of(runner, kind, on_failure=ROLL_BACK_ALL) for kind in SERVED]
+        starts: list[tuple[Any, Any]] = list(zip(SERVED, requests, strict=True))
         runs = [await runner.start(kind.run, request) for kind, request in starts]
         for run in runs:
             events = await events_with(run, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
             assert [each for each in events if each in CLEAN_UP] == [], run.id
             assert (await run.describe()).status is WorkflowExecutionStatus.RUNNING
         broken.clear()
-        for run, kind in zip(runs, ACTING, strict=True):
+        for run, kind in zip(runs, SERVED, strict=True):
             before = CALLS_BEFORE.get(kind.__name__, 0)
             await events_with(run, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, before + 1)
             await run.terminate()
@@ -115,7 +116,7 @@ async def test_a_gate_that_halts_ends_every_pattern(runner: Runner, kind: Any, m
     monkeypatch.setattr(Budgeting, "_check_first", lambda *_: None)
     request = await request_of(runner, kind, budget=Budget(tokens=1, gate=HALTS))
     llm = ScriptedLLM(lambda _: "never")
-    async with working(runner.env.client, runner.settings, llm, workflow_runner=sandbox()):
+    async with working(runner.env.client, runner.settings, llm, workflows=SERVED, workflow_runner=sandbox()):
         handle = await runner.start(kind.run, request)
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
@@ -205,7 +206,6 @@ def test_a_retry_and_a_cron_turn_carry_nothing_over_either(
 ) -> None:
     info = SimpleNamespace(continued_run_id="before", attempt=attempt, cron_schedule=cron)
     monkeypatch.setattr("temporalio.workflow.info", lambda: info)
-    monkeypatch.setattr("outlast.workflow.revision.since", lambda _: True)
     request = AgentSessionRequest(agent="writer", task="t", gates=GatesCarried(early=(FORGED,)))
     with pytest.raises(ApplicationError, match="gates: only a run that continues as new"):
         observed._refuse_made_up(request)

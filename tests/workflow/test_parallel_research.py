@@ -17,11 +17,10 @@ from activities.search.sources.fetching import Fetcher
 from activities.search.sources.local import LocalSource
 from activities.search.sources.news import NewsSource
 from activities.search.sources.web import SearxngSource
-from outlast.client import PROJECT
 from outlast.contracts import RunReport, RunState, RunStatus, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, retryable, text_of
 from outlast.llm.base import ModelCall
-from tests.processes import free_port
+from tests.processes import PROJECT, free_port
 from tests.workflow.conftest import Runner
 from tests.workflow.researching import Given, citing, hit, is_synthesis, said
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourcePlan

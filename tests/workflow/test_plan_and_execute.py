@@ -290,7 +290,7 @@ async def test_status_and_trace_answer_while_and_after_the_run(runner: Runner) -
         handle = await runner.start(RUN, PlanRequest(plan=Plan(steps=(plan,))))
         await handle.result()
         status = await handle.query(PlanAndExecuteWorkflow.status)
-        trace = await handle.query(PlanAndExecuteWorkflow.trace)
+        trace = await handle.query(PlanAndExecuteWorkflow.trace_query)
     assert status.state is RunState.COMPLETED
     assert status.steps[0].output is not None
     assert status.steps[0].output.text == "ok"

@@ -7,9 +7,9 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.worker import Replayer
 
+from outlast.activity import waiting
 from outlast.contracts import PlanRequest, RunState
 from outlast.llm.scripted import ScriptedLLM
-from outlast.worker import waiting
 from outlast.workflow import policies
 from tests.policed import policed
 from tests.served import EVERY_WORKFLOW

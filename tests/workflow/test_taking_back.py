@@ -18,7 +18,7 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.routing.requests import Category, RequestText, RouteRequest, RouteResult
 from outlast.stages.contracts import StagedRequest
-from tests.served import EVERY_WORKFLOW
+from tests.served import SERVED
 from tests.workflow.conftest import Runner, crew_of
 from tests.workflow.refunding import wanted
 from tests.workflow.rolling_back import REFUSAL
@@ -45,11 +45,7 @@ async def hold(_: ModelCall) -> Any:
     await asyncio.sleep(3600)
 
 
-ACTING = [kind for kind in EVERY_WORKFLOW if kind.__name__ != "RollbackWorkflow"]
-"""All but the one that only takes back what others did."""
-
-
-@pytest.mark.parametrize("kind", ACTING, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", SERVED, ids=lambda kind: kind.__name__)
 async def test_a_person_can_have_any_run_rolled_back(runner: Runner, kind: Any) -> None:
     request = REQUESTS[kind.__name__]
     if request is None:

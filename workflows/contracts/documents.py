@@ -5,17 +5,10 @@ from enum import StrEnum
 from pydantic import Field
 
 from outlast.contracts import (
-    KEEP,
-    Budget,
-    BudgetShown,
-    Changes,
+    ChangingResult,
     Content,
     Contract,
-    OnFallback,
-    RollbackPolicy,
-    RunState,
-    Spend,
-    StartRequest,
+    RunRequest,
     StepRow,
     Trace,
 )
@@ -30,22 +23,11 @@ class DocumentType(StrEnum):
     GENERAL = "general"
 
 
-class DocumentAnalysisRequest(StartRequest):
-    """Files to analyse, each on its own.
-
-    `on_failure` says how far to roll back what tools changed when the run fails.
-    `on_fallback` says what an agent that failed leaves to its fallback.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
-    """
+class DocumentAnalysisRequest(RunRequest):
+    """Files to analyse, each on its own."""
 
     documents: tuple[DocumentSource, ...] = Field(min_length=1)
     max_parallel: int = Field(default=4, ge=1, le=100)
-    budget: Budget | None = None
-    stream: bool = False
-    on_failure: RollbackPolicy = KEEP
-    requester: str = ""
-    """Who asked for the run: by default they may not approve what it proposes."""
-    on_fallback: OnFallback = OnFallback.TELL
 
 
 class DocumentOutcome(Contract):
@@ -73,13 +55,8 @@ class DocumentReport(Contract):
     trace: Trace = Trace()
 
 
-class DocumentAnalysisResult(Contract):
+class DocumentAnalysisResult(ChangingResult):
     """Outcomes in the order of the request, what they cost, and the reference of the step trace."""
 
-    state: RunState
     documents: tuple[DocumentOutcome, ...]
     report: Content
-    spend: Spend = Spend()
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()
-    changes: Changes = Changes()

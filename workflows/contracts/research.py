@@ -1,20 +1,15 @@
 """Parallel research: a topic, several sources at once, one synthesis with checked citations."""
 
+from typing import Any
+
 from pydantic import Field
 
 from activities.search.contracts import Finding, SourceKind
 from outlast.contracts import (
-    KEEP,
-    Budget,
-    BudgetShown,
-    Changes,
+    ChangingResult,
     Content,
     Contract,
-    OnFallback,
-    RollbackPolicy,
-    RunState,
-    Spend,
-    StartRequest,
+    RunRequest,
     Summary,
 )
 
@@ -27,15 +22,12 @@ class SourcePlan(Contract):
     timeout: float = Field(default=60.0, gt=0, le=3600)
 
 
-class ResearchRequest(StartRequest):
+class ResearchRequest(RunRequest):
     """A topic to research; no sources means web, academic and news, and local documents where none of them answers.
 
     `min_sources` is how many must give findings; with fewer local documents are searched as well, and then the run fails.
     `deadline` is in seconds for all sources together. Where the synthesiser names what is missing, up to `more_rounds` further
-    rounds search for that, each with a deadline of its own. `on_failure` says how
-    far to roll back what tools changed when the run fails.
-    `on_fallback` says what an agent that failed leaves to its fallback.
-    With `stream` its calls publish what the models write, which puts those texts into its history.
+    rounds search for that, each with a deadline of its own.
     """
 
     topic: str = Field(min_length=1, max_length=20_000)
@@ -45,12 +37,8 @@ class ResearchRequest(StartRequest):
     findings_per_source: int = Field(default=8, ge=1, le=50)
     more_rounds: int = Field(default=1, ge=0, le=5)
     synthesiser: str = "synthesiser"
-    budget: Budget | None = None
-    stream: bool = False
-    on_failure: RollbackPolicy = KEEP
-    requester: str = ""
-    """Who asked for the run: by default they may not approve what it proposes."""
-    on_fallback: OnFallback = OnFallback.TELL
+    result_schema: dict[str, Any] | None = None
+    """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 
 
 class SourceOutcome(Contract):
@@ -70,17 +58,12 @@ class SourceOutcome(Contract):
     query: Summary = ""
 
 
-class ResearchResult(Contract):
+class ResearchResult(ChangingResult):
     """The synthesis with numbered citations; `cited` are its sources in that order, `removed` the citations to nothing."""
 
-    state: RunState
     answer: Content | None
     sources: tuple[SourceOutcome, ...]
     report: Content
     cited: tuple[Finding, ...] = ()
     removed: tuple[str, ...] = ()
-    spend: Spend = Spend()
     notes: tuple[str, ...] = ()
-    budget: BudgetShown | None = None
-    tools_missing: tuple[str, ...] = ()
-    changes: Changes = Changes()

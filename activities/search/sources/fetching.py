@@ -16,9 +16,9 @@ import httpx2
 from temporalio.exceptions import ApplicationError
 
 from outlast.errors import ErrorKind, non_retryable, retryable
-from outlast.llm.posture import retry_after
+from outlast.llm.http_errors import retry_after
 
-PRODUCT = "durable-agents/0.1"
+PRODUCT = "outlast/0.2"
 FETCH_SECONDS = 15.0
 """Longest time for one answer, its body included; a source's own time bounds all attempts together."""
 MAX_BYTES = 5 * 1024 * 1024

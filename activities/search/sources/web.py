@@ -16,6 +16,7 @@ from activities.search.sources.words import brief
 from outlast.documents.formats.feed import web_address
 from outlast.documents.formats.markup import plain
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.extras import MissingExtraError, require
 
 BRAVE_URL = "https://api.search.brave.com/res/v1/web/search"
 QUERY_CHARACTERS = 400
@@ -65,6 +66,10 @@ class PublicEngines:
         return await asyncio.to_thread(self._search, brief(query, QUERY_CHARACTERS, QUERY_WORDS), limit)
 
     def _search(self, query: str, limit: int) -> Answered:
+        try:
+            require("search", "asking public search engines")
+        except MissingExtraError as error:
+            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, str(error)) from error
         # It loads a client with a TLS stack of its own, for which no other source has a use.
         from ddgs import DDGS
         from ddgs.exceptions import DDGSException

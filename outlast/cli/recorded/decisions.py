@@ -17,11 +17,9 @@ from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.reaching import Reach
-from outlast.contracts import DecisionLog, GateRecord, GatesShown, breaks
+from outlast.contracts import GATES_MEMO, RECORDS_MEMO, DecisionLog, GateRecord, GatesShown, breaks
 
 M = TypeVar("M", bound=BaseModel)
-SHOWN, RECORDS = "gates", "gate_records"
-"""The memo fields."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,12 @@ async def audit_events(events: Iterable[HistoryEvent], converter: DataConverter)
         if event.event_type != EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
             continue
         fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
-        if RECORDS not in fields:
+        if RECORDS_MEMO not in fields:
             continue
-        log = await _read(converter, fields[RECORDS], DecisionLog)
+        log = await _read(converter, fields[RECORDS_MEMO], DecisionLog)
         records += log.records
         unkept = log.unkept
-        shown = await _read(converter, fields[SHOWN], GatesShown) if SHOWN in fields else GatesShown()
+        shown = await _read(converter, fields[GATES_MEMO], GatesShown) if GATES_MEMO in fields else GatesShown()
         last = records[-1] if records else None
         if last is None or (shown.records, shown.head) != (last.seq, last.hash):
             heads.append(f"record {shown.records}: the head that event {event.event_id} names is not the chain's")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
-from outlast.contracts import Hop, ModelRequest, StepRow, StepState, StopReason, ToolRequest
+from outlast.contracts import CUT_NOTE, Hop, ModelRequest, StepRow, StepState, StopReason, ToolRequest
 
 ODD_SHOWN = 200
 ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
@@ -18,8 +18,6 @@ FROM_STEP = "step "
 """How the label of a part begins that is the answer of another step."""
 
 CUT = (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED)
-CUT_NOTE = "the answer is cut off at its token limit"
-"""How a step's note says that its call ended so."""
 
 
 @dataclass(frozen=True)

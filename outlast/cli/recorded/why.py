@@ -16,7 +16,7 @@ from outlast.cli.pages import money, row, safe, seconds, table
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
 from outlast.cli.recorded.suspicions import Suspicion, lacking, suspicions, upstream
-from outlast.cli.results.reading import Reader
+from outlast.cli.result_texts import Reader
 from outlast.contracts import Content, Hop, ModelRequest, Part, Spend, StepRow
 
 SHOWN = 1500

@@ -10,7 +10,7 @@ from rich.text import Text
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, row, safe, steps_table, table
 from outlast.cli.printing import plain
-from outlast.cli.results.reading import Reader, cut
+from outlast.cli.result_texts import Reader, cut
 from outlast.contracts import PlanReport, PlanResult, PlanShape, RunState
 
 

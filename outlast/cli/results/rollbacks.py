@@ -8,7 +8,7 @@ from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, safe
-from outlast.cli.results.reading import Reader
+from outlast.cli.result_texts import Reader
 from outlast.contracts import RollbackResult, RunState
 
 

@@ -1,4 +1,4 @@
-"""The agents as their files say them: as data, and as the page of `starter.py agents`."""
+"""The agents as their files say them: as data, and as the page of `agents`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from outlast.agents.files import AgentFile, Problem
+from outlast.agents.files import DEFAULTS, AgentFile, Problem
 from outlast.cli.pages import safe
 from outlast.file_names import readable
 
@@ -14,13 +14,17 @@ from outlast.file_names import readable
 def agents_data(
     agents: Sequence[AgentFile], problems: Sequence[Problem], resolve: Callable[[str], str]
 ) -> dict[str, Any]:
-    """Return agents and problems as JSON data; `resolved` is the model that an alias means here, by `resolve`."""
+    """Return agents and problems as JSON data.
+
+    `resolved` is the model that an alias means here, by `resolve`; `default` tells the library's own agents from the project's.
+    """
     return {
         "agents": [
             {
                 "name": agent.front.name,
                 "title": agent.title,
                 "file": readable(str(agent.path)),
+                "default": agent.path.parent == DEFAULTS,
                 "description": agent.front.description,
                 "model": agent.front.model,
                 "resolved": resolve(agent.front.model),
@@ -37,18 +41,24 @@ def agents_data(
 
 
 def agents_page(agents: Sequence[dict[str, Any]], width: int | None) -> list[RenderableType]:
-    """Show each agent on one line, cut at `width` characters (None: not cut), and below what the models' names mean here."""
+    """Show each agent on one line, cut at `width` characters (None: not cut), and below what the models' names mean here.
+
+    The library's own are marked; a project's file of the same name replaces one.
+    """
     names = max((len(_named(agent)) for agent in agents), default=0)
     models = max((len(agent["model"]) for agent in agents), default=0)
     lines = []
     for agent in agents:
         tools = f" · tools: {', '.join(agent['tools'])}" if agent["tools"] else ""
-        said = f"{_named(agent):<{names}}  {agent['model']:<{models}}  {agent['description']}{tools}"
-        said = " ".join(safe(said).splitlines())
-        lines.append(Text(said if width is None or len(said) <= width else f"{said[: width - 1]}…"))
+        source = "default" if agent["default"] else "own"
+        line = f"{_named(agent):<{names}}  {agent['model']:<{models}}  {source:<7}  {agent['description']}{tools}"
+        line = " ".join(safe(line).splitlines())
+        lines.append(Text(line if width is None or len(line) <= width else f"{line[: width - 1]}…"))
     means = {agent["model"]: agent["resolved"] for agent in agents if agent["model"] != agent["resolved"]}
-    told = " · ".join(f"{name} → {model}" for name, model in sorted(means.items()))
-    return [*lines, *([Text(safe(told), style="dim")] if told else [])]
+    meanings = " · ".join(f"{name} → {model}" for name, model in sorted(means.items()))
+    defaults = "default: brought by the library; a file of the same name in AGENTS_DIR replaces it"
+    notes = [meanings, defaults if any(agent["default"] for agent in agents) else ""]
+    return [*lines, *(Text(safe(note), style="dim") for note in notes if note)]
 
 
 def _named(agent: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """Starting a run or attaching to the one of that id, waiting for it, and showing what it gave.
 
-The trap: the same `--id` given twice must never pay twice. The server refuses the second start, and the answer to that
-depends on whether the first still runs.
+The same `--id` given twice must never pay twice. The server refuses the second start, and the answer to that depends on whether
+the first still runs.
 """
 
+import json
 import secrets
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from pydantic import BaseModel
+from rich.console import RenderableType
 from rich.live import Live
+from rich.text import Text
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
     SearchAttributeKey,
@@ -23,31 +26,44 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli import pages
-from outlast.cli.kinds import page_of, partial, prefix_of
-from outlast.cli.leaving import FAILED, START_A_WORKER, WRONG, LeavingError, cause_of, say
-from outlast.cli.printing import command, plain, print_json
+from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of, worker_of
+from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
+from outlast.cli.printing import plain, print_json
 from outlast.cli.reaching import Reach, no_worker, word
 from outlast.cli.results import Page, Reader, without_tools
+from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
+from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
 from outlast.client import missing_attributes
-from outlast.contracts import BudgetShown, Changes, RunState, RunStatus
+from outlast.command_line import command, start_a_worker
+from outlast.contracts import BudgetShown, Changes, RunResult, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 
 
 async def start(
-    reach: Reach, workflow: str, request: BaseModel, *, workflow_id: str | None, summary: str, detach: bool
+    reach: Reach,
+    workflow: str,
+    request: BaseModel,
+    *,
+    workflow_id: str | None,
+    summary: str,
+    detach: bool,
+    task_queue: str | None = None,
 ) -> tuple[Handle, bool]:
-    """Start a run, or attach to the one of that id; returns its handle and whether it was there before."""
+    """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
+
+    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none.
+    """
     if workflow_id == "":
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
-    queue = reach.settings.task_queue
+    queue = task_queue or queue_of(workflow) or reach.settings.task_queue
     if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
             raise no_worker(queue, "nothing was started")
-        say(f"no worker serves task queue {queue!r}; the run waits for one. {START_A_WORKER}")
+        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(worker_of(queue))}")
     result_type = page_of(workflow).result
     try:
         handle: Handle = await reach.client.start_workflow(
@@ -100,27 +116,51 @@ def _where(reach: Reach, workflow_id: str) -> str:
 
 
 async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
-    """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed."""
+    """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed.
+
+    What a workflow of others returned is shown with what the server knows of the run.
+    """
     with may_be_left(handle.id), _progress() as seen:
         try:
             result, error = await result_of(handle, seen=seen), None
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
-    page = None
+    page, data = None, ""
     with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
         if result is not None:
-            page = await page_of(workflow).read(Reader(reach.store(), reach.settings, handle.id), result)
+            reader = Reader(reach.store(), reach.settings, handle.id)
+            page = await page_of(workflow).read(reader, result)
+            data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
+    if isinstance(page, AnyPage):
+        result = page.shared
+    if result is None and not known(workflow):
+        await _show_foreign(reach, handle.id, page, error, as_json=as_json)
+        return
     budget = getattr(result, "budget", None)
     tools_missing: Sequence[str] = getattr(result, "tools_missing", ())
     changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
-        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing)
+        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing, data)
     else:
-        shown = [*page.lines(), *pages.budget_lines(budget)] if page is not None else []
+        shown = [*page.lines(), *_data_lines(data), *pages.budget_lines(budget)] if page is not None else []
         pages.show([*shown, *pages.missing_tools(tools_missing), *change_lines(changes)])
     complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
+
+
+async def _show_foreign(
+    reach: Reach, workflow_id: str, page: Page | None, failure: WorkflowFailureError | None, *, as_json: bool
+) -> None:
+    data = described(await reach.find(workflow_id, ours=False))
+    if as_json:
+        result = page.value if isinstance(page, AnyPage) else None
+        print_json({**data, "result": result, **({"error": cause_of(failure)} if failure else {})})
+    else:
+        changes = change_lines(left_behind(failure.cause if failure else None))
+        pages.show([*(page.lines() if page else []), *changes, *described_page(data)])
+    if failure:
+        raise LeavingError(FAILED, cause_of(failure))
 
 
 def _print_json(
@@ -130,12 +170,19 @@ def _print_json(
     changes: Changes,
     error: str,
     tools_missing: Sequence[str],
+    typed: str,
 ) -> None:
     data = page.data() if page else {"state": "failed"}
+    data |= {"data": json.loads(typed)} if typed else {}
     data |= {"tools_missing": list(tools_missing)} if tools_missing else {}
     data |= {"budget": plain(budget)} if budget else {}
     data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
     print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
+
+
+def _data_lines(data: str) -> list[RenderableType]:
+    """Show the result as the JSON that its run was asked for."""
+    return [Text(), Text(pages.safe(json.dumps(json.loads(data), indent=2, ensure_ascii=False)))] if data else []
 
 
 class _Progress:

@@ -12,9 +12,9 @@ from temporalio.service import RPCError
 
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import Ended, RunRecord, take
-from outlast.cli.recorded.failures import unsealed
 from outlast.cli.recorded.reading import Call, Decoding
 from outlast.cli.runs.waiting import PASSING
+from outlast.storage.payload_codec import unsealed
 
 AGAIN = 1.0
 """Seconds before a history that broke off is asked for again."""

@@ -15,7 +15,7 @@ the model reads the document and a cue, and the probability of each value's *lab
 less what the model expects after an empty document. A number property called `confidence` beside it receives the
 probability of the winner. Enums inside lists and in alternatives are generated.
 
-The hint format. The scorer can be told better label words and a better cue in the property's `description`,
+The hint format. The scorer takes better label words and a better cue in the property's `description`,
 since that is the one place that every JSON schema dialect, the Anthropic API included, accepts:
 
     {"enum": ["legal", "financial", "general"],

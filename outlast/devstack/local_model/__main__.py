@@ -1,6 +1,6 @@
 """`python -m outlast.devstack.local_model --port N`: load the weights, serve, and end cleanly on SIGTERM or Ctrl-C.
 
-The trap: the C++ server runs in threads of this process and sets signal handlers of its own, and its destructor waits
+The C++ server runs in threads of this process and sets signal handlers of its own, and its destructor waits
 for the step it is in. So our handlers are set after it has started, and the process ends without destructors.
 """
 
@@ -72,7 +72,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 async def _speak_once(engine: Engine) -> None:
-    """Generate one token: a model that loads but cannot compute is found before anyone is told that it is ready."""
+    """Generate one token: a model that loads but cannot compute is found before the server reports ready."""
     prompt = await engine.tokens("Hello", start=True)
     async for _ in engine.generate(prompt, 1, Sampling()):
         pass

@@ -1,7 +1,7 @@
 """How a request is answered: as text, as JSON that matches a schema, or as the call of one tool.
 
 Everything comes out as events in order (one block is opened, filled, finished), for a stream or for one message.
-What the caller can be told with an HTTP status (a request that is wrong or too long) is found in `prepare`, before
+What can be reported with an HTTP status (a request that is wrong or too long) is found in `prepare`, before
 the first event.
 """
 

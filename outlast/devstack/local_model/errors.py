@@ -1,6 +1,6 @@
 """Failures in the shape of Anthropic's API, so that its SDK raises the same typed exceptions as against the original.
 
-The trap: an error found after a stream has begun has no status code any more; it travels as an `error` event.
+An error found after a stream has begun has no status code any more; it travels as an `error` event.
 """
 
 import secrets
@@ -84,5 +84,5 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_any_exception(request: Request, error: Exception) -> JSONResponse:
-    """Handle what nobody foresaw; the details stay in the log of the process."""
+    """Handle an unexpected error; the details stay in the log of the process."""
     return respond(request, ApiError(500, f"Internal server error: {type(error).__name__}"))

@@ -123,7 +123,7 @@ class CountRequest(_Frozen):
         return [tool for tool in self.tools if tool.name == self.tool_choice.name]
 
     def offered(self) -> list[Tool]:
-        """Return the tools that may be called, as long as none has been: whoever cannot judge calls once, then answers."""
+        """Return the tools that may be called, as long as none has been: a model that cannot judge calls once, then answers."""
         if self.tool_choice is not None and self.tool_choice.type != "auto":
             return []
         called = any(block.type == "tool_result" for message in self.messages for block in message.content)

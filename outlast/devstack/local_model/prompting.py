@@ -4,7 +4,7 @@ What the gateway itself has to say (the wanted form) stands at the end of the la
 size still heeds it. The system prompt stays first: put after the document, which would let all agents share the
 document's tokens in the prompt cache, its words came back in the answers (5 of 6 sample documents read worse).
 
-The trap: control tokens (`<|im_end|>`) typed by a caller must stay text. So the template is filled with placeholders,
+Control tokens (`<|im_end|>`) typed by a caller must stay text. So the template is filled with placeholders,
 and template and content are turned into tokens apart.
 """
 
@@ -125,7 +125,7 @@ def call(tool: Tool, schema: Schema) -> str:
 
 
 def tidied(value: Any, schema: Schema) -> Any:
-    """Return the answer with every string that its bound has cut taken back to its last full sentence, or word."""
+    """Return the answer with every string that its bound has cut shortened to its last full sentence, or word."""
     if isinstance(value, dict):
         children = schema.get("properties", {})
         return {name: tidied(item, children.get(name, {})) for name, item in value.items()}

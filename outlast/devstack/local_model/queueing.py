@@ -1,6 +1,6 @@
-"""Who may work and who waits: the model has few slots, and a queue without an end helps nobody.
+"""Who may work and who waits: the model has few slots, and a queue without a limit helps no one.
 
-The trap: a place is taken before the answer begins, so it must be given back even if the answer never does.
+A place is taken before the answer begins, so it must be given back even if the answer never does.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """An answer as Anthropic's server-sent events, or gathered into one message; either ends when the client goes away.
 
-The trap: while a prompt is read nothing is sent, so a server that only notices a lost client when it sends would go
+While a prompt is read nothing is sent, so a server that only notices a lost client when it sends would go
 on computing. The connection is therefore watched beside the work, and `ping` events keep it alive.
 """
 
@@ -181,7 +181,7 @@ async def _gone(receive: Receive) -> None:
 
 
 async def respond_whole(request: Request, events: AsyncGenerator[Event, None], place: Place, model: str) -> Response:
-    """Return the whole message as the response, or an empty one if nobody waits for it any more."""
+    """Return the whole message as the response, or an empty one if the client is gone."""
     try:
         message = await until_gone(request.receive, gathered(_in_turn(place, events), model))
     finally:

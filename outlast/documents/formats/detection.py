@@ -1,6 +1,6 @@
-"""What a file is, told from its bytes first and from its name only where the bytes leave it open.
+"""What kind of file it is: decided by its bytes, and by its name only where the bytes leave it open.
 
-The trap: names and media types lie (a `.pdf` that is a login page, a `.doc` that is HTML), and a text that
+Names and media types lie (a `.pdf` that is a login page, a `.doc` that is HTML), and a text that
 mentions `%PDF` or `<html>` is still text. So each test below looks at where a mark stands, too.
 """
 
@@ -72,9 +72,9 @@ def detect(data: bytes, name: str, media_type: str = "") -> FileFormat:
         return _detect_zip(data, name)
     if data.startswith(_COMPOUND_FILE):
         _refuse_compound_file(data, name)
-    for magic, what, mend in _MAGIC:
+    for magic, what, fix in _MAGIC:
         if data.startswith(magic):
-            _refuse(name, what, mend)
+            _refuse(name, what, fix)
     if bom_encoding(data) is None and _is_binary(data[: 16 * _HEAD]):
         _refuse(name, "binary data of an unknown kind", "convert it to one of these")
     return _detect_text(data, name, media_type)
@@ -107,7 +107,7 @@ def _detect_zip(data: bytes, name: str) -> FileFormat:
 
 
 def _beginning(archive: zipfile.ZipFile, name: str, length: int) -> bytes:
-    """Read no more than the beginning: what it unpacks to is up to whoever made the file."""
+    """Read no more than the beginning: what it unpacks to is up to the author of the file."""
     if name not in archive.namelist():
         return b""
     with archive.open(name) as file:
@@ -148,8 +148,8 @@ def _refuse_compound_file(data: bytes, name: str) -> NoReturn:
     _refuse(name, "a legacy Word document (.doc)" if legacy_word else "a legacy Office file", _SAVE_AS)
 
 
-def _refuse(name: str, what: str, mend: str) -> NoReturn:
-    raise non_retryable(ErrorKind.DOCUMENT_UNSUPPORTED, f"{name} is {what}; supported are {SUPPORTED}: {mend}.")
+def _refuse(name: str, what: str, fix: str) -> NoReturn:
+    raise non_retryable(ErrorKind.DOCUMENT_UNSUPPORTED, f"{name} is {what}; supported are {SUPPORTED}: {fix}.")
 
 
 def _is_binary(sample: bytes) -> bool:

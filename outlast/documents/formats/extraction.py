@@ -1,4 +1,4 @@
-"""The text of a file, whatever its format: a pure function of its bytes, so what it costs is bounded by whoever calls it."""
+"""The text of a file, whatever its format: a pure function of its bytes, so its callers bound what it costs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 from outlast.documents.formats.detection import FileFormat, detect
 from outlast.documents.formats.text import close_gaps, decode, tidy
 from outlast.errors import ErrorKind, non_retryable
+from outlast.extras import MissingExtraError, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ def extract(
 
 
 def _read(found: FileFormat, data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[str, int | None]:
+    if found in (FileFormat.PDF, FileFormat.DOCX, FileFormat.HTML):
+        try:
+            require("documents", f"reading {name} as {found.name}")
+        except MissingExtraError as error:
+            raise non_retryable(ErrorKind.DOCUMENT_UNSUPPORTED, str(error)) from error
     # A process that reads one format needs the libraries of no other.
     match found:
         case FileFormat.PDF:

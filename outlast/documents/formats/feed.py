@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from outlast.documents.formats.markup import one_line, plain
 from outlast.documents.formats.text import bom_encoding
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.extras import MissingExtraError, require
 
 SHORT_OF = 500
-"""How much of a broken feed's trouble is told, in characters."""
+"""How much of a broken feed's error is reported, in characters."""
 MOST_ENTRIES = 2000
 """Entries that are read of one feed, in its order."""
 REFUSED_ENTRIES = 20_000
@@ -50,6 +51,10 @@ class Feed:
 
 def read_feed(data: bytes, name: str) -> Feed:
     """Read a feed; raises SourceUnavailable, which names it, where there is none to be read."""
+    try:
+        require("search", "reading feeds")
+    except MissingExtraError as error:
+        raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, str(error)) from error
     import feedparser
 
     if _declares_entities(data):
@@ -91,7 +96,7 @@ def web_address(link: object) -> str:
 
 def _declares_entities(data: bytes) -> bool:
     """Whether there is a document type declaration with entities; the same words in a text or in CDATA are none."""
-    # UTF-16 without a byte order mark is told by its zeros; all else has ASCII letters where it matters here.
+    # UTF-16 without a byte order mark is recognised by its zeros; all else has ASCII letters where it matters here.
     unmarked = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}.get(data[:2], "latin-1")
     head = data.decode(bom_encoding(data) or unmarked, errors="replace")
     start = 0

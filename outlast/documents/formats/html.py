@@ -1,6 +1,6 @@
 """Text out of HTML pages, as a reader would see them.
 
-The trap: html.parser closes nothing that the author left open, so `<p>` nests in `<p>` and `<td>` in `<td>`.
+The standard `html.parser` closes nothing that the author left open, so `<p>` nests in `<p>` and `<td>` in `<td>`.
 Hence blocks begin at opening tags, and trees are walked with a stack of our own, however deep they are.
 """
 

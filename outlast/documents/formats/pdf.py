@@ -1,6 +1,6 @@
 """Text out of PDF files.
 
-The trap: pypdf prefers an empty page to an error. A broken stream, a scan and a blank page all come out as
+`pypdf` returns an empty page rather than an error. A broken stream, a scan and a blank page all come out as
 "", and only its log tells them apart; a person who gets a summary of nothing would never know.
 """
 

@@ -11,7 +11,7 @@ MOST_LEVELS = 50
 def read_yaml(text: str) -> Any:
     """Read one document; raises yaml.YAMLError, also for aliases (`*name`), too long a text, and too many levels.
 
-    An alias costs two letters and stands for any amount of data, which whoever writes the value into a message pays for.
+    An alias costs two letters and stands for any amount of data, written out in every message that holds the value.
     """
     if len(text) > MOST_CHARACTERS:
         raise yaml.YAMLError(f"it has {len(text):,} characters, over the limit of {MOST_CHARACTERS:,}")

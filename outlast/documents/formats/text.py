@@ -1,6 +1,6 @@
 """Text as such: bytes decoded, blocks joined, characters that no store or model can take removed.
 
-The trap: a wrong guess at the encoding does not fail, it gives nonsense. So cp1252, which accepts nearly any
+A wrong guess at the encoding does not fail, it gives nonsense. So cp1252, which accepts nearly any
 byte, is tried last and only where few bytes lie beyond ASCII.
 """
 

@@ -17,13 +17,13 @@ from outlast.documents.parsing.tasks import TASKS
 from outlast.errors import ErrorKind, non_retryable, text_of
 
 KEPT_BYTES = 128 * 1024 * 1024
-"""A process that keeps more than this after its work makes room for a new one."""
+"""A process that keeps more than this after its work is replaced by a new one."""
 
 
 def main() -> NoReturn:
     """Work until stdin ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a worker that is told to stop finishes its work first, this included
+        signal.signal(number, signal.SIG_IGN)  # a worker that is asked to stop finishes its work first, this included
     answers = os.dup(1)
     # What a library prints must not get between the messages.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

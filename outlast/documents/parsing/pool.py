@@ -189,7 +189,7 @@ class _Process:
         return found
 
     def kill(self) -> None:
-        """End the process without waiting for it; whoever reads from it sees its end."""
+        """End the process without waiting for it; its readers see its end."""
         self._process.kill()
 
     def end(self) -> None:

@@ -1,7 +1,7 @@
 """JSON schemas and values checked against them, without ever fetching what a schema refers to.
 
-Pure functions; whoever calls them bounds what they cost (`outlast.documents.parsing.schemas`): a pattern or a web of references
-can keep a checker busy for ever.
+Pure functions; their callers bound what they cost (`outlast.documents.parsing.schemas`): a pattern or a web of references
+can keep a checker busy forever.
 """
 
 import re
@@ -63,7 +63,7 @@ def _by_path(error: ValidationError) -> list[str]:
 
 
 def _matches(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """Check a pattern; one that only other languages know (`\\p{L}`) is left to whoever made it."""
+    """Check a pattern; one that only other languages know (`\\p{L}`) is left to the author of the schema."""
     if not _pattern_problem(pattern):
         yield from Draft202012Validator.VALIDATORS["pattern"](validator, pattern, instance, schema)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlast.documents.parsing.pool import PARSERS
 from outlast.errors import text_of
+from outlast.extras import require
 from outlast.redaction import SECRETS, credentials_of, environment_secrets, header_secrets
 from outlast.tools.mcp.config import HttpServer, McpConfig, StdioServer, read_config
 from outlast.tools.mcp.session import McpSession, ServerGoneError
@@ -57,11 +58,13 @@ class McpServers:
 
     @classmethod
     def read(cls, path: Path | None) -> "McpServers":
-        """Read the servers of an `.mcp.json`, or none; raises McpConfigError where the file itself cannot be read.
+        """Read the servers of an `.mcp.json`, or none; raises McpConfigError where the file cannot be read.
 
         A server that is wrong there is logged, and is missing for the agents that name it.
         """
         config = read_config(path, os.environ) if path else McpConfig()
+        if config.servers:
+            require("mcp", f"MCP_CONFIG={path}")
         for why in config.wrong.values():
             log.warning("an MCP server is left out: %s", why)
         return cls(config)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from outlast.extras import require
 from outlast.storage.activities import ContentStore
 from outlast.tools.standard.documents import document_tools
 from outlast.tools.standard.files import file_tools
@@ -40,6 +41,8 @@ def standard_tools(
         from outlast.tools.standard.web import web_tools
 
         tools += web_tools(fetch_allow, private=fetch_private)
+    if database_url or database_write_tables:
+        require("sql", "DATABASE_URL")
     if database_url:
         from outlast.tools.standard.database import database_tools
         from outlast.tools.standard.database_rights import warn_of_rights

@@ -177,7 +177,8 @@ def _engine(url: str) -> Engine:
     except ArgumentError:
         raise ValueError("DATABASE_URL is no database URL; write for instance sqlite:///data.db") from None
     except (NoSuchModuleError, ImportError) as error:
-        raise ValueError(f"DATABASE_URL needs a driver that is not installed: {error}") from None
+        hint = ": pip install 'outlast[postgres]'" if parsed.get_backend_name() == "postgresql" else ""
+        raise ValueError(f"DATABASE_URL needs a driver that is not installed ({error}){hint}") from None
     raise ValueError("DATABASE_URL: rows are changed in SQLite and PostgreSQL alone; unset DATABASE_WRITE_TABLES")
 
 

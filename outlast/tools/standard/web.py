@@ -27,7 +27,7 @@ MAX_BYTES = 5 * 1024 * 1024
 MAX_REDIRECTS = 5
 WEB_PORTS = (80, 443)
 SHOWN_CHARACTERS = 40_000
-PRODUCT = "durable-agents/0.1"
+PRODUCT = "outlast/0.2"
 
 _PASSING = frozenset({408, 425, 429})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

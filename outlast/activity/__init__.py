@@ -1,0 +1,5 @@
+"""What activities are built on: heartbeats, waiting out an outage, what each attempt is measured by.
+
+Open `outages.py` first: which failures are an outage, and how long it is waited out.
+Others use `heartbeats` around slow work and `Patience` around an operation that may be tried again.
+"""

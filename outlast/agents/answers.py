@@ -1,0 +1,81 @@
+"""What an agent answered, and answers of a type that the asker chose."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from outlast.contracts import Content, ModelTurn, Part
+from outlast.errors import ErrorKind, non_retryable
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PROBLEMS_SHOWN = 20
+
+
+Check = Callable[[dict[str, Any]], Sequence[str]]
+"""Lists what is wrong with the data of an answer that fits its schema, in words for the model."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
+
+    `wrong` says how `data` breaks the schema, where the asker takes broken answers. `findings` refer to what the model found
+    on the web by itself, `left_out_characters` is how much of the labelled parts it was not shown.
+    """
+
+    content: Content
+    agent: str
+    data: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    findings: tuple[Part, ...] = ()
+    left_out_characters: int = 0
+
+    @property
+    def text(self) -> str:
+        """The answer in words; of one that is too long to travel inline, its summary."""
+        return self.content.summary if self.content.text is None else self.content.text
+
+
+@dataclass(frozen=True)
+class TypedAnswer(Answer, Generic[Model]):
+    """An answer with its `value`, of the type that was asked for."""
+
+    value: Model = None  # type: ignore[assignment]  # always given; a field behind others with defaults needs one
+
+    @classmethod
+    def of(cls, answer: Answer, kind: type[Model]) -> "TypedAnswer[Model]":
+        """Read the value of an answer; raises OutputInvalid where it holds none, because its agent was stopped before."""
+        if answer.data is None:
+            raise non_retryable(
+                ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted {kind.__name__}"
+            )
+        return cls(**vars(answer), value=kind.model_validate_json(json.dumps(answer.data)))
+
+
+@lru_cache
+def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema that an answer of this type has to fit."""
+    return kind.model_json_schema()
+
+
+def problems_of(data: dict[str, Any], kind: type[BaseModel]) -> Sequence[str]:
+    """List in words for the model what is wrong with an answer of this type, beyond what its schema can say."""
+    try:
+        kind.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        return tuple(
+            f"{'.'.join(map(str, each['loc'])) or 'the answer'}: {each['msg']}"
+            for each in error.errors(include_url=False)[:PROBLEMS_SHOWN]
+        )
+    return ()
+
+
+def checked(turn: ModelTurn, check: Check | None) -> tuple[str, ...]:
+    """List what the asker finds wrong with the data of an answer."""
+    return tuple(check(turn.data)) if check is not None and turn.data is not None else ()

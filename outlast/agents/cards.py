@@ -1,0 +1,104 @@
+"""The agents of one run as their files describe them, and their tools: each read once, recorded, and never read again.
+
+A running execution must never see a changed agent or tool. So cards are read before the first agent is asked, the tools of an
+agent when it is first asked, and both stay what they were.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from temporalio import workflow
+
+from outlast.agents.catalog_activities import CatalogActivities
+from outlast.approvals.pausing import unpaused
+from outlast.contracts import AgentCard, Catalog, CatalogRequest, Toolset, ToolsetRequest
+from outlast.errors import ErrorKind, non_retryable
+from outlast.tools.activities import ToolActivities
+from outlast.undo.acts import Acts
+from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.context import RunContext
+
+
+class AgentCards:
+    """The agents that the run `run` may ask, and the tools that they may use.
+
+    `allowed` are irreversible tools that were approved beforehand.
+    """
+
+    def __init__(self, run: RunContext, allowed: Sequence[str] = ()) -> None:
+        self.run = run
+        self.allowed = tuple(allowed)
+        self.catalog = Catalog(agents=())
+        self.acts = Acts(run.undo.change)
+        self._is_read = False
+        self._toolsets: dict[tuple[tuple[str, ...], tuple[str, ...]], Toolset] = {}
+        self._reading = asyncio.Lock()
+
+    async def read(self, names: Sequence[str] = (), *, known_only: bool = False) -> Catalog:
+        """Read agents, in place of those read before; done without names where an agent is asked before this was called.
+
+        Args:
+            names: The agents to read, which keeps all others out of the run's history; none means all.
+            known_only: Leave out names that nobody has, instead of raising.
+
+        Raises:
+            ApplicationError: CatalogInvalid where no agent can be read, UnknownAgent for a name that nobody has.
+        """
+        self.catalog = await workflow.execute_local_activity_method(
+            CatalogActivities.read_catalog,
+            CatalogRequest(agents=tuple(names), known_only=known_only, measured=self.run.budget.limited),
+            **policies.local_call("read the agents"),
+        )
+        self.run.state.heartbeat = self.catalog.heartbeat
+        self.run.budget.knows(self.catalog)
+        self._is_read = True
+        return self.catalog
+
+    async def ready(self) -> None:
+        """Read all agents, unless some were read before."""
+        if not self._is_read:
+            async with self._reading:
+                if not self._is_read:
+                    await self.read()
+
+    def card(self, agent: str) -> AgentCard:
+        """Return an agent's card; raises UnknownAgent with the names that exist."""
+        card = self.catalog.get(agent)
+        if card is None:
+            names = ", ".join(card.name for card in self.catalog.agents)
+            why = f" ({self.catalog.unread[agent]})" if agent in self.catalog.unread else ""
+            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
+        return card
+
+    def cheaper(self, card: AgentCard) -> AgentCard:
+        """Return the same agent on a cheaper model that its fallbacks name, once the run shall save."""
+        for link in card.fallbacks if self.run.budget.soft and card.prices else ():
+            other = self.catalog.get(link) if link.startswith(f"{card.name}@") else None
+            if other and other.prices and card.prices and other.prices.output < card.prices.output:
+                return other
+        return card
+
+    def adopt(self, card: AgentCard, toolset: Toolset) -> None:
+        """Take over the tools that an earlier part of this run has read."""
+        self._toolsets[card.tools, card.without] = toolset
+        self.run.state.tools.lacks(card.name, toolset.missing, toolset.notices)
+
+    def read_toolset(self, card: AgentCard) -> Toolset | None:
+        """Return the tools of an agent as far as they have been read."""
+        return self._toolsets.get((card.tools, card.without))
+
+    async def toolset(self, card: AgentCard) -> Toolset:
+        """Return the tools of an agent, read when it is first asked for."""
+        names = (card.tools, card.without)
+        async with self._reading:
+            if names not in self._toolsets:
+                await unpaused(self.run.state)
+                self._toolsets[names] = await run_activity(
+                    ToolActivities.read_toolset,
+                    ToolsetRequest(names=card.tools, without=card.without),
+                    **policies.read_toolset(self.run.state.heartbeat, f"read the tools of {card.name}"),
+                )
+            toolset = self._toolsets[names]
+            self.run.state.tools.lacks(card.name, toolset.missing, toolset.notices)
+            return toolset

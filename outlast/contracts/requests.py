@@ -1,0 +1,109 @@
+"""What every run is started with and what every run gives back; the requests and results of workflows derive from these."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from outlast.contracts.base import Content, Contract
+from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
+from outlast.contracts.gates import GatePolicy
+from outlast.contracts.runs import Budget, BudgetShown, RunState, Spend
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The mark of a field that only continue-as-new may fill."""
+
+
+CARRIED = Carried()
+"""Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
+
+
+class RunRequest(Contract):
+    """Base of all that a run is started with: what cannot be read as one fails the run, where any other message pauses it.
+
+    Example:
+        class TriageRequest(RunRequest):
+            ticket: str
+    """
+
+    starts_run: ClassVar[bool] = True
+
+    budget: Budget | None = None
+    """Limits on what the model calls of the run may cost; None: no limit."""
+    gate: GatePolicy = GatePolicy()
+    """Who must approve, and until when, wherever a gate of the run has no policy of its own."""
+    requester: str = ""
+    """Who asked for the run: by default they may not approve what it proposes."""
+    on_failure: RollbackPolicy = KEEP
+    """How far to undo what tools changed when the run fails, is cancelled, or ends for its budget."""
+    on_denied: RollbackPolicy = KEEP
+    """How far to undo, and then to end the run, when a person denies a tool call; by default the agent goes on without it."""
+    on_fallback: OnFallback = OnFallback.TELL
+    """What an agent that failed leaves to its fallback."""
+    stream: bool = False
+    """Whether its calls publish what the models write, which puts those texts into the run's history."""
+
+
+class RunResult(Contract):
+    """Base of all that a run gives back. The run itself fills in these fields; a workflow may set them earlier.
+
+    Example:
+        class TriageResult(RunResult):
+            severity: str = ""
+    """
+
+    state: RunState = RunState.RUNNING
+    """How the run ended."""
+    report: Content | None = None
+    """The step trace of the run, in the content store."""
+    spend: Spend = Spend()
+    """What its model calls cost."""
+    budget: BudgetShown | None = None
+    """How it stands with its budget; None where it has none."""
+    tools_missing: tuple[str, ...] = ()
+    """Tools that its agents name and lacked, with the reason."""
+    data: Content | None = None
+    """The result as JSON, where the request gave a `result_schema`; it fits that schema."""
+
+
+class ChangingResult(RunResult):
+    """Base of results that list what tools changed, and what became of each change."""
+
+    changes: Changes = Changes()
+    """What the tools of the run changed; the run itself fills this in."""
+
+
+class RollbackRequest(RunRequest):
+    """The changes of an ended run, to undo."""
+
+    run: str
+    """Workflow id of that run; changes of other runs are left alone."""
+    changes: Changes
+    """Its changes, as it last reported them."""
+    policy: RollbackPolicy = ROLL_BACK_ALL
+    """How far to undo."""
+    reason: str = "a person asked for it"
+    """Why, as people see it."""
+    again: bool = False
+    """Whether undos that failed before are tried once more."""
+
+
+class RollbackResult(ChangingResult):
+    """What became of each change; `partial` where something could not be undone."""
+
+    run: str
+    """Workflow id of the run that was rolled back."""
+
+
+def carried_in(given: Contract, path: str = "") -> Iterator[str]:
+    """Name the fields of a request that only continue-as-new may fill, and that are filled, nested ones by their path."""
+    for name, field in type(given).model_fields.items():
+        value = getattr(given, name)
+        if CARRIED in field.metadata:
+            if value != field.get_default(call_default_factory=True):
+                yield f"{path}{name}"
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Contract):
+                yield from carried_in(each, f"{path}{name}.")

@@ -1,0 +1,233 @@
+"""`OutlastPlugin`: agents in a Temporal worker of your own, beside your own workflows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    FixedSizeSlotSupplier,
+    Interceptor,
+    Worker,
+    WorkerConfig,
+    WorkerTuner,
+    WorkflowRunner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from outlast.activity.attempts import Attempts
+from outlast.activity.heartbeat import Keeper
+from outlast.activity.outages import OutageWaits
+from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
+from outlast.llm.base import LLM
+from outlast.tools.tool import Tool
+from outlast.undo.workflow import RollbackWorkflow
+from outlast.worker.admission import AdmittedByLag, Lag
+from outlast.worker.arguments import WorkerArgumentError, activity_name, check_activities, check_tools, with_agents
+from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
+from outlast.worker.registry import Feature, Registry, model_client
+from outlast.workflow.policies import spaced_queue
+
+PASSED_THROUGH = ("outlast",)
+"""Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
+
+HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
+"""Longest time the SDK holds a heartbeat back. Its default is four fifths of the time-out: a busy machine that is late by the
+remaining fifth would lose running calls, and pay them again."""
+
+SLOTS = 100
+"""Activities, local activities and workflow tasks at the same time where a worker sets none, as the SDK has it."""
+
+
+class OutlastPlugin(SimplePlugin):
+    """Brings agents into a worker of your own; your workflows and activities run as before.
+
+    It goes to the client, and every worker of that client has it. It adds our activities, our `RollbackWorkflow`, what keeps
+    calls from being paid twice (heartbeats from a thread, crash notes, admission by measured lag), the data converter (pydantic,
+    size limit, redaction, encryption with PAYLOAD_KEYS), and `outlast` to the modules that the workflow sandbox shares. What is
+    ours around activities stands around our activities alone.
+
+    A `max_concurrent_activities` of the worker is kept; with a `tuner` of its own there is no admission by lag. The metrics
+    of gates, `--processes` and the tuning for many runs come with `run_worker`.
+
+    Example:
+        ```python
+        client = await Client.connect("localhost:7233", plugins=[OutlastPlugin(tools=[page_oncall], agents_dir="agents")])
+        worker = Worker(client, task_queue="mine", workflows=[Theirs, Triage], activities=[theirs])
+        await worker.run()
+        ```
+
+    Args:
+        tools: Functions with `@tool`, beside the standard tools.
+        activities: Activities that are waited for, noted and handed back after a crash as ours are.
+        features: What brings activities that need the settings or the content store.
+        agents_dir: The folder of the agents' files. Default: that of the settings.
+        settings: Settings of one's own. Default: the environment and `.env`.
+        llm: What answers the agents. Default: Claude, by the settings.
+
+    Raises:
+        WorkerArgumentError: A tool, an activity or the folder is wrong.
+        SettingsError: A setting is wrong, or a data converter cannot be extended.
+    """
+
+    def __init__(
+        self,
+        *,
+        tools: Sequence[Tool] = (),
+        activities: Sequence[Callable[..., Any]] = (),
+        features: Sequence[Feature] = (),
+        agents_dir: str | Path | None = None,
+        settings: Settings | None = None,
+        llm: LLM | None = None,
+    ) -> None:
+        check_tools(tools)
+        check_activities(activities)
+        self._settings = settings = with_agents(settings or load_settings(), agents_dir)
+        self._tools, self._activities, self._features, self._llm = tools, activities, features, llm
+        super().__init__(
+            "outlast",
+            data_converter=self._extended,
+            workflows=lambda theirs: [
+                *(each for each in theirs or () if each is not RollbackWorkflow),
+                RollbackWorkflow,
+            ],
+            workflow_runner=_sharing,
+        )
+
+    def _extended(self, theirs: DataConverter | None) -> DataConverter:
+        return extended_converter(
+            theirs or DataConverter.default, self._settings.payload_limit_bytes, self._settings.payload_keys
+        )
+
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        """Add what is ours to a worker; see the class."""
+        if part_of(config) is not None:  # the worker of the spaced queue, or the plugin is given to client and worker
+            return config
+        if not has_our_converter(config["client"].config(active_config=True)["data_converter"]):
+            raise WorkerArgumentError(
+                "plugins: OutlastPlugin must be among those of the client, which converts the messages: "
+                "Client.connect(…, plugins=[OutlastPlugin(…)])"
+            )
+        part = WorkerPart(self._settings, self._llm, self._tools, self._activities, self._features)
+        check_activities(config.get("activities") or (), part.registry.activities)
+        config = super().configure_worker(config)
+        config["activities"] = [*(config.get("activities") or ()), *part.registry.activities]
+        config["interceptors"] = [*(config.get("interceptors") or ()), part]
+        config["max_heartbeat_throttle_interval"] = min(
+            config.get("max_heartbeat_throttle_interval", HEARTBEAT_THROTTLE), HEARTBEAT_THROTTLE
+        )
+        config["graceful_shutdown_timeout"] = config.get("graceful_shutdown_timeout") or part.grace
+        return _admitting(config, part.lag)
+
+    async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
+        """Run a worker, with what stands beside it."""
+        part = part_of(worker.config(active_config=True))
+        if part is None or part.running:
+            await next(worker)
+            return
+        async with part.beside(worker):
+            await next(worker)
+
+
+class WorkerPart(Interceptor):
+    """What one worker has of ours: its activities, and what stands around them and beside the worker while it runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        llm: LLM | None,
+        tools: Sequence[Tool],
+        activities: Sequence[Callable[..., Any]],
+        features: Sequence[Feature],
+    ) -> None:
+        self._settings = settings
+        self._own_llm = model_client(settings) if llm is None else None
+        answering = llm or self._own_llm
+        assert answering is not None
+        self.registry = Registry(settings, answering, tools=tools, activities=activities, features=features)
+        self.lag = Lag()
+        self.running = False
+        self.ready = asyncio.Event()
+        self._names = {activity_name(each) for each in (*self.registry.activities, *self.registry.one_by_one)}
+        self._around: tuple[Interceptor, ...] = ()
+
+    @property
+    def grace(self) -> timedelta:
+        """How long running calls may finish when the worker stops."""
+        return timedelta(seconds=self._settings.shutdown_grace)
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Stand around each of our activities; those of others pass by."""
+        if activity.info().activity_type not in self._names:
+            return next
+        return reduce(lambda inner, each: each.intercept_activity(inner), reversed(self._around), next)
+
+    @asynccontextmanager
+    async def beside(self, worker: Worker) -> AsyncIterator[None]:
+        """Run what stands beside a worker: crash notes, late heartbeats, the measured lag, the worker of the spaced queue."""
+        client, self.running = worker.client, True
+        self.registry.gate_terms.set_indexed(await missing_attributes(client) == [])
+        notes = CrashNotes.open(self._settings.state_dir, client.namespace)
+        self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
+        try:
+            await hand_back(self._settings.state_dir, client)
+            async with AsyncExitStack() as running:
+                running.enter_context(Keeper.of_this_process())
+                await running.enter_async_context(self.lag.measured())
+                if self.registry.one_by_one:
+                    await running.enter_async_context(self._one_by_one(client, worker.task_queue))
+                self.ready.set()
+                yield
+        finally:
+            notes.close()
+            await self.registry.aclose()
+            if self._own_llm is not None:
+                await self._own_llm.aclose()
+
+    def _one_by_one(self, client: Client, task_queue: str) -> Worker:
+        return Worker(
+            client,
+            task_queue=spaced_queue(task_queue),
+            activities=self.registry.one_by_one,
+            max_concurrent_activities=1,
+            max_concurrent_activity_task_polls=1,
+            interceptors=[self],
+            graceful_shutdown_timeout=self.grace,
+        )
+
+
+def part_of(config: WorkerConfig) -> WorkerPart | None:
+    """Return what a worker has of ours, None for one without the plugin."""
+    return next((each for each in config.get("interceptors") or () if isinstance(each, WorkerPart)), None)
+
+
+def _sharing(runner: WorkflowRunner | None) -> WorkflowRunner:
+    """Share our modules in a sandbox; a subclass decides for itself, as that of our tests does, which polices them."""
+    assert runner is not None
+    if type(runner) is not SandboxedWorkflowRunner:
+        return runner
+    return replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def _admitting(config: WorkerConfig, lag: Lag) -> WorkerConfig:
+    """Let a worker without a tuner of its own take no activity while its event loop is late."""
+    if config.get("tuner") is not None:
+        return config
+    config["tuner"] = WorkerTuner.create_composite(
+        workflow_supplier=FixedSizeSlotSupplier(config.get("max_concurrent_workflow_tasks") or SLOTS),
+        activity_supplier=AdmittedByLag(config.get("max_concurrent_activities") or SLOTS, lag),
+        local_activity_supplier=FixedSizeSlotSupplier(config.get("max_concurrent_local_activities") or SLOTS),
+        nexus_supplier=FixedSizeSlotSupplier(config.get("max_concurrent_nexus_tasks") or SLOTS),
+    )
+    config["max_concurrent_workflow_tasks"] = config["max_concurrent_activities"] = None
+    config["max_concurrent_local_activities"] = config["max_concurrent_nexus_tasks"] = None
+    return config

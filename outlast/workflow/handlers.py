@@ -1,0 +1,146 @@
+"""What every workflow of agents shows and withstands: its queries, people's decisions, and messages nobody understands.
+
+A signal with no handler is buffered unseen, and one with the wrong number of arguments wedges the run for ever. So each handler
+takes any arguments, never raises, and puts what it does not understand where people see it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from outlast.approvals.gates import Gates
+from outlast.approvals.pausing import Pausing
+from outlast.approvals.people import People
+from outlast.consensus.choosing import answered
+from outlast.contracts import (
+    Changes,
+    DecisionLog,
+    GateRecord,
+    PauseAnswer,
+    RollbackAnswer,
+    RunStatus,
+    Trace,
+    Verdict,
+    WaitingActions,
+)
+from outlast.tracing.trace import RunTrace
+from outlast.undo.rollback import Rollback
+from outlast.workflow.state import ExecutionState
+
+LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
+"""A run does not wait at its end for the check of a decision: there is no gate any more that it could count at."""
+
+
+class MessageHandlers:
+    """The signals, updates and queries of every run."""
+
+    gates: Gates
+    pausing: Pausing
+    people: People
+    state: ExecutionState
+    trace: RunTrace
+    undo: Rollback
+
+    @workflow.signal(
+        name="pause", description="Pause: what runs finishes, nothing new starts; a reason, or {by, reason}"
+    )
+    def pause_signalled(self, *args: Any) -> None:
+        """Pause the run for a person."""
+        self.pausing.pause(args)
+
+    @workflow.update(name="pause", description="The same, answered at once")
+    def pause_asked(self, *args: Any) -> PauseAnswer:
+        """Pause the run for a person, and answer what came of it."""
+        return self.pausing.pause(args)
+
+    @workflow.signal(name="resume", description="Go on after a pause")
+    def resume_signalled(self, *args: Any) -> None:
+        """Let the run go on."""
+        self.pausing.resume(args)
+
+    @workflow.update(name="resume", description="The same, answered at once")
+    def resume_asked(self, *args: Any) -> PauseAnswer:
+        """Let the run go on, and answer what came of it."""
+        return self.pausing.resume(args)
+
+    @workflow.signal(
+        description="Approve what waits: nothing, yes, or {gate, by, reason, digest, edit, token}",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def approve(self, *args: Any) -> None:
+        """Take an approval."""
+        await self.gates.receive(args, Verdict.APPROVE)
+
+    @workflow.signal(
+        description="Deny what waits: nothing, your name, a reason, or {gate, by, reason, digest, token}",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def deny(self, *args: Any) -> None:
+        """Take a denial."""
+        await self.gates.receive(args, Verdict.DENY)
+
+    @workflow.signal(
+        description="Decide: {gate, verdict, by, reason, digest, edit, channel, token}", unfinished_policy=LEFT_BEHIND
+    )
+    async def decide(self, *args: Any) -> None:
+        """Take a person's decision in full."""
+        await self.gates.receive(args)
+
+    @workflow.update(
+        name="decide",
+        description="Decide, and hear at once what came of it: the same as the signal",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def decide_now(self, *args: Any) -> GateRecord:
+        """Take a person's decision in full; refuses with the reason what changes nothing."""
+        return await self.gates.answer(args)
+
+    @workflow.query(description="Every decision on this run's gates, as a chain of hashes")
+    def decisions(self) -> DecisionLog:
+        """Return the decision log."""
+        return self.gates.log
+
+    @workflow.query(description="What waits at this run's gates, arguments in full")
+    def proposed(self) -> WaitingActions:
+        """Return the actions that people are asked about."""
+        return self.gates.actions
+
+    @workflow.signal(
+        description="Answer a question of this run: a text, or {question, answer}", unfinished_policy=LEFT_BEHIND
+    )
+    async def answer(self, *args: Any) -> None:
+        """Take a person's answer."""
+        if not await answered(self.gates, self.state, args):
+            self.people.answer(args)
+
+    @workflow.signal(name="rollback", description="Stop and undo what was changed: nothing, or a checkpoint's name")
+    def roll_back_signalled(self, *args: Any) -> None:
+        """Roll back for a person."""
+        self.undo.ask(args)
+
+    @workflow.update(name="rollback", description="The same, answered at once: whether it is carried out, and why not")
+    def roll_back_asked(self, *args: Any) -> RollbackAnswer:
+        """Roll back for a person, and answer whether it is carried out."""
+        return self.undo.ask(args)
+
+    @workflow.query(description="What the tools of this run changed, and what became of it")
+    def changes(self) -> Changes:
+        """Return the changes of the run."""
+        return self.undo.changes
+
+    @workflow.query(description="Steps, spend and state of this run")
+    def status(self) -> RunStatus:
+        """Return the state of the run."""
+        return self.trace.status()
+
+    @workflow.query(name="trace", description="All model calls of this run")
+    def trace_query(self) -> Trace:
+        """Return the step trace."""
+        return self.trace.all_calls()
+
+    @workflow.signal(dynamic=True, description="Any other signal: kept and shown, changes nothing")
+    def unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        """Keep a signal that this workflow does not know."""
+        self.trace.notice(f"signal {name!r} with {len(args)} inputs means nothing to this run")

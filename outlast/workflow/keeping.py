@@ -1,0 +1,40 @@
+"""Keeps texts of workflows in the content store, so that they weigh nothing in history."""
+
+import json
+from typing import Any
+
+from temporalio import workflow
+
+from outlast.contracts import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest
+from outlast.storage.activities import ContentActivities
+from outlast.workflow import policies
+
+SHORT = 1000
+"""Characters of a text that may travel inline; every call that it is given to repeats it in history."""
+
+
+async def keep_text(
+    text: str, why: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
+) -> Content:
+    """Keep a text in the content store; `why` is what people see of it, and `by_reference` keeps short ones, too."""
+    return await workflow.execute_local_activity_method(
+        ContentActivities.keep_text,
+        StoreRequest(text=text, media_type=media_type, summary=summary, by_reference=by_reference),
+        **policies.local_call(why[:SUMMARY_LENGTH]),
+    )
+
+
+async def keep_report(report: Contract, why: str = "keep the report", summary: str = "report of the run") -> Content:
+    """Keep the record of a run in the content store."""
+    text = report.model_dump_json()
+    return await keep_text(text, why, media_type="application/json", summary=summary, by_reference=True)
+
+
+async def keep_data(data: dict[str, Any], why: str) -> Content:
+    """Keep data in the content store, as JSON."""
+    return await keep_text(json.dumps(data, ensure_ascii=False), why, media_type="application/json")
+
+
+async def part_of(text: str, why: str, label: str = "") -> Part:
+    """Return a text as a part of messages: as it is, or kept in the content store where it is long."""
+    return Part(text=text, label=label) if len(text) <= SHORT else Part.of(await keep_text(text, why), label=label)

@@ -1,0 +1,10 @@
+"""The worker that serves triage: `python worker.py`."""
+
+from pathlib import Path
+
+from triage import Triage
+
+from outlast.worker.running import run_worker
+
+if __name__ == "__main__":
+    run_worker(workflows=[Triage], agents_dir=Path(__file__).with_name("agents"), task_queue="triage")
