@@ -2,14 +2,18 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from httpx2 import Timeout
 
 from outlast.contracts import Message, Part, StopReason, ToolCall, Usage
+from outlast.llm import claude
+from outlast.llm.base import ModelCall, Progress
 from outlast.llm.body import LARGE
-from outlast.llm.claude import CLAUDE_URL, make_client
+from outlast.llm.claude import client_of, make_client
+from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
 from tests.activity.conftest import Caller, asking
@@ -52,6 +56,7 @@ async def test_a_long_prompt_is_priced_by_its_own_tier(wire: Wire, caller: Calle
 async def test_a_large_prompt_arrives_whole(wire: Wire, caller: Caller, store: ContentStore, shared: int) -> None:
     text = 'Ebb and "flow" 🌊\n' * 100_000
     assert len(text) > LARGE
+    caller.env.info = replace(caller.env.info, start_to_close_timeout=timedelta(seconds=30))
     material = (Part(ref=await store.put(text.encode()), label="tides"), Part(text="Sum up."))
     wire.replies = [answer("Yes.")]
     await caller.call(asking(messages=(Message(parts=material),), shared_parts=shared))
@@ -231,3 +236,25 @@ async def test_an_answered_call_is_never_made_again(caller: Caller, wire: Wire) 
     again = await caller.call()
     assert again == first
     assert len(wire.hits) == 1
+
+
+async def test_the_first_calls_make_one_client_and_wait_for_it(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(endpoint: Endpoint) -> Any:
+        made.append(endpoint)
+        return client_of(endpoint)
+
+    monkeypatch.setattr(claude, "client_of", counted)
+    wire.replies = [answer("Yes.")]
+    llm = ClaudeWhenNeeded(Endpoint.of("key", wire.url, timeout=10), retry_after_cap=60)
+    await llm.aclose()  # nothing was made
+    call = ModelCall(MODEL, (("user", "Well?"),), 50)
+    cancelled = asyncio.create_task(llm.answer(call, Progress()))
+    others = [asyncio.create_task(llm.answer(call, Progress())) for _ in range(3)]
+    await asyncio.sleep(0)
+    cancelled.cancel()  # the others still get their client
+    assert [reply.text for reply in await asyncio.gather(*others)] == ["Yes."] * 3
+    assert len(made) == 1
+    assert "key" not in repr(made)
+    await llm.aclose()
