@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from cli import results, start
+from cli import COMMAND_LINE, results, start
 from outlast.cli import app
 from samples.refund import command as refund
 
@@ -14,7 +14,7 @@ from samples.refund import command as refund
 def build_app() -> typer.Typer:
     """Build the app with all commands."""
     results.register()
-    return app.build_app("starter", [start, refund])
+    return app.build_app(COMMAND_LINE, [start, refund])
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from activities.search.contracts import SourceKind
 from activities.search.feature import Search
 from activities.search.sources.base import Source
 from outlast.client import Settings
+from outlast.command_line import CommandLine, use_command_line
 from outlast.llm.base import LLM
 from outlast.worker.running import run_worker
 from outlast.worker.serving import running_worker
@@ -45,4 +46,5 @@ def working(
 
 
 if __name__ == "__main__":
+    use_command_line(CommandLine("python starter.py"))
     run_worker(workflows=WORKFLOWS, features=[Search()], shared=SHARED)

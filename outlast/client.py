@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from outlast.command_line import start_a_server
 from outlast.contracts import SEARCH_ATTRIBUTES
 from outlast.settings import LOCAL_MODEL, Settings, SettingsError, learn_secrets, load_settings
 
@@ -165,8 +166,7 @@ async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Clie
         raise SettingsError(f"TEMPORAL_ADDRESS={address}: {error}; write host:port") from error
     except (RuntimeError, RPCError) as error:
         raise ServerUnavailableError(
-            f"no Temporal server answers at {address} ({_reason(error)}). "
-            "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
+            f"no Temporal server answers at {address} ({_reason(error)}). {start_a_server()}"
         ) from error
 
 

@@ -15,8 +15,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "router": ("sklearn",),
     "search": ("ddgs", "feedparser"),
     "sql": ("sqlalchemy",),
+    "testing": (),
 }
-"""The modules of each extra (`pyproject.toml`) that our code imports."""
+"""The modules of each extra (`pyproject.toml`) that our code imports; `testing` brings the time-skipping server, a program."""
 
 
 class MissingExtraError(ImportError, ValueError):

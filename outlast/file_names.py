@@ -1,6 +1,10 @@
-"""File names as text: bytes that are no UTF-8 are written as `\\xNN`, because JSON, histories and terminals take text alone."""
+"""Where files of a project are looked for, and file names as text.
+
+Bytes that are no UTF-8 are written as `\\xNN`, because JSON, histories and terminals take text alone.
+"""
 
 import re
+import sys
 from pathlib import Path
 
 _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
@@ -19,3 +23,22 @@ def original(folder: Path, name: str) -> str:
     meant = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), name.encode("utf-8", "surrogateescape"))
     there = meant.decode("utf-8", "surrogateescape")
     return there if (folder / there).exists() else name
+
+
+def program_folder() -> Path | None:
+    """Return the folder of the program that was started, such as `worker.py`; None for a module or an installed command."""
+    main = sys.modules.get("__main__")
+    if main is None or getattr(main, "__spec__", None) is not None or not getattr(main, "__file__", None):
+        return None
+    folder = Path(str(main.__file__)).resolve().parent
+    return None if folder == Path(sys.executable).parent.resolve() else folder
+
+
+def own_file(name: str) -> Path:
+    """Return a file or folder of the project: that of the working folder, else the one beside the program that was started.
+
+    Where neither has it, the one of the working folder, which does not exist.
+    """
+    here = Path.cwd() / name
+    beside = program_folder()
+    return beside / name if beside and not here.exists() and (beside / name).exists() else here

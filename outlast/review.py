@@ -19,6 +19,7 @@ from outlast.agents.answers import Answer
 from outlast.contracts import Content, Part, StepState
 from outlast.errors import text_of
 from outlast.stages.contracts import Rubric
+from outlast.workflow.keeping import keep_text
 
 REVISE = (
     "Rewrite the draft so that it meets the critique. Keep what is good, and add no facts that the material does not hold. "
@@ -133,6 +134,42 @@ class Review:
         if best + 1 < len(rounds):
             self.notes.append(f"round {best + 1} of {len(rounds)} was kept, because the later ones were no better")
         return Reviewed(rounds[best].draft, score, tuple(rounds), tuple(self.notes))
+
+
+async def review(
+    agents: Agents,
+    draft: str | Answer,
+    *,
+    writer: str,
+    reviewer: str,
+    rubric: Rubric | None = None,
+    goal: str = "",
+    material: Sequence[Part] = (),
+    step: str = "review",
+) -> Reviewed:
+    """Have a draft judged and rewritten, round by round, until it is good enough.
+
+    Args:
+        agents: The agents of the run, `self.agents`.
+        draft: An answer, or a text.
+        writer: The agent that rewrites.
+        reviewer: The agent that judges.
+        rubric: By what it is judged, how good is good enough, and how many rounds there are at most.
+        goal: What the draft shall be.
+        material: What both agents see first.
+        step: What the names of the steps begin with.
+
+    Returns:
+        The best draft and its score; None as a score where nobody could judge it.
+
+    Example:
+        best = await review(self.agents, draft, writer="writer", reviewer="reviewer", rubric=Rubric(good_enough=90))
+    """
+    await agents.ready()
+    if isinstance(draft, str):
+        content = await keep_text(draft, f"{step} · keep the draft")
+        draft = Answer(content, writer)
+    return await Review(agents, step, rubric or Rubric(), writer, reviewer, goal=goal, material=material).of(draft)
 
 
 def is_over(scores: Sequence[int], rubric: Rubric) -> bool:

@@ -6,7 +6,6 @@ Workflows must never read them: what a workflow needs of them reaches it as data
 import json
 import os
 import re
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from outlast.environment import clean_environment, clean_secret
 from outlast.extras import require
+from outlast.file_names import own_file
 from outlast.llm.base import ModelTable
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 
@@ -26,25 +26,6 @@ LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the environment variable."""
-
-
-def program_folder() -> Path | None:
-    """Return the folder of the program that was started, such as `worker.py`; None for a module or an installed command."""
-    main = sys.modules.get("__main__")
-    if main is None or getattr(main, "__spec__", None) is not None or not getattr(main, "__file__", None):
-        return None
-    folder = Path(str(main.__file__)).resolve().parent
-    return None if folder == Path(sys.executable).parent.resolve() else folder
-
-
-def own_file(name: str) -> Path:
-    """Return a file or folder of the project: that of the working folder, else the one beside the program that was started.
-
-    Where neither has it, the one of the working folder, which does not exist.
-    """
-    here = Path.cwd() / name
-    beside = program_folder()
-    return beside / name if beside and not here.exists() and (beside / name).exists() else here
 
 
 MODELS = Path(__file__).parent / "llm" / "models.toml"
@@ -83,7 +64,7 @@ class Settings(BaseSettings):
     payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
     """Largest single message in history; the server's own limit is 2 MB."""
     payload_keys: SecretStr | None = None
-    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`starter.py payload-key`)."""
+    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`outlast payload-key`)."""
     agents_dir: Path = Field(default_factory=lambda: own_file("agents"))
     """The project's agents, laid over the library's own. Default: `agents`, in the working folder or beside the program."""
     models_file: Path = Field(default_factory=_models_file)
@@ -92,7 +73,7 @@ class Settings(BaseSettings):
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
     state_dir: Path = Path(".agentic")
     up_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of the server that `starter.py up` runs. Default: 7233 where it is free, else any; 0 is any."""
+    """Port of the server that `outlast up` runs. Default: 7233 where it is free, else any; 0 is any."""
     up_ui_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of its Web UI. Default: 8233 where it is free, else any; 0 is any."""
     workspace_dir: Path | None = None
@@ -135,7 +116,7 @@ class Settings(BaseSettings):
     approver_secret: SecretStr | None = Field(default=None, min_length=32)
     """With it, decisions at gates must be signed; at least 32 characters, the same for all workers. It never enters history."""
     approver_token: SecretStr | None = None
-    """Your own token, for the starter: made by `starter.py approver-token`."""
+    """Your own token, for the command line: made by `outlast approver-token`."""
     approver: str = ""
     """Your name at gates, for the starter. Default: the user name of the operating system."""
     notify_urls: SecretStr | None = None

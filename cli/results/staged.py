@@ -11,6 +11,7 @@ from outlast.cli.kinds import ResultPage
 from outlast.cli.pages import STYLES, money, row, safe, table
 from outlast.cli.printing import counted, plain
 from outlast.cli.result_texts import Reader, cut
+from outlast.command_line import command
 from outlast.display import quoted
 from outlast.stages.contracts import StagedResult, StageOutput
 
@@ -64,10 +65,8 @@ class StagedPage:
             shown = output.content.summary or read.text[:200]
             row(made, output.stage, str(output.steps), score, rounds, str(output.attempts), " ".join(shown.split()))
         whole = bool(self.stages) and not result.failed
-        onwards = (
-            f"stage {result.failed!r} failed; go on from there: python starter.py staged --resume {quoted(self.run_id)}"
-        )
-        stopped = f"{result.stopped}; go on from there: python starter.py staged --resume {quoted(self.run_id)}"
+        resume = f"go on from there: {command('staged')} --resume {quoted(self.run_id)}"
+        onwards, stopped = f"stage {result.failed!r} failed; {resume}", f"{result.stopped}; {resume}"
         return [
             *([Text(safe(self.stages[-1].text)), Text()] if whole else []),
             made,

@@ -94,8 +94,9 @@ class StartOptions:
             task_queue: Where it goes if not to the usual one.
         """
         from outlast.cli.decisions.users import user_name
-        from outlast.cli.printing import command, print_json
+        from outlast.cli.printing import print_json
         from outlast.cli.runs.running import finish, start
+        from outlast.command_line import command
 
         requester = user_name() if self.requester is None else self.requester.strip()
         request = request.model_copy(update={"requester": requester, **({"stream": True} if self.stream else {})})

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 
 from outlast.cli.inputs import read_bytes
 from outlast.cli.leaving import WRONG, LeavingError
+from outlast.command_line import command
 from outlast.display import quoted
 from outlast.routing.requests import MAX_REQUESTS, Category
 from outlast.routing.tables import TableError, read_table, read_text
@@ -46,7 +47,7 @@ def read_categories(file: Path) -> tuple[Category, ...]:
         listed = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in error.errors())
         raise LeavingError(WRONG, f"--categories {file}: {listed}") from error
     except ValueError as error:
-        raise LeavingError(WRONG, f"--categories {file}: not JSON: {error}; mend it there") from error
+        raise LeavingError(WRONG, f"--categories {file}: not JSON: {error}; fix it there") from error
     if not found:
         raise LeavingError(WRONG, f"--categories {file}: there is none in it; write at least one")
     return found
@@ -60,9 +61,9 @@ async def trained_reference(store: ContentStore, given: str | None, url: str) ->
         return kept.decode()
     if REFERENCE.fullmatch(name):
         return name
-    mend = "python starter.py train-router FILE" + ("" if name == DEFAULT_NAME else f" --name {quoted(name)}")
+    fix = command("train-router", "FILE") + ("" if name == DEFAULT_NAME else f" --name {quoted(name)}")
     raise LeavingError(
-        WRONG, f"--trained {name!r}: no classifier of that name is in the content store ({url}); train it: '{mend}'"
+        WRONG, f"--trained {name!r}: no classifier of that name is in the content store ({url}); train it: '{fix}'"
     )
 
 

@@ -6,10 +6,9 @@ from typing import Any, overload
 
 from pydantic import BaseModel
 
-from outlast.agents.answers import Answer, Model, TypedAnswer, problems_of, schema_of
+from outlast.agents.answers import Answer, Check, Model, TypedAnswer, problems_of, schema_of
 from outlast.agents.asking import MAX_REPAIRS, Ask
 from outlast.agents.cards import AgentCards
-from outlast.agents.tool_loop import Check
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
 from outlast.errors import ErrorKind, non_retryable, text_of

@@ -1,19 +1,23 @@
 """What an agent answered, and answers of a type that the asker chose."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from outlast.contracts import Content, Part
+from outlast.contracts import Content, ModelTurn, Part
 from outlast.errors import ErrorKind, non_retryable
 
 Model = TypeVar("Model", bound=BaseModel)
 
 PROBLEMS_SHOWN = 20
+
+
+Check = Callable[[dict[str, Any]], Sequence[str]]
+"""Lists what is wrong with the data of an answer that fits its schema, in words for the model."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,8 @@ def problems_of(data: dict[str, Any], kind: type[BaseModel]) -> Sequence[str]:
             for each in error.errors(include_url=False)[:PROBLEMS_SHOWN]
         )
     return ()
+
+
+def checked(turn: ModelTurn, check: Check | None) -> tuple[str, ...]:
+    """List what the asker finds wrong with the data of an answer."""
+    return tuple(check(turn.data)) if check is not None and turn.data is not None else ()

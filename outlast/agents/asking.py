@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.agents.answers import Answer
+from outlast.agents.answers import Answer, Check, checked
 from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
-from outlast.agents.tool_loop import AgentLoop, Check, checked
+from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
@@ -142,17 +142,7 @@ class Ask:
         return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
 
     async def _ask(self, card: AgentCard, parts: Sequence[Part]) -> Answer:
-        request = ModelRequest(
-            agent=card.name,
-            model=card.model,
-            messages=(Message(parts=tuple(parts)),),
-            max_tokens=card.max_tokens,
-            system=card.system,
-            output_schema=self.schema,
-            temperature=card.temperature,
-            context_characters=self.context_characters,
-            shared_parts=self.shared_parts,
-        )
+        request = self._request(card, parts)
         repairs = continuations = compactions = 0
         while True:
             try:
@@ -187,6 +177,19 @@ class Ask:
                 raise non_retryable(kind, f"the answer breaks its schema after {repairs} repairs: {'; '.join(wrong)}")
             else:
                 return self._answer(card, turn)
+
+    def _request(self, card: AgentCard, parts: Sequence[Part]) -> ModelRequest:
+        return ModelRequest(
+            agent=card.name,
+            model=card.model,
+            messages=(Message(parts=tuple(parts)),),
+            max_tokens=card.max_tokens,
+            system=card.system,
+            output_schema=self.schema,
+            temperature=card.temperature,
+            context_characters=self.context_characters,
+            shared_parts=self.shared_parts,
+        )
 
     def _continues(self, card: AgentCard, continuations: int) -> bool:
         return self.schema is None and continuations < card.continuations

@@ -14,6 +14,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from outlast.agents.answers import Check, checked
 from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import SessionLimits
@@ -52,10 +53,6 @@ SUM_UP = (
 CUT_OFF = "You were cut off by the token limit. Go on in smaller steps."
 ANSWER_NOW = "You have no turns left. Give the best answer you can now, without tools."
 MAX_PARALLEL_TOOLS = 8
-
-
-Check = Callable[[dict[str, Any]], Sequence[str]]
-"""Lists what is wrong with the data of an answer that fits its schema, in words for the model."""
 
 
 @dataclass
@@ -295,11 +292,6 @@ class AgentLoop:
         if stopped := fields.get("stopped"):
             self.notes.append(f"{self.card.name} stopped: {stopped}")
         return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
-
-
-def checked(turn: ModelTurn, check: Check | None) -> tuple[str, ...]:
-    """List what the asker finds wrong with the data of an answer."""
-    return tuple(check(turn.data)) if check is not None and turn.data is not None else ()
 
 
 def _unanswered(call: ToolCall, why: str) -> ToolAnswer:

@@ -21,7 +21,7 @@ from outlast.workflow.failures import FAILURES
 Checked = tuple[Decision, Decision | str]
 """A decision, and as it may be counted, or why not."""
 
-UNSIGNED = "it carries no signed token, and decisions here must; make one with starter.py approver-token"
+UNSIGNED = "it carries no signed token, and decisions here must; make one with the command approver-token"
 
 
 class Authentication:

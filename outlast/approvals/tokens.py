@@ -15,6 +15,7 @@ from uuid import uuid4
 import jwt
 from jwt.utils import base64url_decode, base64url_encode
 
+from outlast.command_line import command
 from outlast.contracts import Identity, IdentityRequest, same_digest
 
 ALGORITHM = "HS256"
@@ -71,7 +72,7 @@ def holds(token: str) -> dict[str, Any]:
     except jwt.PyJWTError as error:
         raise TokenError("it is no approver token") from error
     if claims.get("aud") != GRANT:
-        raise TokenError("it is no approver token; make one: python starter.py approver-token NAME")
+        raise TokenError(f"it is no approver token; make one: {command('approver-token', 'NAME')}")
     return claims
 
 
@@ -96,11 +97,11 @@ def identity(secret: str, request: IdentityRequest) -> Identity:
         claims = grant = grant_of(secret, request.token, request.at)
         if not (grant.get("run") and grant.get("gate") and grant.get("chain")):
             raise TokenError(
-                "its token is for signing in, and in a signal others could read and use it; decide with starter.py, "
+                "its token is for signing in, and in a signal others could read and use it; decide with the command approve, "
                 "or send one made with --run and --gate"
             )
         if request.edit:
-            raise TokenError("its token does not name the edit that comes with it; edit with starter.py")
+            raise TokenError("its token does not name the edit that comes with it; edit with the command decide")
     _in_time(claims, request.at)
     for bounds in (grant, claims):
         _within(bounds, request)

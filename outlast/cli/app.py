@@ -1,7 +1,7 @@
 """The command line: the commands that work on any run, and beside them those of an application.
 
-outlast --help                                  the commands of the library alone
-sys.exit(run(build_app("starter", [start])))    with those of an application
+outlast --help                                                         the commands of the library alone
+sys.exit(run(build_app(CommandLine("python starter.py"), [start])))    with those of an application
 """
 
 import gc
@@ -17,6 +17,7 @@ from outlast.cli.decisions import audit, steering
 from outlast.cli.decisions import commands as deciding
 from outlast.cli.inbox import command as inbox
 from outlast.cli.web import codec_server
+from outlast.command_line import CommandLine, use_command_line
 from outlast.private_files import PRIVATE
 
 
@@ -27,10 +28,12 @@ class Group(Protocol):
         """Mount them."""
 
 
-def build_app(name: str = "outlast", groups: Sequence[Group] = ()) -> typer.Typer:
-    """Build the app with all commands, those of the application's groups among them."""
+def build_app(command_line: CommandLine | None = None, groups: Sequence[Group] = ()) -> typer.Typer:
+    """Build the app with all commands, those of the application's groups among them; messages name its command line."""
+    command_line = command_line or CommandLine()
+    use_command_line(command_line)
     app = typer.Typer(
-        name=name,
+        name=command_line.name,
         help="Start, watch and operate durable agentic workflows.",
         epilog="Exit codes: 0 done · 1 the workflow failed · 2 wrong usage · 3 no server or no worker · 130 Ctrl-C.",
         no_args_is_help=True,
@@ -51,7 +54,7 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
 
 
 def leave(app: typer.Typer) -> NoReturn:
-    """Run the command of this process's arguments, and end the process; nothing may run afterwards."""
+    """Run the command of this process's arguments, and end the process; nothing runs afterwards."""
     # A command's imports make objects that all stay; looking for garbage among them costs an eighth of a short command,
     # and one look at all of them still a thirtieth.
     gc.set_threshold(200_000)

@@ -85,20 +85,20 @@ async def _answer(reach: "Reach", workflow_id: str, said: str, question: str | N
     from temporalio.client import WorkflowExecutionStatus
 
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.reaching import word
+    from outlast.cli.reaching import PATIENT_DEADLINE, word
     from outlast.contracts import RunStatus
 
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise LeavingError(WRONG, f"{workflow_id} has ended already ({word(found.status)}); nothing was answered")
-    before = await reach.ask(found, "status", RunStatus)
+    before = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
     asked = [one for one in before.questions if question in (None, one.id)]
     if len(asked) != 1:
         open_ones = ", ".join(one.id for one in before.questions) or "none"
         raise LeavingError(WRONG, f"name one open question with --question; {workflow_id} has {open_ones}")
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     await handle.signal("answer", {"question": asked[0].id, "answer": said})
-    after = await reach.ask(found, "status", RunStatus)
+    after = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
     if asked[0].id in [one.id for one in after.questions]:
         raise LeavingError(WRONG, f"not taken: {after.notices[-1] if after.notices else asked[0].text}")
     return f"{asked[0].id} of {workflow_id} is answered: {said}"
@@ -111,8 +111,8 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
     from temporalio.exceptions import CancelledError
 
     from outlast.cli.leaving import cause_of
-    from outlast.cli.printing import command
     from outlast.cli.reaching import no_worker, word
+    from outlast.command_line import command
 
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:

@@ -7,15 +7,14 @@ An application adds its own, without an import that a command's start would pay 
 A workflow that nobody registered has a page that shows whatever it returned.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from outlast.cli.result_texts import Page, Reader
+    from outlast.contracts import ChangingResult
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
@@ -31,8 +30,10 @@ STAGED = "StagedDeliveryWorkflow"
 class ResultPage:
     """What a workflow returns, and how that is read into a page."""
 
-    result: "type[BaseModel]"
+    result: type[Any]
+    """What the result is decoded as."""
     read: "Callable[[Reader, Any], Awaitable[Page]]"
+    """How it is read, its texts fetched."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ def register_kind(kind: RunKind) -> None:
 register_kind(RunKind(ROLLBACK, "rollback", "rollback", "outlast.cli.results.rollbacks:PAGE"))
 
 
+def types_of(words: Iterable[str]) -> list[str]:
+    """Return the workflow types that are meant: by the command that starts them, or by their own name."""
+    types = {kind.command: kind.workflow for kind in _KINDS.values()}
+    return [types.get(word, word) for word in words]
+
+
 def kinds() -> tuple[RunKind, ...]:
     """Return all that were registered, by name."""
     return tuple(sorted(_KINDS.values(), key=lambda kind: kind.workflow))
@@ -101,12 +108,29 @@ def worker_of(task_queue: str) -> str:
     return next((kind.worker for kind in _KINDS.values() if kind.task_queue == task_queue), "")
 
 
-def partial(error: BaseException, workflow: str) -> "BaseModel | None":
-    """Return the result that a failed run of this workflow left in its failure, if it did."""
+def partial(error: BaseException, workflow: str) -> Any:
+    """Return the result that a failed run of this workflow left in its failure, None if it left none."""
     from temporalio.exceptions import ApplicationError
 
     details = error.details if isinstance(error, ApplicationError) else ()
+    if not details:
+        return None
+    if not known(workflow):
+        return details[0] if shared_in(details[0]) else None
     try:
         return page_of(workflow).result.model_validate(details[0])
-    except (ValueError, IndexError):
+    except ValueError:
         return None
+
+
+def shared_in(result: Any) -> "ChangingResult | None":
+    """Read what every result of an AgentWorkflow has from one as JSON data; None where it is none."""
+    from outlast.contracts import ChangingResult, RunState
+
+    if not isinstance(result, dict) or "state" not in result:
+        return None
+    try:
+        read = ChangingResult.model_validate(result)
+    except ValueError:
+        return None
+    return read if read.state is not RunState.RUNNING else None

@@ -1,9 +1,9 @@
-"""The one way out: from whatever happened to an exit code and a line that a person can act on.
+"""How commands end: from whatever happened to an exit code and a line that a person can act on.
 
     0 done · 1 the workflow failed · 2 wrong usage, input or setting · 3 no server or no worker · 130 Ctrl-C
 
-The trap: the SDK's native threads can crash the interpreter while it finalises, after all work is done and with a wrong
-exit code. So the process flushes everything and leaves through `os._exit`.
+The SDK's native threads can crash the interpreter while it finalises, after all work is done and with a wrong exit code. So the
+process flushes everything and leaves through `os._exit`.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from outlast.command_line import command_line, start_a_server
 from outlast.redaction import guard_streams
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from temporalio.service import RPCError
 
 DONE, FAILED, WRONG, UNSERVED, INTERRUPTED = 0, 1, 2, 3, 130
-
-START_A_SERVER = "Start one with 'python starter.py up', or set TEMPORAL_ADDRESS."
-START_A_WORKER = "Start one with 'python worker.py' or 'python starter.py up'."
 
 
 class LeavingError(Exception):
@@ -62,7 +60,7 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
     except typer.TyperException as error:
         show = getattr(error, "show", None)
         written = io.StringIO()
-        show(written) if show else written.write(f"starter: {error}")
+        show(written) if show else written.write(f"{command_line().name}: {error}")
         say(written.getvalue().rstrip("\n"))
         return WRONG
     except (KeyboardInterrupt, typer.Abort):
@@ -74,7 +72,7 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
     except Exception as error:
         code, message = verdict(error)
         if message:
-            say(f"starter: {message}")
+            say(f"{command_line().name}: {message}")
         return code
     return code if isinstance(code, int) else DONE
 
@@ -152,7 +150,7 @@ def _of_rpc(error: "RPCError") -> tuple[int, str]:
             return WRONG, f"the server refuses: {text}. Check TEMPORAL_API_KEY, TEMPORAL_TLS_* and TEMPORAL_NAMESPACE."
         case RPCStatusCode.INVALID_ARGUMENT | RPCStatusCode.NOT_FOUND:
             return WRONG, text
-    return UNSERVED, f"the Temporal server does not answer ({text}). {START_A_SERVER}"
+    return UNSERVED, f"the Temporal server does not answer ({text}). {start_a_server()}"
 
 
 def _of_application(error: "ApplicationError") -> tuple[int, str]:

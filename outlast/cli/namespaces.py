@@ -1,4 +1,4 @@
-"""`starter.py setup-namespace`: registers the search attributes by which runs and gates are found."""
+"""`setup-namespace`: registers the search attributes by which runs and gates are found."""
 
 from typing import TYPE_CHECKING
 

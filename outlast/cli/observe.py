@@ -1,33 +1,21 @@
 """The commands that look: `list`, `status`, `watch`, `result`, `trace`. None of them changes a run."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from outlast.cli.leaving import say
 
 if TYPE_CHECKING:
+    from rich.text import Text
+    from temporalio.client import WorkflowExecutionDescription
+
     from outlast.cli.reaching import Reach
-    from outlast.contracts import RunStatus, Trace
+    from outlast.cli.runs.described import Standing
 
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-class Type(StrEnum):
-    """Runs by the command that starts them."""
-
-    PLAN = "plan"
-    DOCUMENT = "document"
-    STAGED = "staged"
-    ROUTE = "route"
-    RESEARCH = "research"
-    CONSENSUS = "consensus"
-    AGENT = "agent"
-    REFUND = "refund"
-    ROLLBACK = "rollback"
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +36,12 @@ def list_runs(
         typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
     ] = None,
     types: Annotated[
-        list[Type] | None, typer.Option("--type", help="Those that this command started; may be given again.")
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="Those that this command started, or of this workflow type; may be given again.",
+            metavar="TYPE",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -76,23 +69,25 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     from outlast.cli.pages import safe, show, status_page
     from outlast.cli.printing import plain, print_json
     from outlast.cli.reaching import reaching
-    from outlast.cli.runs.described import described, described_page, held_lines, status_of
+    from outlast.cli.runs.described import described, described_page, held_lines, standing
     from outlast.cli.runs.retrying import retries_of, retry_lines
 
-    async def command(reach: "Reach") -> "tuple[RunStatus | None, dict[str, Any]]":
+    async def command(reach: "Reach") -> "tuple[WorkflowExecutionDescription, Standing | None]":
         found = await reach.find(run_id, ours=False)
-        return await status_of(reach, found), described(found) | {"retries": retries_of(found)}
+        return found, await standing(reach, found)
 
-    found, server = reaching(command)
+    found, stands = reaching(command)
+    server = described(found) | {"retries": retries_of(found)}
     if as_json:
         extra = {name: server[name] for name in ("held", "retries") if server[name]}
-        print_json(server if found is None else plain(found) | extra)
+        busy = {"busy": stands.busy} if stands and stands.busy else {}
+        print_json(server if stands is None else plain(stands.status) | extra | busy)
         return
     retries = [Text(safe(line)) for line in retry_lines(server["retries"])]
-    if found is None:
+    if stands is None:
         show([*described_page(server), *retries])
     else:
-        show([status_page(found), *held_lines(server["held"]), *retries])
+        show([*_busy_lines(stands), status_page(stands.status), *held_lines(server["held"]), *retries])
 
 
 def watch(
@@ -108,15 +103,14 @@ def watch(
     from outlast.cli.reaching import reaching
     from outlast.cli.watching.many import follow_all
     from outlast.cli.watching.one import follow
+    from outlast.command_line import command as command_of
 
     if every:
         if run_id is not None or stream:
             raise LeavingError(WRONG, "--all shows every run: leave ID and --stream out, or --all")
         reaching(follow_all)
     elif run_id is None:
-        raise LeavingError(
-            WRONG, "ID: name the run to watch ('python starter.py list' shows them), or watch them --all"
-        )
+        raise LeavingError(WRONG, f"ID: name the run to watch ('{command_of('list')}' shows them), or watch them --all")
     else:
         found = run_id
         reaching(lambda reach: follow(reach, found, stream=stream))
@@ -130,12 +124,11 @@ def result(
     """Show what a run gave; waits for its end. Exit code 1 if it failed."""
     from temporalio.client import WorkflowExecutionStatus
 
-    from outlast.cli.kinds import known, page_of
-    from outlast.cli.printing import command as command_of
+    from outlast.cli.kinds import page_of
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import no_worker, reaching
-    from outlast.cli.runs.described import foreign_result
     from outlast.cli.runs.running import finish
+    from outlast.command_line import command as command_of
 
     async def command(reach: "Reach") -> None:
         found = await reach.find(run_id, ours=False)
@@ -148,9 +141,6 @@ def result(
                 return
             if not await reach.served_soon(found.task_queue):
                 raise no_worker(found.task_queue, f"run {run_id!r} is still running")
-        if not known(found.workflow_type):
-            await foreign_result(reach, found, as_json=as_json)
-            return
         kind = page_of(found.workflow_type).result
         handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
         await finish(reach, handle, found.workflow_type, as_json=as_json)
@@ -169,23 +159,38 @@ def trace(
 
     Who made it, how long it took, what it cost, how it ended, and where the run failed first. With --jsonl the same for programs.
     """
+    from outlast.cli.leaving import WRONG, LeavingError
     from outlast.cli.pages import show
     from outlast.cli.reaching import reaching
+    from outlast.cli.runs.described import standing
     from outlast.cli.runs.trace_page import trace_page
     from outlast.cli.runs.tracing import follow_trace, write_lines
-    from outlast.contracts import RunStatus, Trace
 
-    async def command(reach: "Reach") -> tuple["RunStatus", "Trace"]:
+    async def command(reach: "Reach") -> "Standing":
         found = await reach.find(run_id, ours=False)
-        return await reach.ask(found, "status", RunStatus), await reach.ask(found, "trace", Trace)
+        stands = await standing(reach, found, trace=True)
+        if stands is None:
+            raise LeavingError(WRONG, f"run {run_id!r} is a {found.workflow_type}, which keeps no trace of calls")
+        return stands
 
     if follow:
         reaching(lambda reach: follow_trace(reach, run_id, jsonl))
         return
-    state, found = reaching(command)
+    stands = reaching(command)
+    calls = stands.trace.calls
     if jsonl is None:
-        show(trace_page(state, found))
-    else:
-        write_lines(found.calls, jsonl)
-        if str(jsonl) != "-":
-            say(f"{len(found.calls)} calls written to {jsonl}")
+        show([*_busy_lines(stands), *trace_page(stands.status, stands.trace)])
+        return
+    if stands.busy:
+        say(stands.busy)
+    write_lines(calls, jsonl)
+    if str(jsonl) != "-":
+        say(f"{len(calls)} calls written to {jsonl}")
+
+
+def _busy_lines(stands: "Standing") -> "list[Text]":
+    from rich.text import Text
+
+    from outlast.cli.pages import safe
+
+    return [Text(safe(stands.busy), style="yellow")] if stands.busy else []

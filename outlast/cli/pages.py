@@ -15,7 +15,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from outlast.cli.printing import command, counted
+from outlast.cli.printing import counted
+from outlast.command_line import command
 from outlast.contracts import BudgetShown, RunState, RunStatus, Spend, StepRow, StepState
 from outlast.redaction import PresentableStream, presentable
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from outlast.display import escaped_json, quoted
+from outlast.display import escaped_json
 from outlast.redaction import SECRETS, PresentableStream, presentable
 
 
@@ -39,12 +39,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def command(name: str, *arguments: str) -> str:
-    """Return a command of the starter to be copied, quoted for the shell; `--` goes before names that would pass for options."""
-    dashed = "-- " if any(each.startswith("-") for each in arguments) else ""
-    return f"python starter.py {name} {dashed}{' '.join(map(quoted, arguments))}"
 
 
 def counted(number: int, noun: str) -> str:

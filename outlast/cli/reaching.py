@@ -1,7 +1,7 @@
-"""The way to the server and to a run: connect, find, query, and know whether any worker is there.
+"""The connection to the server and to a run: connect, find, query, and know whether any worker is there.
 
-The trap: the server lists a poller for five minutes after its worker has died, and a query to nobody waits half a minute.
-So only recent pollers count, and queries have a short deadline.
+The server lists a poller for five minutes after its worker has died, and a query that no worker takes waits half a minute. So
+only recent pollers count, and queries have a short deadline.
 """
 
 import asyncio
@@ -16,13 +16,22 @@ from pydantic import BaseModel
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
+from temporalio.common import SearchAttributeKey
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.kinds import kinds, known, worker_of
-from outlast.cli.leaving import START_A_WORKER, UNSERVED, WRONG, LeavingError, say
+from outlast.cli.kinds import known, worker_of
+from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
+from outlast.command_line import command, start_a_worker
+from outlast.contracts import RunStatus
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
 
@@ -32,13 +41,20 @@ M = TypeVar("M", bound=BaseModel)
 FRESH = timedelta(seconds=75)
 """How recently a living worker has polled: a poll waits a minute for work."""
 
-QUERY_DEADLINE = timedelta(seconds=10)
+QUERY_DEADLINE = timedelta(seconds=2)
+"""How long a person who looks at a run waits for a worker before history and memo are shown instead."""
 
-STRANGER_DEADLINE = timedelta(seconds=2)
-"""The same for a workflow that may not know our queries: the server tells of its type and times by itself."""
+PATIENT_DEADLINE = timedelta(seconds=10)
+"""The same for commands that cannot do without the answer."""
 
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
+
+PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
+
+
+class WorkerBusyError(LeavingError):
+    """A query was not answered in time, although a worker polls its task queue: the worker is busy, or has just died."""
 
 
 @dataclass(frozen=True)
@@ -91,28 +107,52 @@ class Reach:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
                 raise LeavingError(
-                    WRONG, f"there is no run {workflow_id!r}; 'python starter.py list' shows those there are"
+                    WRONG, f"there is no run {workflow_id!r}; '{command('list')}' shows those there are"
                 ) from error
             raise
-        if ours and not known(found.workflow_type):
-            names = ", ".join(kind.workflow for kind in kinds())
-            raise LeavingError(WRONG, f"run {workflow_id!r} is a {found.workflow_type}, which is none of {names}")
+        if ours and not await self.is_agent_run(found):
+            raise LeavingError(
+                WRONG,
+                f"run {workflow_id!r} is a {found.workflow_type}, which is no workflow of agents: it has no status",
+            )
         return found
 
-    async def ask(self, found: WorkflowExecutionDescription, query: str, answer: type[M]) -> M:
-        """Query a run; raises LeavingError when no worker answers."""
+    async def is_agent_run(self, found: WorkflowExecutionDescription) -> bool:
+        """Whether a run is one of an AgentWorkflow; it is taken for one where only its worker could say, and does not answer."""
+        if known(found.workflow_type) or found.typed_search_attributes.get(PATTERN) is not None:
+            return True
+        try:
+            await self.ask(found, "status", RunStatus)
+        except (WorkflowQueryFailedError, ValueError):
+            return False
+        except LeavingError:
+            return True
+        return True
+
+    async def ask(
+        self, found: WorkflowExecutionDescription, query: str, answer: type[M], *, within: timedelta = QUERY_DEADLINE
+    ) -> M:
+        """Query a run.
+
+        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none.
+        """
         if not await self.served(found.task_queue):
             raise no_worker(
                 found.task_queue, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
             )
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
         try:
-            deadline = QUERY_DEADLINE if known(found.workflow_type) else STRANGER_DEADLINE
-            answered: M = await handle.query(query, result_type=answer, rpc_timeout=deadline)
+            answered: M = await handle.query(query, result_type=answer, rpc_timeout=within)
         except RPCError as error:
-            if error.status in NOBODY_ANSWERS:
-                raise no_worker(found.task_queue, f"run {found.id!r} is {word(found.status)}") from error
-            raise
+            if error.status not in NOBODY_ANSWERS:
+                raise
+            state = f"run {found.id!r} is {word(found.status)}"
+            if not await self.served(found.task_queue):
+                raise no_worker(found.task_queue, state) from error
+            raise WorkerBusyError(
+                UNSERVED,
+                f"{state}: the worker is busy, or has just died; it did not answer within {within.total_seconds():g} s",
+            ) from error
         return answered
 
     def page_of(self, workflow_id: str) -> str:
@@ -146,13 +186,9 @@ def _tell_of_store(why: str) -> None:
 def no_worker(task_queue: str, why: str = "") -> LeavingError:
     """Build the error that says how to start a worker."""
     before = f"{why}: " if why else ""
-    return LeavingError(UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {start_a_worker(task_queue)}")
-
-
-def start_a_worker(task_queue: str) -> str:
-    """Return the advice how to start a worker of a task queue."""
-    own = worker_of(task_queue)
-    return f"Start one with '{own}'." if own else START_A_WORKER
+    return LeavingError(
+        UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {start_a_worker(worker_of(task_queue))}"
+    )
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

@@ -7,14 +7,14 @@ from rich.console import RenderableType
 from temporalio.exceptions import ApplicationError
 
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError
-from outlast.cli.printing import command
 from outlast.client import Settings
+from outlast.command_line import command
 from outlast.contracts import CUT_NOTE, Content, RunState
 from outlast.errors import ErrorKind
 from outlast.storage.activities import ContentStore
 
 LONGEST = 12_000
-"""Characters of one text that a report shows; `starter.py result` shows all of it."""
+"""Characters of one text that a report shows; the command `result` shows all of it."""
 
 SHOWN = 5
 """How many missing tools a complaint names; the page shows all."""
@@ -66,7 +66,7 @@ def cut(notes: Iterable[str]) -> str:
 
 
 def _bounded(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … (the rest: python starter.py result)"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … (the rest: {command('result')})"
 
 
 class Reader:
@@ -92,7 +92,7 @@ class Reader:
             if error.type == ErrorKind.CONTENT_UNAVAILABLE:
                 message = (
                     f"the run has ended, but its texts cannot be read yet: {error.message} "
-                    f"Then: python starter.py result {self._id}"
+                    f"Then: {command('result', self._id)}"
                 )
                 raise LeavingError(UNSERVED, message) from error
             if error.type != ErrorKind.CONTENT_MISSING:

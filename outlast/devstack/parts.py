@@ -15,7 +15,7 @@ from outlast.client import Settings
 from outlast.devstack.ports import HOST
 from outlast.devstack.server import server_command
 from outlast.environment import bare_environment
-from outlast.settings import own_file
+from outlast.file_names import own_file
 
 NAMESPACE = "default"
 PACKAGES = Path(__file__).resolve().parents[2]

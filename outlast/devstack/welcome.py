@@ -7,18 +7,12 @@ import os
 from collections.abc import Iterable
 
 from outlast.client import Settings
+from outlast.command_line import command_line, start_a_worker
 from outlast.devstack.board import Board
 from outlast.devstack.local_model import BANNER
 from outlast.devstack.parts import NAMESPACE
 from outlast.devstack.ports import HOST, USUAL
 from outlast.devstack.state import StackState
-
-NEXT = (
-    ("python starter.py demo", "six documents, and a kill -9 in the middle"),
-    ("python starter.py demo --showcase", "each pattern in under a minute, with recorded answers"),
-    ("python starter.py document samples/documents/*", "what kind each is, its analysis, its summary"),
-    ("python starter.py plan --plan samples/plans/launch-brief.json", "five agents' steps as a graph"),
-)
 
 
 def show_ready(board: Board, settings: Settings, state: StackState, seconds: float) -> None:
@@ -37,7 +31,7 @@ def show_ready(board: Board, settings: Settings, state: StackState, seconds: flo
         )
     board.say("\nTry next, in another terminal:", "bold")
     show_export(board, state)
-    _show_rows(board, NEXT)
+    _show_rows(board, [(f"{command_line().program} {typed}", shows) for typed, shows in command_line().examples])
 
 
 def show_running(board: Board, settings: Settings, state: StackState | None) -> None:
@@ -68,7 +62,7 @@ def _addresses(settings: Settings, state: StackState) -> Iterable[tuple[str, str
         health, metrics = (f"http://{HOST}:{state.ports[name]}" for name in ("worker health", "metrics"))
         yield "Worker", f"task queue {state.task_queue}, health {health}, metrics {metrics}/metrics"
     else:
-        yield "Worker", "none (--no-worker); start one with 'python worker.py'"
+        yield "Worker", f"none. {start_a_worker()}"
     yield "State", f"{settings.state_dir.resolve()} (database, texts; logs in logs/)"
 
 

@@ -18,16 +18,7 @@ from outlast.activity.heartbeat import heartbeats
 from outlast.activity.outages import is_away
 from outlast.activity.waiting import reportable
 from outlast.agents.transcript_activities import EMPTY, Transcripts
-from outlast.contracts import (
-    Message,
-    ModelFailure,
-    ModelRequest,
-    ModelTurn,
-    Part,
-    StopReason,
-    ToolCall,
-    Usage,
-)
+from outlast.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part, StopReason, ToolCall, Usage
 from outlast.documents.parsing.pool import PARSERS
 from outlast.documents.parsing.schemas import schema_problem
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of

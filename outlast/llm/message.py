@@ -1,4 +1,4 @@
-"""Puts a message together from the events of a stream, says meanwhile how far it is, and makes a reply of it. Pure, without SDK.
+"""Builds a message from the events of a stream, reporting progress, and the reply from the message. Pure, without any SDK.
 
 The SDK builds typed objects and a whole snapshot at every event, which costs a busy worker more than all else. Here an event
 is a dictionary, and the pieces of a text are joined once. Missing and null fields count as empty.

@@ -8,6 +8,7 @@ import html
 import json
 import shlex
 
+from outlast.command_line import command
 from outlast.contracts import Notice
 from outlast.redaction import presentable
 
@@ -31,15 +32,12 @@ def commands(notice: Notice) -> tuple[str, ...]:
     names = f"{notice.workflow_id}{notice.gate}"
     if not (notice.pending and names.isprintable() and presentable(names) == names):
         return ()
-    run, gate = shlex.quote(notice.workflow_id), shlex.quote(notice.gate)
-    ours = [
-        f"python starter.py {verdict} {'-- ' if _dashed(notice) else ''}{run} {gate}" for verdict in ("approve", "deny")
-    ]
+    ours = [command(verdict, notice.workflow_id, notice.gate) for verdict in ("approve", "deny")]
     if notice.signed:  # a signal of theirs would carry no token
         return tuple(ours)
     said = shlex.quote(json.dumps({"gate": notice.gate, "digest": notice.digest[:DIGEST]}))
     signals = [
-        f"temporal workflow signal --workflow-id {run} --name {verdict} --input {said}"
+        f"temporal workflow signal --workflow-id {shlex.quote(notice.workflow_id)} --name {verdict} --input {said}"
         for verdict in (("approve", "deny") if notice.whole else ("deny",))
     ]
     return (*ours, *signals)
@@ -77,11 +75,6 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
     ]
     room = len(notice.arguments) + 1 if notice.whole else SHOWN
     return [(name, _line(value, room if name == "Arguments" else SHOWN)) for name, value in facts if value]
-
-
-def _dashed(notice: Notice) -> bool:
-    """Say whether a name would pass for an option."""
-    return notice.workflow_id.startswith("-") or notice.gate.startswith("-")
 
 
 def _line(text: str, limit: int) -> str:

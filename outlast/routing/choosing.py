@@ -16,16 +16,43 @@ from outlast.agents.agents import Agents
 from outlast.agents.asking import CANNED, NO_FALLBACK, PERSON, ask_in_turn
 from outlast.agents.model_calls import call_model
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import AgentCard, Message, ModelRequest, ModelTurn, Part, StopReason, ToolAnswer
+from outlast.contracts import (
+    AgentCard,
+    Content,
+    Message,
+    ModelRequest,
+    ModelTurn,
+    Part,
+    StepRow,
+    StepState,
+    StopReason,
+    ToolAnswer,
+)
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
+from outlast.gather import distinct
 from outlast.routing.categories import NO_ROUTE
 from outlast.routing.contracts import LabelRequest, Pick, PicksRequest
 from outlast.routing.pick_activities import RoutePickActivities
-from outlast.routing.requests import Category, RouteRequest
-from outlast.routing.rules import Choice, decided, general, label_question, label_schema, picked
+from outlast.routing.requests import (
+    Category,
+    RequestText,
+    RouteRequest,
+)
+from outlast.routing.rules import (
+    Choice,
+    categories_of,
+    decided,
+    general,
+    label_question,
+    label_schema,
+    picked,
+    problems,
+)
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.workflow import policies
+from outlast.workflow.failures import ENDINGS
+from outlast.workflow.keeping import part_of
 
 CLASSIFIER = "request-classifier"
 ROUTER = "router"
@@ -103,6 +130,48 @@ class Chooser:
             return await _Picking(self, step, card).run(text)
 
         return await ask_in_turn(ROUTER, pick, partial(self.agents.run.trace.fell_back, step), BROKEN_SETTING)
+
+
+async def route(
+    agents: Agents, text: str | Part, categories: Sequence[Category], *, general: str = "", threshold: float = 0.5
+) -> Category:
+    """Find the category that a request belongs to; who handles it is the caller's to ask.
+
+    Args:
+        agents: The agents of the run, `self.agents`.
+        text: The request.
+        categories: What there is to choose from.
+        general: Name of the category for whatever fits no other, or does so too unsurely; by default the last one.
+        threshold: How sure the classifier must be, from 0 to 1.
+
+    Raises:
+        ApplicationError: InputInvalid where the categories cannot be chosen from.
+
+    Example:
+        category = await route(self.agents, request.ticket, [BILLING, OUTAGE, OTHER])
+        answer = await self.agents.ask(category.agent, request.ticket)
+    """
+    state = agents.run.state
+    step = distinct([*state.steps, "route"])[-1]
+    part = await part_of(text, f"{step} · keep the request") if isinstance(text, str) else text
+    asked = RouteRequest(
+        requests=(RequestText(name="request", text=part),),
+        categories=tuple(categories),
+        general=general or categories[-1].name,
+        threshold=threshold,
+    )
+    if wrong := problems(asked):
+        raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong))
+    state.add(StepRow(step=step, agent=CLASSIFIER))
+    state.begin(step, CLASSIFIER)
+    try:
+        choice = await Chooser(agents, asked, categories_of(asked)).choose(step, part)
+    except ENDINGS as error:
+        state.end(step, StepState.FAILED, note=text_of(error))
+        raise
+    said = Content(text=choice.category, size=len(choice.category))
+    state.end(step, StepState.DONE, output=said, note="; ".join(choice.notes))
+    return choice.routes[0].category
 
 
 class _Picking:

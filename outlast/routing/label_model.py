@@ -90,7 +90,7 @@ def softmax(scores: list[float]) -> list[float]:
 
 def read_model(data: bytes, where: str) -> LabelModel:
     """Read a trained classifier; raises ClassifierInvalid that says what `where` holds instead."""
-    fix = "train one with 'python starter.py train-router FILE' and use the reference that it prints"
+    fix = "train one with the command train-router and use the reference that it prints"
     try:
         return LabelModel.model_validate(from_json(data, allow_inf_nan=False))
     except ValidationError as error:

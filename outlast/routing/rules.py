@@ -63,7 +63,7 @@ def problems(request: RouteRequest) -> list[str]:
         if category.input_schema is not None and category.input_schema.get("type") != "object"
     ]
     if request.router == "trained" and not request.trained:
-        found.append("trained: name the classifier (the reference that 'starter.py train-router FILE' prints)")
+        found.append("trained: name the classifier (the reference that the command train-router prints)")
     return found
 
 

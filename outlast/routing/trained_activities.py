@@ -40,7 +40,7 @@ class TrainedRouterActivities:
         if not ref:
             raise non_retryable(
                 ErrorKind.CLASSIFIER_INVALID,
-                "trained: no classifier is named; train one with 'python starter.py train-router FILE' and give its reference",
+                "trained: no classifier is named; train one with the command train-router and give its reference",
             )
         if ref not in self._models:
             model = read_model(await self._store.get(ref), f"content {ref}")

@@ -15,6 +15,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter, PayloadCodec
 
+from outlast.command_line import command
 from outlast.storage.payload_guard import SealedFailureConverter
 
 ENCODING = b"binary/encrypted"
@@ -30,13 +31,11 @@ def read_keys(text: str) -> dict[str, bytes]:
         name, colon, coded = part.partition(":")
         name = name.strip()
         if not colon or not name:
-            raise ValueError(f"key {at}: write name:key; 'python starter.py payload-key NAME' makes one")
+            raise ValueError(f"key {at}: write name:key; '{command('payload-key', 'NAME')}' makes one")
         try:
             key = base64.b64decode(coded.strip(), validate=True)
         except ValueError as error:
-            raise ValueError(
-                f"key {name!r}: is not base64; 'python starter.py payload-key {name}' makes one"
-            ) from error
+            raise ValueError(f"key {name!r}: is not base64; '{command('payload-key', name)}' makes one") from error
         if len(key) != KEY_BYTES:
             raise ValueError(f"key {name!r}: has {len(key)} bytes and must have {KEY_BYTES}")
         if name in keys:

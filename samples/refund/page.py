@@ -1,4 +1,4 @@
-"""What came of a refund: how much, by whose yes, and what every step changed."""
+"""The page of a refund: how much, approved by whom, and what every step changed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +31,8 @@ class RefundPage:
 
     @property
     def headline(self) -> str:
-        """What was refunded, or why not."""
-        return self._said
+        """What was refunded, or why nothing was."""
+        return self._line
 
     def texts(self) -> list[tuple[str, str]]:
         """Return what came out in full, each text with its title."""
@@ -49,7 +49,7 @@ class RefundPage:
         result = self.result
         people = f"approved by {', '.join(result.approved_by)} at {result.gate}" if result.approved_by else ""
         return [
-            Text(safe(self._said)),
+            Text(safe(self._line)),
             *([Text(safe(f"because: {result.reason}"))] if result.reason else []),
             *([Text(safe(people))] if people else []),
             *(Text(safe(f"note: {note}"), style="yellow") for note in result.notes),
@@ -57,7 +57,7 @@ class RefundPage:
         ]
 
     @property
-    def _said(self) -> str:
+    def _line(self) -> str:
         amount = f" · {self.result.amount_cents / 100:.2f}" if self.result.amount_cents else ""
         return f"order {self.result.order}: {self._why}{amount}"
 

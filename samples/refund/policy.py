@@ -1,7 +1,7 @@
-"""A refund's rules: what an order leaves to give back, what may be proposed and edited, and the calls that carry it out. Pure.
+"""The rules of a refund: how much of an order can be refunded, what may be proposed and edited, and the calls that do it. Pure.
 
-The trap: a model's amount is only a proposal. So it is held against the order's own row, and one that cannot be used puts the
-whole amount before people instead of being guessed at.
+The amount of a model is only a proposal. It is checked against the order's row, and where it cannot be used, people decide on all
+that can be refunded.
 """
 
 import json
@@ -40,7 +40,7 @@ PROPOSE = "Propose the refund for the request above: how much to give back of wh
 
 @dataclass(frozen=True)
 class Order:
-    """An order as the database has it; `open_cents` is what can be given back of it."""
+    """An order as the database has it; `open_cents` is what can be refunded of it."""
 
     id: str
     customer: str
@@ -50,7 +50,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is proposed; `note` says why it is not what the agent said, and then people decide whatever the amount."""
+    """What is proposed; with a `note`, why the agent's amount was not taken, people decide whatever the amount is."""
 
     cents: int
     reason: str
@@ -62,14 +62,14 @@ def question(order: str) -> dict[str, Any]:
     return {"sql": f"{OPEN} WHERE id = '{order}'", "rows": 1}
 
 
-def read_order(order: str, said: str | None) -> Order:
-    """Read the answer of the database; raises InputInvalid where there is no such order, or nothing is left to give back."""
-    if said is None:
+def read_order(order: str, answer: str | None) -> Order:
+    """Read the answer of the database; raises InputInvalid where there is no such order, or nothing is left to refund."""
+    if answer is None:
         raise non_retryable(
             ErrorKind.INPUT_INVALID, "order: its row is kept by reference; set CONTENT_INLINE_BYTES to 1024 or more"
         )
     try:
-        rows = json.loads(said)["rows"]
+        rows = json.loads(answer)["rows"]
         customer, email, cents = rows[0] if rows else ("", "", None)
     except (ValueError, KeyError, TypeError) as error:
         raise non_retryable(ErrorKind.INPUT_INVALID, f"order: the database's answer cannot be read: {error}") from error
@@ -84,10 +84,10 @@ def read_order(order: str, said: str | None) -> Order:
     return Order(order, " ".join(str(customer).split()), str(email).strip(), cents)
 
 
-def propose(request: RefundRequest, order: Order, said: Mapping[str, Any] | None) -> Proposal:
-    """Hold what the agent said against the request and the order; raises InputInvalid for more than was paid."""
-    said = said or {}
-    reason = " ".join(str(said.get("reason") or "").split())[:MOST_REASON] or "the customer asks for it"
+def propose(request: RefundRequest, order: Order, answer: Mapping[str, Any] | None) -> Proposal:
+    """Check the agent's answer against the request and the order; raises InputInvalid for more than was paid."""
+    answer = answer or {}
+    reason = " ".join(str(answer.get("reason") or "").split())[:MOST_REASON] or "the customer asks for it"
     if request.amount_cents is not None:
         if request.amount_cents > order.open_cents:
             raise non_retryable(
@@ -96,7 +96,7 @@ def propose(request: RefundRequest, order: Order, said: Mapping[str, Any] | None
                 f"that {order.id} leaves to give back",
             )
         return Proposal(request.amount_cents, reason)
-    amount = said.get("amount")
+    amount = answer.get("amount")
     usable = isinstance(amount, int | float) and not isinstance(amount, bool) and abs(amount) < 1e12
     cents = round(float(amount) * 100) if usable and amount is not None else 0
     if 1 <= cents <= order.open_cents:
@@ -108,7 +108,7 @@ def propose(request: RefundRequest, order: Order, said: Mapping[str, Any] | None
 def row_of(order: Order, proposal: Proposal, agent: str) -> ProposedAction:
     """Return the row to insert, as the action that people decide on."""
     return ProposedAction(
-        description=_in_words(order, proposal.cents),
+        description=_description(order, proposal.cents),
         agent=agent,
         tool=INSERT,
         input={
@@ -121,11 +121,11 @@ def row_of(order: Order, proposal: Proposal, agent: str) -> ProposedAction:
 
 
 def described(order: Order, edited: ProposedAction) -> str:
-    """Say an edited row in words."""
-    return _in_words(order, int(edited.input["values"]["amount_cents"]))
+    """Describe an edited row."""
+    return _description(order, int(edited.input["values"]["amount_cents"]))
 
 
-def _in_words(order: Order, cents: int) -> str:
+def _description(order: Order, cents: int) -> str:
     who = f"{order.customer} <{order.email}>"
     return f"refund {money(cents)} of order {order.id} to {who}, and tell them by mail"[:SUMMARY_LENGTH]
 
@@ -151,7 +151,7 @@ def edits(order: Order) -> Callable[[ProposedAction], Sequence[str]]:
 
 
 def mail_of(order: Order, cents: int) -> dict[str, Any]:
-    """Return the mail to the customer: it follows from the approved row alone, no word of a model is in it."""
+    """Return the mail to the customer; it follows from the approved row alone, without a word of a model."""
     text = f"Dear {order.customer},\n\nwe refund {money(cents)} of your order {order.id}.\n"
     return {"to": [order.email], "subject": f"Your refund for order {order.id}", "text": text}
 
@@ -169,7 +169,7 @@ def booked_at(url: str, order: str) -> str:
 
 
 def unbookable(card: ToolCard, url: str, order: str) -> str:
-    """Say what to set where a booking could not be taken back, because the operator declared no way; else nothing.
+    """Return what to set where a booking could not be undone, because the operator declared no way; else "".
 
     A ledger below `.invalid` (RFC 2606) leads nowhere: it is there to show a rollback.
     """
@@ -177,7 +177,7 @@ def unbookable(card: ToolCard, url: str, order: str) -> str:
     if card.of_call(booking).effect is Effect.WRITE or NOWHERE.match(url):
         return ""
     template = booked_at(url, "{order}")
-    return f"HTTP_CALL_UNDO declares no way to take a booking back: add 'PUT {template} => DELETE {template}'"
+    return f"HTTP_CALL_UNDO declares no way to undo a booking: add 'PUT {template} => DELETE {template}'"
 
 
 def money(cents: int) -> str:

@@ -4,9 +4,11 @@ The tools of a refund come from the library, switched on by settings: DATABASE_U
 HTTP_CALL_ALLOW and HTTP_CALL_UNDO.
 """
 
+from outlast.command_line import CommandLine, use_command_line
 from outlast.worker.running import run_worker
 from samples.refund import TASK_QUEUE
 from samples.refund.workflow import RefundWorkflow
 
 if __name__ == "__main__":
+    use_command_line(CommandLine("python starter.py"))
     run_worker(workflows=[RefundWorkflow], task_queue=TASK_QUEUE, shared=["samples.refund.contracts"])

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from outlast.contracts import Pause, PlanRequest, StepState
+from outlast.contracts import PlanRequest, StepState
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedRequest
 from tests.replay.path import Path
@@ -55,6 +54,11 @@ async def go_on(handle: Handle) -> None:
     await decided(handle, "approve")
 
 
+async def go_on_with_digest(handle: Handle) -> None:
+    (gate,) = (await at_a_checkpoint(handle)).gates
+    await decided(handle, "approve", digest=gate.digest)
+
+
 async def edit(handle: Handle) -> None:
     await at_a_checkpoint(handle)
     await refusal(handle, edit={"plan": {"steps": [step(4, "nobody")]}})
@@ -78,11 +82,6 @@ async def pause_and_resume(handle: Handle) -> None:
     await handle.signal("resume")
 
 
-async def resume(handle: Handle) -> None:
-    await status_when(handle, lambda status: status.paused)
-    await handle.signal("resume")
-
-
 async def cancel_paused(handle: Handle) -> None:
     await handle.signal("pause")
     await status_when(handle, lambda status: status.paused)
@@ -100,7 +99,7 @@ def slowly(call: ModelCall) -> Any:
 STEERING_PATHS: dict[str, Path] = {
     "plan-checkpoint-continued": Path(RUN, _by_planner, lambda: scripted(plan_json(*THREE)), people=go_on),
     "plan-checkpoint-edited": planned("steps=2", edit),
-    "plan-checkpoint-by-reference": planned("steps=2", go_on, do=LONG),
+    "plan-checkpoint-by-reference": planned("steps=2", go_on_with_digest, do=LONG),
     "plan-checkpoint-stopped": planned("steps=1,2", stop),
     "plan-checkpoint-left-alone": planned("after-plan"),
     "plan-checkpoint-unknown-step": planned("steps=9"),
@@ -108,6 +107,5 @@ STEERING_PATHS: dict[str, Path] = {
     "staged-every-stage-stopped": delivered("every-stage", stop),
     "staged-checkpoint-after-plan": delivered("after-plan", stop, sub_steps=2),
     "plan-paused-and-resumed": Path(RUN, _paused_by_chance, lambda: slowly, people=pause_and_resume),
-    "session-begins-paused": session(resume, paused=Pause(by="ada", since=datetime(2026, 1, 1, tzinfo=UTC))),
     "session-cancelled-while-paused": session(cancel_paused),
 }

@@ -61,7 +61,7 @@ def test_its_own_tests_pass(elsewhere: Path) -> None:
     assert "2 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
-def test_its_worker_serves_a_run_that_one_person_edits_and_another_approves(elsewhere: Path, tmp_path: Path) -> None:
+def test_its_worker_serves_a_run_that_people_edit_approve_and_undo(elsewhere: Path, tmp_path: Path) -> None:
     report = elsewhere / "incident" / "report.md"
     with dev_server(tmp_path) as server, messages_api(tmp_path) as api:
         api.script(rules=RULES)
@@ -83,5 +83,7 @@ def test_its_worker_serves_a_run_that_one_person_edits_and_another_approves(else
             stack.done("approve", "inc", "--as", "bob")
             assert "SEV1" in stack.done("result", "inc")
             assert report.read_text() == "# SEV1"
+            stack.done("rollback", "inc")
+            assert not report.exists()
         finally:
             worker.stop()

@@ -80,9 +80,12 @@ def test_agents_are_listed_with_their_models(tmp_path: Path) -> None:
     ended = _in(tmp_path, "agents", env=clean_environment(AGENTS_DIR=str(tmp_path), ANTHROPIC_API_KEY="k"))
 
     assert ended.returncode == 0, ended.stderr
-    line, models = ended.stdout.splitlines()
-    assert line == "writer  opus  Writes. · tools: read, write"
-    assert models == "opus → claude-opus-5-5"
+    *agents, models, legend = ended.stdout.splitlines()
+    rows = {line.split()[0]: line.split(maxsplit=3)[1:] for line in agents}
+    assert rows["writer"] == ["opus", "own", "Writes. · tools: read, write"]
+    assert rows["judge"][1] == "default", "the library's own"
+    assert "opus → claude-opus-5-5" in models
+    assert legend.startswith("default: ")
 
 
 def test_bad_agent_file_is_named_with_line_and_mend(tmp_path: Path) -> None:

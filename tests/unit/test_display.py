@@ -19,10 +19,11 @@ from outlast.approvals.views import timer_text, view_of
 from outlast.cli import leaving, pages
 from outlast.cli.inbox.forms import read_arguments, shown_arguments
 from outlast.cli.inbox.pages import render
-from outlast.cli.printing import command, written_json
+from outlast.cli.printing import written_json
 from outlast.cli.runs.listing import Wanted, runs_page
 from outlast.cli.runs.trace_page import trace_page
 from outlast.cli.watching.page import gate_line
+from outlast.command_line import command
 from outlast.contracts import (
     CallTrace,
     DecisionLog,

@@ -7,6 +7,7 @@ import pytest
 from rich.text import Text
 
 from cli import results
+from outlast.cli import kinds
 from outlast.cli.leaving import LeavingError
 from outlast.cli.runs.agents_page import agents_page
 from outlast.cli.runs.listing import Wanted, read_since
@@ -68,8 +69,24 @@ def test_what_is_neither_is_refused_with_what_to_write(given: str) -> None:
 
 def test_all_that_is_wanted_stands_in_the_query() -> None:
     results.register()
-    assert Wanted(failed=True, since=NOW, types=("plan",)).query == (
+    assert Wanted(failed=True, since=NOW, types=("plan",)).query(marked=False) == (
         "WorkflowType IN ('PlanAndExecuteWorkflow') AND ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated') AND "
         "(StartTime > '2026-11-28T12:00:00Z' OR CloseTime > '2026-11-28T12:00:00Z')"
     )
-    assert "'Terminated', 'Running')" in Wanted(failed=True, running=True).query
+    assert "'Terminated', 'Running')" in Wanted(failed=True, running=True).query(marked=False)
+
+
+def test_a_type_is_a_command_or_a_workflow_and_runs_that_were_marked_are_listed_whatever_their_type() -> None:
+    results.register()
+    assert Wanted(types=("plan", "Triage")).query(marked=True) == "WorkflowType IN ('PlanAndExecuteWorkflow', 'Triage')"
+    everything = Wanted().query(marked=True)
+    assert everything.startswith("(AgentPattern IS NOT NULL OR WorkflowType IN ('AgentSessionWorkflow', ")
+    assert "AgentPattern" not in Wanted().query(marked=False)
+    with pytest.raises(LeavingError, match="write a command that starts runs"):
+        Wanted(types=("it's",)).query(marked=True)
+
+
+def test_where_nothing_tells_runs_of_agents_from_others_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_KINDS", {kinds.ROLLBACK: kinds.RunKind(kinds.ROLLBACK, "rollback", "rollback", "")})
+    assert Wanted().query(marked=False) == ""
+    assert Wanted(running=True).query(marked=False) == "ExecutionStatus IN ('Running')"

@@ -5,8 +5,14 @@ from typing import Literal
 from pydantic import BaseModel, model_validator
 from temporalio import workflow
 
-from outlast.contracts import ChangingResult, ProposedAction, Risk, RunRequest
+from outlast.consensus.panel import vote
+from outlast.contracts import ChangingResult, Plan, PlanStep, ProposedAction, Risk, RunRequest, RunResult
 from outlast.gather import gather
+from outlast.plans.execute import run_plan
+from outlast.review import review
+from outlast.routing.choosing import route
+from outlast.routing.requests import Category
+from outlast.stages.contracts import Rubric
 from outlast.workflow.base import AgentWorkflow
 
 
@@ -48,3 +54,37 @@ class Triage(AgentWorkflow[TriageRequest, TriageResult]):
         if decision.approved:
             await self.agents.ask("file-clerk", f"Write the incident down: {why}")
         return TriageResult(severity="high", approved_by=decision.by)
+
+
+CATEGORIES = (
+    Category(name="bill", agent="analyst", description="A bill."),
+    Category(name="other", agent="sceptic", description="Anything else."),
+)
+
+
+class LetterRequest(RunRequest):
+    text: str
+
+
+class LetterResult(RunResult):
+    category: str = ""
+    verdict: str = ""
+    score: int | None = None
+    planned: tuple[str, ...] = ()
+
+
+@workflow.defn
+class Letter(AgentWorkflow[LetterRequest, LetterResult]):
+    """All patterns in a row, each in one call."""
+
+    @workflow.run
+    async def run(self, request: LetterRequest) -> LetterResult:
+        category = await route(self.agents, request.text, CATEGORIES)
+        steps = (PlanStep(step="1", agent="analyst", input="read"), PlanStep(step="2", agent="sceptic", input="doubt"))
+        outcome = await run_plan(self.agents, Plan(steps=steps))
+        panel = await vote(self.agents, "Is it grave?", voters=("analyst", "sceptic"))
+        draft = outcome.answers["2"]
+        best = await review(self.agents, draft, writer="writer", reviewer="reviewer", rubric=Rubric(rounds=1))
+        return LetterResult(
+            category=category.name, verdict=panel.verdict, score=best.score, planned=tuple(outcome.answers)
+        )

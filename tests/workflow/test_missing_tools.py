@@ -12,6 +12,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from activities.search.contracts import SourceKind
+from outlast.agents.files import DEFAULTS
 from outlast.agents.sessions import AgentSessionRequest
 from outlast.consensus.votes import ConsensusRequest, Voter
 from outlast.contracts import Part, Plan, PlanRequest, PlanResult, PlanStep, RunState, RunStatus
@@ -44,7 +45,8 @@ def crew(runner: Runner, directory: Path, agent: str, tools: str) -> Runner:
     """Give one agent of ours tools."""
     shutil.copytree(PROJECT / "agents", directory)
     file = directory / f"{agent}.md"
-    kept = "\n".join(line for line in file.read_text().split("\n") if not line.startswith("tools:"))
+    base = file if file.exists() else DEFAULTS / file.name
+    kept = "\n".join(line for line in base.read_text().split("\n") if not line.startswith("tools:"))
     file.write_text(kept.replace(f"name: {agent}\n", f"name: {agent}\ntools: {tools}\n", 1))
     return Runner(runner.env, runner.settings.model_copy(update={"agents_dir": directory}), runner.store)
 

@@ -17,7 +17,7 @@ from outlast.llm.scripted import Script
 from tests.policed import policed
 from tests.workflow.conftest import Runner
 from tests.workflow.gating import waiting
-from tests.workflow.own_workflow import Triage, TriageRequest, TriageResult
+from tests.workflow.own_workflow import Letter, LetterRequest, Triage, TriageRequest, TriageResult
 from tests.workflow.rolling_back import REFUSAL
 from tests.workflow.test_agent_session import calls
 
@@ -27,7 +27,7 @@ WRITES = calls(("write_file", {"path": "incident.md", "content": "The shop is do
 
 @pytest.fixture(autouse=True)
 def served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "WORKFLOWS", (*worker.WORKFLOWS, Triage))
+    monkeypatch.setattr(worker, "WORKFLOWS", (*worker.WORKFLOWS, Triage, Letter))
 
 
 def scripted(*assessments: str, clerk: tuple[ModelReply | str, ...] = (WRITES, "Written.")) -> Script:
@@ -49,7 +49,9 @@ async def started(runner: Runner, **fields: Any) -> WorkflowHandle[Any, TriageRe
 
 
 async def replayed(handle: WorkflowHandle[Any, Any]) -> None:
-    replayer = Replayer(workflows=[Triage], data_converter=data_converter(512 * 1024), workflow_runner=policed())
+    replayer = Replayer(
+        workflows=[Triage, Letter], data_converter=data_converter(512 * 1024), workflow_runner=policed()
+    )
     await replayer.replay_workflow(await handle.fetch_history())
 
 
@@ -115,3 +117,30 @@ async def test_a_budget_holds_for_any_workflow(runner: Runner) -> None:
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
     assert kind_of(caught.value.cause) is ErrorKind.BUDGET_REACHED
+
+
+async def test_every_pattern_is_one_call_in_a_users_own_workflow(runner: Runner) -> None:
+    def script(call: ModelCall) -> str:
+        wanted = (call.output_schema or {}).get("properties", {})
+        if "category" in wanted:
+            return json.dumps({"category": "bill", "confidence": 0.9})
+        if "verdict" in wanted:
+            return json.dumps({"evidence": [], "reasons": "r", "verdict": "no", "confidence": 0.8})
+        return json.dumps({"remarks": [], "score": 70}) if "score" in wanted else "words"
+
+    async with runner.worker(script):
+        handle = await runner.start(Letter.run, LetterRequest(text="Pay me."))
+        result = await handle.result()
+        status = await handle.query(Letter.status)
+    assert (result.category, result.verdict, result.score) == ("bill", "no", 70)
+    assert sorted(result.planned) == ["1", "2"]
+    assert result.state is RunState.COMPLETED
+    assert [row.step for row in status.steps] == [
+        "route",
+        "1",
+        "2",
+        "vote · analyst",
+        "vote · sceptic",
+        "review · critique 1",
+    ]
+    await replayed(handle)

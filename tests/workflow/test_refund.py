@@ -181,7 +181,7 @@ async def test_a_ledger_whose_bookings_nobody_can_take_back_begins_nothing(shop:
         await shop.runner.run(clerk(), REFUND, wanted(ledger_url="http://127.0.0.1:1/other/"))
     assert kind_of(caught.value.cause) is ErrorKind.INPUT_INVALID
     template = "http://127.0.0.1:1/other/{order}"
-    assert f"HTTP_CALL_UNDO declares no way to take a booking back: add 'PUT {template} => DELETE {template}'" in str(
+    assert f"HTTP_CALL_UNDO declares no way to undo a booking: add 'PUT {template} => DELETE {template}'" in str(
         caught.value.cause
     )
     assert (shop.refunds, shop.mails) == ([], [])

@@ -1,4 +1,4 @@
-"""`starter.py audit`: who decided what, and whether the log of it was changed since."""
+"""`audit`: who decided what, and whether the log of it was changed since."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach
 from outlast.client import missing_attributes
+from outlast.command_line import command
 from outlast.contracts import (
     GATE_MEMO,
     GATES_MEMO,
@@ -95,7 +96,7 @@ async def waiting_gates(reach: Reach, *, indexed: bool = False) -> list[WaitingG
     """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
     if indexed and await missing_attributes(reach.client) != []:
         raise LeavingError(
-            WRONG, "--indexed: search attributes are missing; register them with python starter.py setup-namespace"
+            WRONG, f"--indexed: search attributes are missing; register them with {command('setup-namespace')}"
         )
     found = [gate async for gate in _read(reach, INDEXED if indexed else RUNNING)]
     return sorted(found, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))

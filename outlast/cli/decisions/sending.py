@@ -19,6 +19,7 @@ from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.pages import safe, seconds
 from outlast.cli.reaching import Reach
 from outlast.client import Settings
+from outlast.command_line import command
 from outlast.contracts import (
     ARGUMENTS_SHOWN,
     SHORT_DIGEST,
@@ -155,7 +156,7 @@ def _signed(
     elif gate.signed:
         raise LeavingError(
             WRONG,
-            "APPROVER_TOKEN: decisions at this gate must be signed; ask for one (python starter.py approver-token)",
+            f"APPROVER_TOKEN: decisions at this gate must be signed; ask for one ({command('approver-token')})",
         )
     else:
         return who, ""
@@ -176,7 +177,9 @@ def _told(workflow_id: str, gate: GateView, record: GateRecord) -> str:
     proven = " (signed)" if record.verified else ""
     more = ""
     if record.kind is RecordKind.EDITED:
-        more = f"; it is another action now, {record.digest[:SHORT_DIGEST]}: python starter.py inbox shows whose yes it needs"
+        more = (
+            f"; it is another action now, {record.digest[:SHORT_DIGEST]}: {command('inbox')} shows whose yes it needs"
+        )
     elif record.kind is RecordKind.COUNTED:
         more = f"; {gate.needed} must approve"
     elif record.kind in (RecordKind.DUPLICATE, RecordKind.EARLY):

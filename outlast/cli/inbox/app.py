@@ -26,6 +26,7 @@ from outlast.cli.inbox.waiting import see_run
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach
 from outlast.client import web_ui_of
+from outlast.command_line import command
 from outlast.contracts import Verdict
 
 COOKIE = "inbox"
@@ -93,7 +94,14 @@ class Inbox:
                 secure = request.url.scheme == "https"
                 answer.set_cookie(COOKIE, number, httponly=True, samesite="strict", secure=secure)
                 return answer
-        page = render("signin.html", session=None, notice="", wrong=wrong, signed=bool(self.sessions.secret))
+        page = render(
+            "signin.html",
+            session=None,
+            notice="",
+            wrong=wrong,
+            signed=bool(self.sessions.secret),
+            token_command=command("approver-token", "NAME"),
+        )
         return HTMLResponse(page, 422 if wrong else 200)
 
     async def sign_out(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outlast.approvals.tokens import TokenError, grant_of
+from outlast.command_line import command
 
 LASTS = timedelta(hours=12)
 MOST = 1000
@@ -74,7 +75,7 @@ class Sessions:
         try:
             claims = grant_of(self.secret, token, now)
         except TokenError as error:
-            raise SignInError(f"token: {error}; make one with python starter.py approver-token NAME") from error
+            raise SignInError(f"token: {error}; make one with {command('approver-token', 'NAME')}") from error
         expires = datetime.fromtimestamp(claims["exp"], tz=now.tzinfo)
         return Session(claims["sub"], min(now + LASTS, expires), token.strip())
 

@@ -1,6 +1,6 @@
 """Everything a report says of one run, as data: from its history, and from a worker's queries where one answers. Pure.
 
-The trap: the same number twice is two numbers as soon as they differ. Tokens and USD come from the trace query alone.
+Tokens and USD come from the trace query alone, so that no two numbers on a page disagree.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from outlast.cli.printing import plain
-from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import RunHistory
+from outlast.cli.recorded.status import rows_of, traced
 from outlast.cli.recorded.suspicions import Suspicion
-from outlast.cli.recorded.why import spend_of, whole
+from outlast.cli.recorded.why import whole
 from outlast.cli.report.times import Spent, Stretch, added_up, critical_path, span, stretches
-from outlast.contracts import CallTrace, Changes, DecisionLog, PlanChange, RunStatus, Spend, StepRow, StepState, Trace
+from outlast.contracts import CallTrace, Changes, DecisionLog, PlanChange, RunStatus, Spend, StepRow, Trace
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def report_of(
     outcome: Outcome, now: datetime,
 ) -> Report:  # fmt: skip
     """Put a report together; without `told`, steps and spend are what the history shows of them."""
-    rows = {row.step: row for row in told.status.steps} if told else _rows(history)
+    rows = {row.step: row for row in told.status.steps} if told else rows_of(history)
     pieces = stretches(history, now)
     began, took = span(history, now)
     hops = told.status.hops if told else ()
@@ -133,7 +133,7 @@ def report_of(
         pieces=tuple(pieces),
         times=added_up(pieces),
         path=critical_path(rows),
-        shares=_shares(told.trace.calls if told else _traced(history)),
+        shares=_shares(told.trace.calls if told else traced(history)),
         suspicions=tuple(whole(history, rows, hops)),
         repairs=outcome.repairs,
         told=told,
@@ -153,39 +153,3 @@ def _shares(calls: Sequence[CallTrace]) -> tuple[Share, ...]:
             known = found.get(key, Share(*key, Spend(), 0))
             found[key] = Share(*key, known.spend.plus(call.spend), known.failed + (not call.success))
     return tuple(sorted(found.values(), key=lambda one: (-one.spend.usd, -one.spend.output_tokens, one.agent)))
-
-
-def _rows(history: RunHistory) -> dict[str, StepRow]:
-    """Make rows of the calls, where no worker tells the steps: they show what ran, not what is planned."""
-    states = {Ended.OPEN: StepState.RUNNING, Ended.DONE: StepState.DONE}
-    rows = {}
-    for step in history.steps:
-        calls = history.of(step)
-        last = calls[-1]
-        agents = [call.asked.agent for call in calls if call.asked is not None and hasattr(call.asked, "agent")]
-        rows[step] = StepRow(
-            step=step,
-            agent=agents[0] if agents else "",
-            state=states.get(last.event.how, StepState.FAILED),
-            started=calls[0].event.scheduled,
-            ended=last.event.ended,
-        )
-    return rows
-
-
-def _traced(history: RunHistory) -> list[CallTrace]:
-    """Write the model calls of a history as the trace would, as far as their answers tell."""
-    return [
-        CallTrace(
-            workflow_id="",
-            step=call.step,
-            agent=getattr(call.asked, "agent", ""),
-            model=getattr(call.asked, "model", ""),
-            started=call.event.scheduled,
-            ms=0,
-            success=call.event.how is Ended.DONE and not call.odd,
-            spend=spend_of(call),
-        )
-        for call in history.calls
-        if call.is_model
-    ]

@@ -1,6 +1,7 @@
 """Reads all that a report is made of: history, queries where a worker answers, and answers and repairs from the result."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -11,7 +12,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
 )
 
-from outlast.cli.kinds import known, page_of, partial
+from outlast.cli.kinds import page_of, partial
 from outlast.cli.leaving import LeavingError, cause_of
 from outlast.cli.reaching import Reach, word
 from outlast.cli.recorded.reading import read_history
@@ -51,13 +52,13 @@ async def _told(reach: Reach, found: WorkflowExecutionDescription) -> Told | Non
 
 async def _outcome(reach: Reach, found: WorkflowExecutionDescription) -> Outcome:
     """Read what a run that has ended came to; texts that cannot be read here are left out."""
-    kind = page_of(found.workflow_type) if known(found.workflow_type) else None
-    if found.status is WorkflowExecutionStatus.RUNNING or kind is None:
+    if found.status is WorkflowExecutionStatus.RUNNING:
         return Outcome()
+    kind = page_of(found.workflow_type)
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id, result_type=kind.result)
     failure = ""
     try:
-        result: BaseModel | None = await handle.result(follow_runs=False)
+        result: Any = await handle.result(follow_runs=False)
     except WorkflowContinuedAsNewError:
         return Outcome()
     except WorkflowFailureError as error:

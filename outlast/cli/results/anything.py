@@ -1,69 +1,96 @@
-"""The page of any workflow's result: every field, and every text that a field refers to."""
+"""The page of any workflow's result: each text that it refers to, its other fields as JSON, and what all results share."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import RootModel, ValidationError
+from pydantic import ValidationError
 from rich.console import RenderableType
 from rich.text import Text
+from temporalio.common import RawValue
 
-from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import safe
+from outlast.cli.kinds import ResultPage, shared_in
+from outlast.cli.pages import STYLES, money, safe
+from outlast.cli.printing import plain
 from outlast.cli.result_texts import Reader
-from outlast.contracts import Content
-
-LISTED = ("state", "status")
-"""Fields that are shown as they are, last."""
-
-
-class Anything(RootModel[Any]):
-    """A result of a workflow that has no page of its own, as JSON."""
+from outlast.contracts import ChangingResult, Content, RunState
 
 
 @dataclass(frozen=True)
 class AnyPage:
-    """A result with its texts in the place of references; `found` are those texts by the path of their field."""
+    """A result as JSON data, texts in the place of references.
+
+    `found` are those texts by the path of their field. `shared` is what the run itself filled in, None for a workflow that is
+    not built on AgentWorkflow.
+    """
 
     value: Any
     found: dict[str, str]
-    complaint: str = ""
+    shared: ChangingResult | None
+
+    @property
+    def complaint(self) -> str:
+        """What makes the exit code 1 although the run completed: that its own state says it failed."""
+        return "the run failed" if self.shared and self.shared.state is RunState.FAILED else ""
 
     @property
     def headline(self) -> str:
-        """Its first text, else all of it in a line."""
-        return next(iter(self.found.values()), "") or json.dumps(self.value, ensure_ascii=False)
+        """Its first text, else its own fields in a line."""
+        return next(iter(self.found.values()), "") or json.dumps(self._own(), ensure_ascii=False)
 
     def texts(self) -> list[tuple[str, str]]:
         """Return what came out in full, each text with its title."""
-        return list(self.found.items()) or [("", self.headline)]
+        return list(self.found.items()) or [("", "" if self.value is None else self.headline)]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
-        return self.value if isinstance(self.value, dict) else {"result": self.value}
+        if not isinstance(self.value, dict):
+            return {"result": self.value}
+        shared = {"state": self.shared.state, "spend": plain(self.shared.spend)} if self.shared else {}
+        return {**self.value, **shared}
 
     def lines(self) -> list[RenderableType]:
-        """Show each text, then the other fields as JSON."""
+        """Show each text, then the other fields as JSON, then how it ended and what it cost."""
         parts: list[RenderableType] = []
         for name, text in self.found.items():
             parts += [Text(safe(name), style="bold"), Text(safe(text)), Text()]
-        rest = {name: value for name, value in self.data().items() if name not in self.found}
-        if rest or not parts:
-            parts.append(Text(safe(json.dumps(rest, ensure_ascii=False, indent=2))))
+        if rest := self._own():
+            parts += [Text(safe(json.dumps(rest, ensure_ascii=False, indent=2))), Text()]
+        if self.shared:
+            state = self.shared.state
+            parts.append(Text.assemble((state, STYLES[state]), f" · {money(self.shared.spend)}"))
         return parts
 
+    def _own(self) -> Any:
+        """Return what is shown as JSON: all but texts of top-level fields and what every result shares."""
+        if not isinstance(self.value, dict):
+            return self.value
+        hidden = {*self.found, *(ChangingResult.model_fields if self.shared else ())}
+        return {name: value for name, value in self.value.items() if name not in hidden}
 
-async def read_anything(reader: Reader, result: Anything) -> AnyPage:
+
+async def read_anything(reader: Reader, result: Any) -> AnyPage:
     """Read every text that the result refers to."""
+    value = _json_of(result) if isinstance(result, RawValue) else result
+    shared = shared_in(value)
+    if shared is not None:
+        value = {name: field for name, field in value.items() if name != "report"}  # the step trace, not a result
     found: dict[str, str] = {}
-    value = await _resolved(reader, result.root, "", found)
-    missing = value.get("tools_missing") if isinstance(value, dict) else None
-    return AnyPage(value, found, f"tools were missing: {', '.join(map(str, missing))}" if missing else "")
+    return AnyPage(await _resolved(reader, value, "", found), found, shared)
+
+
+def _json_of(raw: RawValue) -> Any:
+    if not raw.payload.data:
+        return None
+    try:
+        return json.loads(raw.payload.data)
+    except ValueError:
+        return raw.payload.data.decode(errors="replace")
 
 
 async def _resolved(reader: Reader, value: Any, path: str, found: dict[str, str]) -> Any:
     """Put texts in the place of the contents that refer to them."""
-    if isinstance(value, dict) and {"summary", "size"} <= set(value):
+    if isinstance(value, dict) and _is_content(value):
         try:
             text = await reader.text(Content.model_validate(value))
         except ValidationError:
@@ -80,4 +107,9 @@ async def _resolved(reader: Reader, value: Any, path: str, found: dict[str, str]
     return value
 
 
-PAGE = ResultPage(Anything, read_anything)
+def _is_content(value: dict[str, Any]) -> bool:
+    """Whether data is a `Content`: its size is always there, fields with their default value are left out."""
+    return "size" in value and set(value) <= set(Content.model_fields) and bool({"text", "ref"} & set(value))
+
+
+PAGE = ResultPage(RawValue, read_anything)

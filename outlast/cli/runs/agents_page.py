@@ -1,4 +1,4 @@
-"""The agents as their files say them: as data, and as the page of `starter.py agents`."""
+"""The agents as their files say them: as data, and as the page of `agents`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,23 +1,31 @@
-"""What the server itself says of a run: enough for a page on a workflow that is none of ours, and what people hold up by hand."""
+"""How a run stands: by its own word, by its history where the worker is busy, by the server alone for workflows of others."""
 
-import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
-from temporalio.client import WorkflowExecutionDescription, WorkflowFailureError, WorkflowQueryFailedError
-from temporalio.common import RawValue
+from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import known
-from outlast.cli.leaving import FAILED, LeavingError, cause_of, say
-from outlast.cli.pages import duration, safe, show
-from outlast.cli.printing import print_json
-from outlast.cli.reaching import Reach, word
-from outlast.cli.runs.waiting import may_be_left, outlasting
-from outlast.contracts import RunStatus
+from outlast.cli.leaving import LeavingError
+from outlast.cli.pages import duration, safe
+from outlast.cli.reaching import Reach, WorkerBusyError, word
+from outlast.cli.recorded.status import recorded_status
+from outlast.contracts import RunStatus, Trace
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands; `busy` says why it is read from its history, "" where its worker answered."""
+
+    status: RunStatus
+    trace: Trace
+    busy: str = ""
 
 
 def described(found: WorkflowExecutionDescription) -> dict[str, Any]:
@@ -68,39 +76,18 @@ def held_lines(said: Sequence[str]) -> list[Text]:
     return [Text(safe(line), style="bold") for line in said]
 
 
-async def status_of(reach: Reach, found: WorkflowExecutionDescription) -> RunStatus | None:
-    """Ask a run for its status; None where it is none of ours and has no such answer. Raises LeavingError as `Reach.ask` does."""
+async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: bool = False) -> Standing | None:
+    """Say how a run stands, with `trace` its calls too; None for a workflow of others, which has no such answer.
+
+    Raises LeavingError where the server knows of no worker that could answer.
+    """
     try:
-        return await reach.ask(found, "status", RunStatus)
+        status = await reach.ask(found, "status", RunStatus)
+        return Standing(status, await reach.ask(found, "trace", Trace) if trace else Trace())
+    except WorkerBusyError as busy:
+        gates = (await gates_of(found)).waiting
+        return Standing(*await recorded_status(reach, found, gates), busy=f"{busy}. Shown is what its history says.")
     except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError):
         if known(found.workflow_type):
             raise
         return None
-
-
-async def foreign_result(reach: Reach, found: WorkflowExecutionDescription, *, as_json: bool) -> None:
-    """Wait for a workflow that is none of ours, and show its result as JSON; raises LeavingError with the cause if it failed."""
-    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id, result_type=RawValue)
-    result, error = None, None
-    with may_be_left(found.id):
-        try:
-            result = _plain(await outlasting(handle, say))
-        except WorkflowFailureError as failure:
-            error = cause_of(failure)
-    data = described(await reach.find(found.id, ours=False))
-    if as_json:
-        print_json({**data, "result": result, **({"error": error} if error else {})})
-    else:
-        shown = "" if result is None else json.dumps(result, indent=2, ensure_ascii=False)
-        show([*([Text(safe(shown)), Text()] if shown else []), *described_page(data)])
-    if error:
-        raise LeavingError(FAILED, error)
-
-
-def _plain(raw: RawValue | None) -> Any:
-    if raw is None or not raw.payload.data:
-        return None
-    try:
-        return json.loads(raw.payload.data)
-    except ValueError:
-        return raw.payload.data.decode(errors="replace")

@@ -12,8 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from outlast.cli.kinds import ROLLBACK
 from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.pages import safe
-from outlast.cli.printing import command
-from outlast.cli.reaching import Reach, no_worker, word
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach, no_worker, word
+from outlast.command_line import command
 from outlast.contracts import (
     ROLL_BACK_ALL,
     Changes,
@@ -33,7 +33,7 @@ async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, che
     ended = f"{found.id} had ended already ({word(found.status)})"
     if not await reach.served(found.task_queue):
         raise no_worker(found.task_queue, f"{ended}, and only a worker knows what it changed")
-    changes = await reach.ask(found, "changes", Changes)
+    changes = await reach.ask(found, "changes", Changes, within=PATIENT_DEADLINE)
     if not changes.having(ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED):
         raise LeavingError(
             WRONG, f"{ended}, and there is nothing to roll back: {changes.summary or 'it changed nothing'}"

@@ -1,9 +1,10 @@
 """The list of runs, newest first.
 
-The trap: the server orders running runs before ended ones and takes no other order, so more are read than are shown.
+The server orders running runs before ended ones and takes no other order, so more are read than are shown.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from outlast.cli.kinds import (
-    kinds,
-)
+from outlast.cli.kinds import ROLLBACK, kinds, types_of
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.pages import row, seconds, table
 from outlast.cli.reaching import Reach, word
+from outlast.client import missing_attributes
+from outlast.command_line import command
 
 READ = 500
 """Fewest runs that are read to find the newest."""
@@ -31,18 +32,20 @@ FAILED = ("Failed", "TimedOut", "Terminated")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which runs to list; `since` counts those that began or ended after it, `types` are names of commands (none: all)."""
+    """Which runs to list.
+
+    `since` counts those that began or ended after it; `types` are commands that start runs, or workflow types (none: all runs of
+    agents).
+    """
 
     failed: bool = False
     running: bool = False
     since: datetime | None = None
     types: tuple[str, ...] = ()
 
-    @property
-    def query(self) -> str:
-        """Write it as the server's visibility takes it."""
-        names = [kind.workflow for kind in kinds() if not self.types or kind.command in self.types]
-        terms = [f"WorkflowType IN ({', '.join(map(repr, names))})"]
+    def query(self, *, marked: bool) -> str:
+        """Write it as the server's visibility takes it; `marked` says whether the namespace has our search attributes."""
+        terms = [term for term in (type_term(self.types, marked=marked),) if term]
         states = (*(FAILED if self.failed else ()), *(("Running",) if self.running else ()))
         if states:
             terms.append(f"ExecutionStatus IN ({', '.join(map(repr, states))})")
@@ -50,6 +53,27 @@ class Wanted:
             when = f"'{self.since:%Y-%m-%dT%H:%M:%SZ}'"
             terms.append(f"(StartTime > {when} OR CloseTime > {when})")
         return " AND ".join(terms)
+
+
+def type_term(types: Sequence[str] = (), *, marked: bool) -> str:
+    """Write which workflow types to look for as a term of a query, "" for all.
+
+    Runs of agents are those that a starter marked, and those of a registered type. Where neither tells, because no run can be
+    marked here and no application has registered its types, every run is one.
+    """
+    registered = [kind.workflow for kind in kinds()]
+    if not types and not marked and registered == [ROLLBACK]:
+        return ""
+    names = types_of(types) if types else registered
+    term = f"WorkflowType IN ({', '.join(map(quoted_name, names))})"
+    return f"(AgentPattern IS NOT NULL OR {term})" if marked and not types else term
+
+
+def quoted_name(name: str) -> str:
+    """Quote a workflow type for a query; raises LeavingError for one that no query can hold."""
+    if "'" in name or "\\" in name or not name.strip():
+        raise LeavingError(WRONG, f"--type {name}: write a command that starts runs, or a workflow type")
+    return f"'{name}'"
 
 
 def read_since(given: str, now: datetime) -> datetime:
@@ -66,8 +90,9 @@ def read_since(given: str, now: datetime) -> datetime:
 
 
 async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any]]:
-    """Return our runs as data, the one that started last first."""
-    found = reach.client.list_workflows(wanted.query, limit=max(limit, READ))
+    """Return runs of agents as data, the one that started last first."""
+    marked = not wanted.types and await missing_attributes(reach.client) == []
+    found = reach.client.list_workflows(wanted.query(marked=marked), limit=max(limit, READ))
     runs = sorted([run async for run in found], key=lambda run: run.start_time, reverse=True)
     return [
         {
@@ -86,9 +111,9 @@ async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any
 def runs_page(runs: list[dict[str, Any]], wanted: Wanted) -> list[RenderableType]:
     """Show the list."""
     if not runs and wanted != Wanted():
-        return [Text("no such runs; 'python starter.py list' shows all")]
+        return [Text(f"no such runs; '{command('list')}' shows all")]
     if not runs:
-        return [Text('no runs yet; start one: python starter.py plan "…" or python starter.py document FILE')]
+        return [Text("no runs yet")]
     made = table("id", "type", "status", "started", "took")
     for run in runs:
         started = datetime.fromisoformat(run["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -11,8 +11,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 
 from outlast.cli.kinds import STAGED, partial
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.printing import command
-from outlast.cli.reaching import Reach
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach
+from outlast.command_line import command
 from outlast.stages.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
 
 
@@ -21,7 +21,7 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     found = await reach.find(run_id)
     if found.workflow_type != STAGED:
         raise LeavingError(
-            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of 'python starter.py staged'"
+            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of '{command('staged')}'"
         )
     if found.status is WorkflowExecutionStatus.RUNNING:
         raise LeavingError(
@@ -30,7 +30,7 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     handle: WorkflowHandle[Any, StagedResult] = reach.client.get_workflow_handle(
         run_id, run_id=found.run_id, result_type=StagedResult
     )
-    progress = await _left_by(handle) or await reach.ask(found, "progress", StagedProgress)
+    progress = await _left_by(handle) or await reach.ask(found, "progress", StagedProgress, within=PATIENT_DEADLINE)
     done = taken_over(progress.done, progress.stage, from_stage)
     asked = await _asked_of(reach, handle)
     return asked.model_copy(update={"done": done, "stages": progress.edited or asked.stages})

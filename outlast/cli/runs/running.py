@@ -1,7 +1,7 @@
 """Starting a run or attaching to the one of that id, waiting for it, and showing what it gave.
 
-The trap: the same `--id` given twice must never pay twice. The server refuses the second start, and the answer to that
-depends on whether the first still runs.
+The same `--id` given twice must never pay twice. The server refuses the second start, and the answer to that depends on whether
+the first still runs.
 """
 
 import secrets
@@ -23,14 +23,17 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli import pages
-from outlast.cli.kinds import page_of, partial, prefix_of, queue_of
+from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of, worker_of
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
-from outlast.cli.printing import command, plain, print_json
-from outlast.cli.reaching import Reach, no_worker, start_a_worker, word
+from outlast.cli.printing import plain, print_json
+from outlast.cli.reaching import Reach, no_worker, word
 from outlast.cli.results import Page, Reader, without_tools
+from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
+from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
 from outlast.client import missing_attributes
+from outlast.command_line import command, start_a_worker
 from outlast.contracts import BudgetShown, Changes, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
@@ -57,7 +60,7 @@ async def start(
     if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
             raise no_worker(queue, "nothing was started")
-        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(queue)}")
+        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(worker_of(queue))}")
     result_type = page_of(workflow).result
     try:
         handle: Handle = await reach.client.start_workflow(
@@ -110,7 +113,10 @@ def _where(reach: Reach, workflow_id: str) -> str:
 
 
 async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
-    """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed."""
+    """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed.
+
+    What a workflow of others returned is shown with what the server knows of the run.
+    """
     with may_be_left(handle.id), _progress() as seen:
         try:
             result, error = await result_of(handle, seen=seen), None
@@ -120,6 +126,11 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
         if result is not None:
             page = await page_of(workflow).read(Reader(reach.store(), reach.settings, handle.id), result)
+    if isinstance(page, AnyPage):
+        result = page.shared
+    if result is None and not known(workflow):
+        await _show_foreign(reach, handle.id, page, error, as_json=as_json)
+        return
     budget = getattr(result, "budget", None)
     tools_missing: Sequence[str] = getattr(result, "tools_missing", ())
     changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
@@ -131,6 +142,20 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
+
+
+async def _show_foreign(
+    reach: Reach, workflow_id: str, page: Page | None, failure: WorkflowFailureError | None, *, as_json: bool
+) -> None:
+    data = described(await reach.find(workflow_id, ours=False))
+    if as_json:
+        result = page.value if isinstance(page, AnyPage) else None
+        print_json({**data, "result": result, **({"error": cause_of(failure)} if failure else {})})
+    else:
+        changes = change_lines(left_behind(failure.cause if failure else None))
+        pages.show([*(page.lines() if page else []), *changes, *described_page(data)])
+    if failure:
+        raise LeavingError(FAILED, cause_of(failure))
 
 
 def _print_json(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from temporalio.client import WorkflowExecutionStatus
 
-from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.pages import show
 from outlast.cli.printing import plain, written_json
-from outlast.cli.reaching import Reach
+from outlast.cli.reaching import Reach, WorkerBusyError
 from outlast.cli.runs.trace_page import call_line
 from outlast.contracts import CallTrace, Trace
 
@@ -34,13 +34,21 @@ def write_lines(calls: Sequence[CallTrace], file: Path, *, more: bool = False) -
 
 async def follow_trace(reach: Reach, workflow_id: str, file: Path | None) -> None:
     """Print or write each call when it has ended, until the run ends."""
-    known = 0
+    known, said = 0, False
     if file is not None:
         write_lines((), file)
     while True:
         found = await reach.find(workflow_id)
-        calls = (await reach.ask(found, "trace", Trace)).calls
-        # A session that continues as new tells the calls of its part alone.
+        try:
+            calls = (await reach.ask(found, "trace", Trace)).calls
+        except WorkerBusyError as busy:
+            if not said:
+                say(f"{busy}; still following …")
+            said = True
+            await asyncio.sleep(EVERY)
+            continue
+        said = False
+        # The trace of a session that continues as new holds the calls of its latest part alone.
         fresh = calls[known:] if len(calls) >= known else calls
         known = len(calls)
         if file is None:

@@ -1,7 +1,7 @@
 """How to wait for a run: through crashes of the server and the worker, for days, until it ends or the person leaves.
 
-The trap: waiting is a long poll that fails when the server restarts, while the run itself loses nothing. So every passing
-error means to ask again, and only the run's own end, or Ctrl-C, ends the waiting.
+Waiting is a long poll that fails when the server restarts, while the run itself loses nothing. So every retryable error means to
+ask again, and only the run's own end, or Ctrl-C, ends the waiting.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from typing import Any
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.leaving import START_A_WORKER, say
-from outlast.cli.printing import command
-from outlast.cli.reaching import NOBODY_ANSWERS, QUERY_DEADLINE
+from outlast.cli.leaving import say
+from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
+from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 
 PASSING = frozenset(
@@ -29,6 +29,8 @@ PASSING = frozenset(
     }
 )
 """What a server says, or does not say, while it goes down or comes up."""
+
+NO_ANSWER = "no worker answers for this run: the worker is busy or gone, and the run goes on once one is there."
 
 LONGEST_PAUSE = 2.0
 """Seconds between two questions to a server that does not answer."""
@@ -90,11 +92,11 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
     await asyncio.sleep(0 if seen else PATIENCE)
     while True:
         try:
-            status = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
+            status = await handle.query("status", result_type=RunStatus, rpc_timeout=PATIENT_DEADLINE)
         except RPCError as error:
             if not told and error.status in NOBODY_ANSWERS:
                 told = True
-                say(f"no worker answers for this run; it waits for one. {START_A_WORKER}")
+                say(f"{NO_ANSWER} {start_a_worker()}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             pass  # it has no answer at this moment, for instance before its first task
         else:

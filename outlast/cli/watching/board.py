@@ -8,10 +8,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from outlast.cli.pages import duration, money, row, safe, table
-from outlast.cli.printing import command, counted
+from outlast.cli.printing import counted
 from outlast.cli.runs.listing import STYLES
 from outlast.cli.watching.page import gate_line, tokens
 from outlast.cli.watching.steps import look_at
+from outlast.command_line import command
 from outlast.contracts import GateView, RunStatus, Trace
 
 ENDED_SHOWN = 8

@@ -1,8 +1,8 @@
-"""Watching all runs of the namespace until Ctrl-C: new ones appear, and each that ends is told once.
+"""Watching all runs of the namespace until Ctrl-C: new ones appear, and each that ends is reported once.
 
 One list call each time finds all that run and all that has just ended; memos that come with it hold the gates, and only steps
-and money need a worker. The trap: a thousand runs asked at once are a load that nobody ordered. So at most a few are asked at
-a time, a hundred each time, and those first that have not been asked for longest.
+and money need a worker. A thousand queries at once would be a load of their own, so at most a few are sent at a time, a hundred
+each time, and those first whose runs were not asked for longest.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ from temporalio.service import RPCError
 
 from outlast.cli import pages
 from outlast.cli.decisions.listing import gates_of
-from outlast.cli.kinds import kinds
 from outlast.cli.leaving import say
 from outlast.cli.reaching import Reach, word
+from outlast.cli.runs.listing import type_term
 from outlast.cli.watching.board import Board, RunSeen
 from outlast.cli.watching.outages import SERVER, Outages
+from outlast.client import missing_attributes
 from outlast.contracts import RunStatus
 
 EVERY = 2.0
@@ -63,6 +64,7 @@ class _WatchAll:
         self._since = self._begun
         self._asked: dict[str, float] = {}
         self._ended: set[str] = set()
+        self._types: str | None = None
         self._limit = asyncio.Semaphore(AT_ONCE)
         self.board = Board()
 
@@ -82,12 +84,11 @@ class _WatchAll:
         return [await _seen(run, statuses.get(run.run_id)) for run in found]
 
     async def _list(self) -> list[WorkflowExecution]:
-        types = ", ".join(f"'{kind.workflow}'" for kind in kinds())
+        if self._types is None:
+            self._types = type_term(marked=await missing_attributes(self._reach.client) == [])
         since = max(self._begun, self._since - LATE)
-        query = (
-            f"WorkflowType IN ({types}) AND (ExecutionStatus = 'Running' OR "
-            f"CloseTime > '{since:%Y-%m-%dT%H:%M:%S.%fZ}')"
-        )
+        lately = f"(ExecutionStatus = 'Running' OR CloseTime > '{since:%Y-%m-%dT%H:%M:%S.%fZ}')"
+        query = f"{self._types} AND {lately}" if self._types else lately
         listed = [run async for run in self._reach.client.list_workflows(query, limit=LISTED)]
         return [run for run in listed if run.run_id not in self._ended]
 

@@ -1,7 +1,7 @@
 """Watching one run until it ends: through restarts of server and worker, and through the parts of a run that continues as new.
 
-The trap: a run that continues as new has the same id and another run id, and a query to the old one answers for ever with
-how it stood then. So each look asks the server first which run that id means now.
+A run that continues as new has the same id and another run id, and a query to the old one answers for ever with how it stood
+then. So each look asks the server first which run that id means now.
 """
 
 import asyncio
@@ -22,16 +22,18 @@ from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import page_of
 from outlast.cli.leaving import FAILED, LeavingError, cause_of
 from outlast.cli.pages import money
-from outlast.cli.printing import command
 from outlast.cli.reaching import QUERY_DEADLINE, Reach, no_worker
 from outlast.cli.recorded.events import failure_of
+from outlast.cli.recorded.status import recorded_status
 from outlast.cli.results import Reader, without_tools
+from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.waiting import may_be_left, outlasting
 from outlast.cli.watching.calls import Calls
 from outlast.cli.watching.outages import SERVER, WORKER, Outages
 from outlast.cli.watching.showing import Display, displayed
 from outlast.cli.watching.steps import ENDED, Look, Retry, look_at
 from outlast.cli.watching.texts import Texts
+from outlast.command_line import command
 from outlast.contracts import RunStatus, Trace
 
 EVERY = 0.5
@@ -57,6 +59,8 @@ async def follow(reach: Reach, workflow_id: str, *, stream: bool = False) -> Non
     page = None
     with suppress(LeavingError):  # a result that cannot be read here is no failure of the run
         page = await kind.read(Reader(reach.store(), reach.settings, workflow_id), result)
+    if isinstance(page, AnyPage):
+        result = page.shared
     complaint = (page.complaint if page is not None else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
@@ -136,8 +140,11 @@ class Watch:
         except RPCError as error:
             if not self._outages.lost(error, asked=WORKER):
                 raise
-            shown = await gates_of(found)
-            return self._look.status.model_copy(update={"gates": shown.waiting}) if self._look else None
+            gates = (await gates_of(found)).waiting
+            if self._look is None:
+                status, self._trace = await recorded_status(self._reach, found, gates)
+                return status
+            return self._look.status.model_copy(update={"gates": gates})
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None  # it has no answer at this moment, for instance before its first task
         self._outages.answered(WORKER)

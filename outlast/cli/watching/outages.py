@@ -1,22 +1,15 @@
-"""What does not answer while somebody watches: said once when it is lost, and once when it answers again.
-
-The trap: a watcher that ends with the server, or that prints the same line each second, is the first thing a person closes.
-"""
+"""What does not answer while somebody watches: reported once when it is lost, and once when it answers again."""
 
 from collections.abc import Callable
 
 from temporalio.service import RPCError
 
-from outlast.cli.leaving import START_A_WORKER
 from outlast.cli.reaching import NOBODY_ANSWERS
-from outlast.cli.runs.waiting import PASSING
+from outlast.cli.runs.waiting import NO_ANSWER, PASSING
+from outlast.command_line import start_a_worker
 
 SERVER = "the server"
 WORKER = "a worker"
-TOLD = {
-    SERVER: "the server does not answer; still watching, nothing is lost …",
-    WORKER: f"no worker answers for this run; it waits for one. {START_A_WORKER}",
-}
 
 
 class Outages:
@@ -34,7 +27,8 @@ class Outages:
         who = WORKER if silent else SERVER
         if who not in self._away:
             self._away.add(who)
-            self._tell(TOLD[who])
+            lost = "the server does not answer; still watching, nothing is lost …"
+            self._tell(f"{NO_ANSWER} {start_a_worker()}" if who == WORKER else lost)
         return True
 
     def answered(self, who: str) -> None:

@@ -23,8 +23,8 @@ from outlast.cli.pages import (
     seconds,
     table,
 )
-from outlast.cli.printing import command
 from outlast.cli.watching.steps import Look, StepSeen
+from outlast.command_line import command
 from outlast.contracts import GateView, Question, RunStatus, Spend, StepState
 
 BAR = 20
