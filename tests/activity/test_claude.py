@@ -1,8 +1,10 @@
 """What a model call sends and what it makes of a good answer, over real HTTP."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +12,15 @@ from httpx2 import Timeout
 
 from outlast.contracts import Message, Part, StopReason, ToolCall, Usage
 from outlast.llm import claude
+from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall, Progress
 from outlast.llm.body import LARGE
 from outlast.llm.claude import client_of, make_client
 from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
-from tests.activity.conftest import Caller, asking
+from tests.activity.conftest import TABLE, Caller, asking
+from tests.activity.storing import count_reads, count_writes
 from tests.doubles.wire import MODEL, Reply, Wire, answer, block, ending, message_start, text_block, text_piece
 
 NUMBER = {"type": "integer", "minimum": 1}
@@ -258,3 +262,22 @@ async def test_the_first_calls_make_one_client_and_wait_for_it(wire: Wire, monke
     assert len(made) == 1
     assert "key" not in repr(made)
     await llm.aclose()
+
+
+async def test_what_was_read_for_one_call_is_not_read_for_the_next(
+    wire: Wire, caller: Caller, store: ContentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire.replies = [answer("Yes.")]
+    texts = ["You know tides.", json.dumps(TOOLS), "high", "low"]
+    system, toolset, *material = [Part(ref=await store.put(text.encode())) for text in texts]
+    request = asking(messages=(Message(parts=(*material, *material)),), system=system, toolset=toolset)
+    cached = ContentStore.open((tmp_path / "content").as_uri(), cache_bytes=10**6)
+    caller.agent = AgentActivities(caller.llm, cached, TABLE)
+    reads, writes = count_reads(monkeypatch), count_writes(monkeypatch)
+    await caller.call(request)
+    assert len(reads) == 4
+    await caller.call(request)
+    assert len(reads) == 4
+    assert wire.hits[0].body == wire.hits[1].body
+    assert [tool["name"] for tool in wire.hits[1].body["tools"]] == ["tides", "moon"]
+    assert len(writes) == 2  # a short answer is in the record of its call, and in history
