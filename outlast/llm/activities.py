@@ -130,14 +130,14 @@ class AgentActivities:
         if request.context_characters is not None:
             material, left_out = cut_to_fit(material, request.context_characters)
         history = await self._history(request)
-        told = [] if history else [(message.role, _rendered(message, material)) for message in request.messages]
+        messages = [] if history else [(message.role, _rendered(message, material)) for message in request.messages]
         beginning = resolved(request.continues, texts)
         if beginning.strip():
-            told += [("assistant", beginning), ("user", CONTINUE)]
+            messages += [("assistant", beginning), ("user", CONTINUE)]
         spec = self._models.spec(request.model)
         call = ModelCall(
             model=request.model,
-            messages=tuple(told),
+            messages=tuple(messages),
             history=tuple(history),
             max_tokens=request.max_tokens,
             system=resolved(request.system, texts),

@@ -189,7 +189,7 @@ class ClaudeLLM:
 
 async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Callable[[], None]) -> None:
     """Read the whole body into the builder, as many events at a time as have come; says once that the answer has begun."""
-    reader, told, loop = EventReader(builder.take), False, asyncio.get_running_loop()
+    reader, noted, loop = EventReader(builder.take), False, asyncio.get_running_loop()
     started = loop.time()
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
@@ -197,8 +197,8 @@ async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Calla
                 reader.feed(chunk)
             finally:
                 builder.tell()
-            if builder.begun and not told:
-                told = True
+            if builder.begun and not noted:
+                noted = True
                 begun()
             if builder.ended:
                 await _drained(chunks)

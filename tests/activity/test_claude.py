@@ -3,7 +3,6 @@
 import asyncio
 import json
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,6 @@ async def test_a_long_prompt_is_priced_by_its_own_tier(wire: Wire, caller: Calle
 async def test_a_large_prompt_arrives_whole(wire: Wire, caller: Caller, store: ContentStore, shared: int) -> None:
     text = 'Ebb and "flow" 🌊\n' * 100_000
     assert len(text) > LARGE
-    caller.env.info = replace(caller.env.info, start_to_close_timeout=timedelta(seconds=30))
     material = (Part(ref=await store.put(text.encode()), label="tides"), Part(text="Sum up."))
     wire.replies = [answer("Yes.")]
     await caller.call(asking(messages=(Message(parts=material),), shared_parts=shared))
