@@ -16,7 +16,6 @@ from outlast.contracts.actions import (
     digest_of,
     hashed,
     invisible,
-    legible,
     same_digest,
     shown,
 )
@@ -262,7 +261,6 @@ __all__ = [
     "digest_of",
     "hashed",
     "invisible",
-    "legible",
     "named",
     "same_digest",
     "shown",

@@ -29,8 +29,8 @@ from outlast.contracts import (
     RecordKind,
     Verdict,
     hashed,
-    legible,
 )
+from outlast.display import escaped_json
 
 TERMINAL_SHOWN = 100_000
 """Characters of arguments that a terminal shows; of longer ones nobody could say that they were seen."""
@@ -91,7 +91,7 @@ def _arguments(gate: GateView, room: int) -> list[str]:
     text = gate.arguments
     if not cut and len(text) > ONE_LINE:
         with suppress(ValueError):
-            text = legible(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+            text = escaped_json(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
     shown = f"  arguments {text[:room]}{'…' if len(text) > room else ''}".splitlines()
     counted = f"  {'; '.join((f'{gate.size:,} bytes', *gate.counts))}" if gate.counts or cut else ""
     warning = "  ! these arguments are cut: look at all of them before you approve (approve shows them)" if cut else ""
