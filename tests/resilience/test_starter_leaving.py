@@ -40,7 +40,7 @@ def test_short_commands_leave_with_the_right_code_and_never_by_the_interpreter_s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["plan"], "TASK: say what shall be done, or give your own plan with --plan FILE"),
+        (["plan"], "TASK: say what to do, or give your own plan with --plan FILE"),
         (["plan", "x", "--task-file", "y"], "either as TASK or by --task-file, not both"),
         (["plan", "--task-file", "missing.txt"], "--task-file missing.txt cannot be read (No such file"),
         (["plan", "--plan", "missing.json"], "--plan missing.json cannot be read (No such file"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.start.stages_file import MENDS, read_stages, read_stages_file
+from cli.start.stages_file import FIXES, read_stages, read_stages_file
 from outlast.agents.files import DEFAULTS, read_agents
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.runs.resuming import taken_over
@@ -86,7 +86,7 @@ def test_missing_fields_and_strangers_are_all_named_at_once() -> None:
 
 def test_every_field_has_a_mend() -> None:
     nested = {f"rubric.{name}" for name in Rubric.model_fields}
-    assert set(MENDS) == {*Stage.model_fields, *nested}
+    assert set(FIXES) == {*Stage.model_fields, *nested}
 
 
 def test_a_file_that_is_no_json_is_told_line_and_column(tmp_path: Path) -> None:

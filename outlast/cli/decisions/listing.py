@@ -1,6 +1,6 @@
 """The gates that wait for people, read from the server alone: of one run, or of all runs in the namespace.
 
-The trap: the index knows only gates that opened once all search attributes were registered, and would hide the others. So every
+The index knows only gates that opened once all search attributes were registered, and would hide the others. So every
 running run is read, unless the caller asks for what is `indexed`, in namespaces that are too large for that.
 """
 
