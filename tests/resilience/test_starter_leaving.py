@@ -88,7 +88,7 @@ def test_agents_are_listed_with_their_models(tmp_path: Path) -> None:
     assert legend.startswith("default: ")
 
 
-def test_bad_agent_file_is_named_with_line_and_mend(tmp_path: Path) -> None:
+def test_bad_agent_file_is_named_with_line_and_fix(tmp_path: Path) -> None:
     (tmp_path / "bad.md").write_text("---\nname: Bad Name\ndescription: Does.\nmax_tokens: many\n---\nDo.")
     (tmp_path / "good.md").write_text("---\nname: Good Name\ndescription: Does.\n---\nDo.")
     (tmp_path / "README.md").write_text("# The team\n")
