@@ -17,7 +17,6 @@ from outlast.contracts.actions import (
     digest_of,
     hashed,
     invisible,
-    legible,
     same_digest,
     shown,
 )
@@ -265,7 +264,6 @@ __all__ = [
     "digest_of",
     "hashed",
     "invisible",
-    "legible",
     "named",
     "same_digest",
     "shown",
