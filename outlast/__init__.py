@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from outlast.agents.agents import Agents
     from outlast.agents.answers import Answer, TypedAnswer
     from outlast.client import connect
+    from outlast.consensus.panel import vote
+    from outlast.consensus.votes import Rule, Voter
     from outlast.contracts import (
         Budget,
         ChangingResult,
@@ -36,8 +38,13 @@ if TYPE_CHECKING:
     )
     from outlast.extras import MissingExtraError
     from outlast.gather import each, gather
+    from outlast.plans.execute import PlanOutcome, run_plan
     from outlast.plugin import OutlastPlugin
+    from outlast.review import review
+    from outlast.routing.choosing import route
+    from outlast.routing.requests import Category
     from outlast.settings import Settings, SettingsError, load_settings
+    from outlast.stages.contracts import Rubric
     from outlast.tools.tool import Tool, ToolError, tool
     from outlast.worker.arguments import WorkerArgumentError
     from outlast.worker.registry import Feature, Registry
@@ -52,12 +59,19 @@ _MODULES = {
     "outlast.agents.agents": "Agents",
     "outlast.agents.answers": "Answer TypedAnswer",
     "outlast.client": "connect",
+    "outlast.consensus.panel": "vote",
+    "outlast.consensus.votes": "Rule Voter",
     "outlast.contracts": "Budget ChangingResult Content Effect GatePolicy Part "
     "Plan PlanStep ProposedAction RollbackPolicy RunRequest RunResult RunState",
     "outlast.extras": "MissingExtraError",
     "outlast.gather": "each gather",
+    "outlast.plans.execute": "PlanOutcome run_plan",
     "outlast.plugin": "OutlastPlugin",
+    "outlast.review": "review",
+    "outlast.routing.choosing": "route",
+    "outlast.routing.requests": "Category",
     "outlast.settings": "Settings SettingsError load_settings",
+    "outlast.stages.contracts": "Rubric",
     "outlast.tools.tool": "Tool ToolError tool",
     "outlast.worker.arguments": "WorkerArgumentError",
     "outlast.worker.registry": "Feature Registry",
@@ -73,6 +87,7 @@ __all__ = [
     "Agents",
     "Answer",
     "Budget",
+    "Category",
     "ChangingResult",
     "Content",
     "Effect",
@@ -82,10 +97,13 @@ __all__ = [
     "OutlastPlugin",
     "Part",
     "Plan",
+    "PlanOutcome",
     "PlanStep",
     "ProposedAction",
     "Registry",
     "RollbackPolicy",
+    "Rubric",
+    "Rule",
     "RunContext",
     "RunRequest",
     "RunResult",
@@ -95,15 +113,20 @@ __all__ = [
     "Tool",
     "ToolError",
     "TypedAnswer",
+    "Voter",
     "WorkerArgumentError",
     "__version__",
     "connect",
     "each",
     "gather",
     "load_settings",
+    "review",
+    "route",
+    "run_plan",
     "run_worker",
     "running_worker",
     "tool",
+    "vote",
 ]
 
 

