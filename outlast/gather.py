@@ -5,7 +5,7 @@ each task waits for the slowest; here every task carries the time that is left t
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -46,9 +46,21 @@ async def gather(
 
 
 async def each(
-    inputs: Mapping[str, Any], do: Callable[[str], Coroutine[Any, Any, T]], *, max_parallel: int = MAX_PARALLEL
+    inputs: Iterable[str], do: Callable[[str], Coroutine[Any, Any, T]], *, max_parallel: int = MAX_PARALLEL
 ) -> dict[str, Outcome[T]]:
-    """Do the same for many inputs, `max_parallel` at a time; `do` is given the name of its input."""
+    """Do the same for many inputs, `max_parallel` at a time.
+
+    Args:
+        inputs: Names of the inputs, each once.
+        do: What is done; it is given the name of its input.
+        max_parallel: How many are worked on at once.
+
+    Returns:
+        How each one ended, by name; `outcome.result()` returns its value or raises its error.
+
+    Example:
+        ended = await each(("analyst", "sceptic"), lambda name: self.agents.ask(name, request.ticket))
+    """
     return await run_graph(dict.fromkeys(inputs, ()), do, max_parallel=max_parallel)
 
 

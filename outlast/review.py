@@ -4,7 +4,7 @@
     best = await review.of(draft)
 
 It stops at a draft that is good enough, or when the rounds are used up. A review is there to make a draft better: if a
-critic or a writer fails, what is there stands, with a note; a first draft that nobody could judge has no score. The trap: the
+critic or a writer fails, what is there stands, with a note; a first draft that nobody could judge has no score. The
 last round is not the best one, so a revision that scored no higher never replaces what it was made of.
 """
 

@@ -10,7 +10,9 @@ import hypothesis
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
+from cli import COMMAND_LINE
 from outlast.client import Settings
+from outlast.command_line import use_command_line
 from outlast.storage.activities import ContentStore
 from tests import parts
 from tests.leashed_server import time_skipping
@@ -90,3 +92,9 @@ async def env(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterat
     limit = float(marked.args[0] if marked else request.config.getini("timeout"))
     async with time_skipping(settings, binary("temporal-test-server"), limit / 2) as environment:
         yield environment
+
+
+@pytest.fixture(autouse=True)
+def _command_line() -> None:
+    """Messages name the command line of this application, whichever was built in this process before."""
+    use_command_line(COMMAND_LINE)

@@ -181,15 +181,20 @@ def worker(
 
 
 def starter(
-    *arguments: str, env: Mapping[str, str], stdin: str = "", timeout: float = 60.0, interpreter: bool = False
+    *arguments: str,
+    env: Mapping[str, str],
+    stdin: str = "",
+    timeout: float = 60.0,
+    interpreter: bool = False,
+    program: str = "starter.py",
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `starter.py` to its end, without a terminal, and return exit code and both streams.
+    """Run `starter.py`, or another `program`, to its end, without a terminal, and return exit code and both streams.
 
     It is forked, unless its birth or the end of its `interpreter` are what is tested.
     """
     if interpreter:
         return subprocess.run(
-            [sys.executable, str(PROJECT / "starter.py"), *arguments],
+            [sys.executable, str(PROJECT / program), *arguments],
             env=dict(env),
             input=stdin,
             capture_output=True,
@@ -200,7 +205,7 @@ def starter(
     with tempfile.TemporaryDirectory() as directory:
         said, out, complaints = (Path(directory) / name for name in ("stdin", "stdout", "stderr"))
         said.write_text(stdin)
-        process = Forked("starter.py", arguments, env=env, stdin=said, stdout=out, stderr=complaints)
+        process = Forked(program, arguments, env=env, stdin=said, stdout=out, stderr=complaints)
         try:
             code = process.wait(timeout)
         finally:

@@ -9,7 +9,13 @@ from temporalio import workflow
 from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Content, RunState, StepRow, StepState
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    Content,
+    RunState,
+    StepRow,
+    StepState,
+)
 from outlast.documents.activities import DocumentActivities
 from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRequest
 from outlast.documents.digest import Digest, labelled, part_characters
@@ -44,8 +50,8 @@ TYPE_SCHEMA = {
         "type": {
             "type": "string",
             "enum": [kind.value for kind in DocumentType],
-            # The local model scores these words; to Claude they say what each kind is about.
-            "description": "Kind of document. Label words: legal=law/legal/contract/agreement, "
+            "description": "Kind of document.",
+            SMALL_MODEL_HINT: "Label words: legal=law/legal/contract/agreement, "
             "financial=finance/financial/money/business, general=daily/life/people/stories. "
             "Cue: The text above is a document about",
         }

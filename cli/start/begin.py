@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,6 +59,14 @@ class StartOptions:
             metavar="WHAT",
         ),
     ] = None
+    result_schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--result-schema",
+            help="JSON schema of an object that the result shall fit (a file, or - for stdin); it is then in the result as data.",
+            metavar="FILE",
+        ),
+    ] = None
     run_id: Annotated[
         str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
     ] = None
@@ -79,7 +88,8 @@ class StartOptions:
 
         limits = given(usd=self.budget_usd, tokens=self.budget_tokens, calls=self.budget_calls)
         budget = {"budget": Budget(**limits)} if limits else {}
-        return budget | _rollback_fields(self.on_failure, self.on_fallback)
+        schema = {"result_schema": _schema(self.result_schema)} if self.result_schema is not None else {}
+        return budget | schema | _rollback_fields(self.on_failure, self.on_fallback)
 
     async def begin(
         self, reach: "Reach", workflow: str, request: "BaseModel", *, summary: str, task_queue: str | None = None
@@ -144,6 +154,22 @@ def starts_run(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None
         return with_options
 
     return decorate
+
+
+def _schema(file: Path) -> dict[str, Any]:
+    """Read a JSON schema; raises LeavingError that names the option and what is wrong."""
+    from outlast.cli.inputs import read_json
+    from outlast.cli.leaving import WRONG, LeavingError
+    from outlast.documents.parsing.schemas import schema_problem
+
+    schema = read_json(file, "--result-schema")
+    problem = schema_problem(schema)
+    if not problem and (not isinstance(schema, dict) or schema.get("type") != "object"):
+        problem = 'it must be the schema of an object: "type": "object"'
+    if problem:
+        raise LeavingError(WRONG, f"--result-schema {file}: {problem}")
+    assert isinstance(schema, dict)
+    return schema
 
 
 def _rollback_fields(on_failure: str | None, on_fallback: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
 
 
-@starts_run()
+@starts_run(without=("result_schema",))
 def document(
     files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML, Markdown or text files.", metavar="FILE")],
     *,

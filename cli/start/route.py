@@ -19,7 +19,7 @@ INLINE_REQUESTS = 20
 """With more requests than these, their texts travel by reference, so that all of them fit into one message."""
 
 
-@starts_run()
+@starts_run(without=("result_schema",))
 def route(
     request: Annotated[str | None, typer.Argument(help="What somebody asks for.", metavar="REQUEST")] = None,
     file: Annotated[

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from outlast.stages.contracts import StagedRequest
 
 
-@starts_run()
+@starts_run(without=("result_schema",))
 def staged(
     task: Annotated[str | None, typer.Argument(help="What shall be delivered.", metavar="TASK")] = None,
     task_file: Annotated[Path | None, typer.Option(help="Read the task from this file (- for stdin).")] = None,

@@ -12,7 +12,6 @@ from outlast.agents.cards import AgentCards
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
 from outlast.errors import ErrorKind, non_retryable, text_of
-from outlast.gather import distinct
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import keep_data, part_of
 
@@ -63,7 +62,7 @@ class Agents(AgentCards):
             if answer.value.confidence > 0.8: ...
         """
         state = self.run.state
-        step = step or distinct([*state.steps, agent])[-1]
+        step = step or state.unused(agent)
         if step not in state.steps:
             first = (
                 task

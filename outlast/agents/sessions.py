@@ -22,32 +22,45 @@ from outlast.contracts import (
 
 
 class SessionLimits(Contract):
-    """Where a tool-using agent stops: model turns, tokens of all calls together, and seconds from the first turn on."""
+    """Where a tool-using agent stops."""
 
     turns: int = Field(default=50, ge=1, le=10_000)
+    """Model turns."""
     tokens: int = Field(default=2_000_000, ge=1)
+    """Tokens of all calls together."""
     seconds: float = Field(default=86_400.0, gt=0)
+    """Seconds from the first turn on; what people take to decide does not count."""
 
 
 class SessionProgress(Contract):
     """How far a session is: carried over by continue-as-new, and where a later session can go on.
 
-    `left` is what the next turn is told first, `started` the workflow time of the first turn in seconds.
-    `changes` is what its tools changed, and what became of it. A later session may be started with what is `resumable`: tools
-    and changes that somebody wrote down would be believed, so only continue-as-new carries them.
+    A later session may be started with what is `resumable`: tools and changes that somebody wrote down would be believed, so only
+    continue-as-new carries them.
     """
 
     transcript: Transcript | None = None
+    """The conversation so far."""
     left: tuple[Message, ...] = ()
+    """What the next turn is given first."""
     toolset: Annotated[Toolset | None, CARRIED] = None
+    """The agent's tools, as they were read."""
     turns: int = Field(default=0, ge=0)
+    """Model turns so far."""
     tool_calls: int = Field(default=0, ge=0)
+    """Tool calls so far."""
     compactions: int = Field(default=0, ge=0)
+    """How often the conversation was summed up."""
     started: Annotated[float, CARRIED] = 0.0
+    """Workflow time of the first turn, in seconds since 1970."""
     spend: Annotated[Spend, CARRIED] = Spend()
+    """What the calls cost so far."""
     hops: Annotated[tuple[Hop, ...], CARRIED] = ()
+    """Changes to a fallback."""
     notes: Annotated[tuple[str, ...], CARRIED] = ()
+    """What happened on the way, in words."""
     changes: Annotated[Changes, CARRIED] = Changes()
+    """What its tools changed, and what became of each change."""
 
     @property
     def resumable(self) -> "SessionProgress":
@@ -62,28 +75,34 @@ class SessionProgress(Contract):
 
 
 class AgentSessionRequest(RunRequest):
-    """A task for one agent; `continues` is what is `resumable` of an earlier session's progress.
-
-    `allowed` names irreversible tools that the person who starts the run approves beforehand. `on_failure` also
-    holds for a session that is stopped by a limit. `gates` are those of the part before, `paused` is set where a session
-    continues as new while it is paused.
-    """
+    """A task for one agent; `on_failure` also holds for a session that is stopped by a limit."""
 
     agent: str
+    """Name of the agent."""
     task: str = Field(default="", max_length=200_000)
+    """What it shall do; may be left out where a session goes on."""
     limits: SessionLimits = SessionLimits()
+    """Where it stops."""
     allowed: tuple[str, ...] = ()
+    """Irreversible tools that whoever starts the run approves beforehand."""
     result_schema: dict[str, Any] | None = None
     """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
     continues: SessionProgress | None = None
+    """What is `resumable` of an earlier session's progress, to go on from."""
     gates: Annotated[GatesCarried, CARRIED] = GatesCarried()
+    """The gates of the part before."""
     paused: Annotated[Pause | None, CARRIED] = None
+    """Set where a session continues as new while it is paused."""
 
 
 class AgentSessionResult(RunResult):
-    """The agent's last words, why it stopped, and the whole conversation by reference."""
+    """What an agent answered, and the whole conversation by reference."""
 
     answer: Content | None
+    """Its last words."""
     stopped: str
+    """Which limit ended it; empty where it answered."""
     report: Content
+    """The step trace of the run, in the content store."""
     progress: SessionProgress = SessionProgress()
+    """Where a later session can go on."""

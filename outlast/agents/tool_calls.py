@@ -2,7 +2,7 @@
 
 A call that changes something is put on the undo log before it is made: a crash in between must not hide it.
 
-The trap: a call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's; or,
+A call's key must be the same in every attempt and after a reset, so it is made of the workflow's id and the call's; or,
 where a fallback may ask for the same act, of tool and arguments.
 """
 

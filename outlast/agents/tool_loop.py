@@ -1,7 +1,7 @@
 """The durable agent: model turn, tool calls, model turn, …, until it has an answer. Every turn and every call is an activity.
 
 The conversation lives in the content store and travels as one reference. A tool's own error goes to the model; a tool
-that cannot be reached is tried again first. The trap: every tool call must be answered before the next turn, so even a loop
+that cannot be reached is tried again first. Every tool call must be answered before the next turn, so even a loop
 that is cancelled in the middle closes the calls that are open.
 """
 

@@ -63,6 +63,7 @@ def view_of(gate: GateState) -> GateView:
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,
+        requester_may_approve=gate.policy.requester_may_approve,
         opened=gate.opened,
     )
 

@@ -156,18 +156,18 @@ class Budgeting:
             self._asking.cancel()
             await finished([self._asking])
 
-    def told(self, error: BaseException) -> BaseException:
-        """Say in the error of a failed run how it stands with its budget, and name the budget where that is what stopped it."""
+    def in_error(self, error: BaseException) -> BaseException:
+        """Note in the error of a failed run how it stands with its budget, and name the budget where that is what stopped it."""
         if not self.limited or not isinstance(error, Exception) or is_cancelled_exception(error):
             return error
         root = root_of(error)
         details = root.details if isinstance(root, ApplicationError) else ()
-        shown = tuple(map(self.told_in, details))
+        shown = tuple(map(self.in_result, details))
         if self.stopped and kind_of(error) is not ErrorKind.BUDGET_REACHED:
             return non_retryable(ErrorKind.BUDGET_REACHED, f"{self.stopped}; {text_of(error)}", *shown)
         return non_retryable(kind_of(error), text_of(error), *shown) if shown else error
 
-    def told_in(self, result: Result) -> Result:
+    def in_result(self, result: Result) -> Result:
         """Note in the result of a run how it stands with its budget."""
         if self.limited and isinstance(result, RunResult):
             return result.model_copy(update={"budget": self.shown})

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from outlast.cli.printing import counted
 from outlast.command_line import command
-from outlast.contracts import BudgetShown, RunState, RunStatus, Spend, StepRow, StepState
+from outlast.contracts import BudgetShown, GateView, RunState, RunStatus, Spend, StepRow, StepState
 from outlast.redaction import PresentableStream, presentable
 
 MARKS = {
@@ -177,7 +177,7 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     paused = [Text(safe(told), style="bold")] if told else []
     gates = [
         Text(
-            safe(f"{one.name} waits: {one.description} → {approving(status.workflow_id, one.name)}"),
+            safe(gate_line(status.workflow_id, one)),
             style="bold",
         )
         for one in status.gates
@@ -185,6 +185,12 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
     rows = steps_table(status.steps, room)
     tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
     return Group(head, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
+
+
+def gate_line(run: str, gate: GateView, waits: str = "waits") -> str:
+    """Say what a gate waits for, who may not approve it, and the command that does."""
+    rule = f" · {gate.approval_rule}" if gate.approval_rule else ""
+    return f"{gate.name} {waits}: {gate.description}{rule} → {approving(run, gate.name)}"
 
 
 def missing_tools(missing: Sequence[str]) -> list[Text]:

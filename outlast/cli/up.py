@@ -1,8 +1,12 @@
 """What `up` and `demo` do: run the embedded stack until Ctrl-C, or for as long as something is shown on it."""
 
 import asyncio
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from outlast.cli.leaving import DONE, FAILED, INTERRUPTED, UNSERVED, WRONG, LeavingError
 from outlast.cli.pages import console
@@ -16,6 +20,25 @@ from outlast.devstack.welcome import show_export, show_ready, show_running
 
 STARTS_WITHIN = 60.0
 """Seconds that the demo waits for a stack that another process is just starting."""
+
+
+def worker_command(given: str) -> tuple[str, ...]:
+    """Read the command that runs a worker; raises LeavingError that says what is wrong with it."""
+    example = "as in --worker 'python worker.py'"
+    try:
+        program, *arguments = shlex.split(given)
+    except ValueError as error:
+        raise LeavingError(WRONG, f"--worker {given!r}: write the command that runs your worker, {example}") from error
+    if program in ("python", "python3"):
+        program = sys.executable
+    if shutil.which(program) is None:
+        raise LeavingError(WRONG, f"--worker {given}: there is no program {program!r}; write a command, {example}")
+    script = arguments[0] if arguments else ""
+    if script.endswith(".py") and not Path(script).is_file():
+        raise LeavingError(
+            WRONG, f"--worker {given}: no file {script} in {Path.cwd()}; go to its folder, or name its path"
+        )
+    return (program, *arguments)
 
 
 def run_up(options: StackOptions) -> int:

@@ -9,7 +9,12 @@ from typing import Any
 
 from outlast.agents.answers import Answer
 from outlast.consensus.votes import Vote, Voter, VoteState
-from outlast.contracts import SUMMARY_LENGTH, AgentCard, Spend
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    SUMMARY_LENGTH,
+    AgentCard,
+    Spend,
+)
 
 MAX_EVIDENCE = 5
 CUE_CHARACTERS = 300
@@ -26,7 +31,7 @@ def voting_alone(card: AgentCard) -> AgentCard:
 
 def verdict_schema(question: str, angle: str, options: Sequence[str]) -> dict[str, Any]:
     """Return the schema of a verdict; reasons come first in it, so that a model thinks before it decides."""
-    # The local model scores the options as the end of this sentence; to Claude it says again what is asked.
+    # A small model scores the options as the end of this sentence.
     cue = " ".join(f"{question[:CUE_CHARACTERS]} {angle}".split())
     return {
         "type": "object",
@@ -34,14 +39,16 @@ def verdict_schema(question: str, angle: str, options: Sequence[str]) -> dict[st
             "evidence": {
                 "type": "array",
                 "items": {"type": "string"},
-                # A hint alone: an answer with more is as good. The local model has no room for more, and keeps to it.
-                "description": "passages that the verdict rests on, quoted word for word {maxItems: 2}",
+                "description": "passages that the verdict rests on, quoted word for word",
+                # A small model has no room for more.
+                SMALL_MODEL_HINT: "{maxItems: 2}",
             },
             "reasons": {"type": "string", "description": "why, in one or two sentences"},
             "verdict": {
                 "type": "string",
                 "enum": list(options),
-                "description": f"The option you choose. Cue: {cue} The answer is:",
+                "description": "The option you choose.",
+                SMALL_MODEL_HINT: f"Cue: {cue} The answer is:",
             },
             "confidence": {
                 "type": "number",

@@ -73,6 +73,7 @@ from outlast.contracts.gates import (
 )
 from outlast.contracts.models import (
     CUT_NOTE,
+    SMALL_MODEL_HINT,
     STREAM_TOPIC,
     Message,
     ModelFailure,
@@ -156,6 +157,7 @@ __all__ = [
     "ROLL_BACK_ALL",
     "SEARCH_ATTRIBUTES",
     "SHORT_DIGEST",
+    "SMALL_MODEL_HINT",
     "STREAM_TOPIC",
     "SUMMARY_LENGTH",
     "Acting",

@@ -211,12 +211,23 @@ class GateView(Contract):
     approved_by: tuple[str, ...] = ()
     may_decide: tuple[str, ...] = ()
     requester: str = ""
+    requester_may_approve: bool = False
     signed: bool = False
     opened: datetime | None = None
     whole: bool = True
     size: int = 0
     counts: tuple[str, ...] = ()
     ref: str | None = None
+
+    @property
+    def approval_rule(self) -> str:
+        """Who may not approve although anybody else may, in words; "" where nobody is barred."""
+        barred = bool(self.requester) and not self.requester_may_approve
+        return f"{self.requester} asked for it, so somebody else has to approve" if barred else ""
+
+    def bars(self, who: str) -> bool:
+        """Whether somebody may not approve, because they asked for it."""
+        return bool(self.approval_rule) and named(who) == named(self.requester)
 
 
 class GatesShown(Contract):

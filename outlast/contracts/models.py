@@ -92,6 +92,10 @@ CUT_NOTE = "the answer is cut off at its token limit"
 """How the note of a step ends whose last call stopped at MAX_TOKENS or CONTEXT_EXCEEDED."""
 
 
+SMALL_MODEL_HINT = "x-small-model-hint"
+"""Keyword of a schema whose text helps a small model to choose; only models whose row of the table has `hints` are sent it."""
+
+
 class ModelRequest(Contract):
     """One Messages API call to make.
 

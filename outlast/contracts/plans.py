@@ -51,22 +51,31 @@ class OnStepFailure(StrEnum):
 class PlanRequest(RunRequest):
     """A task to plan and execute, or a person's own plan to execute as it stands.
 
-    `agents` narrows whom the planner may use (empty: all). `fallback_plan` runs where the planner gives no valid plan;
-    by default that is one step for `fallback_agent`. `on_failure` also holds
-    for a run that ends with a failed step; each step that is done is a checkpoint of its name.
+    `on_failure` also holds for a run that ends with a failed step; each step that is done is a checkpoint of its name.
     """
 
     task: str = Field(default="", max_length=200_000)
+    """What shall be done; may be left out where there is a plan."""
     plan: Plan | None = None
+    """A person's own plan, which no model rewrites."""
     agents: tuple[str, ...] = ()
+    """Whom the planner may give steps to; none named means all."""
     planner: str = "planner"
+    """The agent that plans."""
     fallback_agent: str = "generalist"
+    """Who does the whole task in one step where no valid plan was made."""
     fallback_plan: Plan | None = None
+    """What runs in that case instead of the one step."""
     max_steps: int = Field(default=MAX_STEPS, ge=1, le=500)
+    """How many steps a plan may have."""
     max_parallel: int = Field(default=MAX_PARALLEL, ge=1, le=200)
+    """How many steps run at once."""
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS
+    """What a failed step does to the rest of the plan."""
     dry_run: bool = False
+    """Whether the plan is only made and checked."""
     checkpoint: CheckpointPolicy = NO_CHECKPOINT
+    """Where the run stops for people."""
     result_schema: dict[str, Any] | None = None
     """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
 

@@ -7,7 +7,7 @@ work for that cluster. And only the worker needs secrets: the others get what a 
 import os
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +100,11 @@ def worker_part(
     settings: Settings,
     ports: Mapping[str, int],
     *program: str,
+    command: Sequence[str] = (),
     name: str = "worker",
     environment: Mapping[str, str] | None = None,
 ) -> Part:
-    """Describe a worker: that of the application, or the one that the arguments `program` make Python run.
+    """Describe a worker: that of the application, the one that the arguments `program` make Python run, or that of a `command`.
 
     `environment` is by default this process's, pointed at the local server. The worker drains when it ends, and waits less than
     one on its own unless SHUTDOWN_GRACE is set.
@@ -114,7 +115,7 @@ def worker_part(
     return Part(
         name=name,
         command=(
-            *(sys.executable, *(program or (str(worker_program()),))),
+            *(command or (sys.executable, *(program or (str(worker_program()),)))),
             *("--health-port", str(ports["worker health"])),
             *(("--metrics-port", str(ports["metrics"])) if "metrics" in ports else ()),
         ),

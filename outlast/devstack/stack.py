@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from outlast.client import Settings
@@ -39,6 +39,9 @@ class StackOptions:
     port: int | None = None
     ui_port: int | None = None
     worker: bool = True
+    """Whether to run a worker."""
+    worker_command: tuple[str, ...] = ()
+    """The command that runs it; by default `worker.py`, where it is there."""
     model: bool = True
 
 
@@ -52,14 +55,16 @@ class Stack:
         """
         self._settings, self._options, self._board = settings, options, board
         self._binary = find_temporal()
+        if options.worker and not options.worker_command and not worker_program().is_file():
+            board.say(
+                f"There is no {worker_program()}, so no worker runs. Write one that calls outlast.run_worker, "
+                "or name the command that runs yours: --worker 'python your_worker.py'.",
+                "yellow",
+            )
+            options = self._options = replace(options, worker=False)
         if settings.local and options.worker and not options.model:
             raise WrongOptionError(
                 "the worker needs a model: set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or ANTHROPIC_BASE_URL, or add --no-worker"
-            )
-        if options.worker and not (program := worker_program()).is_file():
-            raise WrongOptionError(
-                f"there is no worker to run, {program}: write one that calls outlast.run_worker, go to the folder that has it, "
-                "or add --no-worker"
             )
         self._directory = settings.state_dir
         self._lock = _locked(take_lock(self._directory))
@@ -89,7 +94,7 @@ class Stack:
         write_state(self._directory, self.state)
         parts = [server_part(self._binary, self._directory, ports)]
         parts += [model_part(self._directory, ports)] if with_model else []
-        parts += [worker_part(settings, ports)] if options.worker else []
+        parts += [worker_part(settings, ports, command=options.worker_command)] if options.worker else []
         self.parts: tuple[Part, ...] = tuple(parts)
         for part in parts:
             rotate(part.log)

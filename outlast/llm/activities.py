@@ -24,7 +24,7 @@ from outlast.documents.parsing.schemas import schema_problem
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.llm.answers import Answered, read_answer
 from outlast.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
-from outlast.llm.prompting import CONTINUE, cut_to_fit, render, rendered_length, shortened
+from outlast.llm.prompting import CONTINUE, cut_to_fit, render, rendered_length, schema_for, shortened
 from outlast.storage.activities import ContentStore, encodable
 from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
@@ -132,7 +132,7 @@ class AgentActivities:
             history=tuple(history),
             max_tokens=request.max_tokens,
             system=_text(request.system, texts),
-            output_schema=request.output_schema,
+            output_schema=schema_for(request.output_schema, hints=spec.hints),
             tools=(*request.tools, *(read_specs(_text(request.toolset, texts)) if request.toolset else ())),
             tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
             temperature=request.temperature if spec.temperature else None,

@@ -114,7 +114,8 @@ class ModelSpec(BaseModel):
     agent's own token limit, because what a model thinks before it answers counts towards it. `temperature` and
     `forced_tools` say whether the model takes that parameter and the tool choice "any". `continuations` is how often an
     answer that met its token limit is asked to go on. `web_search` says whether the provider can search the web for it.
-    `cache_from` is the shortest prompt, in tokens, whose beginning the provider keeps in its cache.
+    `cache_from` is the shortest prompt, in tokens, whose beginning the provider keeps in its cache. `hints` says whether it is
+    sent what schemas hold for small models alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,6 +134,7 @@ class ModelSpec(BaseModel):
     continuations: int = 2
     web_search: bool = False
     cache_from: int = 1024
+    hints: bool = False
 
     def caches(self, characters: int) -> bool:
         """Whether the provider keeps a beginning of so many characters in its cache; without a price for it, it has none."""

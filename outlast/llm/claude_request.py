@@ -7,7 +7,6 @@ same for all of them, and each agent's own stands behind the material.
 
 import hashlib
 import json
-import re
 from typing import Any
 
 import anthropic
@@ -24,7 +23,6 @@ SHARED_SYSTEM = (
 """The system prompt of all calls that share their material; what stands in the material stays below it in rank."""
 
 _CACHED = {"type": "ephemeral"}
-_LOCAL_HINT = re.compile(r"\s*\b(?:Label words|Cue):.*", re.DOTALL)
 
 
 def parameters_of(call: ModelCall) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
         parameters["system"] = [{"type": "text", "text": call.system, "cache_control": _CACHED}]
     if call.output_schema is not None:
         # The API takes a subset of JSON schema; the SDK moves the rest into descriptions. We check the whole ourselves.
-        schema = anthropic.transform_schema(_without_hints(call.output_schema) if call.shared else call.output_schema)
+        schema = anthropic.transform_schema(call.output_schema)
         parameters["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     tools: list[dict[str, Any]] = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in call.tools
@@ -82,15 +80,3 @@ def _shared_first(call: ModelCall) -> list[dict[str, Any]]:
         {"type": "text", "text": material, "cache_control": _CACHED},
         {"type": "text", "text": role + (task or "Do your task.")},
     ]
-
-
-def _without_hints(schema: Any) -> Any:
-    """Leave out what descriptions say to the local model alone: it differs from call to call, and the schema is cached."""
-    if isinstance(schema, dict):
-        return {
-            name: _LOCAL_HINT.sub("", value)
-            if name == "description" and isinstance(value, str)
-            else _without_hints(value)
-            for name, value in schema.items()
-        }
-    return [_without_hints(value) for value in schema] if isinstance(schema, list) else schema

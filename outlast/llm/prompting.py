@@ -9,13 +9,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from outlast.contracts import Part
+from outlast.contracts import SMALL_MODEL_HINT, Part
 
 CONTINUE = "Continue exactly where you stopped. Repeat nothing."
 
 _CLOSING = re.compile(r"</part", re.IGNORECASE)
 _DEFUSED = "< /part"
 _CUT = "\n[… {count} characters left out …]\n"
+
+
+def schema_for(schema: dict[str, Any] | None, *, hints: bool) -> dict[str, Any] | None:
+    """Return a schema as a model is sent it: hints for small models are put into descriptions, or left out."""
+    return None if schema is None else _with_hints(schema, keep=hints)
+
+
+def _with_hints(schema: Any, *, keep: bool) -> Any:
+    if isinstance(schema, list):
+        return [_with_hints(value, keep=keep) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _with_hints(value, keep=keep) for name, value in schema.items() if name != SMALL_MODEL_HINT}
+    hint = schema.get(SMALL_MODEL_HINT)
+    if keep and isinstance(hint, str):
+        made["description"] = f"{schema.get('description', '')} {hint}".strip()
+    return made
 
 
 def render(parts: Sequence[tuple[str, str]]) -> str:

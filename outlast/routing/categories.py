@@ -6,7 +6,10 @@ the sample requests.
 
 from typing import Any, get_args
 
-from outlast.contracts import ToolSpec
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    ToolSpec,
+)
 from outlast.routing.requests import GENERAL, Category, Priority
 
 NO_ROUTE = "no_route_fits"
@@ -103,7 +106,8 @@ TICKET_SCHEMA: dict[str, Any] = {
         "priority": {
             "type": "string",
             "enum": list(PRIORITIES),
-            "description": "How soon a person must see it. Label words: low=trivial, normal=ordinary, high=serious/legal, "
+            "description": "How soon a person must see it.",
+            SMALL_MODEL_HINT: "Label words: low=trivial, normal=ordinary, high=serious/legal, "
             "urgent=danger/injury/emergency. Cue: Overall, the matter above is",
         },
         "note": {"type": "string", "maxLength": 900, "description": "What happened, what is demanded, until when."},

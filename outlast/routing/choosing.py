@@ -30,7 +30,6 @@ from outlast.contracts import (
 )
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
-from outlast.gather import distinct
 from outlast.routing.categories import NO_ROUTE
 from outlast.routing.contracts import LabelRequest, Pick, PicksRequest
 from outlast.routing.pick_activities import RoutePickActivities
@@ -152,7 +151,7 @@ async def route(
         answer = await self.agents.ask(category.agent, request.ticket)
     """
     state = agents.run.state
-    step = distinct([*state.steps, "route"])[-1]
+    step = state.unused("route")
     part = await part_of(text, f"{step} · keep the request") if isinstance(text, str) else text
     asked = RouteRequest(
         requests=(RequestText(name="request", text=part),),

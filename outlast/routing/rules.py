@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from outlast.contracts import SUMMARY_LENGTH, Content, ToolSpec
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    SUMMARY_LENGTH,
+    Content,
+    ToolSpec,
+)
 from outlast.routing.categories import ANY_INPUT, DEFAULT_CATEGORIES, NO_ROUTE, NO_ROUTE_SPEC, PRIORITIES
 from outlast.routing.contracts import Pick
 from outlast.routing.requests import Category, Priority, RouteRequest
@@ -72,12 +77,11 @@ def label_schema(categories: Mapping[str, Category]) -> dict[str, Any]:
     words = ", ".join(
         f"{category.name}={'/'.join(map(_word, category.words))}" for category in categories.values() if category.words
     )
-    # The local model scores these words; Claude reads the kinds in the question.
-    hint = f" Label words: {words}. Cue: The text above is a message about" if words else ""
+    hint = {SMALL_MODEL_HINT: f"Label words: {words}. Cue: The text above is a message about"} if words else {}
     return {
         "type": "object",
         "properties": {
-            "category": {"type": "string", "enum": list(categories), "description": f"Kind of request.{hint}"},
+            "category": {"type": "string", "enum": list(categories), "description": "Kind of request.", **hint},
             "confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "How sure you are."},
         },
         "required": ["category", "confidence"],

@@ -1,6 +1,6 @@
 """Trains a router from labelled examples: a CSV file with the columns `text` and `label`.
 
-scikit-learn is imported when training begins and not before, because importing it takes seconds. The trap: probabilities that a
+scikit-learn is imported when training begins and not before, because importing it takes seconds. Probabilities that a
 classifier gives to its own examples are too good, so accuracy and calibration come from examples that were left out.
 """
 

@@ -1,6 +1,6 @@
 """The work on one stage: a model plans its sub-steps, they run as a graph, and the last one's answer is the output.
 
-Tried again, it keeps the sub-steps that are done and asks for another way round those that failed. The trap: a plan with
+Tried again, it keeps the sub-steps that are done and asks for another way round those that failed. A plan with
 several ends has several answers, so a last step joins them, and that one answers by the stage's schema.
 """
 

@@ -42,17 +42,17 @@ class Shortfall:
         """Return how a run ends that would end so if nothing were missing."""
         return RunState.PARTIAL if state is RunState.COMPLETED and self._lacking else state
 
-    def told_in(self, result: Result) -> Result:
+    def in_result(self, result: Result) -> Result:
         """Note in the result of a run what was missing: such a run is not complete."""
         if not self._lacking or not isinstance(result, RunResult):
             return result
         return result.model_copy(update={"tools_missing": self.missing, "state": self.judged(result.state)})
 
-    def told_of(self, error: BaseException) -> BaseException:
-        """Say in the result that a failed run leaves in its error what was missing."""
+    def in_error(self, error: BaseException) -> BaseException:
+        """Note in the result that a failed run leaves in its error what was missing."""
         root = root_of(error)
         details = root.details if isinstance(root, ApplicationError) else ()
-        shown = tuple(map(self.told_in, details))
+        shown = tuple(map(self.in_result, details))
         if all(one is other for one, other in zip(shown, details, strict=True)):
             return error
         return non_retryable(kind_of(error), text_of(error), *shown)

@@ -1,6 +1,6 @@
 """Undoes one call of a tool, whether or not the call was ever reported.
 
-The trap: an undo must be safe to make for a call that may have had its effect or not. What the call left under its key
+An undo must be safe to make for a call that may have had its effect or not. What the call left under its key
 before the effect decides; where it left nothing, it never happened, and never will. The arguments are those that the call
 left, never those of a request.
 """

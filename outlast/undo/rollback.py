@@ -149,7 +149,7 @@ class Rollback:
             error = failure_of(ended)
             await shielded(_stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
-            told = self._told(error)
+            told = self._in_error(error)
             if told is ended:
                 raise
             raise told from ended
@@ -242,8 +242,8 @@ class Rollback:
             self._trace.notice(f"nobody decided on the undo of {change.tool}: {text_of(failure)}")
             return True
 
-    def _told(self, error: BaseException) -> BaseException:
-        """Say in the error of a failed run what became of its changes; a cancelled run stays cancelled."""
+    def _in_error(self, error: BaseException) -> BaseException:
+        """Note in the error of a failed run what became of its changes; a cancelled run stays cancelled."""
         if not self._reason or not isinstance(error, Exception) or is_cancelled_exception(error):
             return error
         root = root_of(error)

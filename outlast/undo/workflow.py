@@ -1,6 +1,6 @@
 """Takes back what a run changed that has ended already: nobody is there any more to do it itself.
 
-The trap: two people may ask for it, and the run may have taken some of it back. So each undo goes by the key of its call, which
+Two people may ask for it, and the run may have taken some of it back. So each undo goes by the key of its call, which
 is undone once whoever asks, and what is settled stays as it is.
 """
 

@@ -163,13 +163,13 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
         await flow.budget.close()
         await flow.gates.telling.finish()
         flow.state.broke_off(error)
-        told = flow.state.tools.told_of(flow.budget.told(error))
-        if told is ended:
+        noted = flow.state.tools.in_error(flow.budget.in_error(error))
+        if noted is ended:
             raise
-        raise told from ended
+        raise noted from ended
     await flow.budget.close()
     await flow.gates.telling.finish()
-    result = flow.budget.told_in(flow.state.tools.told_in(result))
+    result = flow.budget.in_result(flow.state.tools.in_result(result))
     if flow.budget.stopped:
         raise non_retryable(ErrorKind.BUDGET_REACHED, flow.budget.stopped, result)
     return result
@@ -189,6 +189,8 @@ async def _guarded(flow: Workflow, run: Run, request: Any) -> Any:
 
 async def _completed(flow: Workflow, result: RunResult) -> RunResult:
     """Fill in what the workflow has not: how it ended, what it cost, and its report if any call was made."""
+    if not isinstance(result, RunResult):
+        raise TypeError(f"{type(flow).__name__}.run returned {result!r}; let it return a RunResult")
     if flow.state.phase is RunState.RUNNING:
         flow.state.close(RunState.COMPLETED if result.state is RunState.RUNNING else result.state)
     update: dict[str, Any] = {"spend": flow.state.spend}

@@ -55,6 +55,14 @@ class ExecutionState:
         """Seconds between the heartbeats of the worker's activities."""
         self.watcher: Watcher | None = None
 
+    def unused(self, name: str) -> str:
+        """Return a name that no step has yet: this one, or this one with a number."""
+        numbered, number = name, 1
+        while numbered in self.steps:
+            number += 1
+            numbered = f"{name} ({number})"
+        return numbered
+
     def add(self, step: StepRow) -> None:
         """Announce a step."""
         self.steps[step.step] = step

@@ -22,6 +22,7 @@ TABLE = ModelTable(
     models={
         MODEL: ModelSpec(**PRICES, forced_tools=False),
         "warm-model": ModelSpec(temperature=True),
+        "small-model": ModelSpec(hints=True),
         "long-model": ModelSpec(**PRICES, long_prompt=1000, long_factor=5.0),
     }
 )

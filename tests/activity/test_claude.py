@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from httpx2 import Timeout
 
-from outlast.contracts import Message, Part, StopReason, ToolCall, Usage
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    Message,
+    Part,
+    StopReason,
+    ToolCall,
+    Usage,
+)
 from outlast.llm.body import LARGE
 from outlast.llm.claude import CLAUDE_URL, make_client
 from outlast.llm.prompting import CONTINUE
@@ -95,6 +102,19 @@ async def test_temperature_is_sent_only_to_models_that_take_it(
     wire.replies = [answer("Yes.")]
     await caller.call(asking(model=model, temperature=0.5))
     assert wire.hits[0].body.get("temperature") == sent
+
+
+@pytest.mark.parametrize(("model", "description"), [("small-model", "The size. Cue: It is"), (MODEL, "The size.")])
+async def test_only_small_models_are_sent_the_hints_for_them(
+    wire: Wire, caller: Caller, model: str, description: str
+) -> None:
+    size = {"type": "string", "description": "The size.", SMALL_MODEL_HINT: "Cue: It is"}
+    schema = {"type": "object", "properties": {"size": size}, "required": ["size"]}
+    wire.replies = [answer('{"size": "large"}')]
+    turn = await caller.call(asking(model=model, output_schema=schema))
+    assert turn.data == {"size": "large"}
+    sent = wire.hits[0].body["output_config"]["format"]["schema"]
+    assert sent["properties"]["size"] == {"type": "string", "description": description}
 
 
 async def test_a_schema_is_sent_and_the_answer_read(wire: Wire, caller: Caller) -> None:

@@ -13,10 +13,16 @@ from temporalio.testing import WorkflowEnvironment
 from outlast.client import Settings
 from outlast.consensus.verdicts import verdict_schema
 from outlast.consensus.votes import ConsensusKind, ConsensusRequest, ConsensusResult, Voter, VoteState
-from outlast.contracts import Message, ModelRequest, Part
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    Message,
+    ModelRequest,
+    Part,
+)
 from outlast.llm.base import ModelCall, Progress
 from outlast.llm.claude import ClaudeLLM, make_client
 from outlast.llm.claude_request import SHARED_SYSTEM, parameters_of, shared_prefix
+from outlast.llm.prompting import schema_for
 from outlast.llm.shared_prefixes import SharedPrefixes
 from outlast.storage.activities import ContentStore
 from tests.activity.conftest import Caller, asking, calling
@@ -143,10 +149,11 @@ async def test_nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_schemas_of_voters_with_other_angles_are_the_same_to_the_cache() -> None:
-    """The angle stands in a hint for the local model, which would begin every prompt otherwise."""
+    """The angle stands in a hint for small models, which Claude is not sent: it would begin every prompt otherwise."""
     calls = [
         ModelCall(
-            MODEL, (("user", f"{MATERIAL} {angle}"),), 50, output_schema=verdict_schema("Why?", angle, ("yes", "no")),
+            MODEL, (("user", f"{MATERIAL} {angle}"),), 50,
+            output_schema=schema_for(verdict_schema("Why?", angle, ("yes", "no")), hints=False),
             shared=shared, system=angle,
         )
         for angle, shared in (("bold", len(MATERIAL)), ("shy", len(MATERIAL)), ("bold", 0))
@@ -154,7 +161,11 @@ def test_the_schemas_of_voters_with_other_angles_are_the_same_to_the_cache() -> 
     bold, shy, alone = ((call, parameters_of(call)) for call in calls)
     assert shared_prefix(*bold) == shared_prefix(*shy) != ""
     assert shared_prefix(*alone) == ""
-    assert "Cue: Why? bold" in json.dumps(alone[1]["output_config"])
+    assert "Why?" not in json.dumps(alone[1]["output_config"])
+    hinted = schema_for(verdict_schema("Why?", "bold", ("yes", "no")), hints=True)
+    assert hinted is not None
+    assert hinted["properties"]["verdict"]["description"] == "The option you choose. Cue: Why? bold The answer is:"
+    assert SMALL_MODEL_HINT not in json.dumps(hinted)
 
 
 @pytest.mark.parametrize("kind", [ConsensusKind.VOTE, ConsensusKind.FINDINGS])

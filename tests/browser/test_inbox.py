@@ -25,12 +25,12 @@ LONG = " And then look further." * 100
 LARGEST_IMAGE = 100_000
 
 
-async def begin(stack: Stack, *steps: str, run: str = "trip") -> None:
+async def begin(stack: Stack, *steps: str, run: str = "trip", requester: str = "") -> None:
     """Start a plan, each of whose steps waits for people; what is to be edited is longer than a memo shows."""
     wanted = {step: f"Find {EVIL}." + (LONG if step == "edited" else "") for step in steps}
     planned = [PlanStep(step=step, agent="researcher", input=text, confirm=True) for step, text in wanted.items()]
     client = await Client.connect(stack.server.address, data_converter=pydantic_data_converter)
-    request = PlanRequest(plan=Plan(steps=tuple(planned)), max_parallel=32)
+    request = PlanRequest(plan=Plan(steps=tuple(planned)), max_parallel=32, requester=requester)
     await client.start_workflow("PlanAndExecuteWorkflow", request, id=run, task_queue="agents")
 
 
@@ -88,6 +88,12 @@ async def test_people_decide_in_the_browser(page: Page, tmp_path: Path) -> None:
                 await page.goto(f"{url}/?page={number}")
                 seen.append(await page.locator("a.item").count())
             assert seen == [20, 5, 5]
+            await begin(stack, "own", run="own", requester="Ada ")
+            wait_for(lambda: len(stack.json("inbox")) == 26, "its gate waits", timeout=30)
+            await page.goto(f"{url}/gate?run=own&gate=gate-1")
+            await expect(page.locator("#barred")).to_have_text(re.compile("^You asked for it, so somebody else has to"))
+            assert await page.locator("button.yes").count() == 0
+            assert await page.locator("button.no").count() == 1
         assert states(stack) == {"approved": "done", "denied": "failed", "edited": "done"}
         assert any("Find islands." in json.dumps(hit) for hit in stack.api.hits())
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from outlast.client import data_converter
 from tests.doubles.own_workflows import LetterRequest
-from tests.processes import PROJECT, RealProcess, wait_for, worker
+from tests.processes import RealProcess, running_starter, starter, wait_for, worker
 from tests.stacks import Stack
 
 pytestmark = pytest.mark.xdist_group("starter")
@@ -41,8 +41,7 @@ def begun(stack: Stack, workflow: str, request: Any, run: str) -> None:
 
 def outlast(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the console script of the library, which knows no workflow of this application."""
-    command = [sys.executable, "-c", "from outlast.cli.app import main; main()", *arguments]
-    return subprocess.run(command, cwd=PROJECT, env=stack.env, capture_output=True, text=True, timeout=60, check=False)
+    return starter(*arguments, env=stack.env, program="tests/doubles/outlast_command.py")
 
 
 def done(stack: Stack, *arguments: str) -> str:
@@ -69,9 +68,9 @@ def test_a_run_of_an_unregistered_type_is_shown_decided_and_read_in_full(stack: 
     assert "writer · " in done(stack, "trace", "letter")
     assert json.loads(done(stack, "why", "letter", "writer", "--json"))["answer"] == LETTER
     assert LETTER.strip() in done(stack, "report", "letter", "-o", "-")
-    assert "2 records" not in done(stack, "audit", "letter")
+    assert "gate-1 approved by bob" in done(stack, "audit", "letter")
     for listed in (("list", "--type", "LetterWorkflow"), ("list",)):
-        assert "letter  Letter" in done(stack, *listed)
+        assert ["letter", "Letter", "completed"] in [line.split()[:3] for line in done(stack, *listed).splitlines()]
     assert "letter" not in {run["id"] for run in stack.json("list", "--type", "plan")}
 
 
@@ -97,6 +96,7 @@ def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(stack: Stack, 
         watched = stack.run("status", run, "--json")
     finally:
         own.send(signal.SIGCONT)
+    done(stack, "cancel", run)
 
     assert f"run '{run}' is running: the worker is busy" in shown
     assert "writer" in shown
@@ -105,3 +105,20 @@ def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(stack: Stack, 
     assert [(step["step"], step["state"]) for step in told["steps"]] == [("writer", "done")]
     assert [gate["description"] for gate in told["gates"]] == ["send the letter"]
     assert "the worker is busy" in told["busy"]
+
+
+def test_a_run_is_watched_while_its_worker_is_busy(stack: Stack, own: RealProcess, tmp_path: Path) -> None:
+    begun(stack, "LetterWorkflow", LetterRequest(topic="The delivery"), "stopped-watch")
+    wait_for(lambda: "stopped-watch" in outlast(stack, "inbox").stdout, "the gate waits")
+    own.send(signal.SIGSTOP)
+    try:
+        with running_starter(tmp_path, "watch", "stopped-watch", env=stack.env, name="watch") as watching:
+            watching.wait_until(lambda: "gate-1 waits for a person" in watching.output, "it shows history and memo")
+            assert "done · writer" in watching.output
+            assert "the worker is busy or gone" in watching.output
+            own.send(signal.SIGCONT)
+            done(stack, "approve", "stopped-watch", "--as", "bob")
+            assert watching.wait() == 0, watching.output
+    finally:
+        own.send(signal.SIGCONT)
+    assert "stopped-watch is done (completed · 1 of 1 steps · 1 call" in watching.output

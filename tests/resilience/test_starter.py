@@ -71,6 +71,17 @@ def test_own_plan_comes_from_a_file_or_from_stdin(stack: Stack, own_plan: str) -
     assert {hit["model"] for hit in stack.api.hits()} == {"claude-sonnet-5-5"}, "no planner was asked"
 
 
+def test_a_result_schema_gives_json_that_fits_it(stack: Stack, own_plan: str, tmp_path: Path) -> None:
+    grade = {"type": "object", "properties": {"grade": {"enum": ["good", "bad"]}}, "required": ["grade"]}
+    (tmp_path / "grade.json").write_text(json.dumps(grade))
+    (tmp_path / "text.json").write_text('{"type": "string"}')
+    given = ("plan", "--plan", own_plan, "--result-schema")
+    assert stack.json(*given, str(tmp_path / "grade.json"))["data"] == {"grade": "good"}
+    assert '"grade": "good"' in stack.done(*given, str(tmp_path / "grade.json"))
+    refused = stack.run(*given, str(tmp_path / "text.json"))
+    assert (refused.returncode, "--result-schema" in refused.stderr) == (2, True)
+
+
 def test_planner_is_asked_with_the_given_limits(stack: Stack, tmp_path: Path) -> None:
     task = tmp_path / "task.txt"
     task.write_text("From a file.\n")

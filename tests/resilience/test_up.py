@@ -182,8 +182,41 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
         (server,) = pids(tmp_path).values()
         process.kill()
         wait_for(lambda: not alive(server), "the server ends with its parent")
-    with up(tmp_path, "--no-worker", name="again"):
-        pass
+    with up(tmp_path, "--worker", f"python {PROJECT}/tests/doubles/own_worker.py", name="again"):
+        log = (tmp_path / "state" / "logs" / "worker.log").read_text()
+    assert "own" in log[log.index("worker ready") :], "it is the worker that was asked for"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--worker", ""], "--worker '': write the command that runs your worker, as in --worker 'python worker.py'"),
+        (["--worker", "nosuchprogram"], "--worker nosuchprogram: there is no program 'nosuchprogram'"),
+        (["--worker", "python nosuch.py"], "--worker python nosuch.py: no file nosuch.py in "),
+        (["--worker", "python worker.py", "--no-worker"], "--worker and --no-worker contradict each other"),
+    ],
+)
+def test_a_worker_that_cannot_be_run_is_named_before_anything_starts(
+    tmp_path: Path, options: list[str], says: str
+) -> None:
+    done = starter("up", *options, env=environment(tmp_path))
+
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+async def test_without_a_worker_program_none_runs_and_it_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacking, "worker_program", lambda: tmp_path / "worker.py")
+    shown = io.StringIO()
+    settings = Settings(state_dir=tmp_path, up_port=0, up_ui_port=0, anthropic_base_url=NOBODY, _env_file=None)
+    stack = stacking.Stack(settings, stacking.StackOptions(), Board(Console(file=shown, width=500)))
+    await stack.stop()
+
+    assert [part.name for part in stack.parts] == ["server"]
+    assert "so no worker runs. Write one that calls outlast.run_worker" in shown.getvalue()
+    assert "--worker 'python your_worker.py'" in shown.getvalue()
 
 
 def test_without_a_temporal_binary_it_names_both_ways_to_get_one(tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from outlast.consensus.verdicts import verdict_schema, voting_alone
 from outlast.consensus.votes import ConsensusRequest, OnTie, Rule, RuleKind, Voter
 from outlast.consensus.voting import DEFAULT_VOTERS, PANEL, Ballots, Count, Outcome, problems, seated
-from outlast.contracts import AgentCard, Part
+from outlast.contracts import (
+    SMALL_MODEL_HINT,
+    AgentCard,
+    Part,
+)
 
 MAJORITY, WEIGHTED, UNANIMOUS, QUORUM = RuleKind.MAJORITY, RuleKind.WEIGHTED, RuleKind.UNANIMOUS, RuleKind.QUORUM
 NOBODY, UNDECIDED = Outcome(empty=True), Outcome("")
@@ -237,5 +241,5 @@ def test_the_schema_holds_the_options_and_the_beginning_of_the_question() -> Non
     schema = verdict_schema("Long " * 1000, "My angle.", ("yes", "no"))
     verdict = schema["properties"]["verdict"]
     assert verdict["enum"] == ["yes", "no"]
-    assert "My angle. The answer is" in verdict["description"]
+    assert "My angle. The answer is" in verdict[SMALL_MODEL_HINT]
     assert len(str(schema)) < 1500

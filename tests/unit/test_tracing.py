@@ -137,3 +137,9 @@ def test_spends_add_up_in_every_part() -> None:
         calls=2, input_tokens=4, output_tokens=6, cache_read_tokens=8, cache_write_tokens=10, usd=0.2
     )
     assert one.plus(Spend(usd=0.2)).usd == 0.3
+
+
+def test_steps_of_the_same_agent_are_numbered() -> None:
+    state = ExecutionState()
+    state.steps = {name: StepRow(step=name) for name in ("analyst", "analyst (2)")}
+    assert [state.unused(name) for name in ("analyst", "writer")] == ["analyst (3)", "writer"]

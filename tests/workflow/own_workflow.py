@@ -7,7 +7,7 @@ from temporalio import workflow
 
 from outlast.consensus.panel import vote
 from outlast.contracts import ChangingResult, Plan, PlanStep, ProposedAction, Risk, RunRequest, RunResult
-from outlast.gather import gather
+from outlast.gather import each
 from outlast.plans.execute import run_plan
 from outlast.review import review
 from outlast.routing.choosing import route
@@ -42,11 +42,11 @@ class TriageResult(ChangingResult):
 class Triage(AgentWorkflow[TriageRequest, TriageResult]):
     @workflow.run
     async def run(self, request: TriageRequest) -> TriageResult:
-        asked = {
-            name: lambda agent=name: self.agents.ask(agent, request.ticket, result=Assessment)
-            for name in ("analyst", "sceptic")
-        }
-        seen = [outcome.result().value for outcome in (await gather(asked)).values()]
+        async def assess(agent: str) -> Assessment:
+            return (await self.agents.ask(agent, request.ticket, result=Assessment)).value
+
+        ended = await each(("analyst", "sceptic"), assess)
+        seen = [outcome.result() for outcome in ended.values()]
         if all(assessment.severity == "low" for assessment in seen):
             return TriageResult(severity="low")
         why = "; ".join(assessment.why for assessment in seen)

@@ -82,6 +82,7 @@ def described(gate: GateView, now: datetime, room: int = ARGUMENTS_SHOWN) -> lis
         f"  {gate.agent or 'the run'} · {gate.tool or 'no tool'}{where} · {gate.risk} risk · digest {gate.digest[:SHORT_DIGEST]}",
         *_arguments(gate, room),
         f"  needs {gate.needed} yes{who}{have} · {seconds(left)} left, until {gate.deadline:%Y-%m-%d %H:%M:%S} UTC",
+        *([f"  {gate.approval_rule}"] if gate.approval_rule else []),
     ]
 
 

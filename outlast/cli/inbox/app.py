@@ -177,6 +177,7 @@ class Inbox:
             stale=typed if stale else "",
             reason=(form or {}).get("reason", ""),
             wrong=wrong,
+            barred=gate is not None and gate.bars(session.who),
             unsigned=gate is not None and gate.signed and not session.grant,
         )
         answer.status_code = 422 if wrong else 200

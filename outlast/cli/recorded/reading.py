@@ -16,8 +16,6 @@ from outlast.storage.payload_codec import unsealed
 
 M = TypeVar("M", bound=BaseModel)
 MODEL, TOOL, TOOLSET = "call_model", "call_tool", "read_toolset"
-BETWEEN = " · "
-"""What stands between the step and the rest in the summary of a call."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,7 @@ class Decoding:
             asked = await self.read(event.asked, ModelRequest)
             turn = await self.read(event.answer, ModelTurn) if event.how is Ended.DONE else None
             odd = _plain(event.answer) if turn is None else ""
-            step = text.removesuffix(f"{BETWEEN}{asked.agent}") if asked else ""
-            return Call(step, text, event, asked, turn=turn, odd=odd)
+            return Call(asked.step if asked else "", text, event, asked, turn=turn, odd=odd)
         if event.name == TOOL:
             call = await self.read(event.asked, ToolRequest)
             result = await self.read(event.answer, ToolResult) if event.how is Ended.DONE else None

@@ -4,6 +4,7 @@ The same `--id` given twice must never pay twice. The server refuses the second 
 the first still runs.
 """
 
+import json
 import secrets
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from pydantic import BaseModel
+from rich.console import RenderableType
 from rich.live import Live
+from rich.text import Text
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
     SearchAttributeKey,
@@ -34,7 +37,7 @@ from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
 from outlast.client import missing_attributes
 from outlast.command_line import command, start_a_worker
-from outlast.contracts import BudgetShown, Changes, RunState, RunStatus
+from outlast.contracts import BudgetShown, Changes, RunResult, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -122,10 +125,12 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
             result, error = await result_of(handle, seen=seen), None
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
-    page = None
+    page, data = None, ""
     with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
         if result is not None:
-            page = await page_of(workflow).read(Reader(reach.store(), reach.settings, handle.id), result)
+            reader = Reader(reach.store(), reach.settings, handle.id)
+            page = await page_of(workflow).read(reader, result)
+            data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
     if isinstance(page, AnyPage):
         result = page.shared
     if result is None and not known(workflow):
@@ -135,9 +140,9 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     tools_missing: Sequence[str] = getattr(result, "tools_missing", ())
     changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
-        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing)
+        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing, data)
     else:
-        shown = [*page.lines(), *pages.budget_lines(budget)] if page is not None else []
+        shown = [*page.lines(), *_data_lines(data), *pages.budget_lines(budget)] if page is not None else []
         pages.show([*shown, *pages.missing_tools(tools_missing), *change_lines(changes)])
     complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
     if complaint:
@@ -165,12 +170,19 @@ def _print_json(
     changes: Changes,
     error: str,
     tools_missing: Sequence[str],
+    typed: str,
 ) -> None:
     data = page.data() if page else {"state": "failed"}
+    data |= {"data": json.loads(typed)} if typed else {}
     data |= {"tools_missing": list(tools_missing)} if tools_missing else {}
     data |= {"budget": plain(budget)} if budget else {}
     data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
     print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
+
+
+def _data_lines(data: str) -> list[RenderableType]:
+    """Show the result as the JSON that its run was asked for."""
+    return [Text(), Text(pages.safe(json.dumps(json.loads(data), indent=2, ensure_ascii=False)))] if data else []
 
 
 class _Progress:

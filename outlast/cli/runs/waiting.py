@@ -13,6 +13,7 @@ from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, Workflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.leaving import say
+from outlast.cli.pages import gate_line
 from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
@@ -110,9 +111,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
 def _say_what_waits(status: RunStatus, asked: set[str]) -> None:
     """Say of each gate and question once that it waits, with the command that answers it."""
     waiting = {
-        f"{gate.name} {gate.digest}": f"{gate.name} waits for a person: {gate.description} → "
-        f"{command('approve', status.workflow_id, gate.name)}"
-        for gate in status.gates
+        f"{gate.name} {gate.digest}": gate_line(status.workflow_id, gate, "waits for a person") for gate in status.gates
     }
     waiting |= {
         one.id: f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT" for one in status.questions

@@ -59,6 +59,7 @@ def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
 def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
     """Say what a gate waits for."""
     votes = f" · {len(gate.approved_by)} of {gate.needed} approved" if gate.needed > 1 else ""
+    votes += f" · {gate.approval_rule}" if gate.approval_rule else ""
     return (
         f"{gate.name} waits for a person: {gate.description} · {gate.risk} risk{votes} · {_until(gate.deadline, now)} "
         f"→ {approving(workflow_id, gate.name)}"
