@@ -2,7 +2,7 @@
 
 Commands stand in blocks of the language `sh` alone; `tests/unit/test_guide_texts.py` finds those that stand elsewhere.
 Each is run by a test, but those that `needs_more` tells: where an engine, a cluster or a key is asked for.
-The trap: whoever makes `MORE` wider takes commands out of the tests, so it names what is asked for, never a command of ours.
+Whoever makes `MORE` wider takes commands out of the tests, so it names what is asked for, never a command of ours.
 """
 
 import re

@@ -87,7 +87,7 @@ class NewsSource:
 
 
 def _shown(read: _Read) -> str:
-    """Return the address of a feed; of a search without the question, which is told elsewhere."""
+    """Return the address of a feed; of a search without its query, which the trace shows anyway."""
     return read.url.partition("?")[0] if read.searched else read.url
 
 
