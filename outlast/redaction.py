@@ -184,16 +184,16 @@ def environment_secrets(environment: Mapping[str, str], prefix: str = "") -> lis
     """Return what is secret in an environment: values whose names say so, and passwords within URLs."""
     found: list[tuple[str, str]] = []
     for name, value in environment.items():
-        said = prefix + name
+        label = prefix + name
         if "://" in value:
             # One by one: in a sentence with an address, what stands between `://` and some later `@` is no password.
-            found += [secret for url in _URL.findall(value) for secret in credentials_of(said, url)]
+            found += [secret for url in _URL.findall(value) for secret in credentials_of(label, url)]
         elif _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name) and not value.startswith(("/", "./", "~")):
             for line in value.split("\n") if "PRIVATE KEY" in value else [value]:
                 if "PRIVATE KEY" not in line:
                     # `name=value,…` is how OpenTelemetry writes headers
                     found += [
-                        (said, _SCHEME.sub("", unquote(piece.rpartition("=")[2] or piece), count=1))
+                        (label, _SCHEME.sub("", unquote(piece.rpartition("=")[2] or piece), count=1))
                         for piece in (line.split(",") if name.endswith("HEADERS") else [line])
                     ]
     return found

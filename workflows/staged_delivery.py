@@ -23,9 +23,9 @@ from outlast.stages.rules import (
     judges_earlier,
     label_of,
     lead_of,
+    merged_notes,
     problems_of,
     read_edit,
-    told,
 )
 from outlast.stages.work import StageWork
 from outlast.workflow.base import AgentWorkflow
@@ -149,7 +149,7 @@ class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
                     raise
             else:
                 break
-        notes = told((*failures, *output.notes))
+        notes = merged_notes((*failures, *output.notes))
         self.state.end(stage.name, StepState.DONE, output=output.content, note="; ".join(notes))
         return output.model_copy(update={"attempts": len(failures) + 1, "notes": notes})
 

@@ -9,8 +9,8 @@ from outlast.contracts import (
     Changes,
     Content,
     Contract,
+    FallbackTaken,
     GatesCarried,
-    Hop,
     Message,
     Pause,
     RunRequest,
@@ -55,7 +55,7 @@ class SessionProgress(Contract):
     """Workflow time of the first turn, in seconds since 1970."""
     spend: Annotated[Spend, CARRIED] = Spend()
     """What the calls cost so far."""
-    hops: Annotated[tuple[Hop, ...], CARRIED] = ()
+    hops: Annotated[tuple[FallbackTaken, ...], CARRIED] = ()
     """Changes to a fallback."""
     notes: Annotated[tuple[str, ...], CARRIED] = ()
     """What happened on the way, in words."""

@@ -78,13 +78,13 @@ def read_decision(
         return _of_fields(data, implied, channel)
     if data is None:
         return _decided(implied, {"channel": channel})
-    said = verdict_of(data)
-    if said is Verdict.DENY:
-        return _decided(said, {"channel": channel})
+    verdict = verdict_of(data)
+    if verdict is Verdict.DENY:
+        return _decided(verdict, {"channel": channel})
     if implied is not None and isinstance(data, str) and _listed(data, names):
         return _decided(implied, {"channel": channel, "by": _line(data)})
-    if said is not None:
-        return _decided(said, {"channel": channel})
+    if verdict is not None:
+        return _decided(verdict, {"channel": channel})
     return f"{_shown(data)} is no known yes and approves nothing; to approve send {EXAMPLE}, to refuse the signal deny"
 
 

@@ -33,7 +33,7 @@ class Pausing:
         if isinstance(read, str):
             return self._refused("pause", read)
         if paused is not None:
-            return self._refused("pause", f"it is {paused.told}")
+            return self._refused("pause", f"it is {paused.description}")
         by, reason = read
         self._state.pause(Pause(by=by, since=workflow.now(), reason=reason))
         return PauseAnswer(accepted=True, paused=self._state.paused)

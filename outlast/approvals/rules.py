@@ -168,7 +168,7 @@ def able(policy: GatePolicy, requester: str, *barred: str) -> list[str]:
     return [name for name in people if name not in out]
 
 
-def said_by(gate: GateState) -> Verdict | None:
+def verdict_of_gate(gate: GateState) -> Verdict | None:
     """Return the verdict by which a gate was settled, if it was."""
     return {GateOutcome.APPROVED: Verdict.APPROVE, GateOutcome.DENIED: Verdict.DENY}.get(gate.outcome)
 

@@ -88,7 +88,7 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
 
 
 def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
-    """Say what people are told of a gate."""
+    """Return a gate as people see it."""
     return GateNews(
         workflow_id=workflow.info().workflow_id,
         kind=record.kind,

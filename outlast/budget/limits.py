@@ -112,7 +112,7 @@ class Budgeting:
                        "not hold them; tokens and calls are counted. Prices: models.toml")  # fmt: skip
 
     async def reserve(self, card: AgentCard, request: ModelRequest, needed: int = 0) -> Reservation | None:
-        """Reserve room for a call, or wait until there is some; `needed` is how many tokens its prompt is known to have.
+        """Reserve budget for a call, or wait until there is some; `needed` is how many tokens its prompt is known to have.
 
         None where the run has no budget. Raises BudgetReached when people do not raise it.
         """
@@ -138,8 +138,8 @@ class Budgeting:
         """Remember what a call used, and how long a conversation is, for its next turn."""
         self._experience.learn(card, turn.prompt_bound, turn.usage)
         if turn.transcript is not None and turn.prompt_bound:
-            said = max(turn.content.size, turn.usage.output_tokens * BYTES_PER_TOKEN)
-            self._conversations = {turn.transcript: turn.prompt_bound + said, **self._conversations}
+            answered = max(turn.content.size, turn.usage.output_tokens * BYTES_PER_TOKEN)
+            self._conversations = {turn.transcript: turn.prompt_bound + answered, **self._conversations}
 
     def release(self, held: Reservation) -> None:
         """Give a reservation back; what the call cost must be in the log by now."""
@@ -183,7 +183,7 @@ class Budgeting:
         return likely
 
     def _check_first(self, card: AgentCard, likely: Spend) -> None:
-        """End a run at once whose budget has no room for its first call: nothing is lost, and no person has to be asked."""
+        """End a run at once whose budget is too small for its first call: nothing is lost, and no person has to be asked."""
         if self._state.spend.calls or self._ledger.reserved or self._raised:
             return
         if missing := self._ledger.lacking(self._state.spend, likely):

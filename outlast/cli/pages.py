@@ -173,7 +173,7 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         Text(safe(f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT"), style="bold")
         for one in status.questions
     ]
-    told = f"{status.paused.told} → {command('resume', status.workflow_id)}" if status.paused else ""
+    told = f"{status.paused.description} → {command('resume', status.workflow_id)}" if status.paused else ""
     paused = [Text(safe(told), style="bold")] if told else []
     gates = [
         Text(

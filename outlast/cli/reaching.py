@@ -171,7 +171,7 @@ def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
             settings.content_inline_bytes,
             state_dir=settings.state_dir.resolve(),
             waits=settings.store_wait if waits else 0.0,
-            told=_tell_of_store,
+            on_outage=_tell_of_store,
         )
     except ValueError as error:
         raise LeavingError(WRONG, str(error)) from error

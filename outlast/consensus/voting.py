@@ -79,8 +79,10 @@ class Count:
 
     def standing(self, ballots: Ballots) -> str:
         """Say in one line who voted for what."""
-        said = [f"{option} {len(names)} ({', '.join(names)})" for option, names in self._cast(ballots).items() if names]
-        return ", ".join(said)
+        counts = [
+            f"{option} {len(names)} ({', '.join(names)})" for option, names in self._cast(ballots).items() if names
+        ]
+        return ", ".join(counts)
 
     def _wins(self, option: str, ballots: Ballots) -> bool:
         tally = self._tally(ballots)

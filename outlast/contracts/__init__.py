@@ -86,7 +86,7 @@ from outlast.contracts.models import (
     ToolSpec,
     Usage,
 )
-from outlast.contracts.notices import Notice, TellRequest, Told
+from outlast.contracts.notices import Notice, NoticeRequest, NoticeSent
 from outlast.contracts.plans import (
     MAX_PARALLEL,
     MAX_STEPS,
@@ -115,7 +115,7 @@ from outlast.contracts.runs import (
     Budget,
     BudgetShown,
     CallTrace,
-    Hop,
+    FallbackTaken,
     Question,
     RunReport,
     RunState,
@@ -184,6 +184,7 @@ __all__ = [
     "DecisionLog",
     "Effect",
     "Extent",
+    "FallbackTaken",
     "GateDecision",
     "GateNews",
     "GateOutcome",
@@ -195,7 +196,6 @@ __all__ = [
     "GateView",
     "GatesCarried",
     "GatesShown",
-    "Hop",
     "Identity",
     "IdentityRequest",
     "Message",
@@ -203,6 +203,8 @@ __all__ = [
     "ModelRequest",
     "ModelTurn",
     "Notice",
+    "NoticeRequest",
+    "NoticeSent",
     "OnFallback",
     "OnStepFailure",
     "OnTimeout",
@@ -240,8 +242,6 @@ __all__ = [
     "Streamed",
     "StuckDecision",
     "Summary",
-    "TellRequest",
-    "Told",
     "ToolAnswer",
     "ToolCall",
     "ToolCard",

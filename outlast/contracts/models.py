@@ -103,7 +103,7 @@ class ModelRequest(Contract):
     `context_characters` bounds the labelled parts: longer ones are cut evenly, and the turn says by how much.
     `transcript` is the conversation before `messages`; with `keeps_transcript` the turn returns the transcript that holds all
     of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
-    `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
+    `reserved` is how many tokens of a prompt the run's budget allows: a longer one is not sent, and fails with
     ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
     `attempts` is how often the call itself may fail; what is an outage of the provider or the store does not count. With
     `has_fallback`, an outage of the provider is waited for only briefly, because another agent can answer.
@@ -143,7 +143,7 @@ class ModelTurn(Contract):
     was asked for. `usd` comes from the price table, `ms` is the time inside the activity. `transcript` is the whole
     conversation where it was to be kept, `findings` what the model found on the web by itself (a JSON list of titles,
     addresses and texts). `wasted` and `wasted_usd` are what earlier attempts of the call cost on top, `prompt_bound` how
-    many tokens its prompt could have had at most, where room was reserved.
+    many tokens its prompt could have had at most, where budget was reserved.
     """
 
     content: Content

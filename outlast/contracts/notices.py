@@ -38,14 +38,14 @@ class Notice(Contract):
     ref: str | None = None
 
 
-class TellRequest(Contract):
-    """Asks to tell people by one channel; `channel` counts from 1, in the order of NOTIFY_URLS."""
+class NoticeRequest(Contract):
+    """Asks to notify people by one channel; `channel` counts from 1, in the order of NOTIFY_URLS."""
 
     channel: int = Field(ge=1)
     notice: Notice
 
 
-class Told(Contract):
+class NoticeSent(Contract):
     """The channel took the notice; `scheme` says what kind of channel it is (`mailto`, `slack`, `json`, …)."""
 
     scheme: str

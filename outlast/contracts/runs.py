@@ -127,8 +127,8 @@ class StepRow(Contract):
     note: str = ""
 
 
-class Hop(Contract):
-    """One change to a fallback: from which agent to which, at which step, and why."""
+class FallbackTaken(Contract):
+    """One fallback that was taken: from which agent to which, at which step, and why."""
 
     step: str
     origin: str
@@ -157,7 +157,8 @@ class RunStatus(Contract):
     steps: tuple[StepRow, ...] = ()
     spend: Spend = Spend()
     notices: tuple[str, ...] = ()
-    hops: tuple[Hop, ...] = ()
+    hops: tuple[FallbackTaken, ...] = ()
+    """Fallbacks taken, in order."""
     questions: tuple[Question, ...] = ()
     rollback: str = ""
     gates: tuple[GateView, ...] = ()
@@ -172,7 +173,7 @@ class RunReport(Contract):
 
     steps: tuple[StepRow, ...] = ()
     trace: Trace = Trace()
-    hops: tuple[Hop, ...] = ()
+    hops: tuple[FallbackTaken, ...] = ()
 
 
 BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)

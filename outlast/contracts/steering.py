@@ -72,8 +72,8 @@ class Pause(Contract):
     reason: Summary = ""
 
     @property
-    def told(self) -> str:
-        """Say it in one line."""
+    def description(self) -> str:
+        """Who paused the run, since when and why, in one line."""
         return f"paused by {self.by} since {self.since:%Y-%m-%d %H:%M:%S} UTC" + (
             f": {self.reason}" if self.reason else ""
         )

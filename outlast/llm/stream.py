@@ -141,27 +141,27 @@ class EventReader:
 
     def _read_json(self, body: bytes) -> None:
         try:
-            said = _loads(body)
+            value = _loads(body)
         except ValueError as error:
             if not body.rstrip().endswith((b"}", b"]")):
                 raise ValueError(f"the JSON answer breaks off: {error}") from error
             raise NotMessagesApiError("it sent something that is not JSON", body) from error
-        if isinstance(said, dict) and said.get("type") == "message":
-            self._take({"type": "message_start", "message": said})
-            self._take({"type": "message_delta", "usage": said.get("usage")})
+        if isinstance(value, dict) and value.get("type") == "message":
+            self._take({"type": "message_start", "message": value})
+            self._take({"type": "message_delta", "usage": value.get("usage")})
             self._take({"type": "message_stop"})
-        elif isinstance(said, dict) and (said.get("type") == "error" or said.get("error")):
-            raise reported(said)
-        elif isinstance(said, list) and any(isinstance(each, dict) and each.get("type") in KNOWN for each in said):
-            for event in said:
+        elif isinstance(value, dict) and (value.get("type") == "error" or value.get("error")):
+            raise reported(value)
+        elif isinstance(value, list) and any(isinstance(each, dict) and each.get("type") in KNOWN for each in value):
+            for event in value:
                 self._event(event, body)
         else:
             raise NotMessagesApiError("it sent JSON that is no message", body)
 
 
-def reported(said: Any) -> ReportedError:
+def reported(body: Any) -> ReportedError:
     """Read an error in the API's form, or in that of gateways: a text, or with a number as its code."""
-    error = said.get("error", said) if isinstance(said, dict) else said
+    error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return ReportedError(None, str(error))
     kind, message = error.get("type"), error.get("message")

@@ -179,6 +179,6 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 def _input_missing(edited: ProposedAction) -> Sequence[str]:
-    said = edited.input.get("input")
-    right = isinstance(said, str) and said.strip()
+    text = edited.input.get("input")
+    right = isinstance(text, str) and text.strip()
     return () if right else ('input: give the step\'s new input as text: {"input": "…"}',)

@@ -103,7 +103,7 @@ class ContentStore:
         *,
         state_dir: Path | None = None,
         waits: float = 0.0,
-        told: Callable[[str], None] = lambda _: None,
+        on_outage: Callable[[str], None] = lambda _: None,
         cache_bytes: int = 0,
     ) -> "ContentStore":
         """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a new directory is made.
@@ -113,13 +113,13 @@ class ContentStore:
             inline_limit: Most bytes of a text that may lie in history.
             state_dir: Keeps in mind that a directory was made: where it is missing later, it is away, and is not made anew.
             waits: Seconds that an operation waits for a store that is away.
-            told: Called once with the reason when the store is away, and once with "" when it is back.
+            on_outage: Called once with the reason when the store is away, and once with "" when it is back.
             cache_bytes: Most bytes of texts that are kept in memory, so that none of them is read again; 0 for none.
 
         Raises:
             ValueError: The URL is none of a store; the message names CONTENT_STORE_URL.
         """
-        patience = Patience(waits, told)
+        patience = Patience(waits, on_outage)
         if urlsplit(url).scheme == "file":
             directory = Path(unquote(urlsplit(url).path))
             marker = StoreMarker.of(directory, url, state_dir)

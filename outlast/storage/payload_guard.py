@@ -114,8 +114,8 @@ class SealedFailureConverter(RedactingFailureConverter):
 def _redact(failure: Failure) -> None:
     while True:
         for name in ("message", "stack_trace"):
-            said = getattr(failure, name)
-            if (kept := SECRETS(said)) != said:
+            text = getattr(failure, name)
+            if (kept := SECRETS(text)) != text:
                 setattr(failure, name, kept)
         info = failure.WhichOneof("failure_info")
         for name in ("details", "last_heartbeat_details"):

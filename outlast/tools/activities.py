@@ -110,7 +110,7 @@ class ToolActivities:
         if request.approval is not None:
             check_approved(request, request.approval)  # an undoable call, too, is held to the approval it comes with
         try:
-            said, failed, undo = await self._outcome(request)
+            text, failed, undo = await self._outcome(request)
         except ApplicationError:
             raise
         except OSError as error:
@@ -118,7 +118,7 @@ class ToolActivities:
         except Exception as error:
             raise retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
         outcome = ToolOutcome(
-            said=encodable(readable(said)),
+            said=encodable(readable(text)),
             failed=failed,
             ms=round((time.monotonic() - started) * 1000),
             attempt=activity.info().attempt,
@@ -215,8 +215,10 @@ class ToolActivities:
             record = earlier or await self._recorded(tool, arguments, key, call)
             if await self._records.closed(key):
                 return "this call was rolled back; it is not made any more", True, {}
-            said = await asyncio.to_thread(tool.made, arguments, record.arguments) if earlier and tool.made else ""
-            return said or await tool.run(arguments, key), False, record.arguments
+            earlier_answer = (
+                await asyncio.to_thread(tool.made, arguments, record.arguments) if earlier and tool.made else ""
+            )
+            return earlier_answer or await tool.run(arguments, key), False, record.arguments
         except ToolError as error:
             # This attempt changed nothing; whether an earlier one did, the undo can tell.
             return SECRETS(str(error)), True, earlier.arguments if earlier else {}

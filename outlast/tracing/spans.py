@@ -71,7 +71,7 @@ class StepSpans:
         about = {"agent.step": step, "gen_ai.operation.name": operation}
         span = _start(f"{operation} {name}", workflow.now(), parent, about)
         token = context.attach(trace.set_span_in_context(span))
-        told = _call.set(span)
+        call_token = _call.set(span)
         ended, put_away = False, False
         try:
             yield
@@ -85,7 +85,7 @@ class StepSpans:
             raise
         finally:
             if not put_away:
-                _call.reset(told)
+                _call.reset(call_token)
                 context.detach(token)
                 if ended:
                     span.end(_nanoseconds(workflow.now()))

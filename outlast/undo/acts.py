@@ -80,12 +80,12 @@ class Attempt:
         """Return the answer that an act has had already; None where it must be made."""
         if act.answer is None or act.answer.failed or self._state(act.change) not in HAPPENED:
             return None
-        told = f"This was done already, by {act.agent}, and was not done again. What came of it:"
+        heading = f"This was done already, by {act.agent}, and was not done again. What came of it:"
         content = act.answer.content
-        told_too = {"text": f"{told}\n{content.text}"} if content.ref is None else {"label": told}
-        return ToolAnswer(id=call.id, content=content.model_copy(update=told_too))
+        update = {"text": f"{heading}\n{content.text}"} if content.ref is None else {"label": heading}
+        return ToolAnswer(id=call.id, content=content.model_copy(update=update))
 
-    def told(self) -> list[Part]:
+    def done_before(self) -> list[Part]:
         """Say what was done before, for the agent of this attempt; nothing where nothing was."""
         if not self.before:
             return []
@@ -102,8 +102,8 @@ class Attempt:
         given = "…" if act.call.ref else json.dumps(dict(act.call.input), ensure_ascii=False)[:ARGUMENTS_TOLD]
         state = self._state(act.change) if act.change else None
         became = STATES[state] if state is not None else "not done"
-        said = " ".join(((act.answer.content.text if act.answer else "") or "").split())[:ANSWER_TOLD]
-        return f"{act.agent} called {act.call.name}({given}): {became}" + (f". It answered: {said}" if said else "")
+        answer = " ".join(((act.answer.content.text if act.answer else "") or "").split())[:ANSWER_TOLD]
+        return f"{act.agent} called {act.call.name}({given}): {became}" + (f". It answered: {answer}" if answer else "")
 
     def _is_gone(self, act: Act) -> bool:
         return self._state(act.change) in (ChangeState.UNDONE, None)
@@ -131,8 +131,8 @@ class Acts:
 
     def lines(self, step: str) -> str:
         """Say in a few lines what failed attempts at a step did; empty where they did nothing."""
-        told = self.attempt(step, "").told()
-        return (told[0].text or "").removeprefix(DONE_BEFORE) if told else ""
+        parts = self.attempt(step, "").done_before()
+        return (parts[0].text or "").removeprefix(DONE_BEFORE) if parts else ""
 
     def _state(self, change: int) -> ChangeState | None:
         found = self._change_of(change)

@@ -106,13 +106,13 @@ class Rollback:
 
     def completed(self, change: Change, result: ToolResult) -> None:
         """Record what a call has reported; a tool's own error means that nothing was changed, unless it says how to undo it."""
-        said = result.content.summary or result.content.text or ""
+        output = result.content.summary or result.content.text or ""
         if not result.failed:
             self._undo_log.done(change.seq, result.undo)
         elif result.undo:
-            self._undo_log.unknown(change.seq, said)
+            self._undo_log.unknown(change.seq, output)
         else:
-            self._undo_log.not_happened(change.seq, said)
+            self._undo_log.not_happened(change.seq, output)
 
     def broke_off(self, change: Change, error: BaseException) -> None:
         """Record that a call ended without a report."""
@@ -149,10 +149,10 @@ class Rollback:
             error = failure_of(ended)
             await shielded(_stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
-            told = self._in_error(error)
-            if told is ended:
+            raised = self._in_error(error)
+            if raised is ended:
                 raise
-            raise told from ended
+            raise raised from ended
         assert self._asked is not None
         await shielded(_stopped(task))
         changes = await self.roll_back(self._asked, self._why)
@@ -278,20 +278,20 @@ async def _stopped(task: "asyncio.Task[Any]") -> None:
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
     """Read whatever a person sent; None if it means nothing."""
     try:
-        said = only(arguments)
+        sent = only(arguments)
     except ValueError:
         return None
-    if said is None:
+    if sent is None:
         return ROLL_BACK_ALL
-    if isinstance(said, str):
-        said = {} if said.casefold() == Extent.ALL else {"checkpoint": said}
-    if not isinstance(said, Mapping):
+    if isinstance(sent, str):
+        sent = {} if sent.casefold() == Extent.ALL else {"checkpoint": sent}
+    if not isinstance(sent, Mapping):
         return None
-    if not set(said) <= set(RollbackPolicy.model_fields):
+    if not set(sent) <= set(RollbackPolicy.model_fields):
         return None  # a mistyped checkpoint must not become a rollback of everything
-    extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL
+    extent = Extent.TO_CHECKPOINT if sent.get("checkpoint") else Extent.ALL
     try:
-        policy = RollbackPolicy.model_validate({"extent": extent, **said})
+        policy = RollbackPolicy.model_validate({"extent": extent, **sent})
     except ValidationError:
         return None
     return None if policy.extent is Extent.KEEP else policy

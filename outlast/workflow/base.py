@@ -161,14 +161,14 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     except ENDINGS as ended:
         error = failure_of(ended)
         await flow.budget.close()
-        await flow.gates.telling.finish()
+        await flow.gates.notifier.finish()
         flow.state.broke_off(error)
         noted = flow.state.tools.in_error(flow.budget.in_error(error))
         if noted is ended:
             raise
         raise noted from ended
     await flow.budget.close()
-    await flow.gates.telling.finish()
+    await flow.gates.notifier.finish()
     result = flow.budget.in_result(flow.state.tools.in_result(result))
     if flow.budget.stopped:
         raise non_retryable(ErrorKind.BUDGET_REACHED, flow.budget.stopped, result)

@@ -26,13 +26,13 @@ LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
 
-def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
+def call_model(card: AgentCard, heartbeat: float, summary: str, *, wait_for_cost: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
 
-    With `counts_cancelled`, cancelling waits until the call has reported what it cost.
+    With `wait_for_cost`, cancelling waits until the call has reported what it cost.
     """
     whole = card.timeout * card.attempts + RETRY_WAITS
-    return _outlasting(card.timeout, whole, heartbeat, summary, reports=counts_cancelled)
+    return _outlasting(card.timeout, whole, heartbeat, summary, reports=wait_for_cost)
 
 
 def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
@@ -137,7 +137,7 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
 def _outlasting(one: float, whole: float, heartbeat: float, summary: str, *, reports: bool = False) -> ActivityConfig:
     """Bound an activity by the seconds of one attempt and of all of them, outages apart.
 
-    With `reports`, cancelling waits until the activity has ended and said what it did.
+    With `reports`, cancelling waits until the activity has ended and reported what it did.
     """
     kind = workflow.ActivityCancellationType
     return ActivityConfig(

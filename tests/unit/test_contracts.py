@@ -157,7 +157,7 @@ CARRIED_STATE = (
     "GateDecision",
     "GateState",
     "GatesCarried",
-    "Hop",
+    "FallbackTaken",
     "Pause",
     "Spend",
     "Toolset",

@@ -46,4 +46,4 @@ def _steer(run_id: str, what: str, reason: str, who: str) -> None:
     elif not answer.accepted:
         raise LeavingError(WRONG, f"{run_id} changes nothing: {answer.reason}")
     else:
-        print(safe(f"{run_id} is {answer.paused.told}" if answer.paused else f"{run_id} goes on"))
+        print(safe(f"{run_id} is {answer.paused.description}" if answer.paused else f"{run_id} goes on"))

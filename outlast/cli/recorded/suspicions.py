@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
-from outlast.contracts import CUT_NOTE, Hop, ModelRequest, StepRow, StepState, StopReason, ToolRequest
+from outlast.contracts import CUT_NOTE, FallbackTaken, ModelRequest, StepRow, StepState, StopReason, ToolRequest
 
 ODD_SHOWN = 200
 ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
@@ -54,7 +54,9 @@ def upstream(history: RunHistory, step: str, rows: Mapping[str, StepRow]) -> tup
     return tuple(seen)
 
 
-def suspicions(history: RunHistory, step: str, row: StepRow | None, hops: Sequence[Hop] = ()) -> list[Suspicion]:
+def suspicions(
+    history: RunHistory, step: str, row: StepRow | None, hops: Sequence[FallbackTaken] = ()
+) -> list[Suspicion]:
     """Say all that went wrong at one step, in the order in which it did."""
     calls = history.of(step)
     found = [Suspicion(step, what, fatal) for call in calls for what, fatal in _of_call(call)]

@@ -17,7 +17,7 @@ from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
 from outlast.cli.recorded.suspicions import Suspicion, lacking, suspicions, upstream
 from outlast.cli.result_texts import Reader
-from outlast.contracts import Content, Hop, ModelRequest, Part, Spend, StepRow
+from outlast.contracts import Content, FallbackTaken, ModelRequest, Part, Spend, StepRow
 
 SHOWN = 1500
 """Characters of each text that are shown without --full."""
@@ -135,7 +135,12 @@ def spend_of(call: Call) -> Spend:
 
 
 async def explain(
-    history: RunHistory, step: str, rows: Mapping[str, StepRow], hops: Sequence[Hop], reader: Reader, number: int | None
+    history: RunHistory,
+    step: str,
+    rows: Mapping[str, StepRow],
+    hops: Sequence[FallbackTaken],
+    reader: Reader,
+    number: int | None,
 ) -> WhyPage:
     """Explain one step by its call of that number (from 1; none: the last one that counts); raises LeavingError."""
     known = dict.fromkeys((*rows, *history.steps))
@@ -161,7 +166,7 @@ async def explain(
     )
 
 
-def whole(history: RunHistory, rows: Mapping[str, StepRow], hops: Sequence[Hop]) -> list[Suspicion]:
+def whole(history: RunHistory, rows: Mapping[str, StepRow], hops: Sequence[FallbackTaken]) -> list[Suspicion]:
     """Say all that went wrong in a run, step by step in the order in which the steps began."""
     return [
         *lacking(history),

@@ -40,7 +40,7 @@ class Lines:
         # Without the time that is left, which changes at every look.
         keys = {gate.name: gate_line(status.workflow_id, gate, gate.deadline) for gate in status.gates}
         keys |= {question.id: question.text for question in status.questions}
-        keys |= {"pause": status.paused.told} if status.paused else {}
+        keys |= {"pause": status.paused.description} if status.paused else {}
         lines = waiting_lines(status, now)
         named = [*(["pause"] if status.paused else []), *(gate.name for gate in status.gates)]
         named += [question.id for question in status.questions]

@@ -52,7 +52,7 @@ def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
     """Say what waits for people, until when, and the line to copy."""
     gates = [gate_line(status.workflow_id, gate, now) for gate in status.gates]
     questions = [_question_line(status.workflow_id, question, now) for question in status.questions]
-    paused = [f"{status.paused.told} → {command('resume', status.workflow_id)}"] if status.paused else []
+    paused = [f"{status.paused.description} → {command('resume', status.workflow_id)}"] if status.paused else []
     return [safe(line) for line in (*paused, *gates, *questions)]
 
 

@@ -1,6 +1,6 @@
 """Questions to a SQL database, read-only: one SELECT, WITH or EXPLAIN at a time, rows and cells capped.
 
-The trap: looking at a statement does not make it harmless. What forbids changes is the database itself: SQLite opens the file
+Inspecting a statement does not make it safe. What forbids changes is the database itself: SQLite opens the file
 read-only and refuses every other action, PostgreSQL gets a transaction of its own that is read-only from its first word.
 """
 

@@ -1,8 +1,8 @@
 """Changes of database rows, each made once and undone once, whatever crashes in between.
 
 The key of a call goes into `agent_changes`, a table of ours, in the same transaction as the change itself: a later attempt
-finds it, and so does the undo. The trap: a call that comes after its own undo must find the door shut, so the undo of a call
-that never happened leaves its key there, too.
+finds it, and so does the undo. A call that comes after its own undo must be refused, so the undo of a call that
+never happened leaves its key there, too.
 """
 
 import sqlite3
@@ -43,11 +43,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RowChange:
-    """One row before and after a change, each None where there was none; `said` is what the model reads."""
+    """One row before and after a change, each None where there was none; `message` is what the model reads."""
 
     before: Row | None
     after: Row | None
-    said: str
+    message: str
 
 
 Make = Callable[[Connection], RowChange]
@@ -71,7 +71,7 @@ class RowChanges:
         )
 
     def make(self, key: str, target: str, change: Make) -> str:
-        """Make a change of a row of `target` unless it was made; returns what it said.
+        """Make a change of a row of `target` unless it was made; returns its message.
 
         Raises ToolError (nothing was changed), and ConnectionError where waiting may help.
         """
@@ -84,9 +84,9 @@ class RowChanges:
                 return str(found.said)
             made = change(connection)
             images = {"before": _image(made.before), "after": _image(made.after)}
-            values = {"said": made.said, **images}
+            values = {"said": made.message, **images}
             connection.execute(update(self._table).where(self._table.c.key == key).values(values))
-            return made.said
+            return made.message
 
         return self._transaction(work)
 
@@ -102,14 +102,14 @@ class RowChanges:
             if found.state == UNDONE:
                 return f"{found.target}: undone already"
             change = RowChange(_read(found.before), _read(found.after), found.said)
-            said = take_back(connection, found.target, change)
+            message = take_back(connection, found.target, change)
             connection.execute(update(self._table).where(self._table.c.key == key).values(state=UNDONE))
-            return said
+            return message
 
-        said = self._transaction(work)
-        if said is None:
+        message = self._transaction(work)
+        if message is None:
             raise NeverHappenedError("the row was never changed")
-        return said
+        return message
 
     def _claim(self, connection: Connection, key: str, state: str, target: str) -> bool:
         """Put a key into the ledger; False if it stands there. Two at once wait for each other here."""

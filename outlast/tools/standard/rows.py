@@ -1,7 +1,7 @@
 """Rows of a SQL database: insert, update and delete one row of a table that is allowed, and the undo of each.
 
-The trap: a change of one row can change others (a deletion that cascades), which no before-image of ours would give back.
-Such changes are refused. What triggers of the database do besides is not undone.
+A change of one row can change others (a cascading deletion), which no before-image of ours would restore. Such changes are
+refused. What triggers of the database do besides is not undone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """One page of the web as text: hosts from a list, nothing private, a cap on size and time.
 
-The trap: a name that pointed to the world when it was checked can point to the loopback when it is connected to. So the
+A name that pointed to a public address when it was checked can point to the loopback when it is connected to. So the
 name is resolved once, its addresses are checked, and the connection goes to a checked address; every redirect starts over.
 """
 
@@ -102,7 +102,7 @@ class Fetching:
         try:
             async with asyncio.timeout(self.seconds):
                 for _ in range(MAX_REDIRECTS + 1):
-                    found = await self._hop(url)
+                    found = await self._fetch_once(url)
                     if not isinstance(found, str):
                         return url, *found
                     url = found
@@ -110,7 +110,7 @@ class Fetching:
             raise ConnectionError(f"{_shown(url)} gave no whole answer in {self.seconds:g} s") from None
         raise ToolError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
 
-    async def _hop(self, url: str) -> str | tuple[str, bytes]:
+    async def _fetch_once(self, url: str) -> str | tuple[str, bytes]:
         """Return where an address leads on, or its media type and bytes."""
         target = self.target(url)
         addresses = await self.addresses(target.host, port_of(target))

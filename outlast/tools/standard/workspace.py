@@ -1,6 +1,6 @@
 """The folder that agents work in: no path and no link leads out of it.
 
-The trap: a path that was checked can become a link before it is opened. So files are opened without following links, step by
+A path that was checked can become a link before it is opened. So files are opened without following links, step by
 step from the folder down, and what was opened is what was checked.
 """
 
