@@ -173,7 +173,7 @@ async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Clie
 async def missing_attributes(client: "Client") -> list[str] | None:
     """Name the search attributes of ours that the namespace lacks; None where the server does not list them.
 
-    To set one that is not registered stops a run for ever, so whoever sets them asks first.
+    To set one that is not registered blocks a run forever, so callers ask first.
     """
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
     from temporalio.service import RPCError

@@ -22,6 +22,7 @@ _VARIANTS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 _HOSTILE = re.compile(
     f"[{_STEERING}\ud800-\udfff]|(?<![^\x00-\x7f{_VARIANTS}])[{_VARIANTS}](?!\u20e3)"  # U+20E3: a keycap of an ASCII digit
 )
+_ESCAPED = re.compile(f"[{_STEERING}{_VARIANTS}\ud800-\udfff]")
 _JOINERS = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d]")
 _LINE_ENDS = re.compile(r"\r\n?")
 
@@ -43,10 +44,13 @@ def one_line(text: str) -> str:
 
 
 def escaped_json(written: str) -> str:
-    """Return JSON that means the same, with characters that could steer a terminal written as `\\uXXXX`."""
+    """Return JSON that means the same, with characters that could steer a terminal or that nothing shows as `\\uXXXX`.
+
+    Whoever approves arguments, or reads a log, sees all that is in them; lines and layout stay.
+    """
     if written.isascii() and "\x7f" not in written:
         return written
-    return _HOSTILE.sub(_escape, written)
+    return _ESCAPED.sub(_escape, written)
 
 
 def quoted(argument: str) -> str:
@@ -57,10 +61,7 @@ def quoted(argument: str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    character = found[0]
-    if character == "\n":
-        return character
-    number = ord(character)
+    number = ord(found[0])
     if number < 0x10000:
         return f"\\u{number:04x}"
     number -= 0x10000

@@ -19,10 +19,10 @@
         ├── PayloadTooLarge                         a message too big for history
         ├── CatalogInvalid                          an agent file cannot be read
         ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid, ChannelUnknown     a name or a setting leads nowhere
-        ├── BudgetReached                           the run's budget is used up, and nobody raised it
+        ├── BudgetReached                           the run's budget is used up and was not raised
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time
-        ├── Halted                                  nobody decided in time, and the gate's policy ends the whole run then
+        ├── Halted                                  no decision in time, and the gate's policy ends the whole run then
         ├── UndoRefused                             a change cannot be undone: somebody changed the same since, for instance
         ├── RolledBack                              a person asked for the run to be rolled back
         ├── NotApproved                             an action that no person approved, or another than the approved one

@@ -30,11 +30,21 @@ async def gather(
     deadline: float | None = None,
     enough: Enough[T] | None = None,
 ) -> dict[str, Outcome[T]]:
-    """Run named tasks at once and return how each one ended; none of their errors is raised.
+    """Run named tasks at once; cancelling this call cancels all of them.
 
-    `each_within` bounds tasks by name, `deadline` all of them together (seconds); what is late ends with a TimedOut error.
-    Once `enough(outcomes)` holds, the rest is cancelled (`Outcome.cancelled`), and what has not started is left out.
-    Cancelling this call cancels all tasks.
+    Args:
+        tasks: What is done, by name.
+        max_parallel: How many tasks run at once.
+        each_within: Seconds that single tasks may take, by name; what is late ends with a TimedOut error.
+        deadline: Seconds that all of them together may take.
+        enough: Once it holds for the outcomes so far, the rest is cancelled (`Outcome.cancelled`), and what has not started is
+            left out.
+
+    Returns:
+        How each task ended, by name; none of their errors is raised, but by `Outcome.result()`.
+
+    Example:
+        ended = await gather({"a": partial(self.agents.ask, "analyst", text), "b": partial(self.agents.ask, "sceptic", text)})
     """
     ends = workflow.time() + deadline if deadline is not None else None
 

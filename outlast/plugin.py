@@ -186,6 +186,8 @@ class WorkerPart(Interceptor):
                 if self.registry.one_by_one:
                     await running.enter_async_context(self._one_by_one(client, worker.task_queue))
                 self.ready.set()
+                if self._own_llm is not None:
+                    self._own_llm.prepare()
                 yield
         finally:
             notes.close()

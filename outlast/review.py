@@ -4,7 +4,7 @@
     best = await review.of(draft)
 
 It stops at a draft that is good enough, or when the rounds are used up. A review is there to make a draft better: if a
-critic or a writer fails, what is there stands, with a note; a first draft that nobody could judge has no score. The
+critic or a writer fails, the best draft so far stands, with a note; a first draft that could not be judged has no score. The
 last round is not the best one, so a revision that scored no higher never replaces what it was made of.
 """
 
@@ -39,7 +39,7 @@ class Critique:
 
 @dataclass(frozen=True)
 class Round:
-    """One draft and what was said of it."""
+    """One draft and its judgement."""
 
     draft: Answer
     critique: Critique
@@ -47,7 +47,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """The draft that was kept and its score (None: nobody could judge it), after how many rounds; `notes` say what happened."""
+    """The draft that was kept and its score (None: it could not be judged), after how many rounds; `notes` say what happened."""
 
     draft: Answer
     score: int | None
@@ -87,7 +87,7 @@ class Review:
         return self._kept(draft, rounds)
 
     async def _critique(self, number: int, draft: Answer) -> Critique | None:
-        """Have a draft judged; None, with a note, if nobody could."""
+        """Have a draft judged; None, with a note, if that failed."""
         step = f"{self.step} · critique {number}"
         parts = [*self.material, Part.of(draft.content, label="draft"), Part(text=_question(self.rubric, self.goal))]
         answer = await self._asked(step, self.reviewer, parts, schema_of(self.rubric))
@@ -100,7 +100,7 @@ class Review:
         return critique
 
     async def _revise(self, rounds: Sequence[Round]) -> Answer | None:
-        """Have the best draft rewritten; None, with a note, if nobody could."""
+        """Have the best draft rewritten; None, with a note, if that failed."""
         best = best_of([done.critique.score for done in rounds])
         parts = [*self.material, Part.of(rounds[best].draft.content, label="draft")]
         parts.append(Part.of(rounds[best].critique.content, label="critique"))
@@ -160,7 +160,7 @@ async def review(
         step: What the names of the steps begin with.
 
     Returns:
-        The best draft and its score; None as a score where nobody could judge it.
+        The best draft and its score; None as a score where it could not be judged.
 
     Example:
         best = await review(self.agents, draft, writer="writer", reviewer="reviewer", rubric=Rubric(good_enough=90))

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     library_dir: Path | None = None
     """The folder whose documents research searches where nothing else can be reached. Default: the application's own samples."""
     search_contact: str = ""
-    """A mail address or page, told to the services that research asks."""
+    """A mail address or page, sent to the services that research asks."""
     arxiv_url: str = "https://export.arxiv.org/api/query"
     news_feeds: Annotated[tuple[str, ...], NoDecode] = ()
     """Addresses of RSS or Atom feeds, by comma."""
@@ -120,9 +120,9 @@ class Settings(BaseSettings):
     approver: str = ""
     """Your name at gates, for the starter. Default: the user name of the operating system."""
     notify_urls: SecretStr | None = None
-    """Where people are told of gates, as apprise writes it: `mailto://…`, `slack://…`; several by space or comma."""
+    """Where notices of gates go, as apprise writes it: `mailto://…`, `slack://…`; several by space or comma."""
     web_ui_url: str = ""
-    """Address of Temporal's Web UI, for links in what people are told. Default: that of the running embedded stack."""
+    """Address of Temporal's Web UI, for links in notices. Default: that of the running embedded stack."""
     inbox_url: str = ""
     """Address of the inbox, for the same."""
     mcp_config: Path | None = None

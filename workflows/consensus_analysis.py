@@ -8,7 +8,7 @@ cost is counted. A panel that agrees on nothing still has to end, so a judge, a 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from outlast.consensus.choosing import choose
+from outlast.approvals.choices import choose
 from outlast.consensus.contracts import AgreementSummary
 from outlast.consensus.findings import (
     FreeAnalyses,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @starts_run(without=("on_fallback",))
 def agent(
     name: Annotated[str, typer.Argument(help="Which agent: see 'python starter.py agents'.", metavar="NAME")],
-    task: Annotated[str, typer.Argument(help="What it shall do.", metavar="TASK")],
+    task: Annotated[str, typer.Argument(help="What it is to do.", metavar="TASK")],
     turns: Annotated[int | None, typer.Option(help="Most model turns.", min=1, max=10_000)] = None,
     tokens: Annotated[int | None, typer.Option(help="Most tokens of all calls together.", min=1)] = None,
     seconds: Annotated[float | None, typer.Option(help="Longest time in seconds.", min=0.001)] = None,
@@ -34,7 +34,7 @@ def agent(
     from outlast.cli.reaching import reaching
 
     if not task.strip():
-        raise LeavingError(WRONG, "TASK: say what the agent shall do")
+        raise LeavingError(WRONG, "TASK: say what the agent is to do")
     limits = SessionLimits(**given(turns=turns, tokens=tokens, seconds=seconds))
     budget = options.request_fields()
     request = AgentSessionRequest(

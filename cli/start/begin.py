@@ -40,7 +40,7 @@ class StartOptions:
         str | None,
         typer.Option(
             "--on-failure",
-            help="When it fails, take back what its tools changed: keep (nothing), all, or to:NAME of a checkpoint.",
+            help="When it fails, undo what its tools changed: keep (nothing), all, or to:NAME of a checkpoint.",
             metavar="WHAT",
         ),
     ] = None

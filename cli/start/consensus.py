@@ -34,7 +34,7 @@ class Tie(StrEnum):
 def consensus(
     file: Annotated[Path, typer.Argument(help="PDF, DOCX, HTML, Markdown or text file.", metavar="FILE")],
     question: Annotated[
-        str | None, typer.Option(help="What shall be decided about it; may be left out where there are no options.")
+        str | None, typer.Option(help="What to decide about it; may be left out where there are no options.")
     ] = None,
     option: Annotated[
         list[str] | None,

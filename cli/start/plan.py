@@ -16,7 +16,7 @@ OnFailure = Literal["skip_dependents", "fail_fast", "replan"]
 
 @starts_run()
 def plan(
-    task: Annotated[str | None, typer.Argument(help="What shall be done.", metavar="TASK")] = None,
+    task: Annotated[str | None, typer.Argument(help="What to do.", metavar="TASK")] = None,
     task_file: Annotated[Path | None, typer.Option(help="Read the task from this file (- for stdin).")] = None,
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="Run your own plan: JSON (- for stdin); no model rewrites it.")
@@ -55,7 +55,7 @@ def plan(
 
     said = read_task(task, task_file)
     if not said.strip() and plan_file is None:
-        raise LeavingError(WRONG, "TASK: say what shall be done, or give your own plan with --plan FILE")
+        raise LeavingError(WRONG, "TASK: say what to do, or give your own plan with --plan FILE")
     request = PlanRequest(
         task=said,
         plan=read_plan_file(plan_file, "--plan") if plan_file else None,

@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 @starts_run()
 def research(
-    topic: Annotated[str, typer.Argument(help="What shall be found out.", metavar="TOPIC")],
+    topic: Annotated[str, typer.Argument(help="What to find out.", metavar="TOPIC")],
     source: Annotated[
         list[Kind] | None, typer.Option(help="Search this source; may be given again. Default: web, academic and news.")
     ] = None,
@@ -52,7 +52,7 @@ def research(
     from workflows.contracts.research import ResearchRequest, SourcePlan
 
     if not topic.strip():
-        raise LeavingError(WRONG, "TOPIC: say what shall be found out")
+        raise LeavingError(WRONG, "TOPIC: say what to find out")
     kinds = source or ([Kind.WEB, Kind.ACADEMIC, Kind.NEWS] if timeout is not None else [])
     request = ResearchRequest(
         topic=topic,

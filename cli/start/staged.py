@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @starts_run(without=("result_schema",))
 def staged(
-    task: Annotated[str | None, typer.Argument(help="What shall be delivered.", metavar="TASK")] = None,
+    task: Annotated[str | None, typer.Argument(help="What to deliver.", metavar="TASK")] = None,
     task_file: Annotated[Path | None, typer.Option(help="Read the task from this file (- for stdin).")] = None,
     stages: Annotated[Path | None, typer.Option(help="Your own stages: a JSON list (- for stdin).")] = None,
     resume: Annotated[
@@ -66,7 +66,7 @@ def _check(task: str, resume: str | None, from_stage: str | None) -> None:
     if resume and task.strip():
         raise LeavingError(WRONG, "TASK: the task of the run to go on from holds; leave TASK out, or --resume")
     if not resume and not task.strip():
-        raise LeavingError(WRONG, "TASK: say what shall be delivered, or go on from an earlier run with --resume ID")
+        raise LeavingError(WRONG, "TASK: say what to deliver, or go on from an earlier run with --resume ID")
     if from_stage is not None and not resume:
         raise LeavingError(WRONG, "--from-stage names a stage of an earlier run; name that run with --resume ID")
 

@@ -1,6 +1,6 @@
-"""Reads stages as people write them: a JSON list, every problem named with its stage, its field and the mend.
+"""Reads stages as people write them: a JSON list, every problem named with its stage, its field and the fix.
 
-The trap: contracts ignore fields they do not know, so a misspelt `rubric` would silently be no review. Here it is a problem.
+Contracts ignore fields they do not know, so a misspelt `rubric` would silently be no review. Here it is a problem.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from outlast.cli.inputs import read_json
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.stages.contracts import Rubric, Stage
 
-MENDS = {
+FIXES = {
     "name": "write 1 to 64 characters, the first no blank and none of them '·'",
-    "goal": "say in words what the stage shall give",
+    "goal": "say in words what the stage is to give",
     "agents": "list the names of agents; 'python starter.py agents' shows them",
     "max_steps": "write a number from 1 to 20",
     "output_schema": "write the JSON schema of an object, or leave it out",
@@ -77,15 +77,15 @@ def _unknown_in(item: Mapping[str, Any], contract: type[BaseModel], before: str)
     for field in item:
         if field not in known:
             near = get_close_matches(field, known, 1)
-            mend = f"write {before}{near[0]}" if near else f"use {', '.join(known)}"
-            yield f"{before}{field}: there is no such field; {mend}"
+            fix = f"write {before}{near[0]}" if near else f"use {', '.join(known)}"
+            yield f"{before}{field}: there is no such field; {fix}"
 
 
 def _form_problem(location: tuple[int | str, ...], message: str) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     named = ".".join(part for part in location if isinstance(part, str))
-    mend = MENDS.get(named) or MENDS.get(str(location[0]), "")
-    return f"{path}: {message[0].lower()}{message[1:]}; {mend}"
+    fix = FIXES.get(named) or FIXES.get(str(location[0]), "")
+    return f"{path}: {message[0].lower()}{message[1:]}; {fix}"
 
 
 def _schema_problems(stage: Stage) -> Iterable[str]:
@@ -95,6 +95,6 @@ def _schema_problems(stage: Stage) -> Iterable[str]:
     if stage.output_schema is None:
         return
     if stage.output_schema.get("type") != "object":
-        yield f'output_schema: it does not describe an object; {MENDS["output_schema"]}, with "type": "object" at the top'
+        yield f'output_schema: it does not describe an object; {FIXES["output_schema"]}, with "type": "object" at the top'
     if problem := schema_problem(stage.output_schema):
-        yield f"output_schema: {problem}; {MENDS['output_schema']}"
+        yield f"output_schema: {problem}; {FIXES['output_schema']}"

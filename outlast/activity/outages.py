@@ -149,7 +149,7 @@ class _Waiting(worker.ActivityInboundInterceptor):
 def _own_time(info: activity.Info, request: object) -> float | None:
     """Return after how many seconds an attempt is ended here, before the server ends it unseen; None for not at all.
 
-    A time-out that only the server notices is a failure that nobody counts, so the call would be repeated for hours. What
+    A time-out that only the server notices is a failure that is not counted, so the call would be repeated for hours. What
     changes something is not ended: it goes on to its end, and must not be cancelled twice.
     """
     changes = isinstance(request, UndoRequest) or (isinstance(request, ToolRequest) and request.changes)

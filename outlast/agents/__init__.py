@@ -1,4 +1,5 @@
-"""Agents: their files, the catalog of a run, asking one for an answer, its tool loop, sessions and transcripts.
+"""Agents: their files, the agents of a run, asking one for an answer, its tool loop and its conversations.
 
-Start with `agents.py`: the object that workflow code asks. `*_activities.py` touch the world.
+Open `agents.py` first: what `self.agents.ask(…)` does; then `asking.py` (repairs, fallbacks) and `tool_loop.py`.
+Others use `Agents`, `Answer`, `AgentLoop` and `call_model`; the files named `…_activities` touch the world.
 """

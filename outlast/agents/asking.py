@@ -15,7 +15,17 @@ from outlast.agents.answers import Answer, Check, checked
 from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.tool_loop import AgentLoop
-from outlast.contracts import AgentCard, Content, Message, ModelRequest, ModelTurn, OnFallback, Part, StopReason
+from outlast.contracts import (
+    CUT_NOTE,
+    AgentCard,
+    Content,
+    Message,
+    ModelRequest,
+    ModelTurn,
+    OnFallback,
+    Part,
+    StopReason,
+)
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.undo.acts import Attempt
 
@@ -207,7 +217,7 @@ class Ask:
 
     def _answer(self, card: AgentCard, turn: ModelTurn) -> Answer:
         if turn.stop_reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED):
-            self.notes.append(f"{card.name}: the answer is cut off at its token limit")
+            self.notes.append(f"{card.name}: {CUT_NOTE}")
         return Answer(
             content=turn.content,
             agent=card.name,

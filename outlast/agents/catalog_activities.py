@@ -105,9 +105,9 @@ class CatalogActivities:
         asked = [name if name in names else slug(name) if slug(name) in names else name for name in request.agents]
         unknown = [name for name in asked if name not in names]
         if not agents or (not request.known_only and any(slug(name) in unread for name in unknown)):
-            told = [str(each) for each in problems if not unknown or each.agent in map(slug, unknown)]
+            listed = [str(each) for each in problems if not unknown or each.agent in map(slug, unknown)]
             raise non_retryable(
-                ErrorKind.CATALOG_INVALID, "\n".join(told[:MOST_PROBLEMS] or map(str, problems[:MOST_PROBLEMS]))
+                ErrorKind.CATALOG_INVALID, "\n".join(listed[:MOST_PROBLEMS] or map(str, problems[:MOST_PROBLEMS]))
             )
         if unknown and not request.known_only:
             there = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" * (len(names) > MOST_NAMES))

@@ -18,8 +18,8 @@ from outlast.agents.answers import Check, checked
 from outlast.agents.cards import AgentCards
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import SessionLimits
+from outlast.agents.tool_gates import call_by_effect
 from outlast.agents.transcript_activities import TranscriptActivities
-from outlast.approvals.tool_gates import call_by_effect
 from outlast.contracts import (
     AgentCard,
     AppendRequest,

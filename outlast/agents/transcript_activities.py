@@ -14,7 +14,7 @@ from temporalio import activity
 
 from outlast.contracts import AppendRequest, Message, Part, Transcript
 from outlast.errors import ErrorKind, non_retryable
-from outlast.llm.prompting import render
+from outlast.llm.prompting import render, resolved
 from outlast.storage.activities import ContentStore
 
 BLOCKS_TYPE = "application/json"
@@ -131,14 +131,11 @@ def _parts(message: Message) -> Iterable[Part]:
 
 
 def _blocks(message: Message, texts: Mapping[str, str]) -> list[dict[str, Any]]:
-    def text_of(part: Part) -> str:
-        return part.text or "" if part.ref is None else texts[part.ref]
-
     if message.blocks is not None:
-        blocks: list[dict[str, Any]] = json.loads(text_of(message.blocks))
+        blocks: list[dict[str, Any]] = json.loads(resolved(message.blocks, texts))
         return blocks
-    blocks = [_result(answer.id, text_of(answer.content), failed=answer.failed) for answer in message.answers]
-    text = render([(part.label, text_of(part)) for part in message.parts])
+    blocks = [_result(answer.id, resolved(answer.content, texts), failed=answer.failed) for answer in message.answers]
+    text = render([(part.label, resolved(part, texts)) for part in message.parts])
     if text.strip() or not blocks:
         blocks.append({"type": "text", "text": text if text.strip() else EMPTY})
     return blocks

@@ -1,5 +1,5 @@
-"""People decide: gates, decisions and who made them, checkpoints, pauses and questions.
+"""People decide: gates and their deadlines, decisions and who made them, checkpoints, pauses, questions.
 
-Start with `gates.py`: a gate opens, waits with a deadline, and closes with a decision. Behind it, `messages.py` reads what people
-send, `identity.py` checks who sent it, `rules.py` says whether it counts, `book.py` keeps gates and log, `views.py` shows them.
+Open `gates.py` first: a gate opens, waits and closes; `book.py` holds its state, `rules.py` says which decision counts.
+Others use `Gates`, `Checkpoints` and `unpaused`; a tool call waits for a person in `outlast/agents/tool_gates.py`.
 """

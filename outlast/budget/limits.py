@@ -183,7 +183,7 @@ class Budgeting:
         return likely
 
     def _check_first(self, card: AgentCard, likely: Spend) -> None:
-        """End a run at once whose budget has no room for its first call: nothing is lost, and nobody needs to be waited for."""
+        """End a run at once whose budget has no room for its first call: nothing is lost, and no person has to be asked."""
         if self._state.spend.calls or self._ledger.reserved or self._raised:
             return
         if missing := self._ledger.lacking(self._state.spend, likely):

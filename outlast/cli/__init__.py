@@ -1,8 +1,8 @@
-"""The command line: one file per group of commands, and the pages that people read. It talks to Temporal as a client.
+"""Commands that work on any run, and the pages that people read. They talk to Temporal as a client.
 
-`observe` · `explain` · `control` · `operate` hold the commands; `leaving` turns errors into exit codes, `reaching` connects,
-`results` and `pages` are what is shown. A module-level import of the SDK or of pydantic would make every `--help` slow, so
-commands import what they need when they run.
+Open `app.py` first: it lists the groups of commands; `kinds.py` is how an application makes its workflows known to them.
+Others use `register_kind`, `LeavingError` (an error with its exit code) and `reaching` (connect and run).
+Commands import what they need when they run, because the SDK and pydantic would make every `--help` slow.
 """
 
 import sys

@@ -31,9 +31,9 @@ def rollback(
         str, typer.Option(help="Only back to this checkpoint, for instance a step of a plan that is done.")
     ] = "",
 ) -> None:
-    """Take back what the tools of a run changed, and list what became of each change; a running run is stopped first.
+    """Undo what the tools of a run changed, and list what became of each change; a running run is stopped first.
 
-    Exit code 1 if something could not be taken back.
+    Exit code 1 if something could not be undone.
     """
     from outlast.cli.leaving import FAILED, LeavingError
     from outlast.cli.reaching import reaching
@@ -41,7 +41,7 @@ def rollback(
     said, whole = reaching(lambda reach: _roll_back(reach, run_id, to))
     print(said)
     if not whole:
-        raise LeavingError(FAILED, "not every change could be taken back")
+        raise LeavingError(FAILED, "not every change could be undone")
 
 
 async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple[str, bool]:
@@ -120,9 +120,7 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     await handle.cancel()
     if not await reach.served(found.task_queue):
-        raise no_worker(
-            found.task_queue, f"the wish to cancel {workflow_id!r} is kept, and carried out by the next worker"
-        )
+        raise no_worker(found.task_queue, f"{workflow_id!r} is asked to stop, and does once a worker is back")
     try:
         async with asyncio.timeout(WAIT):
             await handle.result()

@@ -25,8 +25,8 @@ def read_files(paths: list[Path], limit: int) -> list[tuple[str, bytes]]:
             if path.is_dir():
                 problems.append(f"{path} is a directory; pass files, for instance {path}/*.pdf")
             elif size > limit:
-                mend = "split it, or raise MAX_DOCUMENT_BYTES for starter and worker"
-                problems.append(f"{path} has {size:,} bytes, over MAX_DOCUMENT_BYTES={limit:,}; {mend}")
+                fix = "split it, or raise MAX_DOCUMENT_BYTES for starter and worker"
+                problems.append(f"{path} has {size:,} bytes, over MAX_DOCUMENT_BYTES={limit:,}; {fix}")
             elif size == 0 and path.is_file():
                 problems.append(f"{path} is empty; hand in a file with text")
             else:
@@ -82,7 +82,7 @@ def read_json(file: Path, option: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; mend it there") from error
+        raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; fix it there") from error
 
 
 def _read(file: Path, option: str) -> str:

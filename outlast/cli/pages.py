@@ -1,6 +1,6 @@
 """The pages that people read while a run goes on, and what all pages share. Pure: data in, renderables out.
 
-The trap: texts from models and files may contain `[markup]`, and escape sequences, so they become `Text`
+Texts from models and files may contain `[markup]`, and escape sequences, so they become `Text`
 objects, are never formatted, and lose their control characters.
 """
 

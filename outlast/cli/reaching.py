@@ -113,7 +113,7 @@ class Reach:
         if ours and not await self.is_agent_run(found):
             raise LeavingError(
                 WRONG,
-                f"run {workflow_id!r} is a {found.workflow_type}, which is no workflow of agents: it has no status",
+                f"run {workflow_id!r} is a {found.workflow_type}, which is not a workflow of agents: it answers no status query",
             )
         return found
 

@@ -9,7 +9,12 @@ from temporalio.exceptions import ApplicationError
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError
 from outlast.client import Settings
 from outlast.command_line import command
-from outlast.contracts import CUT_NOTE, Content, RunState
+from outlast.contracts import (
+    CUT_NOTE,
+    Content,
+    RunResult,
+    RunState,
+)
 from outlast.errors import ErrorKind
 from outlast.storage.activities import ContentStore
 
@@ -22,7 +27,7 @@ SHOWN = 5
 
 def without_tools(result: object) -> str:
     """Say that agents went without tools that their files name, as a complaint; "" where none did."""
-    missing: tuple[str, ...] = getattr(result, "tools_missing", ())
+    missing = result.tools_missing if isinstance(result, RunResult) else ()
     if not missing:
         return ""
     more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""

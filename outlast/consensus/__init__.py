@@ -1,1 +1,5 @@
-"""Several agents answer the same question and vote. Start with `voting.py`: the rules, as plain functions."""
+"""Several agents answer the same question and vote.
+
+Open `voting.py` first: how votes are counted, when voting stops; `panel.py` asks the voters, `findings.py` compares answers.
+Others use `vote` and the contracts in `votes.py`.
+"""

@@ -60,7 +60,7 @@ class Firmness(StrEnum):
     DIVIDED = "divided"
     """More points are disputed than agreed."""
     UNSUPPORTED = "unsupported"
-    """Nothing is agreed or disputed: no two analysts said anything about the same point."""
+    """Nothing is agreed or disputed: no two analysts made a claim about the same point."""
 
 
 class Agreement(Contract):

@@ -47,7 +47,7 @@ class Panel:
 
     @property
     def full(self) -> list[Part]:
-        """What each voter said in full, as material for others."""
+        """The full answer of each voter, as material for others."""
         return [Part.of(vote.full, label=f"vote: {vote.voter}") for vote in self.votes.values() if vote.full]
 
     async def vote(self) -> None:
@@ -162,7 +162,7 @@ async def vote(
         The verdict, empty where the votes decide nothing.
 
     Raises:
-        ApplicationError: InputInvalid where nobody could vote so, NothingSucceeded where every voter failed.
+        ApplicationError: InputInvalid where the request cannot be voted on, NothingSucceeded where every voter failed.
 
     Example:
         outcome = await vote(self.agents, "Is this a breach?", voters=("analyst", "sceptic", "legal-analyst"))

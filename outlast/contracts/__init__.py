@@ -1,5 +1,6 @@
 """Everything that workflows, activities and people exchange, as frozen pydantic models.
 
+Open `requests.py` first: what all requests and results share. Others import every name from here, not from the files.
 These models live in the histories of runs that go on: fields are added with a default and never renamed.
 """
 
@@ -16,7 +17,6 @@ from outlast.contracts.actions import (
     digest_of,
     hashed,
     invisible,
-    legible,
     same_digest,
     shown,
 )
@@ -264,7 +264,6 @@ __all__ = [
     "digest_of",
     "hashed",
     "invisible",
-    "legible",
     "named",
     "same_digest",
     "shown",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from outlast.contracts.base import Contract, Summary
+from outlast.display import escaped_json
 
 _NAME = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
 _SEGMENT = r"([A-Za-z0-9_~-][A-Za-z0-9._~-]*)"
@@ -148,7 +149,7 @@ class Approval(Contract):
 
 def shown(arguments: Mapping[str, Any]) -> ArgumentsShown:
     """Show arguments, cut where they are long, and count what is in them."""
-    text = legible(json.dumps(dict(arguments), ensure_ascii=False, default=str))
+    text = escaped_json(json.dumps(dict(arguments), ensure_ascii=False, default=str))
     whole = len(text) <= ARGUMENTS_SHOWN
     counts = list(_counts("", arguments))
     more = (f"and {len(counts) - COUNTS_SHOWN} more",) if len(counts) > COUNTS_SHOWN else ()
@@ -158,11 +159,6 @@ def shown(arguments: Mapping[str, Any]) -> ArgumentsShown:
         counts=(*counts[:COUNTS_SHOWN], *more),
         whole=whole,
     )
-
-
-def legible(text: str) -> str:
-    """Write the characters of JSON that nothing shows, or that turn a line round, as escapes: it stays the same JSON."""
-    return text if text.isascii() else "".join(_escaped(one) if invisible(one) else one for one in text)
 
 
 def invisible(one: str) -> bool:
@@ -177,10 +173,6 @@ def invisible(one: str) -> bool:
 
 FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that are invisible."""
-
-
-def _escaped(one: str) -> str:
-    return json.dumps(one)[1:-1]  # a pair of surrogates where JSON needs one
 
 
 def _counts(path: str, value: Any, depth: int = 3) -> Iterator[str]:

@@ -97,7 +97,7 @@ class Approver(Contract):
 class GateState(Contract):
     """One gate, all of it; `proposed` is the digest of the action when it opened, `digest` that of the action as it stands.
 
-    `approvers` said yes to the action as it stands, `editor` changed it last; `claimed` once the run has gone on from it.
+    `approvers` approved the action as it stands, `editor` changed it last; `claimed` once the run has gone on from it.
     `shown` is what every channel shows of the arguments, `takes` names those that an edit may give (none: any). `run` is the run
     id under which it opened, `after_reset` says that this was in a run that had been reset.
     """

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from temporalio import activity
 
 from outlast.activity.heartbeat import heartbeats
+from outlast.contracts import Content
 from outlast.documents.contracts import ExtractedText, ExtractRequest
 from outlast.documents.formats.splitting import SMALLEST_PART
 from outlast.documents.parsing.limits import Limit, ParsingStoppedError, cpu_seconds
 from outlast.documents.parsing.pool import PARSERS, Job, Parsed
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.activities import ContentStore
+
+KEPT_AT_ONCE = 4
+"""How many parts are written at the same time; each is in memory twice while it is."""
 
 _ADVICE = {
     Limit.MEMORY: "split it, or hand it in as plain text",
@@ -89,7 +93,10 @@ class DocumentActivities:
             found = await read_document(
                 data, document.name, document.media_type, part_characters=request.part_characters, on_page=on_page
             )
-            kept = await asyncio.gather(*map(self._store.keep, found.texts))
+            del data  # the texts are all that is needed of it
+            kept: list[Content] = []
+            for at in range(0, len(found.texts), KEPT_AT_ONCE):
+                kept += await asyncio.gather(*map(self._store.keep, found.texts[at : at + KEPT_AT_ONCE]))
         return ExtractedText(parts=tuple(kept), **found.result)
 
     def _check_size(self, name: str, size: int) -> None:

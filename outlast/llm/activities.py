@@ -24,7 +24,16 @@ from outlast.documents.parsing.schemas import schema_problem
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.llm.answers import Answered, read_answer
 from outlast.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
-from outlast.llm.prompting import CONTINUE, cut_to_fit, render, rendered_length, schema_for, shortened
+from outlast.llm.prompting import (
+    CONTINUE,
+    cut_to_fit,
+    references,
+    render,
+    rendered_length,
+    resolved,
+    schema_for,
+    shortened,
+)
 from outlast.storage.activities import ContentStore, encodable
 from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
@@ -115,25 +124,25 @@ class AgentActivities:
     async def _resolve(self, request: ModelRequest) -> tuple[ModelCall, str, int]:
         """Fetch all texts; returns the call, the beginning to continue (or ""), and how many characters were cut."""
         await _check(request.output_schema)
-        texts = await self._store.texts(_references(request))
-        material = {part: _text(part, texts) for message in request.messages for part in message.parts}
+        texts = await self._store.texts(references(request))
+        material = {part: resolved(part, texts) for message in request.messages for part in message.parts}
         left_out = 0
         if request.context_characters is not None:
             material, left_out = cut_to_fit(material, request.context_characters)
         history = await self._history(request)
-        told = [] if history else [(message.role, _rendered(message, material)) for message in request.messages]
-        beginning = _text(request.continues, texts)
+        messages = [] if history else [(message.role, _rendered(message, material)) for message in request.messages]
+        beginning = resolved(request.continues, texts)
         if beginning.strip():
-            told += [("assistant", beginning), ("user", CONTINUE)]
+            messages += [("assistant", beginning), ("user", CONTINUE)]
         spec = self._models.spec(request.model)
         call = ModelCall(
             model=request.model,
-            messages=tuple(told),
+            messages=tuple(messages),
             history=tuple(history),
             max_tokens=request.max_tokens,
-            system=_text(request.system, texts),
+            system=resolved(request.system, texts),
             output_schema=schema_for(request.output_schema, hints=spec.hints),
-            tools=(*request.tools, *(read_specs(_text(request.toolset, texts)) if request.toolset else ())),
+            tools=(*request.tools, *(read_specs(resolved(request.toolset, texts)) if request.toolset else ())),
             tool_choice=request.tool_choice if spec.forced_tools or request.tool_choice != "any" else "auto",
             temperature=request.temperature if spec.temperature else None,
             web_searches=request.web_searches if spec.web_search else 0,
@@ -243,19 +252,6 @@ async def _check(schema: dict[str, Any] | None) -> None:
     problem = await PARSERS.off_loop(schema_problem, schema) if schema is not None else ""
     if problem:
         raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema is wrong: {problem}")
-
-
-def _references(request: ModelRequest) -> list[str]:
-    """List what a call is made of beside its transcript, to be read in one go."""
-    parts = [part for message in request.messages for part in message.parts]
-    parts += [part for part in (request.system, request.continues, request.toolset) if part is not None]
-    return [part.ref for part in parts if part.ref is not None]
-
-
-def _text(part: Part | None, texts: Mapping[str, str]) -> str:
-    if part is None or part.ref is None:
-        return (part.text if part is not None else None) or ""
-    return texts[part.ref]
 
 
 def _shared(request: ModelRequest, texts: Mapping[Part, str], spec: ModelSpec) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import anthropic
 import httpx2
 from anthropic._models import FinalRequestOptions
+from anthropic.types import RawMessageDeltaEvent, RawMessageStartEvent
 
 from outlast.contracts import ModelFailure, StopReason
 from outlast.errors import ErrorKind, non_retryable, retryable
@@ -21,13 +22,12 @@ from outlast.extras import installed
 from outlast.llm.base import ModelCall, ModelReply, Progress
 from outlast.llm.body import LARGE, StreamedJson, characters
 from outlast.llm.claude_request import parameters_of, shared_prefix
-from outlast.llm.claude_span import CallSpan
+from outlast.llm.endpoint import Endpoint
 from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from outlast.llm.message import MessageBuilder, reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
 from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
 
-CLAUDE_URL = "https://api.anthropic.com"
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection to open; a server that is there answers within a few round trips."""
 
@@ -56,40 +56,26 @@ class Client(anthropic.AsyncAnthropic):
 def make_client(
     api_key: str | None, base_url: str | None, timeout: float, auth_token: str | None = None
 ) -> anthropic.AsyncAnthropic:
-    """Build the one client of a worker; `timeout` in seconds between two pieces of a stream.
+    """Build a client from what the settings say; the arguments and errors are those of `Endpoint.of`."""
+    return client_of(Endpoint.of(api_key, base_url, timeout, auth_token))
 
-    An `auth_token` is sent as the bearer; beside it, the key goes to whatever stands behind, as `X-Api-Key`. An endpoint of
-    one's own needs neither. Raises ValueError where Claude itself is asked without both, and for an address that is none.
-    """
-    if not (api_key or auth_token or base_url):
-        raise ValueError(
-            "set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or ANTHROPIC_BASE_URL for an endpoint of your own"
-        )
+
+def client_of(endpoint: Endpoint) -> anthropic.AsyncAnthropic:
+    """Build the one client of a worker."""
+    key, token = endpoint.api_key, endpoint.auth_token
     # An endpoint of one's own needs no key, but the SDK insists on one.
-    credential: dict[str, Any] = {"auth_token": auth_token} if auth_token else {"api_key": api_key or "no-key-needed"}
-    # Left out, the URL would be read from the environment, where an empty ANTHROPIC_BASE_URL breaks every call.
-    try:
-        url = httpx2.URL((base_url or CLAUDE_URL).strip())
-    except httpx2.InvalidURL as error:
-        raise ValueError(f"ANTHROPIC_BASE_URL cannot be read: {error}") from error
+    credential: dict[str, Any] = {"auth_token": token} if token else {"api_key": key or "no-key-needed"}
     return Client(
         **credential,
-        base_url=url.copy_with(path=_without_version(url.path), query=None, fragment=None),
-        default_query=dict(url.params) or None,
-        default_headers={"X-Api-Key": api_key} if auth_token and api_key else None,
+        # Left out, the URL would be read from the environment, where an empty ANTHROPIC_BASE_URL breaks every call.
+        base_url=endpoint.url.copy_with(query=None),
+        default_query=dict(endpoint.url.params) or None,
+        default_headers={"X-Api-Key": key} if token and key else None,
         max_retries=0,
-        timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+        timeout=httpx2.Timeout(endpoint.timeout, connect=min(endpoint.timeout, CONNECT_TIMEOUT)),
         # Over aiohttp, which the extra of that name brings, streams cost less CPU; both transports behave alike.
         http_client=anthropic.DefaultAioHttpClient() if installed("aiohttp") else None,
     )
-
-
-def _without_version(path: str) -> str:
-    """Return the path of a base URL without what the SDK adds to it: people copy the whole address of the endpoint."""
-    path = path.rstrip("/").removesuffix("/messages") if path.rstrip("/").endswith("/v1/messages") else path
-    while (path := path.rstrip("/")).endswith("/v1"):
-        path = path.removesuffix("/v1")
-    return path or "/"
 
 
 class ClaudeLLM:
@@ -205,7 +191,7 @@ class ClaudeLLM:
 
 async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Callable[[], None]) -> None:
     """Read the whole body into the builder, as many events at a time as have come; says once that the answer has begun."""
-    reader, told, loop = EventReader(builder.take), False, asyncio.get_running_loop()
+    reader, noted, loop = EventReader(builder.take), False, asyncio.get_running_loop()
     started = loop.time()
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
@@ -213,8 +199,8 @@ async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Calla
                 reader.feed(chunk)
             finally:
                 builder.tell()
-            if builder.begun and not told:
-                told = True
+            if builder.begun and not noted:
+                noted = True
                 begun()
             if builder.ended:
                 await _drained(chunks)
@@ -240,3 +226,41 @@ def _reason(error: Exception) -> str:
     # The SDK says no more than "Connection error."; what went wrong is its cause.
     cause = (error.__cause__ or error) if isinstance(error, anthropic.APIError) else error
     return f"{type(cause).__name__}: {cause}"
+
+
+class CallSpan:
+    """The SDK's own span of a call, where telemetry is on: it hears of the events that the SDK would have read itself."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._observer: Any = getattr(response.stream, "stream_observer", None)
+        self._begun = False
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether there is a span."""
+        return self._observer is not None
+
+    def __enter__(self) -> None:
+        if self._observer is not None:
+            self._observer.begin()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._observer is not None and error is None:
+            self._observer.end("read")
+        elif self._observer is not None and isinstance(error, Exception):
+            self._observer.end("failed", error)
+
+    def hears(self, event: dict[str, Any]) -> None:
+        """Pass on what says how the call went; of the deltas, the first is enough."""
+        kind = event.get("type")
+        if kind == "content_block_delta" and self._begun:
+            return
+        self._begun = self._begun or kind == "content_block_delta"
+        form = _SPAN_EVENTS.get(str(kind))
+        self._observer.item(form(**event) if form else event)
+
+
+_SPAN_EVENTS: dict[str, Callable[..., object]] = {
+    "message_start": RawMessageStartEvent.construct,
+    "message_delta": RawMessageDeltaEvent.construct,
+}

@@ -1,8 +1,8 @@
 """From what a provider answered to what we do next: the error table, pure and without any SDK.
 
 Source: the Messages API's error types (https://docs.claude.com/en/api/errors) and RFC 9110 §10.2.3 for Retry-After.
-The trap: servers send absurd waits (days) and waits in three formats; a wait above the cap must become a final error,
-so that a fallback runs now instead of the run sleeping for days.
+Servers send absurd waits (days), and waits in three formats; a wait above the cap must become a non-retryable error, so that
+a fallback runs now instead of the run sleeping for days.
 """
 
 import random

@@ -9,13 +9,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from outlast.contracts import SMALL_MODEL_HINT, Part
+from outlast.contracts import SMALL_MODEL_HINT, ModelRequest, Part
 
 CONTINUE = "Continue exactly where you stopped. Repeat nothing."
 
 _CLOSING = re.compile(r"</part", re.IGNORECASE)
 _DEFUSED = "< /part"
 _CUT = "\n[… {count} characters left out …]\n"
+
+
+def references(request: ModelRequest) -> list[str]:
+    """List what a call is made of beside its transcript, to be read in one go."""
+    parts = [part for message in request.messages for part in message.parts]
+    parts += [part for part in (request.system, request.continues, request.toolset) if part is not None]
+    return [part.ref for part in parts if part.ref is not None]
+
+
+def resolved(part: Part | None, texts: Mapping[str, str]) -> str:
+    """Return the text of a part; `texts` are those of references."""
+    if part is None:
+        return ""
+    return texts[part.ref] if part.ref is not None else part.text or ""
 
 
 def schema_for(schema: dict[str, Any] | None, *, hints: bool) -> dict[str, Any] | None:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import Content, Notice, TellRequest, Told, legible
+from outlast.contracts import Content, Notice, TellRequest, Told
+from outlast.display import escaped_json
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.notices.channels import send
 from outlast.storage.activities import ContentStore
@@ -65,7 +66,7 @@ class NoticeActivities:
         if notice.whole or notice.ref is None or self._store is None:
             return notice
         try:
-            text = legible(await self._store.text(Content(ref=notice.ref)))
+            text = escaped_json(await self._store.text(Content(ref=notice.ref)))
         except ApplicationError:
             return notice
         return notice if len(text) > room else notice.model_copy(update={"arguments": text, "whole": True})

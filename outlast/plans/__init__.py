@@ -1,4 +1,5 @@
 """Plans as graphs: reading what a model wrote, checking, repairing, making and running them.
 
-Start with `making.py` (a plan comes about) and `running.py` (its steps run); the graph itself is `outlast.dag`.
+Open `making.py` first (a plan comes about), then `running.py` (its steps run); the scheduler itself is `outlast.dag`.
+Others use `read_plan`, `problems`, `PlanMaking` and `PlanRunning`.
 """

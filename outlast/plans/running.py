@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
-from outlast.approvals.tool_gates import reason_of
+from outlast.agents.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
@@ -23,7 +23,7 @@ class PlanRunning:
     """The running of one plan's steps; `outcomes` tells how each ended.
 
     `prefix` goes before step ids wherever people see them, `material` is what every step sees before its input, and the
-    last steps answer by `schema` if there is one. `on_done` is told of each step that is done.
+    last steps answer by `schema` if there is one. `on_done` is called with each step that is done.
     """
 
     def __init__(

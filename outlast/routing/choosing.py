@@ -60,7 +60,7 @@ ROUTERS = {"classifier": CLASSIFIER, "trained": "", "llm": ROUTER}
 CLASSIFIED_CHARACTERS = 4000
 """How much of a request the small model reads: its beginning and its end say what it wants."""
 BROKEN_SETTING = NO_FALLBACK | {ErrorKind.CLASSIFIER_INVALID, ErrorKind.INPUT_INVALID}
-"""Failures of a router that every request would meet: told, and not covered up by the general handler."""
+"""Failures of a router that every request would meet: reported, and not covered up by the general handler."""
 
 PICK = "Pick the routes for the request above."
 PICK_ONE = f"Pick at least one of the tools; where no route fits, pick {NO_ROUTE}."

@@ -1,6 +1,6 @@
 """The work on one stage: a model plans its sub-steps, they run as a graph, and the last one's answer is the output.
 
-Tried again, it keeps the sub-steps that are done and asks for another way round those that failed. A plan with
+Tried again, it keeps the sub-steps that are done and asks for another way around those that failed. A plan with
 several ends has several answers, so a last step joins them, and that one answers by the stage's schema.
 """
 
@@ -56,7 +56,7 @@ class StageWork:
         return tuple(f"{change.stage}: {change.change}" for change in self._making.changes)
 
     async def draft(self) -> Answer:
-        """Plan, run what is not done, and return the last step's answer; raises a final error of the first failure's kind."""
+        """Plan, run what is not done, and return the last answer; raises a non-retryable error of the first failure's kind."""
         chosen = await self._next_plan()
         if not self._given:
             chosen = await self._stops.after_planning(chosen)

@@ -90,7 +90,7 @@ class PaidAttempts:
         return total
 
     async def failed(self, call: str, request: ModelRequest, paid: Usage) -> None:
-        """Keep what this attempt used before it failed; where that cannot be kept, the failure itself is still told."""
+        """Keep what this attempt used before it failed; where that cannot be kept, the failure itself is still reported."""
         if request.reserved is None and paid == Usage():
             return
         with suppress(ApplicationError):

@@ -1,7 +1,7 @@
 """Encrypts what travels through Temporal, so that whoever runs the cluster reads ids, types and states, and nothing else.
 
 AES-256-GCM with a fresh nonce for each payload. The newest key encrypts, all of them decrypt, so keys are changed without a stop:
-put the new one first, and keep the old ones for as long as histories live. The trap: a payload that nobody here encrypted
+put the new one first, and keep the old ones for as long as histories live. A payload that nobody here encrypted
 (a signal sent in the Web UI) arrives in clear, and is taken as it is.
 """
 

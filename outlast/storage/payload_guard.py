@@ -100,8 +100,8 @@ class RedactingFailureConverter(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
         _redact(failure)
         if self.sealed:  # as the SDK does it, but after the redaction
-            told = {"message": failure.message, "stack_trace": failure.stack_trace}
-            failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([told])[0])
+            written = {"message": failure.message, "stack_trace": failure.stack_trace}
+            failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([written])[0])
             failure.message, failure.stack_trace = "Encoded failure", ""
 
 

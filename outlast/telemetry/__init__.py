@@ -1,5 +1,6 @@
-"""What both doors tell an observability stack: traces, metrics and logs. Off where nothing is configured, never in the way.
+"""What processes report to an observability stack: traces, metrics and logs. Off where nothing is configured.
 
-`docs/telemetry.md` lists every variable, span, metric and log field. Both doors look in here, so nothing is imported
-before it is wanted; OpenTelemetry's SDK and its exporter only where traces are on.
+Open `switches.py` first: which variables turn what on; `docs/telemetry.md` lists every variable, span, metric and log field.
+Others use the functions of `traces.py`, `metrics.py` and `logs.py`.
+Each imports OpenTelemetry only where it is turned on, because every start would pay for it.
 """

@@ -1,7 +1,8 @@
 """Tests of workflows with agents: a scripted model, an environment with all activities, and the replay of recorded runs.
 
-`agent_environment(…)` (environment.py) runs a real Temporal server, the real activities and a temporary content store; only the
-model is scripted (`scripted(…)`, answers.py). `assert_replays(…)` (replaying.py) checks that code fits runs of before.
+Open `environment.py` first: `agent_environment(…)` runs a real Temporal server, the real activities and a temporary content
+store; only the model is scripted (`scripted(…)` of `answers.py`).
+Others use these and `assert_replays(…)` of `replaying.py`, which checks that code fits earlier runs.
 """
 
 from outlast.testing.answers import call_tool, scripted

@@ -5,6 +5,7 @@ It is Markdown made from names that users chose, so every cell is escaped.
 
 import json
 import shlex
+from functools import lru_cache
 
 from outlast.command_line import command
 from outlast.contracts import SHORT_DIGEST, GateView, RunStatus, StepState
@@ -30,10 +31,8 @@ def details(status: RunStatus) -> str:
         "|---|---|---|---|---|",
     ]
     for row in status.steps[:ROWS_SHOWN]:
-        # A note stands behind the result of a step, never in its place.
-        shown = " · ".join(text[:80] for text in (row.output.summary if row.output else "", row.note) if text)
-        cells = (f"{MARKS[row.state]} {row.state}", row.step, row.agent, ", ".join(row.depends_on), shown)
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        result = row.output.summary if row.output else ""
+        lines.append(_line(row.state, row.step, row.agent, row.depends_on, result, row.note))
     if len(status.steps) > ROWS_SHOWN:
         lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
     if status.rollback:
@@ -50,6 +49,15 @@ def details(status: RunStatus) -> str:
     lines += [f"\n> missing tool: {_cell(missing)}" for missing in status.tools_missing]
     lines += [f"\n> notice: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=4096)
+def _line(state: StepState, step: str, agent: str, depends_on: tuple[str, ...], result: str, note: str) -> str:
+    """Render the row of a step. A status is rendered for each change, and all rows but one are as they were."""
+    # A note stands behind the result of a step, never in its place.
+    shown = " · ".join(text[:80] for text in (result, note) if text)
+    cells = (f"{MARKS[state]} {state}", step, agent, ", ".join(depends_on), shown)
+    return "| " + " | ".join(map(_cell, cells)) + " |"
 
 
 def _resume(workflow_id: str) -> str:

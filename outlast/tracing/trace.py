@@ -38,7 +38,7 @@ NOTICES_KEPT = 20
 
 
 class RunTrace:
-    """The trace of one run, which is told of all that happens in `state` and changes none of it."""
+    """The trace of one run: it follows what happens in `state` and changes none of it."""
 
     def __init__(self, pattern: str, state: ExecutionState) -> None:
         self.pattern = pattern

@@ -31,14 +31,14 @@ class UndoActivities:
     async def undo_call(self, request: UndoRequest) -> UndoResult:
         """Undo one call; doing it again changes nothing.
 
-        Raises UndoRefused and ToolUnknown (final), ToolUnavailable (passing), and the content store's errors.
+        Raises UndoRefused and ToolUnknown (non-retryable), ToolUnavailable (retryable), and the content store's errors.
         """
         async with heartbeats():
             undoing = asyncio.ensure_future(self._undo(request))
             try:
                 return await asyncio.shield(undoing)
             except asyncio.CancelledError:
-                return await undoing  # half an undo helps nobody
+                return await undoing  # an undo that stops halfway would leave neither state
 
     async def _undo(self, request: UndoRequest) -> UndoResult:
         tool = self._tools.get(request.tool)

@@ -83,7 +83,7 @@ class UndoLog:
         self.checkpoints.append(Checkpoint(name=name, order=self._ended))
 
     def to_undo(self, policy: RollbackPolicy) -> list[int]:
-        """List what a rollback takes back, in its order: the calls that never ended, then the last one that did.
+        """List what a rollback undoes, in its order: the calls that never ended, then the last one that did.
 
         A checkpoint that was never reached means all of them.
         """

@@ -1,4 +1,4 @@
-"""Rollback: what a run has changed is taken back, last in first out, each change once, whatever cancels or crashes meanwhile.
+"""Rollback: what a run has changed is undone, last in first out, each change once, whatever cancels or crashes meanwhile.
 
 The log of changes lives in the workflow and costs nothing in history; a compensation is one activity, which finds by the
 call's key what there is to undo. A cancelled run must still be able to clean up, so the compensations run in a task

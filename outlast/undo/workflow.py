@@ -1,7 +1,7 @@
-"""Takes back what a run changed that has ended already: nobody is there any more to do it itself.
+"""Rolls back the changes of a run that has ended, and so cannot do it itself.
 
-Two people may ask for it, and the run may have taken some of it back. So each undo goes by the key of its call, which
-is undone once whoever asks, and what is settled stays as it is.
+Two people may ask for it, and the run may have undone some of it. So each undo goes by the key of its call, which
+is undone once however many ask, and what is settled stays as it is.
 """
 
 from temporalio import workflow

@@ -1,6 +1,6 @@
-"""Workers: what runs workflows and activities, and keeps a call from being paid twice.
+"""Workers: what runs workflows and activities.
 
-`running.py` is the worker process (`run_worker`), `serving.py` a worker within a program (`running_worker`), `registry.py` its
-activities; `outlast/plugin.py` brings the same into a worker of somebody else's. Around each activity: `attempts.py` (metrics),
-`crash_notes.py`, `heartbeat.py`, `outages.py`; `admission.py` takes no more than the event loop can serve.
+Open `running.py` first: the worker process (`run_worker`); `serving.py` is one within a program, `registry.py` its activities.
+Others use `run_worker`, `running_worker`, `Registry` and `Feature`; `outlast/plugin.py` brings the same into anyone's worker.
+`crash_notes.py` hands back the calls of a dead process, `admission.py` takes no more than the event loop can serve.
 """

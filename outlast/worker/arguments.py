@@ -75,7 +75,7 @@ def check_tools(tools: Sequence[Tool], standard: Sequence[Tool] = ()) -> None:
     for each in tools:
         if not isinstance(each, Tool):
             raise WorkerArgumentError(
-                f"tools: {_named(each)} is no tool; put @tool(effect=…) of outlast.tools.tool above the function"
+                f"tools: {_named(each)} is no tool; put @tool(effect=…) of outlast above the function"
             )
     for name in _twice(each.name for each in tools):
         raise WorkerArgumentError(f"tools: two are named {name!r}; a tool is named after its function: rename one")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from outlast.activity.outages import Waits
@@ -17,6 +17,7 @@ from outlast.documents.activities import DocumentActivities
 from outlast.file_names import program_folder
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import LLM
+from outlast.llm.endpoint import ClaudeWhenNeeded, Endpoint
 from outlast.notices.activities import NoticeActivities
 from outlast.notices.channels import channels
 from outlast.private_files import private_folder
@@ -31,9 +32,6 @@ from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
 from outlast.worker.arguments import check_activities, check_tools
-
-if TYPE_CHECKING:
-    from outlast.llm.claude import ClaudeLLM
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
 """Parts of the project that decide what it does, beside its packages."""
@@ -154,14 +152,12 @@ class Registry:
         await self._servers.aclose()
 
 
-def model_client(settings: Settings) -> "ClaudeLLM":
+def model_client(settings: Settings) -> ClaudeWhenNeeded:
     """Build the client of Claude, of another endpoint, or of the local model of the running stack.
 
     Raises:
         SettingsError: There is neither a key nor an address, or one of them cannot be used.
     """
-    from outlast.llm.claude import ClaudeLLM, make_client
-
     base_url = settings.anthropic_base_url
     if settings.local:
         stack = running_stack(settings)
@@ -177,10 +173,10 @@ def model_client(settings: Settings) -> "ClaudeLLM":
         for secret in (settings.anthropic_api_key, settings.anthropic_auth_token)
     )
     try:
-        client = make_client(key, base_url, settings.model_read_timeout, auth_token=token)
+        endpoint = Endpoint.of(key, base_url, settings.model_read_timeout, token)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return ClaudeLLM(client, settings.retry_after_cap)
+    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap)
 
 
 def secret_of(settings: Settings) -> str:

@@ -169,7 +169,7 @@ def run_worker(
         asyncio.get_running_loop()
         raise WorkerArgumentError(
             "run_worker is a whole process with an event loop of its own; within yours use "
-            "'async with running_worker(client, …)' of outlast.worker.serving"
+            "'async with outlast.running_worker(client, …)'"
         )
     served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), tuple(shared), task_queue)
     code = _run(served, settings, agents_dir)

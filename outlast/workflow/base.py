@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from temporalio import workflow
 
 from outlast.agents.agents import Agents
+from outlast.agents.tool_gates import decide_on_stuck
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
-from outlast.approvals.tool_gates import decide_on_stuck
 from outlast.budget.limits import Budgeting
 from outlast.contracts import (
     Content,

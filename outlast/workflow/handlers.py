@@ -10,10 +10,10 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from outlast.approvals.choices import answered
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
-from outlast.consensus.choosing import answered
 from outlast.contracts import (
     Changes,
     DecisionLog,

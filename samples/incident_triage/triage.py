@@ -5,10 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
+from outlast import AgentWorkflow, Part, ProposedAction, RollbackPolicy, RunRequest, RunResult, each
 from outlast.agents.answers import problems_of
-from outlast.contracts import ROLL_BACK_ALL, Part, ProposedAction, RollbackPolicy, RunRequest, RunResult
-from outlast.gather import each
-from outlast.workflow.base import AgentWorkflow
+from outlast.contracts import ROLL_BACK_ALL
 
 REPORT = "report.md"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from triage import Triage
 
-from outlast.worker.running import run_worker
+from outlast import run_worker
 
 if __name__ == "__main__":
     run_worker(workflows=[Triage], agents_dir=Path(__file__).with_name("agents"), task_queue="triage")

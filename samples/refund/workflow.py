@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from outlast.agents.tool_calls import call_tool
-from outlast.approvals.tool_gates import approved_with, reason_of
+from outlast.agents.tool_gates import approved_with, reason_of
 from outlast.contracts import (
     Approval,
     Content,

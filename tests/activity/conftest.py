@@ -27,6 +27,9 @@ TABLE = ModelTable(
     }
 )
 
+ENOUGH = timedelta(seconds=30)
+"""Time for one call; the environment's own second is too short for a first call on a busy machine."""
+
 
 def asking(text: str = "How are the tides?", **fields: Any) -> ModelRequest:
     """Build a request of one question."""
@@ -63,8 +66,9 @@ class Caller:
 
 def calling(client: AsyncAnthropic, store: ContentStore) -> Caller:
     """Build a caller of one client."""
-    llm = ClaudeLLM(client)
-    return Caller(llm, AgentActivities(llm, store, TABLE), ActivityEnvironment())
+    llm, env = ClaudeLLM(client), ActivityEnvironment()
+    env.info = replace(env.info, start_to_close_timeout=ENOUGH)
+    return Caller(llm, AgentActivities(llm, store, TABLE), env)
 
 
 def point_s3_at(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:

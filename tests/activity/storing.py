@@ -76,3 +76,16 @@ def count_reads(monkeypatch: pytest.MonkeyPatch, through: Callable[..., Any] | N
 
     monkeypatch.setattr(obstore, "get_async", noted)
     return keys
+
+
+def count_writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the key of everything that is written to any store from now on."""
+    keys: list[str] = []
+    put = obstore.put_async
+
+    async def noted(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
+        keys.append(key)
+        return await put(store, key, *arguments, **options)
+
+    monkeypatch.setattr(obstore, "put_async", noted)
+    return keys

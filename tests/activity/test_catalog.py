@@ -205,9 +205,9 @@ async def test_files_are_read_and_prompts_written_once_however_many_runs_ask(
     read_files, kept = [], []
     put = store.put
 
-    def reading(where: Path) -> Any:
+    def reading(where: Path, defaults: Path | None) -> Any:
         read_files.append(where)
-        return read_agents(where)
+        return read_agents(where, defaults)
 
     async def counted(data: bytes) -> str:
         kept.append(data)

@@ -1,7 +1,9 @@
 """What a model call sends and what it makes of a good answer, over real HTTP."""
 
 import asyncio
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +17,16 @@ from outlast.contracts import (
     ToolCall,
     Usage,
 )
+from outlast.llm import claude
+from outlast.llm.activities import AgentActivities
+from outlast.llm.base import ModelCall, Progress
 from outlast.llm.body import LARGE
-from outlast.llm.claude import CLAUDE_URL, make_client
+from outlast.llm.claude import client_of, make_client
+from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
-from tests.activity.conftest import Caller, asking
+from tests.activity.conftest import TABLE, Caller, asking
+from tests.activity.storing import count_reads, count_writes
 from tests.doubles.wire import MODEL, Reply, Wire, answer, block, ending, message_start, text_block, text_piece
 
 NUMBER = {"type": "integer", "minimum": 1}
@@ -251,3 +258,44 @@ async def test_an_answered_call_is_never_made_again(caller: Caller, wire: Wire) 
     again = await caller.call()
     assert again == first
     assert len(wire.hits) == 1
+
+
+async def test_the_first_calls_make_one_client_and_wait_for_it(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(endpoint: Endpoint) -> Any:
+        made.append(endpoint)
+        return client_of(endpoint)
+
+    monkeypatch.setattr(claude, "client_of", counted)
+    wire.replies = [answer("Yes.")]
+    llm = ClaudeWhenNeeded(Endpoint.of("key", wire.url, timeout=10), retry_after_cap=60)
+    await llm.aclose()  # nothing was made
+    call = ModelCall(MODEL, (("user", "Well?"),), 50)
+    cancelled = asyncio.create_task(llm.answer(call, Progress()))
+    others = [asyncio.create_task(llm.answer(call, Progress())) for _ in range(3)]
+    await asyncio.sleep(0)
+    cancelled.cancel()  # the others still get their client
+    assert [reply.text for reply in await asyncio.gather(*others)] == ["Yes."] * 3
+    assert len(made) == 1
+    assert "key" not in repr(made)
+    await llm.aclose()
+
+
+async def test_what_was_read_for_one_call_is_not_read_for_the_next(
+    wire: Wire, caller: Caller, store: ContentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire.replies = [answer("Yes.")]
+    texts = ["You know tides.", json.dumps(TOOLS), "high", "low"]
+    system, toolset, *material = [Part(ref=await store.put(text.encode())) for text in texts]
+    request = asking(messages=(Message(parts=(*material, *material)),), system=system, toolset=toolset)
+    cached = ContentStore.open((tmp_path / "content").as_uri(), cache_bytes=10**6)
+    caller.agent = AgentActivities(caller.llm, cached, TABLE)
+    reads, writes = count_reads(monkeypatch), count_writes(monkeypatch)
+    await caller.call(request)
+    assert len(reads) == 4
+    await caller.call(request)
+    assert len(reads) == 4
+    assert wire.hits[0].body == wire.hits[1].body
+    assert [tool["name"] for tool in wire.hits[1].body["tools"]] == ["tides", "moon"]
+    assert len(writes) == 2  # a short answer is in the record of its call, and in history

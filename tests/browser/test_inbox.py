@@ -88,7 +88,7 @@ async def test_people_decide_in_the_browser(page: Page, tmp_path: Path) -> None:
                 await page.goto(f"{url}/?page={number}")
                 seen.append(await page.locator("a.item").count())
             assert seen == [20, 5, 5]
-            await begin(stack, "own", run="own", requester="Ada ")
+            await begin(stack, "own", run="own", requester="Bob ")
             wait_for(lambda: len(stack.json("inbox")) == 26, "its gate waits", timeout=30)
             await page.goto(f"{url}/gate?run=own&gate=gate-1")
             await expect(page.locator("#barred")).to_have_text(re.compile("^You asked for it, so somebody else has to"))

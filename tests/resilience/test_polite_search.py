@@ -16,6 +16,7 @@ from activities.search.contracts import SourceKind
 from activities.search.sources.arxiv import SECONDS_BETWEEN
 from activities.search.sources.configured import SourceOptions, configured_sources
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.files import DEFAULTS
 from outlast.client import Settings, data_converter
 from outlast.llm.activities import AgentActivities
 from outlast.llm.scripted import ScriptedLLM
@@ -67,7 +68,7 @@ async def _research(server: DevServer, directory: Path, url: str) -> list[Resear
         workflows=[ParallelResearchWorkflow],
         activities=[
             AgentActivities(ScriptedLLM(lambda call: "Warm [A1]."), store, models).call_model,
-            CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout).read_catalog,
+            CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
             ContentActivities(store).keep_text,
             search().check_citations,
         ],

@@ -40,7 +40,7 @@ def test_short_commands_leave_with_the_right_code_and_never_by_the_interpreter_s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["plan"], "TASK: say what shall be done, or give your own plan with --plan FILE"),
+        (["plan"], "TASK: say what to do, or give your own plan with --plan FILE"),
         (["plan", "x", "--task-file", "y"], "either as TASK or by --task-file, not both"),
         (["plan", "--task-file", "missing.txt"], "--task-file missing.txt cannot be read (No such file"),
         (["plan", "--plan", "missing.json"], "--plan missing.json cannot be read (No such file"),
@@ -88,7 +88,7 @@ def test_agents_are_listed_with_their_models(tmp_path: Path) -> None:
     assert legend.startswith("default: ")
 
 
-def test_bad_agent_file_is_named_with_line_and_mend(tmp_path: Path) -> None:
+def test_bad_agent_file_is_named_with_line_and_fix(tmp_path: Path) -> None:
     (tmp_path / "bad.md").write_text("---\nname: Bad Name\ndescription: Does.\nmax_tokens: many\n---\nDo.")
     (tmp_path / "good.md").write_text("---\nname: Good Name\ndescription: Does.\n---\nDo.")
     (tmp_path / "README.md").write_text("# The team\n")

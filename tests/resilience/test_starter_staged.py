@@ -106,7 +106,7 @@ def test_what_is_wrong_is_said_before_anything_starts(stack: Stack, tmp_path: Pa
     stack.done("plan", "Compare tea and coffee", "--id", "a-plan")
     before = stack.runs()
     wrong = {
-        (): "TASK: say what shall be delivered, or go on from an earlier run with --resume ID",
+        (): "TASK: say what to deliver, or go on from an earlier run with --resume ID",
         (TASK, "--resume", "x"): "TASK: the task of the run to go on from holds",
         (TASK, "--from-stage", "x"): "--from-stage names a stage of an earlier run",
         (TASK, "--stages", str(file)): "stage 1 ('draft'), rubrik: there is no such field; write rubric",

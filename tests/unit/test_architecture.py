@@ -12,9 +12,11 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import grimp
+import pytest
 
 from tests.unit.workflow_rules import ROOT, Source, functions, sources
 
@@ -132,3 +134,80 @@ def test_functions_are_short() -> None:
 
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_walk_of_a_request_names_files_and_what_is_in_them() -> None:
+    """At most twelve files; each defines the function, class or method that the walk names in it."""
+    steps = re.findall(r"^\d+\. `(\S+\.py)`: `([\w.]+)`", ARCHITECTURE, re.MULTILINE)
+    assert 8 <= len(steps) <= 12
+    assert len(steps) == len(re.findall(r"^\d+\. ", ARCHITECTURE, re.MULTILINE)), "a step names no file or no function"
+    lost = [(path, name) for path, name in steps if name not in definitions(ROOT / path)]
+    assert lost == []
+
+
+def definitions(path: Path) -> set[str]:
+    """Name the functions and classes of a file, methods as `Class.method`."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body if path.is_file() else []:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{each.name}" for each in functions(node)}
+    return names
+
+
+def test_the_longest_way_from_a_workflow_to_the_model_call_is_the_one_that_is_shown() -> None:
+    shown = next(block for block in re.findall(r"```\n(.*?)\n```", ARCHITECTURE, re.DOTALL) if "workflows." in block)
+    chain = shown.split("\n")
+    imports, call = graph(), "outlast.llm.activities"
+    assert chain[-1] == call
+    ways = {name: imports.find_shortest_chain(name, call) for name in imports.find_children("workflows")}
+    assert ways[chain[0]] is not None
+    assert max(len(way or ()) for way in ways.values()) == len(chain) == len(ways[chain[0]] or ())
+    assert all(one in imports.find_modules_that_directly_import(other) for one, other in pairwise(chain))
+    assert not imports.chain_exists("workflows", "outlast.llm.claude", as_packages=True)
+
+
+PAGES = [page for page in (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md") if page.name != "decisions.md"]
+"""All but the log of decisions, which names files as they were called on its dates."""
+
+FOLDERS = "activities|agents|benchmarks|cli|deploy|docs|outlast|samples|tests|workflows"
+
+
+def lost_paths(page: Path) -> list[str]:
+    """List the paths that a page names, in backticks or links, and that lead nowhere; `<name>` stands for any name.
+
+    Files that a guide writes itself (`title=…`) are there once it is followed.
+    """
+    text = page.read_text(encoding="utf-8")
+    written = set(re.findall(r"title=(\S+)", text))
+    named = {path.partition(":")[0] for path in re.findall(rf"`((?:{FOLDERS})/[^`\s]+|[\w-]+\.py)`", text)}
+    linked = {link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link}
+    lost = [path for path in named - written if not list(ROOT.glob(re.sub(r"<[^>]+>", "*", path).rstrip("/")))]
+    return [*lost, *(link for link in linked if not (page.parent / link).exists())]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    assert lost_paths(page) == []
+
+
+def test_a_lost_path_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`outlast/dag.py` `agents/<name>.md` `outlast/gone.py` `gone.py` [a](gone.md) [b](https://a.b/c) [c](page.md)\n"
+        "`workflows/mine.py`\n```python title=workflows/mine.py\n```\n"
+    )
+    assert sorted(lost_paths(page)) == ["gone.md", "gone.py", "outlast/gone.py"]
+
+
+@pytest.mark.parametrize("init", sorted((ROOT / "outlast").glob("*/__init__.py")), ids=lambda init: init.parent.name)
+def test_a_folder_of_the_library_says_which_file_to_open_first_and_what_others_use(init: Path) -> None:
+    said = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+    files = re.findall(r"`([\w/]+\.py)`", said)
+    assert files, "name the file to open first"
+    assert [name for name in files if not (init.parent / name).is_file() and not (ROOT / name).is_file()] == []
+    code = "\n".join(path.read_text(encoding="utf-8") for path in init.parent.rglob("*.py") if path != init)
+    names = re.findall(r"`@?(\w+)(?:\(…\))?`", said)
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+    assert len(said.splitlines()) <= 7

@@ -113,7 +113,15 @@ def inbox_page() -> str:
         "web_ui": f"http://ui.example/{name('ui')}",
     }
     page = render(
-        "gate.html", session=session, notice=name("told"), now=NOW, run=run, name=GATE.name, unsigned=False, **about
+        "gate.html",
+        session=session,
+        notice=name("told"),
+        now=NOW,
+        run=run,
+        name=GATE.name,
+        barred=False,
+        unsigned=False,
+        **about,
     )
     # Two fields come back as they were, without being shown: they name the run and the gate.
     return re.sub(r'<input type="hidden" name="(run|gate)"[^>]*>', "", page)
@@ -237,11 +245,12 @@ def test_what_is_fine_stays_as_it_is() -> None:
 
 
 def test_escaped_json_means_the_same() -> None:
-    data = {"text": BAD + "é\n\t\"'", BAD: [None, 1.5, True]}
+    hidden = "é\ufe0f\U000e0100\u3164\u034f\u180b"
+    data = {"text": BAD + "é\n\t\"'" + hidden, BAD: [None, 1.5, True]}
     written = escaped_json(json.dumps(data, ensure_ascii=False, indent=1))
     assert json.loads(written) == data
     assert "é" in written
-    assert not HOSTILE & set(written)
+    assert not (HOSTILE | set(hidden[1:])) & set(written)
     assert read_arguments(shown_arguments(json.dumps(data))) == data
 
 

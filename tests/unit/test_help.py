@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -110,3 +111,20 @@ def test_neither_the_worker_nor_a_workflow_loads_what_only_training_needs() -> N
     ended = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 
     assert ended.stdout.split() == ["False", "False"]
+
+
+def test_a_worker_is_built_before_the_sdk_of_its_model_is_imported(tmp_path: Path) -> None:
+    script = """
+import sys
+import worker
+from outlast.client import Settings
+from outlast.worker.registry import Registry, model_client
+
+settings = Settings(anthropic_api_key="key", state_dir=sys.argv[1], _env_file=None)
+Registry(settings, model_client(settings))
+print(*sorted({name.split(".")[0] for name in sys.modules} & {"anthropic", "aiohttp", "sklearn", "lxml", "mcp", "rich"}))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout.strip()) == (0, ""), ended.stderr

@@ -2,11 +2,15 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.contracts import Part
-from outlast.llm.prompting import cut_to_fit, render
+from outlast.llm import scripted
+from outlast.llm.base import ModelCall, Progress
+from outlast.llm.prompting import cut_to_fit, render, rendered_length
+from outlast.llm.scripted import ScriptedLLM
 
 MARKER = re.compile(r"\n\[… (\d+) characters left out …\]\n")
 LABELLED = st.lists(st.text(alphabet="abc é🌊", max_size=300), max_size=8)
@@ -87,3 +91,19 @@ def test_material_cannot_end_its_part_early() -> None:
     assert prompt.count("</part>") == 2
     assert "</PART" not in prompt
     assert prompt.endswith("Do it. </part>")
+
+
+@pytest.mark.parametrize("slice_length", [1, 2, 3, 7])
+async def test_the_scripted_model_counts_words_wherever_its_slices_end(
+    monkeypatch: pytest.MonkeyPatch, slice_length: int
+) -> None:
+    monkeypatch.setattr(scripted, "SLICE", slice_length)
+    call = ModelCall("m", (("user", "  high and\nlow,  at noon "),), 50, system="You know")
+    reply = await ScriptedLLM(lambda _: "ebb and flow").answer(call, Progress())
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (7, 3)
+
+
+@given(texts=LABELLED)
+def test_the_length_of_a_prompt_is_known_before_it_is_put_together(texts: list[str]) -> None:
+    parts = [("" if index % 3 else f"step {index}", text + "</part") for index, text in enumerate(texts)]
+    assert rendered_length(parts) == len(render(parts))

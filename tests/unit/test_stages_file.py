@@ -1,4 +1,4 @@
-"""Stages as people write them: read as they stand, or every problem with its stage, its field and the mend."""
+"""Stages as people write them: read as they stand, or every problem with its stage, its field and the fix."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.start.stages_file import MENDS, read_stages, read_stages_file
+from cli.start.stages_file import FIXES, read_stages, read_stages_file
 from outlast.agents.files import DEFAULTS, read_agents
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.runs.resuming import taken_over
@@ -71,7 +71,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "told"), PROBLEMS, ids=[told for _, told in PROBLEMS])
-def test_a_problem_names_stage_field_and_mend(fields: dict[str, Any], told: str) -> None:
+def test_a_problem_names_stage_field_and_fix(fields: dict[str, Any], told: str) -> None:
     assert problem(**fields).startswith(told)
 
 
@@ -84,9 +84,9 @@ def test_missing_fields_and_strangers_are_all_named_at_once() -> None:
     ]
 
 
-def test_every_field_has_a_mend() -> None:
+def test_every_field_has_a_fix() -> None:
     nested = {f"rubric.{name}" for name in Rubric.model_fields}
-    assert set(MENDS) == {*Stage.model_fields, *nested}
+    assert set(FIXES) == {*Stage.model_fields, *nested}
 
 
 def test_a_file_that_is_no_json_is_told_line_and_column(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_json_is_told_line_and_column(tmp_path: Path) -> None:
 def test_a_file_with_problems_starts_nothing(tmp_path: Path) -> None:
     file = tmp_path / "stages.json"
     file.write_text(json.dumps([{"name": "a"}]))
-    with pytest.raises(LeavingError, match="goal: field required; say in words what the stage shall give"):
+    with pytest.raises(LeavingError, match="goal: field required; say in words what the stage is to give"):
         read_stages_file(file, "--stages")
 
 

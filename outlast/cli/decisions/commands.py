@@ -10,7 +10,7 @@ import typer
 from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
-    from outlast.cli.decisions.sending import Wish
+    from outlast.cli.decisions.sending import DecisionRequest
 
 Run = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Gate = Annotated[str, typer.Argument(help="The gate; not needed where only one waits.", metavar="GATE")]
@@ -35,18 +35,18 @@ def approve(run_id: Run, gate: Gate = "", who: Who = "", reason: Reason = "", di
 
     Where no worker answers, it is kept and counts once one is back.
     """
-    from outlast.cli.decisions.sending import Wish
+    from outlast.cli.decisions.sending import DecisionRequest
     from outlast.contracts import Verdict
 
-    _send(run_id, Wish(Verdict.APPROVE, gate, who, reason, digest))
+    _send(run_id, DecisionRequest(Verdict.APPROVE, gate, who, reason, digest))
 
 
 def deny(run_id: Run, gate: Gate = "", who: Who = "", reason: Reason = "", digest: Digest = "") -> None:
     """Deny what waits at a gate. Exit code 2 with the reason if it is refused."""
-    from outlast.cli.decisions.sending import Wish
+    from outlast.cli.decisions.sending import DecisionRequest
     from outlast.contracts import Verdict
 
-    _send(run_id, Wish(Verdict.DENY, gate, who, reason, digest))
+    _send(run_id, DecisionRequest(Verdict.DENY, gate, who, reason, digest))
 
 
 def decide(
@@ -67,7 +67,7 @@ def decide(
 
     A changed action is another one: where the gate's policy says so, somebody else must approve it.
     """
-    from outlast.cli.decisions.sending import Wish
+    from outlast.cli.decisions.sending import DecisionRequest
     from outlast.contracts import Verdict
 
     if verdict is None:
@@ -78,7 +78,7 @@ def decide(
     if (edit or edit_file is not None) and verdict == "deny":
         raise LeavingError(WRONG, f"{named}: what is denied is not carried out; leave it out, or approve")
     arguments = _arguments_in(edit_file) if edit_file is not None else _arguments(edit) if edit else None
-    _send(run_id, Wish(Verdict(verdict), gate, who, reason, digest, arguments))
+    _send(run_id, DecisionRequest(Verdict(verdict), gate, who, reason, digest, arguments))
 
 
 def approver_token(
@@ -104,11 +104,11 @@ def approver_token(
     print_secret(grant(load_settings(), who, good_for, run=run_id, gate=gate, chain=chain))
 
 
-def _send(run_id: str, wish: "Wish") -> None:
+def _send(run_id: str, request: "DecisionRequest") -> None:
     from outlast.cli.decisions.sending import send
     from outlast.cli.reaching import reaching
 
-    print(reaching(lambda reach: send(reach, run_id, wish)))
+    print(reaching(lambda reach: send(reach, run_id, request)))
 
 
 def _arguments(edit: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _arguments(edit: str) -> dict[str, Any]:
     try:
         read = json.loads(edit)
     except ValueError as error:
-        raise LeavingError(WRONG, f"--edit: not JSON: {error}; mend it there") from error
+        raise LeavingError(WRONG, f"--edit: not JSON: {error}; fix it there") from error
     return _whole(read, "--edit")
 
 

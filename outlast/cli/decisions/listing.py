@@ -1,6 +1,6 @@
 """The gates that wait for people, read from the server alone: of one run, or of all runs in the namespace.
 
-The trap: the index knows only gates that opened once all search attributes were registered, and would hide the others. So every
+The index knows only gates that opened once all search attributes were registered, and would hide the others. So every
 running run is read, unless the caller asks for what is `indexed`, in namespaces that are too large for that.
 """
 
@@ -24,8 +24,8 @@ from outlast.contracts import (
     GateView,
     ProposedAction,
     WaitingActions,
-    legible,
 )
+from outlast.display import escaped_json
 
 RUNNING = "ExecutionStatus = 'Running'"
 ANSWERS_WITHIN = 3.0
@@ -80,7 +80,7 @@ async def _kept_whole(reach: Reach, gate: GateView) -> GateView:
         text = await reach.store().text(Content(ref=gate.ref))
     except ApplicationError:
         return gate
-    return gate.model_copy(update={"arguments": legible(text), "whole": True})
+    return gate.model_copy(update={"arguments": escaped_json(text), "whole": True})
 
 
 def _as_proposed(gate: GateView, proposed: WaitingActions) -> GateView:
@@ -88,7 +88,7 @@ def _as_proposed(gate: GateView, proposed: WaitingActions) -> GateView:
     if gate.whole or action is None or action.digest != gate.digest or action.ref is not None:
         return gate
     return gate.model_copy(
-        update={"arguments": legible(json.dumps(dict(action.input), ensure_ascii=False)), "whole": True}
+        update={"arguments": escaped_json(json.dumps(dict(action.input), ensure_ascii=False)), "whole": True}
     )
 
 

@@ -1,6 +1,6 @@
 """A person's decision from the terminal: shown with the action it is about, signed where it can be, sent, and what came of it.
 
-The trap: an action may be edited between the look at it and the yes. So the digest of the action that was shown goes along.
+An action may be edited between the look at it and the yes. So the digest of the action that was shown goes along.
 """
 
 import json
@@ -29,8 +29,8 @@ from outlast.contracts import (
     RecordKind,
     Verdict,
     hashed,
-    legible,
 )
+from outlast.display import escaped_json
 
 TERMINAL_SHOWN = 100_000
 """Characters of arguments that a terminal shows; of longer ones nobody could say that they were seen."""
@@ -41,7 +41,7 @@ SIGNED_FOR = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Wish:
+class DecisionRequest:
     """What a person wants: `gate` may be empty where one waits, `who` where settings tell, `digest` for the action as it is."""
 
     verdict: Verdict
@@ -52,19 +52,19 @@ class Wish:
     edit: Mapping[str, Any] | None = None
 
 
-async def send(reach: Reach, workflow_id: str, wish: Wish) -> str:
+async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
     """Send a decision and say what came of it; raises LeavingError where it is refused."""
     found = await going_on(reach, workflow_id, ours=False)
-    (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), wish.gate)])
+    (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), request.gate)])
     unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
     say("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
-    if unseen and wish.verdict is Verdict.APPROVE and not wish.digest:
+    if unseen and request.verdict is Verdict.APPROVE and not request.digest:
         raise LeavingError(
             WRONG,
             f"--digest: not all of the arguments could be shown here ({gate.size:,} bytes), so nothing was approved; see them "
             f"where a worker answers, or in the inbox, and say --digest {gate.digest[:SHORT_DIGEST]}",
         )
-    message = _message(reach.settings, found, gate, wish)
+    message = _message(reach.settings, found, gate, request)
     record = await tell(reach, found, "decide", message, GateRecord)
     if record is None:
         return f"{gate.name} of {workflow_id}: sent; no worker answers now, so it counts once one is back"
@@ -91,7 +91,7 @@ def _arguments(gate: GateView, room: int) -> list[str]:
     text = gate.arguments
     if not cut and len(text) > ONE_LINE:
         with suppress(ValueError):
-            text = legible(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+            text = escaped_json(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
     shown = f"  arguments {text[:room]}{'…' if len(text) > room else ''}".splitlines()
     counted = f"  {'; '.join((f'{gate.size:,} bytes', *gate.counts))}" if gate.counts or cut else ""
     warning = "  ! these arguments are cut: look at all of them before you approve (approve shows them)" if cut else ""
@@ -135,21 +135,27 @@ def _named(workflow_id: str, shown: GatesShown, name: str) -> GateView:
     raise LeavingError(WRONG, f"{which if waiting else 'no gate waits there'}; {workflow_id} has {names} waiting")
 
 
-def _message(settings: Settings, found: WorkflowExecutionDescription, gate: GateView, wish: Wish) -> dict[str, Any]:
+def _message(
+    settings: Settings, found: WorkflowExecutionDescription, gate: GateView, request: DecisionRequest
+) -> dict[str, Any]:
     """Write the decision, with the digest of the action that was shown."""
-    digest = wish.digest or gate.digest
-    edit = "" if wish.edit is None else hashed(wish.edit)
-    by, token = _signed(settings, found, gate, wish, {"digest": digest, "edit": edit})
-    said = {"gate": gate.name, "verdict": str(wish.verdict), "by": by, "digest": digest, "channel": "starter"}
-    optional = {"reason": wish.reason, "edit": wish.edit, "token": token}
+    digest = request.digest or gate.digest
+    edit = "" if request.edit is None else hashed(request.edit)
+    by, token = _signed(settings, found, gate, request, {"digest": digest, "edit": edit})
+    said = {"gate": gate.name, "verdict": str(request.verdict), "by": by, "digest": digest, "channel": "starter"}
+    optional = {"reason": request.reason, "edit": request.edit, "token": token}
     return said | {name: value for name, value in optional.items() if value not in ("", None)}
 
 
 def _signed(
-    settings: Settings, found: WorkflowExecutionDescription, gate: GateView, wish: Wish, bounds: Mapping[str, str]
+    settings: Settings,
+    found: WorkflowExecutionDescription,
+    gate: GateView,
+    request: DecisionRequest,
+    bounds: Mapping[str, str],
 ) -> tuple[str, str]:
     """Return who decides, and the token that proves it where this starter has what one is made of."""
-    who = who_decides(settings, wish.who)
+    who = who_decides(settings, request.who)
     if settings.approver_token is not None:
         mine = settings.approver_token.get_secret_value()
     elif settings.approver_secret is not None:
@@ -165,10 +171,10 @@ def _signed(
 
     try:
         owner = str(holds(mine).get("sub", ""))
-        if wish.who and wish.who.strip().casefold() != owner.casefold():
-            raise LeavingError(WRONG, f"--as {wish.who}: APPROVER_TOKEN is the token of {owner}")
+        if request.who and request.who.strip().casefold() != owner.casefold():
+            raise LeavingError(WRONG, f"--as {request.who}: APPROVER_TOKEN is the token of {owner}")
         chain = found.raw_info.first_run_id or found.run_id
-        return owner, decided(mine, run=found.id, chain=chain, gate=gate.name, verdict=str(wish.verdict), **bounds)
+        return owner, decided(mine, run=found.id, chain=chain, gate=gate.name, verdict=str(request.verdict), **bounds)
     except TokenError as error:
         raise LeavingError(WRONG, f"APPROVER_TOKEN: {error}") from error
 

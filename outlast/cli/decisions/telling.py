@@ -1,6 +1,6 @@
 """Tells a run something: as an update, which it answers at once, or as a signal, which it finds once a worker is back.
 
-The trap: the server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
+The server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
 the same is sent as a signal; where the update is carried out after all, the run takes the second one for a repetition.
 """
 

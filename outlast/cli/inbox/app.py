@@ -1,6 +1,6 @@
 """The web inbox as an ASGI app: sign in, see what waits, look at one action, decide.
 
-The trap: a page of others may send forms here, or point its own name at this address. So every form carries the session's secret,
+A page of others may send forms here, or point its own name at this address. So every form carries the session's secret,
 the host must be one of ours, cookies stay on this site, and no page may be framed or load anything from elsewhere.
 """
 
@@ -20,7 +20,7 @@ from outlast.approvals.tokens import TokenError
 from outlast.cli.decisions.listing import waiting_gates
 from outlast.cli.inbox.forms import LARGEST, FormError, edit_of, read_form, rows_of, shown_arguments
 from outlast.cli.inbox.pages import STYLE, render
-from outlast.cli.inbox.sending import Wish, send
+from outlast.cli.inbox.sending import PageDecision, send
 from outlast.cli.inbox.sessions import Session, Sessions, SignInError
 from outlast.cli.inbox.waiting import see_run
 from outlast.cli.leaving import LeavingError
@@ -144,9 +144,9 @@ class Inbox:
             if not form.get("digest"):
                 raise FormError("digest: the form does not say which action it is about; load the page again")
             edit = edit_of(typed, form.get("shown", "")) if verdict is Verdict.APPROVE else None
-            wish = Wish(gate, verdict, form["digest"], " ".join(form.get("reason", "").split()), edit)
+            decision = PageDecision(gate, verdict, form["digest"], " ".join(form.get("reason", "").split()), edit)
             seen = await see_run(self.reach, run, whole=False)
-            session.notice = await send(self.reach, seen, session, wish)
+            session.notice = await send(self.reach, seen, session, decision)
         except (FormError, LeavingError, TokenError) as error:
             return await self._looked_at(session, run, gate, str(error), form)
         return RedirectResponse(f"/gate?{urlencode({'run': run, 'gate': gate})}", 303)

@@ -1,6 +1,6 @@
 """What a browser sends: fields of a form, and the arguments of an action as a person changed them.
 
-The trap: arguments that were only shown must not come back as an edit, because an edit is another action that somebody else has
+Arguments that were only shown must not come back as an edit, because an edit is another action that somebody else has
 to approve. So what was shown is compared as data, not as text.
 """
 
@@ -17,7 +17,7 @@ FIELDS = 30
 
 
 class FormError(Exception):
-    """A form cannot be taken; the message names the field and the mend."""
+    """A form cannot be taken; the message names the field and the fix."""
 
 
 def read_form(body: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Renders the inbox. The trap: every text may come from a model; Jinja escapes all of them, and none is ever marked as safe."""
+"""Renders the inbox. Every text may come from a model; Jinja escapes all of them, and none is ever marked as safe."""
 
 from datetime import datetime
 from functools import cache

@@ -1,6 +1,6 @@
 """Sends a decision to its run: as an update, which is answered at once, or as a signal, which counts once a worker is back.
 
-The trap: the server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
+The server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
 the same is sent as a signal; a run takes the same decision twice for one.
 """
 
@@ -24,7 +24,7 @@ ANSWERS_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class PageDecision:
     """What a person decided on a page: `digest` is that of the action shown there, `edit` replaces all its arguments."""
 
     gate: str
@@ -34,29 +34,29 @@ class Wish:
     edit: Mapping[str, Any] | None = None
 
 
-async def send(reach: Reach, seen: RunSeen, session: Session, wish: Wish) -> str:
+async def send(reach: Reach, seen: RunSeen, session: Session, decision: PageDecision) -> str:
     """Send a decision, signed where the session has a token; says what came of it, raises LeavingError where it is refused."""
     run = seen.found
     said: dict[str, Any] = {
-        "gate": wish.gate,
-        "verdict": str(wish.verdict),
+        "gate": decision.gate,
+        "verdict": str(decision.verdict),
         "by": session.who,
-        "digest": wish.digest,
+        "digest": decision.digest,
         "channel": "inbox",
     }
-    if wish.reason:
-        said["reason"] = wish.reason
-    if wish.edit is not None:
-        said["edit"] = dict(wish.edit)
+    if decision.reason:
+        said["reason"] = decision.reason
+    if decision.edit is not None:
+        said["edit"] = dict(decision.edit)
     if session.grant:
         chain = run.raw_info.first_run_id or run.run_id
-        bounds = {"run": run.id, "gate": wish.gate, "digest": wish.digest, "verdict": str(wish.verdict)}
-        bounds["edit"] = "" if wish.edit is None else hashed(wish.edit)
+        bounds = {"run": run.id, "gate": decision.gate, "digest": decision.digest, "verdict": str(decision.verdict)}
+        bounds["edit"] = "" if decision.edit is None else hashed(decision.edit)
         said["token"] = decided(session.grant, **bounds, chain=chain)
     record = await _tell(reach, seen, said)
     if record is None:
-        return f"{wish.gate}: sent; no worker answers now, so it counts once one is back"
-    return told(wish.gate, record)
+        return f"{decision.gate}: sent; no worker answers now, so it counts once one is back"
+    return told(decision.gate, record)
 
 
 def told(gate: str, record: GateRecord) -> str:

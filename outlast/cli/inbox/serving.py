@@ -1,6 +1,6 @@
 """Runs the web inbox until it is stopped.
 
-The trap: without a secret anybody who reaches it may type any name. So then it serves this machine alone.
+Without a secret anybody who reaches it may type any name. So then it serves this machine alone.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Who sits before the browser: sessions kept in this process, opened by a signed approver token, or a typed name.
 
-The trap: a session that proves somebody must not be made by whoever knows a name. So where there is a secret only a token opens
+A session that proves somebody must not be made by whoever knows a name. So where there is a secret only a token opens
 one, and its grant stays here: the browser holds nothing but a random number.
 """
 

@@ -1,6 +1,6 @@
 """What is known of a run whose gates wait, read from its memo; a worker adds the steps, the log, and arguments in full.
 
-The trap: a workflow of others may use the memo's name for something else, so what does not read as gates is passed over.
+A workflow of others may use the memo's name for something else, so what does not read as gates is passed over.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The decision log of a run from its history alone: every record that the run wrote into its memo, as one chain.
 
-The trap: the memo as the server shows it holds the newest records only. The whole chain lies in the events that wrote it, over
+The memo as the server shows it holds the newest records only. The whole chain lies in the events that wrote it, over
 all parts of a run that continued as new, and each of them names the head that the chain must have by then.
 """
 

@@ -1,6 +1,6 @@
 """One run as its history holds it: every activity with its attempts, and every timer. Pure: events in, records out.
 
-The trap: a history holds one `started` event for an activity however often it was tried; of the attempts before, only the
+A history holds one `started` event for an activity however often it was tried; of the attempts before, only the
 number and the last failure are there, and both only once the activity has ended.
 """
 

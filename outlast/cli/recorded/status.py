@@ -3,6 +3,8 @@
 They show what ran, not what is planned: only the workflow's own state knows its steps before they begin.
 """
 
+import re
+
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from outlast.cli.reaching import Reach
@@ -35,7 +37,7 @@ async def recorded_status(
         spend = spend.plus(call.spend)
     status = RunStatus(
         workflow_id=found.id,
-        pattern=found.workflow_type.removesuffix("Workflow"),
+        pattern=re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", found.workflow_type.removesuffix("Workflow")).lower(),
         state=STATES.get(found.status, RunState.FAILED) if found.status else RunState.RUNNING,
         steps=tuple(rows_of(history).values()),
         spend=spend,

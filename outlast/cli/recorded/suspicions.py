@@ -1,6 +1,6 @@
 """What is wrong with a step as far as its calls show it: failures, repeats, cuts, refusals. Pure.
 
-The trap: a run can be wrong without any error. So everything that made a call less than it was meant to be is named, and
+A run can be wrong without any error. So everything that made a call less than it was meant to be is named, and
 what a tool or a model merely said is shown beside it, for a person to judge.
 """
 

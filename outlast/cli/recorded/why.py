@@ -1,6 +1,6 @@
 """Walks a step of a run back: what it was asked, from which steps that came, what it answered, and what went wrong there.
 
-The trap: a cause lies upstream as often as not, so the steps that a step was made of are looked at as well, nearest first.
+A cause lies upstream as often as not, so the steps that a step was made of are looked at as well, nearest first.
 """
 
 from collections.abc import Mapping, Sequence

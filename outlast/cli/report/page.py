@@ -1,6 +1,6 @@
 """Renders a report as one HTML page without scripts and without anything from the network.
 
-The trap: every text may come from a model. Jinja escapes all of them, and no text is ever marked as safe.
+Every text may come from a model. Jinja escapes all of them, and no text is ever marked as safe.
 """
 
 from datetime import datetime

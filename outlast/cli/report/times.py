@@ -1,6 +1,6 @@
 """Where the time of a run went, and which steps decided how long it took. Pure.
 
-The trap: steps run side by side, so times added up are more than the run took. Only the critical path says what would have
+Steps run side by side, so times added up are more than the run took. Only the critical path says what would have
 made it shorter.
 """
 

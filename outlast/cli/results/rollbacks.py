@@ -21,11 +21,11 @@ class RollbackPage:
     @property
     def complaint(self) -> str:
         """What makes the exit code 1: something is left."""
-        return "" if self.result.state is RunState.COMPLETED else "not every change could be taken back"
+        return "" if self.result.state is RunState.COMPLETED else "not every change could be undone"
 
     @property
     def headline(self) -> str:
-        """How many changes were taken back."""
+        """How many changes were undone."""
         return f"{self.result.run} is rolled back: {self.result.changes.summary or 'nothing was changed'}"
 
     def texts(self) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""Rolls back a run that has ended: a workflow of its own takes back what the run says that it changed.
+"""Rolls back a run that has ended: a workflow of its own undoes what the run says that it changed.
 
-The trap: asked twice, it must not begin twice. So the new run's id is made of the old run's, and the second call finds the first;
+Asked twice, it must not begin twice. So the new run's id is made of the old run's, and the second call finds the first;
 it begins again under that id only where the one before has ended and undos of it failed.
 """
 
@@ -26,9 +26,9 @@ from outlast.contracts import (
 
 
 async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, checkpoint: str) -> tuple[str, bool]:
-    """Take back the changes of an ended run; returns what became of them, and whether all are taken back.
+    """Undo the changes of an ended run; returns what became of them, and whether all are undone.
 
-    Raises LeavingError where there is nothing to take back.
+    Raises LeavingError where there is nothing to undo.
     """
     ended = f"{found.id} had ended already ({word(found.status)})"
     if not await reach.served(found.task_queue):
@@ -51,7 +51,7 @@ async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, che
 
 
 def told(workflow_id: str, changes: Changes) -> tuple[str, bool]:
-    """List the changes of a rolled back run, and say whether all of them are taken back."""
+    """List the changes of a rolled back run, and say whether all of them are undone."""
     rows = [f"  {each.state:14} {each.step} · {each.tool}({each.arguments}) {each.note}" for each in changes.changes]
     left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
     if changes.having(ChangeState.UNDO_FAILED):

@@ -58,11 +58,11 @@ class Wanted:
 def type_term(types: Sequence[str] = (), *, marked: bool) -> str:
     """Write which workflow types to look for as a term of a query, "" for all.
 
-    Runs of agents are those that a starter marked, and those of a registered type. Where neither tells, because no run can be
-    marked here and no application has registered its types, every run is one.
+    Runs of agents are those that a starter marked, and those of a type that the application registered. The library alone knows
+    no types, and runs that a program started carry no mark: then every run is listed.
     """
     registered = [kind.workflow for kind in kinds()]
-    if not types and not marked and registered == [ROLLBACK]:
+    if not types and registered == [ROLLBACK]:
         return ""
     names = types_of(types) if types else registered
     term = f"WorkflowType IN ({', '.join(map(quoted_name, names))})"

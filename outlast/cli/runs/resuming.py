@@ -1,6 +1,6 @@
 """Going on from an earlier staged run: what it was asked, and which of its outputs the new run takes over.
 
-The trap: a run that failed left its outputs in its failure, one that was cancelled or terminated left none. Of such a run
+A run that failed left its outputs in its failure, one that was cancelled or terminated left none. Of such a run
 only its workflow code knows how far it was, so a worker has to answer.
 """
 

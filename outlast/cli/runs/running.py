@@ -136,8 +136,8 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     if result is None and not known(workflow):
         await _show_foreign(reach, handle.id, page, error, as_json=as_json)
         return
-    budget = getattr(result, "budget", None)
-    tools_missing: Sequence[str] = getattr(result, "tools_missing", ())
+    budget = result.budget if isinstance(result, RunResult) else None
+    tools_missing = result.tools_missing if isinstance(result, RunResult) else ()
     changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
         _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing, data)

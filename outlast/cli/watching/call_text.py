@@ -1,6 +1,6 @@
 """The text of one model call as it comes, in lines that never repeat a character. Pure: pieces in, lines out.
 
-The trap: a retry starts its text from nothing, and what the attempt before had written is void. So every piece carries its
+A retry starts its text from nothing, and what the attempt before had written is void. So every piece carries its
 attempt; pieces of an older one are dropped, and a newer one says first that what stands above does not count.
 """
 

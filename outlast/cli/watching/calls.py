@@ -1,6 +1,6 @@
 """The calls of a run as its history tells them while it grows: each when it is wanted, and again when it has ended.
 
-The trap: the server says of a call at work how often it was tried, but not which step it belongs to; only history knows. So
+The server says of a call at work how often it was tried, but not which step it belongs to; only history knows. So
 history is followed by one long poll, through restarts of the server and the parts of a run that continues as new.
 """
 

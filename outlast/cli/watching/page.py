@@ -1,6 +1,6 @@
 """The live table of one run. Pure: a look in, renderables out.
 
-The trap: a terminal has few lines, and what waits for a person must never be what falls off. So gates, budget and retries
+A terminal has few lines, and what waits for a person must never be what falls off. So gates, budget and retries
 keep their lines, and the table gives way: steps that are done first.
 """
 

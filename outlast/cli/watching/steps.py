@@ -1,6 +1,6 @@
 """What one look at a run gives: each step with its state in people's words, its attempts and what it has cost. Pure.
 
-The trap: the run's own state knows steps but not their money, and its trace knows ended calls but not those at work. Only
+The run's own state knows steps but not their money, and its trace knows ended calls but not those at work. Only
 both together, with the attempts that the server counts, say where a run is.
 """
 

@@ -1,6 +1,6 @@
 """What the models of a run are writing, while they write it, and each answer whole once its call has ended.
 
-The trap: what comes on the way may be late, cut, or of an attempt that failed; so the answer itself, from the content store,
+What comes on the way may be late, cut, or of an attempt that failed; so the answer itself, from the content store,
 has the last word.
 """
 

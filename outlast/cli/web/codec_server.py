@@ -1,6 +1,6 @@
 """The commands of encryption: `payload-key` makes a key, `codec-server` lets the Web UI and the Temporal CLI read messages.
 
-The trap: whoever reaches a codec server reads everything. So it serves this machine alone, unless something before it asks people
+Whoever reaches a codec server reads everything. So it serves this machine alone, unless something before it asks people
 who they are; pages of other origins than the Web UI's get no answer.
 """
 

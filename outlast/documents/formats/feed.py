@@ -1,7 +1,7 @@
 """RSS and Atom: from bytes to entries, however crooked the feed is.
 
 feedparser never fails: an error page, a cut-off feed and an empty one all give a list of entries. So what is no feed at all is
-told apart here, and what broke off in the middle is noted. Its clean-up of HTML is off: it takes `<y` in `$x<y$` for a tag.
+distinguished here, and what broke off in the middle is noted. Its clean-up of HTML is off: it takes `<y` in `$x<y$` for a tag.
 """
 
 import io

@@ -1,0 +1,88 @@
+"""Where Claude is reached, checked when a worker starts; and the model client, made while the worker already serves.
+
+The SDK takes longer to import than all else that a worker is made of, and only model calls need it.
+"""
+
+import asyncio
+import gc
+import importlib
+from dataclasses import dataclass, field
+from typing import cast
+
+import httpx2
+
+from outlast.llm.base import LLM, ModelCall, ModelReply, Progress
+
+CLAUDE_URL = "https://api.anthropic.com"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a client of the Messages API is made of."""
+
+    url: httpx2.URL
+    """Without `/v1`, which the SDK adds; its query goes along with every request."""
+    timeout: float
+    """Seconds between two pieces of a stream."""
+    api_key: str | None = field(default=None, repr=False)
+    auth_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, api_key: str | None, base_url: str | None, timeout: float, auth_token: str | None = None) -> "Endpoint":
+        """Check what the settings say.
+
+        Args:
+            api_key: Sent as `X-Api-Key`. An endpoint of one's own needs neither this nor a token.
+            base_url: The address, with or without `/v1`; None for Claude itself.
+            timeout: Seconds between two pieces of a stream.
+            auth_token: Sent as the bearer; the key beside it goes to whatever stands behind.
+
+        Raises:
+            ValueError: Claude itself is asked without key and token, or the address is none.
+        """
+        if not (api_key or auth_token or base_url):
+            raise ValueError(
+                "set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or ANTHROPIC_BASE_URL for an endpoint of your own"
+            )
+        try:
+            url = httpx2.URL((base_url or CLAUDE_URL).strip())
+        except httpx2.InvalidURL as error:
+            raise ValueError(f"ANTHROPIC_BASE_URL cannot be read: {error}") from error
+        return cls(url.copy_with(path=_without_version(url.path), fragment=None), timeout, api_key, auth_token)
+
+
+class ClaudeWhenNeeded:
+    """Claude at an endpoint; the SDK is imported in a thread, at `prepare` or for the first call."""
+
+    def __init__(self, endpoint: Endpoint, retry_after_cap: float) -> None:
+        self._endpoint, self._retry_after_cap = endpoint, retry_after_cap
+        self._making: asyncio.Task[LLM] | None = None
+
+    def prepare(self) -> None:
+        """Begin to import, so that the first call need not wait for it."""
+        if self._making is None:
+            self._making = asyncio.create_task(asyncio.to_thread(self._make))
+
+    async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
+        """Make the call; raises the errors of `outlast.llm.posture`."""
+        self.prepare()
+        assert self._making is not None
+        return await (await asyncio.shield(self._making)).answer(call, progress)
+
+    async def aclose(self) -> None:
+        """Close the connections, if there are any."""
+        if self._making is not None:
+            await (await self._making).aclose()  # type: ignore[attr-defined]
+
+    def _make(self) -> LLM:
+        claude = importlib.import_module("outlast.llm.claude")
+        gc.freeze()  # the SDK is never garbage, and looking through all of it takes longer than most calls
+        return cast("LLM", claude.ClaudeLLM(claude.client_of(self._endpoint), self._retry_after_cap))
+
+
+def _without_version(path: str) -> str:
+    """Return the path of a base URL without what the SDK adds to it: people copy the whole address of the endpoint."""
+    path = path.rstrip("/").removesuffix("/messages") if path.rstrip("/").endswith("/v1/messages") else path
+    while (path := path.rstrip("/")).endswith("/v1"):
+        path = path.removesuffix("/v1")
+    return path or "/"
