@@ -79,7 +79,7 @@ def test_guides_with_a_test_of_their_own_are_named_there() -> None:
     for guide, test in OWN.items():
         assert commands(guide)
         text = (Path(__file__).parent.parent / "resilience" / test).read_text()
-        assert re.search(rf'(?:commands|blocks)\("{guide}', text), f"{test} does not read {guide}"
+        assert re.search(rf'(?:commands\(|texts\(\)\[)"{guide}"', text), f"{test} does not read {guide}"
 
 
 @pytest.mark.parametrize(
