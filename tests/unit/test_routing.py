@@ -10,6 +10,7 @@ from outlast.contracts import Content, Part
 from outlast.devstack.local_model.choosing import decisions
 from outlast.devstack.local_model.schema import fitted
 from outlast.gather import distinct
+from outlast.llm.prompting import schema_for
 from outlast.routing.categories import DEFAULT_CATEGORIES, NO_ROUTE, TICKET_SCHEMA
 from outlast.routing.contracts import Pick
 from outlast.routing.requests import GENERAL, Category, RequestText, RouteRequest
@@ -101,7 +102,8 @@ def test_wrong_categories_are_all_told() -> None:
 
 
 def test_the_small_model_chooses_among_the_categories_by_label_words() -> None:
-    schema = label_schema(categories_of(asking()))
+    schema = schema_for(label_schema(categories_of(asking())), hints=True)
+    assert schema is not None
     Draft202012Validator.check_schema(schema)
     (decision,) = list(decisions(fitted(schema, 200, strict=True)))
     assert list(decision.options) == NAMES
@@ -112,7 +114,9 @@ def test_the_small_model_chooses_among_the_categories_by_label_words() -> None:
 
 def test_label_words_cannot_break_their_list() -> None:
     own = {"a": category("a", words=("x, b=y", "v1.0")), "b": category("b")}
-    (decision,) = list(decisions(fitted(label_schema(own), 200, strict=True)))
+    schema = schema_for(label_schema(own), hints=True)
+    assert schema is not None
+    (decision,) = list(decisions(fitted(schema, 200, strict=True)))
     assert decision.question.words == (("x b y", "v1 0"), ("b",))
 
 
