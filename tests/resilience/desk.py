@@ -78,7 +78,7 @@ class Desk:
         self.env = self.stack.env | {"PATH": os.pathsep.join(paths), "OTEL_METRIC_EXPORT_INTERVAL": "200"}
         self.folder = self.stack.directory / "desk"
         self.folder.mkdir()
-        for name in ("starter.py", "worker.py", "deploy"):
+        for name in ("starter.py", "worker.py", "deploy", "samples"):
             (self.folder / name).symlink_to(PROJECT / name)
         for document in (PROJECT / "samples" / "documents").glob("*.pdf"):
             shutil.copy(document, self.folder)

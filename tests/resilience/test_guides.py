@@ -1,27 +1,25 @@
 """The guide to extending it is true: its files are written, its changes made and its commands run, in a copy of the project."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import binary
-from tests.processes import PROJECT, RealProcess, dev_server, messages_api, stack_environment
+from tests.elsewhere import Elsewhere, elsewhere
+from tests.guides import blocks, commands, files, needs_more, texts
+from tests.processes import PROJECT, RealProcess, dev_server, free_port, messages_api, stack_environment, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
-BLOCK = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "benchmarks", "images")
-
-
-def blocks(guide: str) -> list[tuple[str, str, str]]:
-    """Return language, file and text of every block."""
-    return [(found[1], found[2] or "", found[3]) for found in BLOCK.finditer((PROJECT / "docs" / guide).read_text())]
 
 
 def change(copy: Path, diff: str) -> None:
@@ -70,7 +68,7 @@ def test_a_reader_adds_an_agent_a_tool_a_server_and_a_workflow(
 ) -> None:
     copy, env, worker = stack
     said: list[str] = []
-    for language, title, text in blocks("extending.md"):
+    for language, title, text in blocks(texts()["extending"]):
         if title:
             (copy / title).write_text(text)
         elif language == "diff":
@@ -114,3 +112,77 @@ def test_replay_before_deploy_names_what_differs_and_what_is_no_history(tmp_path
     done = replayed("none.json")
     assert done.returncode == 2
     assert "none.json: is no event history" in done.stderr
+
+
+TRIAGE = PROJECT / "samples" / "incident_triage"
+STARS = {"user": "How content is this customer?", "data": {"stars": 4, "reason": "Warm."}}
+BOOKS = {"system": "You book tables", "tool": "book_table", "input": {"guest": "Okafor"}, "before_turn": 1}
+WRITES = {"system": "You write incident reports", "tool": "write_file", "before_turn": 1}
+ANSWERS = [
+    STARS,
+    BOOKS,
+    {"system": "You command incidents", "data": {"severity": "SEV2", "cause": "The pool.", "first_step": "Roll back."}},
+    {**WRITES, "input": {"path": "report.md", "content": "# SEV2"}},
+]
+
+SERVING = {"python own_worker.py": "worker ready", "uvicorn ": "startup complete"}
+"""Commands of the cookbook that serve, and what each says once it does."""
+
+
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of readers who have a server and a model, and no checkout of ours."""
+    directory = tmp_path_factory.mktemp("away")
+    with dev_server(directory) as server, messages_api(directory) as api:
+        api.script(rules=ANSWERS)
+        yield stack_environment(directory, server, api)
+
+
+def typed(reader: Elsewhere, command: str) -> str:
+    """Type a command, once the gate that it decides is there."""
+    if found := re.match(r"outlast approve (\S+)", command):
+        wait_for(lambda: json.loads(reader.type(f"outlast status {found[1]} --json"))["gates"], "the gate")
+    return reader.type(command)
+
+
+def test_the_quickstart_is_the_sample() -> None:
+    shown = files(texts()["quickstart"])
+    own = [file for file in TRIAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    assert shown == {str(file.relative_to(TRIAGE)): file.read_text() for file in own if file.name != "README.md"}
+
+
+def test_a_reader_of_the_quickstart_comes_to_a_recorded_history(away: dict[str, str], tmp_path: Path) -> None:
+    reader = elsewhere(tmp_path / "reader", away)
+    reader.write(files(texts()["quickstart"]))
+    install, tested, server, serving, *rest = commands("quickstart")
+    assert needs_more(install)
+    assert server == "outlast up --no-worker"  # test_up.py runs it
+    assert "2 passed" in reader.type(tested)
+    with reader.serving(serving):
+        said = {command: typed(reader, command) for command in rest}
+    assert '"SEV2"' in said["outlast result inc-1"]
+    assert "inc-1.json: replays" in said["python worker.py --replay histories/inc-1.json"]
+    assert not (reader.folder / "incident" / "report.md").exists()
+
+
+def test_every_answer_of_the_cookbook_runs(away: dict[str, str], tmp_path: Path) -> None:
+    reader = elsewhere(tmp_path / "reader", away)
+    reader.write(files(texts()["README"]) | files(texts()["cookbook"]))
+    port, said = str(free_port()), {}
+    with ExitStack() as serving:
+        for command in commands("cookbook"):
+            command = command.replace("8000", port)
+            if ready := next((ready for words, ready in SERVING.items() if words in command), ""):
+                serving.enter_context(reader.serving(command, ready))
+            else:
+                said[command] = typed(reader, command)
+            if "workflow start --type Book" in command:
+                assert reader.type("outlast result table-1")
+                assert (reader.folder / "Okafor.booked").exists()
+    assert '"ada"' in said["outlast result rel-1"]
+    assert '"bob"' in said["outlast result rel-1"]
+    assert not (reader.folder / "Okafor.booked").exists()
+    assert said["python rate.py"].startswith("4 of 5")
+    assert "daily" in said["temporal schedule list"]
+    assert '"stars": 4' in said["outlast result review-7"]
+    assert all("1 passed" in shown for command, shown in said.items() if "pytest" in command)

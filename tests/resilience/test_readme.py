@@ -13,9 +13,11 @@ import pytest
 
 from cli.demo.tour import NO_MODEL_ASKED
 from cli.demo.tour_stops import PIPELINE, STOPS
-from tests.guides import commands
+from tests.elsewhere import elsewhere
+from tests.guides import commands, commands_of, files, needs_more, section
 from tests.processes import (
     PROJECT,
+    MessagesApi,
     RealProcess,
     clean_environment,
     dev_server,
@@ -29,7 +31,11 @@ pytestmark = pytest.mark.timeout(540)
 on_the_stack = pytest.mark.xdist_group("readme")
 
 COMMANDS = commands("README")
-ON_A_STACK = [command for command in COMMANDS if command.startswith(("python starter.py", "temporal "))]
+OWN = section("README", "Build your own")
+"""A workflow of the reader's own; its commands are not typed in the project."""
+ON_A_STACK = [
+    command for command in COMMANDS if command.startswith(("python starter.py", "temporal ")) and command not in OWN
+]
 ALONE = {"make demo", "make showcase", "make test", "make up", "source .venv/bin/activate"}
 SERVING = [command for command in COMMANDS if command.startswith("python worker.py")]
 
@@ -45,10 +51,15 @@ def bash(command: str, env: dict[str, str], timeout: float = 120) -> "subprocess
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MessagesApi, dict[str, str]]]:
     tmp = tmp_path_factory.mktemp("readme")
     with dev_server(tmp) as server, messages_api(tmp) as api, worker(tmp, server, api):
-        yield with_our_python(stack_environment(tmp, server, api))
+        yield api, with_our_python(stack_environment(tmp, server, api))
+
+
+@pytest.fixture
+def environment(stack: tuple[MessagesApi, dict[str, str]]) -> dict[str, str]:
+    return stack[1]
 
 
 @on_the_stack
@@ -59,6 +70,26 @@ def test_the_starter_commands_run_in_order(environment: dict[str, str], tmp_path
             command = command.replace(f" {name}", f" {tmp_path / name}")
         done = bash(command, environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@on_the_stack
+def test_a_workflow_of_ones_own_asks_two_agents_and_a_person(
+    stack: tuple[MessagesApi, dict[str, str]], tmp_path: Path
+) -> None:
+    api, environment = stack
+    api.script(rules=[{"user": "Checkout fails", "data": {"severity": "high", "why": "Nobody can pay."}}])
+    install, server, serving, *typed = commands_of(OWN)
+    assert needs_more(install)
+    assert server == "outlast up --no-worker"  # test_up.py runs it; here the server is that of the stack
+    place = elsewhere(tmp_path / "reader", environment)
+    place.write(files(OWN))
+    with place.serving(serving):
+        for command in typed:
+            if " approve " in command:
+                wait_for(lambda: json.loads(place.type("outlast status t-1 --json"))["gates"], "the gate")
+            shown = place.type(command)
+    assert '"page": true' in shown
+    assert sum(bool(line.strip()) for line in files(OWN)["triage.py"].splitlines()) <= 25
 
 
 @on_the_stack
@@ -147,4 +178,4 @@ def test_a_step_that_is_explained_is_one_of_a_given_plan() -> None:
 
 
 def test_no_command_is_left_out() -> None:
-    assert set(COMMANDS) == {*ON_A_STACK, *ALONE, *SERVING}
+    assert set(COMMANDS) == {*ON_A_STACK, *ALONE, *SERVING, *commands_of(OWN)}

@@ -67,7 +67,7 @@ def missing(said: str) -> str:
 
 def test_blocks_that_are_no_shell_hold_no_command() -> None:
     for guide, text in GUIDES.items():
-        for language, content in blocks(text):
+        for language, _, content in blocks(text):
             if language != "sh":
                 assert not [line for line in content.splitlines() if PROGRAM.match(line)], guide
         rest = FENCE.sub("", text)
@@ -79,7 +79,7 @@ def test_guides_with_a_test_of_their_own_are_named_there() -> None:
     for guide, test in OWN.items():
         assert commands(guide)
         text = (Path(__file__).parent.parent / "resilience" / test).read_text()
-        assert re.search(rf'(?:commands|blocks)\("{guide}', text), f"{test} does not read {guide}"
+        assert re.search(rf'(?:commands\(|texts\(\)\[)"{guide}"', text), f"{test} does not read {guide}"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,8 @@ def test_guides_with_a_test_of_their_own_are_named_there() -> None:
         ("python starter.py plan 'Write about docker compose'", False),
         ("python starter.py document *.pdf", False),
         ("temporal workflow list", False),
+        ("pip install 'outlast[devstack]'", True),
+        ("pip install -r requirements.txt", False),
         ("deploy/make-secrets.sh secrets", False),
     ],
 )

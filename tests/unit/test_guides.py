@@ -1,11 +1,17 @@
-"""What the guides list is what the code has: every type of error, and the value of every limit."""
+"""What the guides list is what the code has: every type of error, the value of every limit, every public name."""
 
 import importlib
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
+import outlast
+import outlast.testing
 from outlast.client import Settings
 from outlast.errors import ErrorKind
 from tests.processes import PROJECT
@@ -40,3 +46,15 @@ def test_a_limit_has_the_value_that_the_guide_says(what: str, value: str, where:
             assert issubclass(found, BaseModel)
             found = found.model_fields[field].default
     assert float(value) == found, what
+
+
+def test_the_site_is_built_without_a_warning_and_has_every_public_name(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert built.returncode == 0, built.stderr
+    shown = re.findall(r'<h2 id="outlast\.[\w.]*?(\w+)"', (tmp_path / "api.html").read_text())
+    public = {*outlast.__all__, *outlast.testing.__all__} - {"__version__"}
+    assert sorted(shown) == sorted(public)
+    fetched = r'<(?:script|link|img)[^>]*(?:src|href)="https?:'
+    assert not [page.name for page in tmp_path.glob("*.html") if re.search(fetched, page.read_text())]
