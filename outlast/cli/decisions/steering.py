@@ -37,8 +37,8 @@ def _steer(run_id: str, what: str, reason: str, who: str) -> None:
     from outlast.contracts import PauseAnswer
 
     async def command(reach: "Reach") -> PauseAnswer | None:
-        said = {"by": who_decides(reach.settings, who), "reason": reason}
-        return await tell(reach, await going_on(reach, run_id), what, said, PauseAnswer)
+        message = {"by": who_decides(reach.settings, who), "reason": reason}
+        return await tell(reach, await going_on(reach, run_id), what, message, PauseAnswer)
 
     answer = reaching(command)
     if answer is None:

@@ -1,7 +1,7 @@
-"""Tells a run something: as an update, which it answers at once, or as a signal, which it finds once a worker is back.
+"""Sends a run a message: as an update, which it answers at once, or as a signal, which it reads once a worker is back.
 
-The server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
-the same is sent as a signal; where the update is carried out after all, the run takes the second one for a repetition.
+The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a
+few seconds the same is sent as a signal; where the update is carried out after all, the run takes the signal for a duplicate.
 """
 
 import asyncio
@@ -39,18 +39,18 @@ def way_out(refusal: str) -> str:
 
 
 async def tell(
-    reach: Reach, found: WorkflowExecutionDescription, name: str, said: Mapping[str, Any], answer: type[M]
+    reach: Reach, found: WorkflowExecutionDescription, name: str, message: Mapping[str, Any], answer: type[M]
 ) -> M | None:
     """Send an update, or where no worker answers the signal of the same name (None); raises LeavingError if it is refused."""
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
     if await reach.served(found.task_queue):
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
-                answered: M = await handle.execute_update(name, dict(said), result_type=answer)
+                answered: M = await handle.execute_update(name, dict(message), result_type=answer)
                 return answered
         except WorkflowUpdateFailedError as error:
             raise LeavingError(WRONG, f"{found.id} does not take it: {way_out(text_of(error.cause))}") from error
         except (TimeoutError, NotCarriedOutError):
             pass
-    await handle.signal(name, dict(said))
+    await handle.signal(name, dict(message))
     return None

@@ -47,7 +47,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Timer:
-    """A wait of the workflow, with what it said it waits for."""
+    """A timer of the workflow, with its summary of what it waits for."""
 
     text: str
     event: Waited

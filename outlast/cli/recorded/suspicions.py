@@ -1,7 +1,7 @@
 """What is wrong with a step as far as its calls show it: failures, repeats, cuts, refusals. Pure.
 
 A run can be wrong without any error. So everything that made a call less than it was meant to be is named, and
-what a tool or a model merely said is shown beside it, for a person to judge.
+the text of a tool or a model is shown beside it, for a person to judge.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,22 +55,24 @@ def upstream(history: RunHistory, step: str, rows: Mapping[str, StepRow]) -> tup
 
 
 def suspicions(
-    history: RunHistory, step: str, row: StepRow | None, hops: Sequence[FallbackTaken] = ()
+    history: RunHistory, step: str, row: StepRow | None, fallbacks: Sequence[FallbackTaken] = ()
 ) -> list[Suspicion]:
-    """Say all that went wrong at one step, in the order in which it did."""
+    """Return everything that went wrong at one step, in order."""
     calls = history.of(step)
     found = [Suspicion(step, what, fatal) for call in calls for what, fatal in _of_call(call)]
     found += [Suspicion(step, what) for what in _never_called(calls)]
     found += [
-        Suspicion(step, f"{hop.origin} was given up for {hop.target}: {hop.reason}") for hop in hops if hop.step == step
+        Suspicion(step, f"{taken.origin} was given up for {taken.target}: {taken.reason}")
+        for taken in fallbacks
+        if taken.step == step
     ]
     if row is not None and row.state in (StepState.FAILED, StepState.SKIPPED):
         found.append(Suspicion(step, f"{row.state}: {row.note or 'without a reason'}", fatal=True))
     elif row is not None and row.note:
         # The call that was cut off is named already, with its tokens.
         cut = any(call.turn is not None and call.turn.stop_reason in CUT for call in calls)
-        told = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
-        found += [Suspicion(step, "; ".join(told))] if told else []
+        notes = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
+        found += [Suspicion(step, "; ".join(notes))] if notes else []
     return found
 
 

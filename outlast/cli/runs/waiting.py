@@ -69,16 +69,16 @@ async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = Non
 
 async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], None] | None = None) -> Any:
     """Wait for the run's result however often the server restarts; `tell` hears once that it is away."""
-    pause, told = 0.25, False
+    pause, warned = 0.25, False
     while True:
         try:
             return await handle.result()
         except RPCError as error:
             if error.status not in PASSING:
                 raise
-            if tell and not told:
+            if tell and not warned:
                 tell("the server does not answer; still waiting, nothing is lost …")
-                told = True
+                warned = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -88,15 +88,15 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
 
     Without a terminal it says what waits for a person: a pipe or a build log would be silent until the time is over.
     """
-    told = False
+    warned = False
     asked: set[str] = set()
     await asyncio.sleep(0 if seen else PATIENCE)
     while True:
         try:
             status = await handle.query("status", result_type=RunStatus, rpc_timeout=PATIENT_DEADLINE)
         except RPCError as error:
-            if not told and error.status in NOBODY_ANSWERS:
-                told = True
+            if not warned and error.status in NOBODY_ANSWERS:
+                warned = True
                 say(f"{NO_ANSWER} {start_a_worker()}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             pass  # it has no answer at this moment, for instance before its first task

@@ -65,7 +65,7 @@ class Table:
 
     def show(self, look: Look) -> None:
         """Draw the table anew."""
-        self._live.update(live_page(look, room=self._out.height - 1, width=self._out.width), refresh=True)
+        self._live.update(live_page(look, height=self._out.height - 1, width=self._out.width), refresh=True)
 
     def tell(self, line: str) -> None:
         """Print it above the table."""
