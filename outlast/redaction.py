@@ -27,7 +27,7 @@ _PIECE = 4
 """Every part holds a piece of this length that begins at a multiple of five: a fifth of the looks will do for most texts."""
 TOKEN_LENGTH = 20
 """Characters from which the user name in a web address is taken for a token, although a password follows."""
-_TELLING = 4
+_DISTINCT = 4
 """Different characters that a part must have: a run of `-` or `x` is no secret."""
 
 _SECRET_NAME = re.compile(
@@ -72,11 +72,11 @@ class Redactor:
         short: dict[str, str] = {}
         for forms in self._learned.values():
             for form, name in forms.items():
-                if SHORTEST <= len(form) < PART or 1 < len(set(form)) < _TELLING:
+                if SHORTEST <= len(form) < PART or 1 < len(set(form)) < _DISTINCT:
                     short.setdefault(form, name)
                 for at in range(len(form) - PART + 1):
                     part = form[at : at + PART]
-                    if len(set(part)) >= _TELLING:
+                    if len(set(part)) >= _DISTINCT:
                         parts.setdefault(part, name)
         self._parts, self._short = parts, short
         self._pieces = {part[at : at + _PIECE] for part in parts for at in range(PART - _PIECE + 1)}

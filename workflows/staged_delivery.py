@@ -19,7 +19,7 @@ from outlast.review import Review, Reviewed
 from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
 from outlast.stages.rules import (
     DEFAULT_STAGES,
-    UNMENDABLE,
+    NOT_RETRIED,
     judges_earlier,
     label_of,
     lead_of,
@@ -230,4 +230,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in NOT_RETRIED

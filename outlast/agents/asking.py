@@ -92,7 +92,7 @@ class Ask:
                 self.agents.acts.failed(attempt)
             raise
         if self.schema is not None and answer.data is None:
-            self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
+            self.agents.acts.failed(attempt)  # the caller treats it as a failure
         return answer
 
     def _fell_back(self, origin: str, target: str, reason: str) -> None:
@@ -102,7 +102,7 @@ class Ask:
     async def _attempt(self, agent: str) -> Attempt:
         """Begin an attempt, once the policy has dealt with what those before it changed."""
         if self.agents.run.undo.on_fallback is OnFallback.ROLL_BACK:
-            await self.agents.run.undo.take_back(self.agents.acts.changes(self.step))
+            await self.agents.run.undo.undo_changes(self.agents.acts.changes(self.step))
         return self.agents.acts.attempt(self.step, agent)
 
     async def _answer_of(self, target: str, chain: list[str], attempt: Attempt) -> Answer:

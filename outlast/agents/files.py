@@ -199,7 +199,7 @@ def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
 
 
 def _called(path: Path, lines: Sequence[str]) -> str:
-    """Say whom a run would mean by a file that cannot be read: by the name that stands in it, or by the file's own."""
+    """Return the agent name of a file that cannot be read: the name in its front matter, or the file's own."""
     written = next((line.removeprefix("name:") for line in lines[:50] if line.startswith("name:")), "")
     return slug(written) or slug(path.stem)
 
@@ -218,7 +218,7 @@ def _fix(found: Mapping[str, Any]) -> str:
 
 
 def _fallbacks(agents: Sequence[AgentFile], unread: Iterable[str]) -> Iterator[Problem]:
-    """Say which fallbacks lead nowhere; one that leads to a file which cannot be read is that file's fault."""
+    """Report fallbacks to agents that do not exist; a file that cannot be read is reported as such."""
     following = {agent.front.name: next_agents(agent) for agent in agents}
     known = {*following, *unread}
     for agent in agents:

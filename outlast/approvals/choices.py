@@ -33,7 +33,7 @@ async def choose(
         risk=Risk.LOW,
     )
     wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
-    wanted["requester_may_approve"] = True  # a choice does nothing to the world, so whoever asked may make it
+    wanted["requester_may_approve"] = True  # a choice changes nothing outside the run, so the requester may make it
     gates.choices[name] = tuple(options)
     state.asks(
         Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds))

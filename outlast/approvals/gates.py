@@ -60,7 +60,7 @@ class Gates:
 
     `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
     `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because the server
-    otherwise refuses the workflow task for ever, and no `try` sees it. `choices` are the options of gates that choose among
+    otherwise refuses the workflow task forever, and no `try` sees it. `choices` are the options of gates that choose among
     some, `waited` the seconds in which any gate was open.
     """
 

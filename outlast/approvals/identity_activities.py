@@ -23,7 +23,7 @@ from outlast.storage.activities import ContentStore
 
 
 class GateTermsActivities:
-    """Knows the secret that decisions are signed with (none: whoever says who they are is believed), and the other terms.
+    """Knows the secret that decisions are signed with (none: names are taken on trust), and the other terms.
 
     `store` holds the arguments that are too large for history.
     """

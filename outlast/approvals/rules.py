@@ -119,7 +119,7 @@ def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
 
 
 def objection_to_denial(gate: GateState, decision: Decision) -> str:
-    """Say why somebody may not deny; whoever asked for an action may always take it back."""
+    """Return why somebody may not deny; the requester of an action may always deny it."""
     if gate.requester and named(decision.by) == named(gate.requester):
         return ""
     return _stranger(gate, decision)

@@ -70,7 +70,7 @@ def report(
 ) -> None:
     """Write one HTML page on a run: plan, times, cost, decisions, changes, and what went wrong.
 
-    It needs no network to be read. Works for runs that still go on.
+    It needs no network to be read. Works for runs that are still running.
     """
     from datetime import UTC, datetime
 

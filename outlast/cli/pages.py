@@ -1,4 +1,4 @@
-"""The pages that people read while a run goes on, and what all pages share. Pure: data in, renderables out.
+"""The pages that people read while a run is running, and what all pages share. Pure: data in, renderables out.
 
 Texts from models and files may contain `[markup]`, and escape sequences, so they become `Text`
 objects, are never formatted, and lose their control characters.

@@ -1,7 +1,7 @@
 """Everything that workflows, activities and people exchange, as frozen pydantic models.
 
 Open `requests.py` first: what all requests and results share. Others import every name from here, not from the files.
-These models live in the histories of runs that go on: fields are added with a default and never renamed.
+These models live in the histories of open runs: fields are added with a default and never renamed.
 """
 
 from outlast.contracts.actions import (

@@ -253,7 +253,7 @@ class WaitingActions(Contract):
 class GateNews(Contract):
     """A notification: a gate of a run opened, was edited, escalated or settled (`kind`), or still waits (`reminded`).
 
-    `to` names who shall hear of it (none: all channels); `head` is the last hash of the decision log, noted outside.
+    `to` names who is notified (none: all channels); `head` is the last hash of the decision log, noted outside.
     """
 
     workflow_id: str

@@ -15,7 +15,7 @@ class Notice(Contract):
 
     Where the arguments are not `whole`, they are cut, `size` is that of all of them in bytes, `counts` what is in them, and `ref`
     where they are kept.
-    `signed` says that decisions need a token, `to` names who shall hear of it (none: all channels).
+    `signed` says that decisions need a token, `to` names who is notified (none: all channels).
     """
 
     workflow_id: str

@@ -16,7 +16,7 @@ CHARACTERS_PER_TOKEN = 4
 """How many characters of an answer count as one token where the provider has not reported the number."""
 
 TEXT_KEPT = 4096
-"""How many characters of a running answer's end are kept for whoever watches."""
+"""How many characters of a running answer's end are kept for watchers."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Progress:
         self.characters += len(text)
 
     def received_text(self, text: str) -> None:
-        """Count a piece of the answer that people can read, and keep it for whoever watches."""
+        """Count a piece of the answer that people can read, and keep it for watchers."""
         self.received(text)
         self.readable += len(text)
         self.text = (self.text + text)[-TEXT_KEPT:]

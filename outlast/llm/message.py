@@ -26,8 +26,8 @@ _PIECES = {
 class MessageBuilder:
     """Takes the events of one answer in order.
 
-    What comes is reported to `progress` by `tell`, once for many events. `observe` hears of the few events that say how the call
-    as a whole went.
+    Text is reported to `progress` by `report`, in batches of events. `observe` is called with the few events that concern the
+    call as a whole.
     """
 
     def __init__(self, progress: Progress, observe: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -75,8 +75,8 @@ class MessageBuilder:
         if self._observe is not None:
             self._observe(event)
 
-    def tell(self) -> None:
-        """Tell `progress` what has come since the last time."""
+    def report(self) -> None:
+        """Report to `progress` what has come since the last time."""
         if self._readable:
             self._progress.received_text("".join(self._readable))
             self._readable = []

@@ -49,7 +49,7 @@ DEFAULT_STAGES = (
     ),
 )
 
-UNMENDABLE = frozenset(
+NOT_RETRIED = frozenset(
     {
         ErrorKind.CONTENT_MISSING,
         ErrorKind.CONTENT_ALTERED,

@@ -281,7 +281,7 @@ def log_outage(why: str) -> None:
 
 
 def _brief(error: Exception) -> str:
-    # obstore appends a dump of its internals, which would be kept in history for ever.
+    # obstore appends a dump of its internals, which would be kept in history forever.
     return f"{type(error).__name__}: {str(error).partition('Debug source')[0].strip()[:500]}"
 
 

@@ -1,6 +1,6 @@
 """The data converter: refuses a message that history cannot hold and a request that cannot be read, and redacts failures.
 
-The server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for ever; so does
+The server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried forever; so does
 a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
 """
 

@@ -54,7 +54,7 @@ def details(status: RunStatus) -> str:
 @lru_cache(maxsize=4096)
 def _line(state: StepState, step: str, agent: str, depends_on: tuple[str, ...], result: str, note: str) -> str:
     """Render the row of a step. A status is rendered for each change, and all rows but one are as they were."""
-    # A note stands behind the result of a step, never in its place.
+    # A note follows the result of a step, and never replaces it.
     shown = " · ".join(text[:80] for text in (result, note) if text)
     cells = (f"{MARKS[state]} {state}", step, agent, ", ".join(depends_on), shown)
     return "| " + " | ".join(map(_cell, cells)) + " |"

@@ -65,7 +65,7 @@ class StepSpans:
 
     @contextmanager
     def calling(self, step: str, operation: str, name: str) -> Iterator[None]:
-        """Hold what happens within the block below a span of its own, which `tell` describes."""
+        """Hold what happens within the block below a span of its own, which `annotate` describes."""
         above = self._open.get(step)
         parent = trace.set_span_in_context(above) if above is not None else None
         about = {"agent.step": step, "gen_ai.operation.name": operation}
@@ -91,8 +91,8 @@ class StepSpans:
                     span.end(_nanoseconds(workflow.now()))
 
 
-def tell(call: CallTrace) -> None:
-    """Say on the span of the running call what the step trace says of it."""
+def annotate(call: CallTrace) -> None:
+    """Set the attributes of the running call's span from its record in the step trace."""
     span = _call.get()
     if span is None or not span.is_recording():
         return

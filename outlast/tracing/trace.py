@@ -31,7 +31,7 @@ from outlast.contracts import (
 )
 from outlast.tracing.details import details
 from outlast.tracing.indexing import index_end
-from outlast.tracing.spans import StepSpans, tell
+from outlast.tracing.spans import StepSpans, annotate
 from outlast.workflow.state import ExecutionState
 
 NOTICES_KEPT = 20
@@ -183,7 +183,7 @@ class RunTrace:
 
     def _keep(self, call: CallTrace) -> None:
         self.calls.append(call)
-        tell(call)
+        annotate(call)
 
     def notice(self, text: str) -> None:
         """Keep a message that could not be understood where people see it."""

@@ -15,8 +15,8 @@ from temporalio import workflow
 
 from outlast.contracts import Change, ChangeState, Part, ToolAnswer, ToolCall, hashed
 
-ARGUMENTS_TOLD = 1000
-ANSWER_TOLD = 500
+ARGUMENTS_SHOWN = 1000
+ANSWER_SHOWN = 500
 KEY_DIGEST = 16
 DONE_BEFORE = (
     "An earlier attempt at this task failed, after it had done what is listed here. Do not do any of it again; "
@@ -99,10 +99,10 @@ class Attempt:
         return parts
 
     def _line(self, act: Act) -> str:
-        given = "…" if act.call.ref else json.dumps(dict(act.call.input), ensure_ascii=False)[:ARGUMENTS_TOLD]
+        given = "…" if act.call.ref else json.dumps(dict(act.call.input), ensure_ascii=False)[:ARGUMENTS_SHOWN]
         state = self._state(act.change) if act.change else None
         became = STATES[state] if state is not None else "not done"
-        answer = " ".join(((act.answer.content.text if act.answer else "") or "").split())[:ANSWER_TOLD]
+        answer = " ".join(((act.answer.content.text if act.answer else "") or "").split())[:ANSWER_SHOWN]
         return f"{act.agent} called {act.call.name}({given}): {became}" + (f". It answered: {answer}" if answer else "")
 
     def _is_gone(self, act: Act) -> bool:
@@ -121,7 +121,7 @@ class Acts:
         return Attempt(step, agent, tuple(self._ended.get(step, ())), self._state)
 
     def failed(self, attempt: Attempt) -> None:
-        """Keep what an attempt did that led nowhere, for the next one."""
+        """Keep what a failed attempt did, for the next one."""
         known = self._ended.setdefault(attempt.step, [])
         known += [act for act in attempt.acts if act not in known]
 

@@ -49,7 +49,7 @@ ASKED = "a person asked for it"
 
 
 class Rollback:
-    """The changes of one run, and the way back.
+    """The changes of one run, and how to undo them.
 
     `on_stuck` decides on a compensation that keeps failing; without it, such a change is listed as not undone.
     """
@@ -122,14 +122,14 @@ class Rollback:
             self._undo_log.unknown(change.seq, text_of(error))
 
     async def roll_back(self, policy: RollbackPolicy, reason: str) -> Changes:
-        """Take changes back as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""
+        """Undo changes as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""
         if self._undo_log.to_undo(policy):
             self._reason = reason
             await shielded(self._undo_all(policy))
         return self.changes
 
-    async def take_back(self, seqs: Sequence[int]) -> None:
-        """Take back some changes only, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
+    async def undo_changes(self, seqs: Sequence[int]) -> None:
+        """Undo only some changes, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
         wanted = [seq for seq in self._undo_log.to_undo(ROLL_BACK_ALL) if seq in seqs]
         if wanted:
             await shielded(self._undo_some(wanted))
@@ -166,7 +166,7 @@ class Rollback:
         return result
 
     def denied(self, reason: str) -> None:
-        """Hear that a person denied an action of this run; rolls back and ends the run where `on_denied` says so."""
+        """Handle a denial of an action of this run; rolls back and ends the run where `on_denied` says so."""
         if self.on_denied.extent is not Extent.KEEP and self._guards and self._asked is None:
             self._why = reason
             self._asked = self.on_denied

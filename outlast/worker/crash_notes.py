@@ -1,4 +1,4 @@
-"""Crash notes: which activities a worker process is running, in a file, so that whoever starts after its death hands them back.
+"""Crash notes: which activities a worker process is running, in a file, so that the next process hands them back after a crash.
 
 Without them only the heartbeat time-out shows that a worker died, and a short one takes a busy worker for a dead one and pays its
 calls again. The file of a living process is locked, and the kernel frees the lock when the process ends, however it ends. Locks

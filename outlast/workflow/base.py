@@ -1,4 +1,4 @@
-"""The base of every workflow of agents: one managed run, its queries, people's decisions, and messages nobody understands.
+"""The base of every workflow of agents: one managed run, its queries, people's decisions, and unknown messages.
 
 @workflow.defn
 class Triage(AgentWorkflow[TriageRequest, TriageResult]):
@@ -78,7 +78,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         workflow.init(cls.__init__)
 
     def __new__(cls, *given: Any) -> Self:
-        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, for ever."""
+        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, forever."""
         if len(given) != 1 or not isinstance(given[0], RunRequest):
             raise non_retryable(
                 ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {len(given)} were given"
@@ -150,7 +150,7 @@ def _managed(run: Run) -> Run:
 
 
 async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
-    """Let a `run` keep its budget, and end it whole, so that nobody sees it running for ever."""
+    """Wrap a `run`: keep its budget, and end it completely, so that it never appears to run forever."""
     _refuse_made_up(request)
     flow.budget.start(request.budget)
     if request.stream:

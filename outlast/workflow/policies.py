@@ -1,6 +1,6 @@
 """How long each activity may take and how often it is tried: one function per activity.
 
-Without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+Without these, Temporal retries forever and notices a dead worker only at the time-out. Every activity gets a
 start-to-close and a schedule-to-close time-out and bounded attempts.
 """
 
@@ -94,7 +94,7 @@ def check_identity() -> LocalActivityConfig:
 
 
 def tell_people(summary: str) -> ActivityConfig:
-    """Bound the telling of people by one channel: waits of 2, 6, 18, 54 and 120 s outlast the restart of a mail server."""
+    """Bound the notices of one channel: waits of 2, 6, 18, 54 and 120 s outlast the restart of a mail server."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=60),
         schedule_to_close_timeout=timedelta(minutes=15),

@@ -13,7 +13,7 @@ from typing import Any
 from temporalio.client import WorkflowExecutionDescription
 
 from outlast.cli.decisions.listing import gates_of, whole
-from outlast.cli.decisions.telling import going_on, tell
+from outlast.cli.decisions.messaging import open_run, send_message
 from outlast.cli.decisions.users import user_name
 from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.pages import safe, seconds
@@ -54,7 +54,7 @@ class DecisionRequest:
 
 async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
     """Send a decision and say what came of it; raises LeavingError where it is refused."""
-    found = await going_on(reach, workflow_id, ours=False)
+    found = await open_run(reach, workflow_id, ours=False)
     (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), request.gate)])
     unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
     say("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
@@ -65,7 +65,7 @@ async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
             f"where a worker answers, or in the inbox, and say --digest {gate.digest[:SHORT_DIGEST]}",
         )
     message = _message(reach.settings, found, gate, request)
-    record = await tell(reach, found, "decide", message, GateRecord)
+    record = await send_message(reach, found, "decide", message, GateRecord)
     if record is None:
         return f"{gate.name} of {workflow_id}: sent; no worker answers now, so it counts once one is back"
     return safe(_outcome_line(workflow_id, gate, record))

@@ -42,7 +42,7 @@ class Drawing:
 
 
 Slot = tuple[str, int]
-"""What stands in a column: a step in the column of its depth, or its lane in a later one."""
+"""What a column holds: a step in the column of its depth, or its lane in a later one."""
 
 
 def drawing(rows: Mapping[str, StepRow]) -> Drawing:
@@ -71,7 +71,7 @@ def drawing(rows: Mapping[str, StepRow]) -> Drawing:
 
 
 def _columns(depth: Mapping[str, int], forward: list[tuple[str, str]]) -> list[list[Slot]]:
-    """List what stands in each column from top to bottom: near what it comes from, so that few lines cross."""
+    """List what each column holds from top to bottom: near what it comes from, so that few lines cross."""
     last = dict(depth)
     for before, name in forward:
         last[before] = max(last[before], depth[name] - 1)

@@ -46,7 +46,7 @@ class Stretch:
 
 
 def stretches(history: RunHistory, now: datetime) -> list[Stretch]:
-    """Cut all that the run did into stretches; what still goes on ends `now`."""
+    """Cut all that the run did into stretches; what is still running ends `now`."""
     found = [piece for call in history.calls for piece in _of_call(call, now)]
     found += [
         Stretch("", Spent.HUMAN, timer.event.started, timer.event.ended or now, timer.text)

@@ -1,4 +1,4 @@
-"""How a run stands: by its own word, by its history where the worker is busy, by the server alone for workflows of others."""
+"""The state of a run: from its queries, or its history where the worker is busy; of foreign workflows from the server alone."""
 
 import shlex
 from collections.abc import Sequence

@@ -68,7 +68,7 @@ async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = Non
 
 
 async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], None] | None = None) -> Any:
-    """Wait for the run's result however often the server restarts; `tell` hears once that it is away."""
+    """Wait for the run's result however often the server restarts; `tell` is called once when it is away."""
     pause, warned = 0.25, False
     while True:
         try:

@@ -34,7 +34,7 @@ class RunSeen:
 
     @property
     def running(self) -> bool:
-        """Whether it goes on."""
+        """Whether it is still running."""
         return self.closed is None
 
     @property

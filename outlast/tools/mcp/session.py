@@ -137,13 +137,13 @@ class McpSession:
         loop = asyncio.get_running_loop()
         reading, writing = os.pipe()
 
-        def hear() -> None:
+        def read_stderr() -> None:
             read = os.read(reading, 65536)
             self._stderr = (self._stderr + read)[-STDERR_BYTES:]
             if not read:
                 loop.remove_reader(reading)
 
-        loop.add_reader(reading, hear)
+        loop.add_reader(reading, read_stderr)
         try:
             with os.fdopen(writing, "w") as errors:
                 yield errors

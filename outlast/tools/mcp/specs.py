@@ -1,4 +1,4 @@
-"""Makes tools of MCP servers fit for a model: names and schemas that the Messages API takes, and the way back for a call.
+"""Makes tools of MCP servers fit for a model: names and schemas that the Messages API takes, and the mapping back for calls.
 
 MCP allows more than the API does, and one tool that it refuses spoils every request of a session. So a schema is wrapped, or
 loosened; the server checks its arguments in any case.
@@ -131,7 +131,7 @@ def _name(server: str, name: str, taken: set[str]) -> str:
 
 
 def _trimmed(schema: Any, whole: Mapping[str, Any], levels: int) -> Any:
-    """Copy a schema without what is too deep, and without references that lead nowhere here."""
+    """Copy a schema without what is too deep, and without dangling references."""
     if isinstance(schema, list):
         return [_trimmed(each, whole, levels - 1) for each in schema] if levels > 0 else []
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Sends a mail, which nothing takes back.
+"""Sends a mail, which cannot be undone.
 
 A worker that dies after the mail went out sends it again. That cannot be ruled out, so delivery is at least once, and the
 `Message-ID` is made of the call's key: a mail program sees that two of them are the same.

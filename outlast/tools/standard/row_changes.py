@@ -51,7 +51,7 @@ class RowChange:
 
 
 Make = Callable[[Connection], RowChange]
-TakeBack = Callable[[Connection, str, RowChange], str]
+Restore = Callable[[Connection, str, RowChange], str]
 
 
 class RowChanges:
@@ -90,7 +90,7 @@ class RowChanges:
 
         return self._transaction(work)
 
-    def undo(self, key: str, take_back: TakeBack) -> str:
+    def undo(self, key: str, restore: Restore) -> str:
         """Undo what was made under a key; raises NeverHappenedError, and ToolError where somebody changed the row since."""
 
         def work(connection: Connection) -> str | None:
@@ -102,7 +102,7 @@ class RowChanges:
             if found.state == UNDONE:
                 return f"{found.target}: undone already"
             change = RowChange(_read(found.before), _read(found.after), found.said)
-            message = take_back(connection, found.target, change)
+            message = restore(connection, found.target, change)
             connection.execute(update(self._table).where(self._table.c.key == key).values(state=UNDONE))
             return message
 

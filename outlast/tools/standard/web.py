@@ -111,7 +111,7 @@ class Fetching:
         raise ToolError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def _fetch_once(self, url: str) -> str | tuple[str, bytes]:
-        """Return where an address leads on, or its media type and bytes."""
+        """Return where an address redirects to, or its media type and bytes."""
         target = self.target(url)
         addresses = await self.addresses(target.host, port_of(target))
         self.check_port(target, addresses)

@@ -40,7 +40,7 @@ def check_apart(root: Path, protected: Mapping[str, Path], example: Path) -> Non
 
 
 class NoSuchFileError(ToolError):
-    """The file is not there, or what stands there is a link."""
+    """The file is not there, or it is a link."""
 
 
 class Workspace:
@@ -68,7 +68,7 @@ class Workspace:
                 return file.read()
 
     def former(self, path: str) -> bytes | None:
-        """Return the bytes that a write would replace; None where no file stands (a link is replaced, never followed)."""
+        """Return the bytes that a write would replace; None where there is no file (a link is replaced, never followed)."""
         try:
             return self.read(path, UNDO_LIMIT)
         except (NoSuchFileError, FileNotFoundError):
