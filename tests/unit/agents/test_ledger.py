@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outlast.budget.ledger import Experience, Ledger, amounts, prompt_guess, read_amounts, worst_of
 from outlast.contracts import AgentCard, Budget, Message, ModelRequest, Part, Prices, Spend, Usage
 from outlast.llm.base import ModelCall, ModelSpec, ModelTable
-from outlast.storage.paid_attempts import prompt_bound
+from outlast.storage.paid_replies import prompt_bound
 
 MICRO = 1_000_000
 

@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from outlast.approvals.views import timer_text, view_of
-from outlast.cli import leaving, pages
+from outlast.cli import leaving, rendering
 from outlast.cli.inbox.forms import read_arguments, shown_arguments
 from outlast.cli.inbox.pages import render
 from outlast.cli.printing import written_json
@@ -86,7 +86,7 @@ NOTICE = Notice(
 def printed(parts: Iterable[RenderableType], *, terminal: bool = False) -> str:
     raw = io.StringIO()
     options = {"force_terminal": True, "color_system": "standard"} if terminal else {}
-    console = pages.SafeConsole(file=raw, width=200, highlight=False, **options)
+    console = rendering.SafeConsole(file=raw, width=200, highlight=False, **options)
     for part in parts:
         console.print(part)
     return raw.getvalue()
@@ -128,14 +128,14 @@ def inbox_page() -> str:
 
 
 RENDERED: dict[str, Callable[[], str]] = {
-    "status": lambda: printed([pages.status_page(STATUS)]),
+    "status": lambda: printed([rendering.status_page(STATUS)]),
     "list": lambda: printed(runs_page(RUNS, Wanted())),
     "trace": lambda: printed(trace_page(STATUS, CALLS)),
     "text that forgot to be cleaned": lambda: printed([name("x"), Text(name("y")), Group(Text(name("z")))]),
     "json": lambda: written_json({"id": name("run"), name("key"): [name("x")]}, indent=2),
     "inbox": inbox_page,
     "notice": lambda: "\n".join([subject(NOTICE), plain(NOTICE), as_html(NOTICE)]),
-    "gate line": lambda: pages.safe(gate_line(name("run"), GATE, NOW)),
+    "gate line": lambda: rendering.safe(gate_line(name("run"), GATE, NOW)),
     "memo and timer": lambda: view_of(gate_state()).model_dump_json() + timer_text(gate_state()),
 }
 
@@ -154,7 +154,7 @@ def test_no_page_lets_a_run_steer_the_reader(what: str) -> None:
 
 
 def test_the_console_keeps_its_own_colours_and_lets_none_through() -> None:
-    text = printed([pages.status_page(STATUS)], terminal=True)
+    text = printed([rendering.status_page(STATUS)], terminal=True)
     assert "\x1b[" in text
     assert "\x1b]" not in text
     assert not (HOSTILE - {"\x1b"}) & set(text)
@@ -210,7 +210,7 @@ def typer_app() -> typer.Typer:
 def test_the_board_shows_log_lines_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.StringIO()
     monkeypatch.setattr(sys, "stdout", PresentableStream(raw))
-    Board(pages.console()).ended("worker", name("exit"), [name("line")], name("then"))
+    Board(rendering.console()).ended("worker", name("exit"), [name("line")], name("then"))
     assert "worker" in raw.getvalue()
     assert not HOSTILE & set(raw.getvalue())
 
@@ -222,9 +222,16 @@ def test_the_board_shows_log_lines_without_them(monkeypatch: pytest.MonkeyPatch)
 def test_commands_are_quoted_for_the_shell(run: str) -> None:
     dashed = ["--"] if run.startswith("-") else []
     assert shlex.split(command("watch", run)) == ["python", "starter.py", "watch", *dashed, run]
-    assert shlex.split(pages.approving(run, "gate 1")) == ["python", "starter.py", "approve", *dashed, run, "gate 1"]
+    assert shlex.split(rendering.approving(run, "gate 1")) == [
+        "python",
+        "starter.py",
+        "approve",
+        *dashed,
+        run,
+        "gate 1",
+    ]
     status = STATUS.model_copy(update={"workflow_id": run, "gates": (GATE.model_copy(update={"name": "gate-1"}),)})
-    shown = " ".join(printed([pages.status_page(status)]).split())
+    shown = " ".join(printed([rendering.status_page(status)]).split())
     assert f"→ {command('approve', run, 'gate-1')}" in shown
     assert f"→ {command('answer', run)} TEXT" in shown
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 
-from outlast.cli.pages import dollars
 from outlast.cli.recorded.suspicions import Suspicion
+from outlast.cli.rendering import dollars
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.times import critical_path

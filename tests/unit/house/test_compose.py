@@ -1,6 +1,6 @@
 """The deployment's files fit each other and the code: what Compose's schema cannot see, because it stands in other files.
 
-The trap: without an engine nothing here proves that an image starts; what of it runs is run in tests/resilience/deploy/test_deploy.py.
+Without an engine nothing here proves that an image starts; what of it runs is run in tests/resilience/deploy/test_deploy.py.
 """
 
 import json

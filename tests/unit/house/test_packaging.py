@@ -194,7 +194,7 @@ def test_without_extras_the_core_imports_and_each_feature_names_the_command(tmp_
     blocked = [*(module for modules in EXTRAS.values() for module in modules), "mcp", "httpx"]
     places = [place for name in ("cli", "documents") for place in PLACES[name]]
     places += [f"outlast.tools.standard.{name}" for name in ("database", "row")]
-    places += [f"outlast.telemetry.{name}" for name in ("lasting", "quiet", "redacting", "tying")]
+    places += [f"outlast.telemetry.{name}" for name in ("lasting", "quiet", "span_redaction", "tying")]
     command = [sys.executable, "-c", BARE, json.dumps(blocked), json.dumps(places), str(tmp_path)]
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ran.stdout, ran.stderr

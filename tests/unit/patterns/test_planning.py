@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.contracts import Plan, PlanStep
-from outlast.plans.checking import ends_of, find_cycle, is_alike, problems, with_one_end
+from outlast.plans.checking import ends_of, is_alike, problems, with_one_end
+from outlast.plans.cycles import find_cycle
 from tests.unit.patterns.graphs import DAG, closure, steady
 
 AGENTS = ("legal-analyst", "researcher", "writer")

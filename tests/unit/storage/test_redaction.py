@@ -25,7 +25,7 @@ from outlast.redaction import SECRETS, PresentableStream, Redactor, environment_
 from outlast.settings import learn_secrets
 from outlast.storage.payload_codec import new_key
 from outlast.telemetry.logs import Brief, JsonLines
-from outlast.telemetry.redacting import Redacting
+from outlast.telemetry.span_redaction import Redacting
 from outlast.tools.mcp.config import HttpServer, StdioServer, read_config
 from outlast.tools.mcp.servers import secrets_of
 
