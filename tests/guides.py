@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tests.real_process import PROJECT
 
-FENCE = re.compile(r"^```(\w*)(?: title=(\S+))?[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```(\w*)(?: title="([^"\n]+)")?[^\n]*\n(.*?)^```', re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:.*\\\n)*.+$", re.MULTILINE)
 COMMENT = re.compile(r"(?:^|\s{2,})#.*$", re.MULTILINE)
 SETTING = r"(?:[A-Z_]+=\S*\s+)*"
