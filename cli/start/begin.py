@@ -14,8 +14,12 @@ import typer
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from temporalio.common import Priority
 
     from outlast.cli.reaching import Reach
+
+MOST_TENANT_BYTES = 64
+"""Longest fairness key that the server takes."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -70,6 +74,19 @@ class StartOptions:
     run_id: Annotated[
         str | None, typer.Option("--id", help="Id of the run; the same id again attaches to the run that is going.")
     ] = None
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            help="Whose calls go first where workers are full: 1 (first) to 5 (last); 3 unless told.", min=1, max=5
+        ),
+    ] = None
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            help="For whom it runs: workers that are full take turns between tenants, where the server has fairness on.",
+            metavar="NAME",
+        ),
+    ] = None
     detach: Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on without you.")] = False
     stream: Annotated[
         bool,
@@ -118,6 +135,7 @@ class StartOptions:
             summary=summary,
             detach=self.detach,
             task_queue=task_queue,
+            priority=self._priority(),
         )
         if not self.detach:
             await finish(reach, handle, workflow, as_json=self.as_json)
@@ -125,6 +143,17 @@ class StartOptions:
             print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
         else:
             print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
+
+    def _priority(self) -> "Priority":
+        """Return what the server orders the run's tasks by; raises LeavingError for a name that it would refuse."""
+        from temporalio.common import Priority
+
+        from outlast.cli.leaving import WRONG, LeavingError
+
+        tenant = (self.tenant or "").strip()
+        if self.tenant is not None and not 0 < len(tenant.encode()) <= MOST_TENANT_BYTES:
+            raise LeavingError(WRONG, f"--tenant: write a name of 1 to {MOST_TENANT_BYTES} bytes")
+        return Priority(priority_key=self.priority, fairness_key=tenant or None)
 
 
 def starts_run(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -186,3 +186,11 @@ def test_page_in_the_web_ui_is_named_where_the_embedded_stack_runs(stack: Stack,
 
     stack.done("result", "a run")
     assert ended.stderr == "started a run · http://127.0.0.1:8233/namespaces/default/workflows/a%20run\n"
+
+
+def test_priority_and_tenant_reach_the_server_and_a_wrong_tenant_is_named(stack: Stack, own_plan: str) -> None:
+    stack.done("plan", "--plan", own_plan, "--priority", "1", "--tenant", "acme", "--id", "ordered", "--detach")
+    shown = json.loads(stack.temporal("workflow", "describe", "-w", "ordered", "-o", "json"))
+    assert shown["workflowExecutionInfo"]["priority"] == {"priorityKey": 1, "fairnessKey": "acme"}
+    ended = stack.run("plan", "--plan", own_plan, "--tenant", "a" * 65)
+    assert (ended.returncode, "--tenant: write a name of 1 to 64 bytes" in ended.stderr) == (2, True)

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
+    Priority,
     SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
@@ -51,6 +52,7 @@ async def start(
     summary: str,
     detach: bool,
     task_queue: str | None = None,
+    priority: Priority = Priority.default,
 ) -> tuple[Handle, bool]:
     """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
 
@@ -72,6 +74,7 @@ async def start(
             id=workflow_id or f"{prefix_of(workflow)}-{secrets.token_hex(4)}",
             task_queue=queue,
             result_type=result_type,
+            priority=priority,
             static_summary=summary[:200] or None,
             search_attributes=await marks(reach, workflow),
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
