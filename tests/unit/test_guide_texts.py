@@ -37,14 +37,14 @@ def commands_in(program: str) -> dict[str, set[str]]:
 
 @cache
 def options_in_help(*command: str) -> set[str]:
-    told = subprocess.run([*command, "--help"], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
-    assert told.returncode == 0, told.stderr
-    return set(OPTION.findall(told.stdout))
+    shown = subprocess.run([*command, "--help"], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert shown.returncode == 0, shown.stderr
+    return set(OPTION.findall(shown.stdout))
 
 
-def missing(said: str) -> str:
+def missing(typed: str) -> str:
     """Return what a command asks for that is not there; "" where all is, and for what is no command of ours."""
-    words = re.sub(rf"^{SETTING}", "", QUOTED.sub("X", said)).split()
+    words = re.sub(rf"^{SETTING}", "", QUOTED.sub("X", typed)).split()
     options = set(OPTION.findall(" ".join(words)))
     if len(words) > 1 and words[0].endswith("python"):
         words = words[1:]
@@ -113,7 +113,7 @@ def test_commands_in_sentences_exist(guide: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "typed",
     [
         "starter.py pauze ID",
         "outlast plan 'Compare'",
@@ -125,5 +125,5 @@ def test_commands_in_sentences_exist(guide: str) -> None:
         "temporal workflow signal --nam approve",
     ],
 )
-def test_what_does_not_exist_is_found(said: str) -> None:
-    assert missing(said)
+def test_what_does_not_exist_is_found(typed: str) -> None:
+    assert missing(typed)

@@ -24,8 +24,8 @@ LIMITS = LIMIT.findall((PROJECT / "docs" / "limits.md").read_text())
 def test_every_type_of_error_has_its_entry_and_no_other() -> None:
     rows = ERROR.findall((PROJECT / "docs" / "troubleshooting.md").read_text())
     assert sorted(name for name, *_ in rows) == sorted(ErrorKind)
-    for name, *told in rows:
-        assert all(len(part.strip()) > 1 for part in told), name
+    for name, *cells in rows:
+        assert all(len(part.strip()) > 1 for part in cells), name
 
 
 def test_every_row_of_the_limits_is_read() -> None:
