@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from tests.real_process import PROJECT
 
-FENCE = re.compile(r"^```(\w*)(?: title=(\S+))?[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```(\w*)(?: title="([^"\n]+)")?[^\n]*\n(.*?)^```', re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:.*\\\n)*.+$", re.MULTILINE)
 COMMENT = re.compile(r"(?:^|\s{2,})#.*$", re.MULTILINE)
 SETTING = r"(?:[A-Z_]+=\S*\s+)*"
 PROGRAM = re.compile(
-    rf"{SETTING}(?:(?:\S*/)?python3?|starter\.py|worker\.py|temporal|make|docker|docker-compose|kubectl|helm|pip|uv|"
+    rf"{SETTING}(?:(?:\S*/)?python3?|starter\.py|worker\.py|outlast|uvicorn|temporal|make|docker|docker-compose|kubectl|helm|pip|uv|"
     r"npm|npx|curl|git|apt-get|export|source|\S+\.sh)\s+[!-~…]"
 )
 """What a line that is a command begins with."""

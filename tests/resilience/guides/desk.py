@@ -1,7 +1,7 @@
 """Where somebody reads a guide and types what it says: a folder like the project's, a stack, and runs in the state it is about.
 
 Runs are started as a program starts them, with a request in plain JSON, because a starter for each takes longer than the command.
-The trap: what serves (`SERVING`) goes on until the guide is read to its end, so its ports are free ones, not those of the text.
+What serves (`SERVING`) goes on until the guide is read to its end, so its ports are free ones, not those of the text.
 """
 
 import asyncio

@@ -67,7 +67,7 @@ def test_a_reader_adds_an_agent_a_tool_a_server_and_a_workflow(
     stack: tuple[Path, dict[str, str], RealProcess],
 ) -> None:
     copy, env, worker = stack
-    said: list[str] = []
+    output: list[str] = []
     for language, title, text in blocks(texts()["extending"]):
         if title:
             (copy / title).write_text(text)
@@ -80,8 +80,8 @@ def test_a_reader_adds_an_agent_a_tool_a_server_and_a_workflow(
                 worker.stop()
                 worker.start()
                 worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready", timeout=60)
-            said.append(bash(text, copy, env))
-    agents, clock, opinion, recorded, replayed = said[0], said[1], said[2], said[3], said[4]
+            output.append(bash(text, copy, env))
+    agents, clock, opinion, recorded, replayed = output[0], output[1], output[2], output[3], output[4]
     assert "translator" in agents
     assert "clock" in clock
     assert "analyst" in opinion
@@ -159,30 +159,30 @@ def test_a_reader_of_the_quickstart_comes_to_a_recorded_history(away: dict[str, 
     assert server == "outlast up --no-worker"  # test_up.py runs it
     assert "2 passed" in reader.type(tested)
     with reader.serving(serving):
-        said = {command: typed(reader, command) for command in rest}
-    assert '"SEV2"' in said["outlast result inc-1"]
-    assert "inc-1.json: replays" in said["python worker.py --replay histories/inc-1.json"]
+        output = {command: typed(reader, command) for command in rest}
+    assert '"SEV2"' in output["outlast result inc-1"]
+    assert "inc-1.json: replays" in output["python worker.py --replay histories/inc-1.json"]
     assert not (reader.folder / "incident" / "report.md").exists()
 
 
 def test_every_answer_of_the_cookbook_runs(away: dict[str, str], tmp_path: Path) -> None:
     reader = elsewhere(tmp_path / "reader", away)
     reader.write(files(texts()["README"]) | files(texts()["cookbook"]))
-    port, said = str(free_port()), {}
+    port, output = str(free_port()), {}
     with ExitStack() as serving:
         for command in commands("cookbook"):
             command = command.replace("8000", port)
             if ready := next((ready for words, ready in SERVING.items() if words in command), ""):
                 serving.enter_context(reader.serving(command, ready))
             else:
-                said[command] = typed(reader, command)
+                output[command] = typed(reader, command)
             if "workflow start --type Book" in command:
                 assert reader.type("outlast result table-1")
                 assert (reader.folder / "Okafor.booked").exists()
-    assert '"ada"' in said["outlast result rel-1"]
-    assert '"bob"' in said["outlast result rel-1"]
+    assert '"ada"' in output["outlast result rel-1"]
+    assert '"bob"' in output["outlast result rel-1"]
     assert not (reader.folder / "Okafor.booked").exists()
-    assert said["python rate.py"].startswith("4 of 5")
-    assert "daily" in said["temporal schedule list"]
-    assert '"stars": 4' in said["outlast result review-7"]
-    assert all("1 passed" in shown for command, shown in said.items() if "pytest" in command)
+    assert output["python rate.py"].startswith("4 of 5")
+    assert "daily" in output["temporal schedule list"]
+    assert '"stars": 4' in output["outlast result review-7"]
+    assert all("1 passed" in shown for command, shown in output.items() if "pytest" in command)

@@ -180,7 +180,7 @@ def lost_paths(page: Path) -> list[str]:
     Files that a guide writes itself (`title=…`) are there once it is followed.
     """
     text = page.read_text(encoding="utf-8")
-    written = set(re.findall(r"title=(\S+)", text))
+    written = set(re.findall(r'title="([^"\n]+)"', text))
     named = {path.partition(":")[0] for path in re.findall(rf"`((?:{FOLDERS})/[^`\s]+|[\w-]+\.py)`", text)}
     linked = {link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link}
     lost = [path for path in named - written if not list(ROOT.glob(re.sub(r"<[^>]+>", "*", path).rstrip("/")))]
@@ -196,7 +196,7 @@ def test_a_lost_path_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "`outlast/dag.py` `agents/<name>.md` `outlast/gone.py` `gone.py` [a](gone.md) [b](https://a.b/c) [c](page.md)\n"
-        "`workflows/mine.py`\n```python title=workflows/mine.py\n```\n"
+        '`workflows/mine.py`\n```python title="workflows/mine.py"\n```\n'
     )
     assert sorted(lost_paths(page)) == ["gone.md", "gone.py", "outlast/gone.py"]
 

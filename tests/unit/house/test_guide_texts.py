@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import typer.main
 
+from cli import COMMAND_LINE
+from outlast.cli import app as library
 from starter import build_app
 from tests.conftest import binary
 from tests.guides import FENCE, OWN, PROGRAM, SETTING, blocks, commands, needs_more, texts
@@ -24,9 +26,9 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 @cache
-def starter_commands() -> dict[str, set[str]]:
-    """Every command of the starter and its options."""
-    group: Any = typer.main.get_command(build_app())
+def commands_in(program: str) -> dict[str, set[str]]:
+    """Every command of the starter, or of `outlast`, and its options."""
+    group: Any = typer.main.get_command(library.build_app(COMMAND_LINE) if program == "outlast" else build_app())
     return {
         name: {option for parameter in command.params for option in parameter.opts} | {"--help"}
         for name, command in group.commands.items()
@@ -35,24 +37,25 @@ def starter_commands() -> dict[str, set[str]]:
 
 @cache
 def options_in_help(*command: str) -> set[str]:
-    told = subprocess.run([*command, "--help"], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
-    assert told.returncode == 0, told.stderr
-    return set(OPTION.findall(told.stdout))
+    shown = subprocess.run([*command, "--help"], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert shown.returncode == 0, shown.stderr
+    return set(OPTION.findall(shown.stdout))
 
 
-def missing(said: str) -> str:
+def missing(typed: str) -> str:
     """Return what a command asks for that is not there; "" where all is, and for what is no command of ours."""
-    words = re.sub(rf"^{SETTING}", "", QUOTED.sub("X", said)).split()
+    words = re.sub(rf"^{SETTING}", "", QUOTED.sub("X", typed)).split()
     options = set(OPTION.findall(" ".join(words)))
     if len(words) > 1 and words[0].endswith("python"):
         words = words[1:]
     program, *rest = words or [""]
-    if program == "starter.py" and rest:
+    known = commands_in(program)
+    if program in ("starter.py", "outlast") and rest:
+        if rest[0] not in known:
+            return f"{program} has no {rest[0]}"
         program, *rest = rest
-        if program not in starter_commands():
-            return f"starter.py has no {program}"
-    if rest and program in starter_commands():
-        return ", ".join(options - starter_commands()[program])
+    if rest and program in known:
+        return ", ".join(options - known[program])
     if program == "worker.py":
         return ", ".join(options - options_in_help(sys.executable, "worker.py"))
     if program == "make" and rest:
@@ -110,9 +113,11 @@ def test_commands_in_sentences_exist(guide: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "typed",
     [
         "starter.py pauze ID",
+        "outlast plan 'Compare'",
+        "outlast up --worker-less",
         "plan … --budget-eur 1",
         "worker.py --replays open",
         "make benchs",
@@ -120,5 +125,5 @@ def test_commands_in_sentences_exist(guide: str) -> None:
         "temporal workflow signal --nam approve",
     ],
 )
-def test_what_does_not_exist_is_found(said: str) -> None:
-    assert missing(said)
+def test_what_does_not_exist_is_found(typed: str) -> None:
+    assert missing(typed)

@@ -24,8 +24,8 @@ LIMITS = LIMIT.findall((PROJECT / "docs" / "limits.md").read_text())
 def test_every_type_of_error_has_its_entry_and_no_other() -> None:
     rows = ERROR.findall((PROJECT / "docs" / "troubleshooting.md").read_text())
     assert sorted(name for name, *_ in rows) == sorted(ErrorKind)
-    for name, *told in rows:
-        assert all(len(part.strip()) > 1 for part in told), name
+    for name, *cells in rows:
+        assert all(len(part.strip()) > 1 for part in cells), name
 
 
 def test_every_row_of_the_limits_is_read() -> None:
@@ -53,8 +53,10 @@ def test_the_site_is_built_without_a_warning_and_has_every_public_name(tmp_path:
     env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert built.returncode == 0, built.stderr
-    shown = re.findall(r'<h2 id="outlast\.[\w.]*?(\w+)"', (tmp_path / "api.html").read_text())
+    shown = re.findall(r'<h3 id="outlast\.[\w.]*?(\w+)"', (tmp_path / "api.html").read_text())
     public = {*outlast.__all__, *outlast.testing.__all__} - {"__version__"}
     assert sorted(shown) == sorted(public)
+    pages = {page.name: page.read_text() for page in tmp_path.glob("*.html")}
     fetched = r'<(?:script|link|img)[^>]*(?:src|href)="https?:'
-    assert not [page.name for page in tmp_path.glob("*.html") if re.search(fetched, page.read_text())]
+    assert not [name for name, text in pages.items() if re.search(fetched, text)]
+    assert not [name for name, text in pages.items() if "```" in text], "a block that is not read as one"

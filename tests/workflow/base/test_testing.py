@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +19,16 @@ from outlast.llm.base import ModelCall
 from outlast.llm.scripted import ScriptedLLM
 from outlast.testing import agent_environment, assert_replays, call_tool, scripted
 from outlast.worker.serving import running_worker
+from tests.guides import files, texts
 from tests.policed import policed
 from tests.real_process import PROJECT
 from workflows.agent_session import AgentSessionWorkflow
-
-BLOCK = re.compile(r"^```\w+ title=(\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The files of the guide, in a folder of their own, as a reader has them."""
-    for name, text in BLOCK.findall((PROJECT / "docs" / "testing.md").read_text()):
+    for name, text in files(texts()["testing"]).items():
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
