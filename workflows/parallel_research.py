@@ -207,7 +207,7 @@ def _label(outcome: SourceOutcome) -> str:
 
 
 def _gap_line(outcome: SourceOutcome) -> str:
-    """Tell the synthesiser of a gap, or nothing where there is none."""
+    """Return the synthesiser's note of a gap, empty where there is none."""
     if not outcome.gap:
         return ""
     if outcome.findings:

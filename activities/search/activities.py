@@ -58,7 +58,7 @@ class SearchActivities:
     async def search(self, request: SearchRequest) -> Findings:
         """Search one source; nothing found is an answer, too.
 
-        Raises SourceUnavailable (passing where the source may recover), SourceNotConfigured (final) or ContentUnavailable.
+        Raises SourceUnavailable (retryable where the source may recover), SourceNotConfigured or ContentUnavailable.
         """
         source = self._sources.get(request.source)
         if source is None:

@@ -75,7 +75,7 @@ class Ask:
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
-        """Ask the agent, then its fallbacks in turn; raises a final ApplicationError when none of them answers."""
+        """Ask the agent, then its fallbacks in turn; raises a non-retryable ApplicationError when none of them answers."""
         try:
             return await ask_in_turn(agent, self._ask_one, self._fell_back, NO_FALLBACK)
         except (ActivityError, ApplicationError) as error:

@@ -51,7 +51,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 def _stamp(directory: Path) -> Stamp:
-    """Tell whether any agent file changed: path, time of change in ns, and size of each."""
+    """Return whether any agent file changed: path, time of change in ns, and size of each."""
     # A broken link has no state of its own; `read_agents` reports it.
     found = ((str(path), path.stat() if path.exists() else path.lstat()) for path in agent_paths(directory))
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
@@ -176,7 +176,7 @@ class CatalogActivities:
 
 
 def _unread(agents: Sequence[AgentFile], problems: Sequence[Problem]) -> Mapping[str, str]:
-    """Say of each agent that no run can have why not; what is no agent at all, or has another of its name, is not among them."""
+    """Return why agents are unavailable, by name; files that are no agents, or duplicates of a name, are left out."""
     sound = {agent.path for agent in agents}
     names = {agent.front.name for agent in agents}
     return {

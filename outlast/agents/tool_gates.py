@@ -149,7 +149,7 @@ def _in_words(step: str, agent: str, card: ToolCard, arguments: Mapping[str, Any
 
 
 def reason_of(decision: GateDecision) -> str:
-    """Say in words why an action was not approved."""
+    """Return in words why an action was not approved."""
     if decision.outcome is GateOutcome.TIMED_OUT:
         return "nobody approved it in time"
     by = f" by {', '.join(decision.by)}" if decision.by else ""

@@ -110,7 +110,7 @@ class AgentLoop:
     _findings: list[Part] = field(default_factory=list, init=False)
 
     async def run(self, task: Sequence[Part]) -> LoopEnd:
-        """Work until the agent answers or a limit is met; raises a final ApplicationError when the model gives up."""
+        """Work until the agent answers or a limit is met; raises a non-retryable ApplicationError when the model gives up."""
         if self.card.tools:
             self._toolset = await self.agents.toolset(self.card)
         self._task = tuple(task)

@@ -83,7 +83,7 @@ class Authentication:
         return [(one, await self.identified(one, now)) for one in list(early)]
 
     def _once(self, decision: Decision, jti: str, expires: datetime, at: datetime) -> str:
-        """Say why a token does not count again; the same message twice is the same decision."""
+        """Return why a token does not count again; the same message twice is the same decision."""
         content = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
         fingerprint = hashed(content)
         before = self.used.get(jti)

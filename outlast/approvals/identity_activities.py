@@ -53,7 +53,7 @@ class GateTermsActivities:
 
     @activity.defn
     async def check_identity(self, request: IdentityRequest) -> Identity:
-        """Say who sent a decision; one that proves nothing is refused, with the reason."""
+        """Return who sent a decision; one that proves nothing is refused, with the reason."""
         if not self._secret:
             return Identity(refused="this worker has no APPROVER_SECRET and cannot check its token")
         from outlast.approvals.tokens import TokenError, identity  # cryptography, which few workers need

@@ -86,7 +86,7 @@ def grant_of(secret: str, token: str, at: datetime) -> dict[str, Any]:
 
 
 def identity(secret: str, request: IdentityRequest) -> Identity:
-    """Say who sent this decision; raises TokenError where the token does not prove it."""
+    """Return who sent this decision; raises TokenError where the token does not prove it."""
     try:
         kind = jwt.decode(request.token, options={"verify_signature": False}).get("aud")
     except jwt.PyJWTError as error:

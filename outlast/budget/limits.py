@@ -105,7 +105,7 @@ class Budgeting:
         self._show()
 
     def knows(self, catalog: Catalog) -> None:
-        """Say at once which models have no price, because no limit in USD can hold them."""
+        """Note at once which models have no price, because no limit in USD can bound them."""
         unpriced = list(dict.fromkeys(card.model for card in catalog.agents if card.prices is None))
         if unpriced and "usd" in self._ledger.limits:
             self._warn(f"no price is known of {', '.join(unpriced)}: their calls count as 0 USD, so the USD limit does "
@@ -151,7 +151,7 @@ class Budgeting:
         self._show()
 
     async def close(self) -> None:
-        """Take the gate back when the run ends before people have decided."""
+        """Close the gate when the run ends before people have decided."""
         if self._asking is not None and not self._asking.done():
             self._asking.cancel()
             await finished([self._asking])

@@ -100,7 +100,7 @@ def mark(state: StepState) -> Text:
 
 
 def duration(started: datetime | None, ended: datetime | None, now: datetime | None = None) -> str:
-    """Say how long something took, or has taken until `now`."""
+    """Return how long something took, or has taken until `now`."""
     if started is None:
         return ""
     return seconds(((ended or now or datetime.now(UTC)) - started).total_seconds())
@@ -115,7 +115,7 @@ def seconds(count: float) -> str:
 
 
 def money(spend: Spend) -> str:
-    """Say what calls cost."""
+    """Return what calls cost."""
     cached = spend.cache_read_tokens + spend.cache_write_tokens
     tokens = f"{spend.input_tokens + cached} + {spend.output_tokens} tokens" + (f" ({cached} cached)" if cached else "")
     return f"{counted(spend.calls, 'call')} · {tokens} · {dollars(spend)}"
@@ -141,7 +141,7 @@ def steps_table(steps: Sequence[StepRow], height: int | None = None) -> Renderab
 
 
 def result_line(step: StepRow, width: int = NOTE_SHOWN) -> str:
-    """Say what a step answered and, behind it, what there is to note: a note never takes the place of a result."""
+    """Return what a step answered and, behind it, what there is to note: a note never takes the place of a result."""
     output = step.output.summary or (step.output.text or "") if step.output else ""
     result, note = " ".join(output.split()), " ".join(step.note.split())
     if not (result and note):
@@ -188,7 +188,7 @@ def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
 
 
 def gate_line(run: str, gate: GateView, waits: str = "waits") -> str:
-    """Say what a gate waits for, who may not approve it, and the command that does."""
+    """Return what a gate waits for, who may not approve it, and the command that does."""
     rule = f" · {gate.approval_rule}" if gate.approval_rule else ""
     return f"{gate.name} {waits}: {gate.description}{rule} → {approving(run, gate.name)}"
 

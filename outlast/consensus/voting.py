@@ -78,7 +78,7 @@ class Count:
         return tuple(name for names in self._cast(ballots).values() for name in names if ballots[name] != held)
 
     def standing(self, ballots: Ballots) -> str:
-        """Say in one line who voted for what."""
+        """Return in one line who voted for what."""
         counts = [
             f"{option} {len(names)} ({', '.join(names)})" for option, names in self._cast(ballots).items() if names
         ]

@@ -175,7 +175,7 @@ def _is_json(text: str) -> bool:
 
 
 def _breaks(data: dict[str, Any], schema: dict[str, Any]) -> tuple[str, ...]:
-    """Say how an object breaks its schema."""
+    """Return how an object breaks its schema."""
     try:
         return violations(data, schema)
     except SchemaInvalidError as error:

@@ -88,7 +88,7 @@ class EventReader:
                 self._line(line)
 
     def finish(self) -> None:
-        """Say that the body has ended; a last event without its closing blank line counts, if it is whole."""
+        """Signal the end of the body; a last event without its closing blank line counts, if it is whole."""
         if self._is_json:
             self._read_json(b"".join(self._body))
             return
@@ -104,7 +104,7 @@ class EventReader:
             raise NotMessagesApiError("it sent no events of the Messages API", self._foreign)
 
     def _begin(self, chunk: bytes) -> bytes:
-        """Tell by its first character what the body is; content types are too often wrong."""
+        """Detect the kind of body by its first character; content types are too often wrong."""
         start = chunk.lstrip(_BLANK)
         if start.startswith(b"<"):
             raise NotMessagesApiError("it sent a web page", start)

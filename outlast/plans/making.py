@@ -103,7 +103,7 @@ class PlanMaking:
         return None if found else whole, found, [*changes, *repairs, *reordered]
 
     def _did(self, failures: Mapping[str, str]) -> str:
-        """Say what failed steps changed, so that no new step does it again."""
+        """Return what failed steps changed, so that no new step does it again."""
         did = {step: self._agents.acts.lines(self._prefix + step) for step in failures}
         return "".join(f"\nBefore it failed, step {step} did this:\n{lines}\n" for step, lines in did.items() if lines)
 

@@ -160,7 +160,7 @@ class PlanRunning:
         self._agents.run.state.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
 
     def cause(self) -> str:
-        """Say in one line why steps failed."""
+        """Return in one line why steps failed."""
         return "; ".join(f"step {step}: {error}" for step, error in list(self.failures().items())[:3])
 
     def cause_kind(self) -> ErrorKind:

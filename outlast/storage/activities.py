@@ -276,7 +276,7 @@ class ContentActivities:
 
 
 def log_outage(why: str) -> None:
-    """Tell the worker's log that the store is away, and that it is back."""
+    """Log that the store is away, and that it is back."""
     _log.warning("%s; activities wait for it", why) if why else _log.warning("the content store answers again")
 
 

@@ -137,7 +137,7 @@ def _redact_payloads(payloads: Payloads) -> None:
 
 
 def describe(value: Any, size: int, limit: int) -> str:
-    """Say which field of a message makes it too big and what to do about it."""
+    """Return which field of a message makes it too big and what to do about it."""
     where, largest = _largest(value, type(value).__name__)
     return (
         f"{type(value).__name__} is {size:,} bytes, over the limit of {limit:,} (PAYLOAD_LIMIT_BYTES); "

@@ -238,7 +238,7 @@ class ToolActivities:
 
 
 def _wrong(arguments: Any, spec: ToolSpec) -> str:
-    """Say how arguments break the schema that the model saw, if they do; may wait for a parser."""
+    """Return how arguments break the schema that the model saw, if they do; may wait for a parser."""
     try:
         wrong = violations(arguments, spec.input_schema)
     except SchemaInvalidError as error:

@@ -86,7 +86,7 @@ class Attempt:
         return ToolAnswer(id=call.id, content=content.model_copy(update=update))
 
     def done_before(self) -> list[Part]:
-        """Say what was done before, for the agent of this attempt; nothing where nothing was."""
+        """Return what was done before, for the agent of this attempt; nothing where nothing was."""
         if not self.before:
             return []
         lines = [f"{number}. {self._line(act)}" for number, act in enumerate(self.before, 1)]
@@ -130,7 +130,7 @@ class Acts:
         return [act.change for act in self._ended.get(step, ()) if act.change]
 
     def lines(self, step: str) -> str:
-        """Say in a few lines what failed attempts at a step did; empty where they did nothing."""
+        """Return in a few lines what failed attempts at a step did; empty where they did nothing."""
         parts = self.attempt(step, "").done_before()
         return (parts[0].text or "").removeprefix(DONE_BEFORE) if parts else ""
 

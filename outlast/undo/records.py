@@ -47,7 +47,7 @@ class UndoRecords:
 
 
 def digest(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Tell one call from another that uses the same key."""
+    """Distinguish one call from another that uses the same key."""
     return reference(_CALL.dump_json((tool, dict(sorted(arguments.items())))))
 
 

@@ -184,7 +184,7 @@ def _dead(path: Path, namespace: str | None = None) -> Iterator[tuple[bytes, Run
 
 
 def _origin(namespace: str) -> dict[str, str]:
-    """Say whose notes follow: those of a machine, under its present kernel, and of a namespace."""
+    """Return whose notes follow: those of a machine, under its present kernel, and of a namespace."""
     kernel = ""
     with suppress(OSError):
         kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -35,7 +35,7 @@ class ArxivSource:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one mirror from another."""
+        """Distinguish one mirror from another."""
         return self._url
 
     async def search(self, query: str, limit: int) -> Answered:

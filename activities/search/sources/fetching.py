@@ -42,7 +42,7 @@ class Fetcher:
     ) -> bytes:
         """Return the body of an answer.
 
-        Raises SourceUnavailable: passing for 408, 425, 429, 5xx, time-outs and broken connections, final for the rest;
+        Raises SourceUnavailable: retryable for 408, 425, 429, 5xx, timeouts and broken connections, else non-retryable;
         SourceNotConfigured for an address that is none.
         """
         shown = url.partition("?")[0]

@@ -44,7 +44,7 @@ class NewsSource:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one list of feeds from another."""
+        """Distinguish one list of feeds from another."""
         return " ".join((*self._feeds, self._search_url)).strip()
 
     async def search(self, query: str, limit: int) -> Answered:

@@ -77,7 +77,7 @@ def suspicions(
 
 
 def lacking(history: RunHistory) -> list[Suspicion]:
-    """Say which tools agents named and lacked."""
+    """Return which tools agents named and lacked."""
     return [
         Suspicion("-", f"{call.text.removeprefix('read the tools of ')} lacks a tool that it names: {name}")
         for call in history.calls
@@ -115,7 +115,7 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
 
 
 def _never_called(calls: Sequence[Call]) -> Iterator[str]:
-    """Say which tools a model wanted that could not even be called: those failures are no activity's."""
+    """Yield which tools a model wanted that could not even be called: those failures are no activity's."""
     called = [call.asked.key.rpartition("/")[2] for call in calls if isinstance(call.asked, ToolRequest)]
     for call in calls:
         if isinstance(call.asked, ModelRequest):

@@ -120,7 +120,7 @@ def call_data(call: Call) -> dict[str, Any]:
 
 
 def spend_of(call: Call) -> Spend:
-    """Say what a model call cost, as far as its answer tells."""
+    """Return what a model call cost, as far as its answer tells."""
     if call.turn is None:
         return Spend(calls=1)
     usage = call.turn.usage
@@ -167,7 +167,7 @@ async def explain(
 
 
 def whole(history: RunHistory, rows: Mapping[str, StepRow], fallbacks: Sequence[FallbackTaken]) -> list[Suspicion]:
-    """Say all that went wrong in a run, step by step in the order in which the steps began."""
+    """Return everything that went wrong in a run, in the order in which its steps began."""
     return [
         *lacking(history),
         *(

@@ -91,6 +91,6 @@ def critical_path(rows: Mapping[str, StepRow]) -> tuple[str, ...]:
 
 
 def span(history: RunHistory, now: datetime) -> tuple[datetime, timedelta]:
-    """Say when the run began and how long it took, or has taken so far."""
+    """Return when the run began and how long it took, or has taken so far."""
     began = history.started or now
     return began, max((history.ended or now) - began, timedelta(milliseconds=1))

@@ -53,7 +53,7 @@ def described_page(data: dict[str, Any]) -> list[RenderableType]:
 
 
 def held(found: WorkflowExecutionDescription) -> list[str]:
-    """Say which activities somebody has paused, or moved to a task queue that is not the run's."""
+    """Return which activities somebody has paused, or moved to a task queue that is not the run's."""
     lines = []
     for pending in found.raw_description.pending_activities:
         name = f"{pending.activity_type.name} (activity {pending.activity_id})"
@@ -77,7 +77,7 @@ def held_lines(lines: Sequence[str]) -> list[Text]:
 
 
 async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: bool = False) -> Standing | None:
-    """Say how a run stands, with `trace` its calls too; None for a workflow of others, which has no such answer.
+    """Return how a run stands, with `trace` its calls too; None for a workflow of others, which has no such answer.
 
     Raises LeavingError where the server knows of no worker that could answer.
     """

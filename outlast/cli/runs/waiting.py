@@ -44,7 +44,7 @@ Seen = Callable[[RunStatus], None]
 
 @contextmanager
 def may_be_left(workflow_id: str) -> Iterator[None]:
-    """Say, when a person ends the waiting by Ctrl-C, that the run goes on and how to come back to it."""
+    """On Ctrl-C, print that the run continues and how to come back to it."""
     try:
         yield
     except asyncio.CancelledError:
@@ -109,7 +109,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
 
 
 def _say_what_waits(status: RunStatus, asked: set[str]) -> None:
-    """Say of each gate and question once that it waits, with the command that answers it."""
+    """Print each open gate and question once, with the command that answers it."""
     waiting = {
         f"{gate.name} {gate.digest}": gate_line(status.workflow_id, gate, "waits for a person") for gate in status.gates
     }

@@ -34,7 +34,7 @@ class Lines:
                 yield safe(line)
 
     def _waiting(self, look: Look) -> Iterator[str]:
-        """Say what begins to wait for a person, and what no longer does; an edited or voted-on gate is shown again."""
+        """Yield what begins to wait for a person, and what no longer does; an edited or voted-on gate is shown again."""
         now = datetime.now(UTC)
         status = look.status
         # Without the time that is left, which changes at every look.

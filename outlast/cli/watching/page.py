@@ -49,7 +49,7 @@ def live_page(look: Look, height: int, width: int, now: datetime | None = None) 
 
 
 def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
-    """Say what waits for people, until when, and the line to copy."""
+    """Return what waits for people, until when, and the line to copy."""
     gates = [gate_line(status.workflow_id, gate, now) for gate in status.gates]
     questions = [_question_line(status.workflow_id, question, now) for question in status.questions]
     paused = [f"{status.paused.description} → {command('resume', status.workflow_id)}"] if status.paused else []
@@ -57,7 +57,7 @@ def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
 
 
 def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
-    """Say what a gate waits for."""
+    """Return what a gate waits for."""
     votes = f" · {len(gate.approved_by)} of {gate.needed} approved" if gate.needed > 1 else ""
     votes += f" · {gate.approval_rule}" if gate.approval_rule else ""
     return (
@@ -67,7 +67,7 @@ def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
 
 
 def retry_lines(look: Look) -> list[str]:
-    """Say which calls are tried again, and why."""
+    """Return which calls are tried again, and why."""
     return [
         safe(
             f"{retry.step or retry.what}: attempt {retry.attempt}"

@@ -48,7 +48,7 @@ class Plain:
             print(line, flush=True)
 
     def print_line(self, line: str) -> None:
-        """Tell it on stderr."""
+        """Print the line on stderr."""
         say(line)
 
     def write(self, line: str) -> None:

@@ -146,7 +146,7 @@ class Answerer:
 
 
 def _rambles(text: str, written: int) -> str:
-    """Say why a text is stopped here, if it is: "long" at a sentence end after the limit, "eos" where it repeats itself."""
+    """Return why a text is stopped here, if it is: "long" at a sentence end after the limit, "eos" where it repeats itself."""
     sentences = [part.strip() for part in prompting.SENTENCE_END.split(text)]
     at_end = len(sentences) > 1 and not sentences[-1]
     if at_end and sentences[-2] in sentences[:-2]:

@@ -201,7 +201,7 @@ class _Process:
                 pipe.close()
 
     def _end_of(self, job: Job) -> _EndedError:
-        """Tell why the process has ended."""
+        """Return why the process has ended."""
         self._process.kill()
         status = self._process.wait()
         if status == limits.MEMORY_EXIT:

@@ -30,7 +30,7 @@ class SchemaInvalidError(ValueError):
 
 
 def find_problem(schema: Any, *, patterns: bool = True) -> str:
-    """Say what is wrong with a schema, or ""; with `patterns`, also which regular expressions Python does not know."""
+    """Return what is wrong with a schema, or ""; with `patterns`, also which regular expressions Python does not know."""
     try:
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
         for reference in _found(schema, _REFERENCES):
@@ -48,7 +48,7 @@ def find_problem(schema: Any, *, patterns: bool = True) -> str:
 
 
 def find_violations(value: Any, schema: Any) -> list[str]:
-    """Say how a value breaks a schema, by path, `MOST_SHOWN` at most; raises SchemaInvalidError."""
+    """Return how a value breaks a schema, by path, `MOST_SHOWN` at most; raises SchemaInvalidError."""
     try:
         errors = sorted(_Validator(schema, registry=REGISTRY).iter_errors(value), key=_by_path)
     except Unresolvable as error:

@@ -32,7 +32,7 @@ def feed(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Re
 
 
 def schema(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
-    """Say how a value breaks a JSON schema, or what is wrong with the schema itself."""
+    """Return how a value breaks a JSON schema, or what is wrong with the schema itself."""
     from outlast.documents.parsing.schema_checks import SchemaInvalidError, find_problem, find_violations
     from outlast.errors import ErrorKind, non_retryable
 

@@ -180,7 +180,7 @@ class McpSession:
 
 
 def _reason(error: BaseException) -> str:
-    """Say why a session broke, without the address that was asked: it may hold a secret."""
+    """Return why a session broke, without the address that was asked: it may hold a secret."""
     import httpx
 
     if not isinstance(error, httpx.HTTPStatusError):
