@@ -170,7 +170,7 @@ class _Pipeline:
         answered = str((answer.data or {}).get("type", "")).strip().lower()
         if answered not in set(DocumentType):
             self._notes.append(
-                f"the classifier said {answered[:40]!r}, which is no known type, so it is read as general"
+                f"the classifier said {answered[:40]!r}, which is not a known type, so it is read as general"
             )
             return DocumentType.GENERAL
         return DocumentType(answered)

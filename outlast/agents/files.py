@@ -226,7 +226,7 @@ def _fallbacks(agents: Sequence[AgentFile], unread: Iterable[str]) -> Iterator[P
         for name in following[agent.front.name]:
             if name not in known:
                 text = (
-                    f"fallback '{name}' is no agent; choose one of {', '.join(sorted(following))}, "
+                    f"fallback '{name}' is not an agent; choose one of {', '.join(sorted(following))}, "
                     "or write 'model:NAME', 'person' or 'say: TEXT'"
                 )
                 yield Problem(agent.path, line, text, agent.front.name)

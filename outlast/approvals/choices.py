@@ -24,7 +24,7 @@ async def choose(
 
     def wrong(edited: ProposedAction) -> Sequence[str]:
         chosen = edited.input.get(CHOICE)
-        return () if chosen in options else (f"{CHOICE}: {chosen!r} is none of {', '.join(options)}",)
+        return () if chosen in options else (f"{CHOICE}: {chosen!r} is not one of {', '.join(options)}",)
 
     action = ProposedAction(
         description=with_options(f"{text}: {options[0]}?", options),

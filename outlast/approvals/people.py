@@ -73,7 +73,7 @@ class People:
         options = self._options[question]
         chosen = next((option for option in options if option.casefold() == given.strip().casefold()), None)
         if options and chosen is None:
-            self._trace.notice(f"{question}: {given!r} is none of {', '.join(options)}")
+            self._trace.notice(f"{question}: {given!r} is not one of {', '.join(options)}")
             return
         self._answers[question] = chosen or given
 

@@ -70,9 +70,9 @@ def holds(token: str) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(token.strip(), options={"verify_signature": False})
     except jwt.PyJWTError as error:
-        raise TokenError("it is no approver token") from error
+        raise TokenError("it is not an approver token") from error
     if claims.get("aud") != GRANT:
-        raise TokenError(f"it is no approver token; make one: {command('approver-token', 'NAME')}")
+        raise TokenError(f"it is not an approver token; make one: {command('approver-token', 'NAME')}")
     return claims
 
 
@@ -182,4 +182,4 @@ def _key(signature: str) -> bytes:
     try:
         return base64url_decode(signature)
     except ValueError as error:
-        raise TokenError("it is no approver token") from error
+        raise TokenError("it is not an approver token") from error

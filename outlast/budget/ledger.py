@@ -180,7 +180,7 @@ def read_amounts(given: Mapping[str, Any]) -> dict[str, float]:
         if name not in NAMES:
             raise ValueError(f"{name}: a budget has usd, tokens and calls; leave it out")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise ValueError(f"{name}: {str(value)[:40]!r} is no amount; give a number of 0 or more")
+            raise ValueError(f"{name}: {str(value)[:40]!r} is not an amount; give a number of 0 or more")
         read[name] = float(value)
     return read
 

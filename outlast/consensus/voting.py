@@ -159,7 +159,7 @@ def _question_problems(request: ConsensusRequest) -> Iterator[str]:
 def _voter_problems(request: ConsensusRequest) -> Iterator[str]:
     voters = seated(request.voters)
     if len(voters) < 2:
-        yield "voters: one voter is no consensus; name at least two, or none for the default three"
+        yield "voters: one voter is not a consensus; name at least two, or none for the default three"
     if len(voters) > MAX_VOTERS:
         yield f"voters: {len(voters)} given; name at most {MAX_VOTERS}"
     names = [voter.name for voter in voters]

@@ -48,7 +48,7 @@ class CheckpointPolicy(Contract):
             return data
         when, equals, listed = data.strip().partition("=")
         if when not in tuple(CheckpointWhen) or bool(equals) is not (when == CheckpointWhen.STEPS):
-            raise ValueError(f"{data!r} is no checkpoint; {FORMS}")
+            raise ValueError(f"{data!r} is not a checkpoint; {FORMS}")
         names = [name for name in re.split(r"\s*,\s*", listed.strip()) if name]
         return {"when": when, "steps": tuple(dict.fromkeys(names))}
 

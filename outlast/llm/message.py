@@ -226,7 +226,7 @@ def reply_of(message: dict[str, Any], call: ModelCall, progress: Progress, reque
 
 def _tool_call(block: dict[str, Any]) -> ToolCall:
     if not isinstance(block["input"], dict):
-        raise ValueError(f"{type(block['input']).__name__} is no object")
+        raise ValueError(f"{type(block['input']).__name__} is not an object")
     return ToolCall(id=str(block.get("id") or ""), name=str(block.get("name") or ""), input=block["input"])
 
 

@@ -156,7 +156,7 @@ class EventReader:
             for event in value:
                 self._event(event, body)
         else:
-            raise NotMessagesApiError("it sent JSON that is no message", body)
+            raise NotMessagesApiError("it sent JSON that is not a message", body)
 
 
 def reported(body: Any) -> ReportedError:

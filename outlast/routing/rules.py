@@ -102,7 +102,7 @@ def decided(request: RouteRequest, answer: str, confidence: float | None) -> Cho
     if not answer.strip():
         return general(request, "the classifier named no category")
     if found is None:
-        return general(request, f"the classifier said {answer[:SHOWN]!r}, which is no category here")
+        return general(request, f"the classifier said {answer[:SHOWN]!r}, which is not a category here")
     if confidence is not None and confidence < request.threshold and found.name != request.general:
         why = f"{found.name} at {confidence:.2f} is below the threshold of {request.threshold:g}"
         return replace(general(request, why), confidence=confidence)

@@ -146,7 +146,7 @@ class ContentStore:
             return held
         if not _REFERENCE.fullmatch(ref):
             raise non_retryable(
-                ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)"
+                ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is not a content reference (43 characters of base64)"
             )
         data = await self._patience.outlast(lambda: self._read(_key(ref)))
         if data is None:

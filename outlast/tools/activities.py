@@ -185,7 +185,7 @@ class ToolActivities:
         if request.ref is not None:
             arguments = from_json(await self._store.text(Part(ref=request.ref)))
         spec = await self._spec(request)
-        missing = f"{request.tool} is none of this agent's tools"
+        missing = f"{request.tool} is not one of this agent's tools"
         wrong = await PARSERS.off_loop(_wrong, arguments, spec) if spec else missing
         if wrong:
             return wrong, True, {}

@@ -68,7 +68,7 @@ def read_history(path: Path) -> WorkflowHistory:
         return WorkflowHistory.from_json(path.stem, path.read_text())
     except Exception as error:  # the parser of protobuf's JSON raises whatever it meets
         raise ValueError(
-            f"{path}: is no event history ({str(error)[:200]}); write one with 'temporal workflow show -w ID -o json'"
+            f"{path}: is not an event history ({str(error)[:200]}); write one with 'temporal workflow show -w ID -o json'"
         ) from error
 
 

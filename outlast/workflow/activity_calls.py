@@ -52,7 +52,7 @@ def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:
     if wanted:
         return Unusable(f"it holds no 'data' in the schema that was asked for, but {_shown(data)}")
     made = None if data is None else _by_hand(kind, data, request)
-    return Unusable(f"it is no {kind.__name__}, but {_shown(data)}") if made is None else made
+    return Unusable(f"it is not a {kind.__name__}, but {_shown(data)}") if made is None else made
 
 
 def _lacks_data(turn: ModelTurn) -> bool:

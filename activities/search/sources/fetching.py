@@ -59,7 +59,7 @@ class Fetcher:
                 ErrorKind.SOURCE_UNAVAILABLE, f"{shown} gave no whole answer in {self._seconds:g} s"
             ) from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError) as error:
-            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"{shown!r} is no web address: {error}") from None
+            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"{shown!r} is not a web address: {error}") from None
         except (httpx2.TooManyRedirects, httpx2.DecodingError) as error:
             raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{shown}: {type(error).__name__}: {error}") from None
         except httpx2.HTTPError as error:

@@ -94,10 +94,10 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
     elif event.attempt > 1:
         yield f"{who} was tried {event.attempt} times, because: {event.failure or 'its worker was gone'}", False
     if event.by_hand:
-        what = f" with what is no answer of it: {call.odd[:ODD_SHOWN]}" if call.odd else ""
+        what = f" with what is not an answer of it: {call.odd[:ODD_SHOWN]}" if call.odd else ""
         yield f"{who} was {ENDED_BY_HAND[event.how]} by hand, by {event.by}{what}", bool(call.odd)
     elif call.odd:
-        yield f"{who} gave what is no answer of it: {call.odd[:ODD_SHOWN]}", True
+        yield f"{who} gave what is not an answer of it: {call.odd[:ODD_SHOWN]}", True
     turn = call.turn
     if turn is not None:
         if turn.schema_errors:

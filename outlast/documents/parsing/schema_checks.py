@@ -39,7 +39,7 @@ def find_problem(schema: Any, *, patterns: bool = True) -> str:
             if problem := _pattern_problem(pattern):
                 return problem
     except SchemaError as error:
-        return f"it is no JSON schema at {error.json_path}: {error.message}"[:SHOWN_CHARACTERS]
+        return f"it is not a JSON schema at {error.json_path}: {error.message}"[:SHOWN_CHARACTERS]
     except SchemaInvalidError as error:
         return str(error)
     except RecursionError:
@@ -80,7 +80,7 @@ def _pattern_problem(pattern: str) -> str:
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        return f"the pattern {pattern[:80]!r} is no regular expression that Python knows: {error}"
+        return f"the pattern {pattern[:80]!r} is not a regular expression that Python knows: {error}"
     return ""
 
 

@@ -60,7 +60,7 @@ def read_pairs(text: str) -> tuple[UndoablePair, ...]:
         found = _PAIR.fullmatch(written)
         if found is None:
             raise ValueError(
-                f"HTTP_CALL_UNDO: {written[:200]!r} is no pair; write 'PUT https://host/path/{{id}} => DELETE "
+                f"HTTP_CALL_UNDO: {written[:200]!r} is not a pair; write 'PUT https://host/path/{{id}} => DELETE "
                 "https://host/path/{id}', several by ';'"
             )
         pair = UndoablePair(**found.groupdict())

@@ -127,7 +127,7 @@ def _server(url: str) -> SplitResult:
         known = False
     if not known:
         raise ValueError(
-            "SMTP_URL is no mail server; write smtp://user:password@host:port, smtps://…, or maildir:///folder"
+            "SMTP_URL is not a mail server; write smtp://user:password@host:port, smtps://…, or maildir:///folder"
         )
     return server
 
@@ -138,7 +138,7 @@ def _address(text: str, name: str) -> Address:
     except (ValueError, IndexError):
         address = Address()
     if not address.username or not address.domain:
-        raise ValueError(f"{name}: {text[:100]!r} is no mail address; write name@example.org")
+        raise ValueError(f"{name}: {text[:100]!r} is not a mail address; write name@example.org")
     return address
 
 

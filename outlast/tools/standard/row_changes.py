@@ -175,7 +175,7 @@ def _engine(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return create_engine(parsed, poolclass=NullPool)
     except ArgumentError:
-        raise ValueError("DATABASE_URL is no database URL; write for instance sqlite:///data.db") from None
+        raise ValueError("DATABASE_URL is not a database URL; write for instance sqlite:///data.db") from None
     except (NoSuchModuleError, ImportError) as error:
         hint = ": pip install 'outlast[postgres]'" if parsed.get_backend_name() == "postgresql" else ""
         raise ValueError(f"DATABASE_URL needs a driver that is not installed ({error}){hint}") from None

@@ -130,7 +130,7 @@ class Workspace:
                     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
                 except OSError as error:
                     kind = NoSuchFileError if error.errno == errno.ENOENT else ToolError
-                    raise kind(f"{name} is no folder of the workspace ({error.strerror})") from None
+                    raise kind(f"{name} is not a folder of the workspace ({error.strerror})") from None
                 os.close(handle)
                 handle = inner
             yield handle
