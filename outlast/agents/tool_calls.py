@@ -6,6 +6,8 @@ A call's key must be the same in every attempt and after a reset, so it is made 
 where a fallback may ask for the same act, of tool and arguments.
 """
 
+from contextlib import nullcontext
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -75,11 +77,12 @@ async def _recorded(
     )
     result: ToolResult | None = None
     try:
-        result = await run_activity(
-            ToolActivities.call_tool,
-            request,
-            **policies.call_tool(card, run.state.heartbeat, f"{step} · {card.name}({shown})"[:200]),
-        )
+        with run.undo.at_work() if change is not None else nullcontext():
+            result = await run_activity(
+                ToolActivities.call_tool,
+                request,
+                **policies.call_tool(card, run.state.heartbeat, f"{step} · {card.name}({shown})"[:200]),
+            )
     except ActivityError as error:
         if change is not None:
             run.undo.broke_off(change, error)

@@ -54,10 +54,10 @@ class Pausing:
 
 
 async def unpaused(state: ExecutionState) -> None:
-    """Return at once unless the run is paused, and otherwise when it is resumed."""
+    """Return at once unless the run is paused, and otherwise when it is resumed; never in a run whose work has ended."""
     # Nothing is awaited where it is not paused: one more turn of the loop would change the order of commands.
-    if state.paused is not None:
-        await workflow.wait_condition(lambda: state.paused is None)
+    if state.paused is not None or state.is_ending:
+        await workflow.wait_condition(lambda: state.paused is None and not state.is_ending)
 
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:

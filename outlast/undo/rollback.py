@@ -6,7 +6,8 @@ of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -37,7 +38,7 @@ from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
-from outlast.workflow.failures import ENDINGS, FAILURES, failure_of, finished
+from outlast.workflow.failures import ENDINGS, failure_of, finished, shielded
 from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
 
@@ -66,6 +67,7 @@ class Rollback:
         self._guards = False
         self._why = ASKED
         self._undoing = asyncio.Lock()
+        self._at_work = 0
 
     @property
     def changes(self) -> Changes:
@@ -103,6 +105,15 @@ class Rollback:
     def change(self, seq: int) -> Change | None:
         """Look a change up by its number; None where it is not remembered."""
         return self._undo_log.changes.get(seq)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let a rollback wait for the call that is made meanwhile: an undo that overtakes its call undoes nothing."""
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
 
     def completed(self, change: Change, result: ToolResult) -> None:
         """Record what a call has reported; a tool's own error means that nothing was changed, unless it says how to undo it."""
@@ -147,14 +158,14 @@ class Rollback:
                 return task.result()
         except ENDINGS as ended:
             error = failure_of(ended)
-            await shielded(_stopped(task))
+            await shielded(self._stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
             raised = self._in_error(error)
             if raised is ended:
                 raise
             raise raised from ended
         assert self._asked is not None
-        await shielded(_stopped(task))
+        await shielded(self._stopped(task))
         changes = await self.roll_back(self._asked, self._why)
         head = "rolled back as asked" if self._why == ASKED else f"rolled back, because {self._why}"
         raise non_retryable(ErrorKind.ROLLED_BACK, f"{head}: {changes.summary or 'nothing was changed'}", changes)
@@ -192,6 +203,18 @@ class Rollback:
             return RollbackAnswer(accepted=False, reason=f"there is no checkpoint {policy.checkpoint!r}; {known}")
         self._asked = policy
         return RollbackAnswer(accepted=True)
+
+    async def _stopped(self, task: "asyncio.Task[Any]") -> None:
+        """Cancel the work and wait until it has left; a call that changes something reports first.
+
+        The work may leave calls behind that nobody waits for any more, as `asyncio.gather` does with the others when one of its
+        tasks fails. They report too, and begin nothing new.
+        """
+        task.cancel()
+        await finished([task])
+        self._state.is_ending = True
+        if self._at_work:
+            await workflow.wait_condition(lambda: not self._at_work)
 
     async def _undo_all(self, policy: RollbackPolicy) -> None:
         async with self._undoing:  # a second request waits, and finds nothing left
@@ -250,29 +273,6 @@ class Rollback:
         left = root.details if isinstance(root, ApplicationError) and root.details else (self.changes,)
         details = [self.listed(each) for each in left]
         return non_retryable(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
-
-
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Do something to its end although the caller is cancelled; a cancellation that came meanwhile is raised afterwards."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except FAILURES:
-            break
-    result = task.result()
-    if cancelled is not None:
-        raise cancelled
-    return result
-
-
-async def _stopped(task: "asyncio.Task[Any]") -> None:
-    """Cancel a task and wait until it has left; a call that changes something reports first."""
-    task.cancel()
-    await finished([task])
 
 
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:

@@ -80,9 +80,10 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
     def __new__(cls, *given: Any) -> Self:
         """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, forever."""
         if len(given) != 1 or not isinstance(given[0], RunRequest):
-            raise non_retryable(
-                ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {len(given)} were given"
-            )
+            what = f"{len(given)} were given"
+            if len(given) == 1:  # it came as plain data, because the class does not say what it is
+                what = f"{type(given[0]).__name__} was given; annotate the request in its run, with a class made of RunRequest"
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"give one request as the one input of {cls.__name__}; {what}")
         return super().__new__(cls)
 
     def __init__(self, request: Request) -> None:

@@ -47,6 +47,8 @@ class ExecutionState:
         """What it asks people, as long as they may answer."""
         self.spend = Spend()
         self.paused: Pause | None = None
+        self.is_ending = False
+        """Whether its work has failed or was stopped: what is still under way reports, and nothing new starts."""
         self.tools = Shortfall()
         """The tools that agents name and lack; a run with any of them is not complete."""
         self.streaming: Streaming | None = None
