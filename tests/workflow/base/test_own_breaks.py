@@ -15,10 +15,10 @@ from outlast.contracts import ROLL_BACK_ALL, Budget, ChangeState
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.tools.tool import Tool
+from tests.workflow.base.own_workflow import Careless, Chatty, TriageRequest, Untyped
+from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner
-from tests.workflow.own_workflow import Careless, Chatty, TriageRequest, Untyped
-from tests.workflow.rolling_back import Bench
-from tests.workflow.test_agent_session import calls
+from tests.workflow.undo.rolling_back import Bench
 
 
 @pytest.fixture(autouse=True)
