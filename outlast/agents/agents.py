@@ -57,9 +57,11 @@ class Agents(AgentCards):
                 fitted `result`.
 
         Example:
+            ```python
             report = Part.of(content, label="report")
             answer = await self.agents.ask("analyst", [report, Part(text="Is it true?")], result=Verdict)
             if answer.value.confidence > 0.8: ...
+            ```
         """
         state = self.run.state
         step = step or state.unused(agent)

@@ -31,7 +31,6 @@ from outlast.approvals.views import (
     timer_text,
     view_of,
 )
-from outlast.budget.metering import count_gate
 from outlast.contracts import (
     GATES_IN_MEMO,
     NOISE,
@@ -50,6 +49,7 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
+from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"

@@ -30,11 +30,11 @@ def why(
 
     Read from the event history, so it needs no worker.
     """
-    from outlast.cli.pages import show
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
     from outlast.cli.recorded.reading import read_history
     from outlast.cli.recorded.why import explain, suspicion_lines, whole
+    from outlast.cli.rendering import show
     from outlast.cli.results import Reader
 
     async def command(reach: "Reach") -> None:

@@ -48,9 +48,9 @@ def list_runs(
     """List runs, newest first."""
     from datetime import UTC, datetime
 
-    from outlast.cli.pages import show
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import show
     from outlast.cli.runs.listing import Wanted, newest, read_since, runs_page
 
     after = read_since(since, datetime.now(UTC)) if since is not None else None
@@ -66,9 +66,9 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
     from rich.text import Text
 
-    from outlast.cli.pages import safe, show, status_page
     from outlast.cli.printing import plain, print_json
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import safe, show, status_page
     from outlast.cli.runs.described import described, described_page, held_lines, standing
     from outlast.cli.runs.retrying import retries_of, retry_lines
 
@@ -160,8 +160,8 @@ def trace(
     Who made it, how long it took, what it cost, how it ended, and where the run failed first. With --jsonl the same for programs.
     """
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.pages import show
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import show
     from outlast.cli.runs.described import standing
     from outlast.cli.runs.trace_page import trace_page
     from outlast.cli.runs.tracing import follow_trace, write_lines
@@ -191,6 +191,6 @@ def trace(
 def _busy_lines(stands: "Standing") -> "list[Text]":
     from rich.text import Text
 
-    from outlast.cli.pages import safe
+    from outlast.cli.rendering import safe
 
     return [Text(safe(stands.busy), style="yellow")] if stands.busy else []

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from outlast.cli.leaving import DONE, FAILED, INTERRUPTED, UNSERVED, WRONG, LeavingError
-from outlast.cli.pages import console
+from outlast.cli.rendering import console
 from outlast.client import Settings, load_settings, running_stack
 from outlast.devstack.board import Board
 from outlast.devstack.ports import PortTakenError

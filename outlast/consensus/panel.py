@@ -165,7 +165,9 @@ async def vote(
         ApplicationError: InputInvalid where the request cannot be voted on, NothingSucceeded where every voter failed.
 
     Example:
+        ```python
         outcome = await vote(self.agents, "Is this a breach?", voters=("analyst", "sceptic", "legal-analyst"))
+        ```
     """
     named = tuple(Voter(agent=voter) if isinstance(voter, str) else voter for voter in voters)
     request = ConsensusRequest(question=question, voters=named, options=tuple(options), rule=rule or Rule())

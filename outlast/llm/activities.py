@@ -35,7 +35,7 @@ from outlast.llm.prompting import (
     shortened,
 )
 from outlast.storage.activities import ContentStore, encodable
-from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
+from outlast.storage.paid_replies import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tools.tool import read_specs
 from outlast.tracing.live_text_activities import publishing

@@ -147,8 +147,10 @@ async def route(
         ApplicationError: InputInvalid where the categories cannot be chosen from.
 
     Example:
+        ```python
         category = await route(self.agents, request.ticket, [BILLING, OUTAGE, OTHER])
         answer = await self.agents.ask(category.agent, request.ticket)
+        ```
     """
     state = agents.run.state
     step = state.unused("route")

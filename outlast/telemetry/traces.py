@@ -64,7 +64,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
 
     from outlast.telemetry.lasting import Lasting
     from outlast.telemetry.quiet import Quiet
-    from outlast.telemetry.redacting import Redacting
+    from outlast.telemetry.span_redaction import Redacting
 
     # A plain provider reads OTEL_TRACES_SAMPLER; there is no public way to ask for that sampler alone.
     sampler = Quiet(TracerProvider(shutdown_on_exit=False).sampler)

@@ -11,7 +11,6 @@ from typing import Any
 
 from temporalio import workflow
 
-from outlast.budget.metering import count
 from outlast.contracts import (
     SUMMARY_LENGTH,
     BudgetShown,
@@ -31,6 +30,7 @@ from outlast.contracts import (
 )
 from outlast.tracing.details import details
 from outlast.tracing.indexing import index_end
+from outlast.tracing.run_metrics import count
 from outlast.tracing.spans import StepSpans, tell
 from outlast.workflow.state import ExecutionState
 

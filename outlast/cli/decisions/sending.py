@@ -16,8 +16,8 @@ from outlast.cli.decisions.listing import gates_of, whole
 from outlast.cli.decisions.telling import going_on, tell
 from outlast.cli.decisions.users import user_name
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.pages import safe, seconds
 from outlast.cli.reaching import Reach
+from outlast.cli.rendering import safe, seconds
 from outlast.client import Settings
 from outlast.command_line import command
 from outlast.contracts import (

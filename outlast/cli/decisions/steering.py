@@ -32,8 +32,8 @@ def _steer(run_id: str, what: str, reason: str, who: str) -> None:
     from outlast.cli.decisions.sending import who_decides
     from outlast.cli.decisions.telling import going_on, tell
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.pages import safe
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import safe
     from outlast.contracts import PauseAnswer
 
     async def command(reach: "Reach") -> PauseAnswer | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from outlast.cli.pages import seconds
 from outlast.cli.printing import Exact, on_page
+from outlast.cli.rendering import seconds
 from outlast.contracts import SHORT_DIGEST
 
 FOLDER = Path(__file__).parent

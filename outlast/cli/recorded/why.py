@@ -12,10 +12,10 @@ from rich.rule import Rule
 from rich.text import Text
 
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.pages import money, row, safe, seconds, table
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
 from outlast.cli.recorded.suspicions import Suspicion, lacking, suspicions, upstream
+from outlast.cli.rendering import money, row, safe, seconds, table
 from outlast.cli.result_texts import Reader
 from outlast.contracts import Content, Hop, ModelRequest, Part, Spend, StepRow
 

@@ -8,8 +8,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, row, safe, steps_table, table
 from outlast.cli.printing import plain
+from outlast.cli.rendering import STYLES, money, row, safe, steps_table, table
 from outlast.cli.result_texts import Reader, cut
 from outlast.contracts import PlanReport, PlanResult, PlanShape, RunState
 

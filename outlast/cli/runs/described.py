@@ -13,9 +13,9 @@ from temporalio.service import RPCError
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import known
 from outlast.cli.leaving import LeavingError
-from outlast.cli.pages import duration, safe
 from outlast.cli.reaching import Reach, WorkerBusyError, word
 from outlast.cli.recorded.status import recorded_status
+from outlast.cli.rendering import duration, safe
 from outlast.contracts import RunStatus, Trace
 
 

@@ -11,8 +11,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import ROLLBACK
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.pages import safe
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, no_worker, word
+from outlast.cli.rendering import safe
 from outlast.command_line import command
 from outlast.contracts import (
     ROLL_BACK_ALL,

@@ -26,7 +26,7 @@ from temporalio.common import (
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of, worker_of
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
 from outlast.cli.printing import plain, print_json

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from outlast.cli.pages import MARKS, STYLES, budget_lines, dollars, duration, money, safe, seconds
+from outlast.cli.rendering import MARKS, STYLES, budget_lines, dollars, duration, money, safe, seconds
 from outlast.contracts import CallTrace, RunStatus, Spend, StepRow, StepState, Trace
 
 

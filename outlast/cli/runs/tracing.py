@@ -8,9 +8,9 @@ from pathlib import Path
 from temporalio.client import WorkflowExecutionStatus
 
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.pages import show
 from outlast.cli.printing import plain, written_json
 from outlast.cli.reaching import Reach, WorkerBusyError
+from outlast.cli.rendering import show
 from outlast.cli.runs.trace_page import call_line
 from outlast.contracts import CallTrace, Trace
 

@@ -13,8 +13,8 @@ from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, Workflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.leaving import say
-from outlast.cli.pages import gate_line
 from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
+from outlast.cli.rendering import gate_line
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 

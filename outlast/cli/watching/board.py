@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from outlast.cli.pages import duration, money, row, safe, table
 from outlast.cli.printing import counted
+from outlast.cli.rendering import duration, money, row, safe, table
 from outlast.cli.runs.listing import STYLES
 from outlast.cli.watching.page import gate_line, tokens
 from outlast.cli.watching.steps import look_at

@@ -6,7 +6,7 @@ attempt; pieces of an older one are dropped, and a newer one says first that wha
 
 from collections.abc import Iterator
 
-from outlast.cli.pages import safe
+from outlast.cli.rendering import safe
 from outlast.command_line import command
 from outlast.contracts import Streamed
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from outlast.cli.pages import duration, safe
 from outlast.cli.printing import counted
+from outlast.cli.rendering import duration, safe
 from outlast.cli.watching.page import gate_line, retry_lines, tokens, waiting_lines
 from outlast.cli.watching.steps import ENDED, Look, StepSeen
 from outlast.contracts import StepState

@@ -16,7 +16,7 @@ from rich.live import Live
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.leaving import say
 from outlast.cli.reaching import Reach, word

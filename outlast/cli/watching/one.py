@@ -21,10 +21,10 @@ from temporalio.service import RPCError
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import page_of
 from outlast.cli.leaving import FAILED, LeavingError, cause_of
-from outlast.cli.pages import money
 from outlast.cli.reaching import QUERY_DEADLINE, Reach, no_worker
 from outlast.cli.recorded.events import failure_of
 from outlast.cli.recorded.status import recorded_status
+from outlast.cli.rendering import money
 from outlast.cli.results import Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.waiting import may_be_left, outlasting

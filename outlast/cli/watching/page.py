@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from outlast.cli.pages import (
+from outlast.cli.rendering import (
     MARKS,
     STYLES,
     approving,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.leaving import say
 from outlast.cli.watching.lines import Lines
 from outlast.cli.watching.page import live_page

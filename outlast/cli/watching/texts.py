@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
 
-from outlast.cli.pages import seconds
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import Ended, failure_of
 from outlast.cli.recorded.reading import Call, Decoding
+from outlast.cli.rendering import seconds
 from outlast.cli.watching.call_text import CallText
 from outlast.cli.watching.calls import Calls, Key
 from outlast.cli.watching.page import tokens
