@@ -15,7 +15,7 @@ class Prices(Contract):
     output: float
     """USD per million output tokens."""
     long_prompt: int | None = None
-    """Tokens from which on a prompt counts as long; None where the price does not depend on its length."""
+    """Tokens above which a prompt counts as long; None where the price does not depend on its length."""
     long_factor: float = 1.0
     """By how much the prices of a call with a long prompt are multiplied."""
 

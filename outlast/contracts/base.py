@@ -35,7 +35,7 @@ class Content(Contract):
     """A text by reference: short texts travel inline, longer ones in the content store."""
 
     summary: Summary = ""
-    """The beginning of the text or a description of it, at most 200 characters."""
+    """What the text says, at most 200 characters; empty where that would repeat `text`."""
     size: int = 0
     """Size of the text, in bytes of UTF-8."""
     media_type: str = "text/plain"

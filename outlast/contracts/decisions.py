@@ -72,7 +72,7 @@ class GateRecord(Contract):
     """Who sent the message, by their own claim unless `verified`; the server's authorisation decides who may send at
     all."""
     channel: str = ""
-    """How the message came: the command line, a link, another program; empty where it did not say."""
+    """How it came: `signal` or `update`; `request` where the run's own request allows the tool."""
     verdict: str = ""
     """What the sender decided: `approve` or `deny`; empty where there was no decision."""
     digest: str = ""
@@ -184,7 +184,7 @@ class IdentityRequest(Contract):
     gate: str = ""
     """Name of the gate that the decision is for; empty where it named none."""
     digest: str = ""
-    """Digest of the action that the decision names, or of the one that waits."""
+    """Digest of the action that the decision names; empty where it names none."""
     verdict: str = ""
     """What was decided: `approve` or `deny`."""
     edit: str = ""

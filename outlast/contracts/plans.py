@@ -43,7 +43,7 @@ class Plan(Contract):
     """Steps that form a directed acyclic graph through `depends_on`."""
 
     steps: tuple[PlanStep, ...]
-    """The steps, in any order that a reader likes; `depends_on` decides when each runs."""
+    """The steps in any order: `depends_on` decides when each runs."""
 
 
 class OnStepFailure(StrEnum):

@@ -6,7 +6,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
-from outlast.contracts.gates import GatePolicy, GateView
+from outlast.contracts.gate_views import GateView
+from outlast.contracts.gates import GatePolicy
 from outlast.contracts.steering import Pause
 
 
