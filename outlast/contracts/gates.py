@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from outlast.contracts.actions import Approval, ArgumentsShown, ProposedAction, Risk, invisible
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.decisions import DecisionLog, RecordKind, Verdict
+from outlast.contracts.decisions import DecisionLog, Verdict
 
 YEAR = 31_536_000.0
 """Longest deadline, in seconds."""
