@@ -46,8 +46,7 @@ class AgentCard(Contract):
     continuations: int = 2
     """How often an answer that was cut off at its token limit is continued."""
     fallbacks: tuple[str, ...] = ()
-    """Who is asked in turn when it fails: an agent (`writer@haiku` is the writer on another model), `person` or
-    `say:TEXT`."""
+    """Who is asked in turn when it fails: `NAME`, `NAME@MODEL`, `person` or `say:TEXT`."""
     web_searches: int = 0
     """How often it may search the web itself in one call; 0: not at all."""
     prices: Prices | None = None

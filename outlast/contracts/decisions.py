@@ -69,8 +69,7 @@ class GateRecord(Contract):
     gate: str = ""
     """Name of the gate it is about; empty where a message named none."""
     by: str = ""
-    """Who sent the message, by their own claim unless `verified`; the server's authorisation decides who may send at
-    all."""
+    """Who sent the message; only their own claim, unless it is `verified`."""
     channel: str = ""
     """How it came: `signal` or `update`; `request` where the run's own request allows the tool."""
     verdict: str = ""

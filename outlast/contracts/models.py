@@ -30,8 +30,7 @@ class Message(Contract):
     answers: tuple[ToolAnswer, ...] = ()
     """Results of the tool calls in the turn before."""
     blocks: Part | None = None
-    """An assistant's turn as the API gave it (JSON list of content blocks): thinking and tool calls must go back
-    unchanged."""
+    """An assistant's turn as the API gave it (JSON list): thinking and tool calls must go back unchanged."""
 
 
 class Usage(Contract):
@@ -71,8 +70,7 @@ class ToolSpec(Contract):
     input_schema: dict[str, Any]
     """JSON schema (of an object) of its arguments."""
     wrapped: str = ""
-    """The one property that holds the arguments where the tool's own schema is none that a model can be given; empty:
-    none."""
+    """The property under which all arguments stand, where the API does not take the tool's own schema; empty: none."""
     renamed: Mapping[str, str] = Field(default_factory=dict)
     """Arguments that the model knows by another name than the tool: our name to its own."""
 
@@ -154,8 +152,7 @@ class ModelRequest(Contract):
     has_fallback: bool = False
     """Whether another agent can answer, so that an outage of the provider is waited for only briefly."""
     shared_parts: int = 0
-    """How many parts at the beginning of the first message other calls have too, at about the same time: they are
-    cached."""
+    """How many first parts of the first message other calls share: the provider caches them."""
 
 
 class ModelTurn(Contract):

@@ -90,8 +90,7 @@ class PlanChange(Contract):
     """One change made to a plan."""
 
     stage: Literal["deterministic", "planner", "fallback", "replan", "checkpoint"]
-    """Who made it: a fixed repair, the planner, the fallback plan, a new plan after a failure, or people at a
-    checkpoint."""
+    """When it was made: `checkpoint` means by people, `deterministic` by a fixed repair."""
     change: str
     """What was changed, in words."""
 

@@ -246,8 +246,7 @@ class Budget(Contract):
     calls: int | None = Field(default=None, ge=1)
     """Limit in model calls; None: no limit."""
     soft: float = Field(default=0.8, gt=0, le=1)
-    """Share of a limit (more than 0, at most 1) from which on the run warns, and takes a cheaper model where an agent
-    names one."""
+    """Share of a limit (0 to 1) from which on the run warns, and asks cheaper models where agents name one."""
     gate: GatePolicy = BUDGET_GATE
     """Who may raise the budget once it is used up, and how long they are waited for."""
 

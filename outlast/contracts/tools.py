@@ -41,8 +41,7 @@ class ToolsetRequest(Contract):
     """The tools of one agent, by the names in its file."""
 
     names: tuple[str, ...]
-    """Names of our tools, of Claude Code's, `mcp__server__tool`, `mcp__server` for all of a server, `*` for all there
-    are."""
+    """Names of tools, `mcp__server__tool`, `mcp__server` for all of a server, or `*` for all there are."""
     without: tuple[str, ...] = ()
     """Names of those that it may not have."""
 
@@ -103,8 +102,7 @@ class ToolResult(Contract):
     attempt: int = 1
     """Which attempt of the activity gave it, from 1 on."""
     undo: Mapping[str, Any] = Field(default_factory=dict)
-    """Arguments for the tool that undoes the call; empty: nothing to undo. A failed call with them may have had its
-    effect earlier."""
+    """Arguments for the tool that undoes the call; empty: nothing to undo. A failed call may have some, too."""
 
 
 class UndoRequest(Contract):

@@ -31,8 +31,7 @@ class Category(Contract):
     ticket: bool = False
     """Whether to open a ticket for people instead of answering alone."""
     input_schema: dict[str, Any] | None = None
-    """JSON schema of an object that the routing model fills in when it picks this route as a tool; None: nothing to
-    fill in."""
+    """JSON schema of an object that the routing model fills in when it picks this route; None: nothing."""
     alone: bool = False
     """Whether no other route may be picked beside it."""
     words: tuple[str, ...] = ()
@@ -58,8 +57,7 @@ class RouteRequest(RunRequest):
     general: str = GENERAL
     """Name of the category for requests that fit none, or none surely enough."""
     router: Literal["classifier", "trained", "llm"] = "classifier"
-    """Who picks: a small fast model, a trained classifier without a model call, or the primary model by tool selection
-    (`llm`)."""
+    """Who picks: a small fast model, a trained classifier, or the primary model by tool selection (`llm`)."""
     trained: str = ""
     """Key of the trained classifier in the content store; only for the router `trained`."""
     threshold: float = Field(default=0.5, ge=0, le=1)

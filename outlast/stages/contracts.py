@@ -40,8 +40,7 @@ class Stage(Contract):
     output_schema: dict[str, Any] | None = None
     """JSON schema of an object that the output shall fit; None: text."""
     rubric: Rubric | None = None
-    """Makes it a review stage: its first agent writes, and `reviewer` judges the stage before it, or this one's own
-    draft."""
+    """Makes it a review stage: `reviewer` judges the output of the stage before, or this stage's own draft."""
     reviewer: str = "reviewer"
     """Name of the agent that judges; only used with a rubric."""
     attempts: int = Field(default=2, ge=1, le=5)
