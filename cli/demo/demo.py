@@ -158,7 +158,7 @@ class Demo:
         return result.state is RunState.COMPLETED
 
     def _calls_line(self, report: DocumentReport) -> tuple[str, str]:
-        """Tell whether a finished call was made again: the calls known before the crash must be the first of the report."""
+        """Return whether a finished call was made again: the calls known before the crash must be the first of the report."""
         calls = report.trace.calls
         if self._before_crash is None:
             return f"Finished model calls: {len(calls)}.", ""

@@ -69,7 +69,7 @@ class ConsensusPage:
         ]
 
     def reasons(self, vote: Vote) -> str:
-        """Return the reasons of a vote in full: the vote itself has room for their beginning."""
+        """Return the reasons of a vote in full: the vote itself holds only their beginning."""
         try:
             data = json.loads(self.answers.get(vote.voter, ""))
         except ValueError:

@@ -60,8 +60,17 @@ class TypedAnswer(Answer, Generic[Model]):
 
 @lru_cache
 def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema that an answer of this type has to fit."""
-    return kind.model_json_schema()
+    """Return the JSON schema that an answer of this type has to fit; raises InputInvalid for a type that is no object."""
+    schema = kind.model_json_schema()
+    top = schema
+    while (name := str(top.get("$ref", ""))).startswith("#/$defs/"):
+        top = schema["$defs"][name.removeprefix("#/$defs/")]
+    if top.get("type", "object") != "object":
+        raise non_retryable(
+            ErrorKind.INPUT_INVALID,
+            f"result: {kind.__name__} is no object but {top['type']}, and answers are objects; make it a field of a model",
+        )
+    return schema
 
 
 def problems_of(data: dict[str, Any], kind: type[BaseModel]) -> Sequence[str]:

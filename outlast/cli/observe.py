@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
     failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
-    running: Annotated[bool, typer.Option("--running", help="Those that still go on.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Only those still running.")] = False,
     since: Annotated[
         str | None,
         typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
@@ -119,7 +119,7 @@ def watch(
 def result(
     run_id: RunId,
     as_json: Json = False,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that still goes on.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that is still running.")] = False,
 ) -> None:
     """Show what a run gave; waits for its end. Exit code 1 if it failed."""
     from temporalio.client import WorkflowExecutionStatus

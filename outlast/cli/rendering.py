@@ -1,4 +1,4 @@
-"""The pages that people read while a run goes on, and what all pages share. Pure: data in, renderables out.
+"""The pages that people read while a run is running, and what all pages share. Pure: data in, renderables out.
 
 Texts from models and files may contain `[markup]`, and escape sequences, so they become `Text`
 objects, are never formatted, and lose their control characters.
@@ -64,7 +64,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(parts: Iterable[RenderableType]) -> None:
-    """Print a page to stdout; texts keep their own lines, so that what is copied or piped is what was said."""
+    """Print a page to stdout; texts keep their own lines, so that what is copied or piped is the text itself."""
     out = console()
     for part in parts:
         out.print(part, soft_wrap=isinstance(part, Text))
@@ -100,7 +100,7 @@ def mark(state: StepState) -> Text:
 
 
 def duration(started: datetime | None, ended: datetime | None, now: datetime | None = None) -> str:
-    """Say how long something took, or has taken until `now`."""
+    """Return how long something took, or has taken until `now`."""
     if started is None:
         return ""
     return seconds(((ended or now or datetime.now(UTC)) - started).total_seconds())
@@ -115,7 +115,7 @@ def seconds(count: float) -> str:
 
 
 def money(spend: Spend) -> str:
-    """Say what calls cost."""
+    """Return what calls cost."""
     cached = spend.cache_read_tokens + spend.cache_write_tokens
     tokens = f"{spend.input_tokens + cached} + {spend.output_tokens} tokens" + (f" ({cached} cached)" if cached else "")
     return f"{counted(spend.calls, 'call')} · {tokens} · {dollars(spend)}"
@@ -127,9 +127,9 @@ def dollars(spend: Spend, digits: int = 4) -> str:
     return "no price" if tokens and not spend.usd else f"${spend.usd:.{digits}f}"
 
 
-def steps_table(steps: Sequence[StepRow], room: int | None = None) -> RenderableType:
-    """Show steps; with `room` lines only as many rows, those that are done left out first."""
-    shown = _fitting(steps, room) if room else list(steps)
+def steps_table(steps: Sequence[StepRow], height: int | None = None) -> RenderableType:
+    """Show steps; with `height` lines only as many rows, those that are done left out first."""
+    shown = _fitting(steps, height) if height else list(steps)
     made = table("", "step", "agent", "waits for", "time", "result or reason")
     for step in shown:
         row(
@@ -140,29 +140,29 @@ def steps_table(steps: Sequence[StepRow], room: int | None = None) -> Renderable
     return Group(made, Text(f"… and {left_out} more", style="dim")) if left_out else made
 
 
-def result_line(step: StepRow, room: int = NOTE_SHOWN) -> str:
-    """Say what a step answered and, behind it, what there is to note: a note never takes the place of a result."""
+def result_line(step: StepRow, width: int = NOTE_SHOWN) -> str:
+    """Return what a step answered and, behind it, what there is to note: a note never takes the place of a result."""
     output = step.output.summary or (step.output.text or "") if step.output else ""
     result, note = " ".join(output.split()), " ".join(step.note.split())
     if not (result and note):
-        return _cut(result or note, room)
-    return f"{_cut(result, room - min(len(note), room // 2) - 3)} · {_cut(note, room // 2)}"
+        return _cut(result or note, width)
+    return f"{_cut(result, width - min(len(note), width // 2) - 3)} · {_cut(note, width // 2)}"
 
 
-def _cut(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _fitting(steps: Sequence[StepRow], room: int) -> list[StepRow]:
-    surplus = len(steps) - room
+def _fitting(steps: Sequence[StepRow], height: int) -> list[StepRow]:
+    surplus = len(steps) - height
     for droppable in (StepState.DONE, StepState.SKIPPED, StepState.PENDING):
         for step in [one for one in steps if one.state is droppable][: max(surplus, 0)]:
             steps = [one for one in steps if one is not step]
             surplus -= 1
-    return list(steps[:room])
+    return list(steps[:height])
 
 
-def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
+def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
     """Show where a run is."""
     head = Text.assemble(
         (safe(status.workflow_id), "bold"), f" · {status.pattern} · ", (status.state, STYLES[status.state]),
@@ -173,8 +173,8 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         Text(safe(f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT"), style="bold")
         for one in status.questions
     ]
-    told = f"{status.paused.told} → {command('resume', status.workflow_id)}" if status.paused else ""
-    paused = [Text(safe(told), style="bold")] if told else []
+    text = f"{status.paused.description} → {command('resume', status.workflow_id)}" if status.paused else ""
+    paused = [Text(safe(text), style="bold")] if text else []
     gates = [
         Text(
             safe(gate_line(status.workflow_id, one)),
@@ -182,13 +182,13 @@ def status_page(status: RunStatus, room: int | None = None) -> RenderableType:
         )
         for one in status.gates
     ]
-    rows = steps_table(status.steps, room)
+    rows = steps_table(status.steps, height)
     tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
     return Group(head, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
 
 
 def gate_line(run: str, gate: GateView, waits: str = "waits") -> str:
-    """Say what a gate waits for, who may not approve it, and the command that does."""
+    """Return what a gate waits for, who may not approve it, and the command that does."""
     rule = f" · {gate.approval_rule}" if gate.approval_rule else ""
     return f"{gate.name} {waits}: {gate.description}{rule} → {approving(run, gate.name)}"
 
@@ -202,8 +202,8 @@ def budget_lines(budget: BudgetShown | None) -> list[Text]:
     """Show how a run stands with its budget; nothing where it has none."""
     if budget is None:
         return []
-    said = [text for text in (*budget.warnings, budget.stopped) if text]
+    warnings = [text for text in (*budget.warnings, budget.stopped) if text]
     return [
         Text.assemble(("budget: ", "bold"), safe(budget.line)),
-        *(Text(safe(f"budget: {text}"), style="yellow") for text in said),
+        *(Text(safe(f"budget: {text}"), style="yellow") for text in warnings),
     ]

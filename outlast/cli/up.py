@@ -42,7 +42,7 @@ def worker_command(given: str) -> tuple[str, ...]:
 
 
 def run_up(options: StackOptions) -> int:
-    """Run the stack until it is told to stop; returns the exit code. Raises LeavingError, SettingsError."""
+    """Run the stack until a signal stops it; returns the exit code. Raises LeavingError, SettingsError."""
     return _run(lambda settings, board: _up(settings, board, options))
 
 

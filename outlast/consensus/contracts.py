@@ -47,7 +47,7 @@ class Position(Contract):
 
     @property
     def supported(self) -> bool:
-        """Whether a quoted passage stands in the document."""
+        """Whether a quoted passage is in the document."""
         return any(quote.found for quote in self.evidence)
 
 

@@ -101,7 +101,7 @@ class Panel:
             step=step_of(voter),
             schema=verdict_schema(self.text, voter.angle, self.count.options),
             context_characters=part_characters(self.agents.catalog),
-            counts_cancelled=True,
+            wait_for_cost=True,
             shared_parts=shared_parts(self.agents, self.material, voter.agent, self.count.voters),
         )
         if answer.data is None:

@@ -113,7 +113,7 @@ class DecisionLog(Contract):
 
 
 def breaks(records: Sequence[GateRecord], *, whole: bool = True) -> tuple[str, ...]:
-    """Say where a chain is broken, in words, one for each place; nothing means that no record was changed, lost or added.
+    """Return where a chain is broken, in words, one for each place; nothing means that no record was changed, lost or added.
 
     A chain that is not `whole` may begin in the middle.
     """

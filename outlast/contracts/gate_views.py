@@ -107,6 +107,6 @@ class GateNews(Contract):
     outcome: GateOutcome = GateOutcome.PENDING
     """How it ended, or that it still waits."""
     to: tuple[str, ...] = ()
-    """Names of those who shall hear of it; empty: all channels."""
+    """Names of those who are notified; empty: all channels."""
     head: str = ""
     """Last hash of the decision log, so that it is also noted outside."""

@@ -144,7 +144,7 @@ class ModelRequest(Contract):
     web_searches: int = 0
     """How often the model may search the web itself; 0: not at all."""
     reserved: int | None = None
-    """Tokens of a prompt that the run's budget has room for: a longer one is not sent, and fails with ReservationShort."""
+    """Tokens of a prompt that the run's budget allows: a longer one is not sent, and fails with ReservationShort."""
     stream: bool = False
     """Whether the call publishes what the model writes to the run's stream, while it does."""
     attempts: int = 3
@@ -193,7 +193,7 @@ class ModelTurn(Contract):
     wasted_usd: float = 0.0
     """Cost of earlier attempts of the call in USD, on top of `usd`."""
     prompt_bound: int = 0
-    """Most tokens that its prompt could have had, where room was reserved; 0 otherwise."""
+    """Most tokens that its prompt could have had, where budget was reserved; 0 otherwise."""
 
     @property
     def whole(self) -> bool:

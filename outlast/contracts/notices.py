@@ -40,7 +40,7 @@ class Notice(Contract):
     signed: bool = False
     """Whether decisions need a signed token."""
     to: tuple[str, ...] = ()
-    """Names of those who shall hear of it; empty: all channels."""
+    """Names of those who are notified; empty: all channels."""
     whole: bool = True
     """Whether `arguments` holds all of them."""
     size: int = 0
@@ -51,7 +51,7 @@ class Notice(Contract):
     """Key of the whole arguments in the content store; None where they are inline."""
 
 
-class TellRequest(Contract):
+class NoticeRequest(Contract):
     """Asks to notify people by one channel."""
 
     channel: int = Field(ge=1)
@@ -60,7 +60,7 @@ class TellRequest(Contract):
     """What to send."""
 
 
-class Told(Contract):
+class NoticeSent(Contract):
     """The channel took the notice."""
 
     scheme: str

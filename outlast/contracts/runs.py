@@ -164,8 +164,8 @@ class StepRow(Contract):
     """Why it failed, was skipped or went another way; empty: nothing to report."""
 
 
-class Hop(Contract):
-    """One change to a fallback."""
+class FallbackTaken(Contract):
+    """One fallback that was taken."""
 
     step: str
     """Step at which it happened."""
@@ -203,8 +203,8 @@ class RunStatus(Contract):
     """What its model calls cost so far."""
     notices: tuple[str, ...] = ()
     """Messages that changed nothing, and why."""
-    hops: tuple[Hop, ...] = ()
-    """Changes to a fallback, in order."""
+    hops: tuple[FallbackTaken, ...] = ()
+    """Fallbacks taken, in order."""
     questions: tuple[Question, ...] = ()
     """Questions that wait for a person."""
     rollback: str = ""
@@ -228,8 +228,8 @@ class RunReport(Contract):
     """The steps, with their outcomes."""
     trace: Trace = Trace()
     """All calls of the run."""
-    hops: tuple[Hop, ...] = ()
-    """Changes to a fallback, in order."""
+    hops: tuple[FallbackTaken, ...] = ()
+    """Fallbacks taken, in order."""
 
 
 BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)

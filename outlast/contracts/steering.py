@@ -49,7 +49,7 @@ class CheckpointPolicy(Contract):
             return data
         when, equals, listed = data.strip().partition("=")
         if when not in tuple(CheckpointWhen) or bool(equals) is not (when == CheckpointWhen.STEPS):
-            raise ValueError(f"{data!r} is no checkpoint; {FORMS}")
+            raise ValueError(f"{data!r} is not a checkpoint; {FORMS}")
         names = [name for name in re.split(r"\s*,\s*", listed.strip()) if name]
         return {"when": when, "steps": tuple(dict.fromkeys(names))}
 
@@ -76,8 +76,8 @@ class Pause(Contract):
     """Why, at most 200 characters; may be empty."""
 
     @property
-    def told(self) -> str:
-        """Say it in one line."""
+    def description(self) -> str:
+        """Who paused the run, since when and why, in one line."""
         return f"paused by {self.by} since {self.since:%Y-%m-%d %H:%M:%S} UTC" + (
             f": {self.reason}" if self.reason else ""
         )

@@ -7,10 +7,12 @@ same for all of them, and each agent's own stands behind the material.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 
+from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.llm.body import SLICE
 
@@ -38,9 +40,7 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
     elif call.system:
         parameters["system"] = [{"type": "text", "text": call.system, "cache_control": _CACHED}]
     if call.output_schema is not None:
-        # The API takes a subset of JSON schema; the SDK moves the rest into descriptions. We check the whole ourselves.
-        schema = anthropic.transform_schema(call.output_schema)
-        parameters["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        parameters["output_config"] = {"format": {"type": "json_schema", "schema": _sent(call.output_schema)}}
     tools: list[dict[str, Any]] = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in call.tools
     ]
@@ -69,6 +69,42 @@ def shared_prefix(call: ModelCall, parameters: dict[str, Any]) -> str:
     for at in range(0, len(material), SLICE):  # it may be megabytes, which are not copied as a whole
         digest.update(material[at : at + SLICE].encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def _sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the subset of a schema that the API takes; raises InputInvalid, naming the field, where too much would be lost.
+
+    The SDK moves most of the rest into descriptions, and we check the whole ourselves. But it closes an object of free keys,
+    which then comes back empty, and fits.
+    """
+    if wrong := next(_open_fields(schema, ""), ""):
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema cannot be kept to by a model: {wrong}")
+    try:
+        return anthropic.transform_schema(schema)
+    except ValueError as error:
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema cannot be sent: {error}") from None
+
+
+def _open_fields(schema: Any, path: str) -> Iterator[str]:
+    """Say which fields have names, or any values, that the schema leaves open."""
+    if not isinstance(schema, dict) or not schema.keys() & _TYPING:
+        yield f"{path or 'it'} takes any value; give it a type"
+        return
+    if schema.get("type") == "object" and not schema.get("properties") and schema.get("additionalProperties", True):
+        yield f"{path or 'it'} is an object whose keys are free; make it a list of objects with the key and the value as fields"
+    for name, inner in schema.get("properties", {}).items():
+        yield from _open_fields(inner, f"{path}.{name}" if path else name)
+    for name, inner in schema.get("$defs", {}).items():
+        yield from _open_fields(inner, name)
+    if "items" in schema:
+        yield from _open_fields(schema["items"], f"{path}[]")
+    for either in ("anyOf", "oneOf", "allOf"):
+        for inner in schema.get(either, ()):
+            yield from _open_fields(inner, path)
+
+
+_TYPING = frozenset({"type", "anyOf", "oneOf", "allOf", "$ref", "enum", "const"})
+"""What gives a value a type; the SDK refuses a schema with none of them."""
 
 
 def _shared_first(call: ModelCall) -> list[dict[str, Any]]:

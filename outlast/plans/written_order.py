@@ -190,7 +190,7 @@ class PlanOrder:
 
     def _id(self, key: str, written: Any) -> str:
         if not known(written, self.ids):
-            raise NotUnderstoodError(f"{key}: {str(written)[:60]!r} is no step; {TO_DO}")
+            raise NotUnderstoodError(f"{key}: {str(written)[:60]!r} is not a step; {TO_DO}")
         return str(resolved(written, self.ids))
 
 

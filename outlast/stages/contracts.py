@@ -57,7 +57,7 @@ class StageOutput(Contract):
     data: Content | None = None
     """Its output as a JSON object, where the stage has a schema."""
     score: int | None = None
-    """Score of the last draft, from 0 to 100, where it was reviewed."""
+    """Score of the draft that was kept, from 0 to 100; None: not reviewed, or it could not be judged."""
     steps: int = 0
     """Count of the steps that are part of it."""
     rounds: int = 0

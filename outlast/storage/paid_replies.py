@@ -23,7 +23,7 @@ from outlast.storage.activities import ContentStore, encodable
 _log = logging.getLogger(__name__)
 
 BYTES_AROUND = 1024
-"""Room for what a provider writes around a prompt: its own words on tools and schemas, and the marks between messages."""
+"""Allowance for what a provider writes around a prompt: its own words on tools and schemas, and the marks between messages."""
 BYTES_PER_MESSAGE = 16
 
 
@@ -102,7 +102,7 @@ class PaidAttempts:
 
 
 def hold(request: ModelRequest, bound: int, wasted: Usage) -> None:
-    """Refuse a call for which the budget has no room: a longer prompt than reserved, or paid attempts before it.
+    """Refuse a call that the budget does not allow: a longer prompt than reserved, or paid attempts before it.
 
     Raises a non-retryable ReservationShort with what must be reserved.
     """

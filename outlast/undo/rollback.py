@@ -6,7 +6,8 @@ of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -37,7 +38,7 @@ from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
-from outlast.workflow.failures import ENDINGS, FAILURES, failure_of, finished
+from outlast.workflow.failures import ENDINGS, failure_of, finished, shielded
 from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
 
@@ -49,7 +50,7 @@ ASKED = "a person asked for it"
 
 
 class Rollback:
-    """The changes of one run, and the way back.
+    """The changes of one run, and how to undo them.
 
     `on_stuck` decides on a compensation that keeps failing; without it, such a change is listed as not undone.
     """
@@ -66,6 +67,7 @@ class Rollback:
         self._guards = False
         self._why = ASKED
         self._undoing = asyncio.Lock()
+        self._at_work = 0
 
     @property
     def changes(self) -> Changes:
@@ -104,15 +106,24 @@ class Rollback:
         """Look a change up by its number; None where it is not remembered."""
         return self._undo_log.changes.get(seq)
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let a rollback wait for the call that is made meanwhile: an undo that overtakes its call undoes nothing."""
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+
     def completed(self, change: Change, result: ToolResult) -> None:
         """Record what a call has reported; a tool's own error means that nothing was changed, unless it says how to undo it."""
-        said = result.content.summary or result.content.text or ""
+        output = result.content.summary or result.content.text or ""
         if not result.failed:
             self._undo_log.done(change.seq, result.undo)
         elif result.undo:
-            self._undo_log.unknown(change.seq, said)
+            self._undo_log.unknown(change.seq, output)
         else:
-            self._undo_log.not_happened(change.seq, said)
+            self._undo_log.not_happened(change.seq, output)
 
     def broke_off(self, change: Change, error: BaseException) -> None:
         """Record that a call ended without a report."""
@@ -122,14 +133,14 @@ class Rollback:
             self._undo_log.unknown(change.seq, text_of(error))
 
     async def roll_back(self, policy: RollbackPolicy, reason: str) -> Changes:
-        """Take changes back as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""
+        """Undo changes as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""
         if self._undo_log.to_undo(policy):
             self._reason = reason
             await shielded(self._undo_all(policy))
         return self.changes
 
-    async def take_back(self, seqs: Sequence[int]) -> None:
-        """Take back some changes only, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
+    async def undo_changes(self, seqs: Sequence[int]) -> None:
+        """Undo only some changes, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
         wanted = [seq for seq in self._undo_log.to_undo(ROLL_BACK_ALL) if seq in seqs]
         if wanted:
             await shielded(self._undo_some(wanted))
@@ -147,14 +158,14 @@ class Rollback:
                 return task.result()
         except ENDINGS as ended:
             error = failure_of(ended)
-            await shielded(_stopped(task))
+            await shielded(self._stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
-            told = self._in_error(error)
-            if told is ended:
+            raised = self._in_error(error)
+            if raised is ended:
                 raise
-            raise told from ended
+            raise raised from ended
         assert self._asked is not None
-        await shielded(_stopped(task))
+        await shielded(self._stopped(task))
         changes = await self.roll_back(self._asked, self._why)
         head = "rolled back as asked" if self._why == ASKED else f"rolled back, because {self._why}"
         raise non_retryable(ErrorKind.ROLLED_BACK, f"{head}: {changes.summary or 'nothing was changed'}", changes)
@@ -166,7 +177,7 @@ class Rollback:
         return result
 
     def denied(self, reason: str) -> None:
-        """Hear that a person denied an action of this run; rolls back and ends the run where `on_denied` says so."""
+        """Handle a denial of an action of this run; rolls back and ends the run where `on_denied` says so."""
         if self.on_denied.extent is not Extent.KEEP and self._guards and self._asked is None:
             self._why = reason
             self._asked = self.on_denied
@@ -192,6 +203,18 @@ class Rollback:
             return RollbackAnswer(accepted=False, reason=f"there is no checkpoint {policy.checkpoint!r}; {known}")
         self._asked = policy
         return RollbackAnswer(accepted=True)
+
+    async def _stopped(self, task: "asyncio.Task[Any]") -> None:
+        """Cancel the work and wait until it has left; a call that changes something reports first.
+
+        The work may leave calls behind that nobody waits for any more, as `asyncio.gather` does with the others when one of its
+        tasks fails. They report too, and begin nothing new.
+        """
+        task.cancel()
+        await finished([task])
+        self._state.is_ending = True
+        if self._at_work:
+            await workflow.wait_condition(lambda: not self._at_work)
 
     async def _undo_all(self, policy: RollbackPolicy) -> None:
         async with self._undoing:  # a second request waits, and finds nothing left
@@ -252,46 +275,23 @@ class Rollback:
         return non_retryable(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
 
 
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Do something to its end although the caller is cancelled; a cancellation that came meanwhile is raised afterwards."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except FAILURES:
-            break
-    result = task.result()
-    if cancelled is not None:
-        raise cancelled
-    return result
-
-
-async def _stopped(task: "asyncio.Task[Any]") -> None:
-    """Cancel a task and wait until it has left; a call that changes something reports first."""
-    task.cancel()
-    await finished([task])
-
-
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
     """Read whatever a person sent; None if it means nothing."""
     try:
-        said = only(arguments)
+        sent = only(arguments)
     except ValueError:
         return None
-    if said is None:
+    if sent is None:
         return ROLL_BACK_ALL
-    if isinstance(said, str):
-        said = {} if said.casefold() == Extent.ALL else {"checkpoint": said}
-    if not isinstance(said, Mapping):
+    if isinstance(sent, str):
+        sent = {} if sent.casefold() == Extent.ALL else {"checkpoint": sent}
+    if not isinstance(sent, Mapping):
         return None
-    if not set(said) <= set(RollbackPolicy.model_fields):
+    if not set(sent) <= set(RollbackPolicy.model_fields):
         return None  # a mistyped checkpoint must not become a rollback of everything
-    extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL
+    extent = Extent.TO_CHECKPOINT if sent.get("checkpoint") else Extent.ALL
     try:
-        policy = RollbackPolicy.model_validate({"extent": extent, **said})
+        policy = RollbackPolicy.model_validate({"extent": extent, **sent})
     except ValidationError:
         return None
     return None if policy.extent is Extent.KEEP else policy

@@ -6,13 +6,15 @@ what it schedules would be committed to history and not be found again by the fi
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from outlast.errors import ErrorKind, non_retryable
+
+T = TypeVar("T")
 
 FAILURES = (FailureError, TimeoutError)
 """What may become an outcome. The SDK fails a run with these, and a task with everything else."""
@@ -31,7 +33,7 @@ class HaltedError(BaseException):
 
 
 ENDINGS = (*FAILURES, asyncio.CancelledError, HaltedError)
-"""What may end a step or a run, so that whoever catches it may clean up and raise it again."""
+"""What may end a step or a run, so that the code that catches it can clean up and raise it again."""
 
 
 def halted(why: str) -> BaseException:
@@ -54,3 +56,20 @@ async def finished(tasks: "Iterable[asyncio.Task[Any]]") -> None:
             if error is not None and not isinstance(error, ENDINGS):
                 raise error
         left = [task for task in left if not task.done()]
+
+
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Do something to its end although the caller is cancelled; a cancellation that came meanwhile is raised afterwards."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except FAILURES:
+            break
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result

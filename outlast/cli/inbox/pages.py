@@ -21,7 +21,7 @@ def render(template: str, **data: Any) -> str:
 
 
 def left(deadline: datetime, now: datetime) -> str:
-    """Say how long people still have."""
+    """Return how long people still have."""
     remaining = (deadline - now).total_seconds()
     return f"{seconds(remaining)} left" if remaining > 0 else "time is over"
 

@@ -28,7 +28,7 @@ def html(report: Report, now: datetime) -> str:
         .get_template("report.html")
         .render(
             report=report,
-            told=report.told,
+            queried=report.queried,
             now=now,
             lanes=[lane(report, step) for step in report.rows],
             loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],

@@ -129,7 +129,7 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
     page, data = None, ""
-    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
+    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is shown, readable page or not
         if result is not None:
             reader = Reader(reach.store(), reach.settings, handle.id)
             page = await page_of(workflow).read(reader, result)
@@ -203,7 +203,7 @@ class _Progress:
         self._live.stop()
 
     def __call__(self, status: RunStatus) -> None:
-        self._live.update(pages.status_page(status, room=self._console.height - 4), refresh=True)
+        self._live.update(pages.status_page(status, height=self._console.height - 4), refresh=True)
 
 
 def _progress() -> AbstractContextManager[_Progress | None]:

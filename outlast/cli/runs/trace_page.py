@@ -61,7 +61,7 @@ def _step(step: str, row: StepRow | None, calls: Sequence[CallTrace]) -> Text:
 
 
 def _faults(calls: Sequence[CallTrace]) -> list[RenderableType]:
-    """Say at the end where it went wrong first: a long tree scrolls away."""
+    """Show at the end where it went wrong first: a long tree scrolls away."""
     failed = [call for call in calls if not call.success]
     if not failed:
         return []

@@ -68,7 +68,7 @@ class CallText:
         yield from self._flush()
 
     def ended(self, line: str) -> Iterator[str]:
-        """Say how the call ended."""
+        """Yield how the call ended."""
         yield from self._flush()
         gaps = f" · some of it was not seen: {command('why')} shows it whole" if self._gaps else ""
         yield safe(f"{self._label} {' '.join(line.split())}{gaps}")

@@ -36,7 +36,7 @@ AT_ONCE = 8
 """Most of them at the same time."""
 ANSWERS_WITHIN = timedelta(seconds=3)
 LATE = timedelta(seconds=60)
-"""How far the index may be behind the runs: what ended is looked for so far back, and told once."""
+"""How far the index may be behind the runs: runs that ended within that time are looked for, and shown once."""
 
 
 async def follow_all(reach: Reach) -> None:

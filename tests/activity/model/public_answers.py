@@ -230,7 +230,7 @@ FAILED = [
         "stacklok/codegate#149",
         Reply(body='{"id": "chatcmpl-1", "choices": [{"message": {"content": "High."}}]}'),
         ErrorKind.MODEL_NOT_FOUND,
-        told="it sent JSON that is no message",
+        told="it sent JSON that is not a message",
     ),
     Situation(
         "another API's stream",
@@ -246,7 +246,7 @@ FAILED = [
         ErrorKind.MODEL_NOT_FOUND,
         told="It works!",
     ),
-    Situation("an empty object", "the issue", Reply(body="{}"), ErrorKind.MODEL_NOT_FOUND, told="no message"),
+    Situation("an empty object", "the issue", Reply(body="{}"), ErrorKind.MODEL_NOT_FOUND, told="not a message"),
     Situation(
         "an overload told in JSON with status 200",
         "https://docs.claude.com/en/api/errors",

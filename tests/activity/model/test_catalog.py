@@ -114,7 +114,7 @@ async def test_a_bad_file_stops_only_the_runs_that_name_its_agent(directory: Pat
     leaning = (await read(directory, store, "leaning")).get("leaning")
     assert leaning is not None
     assert leaning.fallbacks == ("last",)  # the one whose file cannot be read is left out
-    for name, said in (("bad", r"bad\.md:4: max_tokens: "), ("lost", r"lost\.md:4: fallback 'nobody' is no agent")):
+    for name, said in (("bad", r"bad\.md:4: max_tokens: "), ("lost", r"lost\.md:4: fallback 'nobody' is not an agent")):
         with pytest.raises(ApplicationError, match=said) as caught:
             await read(directory, store, "last", name)
         assert (caught.value.type, caught.value.non_retryable) == (ErrorKind.CATALOG_INVALID, True)

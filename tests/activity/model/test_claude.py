@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from httpx2 import Timeout
+from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import (
     SMALL_MODEL_HINT,
@@ -17,6 +19,7 @@ from outlast.contracts import (
     ToolCall,
     Usage,
 )
+from outlast.errors import ErrorKind
 from outlast.llm import claude
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall, Progress
@@ -131,6 +134,31 @@ async def test_a_schema_is_sent_and_the_answer_read(wire: Wire, caller: Caller) 
     sent = wire.hits[0].body["output_config"]["format"]
     assert sent["type"] == "json_schema"
     assert "minimum" not in sent["schema"]["properties"]["n"]  # the API refuses it; we check it ourselves
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ({"type": "object", "additionalProperties": NUMBER}, "n is an object whose keys are free"),
+        ({"anyOf": [{"type": "null"}, {"type": "object"}]}, "n is an object whose keys are free"),
+        ({"type": "array", "items": {"$ref": "#/$defs/D"}}, "D.any takes any value; give it a type"),
+        ({"type": "array", "items": {}}, "n[] takes any value; give it a type"),
+        ({"title": "N"}, "n takes any value; give it a type"),
+    ],
+)
+async def test_a_schema_of_which_too_much_would_be_lost_is_refused_unpaid(
+    wire: Wire, caller: Caller, field: dict[str, Any], problem: str
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"n": field},
+        "$defs": {"D": {"properties": {"any": {}}, "type": "object"}},
+    }
+    if "items" not in field or not field["items"]:
+        del schema["$defs"]
+    with pytest.raises(ApplicationError, match=re.escape(problem)) as caught:
+        await caller.call(asking(output_schema=schema))
+    assert (caught.value.type, caught.value.non_retryable, wire.hits) == (ErrorKind.INPUT_INVALID, True, [])
 
 
 @pytest.mark.parametrize(

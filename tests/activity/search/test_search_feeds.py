@@ -124,7 +124,7 @@ async def test_what_is_no_feed_is_a_passing_error_that_says_so(
     error = await error_of(arxiv(body))
     assert kind_of(error) is ErrorKind.SOURCE_UNAVAILABLE
     assert not error.non_retryable
-    assert "no RSS or Atom feed" in error.message
+    assert "not an RSS or Atom feed" in error.message
 
 
 async def test_a_feed_that_broke_off_gives_what_it_holds_with_a_note(arxiv: Callable[[bytes], ArxivSource]) -> None:

@@ -51,7 +51,7 @@ async def test_a_store_without_a_marker_from_before_gets_one(tmp_path: Path) -> 
 
 async def test_operations_wait_for_a_store_that_comes_back_and_say_so_once(tmp_path: Path, away: Away) -> None:
     heard: list[str] = []
-    store = opened(tmp_path, waits=10, told=heard.append)
+    store = opened(tmp_path, waits=10, on_outage=heard.append)
     away.go()
     asyncio.get_running_loop().call_later(0.3, away.back)
     refs = await asyncio.gather(*(store.put(bytes([number])) for number in range(3)))

@@ -32,12 +32,12 @@ async def test_a_mail_folder_keeps_what_would_be_sent_and_is_tried_again_where_i
 @pytest.mark.parametrize(
     ("url", "sender", "said"),
     [
-        ("mail.example.org", "a@b.c", "SMTP_URL is no mail server"),
-        ("smtp://u:secret@h:port", "a@b.c", "SMTP_URL is no mail server"),
-        ("maildir:relative/folder", "a@b.c", "SMTP_URL is no mail server"),
-        ("maildir://host/folder", "a@b.c", "SMTP_URL is no mail server"),
-        ("smtp://h", "agent", "MAIL_FROM: 'agent' is no mail address"),
-        ("smtp://h", "", "MAIL_FROM: '' is no mail address"),
+        ("mail.example.org", "a@b.c", "SMTP_URL is not a mail server"),
+        ("smtp://u:secret@h:port", "a@b.c", "SMTP_URL is not a mail server"),
+        ("maildir:relative/folder", "a@b.c", "SMTP_URL is not a mail server"),
+        ("maildir://host/folder", "a@b.c", "SMTP_URL is not a mail server"),
+        ("smtp://h", "agent", "MAIL_FROM: 'agent' is not a mail address"),
+        ("smtp://h", "", "MAIL_FROM: '' is not a mail address"),
     ],
 )
 def test_a_wrong_mail_setting_is_named(url: str, sender: str, said: str) -> None:

@@ -190,7 +190,7 @@ async def test_undone_last_in_first_out_a_row_is_what_it_was(database: Database)
         ("insert_row", {"table": "nothing", "values": {"id": 1}}, "there is no table nothing"),
         ("insert_row", {"table": "logs", "values": {"line": "x"}}, "no primary key"),
         ("insert_row", {"table": "tides", "values": {"height": 1}}, "tides has no column height; it has id, port"),
-        ("insert_row", {"table": "tides", "values": {"metres": "much"}}, "column metres: 'much' is no decimal"),
+        ("insert_row", {"table": "tides", "values": {"metres": "much"}}, "column metres: 'much' is not a decimal"),
         ("insert_row", {"table": "ports", "values": {"name": "Brest"}}, "the database says"),
         ("update_row", {"table": "tides", "key": {"port": "Brest"}, "values": {"note": "x"}}, "its primary key: id"),
         ("update_row", {"table": "tides", "key": {"id": 1}, "values": {"id": 2}}, "id is of the primary key"),
@@ -217,7 +217,7 @@ async def test_a_database_that_is_away_is_worth_another_try(store: ContentStore)
 @pytest.mark.parametrize(
     ("url", "tables", "said"),
     [
-        ("", ["t"], "DATABASE_URL is no database URL"),
+        ("", ["t"], "DATABASE_URL is not a database URL"),
         ("sqlite://", ["t"], "DATABASE_URL names no file"),
         ("mysql://u:secret@h/d", ["t"], "SQLite and PostgreSQL alone"),
         ("sqlite:///x.db", ["agent_changes"], "DATABASE_WRITE_TABLES: agent_changes"),

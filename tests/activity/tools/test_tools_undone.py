@@ -164,7 +164,7 @@ async def test_what_a_mail_server_says_reaches_the_model_or_is_tried_again(
     assert await mail.done("send_mail", "k/1/2", **both) == (
         "sent to ann@example.org; the server refused nobody@example.org"
     )
-    assert "is no mail address" in await mail.refused("send_mail", "k/1/3", **MAIL | {"to": ["ann"]})
+    assert "is not a mail address" in await mail.refused("send_mail", "k/1/3", **MAIL | {"to": ["ann"]})
     await mail.refused("send_mail", "k/1/4", **MAIL | {"subject": "a\nBcc: all@example.org"})
     box.answer = "554 too much"
     assert "says 554: too much" in await mail.refused("send_mail", "k/1/5", **MAIL)

@@ -27,7 +27,7 @@ PLAN = json.dumps({"steps": [{"step": "dig", "agent": "summariser", "input": "Co
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    agents = tmp_path_factory.mktemp("crew") / "agents"
+    agents = tmp_path_factory.mktemp("agent-files") / "agents"
     shutil.copytree(PROJECT / "agents", agents)
     (agents / "README.md").write_text("# The team\n")
     (agents / "seeker.md").write_text(f"---\nname: The Seeker\ndescription: d\ntools: Read, {GONE}\n---\nYou seek.\n")

@@ -66,7 +66,7 @@ async def _paused(handle: WorkflowHandle[Any, Any]) -> str:
     async with asyncio.timeout(60):
         status: RunStatus = await handle.query("status", result_type=RunStatus)
     assert status.paused is not None
-    return status.paused.told
+    return status.paused.description
 
 
 async def _until(holds: Callable[[], Any]) -> None:

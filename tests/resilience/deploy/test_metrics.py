@@ -94,7 +94,7 @@ def test_what_happened_is_counted_once_and_under_the_names_that_are_asked_for(
     assert now.sum("agent_runs", state="completed") == 2
     assert now.sum("agent_fallbacks", origin="writer") == 1
     assert now.sum("agent_retries", cause="ModelUnavailable", activity="call_model") == 1
-    assert now.sum("agent_retries") == 1, "what is not made again is no retry"
+    assert now.sum("agent_retries") == 1, "what is not made again is not a retry"
     assert now.sum("agent_tool_calls", outcome="done") == 3
     calls = plan["spend"]["calls"] + refund["spend"]["calls"]
     assert now.sum("agent_queue_wait_count", activity="call_model") == calls + 1, "the retry waited as well"

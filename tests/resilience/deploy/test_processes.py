@@ -92,7 +92,7 @@ def test_processes_that_cannot_start_end_their_pool_with_the_same_code(tmp_path:
 @pytest.mark.parametrize(
     ("agents_dir", "message"),
     [
-        (".", "worker: workflows: Triage is no workflow; put @workflow.defn above the class\n"),
+        (".", "worker: workflows: Triage is not a workflow; put @workflow.defn above the class\n"),
         (
             "none",
             "worker: agents_dir='none': there is no folder {folder}/none; make it, with one Markdown file for each agent",

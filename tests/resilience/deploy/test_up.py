@@ -265,5 +265,5 @@ def test_a_channel_that_is_none_ends_it_with_the_variable_and_the_mend(tmp_path:
     ended = starter("up", env=environment(tmp_path, NOTIFY_URLS=told))
     assert ended.returncode == 1, ended
     assert "✗ worker: exit code 2" in ended.stdout
-    assert "worker: NOTIFY_URLS: URL 2 (nope) is no channel that apprise knows; write mailto://" in ended.stdout
+    assert "worker: NOTIFY_URLS: URL 2 (nope) is not a channel that apprise knows; write mailto://" in ended.stdout
     assert "hidden" not in ended.stdout + ended.stderr

@@ -111,7 +111,7 @@ def test_replay_before_deploy_names_what_differs_and_what_is_no_history(tmp_path
     assert "call_another" in other
     done = replayed("none.json")
     assert done.returncode == 2
-    assert "none.json: is no event history" in done.stderr
+    assert "none.json: is not an event history" in done.stderr
 
 
 TRIAGE = PROJECT / "samples" / "incident_triage"

@@ -67,7 +67,7 @@ def test_a_person_is_asked_and_answers_from_the_command_line(stack: Stack, lease
     refused = stack.run("answer", "tied", "perhaps")
     taken = stack.done("answer", "tied", "No")
 
-    assert (refused.returncode, "'perhaps' is none of yes, no" in refused.stderr) == (2, True)
+    assert (refused.returncode, "'perhaps' is not one of yes, no" in refused.stderr) == (2, True)
     assert taken == "tie of tied is answered: No\n"
     assert json.loads(stack.done("result", "tied", "--json"))["decided_by"] == "person"
     late = stack.run("answer", "tied", "yes")
@@ -89,7 +89,7 @@ def test_no_verdict_leaves_with_1_and_says_how_the_votes_stand(stack: Stack, lea
     [
         (("--question", "q", "--option", "yes"), "options: 1 given; name at least two"),
         (("--question", " "), "question: it is blank"),
-        (("--question", "q", "--voter", "analyst"), "voters: one voter is no consensus"),
+        (("--question", "q", "--voter", "analyst"), "voters: one voter is not a consensus"),
         ((*ASKED, "--quorum", "4"), "rule.quorum: 4 of 3 voters cannot agree"),
         ((*ASKED, "--quorum", "2", "--rule", "weighted"), "--quorum: it says nothing under --rule weighted"),
         (("--question", "q", "--voter", "a=heavy", "--voter", "b"), "the weight must be a number over 0"),

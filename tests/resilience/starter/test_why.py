@@ -119,7 +119,7 @@ def test_why_names_a_routing_that_went_wrong(stack: Stack) -> None:
     stack.run("route", "I was charged twice", "--id", "why-routed")
     said = wrong(stack, "why-routed")
     assert all("step request · route: " in line for line in said), said
-    assert any("the classifier said 'gardening', which is no category here" in line for line in said), said
+    assert any("the classifier said 'gardening', which is not a category here" in line for line in said), said
     # The answer's own step leads back to the routing.
     assert any("'gardening'" in line for line in wrong(stack, "why-routed", "request · general_inquiry"))
     assert "first failure: step request · route" in stack.done("trace", "why-routed")

@@ -60,7 +60,7 @@ SITUATIONS = {
     ),
     "block": Situation("description: |\n  One: line\n  # two\nmodel: opus", {"description": "One: line\n# two\n"}),
     "folded block": Situation("description: >-\n  One: line\n  two\n", {"description": "One: line two"}),
-    "block beside what is no YAML": Situation("description: |\n  One: line\ntools: *", {"description": "One: line"}),
+    "block beside what is not YAML": Situation("description: |\n  One: line\ntools: *", {"description": "One: line"}),
     "comment lines": Situation("# made by hand\ndescription: d\n# model: opus\nmodel: haiku", {"description": "d"}),
     "keys of Claude Code": Situation(
         "description: d\ncolor: blue\npermissionMode: acceptEdits\nskills: a, b\nmemory: user\nmaxTurns: 5\n"

@@ -230,7 +230,7 @@ def test_fallbacks_lead_somewhere(tmp_path: Path) -> None:
         "2.md:4: the fallbacks go in a circle (c → b → c); drop one of them",
         "3.md:4: the fallbacks go in a circle (d → d); drop one of them",
         (
-            "4.md:4: fallback 'nobody' is no agent; choose one of a, b, c, d, e, f, "
+            "4.md:4: fallback 'nobody' is not an agent; choose one of a, b, c, d, e, f, "
             "or write 'model:NAME', 'person' or 'say: TEXT'"
         ),
     ]

@@ -141,7 +141,7 @@ def test_inline_texts_are_guessed_no_shorter_than_the_activity_counts_them(said:
 
 @pytest.mark.parametrize(
     ("edit", "said"),
-    [({"dollars": 5}, "dollars: a budget has"), ({"usd": "5"}, "usd: '5' is no amount"), ({"calls": -1}, "calls: '-1'"),
+    [({"dollars": 5}, "dollars: a budget has"), ({"usd": "5"}, "usd: '5' is not an amount"), ({"calls": -1}, "calls: '-1'"),
      ({"usd": math.inf}, "usd: 'inf'"), ({"tokens": True}, "tokens: 'True'")],
 )  # fmt: skip
 def test_an_edit_that_is_no_amount_is_refused_with_the_field_and_the_mend(edit: dict[str, object], said: str) -> None:

@@ -126,9 +126,9 @@ def by_us(body: bytes, cuts: list[int], progress: Progress | None = None) -> Eve
     reader = EventReader(builder.take)
     for start, end in pairwise([0, *sorted(place % (len(body) + 1) for place in cuts), len(body)]):
         reader.feed(body[start:end])
-        builder.tell()
+        builder.report()
     reader.finish()
-    builder.tell()
+    builder.report()
     return builder.message()
 
 

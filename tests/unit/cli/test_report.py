@@ -87,7 +87,7 @@ def test_each_warning_stands_once_and_none_that_stands_at_its_step() -> None:
     report = Report(
         run_id="r", pattern="p", state="partial", url="", began=NOW, seconds=1.0, running=False,
         rows={"a": StepRow(step="a"), "b": failed}, pieces=(), times={}, path=(), shares=(), suspicions=told,
-        repairs=(), told=None, parts=1, events=1,
+        repairs=(), queried=None, parts=1, events=1,
     )  # fmt: skip
 
     assert [(one.step, one.what) for one in report.warnings] == [("a", "was cut off"), ("b", "was tried 3 times")]

@@ -75,7 +75,7 @@ def drawn(page: RenderableType, width: int = 140) -> list[str]:
 def test_the_table_says_of_each_step_how_it_stands_and_what_it_cost() -> None:
     retry = Retry("b", "call_model", 3, "Overloaded: try later")
     budget = BudgetShown(usd=1.0, spent=Spend(usd=0.25, calls=3), warnings=("80 % is spent",))
-    page = drawn(live_page(look(*ROWS, retries=(retry,), gates=(GATE,), budget=budget), room=40, width=140, now=NOW))
+    page = drawn(live_page(look(*ROWS, retries=(retry,), gates=(GATE,), budget=budget), height=40, width=140, now=NOW))
 
     cells = {line.split()[2]: line.split() for line in page if line[:2] in ("✓ ", "▶ ", "✗ ", "– ", "· ")}
     assert cells["a"] == ["✓", "done", "a", "writer", "4.0", "s", "3", "30", "+", "6", "0.0042"]
@@ -101,7 +101,7 @@ def test_in_a_small_terminal_what_waits_and_what_runs_stays() -> None:
     done = [row(f"done-{n}", StepState.DONE) for n in range(50)]
     done += [row("long", StepState.FAILED, note="because " * 30)]
     later = [row(f"later-{n}", StepState.PENDING, "b") for n in range(50)]
-    page = drawn(live_page(look(*done, *ROWS, *later, gates=(GATE,)), room=15, width=120, now=NOW), width=120)
+    page = drawn(live_page(look(*done, *ROWS, *later, gates=(GATE,)), height=15, width=120, now=NOW), width=120)
 
     assert len(page) <= 15
     text = "\n".join(page)

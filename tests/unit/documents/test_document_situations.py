@@ -270,7 +270,7 @@ REFUSED: dict[str, tuple[Callable[[], object], ErrorKind, str]] = {
     "a page instead of a feed": (
         lambda: read_feed(b"<!DOCTYPE html><html><body>Log in</body></html>", "feed"),
         ErrorKind.SOURCE_UNAVAILABLE,
-        "no RSS or Atom feed",
+        "not an RSS or Atom feed",
     ),
 }
 

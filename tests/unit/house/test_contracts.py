@@ -160,7 +160,7 @@ CARRIED_STATE = (
     "GateDecision",
     "GateState",
     "GatesCarried",
-    "Hop",
+    "FallbackTaken",
     "Pause",
     "Spend",
     "Toolset",

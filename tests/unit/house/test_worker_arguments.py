@@ -62,9 +62,9 @@ def plain() -> None: ...
 @pytest.mark.parametrize(
     ("workflows", "message"),
     [
-        ([Undecorated], "workflows: Undecorated is no workflow; put @workflow.defn above the class"),
-        ([Triage()], "is no class; give the class, not an instance"),
-        ([Triage.run], r"workflows: Triage\.run is no class"),
+        ([Undecorated], "workflows: Undecorated is not a workflow; put @workflow.defn above the class"),
+        ([Triage()], "is not a class; give the class, not an instance"),
+        ([Triage.run], r"workflows: Triage\.run is not a class"),
         ([Triage, Other], "workflows: two are named 'Triage'; give one another name, @workflow.defn"),
         ([Triage, Triage], "workflows: two are named 'Triage'"),
     ],
@@ -78,8 +78,8 @@ def test_wrong_workflows(workflows: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("activities", "message"),
     [
-        ([plain], "activities: plain is no activity; put @activity.defn above the function"),
-        ([Pager()], "is no activity; .* give a method of an object as Pager"),
+        ([plain], "activities: plain is not an activity; put @activity.defn above the function"),
+        ([Pager()], "is not an activity; .* give a method of an object as Pager"),
         ([Pager.page], r"activities: Pager\.page is a method without its object; make the object"),
         ([Pager().page, page_too], "activities: two are named 'page'; give one another name: @activity.defn"),
     ],
@@ -93,7 +93,7 @@ def test_wrong_activities(activities: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("tools", "message"),
     [
-        ([plain], r"tools: plain is no tool; put @tool\(effect=…\)"),
+        ([plain], r"tools: plain is not a tool; put @tool\(effect=…\)"),
         ([named("page_oncall"), named("page_oncall")], "tools: two are named 'page_oncall'; .* rename one"),
         ([named("read_file")], "tools: 'read_file' is the name of a standard tool; rename"),
         ([named("send_mail")], "tools: 'send_mail' is the name of a standard tool"),

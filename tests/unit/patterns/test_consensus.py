@@ -198,7 +198,7 @@ TWO = ({"agent": "a"}, {"agent": "b"})
         ({"options": ["yes", " "]}, "options[1]: it is blank; write"),
         ({"options": ["yes", "n" * 101]}, "options[1]: 101 characters; write at most 100"),
         ({"options": [str(number) for number in range(21)]}, "options: 21 given; name at most 20"),
-        ({"voters": [{"agent": "a"}]}, "voters: one voter is no consensus; name at least two"),
+        ({"voters": [{"agent": "a"}]}, "voters: one voter is not a consensus; name at least two"),
         ({"voters": [{"agent": "a"}] * 51}, "voters: 51 given; name at most 50"),
         (
             {"voters": [{"agent": "a", "name": "b"}, {"agent": "b"}]},

@@ -1,6 +1,6 @@
 """Tests that share processes run in one place; where the runner forgets their groups, each stack is started up to three times.
 
-The trap: nothing fails then, everything only takes longer. pytest 9.2 with pytest-xdist 3.8 was such a pair.
+Nothing fails then, everything only takes longer. pytest 9.2 with pytest-xdist 3.8 was such a pair.
 """
 
 import re

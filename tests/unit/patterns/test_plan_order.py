@@ -110,7 +110,7 @@ READ: list[tuple[str, dict[str, Any], dict[str, set[str]]]] = [
 ]
 
 SENT_BACK: list[tuple[str, dict[str, Any], str]] = [
-    ("an edge to nowhere", plan(edges=[["gather", "cmpare"]]), "the plan.edges: 'cmpare' is no step"),
+    ("an edge to nowhere", plan(edges=[["gather", "cmpare"]]), "the plan.edges: 'cmpare' is not a step"),
     (
         "an edge with a condition",
         plan(edges=[{"from": "gather", "to": "compare", "condition": "if cheap"}]),
@@ -145,7 +145,7 @@ SENT_BACK: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("an order beside some edges", plan(order=list(FREE), edges=[["gather", "compare"]]), "say different things"),
     (
-        "a next that is no step",
+        "a next that is not a step",
         plan(own=each("next", "the comparison", "decide", None)),
         "steps[0].next: a step has no such field",
     ),

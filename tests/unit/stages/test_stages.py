@@ -6,7 +6,7 @@ import pytest
 
 from outlast.contracts import Content
 from outlast.stages.contracts import Rubric, Stage, StageOutput
-from outlast.stages.rules import DEFAULT_STAGES, judges_earlier, lead_of, planning_of, problems_of, told
+from outlast.stages.rules import DEFAULT_STAGES, judges_earlier, lead_of, merged_notes, planning_of, problems_of
 
 AGENTS = ("analyst", "generalist", "planner", "researcher", "reviewer", "writer")
 
@@ -106,6 +106,6 @@ def test_names_that_would_be_mixed_up_are_refused(name: str) -> None:
 
 
 def test_notes_are_told_once_in_order_cut_and_counted() -> None:
-    assert told(["a", "b", "a", "a"]) == ("a (3 times)", "b")
-    assert told(["x" * 301]) == ("x" * 299 + "…",)
-    assert told([str(number) for number in range(23)]) == (*map(str, range(20)), "… and 3 more notes")
+    assert merged_notes(["a", "b", "a", "a"]) == ("a (3 times)", "b")
+    assert merged_notes(["x" * 301]) == ("x" * 299 + "…",)
+    assert merged_notes([str(number) for number in range(23)]) == (*map(str, range(20)), "… and 3 more notes")

@@ -65,7 +65,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ({"output_schema": {"type": "array"}}, "stage 1 ('draft'), output_schema: it does not describe an object"),
     (
         {"output_schema": {"type": "object", "properties": 3}},
-        "stage 1 ('draft'), output_schema: it is no JSON schema at $.properties: 3 is not of type 'object'",
+        "stage 1 ('draft'), output_schema: it is not a JSON schema at $.properties: 3 is not of type 'object'",
     ),
 ]
 
@@ -79,7 +79,7 @@ def test_missing_fields_and_strangers_are_all_named_at_once() -> None:
     _, problems = read_stages([{"name": "a"}, "b", written(name="c"), written(name="c")])
     assert [one.split(";")[0] for one in problems] == [
         "stage 1 ('a'), goal: field required",
-        "stage 2: it is no object",
+        "stage 2: it is not an object",
         "name: 2 stages are called 'c'",
     ]
 

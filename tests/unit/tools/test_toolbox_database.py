@@ -120,7 +120,7 @@ async def test_a_database_that_is_away_is_worth_another_try(tool: Tool, file: Pa
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "no database URL"),
+        ("nonsense", "not a database URL"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("mysql://u:secret@h/d", "cannot be opened read-only"),

@@ -93,7 +93,7 @@ def test_a_link_made_between_check_and_use_is_not_followed(root: Path, monkeypat
         return found
 
     monkeypatch.setattr(os.path, "lexists", swapping)
-    with pytest.raises(ToolError, match="door is no folder"):
+    with pytest.raises(ToolError, match="door is not a folder"):
         Workspace(root).write("door/a.txt", b"x")
     assert list(outside.iterdir()) == []
 
@@ -166,7 +166,7 @@ async def test_a_name_that_is_not_utf_8_is_listed_and_opened_as_it_is_listed(roo
     assert await run(tools, "search_files", expression="lamp") == "b\\xfcro.md:1: The lamp is on."
     await run(tools, "write_file", path="b\\xfcro.md", content="off")
     assert sorted(os.listdir(folder)) == [b"b\xfcro.md", b"c\\xe9.md"]
-    with pytest.raises(ToolError, match="is no folder of the workspace"):
+    with pytest.raises(ToolError, match="is not a folder of the workspace"):
         await run(tools, "read_file", path="\\x2e\\x2e/secret")
 
 

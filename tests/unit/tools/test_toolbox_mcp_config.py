@@ -53,7 +53,7 @@ SITUATIONS: dict[str, tuple[Any, dict[str, StdioServer | HttpServer]]] = {
         '// mine\n{"mcpServers": {"a": {"command": "x", /* why */ "args": ["y",],},}}',
         {"a": STDIO},
     ),
-    "an address in a text is no comment": ('{"mcpServers": {"a": {"url": "http://h.test/mcp",},}}', {"a": HttpServer(url="http://h.test/mcp")}),
+    "an address in a text is not a comment": ('{"mcpServers": {"a": {"url": "http://h.test/mcp",},}}', {"a": HttpServer(url="http://h.test/mcp")}),
     "a mark of the encoding": ('\ufeff{"mcpServers": {"a": {"command": "x", "args": ["y"]}}}', {"a": STDIO}),
     "events of the server": (
         {"mcpServers": {"a": {"type": "sse", "url": "https://h.test/events"}}},

@@ -88,7 +88,7 @@ async def test_long_pages_come_in_pieces(httpserver: HTTPServer) -> None:
 )
 async def test_the_loopback_is_refused_however_it_is_written(httpserver: HTTPServer, host: str) -> None:
     said = await refused(f"http://{host}:{httpserver.port}/a", private=False)
-    assert "no public address" in said or "no web address" in said
+    assert "not a public address" in said or "not a web address" in said
     assert httpserver.log == []
 
 
@@ -148,7 +148,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
             b"", status=302, headers={"Location": httpserver.url_for("/secret")}
         )
         said = await refused(f"http://world.test:{world.port}/away", "*", f"*:{world.port}", private=False)
-    assert "leads to 127.0.0.1, which is no public address" in said
+    assert "leads to 127.0.0.1, which is not a public address" in said
     assert httpserver.log == []
 
 

@@ -1,12 +1,15 @@
 """A user's own workflow: two agents at once, typed answers, a gate, a tool with an undo, a budget."""
 
+import asyncio
 from typing import Literal
 
 from pydantic import BaseModel, model_validator
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from outlast.consensus.panel import vote
 from outlast.contracts import ChangingResult, Plan, PlanStep, ProposedAction, Risk, RunRequest, RunResult
+from outlast.errors import ErrorKind, non_retryable
 from outlast.gather import each
 from outlast.plans.execute import run_plan
 from outlast.review import review
@@ -88,3 +91,47 @@ class Letter(AgentWorkflow[LetterRequest, LetterResult]):
         return LetterResult(
             category=category.name, verdict=panel.verdict, score=best.score, planned=tuple(outcome.answers)
         )
+
+
+@workflow.defn
+class Careless(AgentWorkflow[TriageRequest, TriageResult]):
+    """Fails while an agent that it does not wait for any more is still at work, as `asyncio.gather` does."""
+
+    @workflow.run
+    async def run(self, request: TriageRequest) -> TriageResult:
+        async def fail() -> None:
+            await workflow.wait_condition(lambda: bool(self.undo.changes.changes))
+            raise non_retryable(ErrorKind.INPUT_INVALID, "the other one fails")
+
+        await asyncio.gather(self.agents.ask("file-clerk", request.ticket), fail())
+        return TriageResult()
+
+
+@workflow.defn
+class Chatty(AgentWorkflow[TriageRequest, TriageResult]):
+    """Asks an agent in a signal, which may come before its run begins."""
+
+    def __init__(self, request: TriageRequest) -> None:
+        super().__init__(request)
+        self.answers: list[str] = []
+
+    @workflow.signal
+    async def ask_now(self, text: str) -> None:
+        try:
+            self.answers.append((await self.agents.ask("analyst", text)).text)
+        except ApplicationError as error:
+            self.answers.append(str(error.type))
+
+    @workflow.run
+    async def run(self, request: TriageRequest) -> TriageResult:
+        await workflow.wait_condition(lambda: bool(self.answers))
+        return TriageResult(severity=self.answers[0])
+
+
+@workflow.defn
+class Untyped(AgentWorkflow[TriageRequest, TriageResult]):
+    """Its `run` does not say what it takes."""
+
+    @workflow.run
+    async def run(self, request) -> TriageResult:  # type: ignore[no-untyped-def]
+        return TriageResult()

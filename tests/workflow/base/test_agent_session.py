@@ -13,7 +13,7 @@ from outlast.contracts import Plan, PlanRequest, PlanStep, RunState, RunStatus, 
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
@@ -194,7 +194,9 @@ async def hops(runner: Runner, script: Script, request: Any) -> tuple[Any, Seque
 
 
 async def test_fallbacks_lead_over_another_model_and_agents_to_a_canned_answer(runner: Runner, tmp_path: Path) -> None:
-    ours = crew_of(runner, tmp_path / "crew", {"a": "fallback: [b, 'say: We will write to you.']", "b": "model: other"})
+    ours = with_agents(
+        runner, tmp_path / "agents", {"a": "fallback: [b, 'say: We will write to you.']", "b": "model: other"}
+    )
     plan = PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Hello"),)))
     result, _ = await ours.run(failing("a", "b"), PlanAndExecuteWorkflow.run, plan)
     assert result.answers[0].content.text == "We will write to you."
@@ -203,7 +205,7 @@ async def test_fallbacks_lead_over_another_model_and_agents_to_a_canned_answer(r
 
 
 async def test_a_person_answers_last_or_is_not_waited_for_for_ever(runner: Runner, tmp_path: Path) -> None:
-    ours = crew_of(runner, tmp_path / "crew", {"a": "fallback: person"})
+    ours = with_agents(runner, tmp_path / "agents", {"a": "fallback: person"})
     plan = PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Hello?"),)))
     async with ours.worker(failing("a")):
         handle = await ours.start(PlanAndExecuteWorkflow.run, plan)
@@ -225,7 +227,7 @@ async def test_a_person_answers_last_or_is_not_waited_for_for_ever(runner: Runne
 
 
 async def test_a_bad_agent_file_stops_only_the_plan_that_names_its_agent(runner: Runner, tmp_path: Path) -> None:
-    ours = crew_of(runner, tmp_path / "agents", {"writer": "model: haiku", "painter": "max_tokens: many"})
+    ours = with_agents(runner, tmp_path / "agents", {"writer": "model: haiku", "painter": "max_tokens: many"})
     (tmp_path / "agents" / "README.md").write_text("# The team\n")
     plans = {
         name: PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent=name, input="go"),)))

@@ -41,7 +41,7 @@ from outlast.worker.serving import sandbox
 from outlast.workflow import base as observed
 from tests.served import SERVED
 from tests.workflow.base.test_agent_session import calls
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.undo.rolling_back import PLAN, SESSION, Bench, bench
 from tests.workflow.undo.test_taking_back import REQUESTS
 from worker import working
@@ -132,7 +132,7 @@ async def test_a_halted_tool_call_is_no_reason_to_ask_a_fallback_or_go_on(
 ) -> None:
     """Whatever the plan does after a failure: the agent's fallbacks stay unasked, a sibling is cancelled, a change undone."""
     agents = {"a": "tools: shout\nfallback: [b, person]", "b": "", "clerk": "tools: Write"}
-    bench.runner = crew_of(bench.runner, tmp_path / "agents", agents)
+    bench.runner = with_agents(bench.runner, tmp_path / "agents", agents)
     asked: list[str] = []
 
     def script(call: ModelCall) -> Any:

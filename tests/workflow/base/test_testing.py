@@ -112,7 +112,7 @@ async def test_histories_that_do_not_replay_are_named_with_what_to_do(tmp_path: 
     ("given", "message"),
     [
         ("none", "there is neither a file nor a folder none"),
-        ("README.md", "README.md: is no event history .* 'temporal workflow show -w ID -o json'"),
+        ("README.md", "README.md: is not an event history .* 'temporal workflow show -w ID -o json'"),
         ("samples", "no history was tried, because 'samples' holds none; record one: "),
     ],
 )

@@ -21,7 +21,7 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, retryable
 from outlast.llm.base import ModelCall, ModelReply
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 
 DEAR = "model: sonnet\nmax_tokens: 1000"
 COST = 0.1702
@@ -35,7 +35,7 @@ FITS_SEVEN = Budget(usd=LIMIT)
 def priced(runner: Runner, directory: Path, **agents: str) -> Runner:
     """Give the runner agents on models that have a price."""
     settings = runner.settings.model_copy(update={"anthropic_base_url": "http://unused.invalid"})
-    return crew_of(Runner(runner.env, settings, runner.store), directory, agents or {"a": DEAR})
+    return with_agents(Runner(runner.env, settings, runner.store), directory, agents or {"a": DEAR})
 
 
 def dear(call: ModelCall) -> ModelReply:

@@ -131,7 +131,7 @@ async def test_an_edit_that_is_no_amount_is_told_and_people_are_asked_again(runn
         while (gate := await gate_of(handle)).name != "gate-2":
             pass
         shown = await budget_of(handle)
-        assert "calls: 'many' is no amount" in " ".join(shown.warnings)
+        assert "calls: 'many' is not an amount" in " ".join(shown.warnings)
         assert gate.name == "gate-2"
         await handle.signal("approve", {"by": "alice"})
         result = await handle.result()

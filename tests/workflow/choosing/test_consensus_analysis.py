@@ -126,7 +126,7 @@ async def test_a_person_breaks_a_tie(runner: Runner) -> None:
     assert asked[0].text == f"The votes are divided: {QUESTION} (yes | no)"
     assert (result.verdict, result.decided_by, result.dissent) == ("no", "person", ("analyst",))
     assert (result.state, result.ruling.agent) == (RunState.COMPLETED, "person")
-    assert "'perhaps' is none of yes, no" in status.notices[0]
+    assert "'perhaps' is not one of yes, no" in status.notices[0]
 
 
 async def test_a_person_who_does_not_answer_leaves_the_tie_flagged(runner: Runner) -> None:

@@ -12,7 +12,7 @@ from outlast.consensus.votes import OnTie, Rule, RuleKind, Vote, Voter, VoteStat
 from outlast.contracts import RunReport, RunState, Spend, StepState
 from outlast.llm.base import ModelCall
 from tests.workflow.choosing.voting import FIVE, HOLD, RUN, decide, five, held, request, states, verdict, who, words
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 
 UNANIMOUS = RuleKind.UNANIMOUS
@@ -75,7 +75,7 @@ async def test_a_call_that_answers_after_it_was_cancelled_is_paid_and_leads_to_n
 
 
 async def test_a_cancelled_voter_with_tools_is_counted_as_well(quick: Runner, tmp_path: Path) -> None:
-    ours = crew_of(quick, tmp_path / "crew", {"a": "", "b": "tools: Read", "c": ""})
+    ours = with_agents(quick, tmp_path / "agent-files", {"a": "", "b": "tools: Read", "c": ""})
 
     asked = asyncio.Event()
 

@@ -93,7 +93,7 @@ async def test_a_ticket_that_is_badly_written_is_mended(runner: Runner) -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ({"category": "gardening", "confidence": 1.0}, "'gardening', which is no category here"),
+        ({"category": "gardening", "confidence": 1.0}, "'gardening', which is not a category here"),
         ({"category": "  ", "confidence": 1.0}, "named no category"),
         ({"confidence": 1.0}, "named no category"),
         ("I think it is about money", "named no category"),

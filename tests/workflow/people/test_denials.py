@@ -12,7 +12,7 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import Stage, StagedRequest
 from tests.workflow.base.test_agent_session import calls, in_turn, results, task
-from tests.workflow.conftest import crew_of
+from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, Bench, bench
 from workflows.staged_delivery import StagedDeliveryWorkflow
@@ -25,13 +25,13 @@ REPLAN = OnStepFailure.REPLAN
 
 
 @pytest.fixture
-def crew(bench: Bench, tmp_path: Path) -> Bench:
+def denying(bench: Bench, tmp_path: Path) -> Bench:
     agents = {"a": "tools: shout\nfallback: b", "b": "tools: shout", "c": "", "d": "", "planner": ""}
-    bench.runner = crew_of(bench.runner, tmp_path / "agents", agents)
+    bench.runner = with_agents(bench.runner, tmp_path / "agents", agents)
     return bench
 
 
-async def denied(crew: Bench, handle: Any, times: int) -> None:
+async def denied(denying: Bench, handle: Any, times: int) -> None:
     """Deny every gate that opens, and no more than so many."""
     for _ in range(times):
         (gate,) = await waiting(handle)
@@ -43,7 +43,7 @@ async def opened(handle: Any) -> int:
     return sum(record["kind"] == RecordKind.OPENED for record in log["records"])
 
 
-async def test_a_denied_call_is_not_asked_for_again(crew: Bench) -> None:
+async def test_a_denied_call_is_not_asked_for_again(denying: Bench) -> None:
     """Neither by the agent, nor by its fallback; another call is."""
     other = ("shout", {"text": "good day"})
 
@@ -53,25 +53,25 @@ async def test_a_denied_call_is_not_asked_for_again(crew: Bench) -> None:
         return [calls(SHOUT, turn=1), calls(SHOUT if first else other, turn=2), REFUSAL if first else "Quiet."][turn]
 
     request = PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Shout."),)))
-    async with crew.runner.worker(script) as llm:
-        handle = await crew.runner.start(PLAN, request)
-        with crew.runner.env.auto_time_skipping_disabled():
-            await denied(crew, handle, 2)
+    async with denying.runner.worker(script) as llm:
+        handle = await denying.runner.start(PLAN, request)
+        with denying.runner.env.auto_time_skipping_disabled():
+            await denied(denying, handle, 2)
             result = await handle.result()
         assert await opened(handle) == 2
         notices = (await handle.query("status"))["notices"]
-    assert (result.answers[0].content.text, crew.did) == ("Quiet.", [])
+    assert (result.answers[0].content.text, denying.did) == ("Quiet.", [])
     assert sum("it was denied at gate-1 and stays so" in notice for notice in notices) == 2
     said = str(results([call for call in llm.calls if call.system.startswith("You are a")][-1]))
     assert said.count("it was denied by bob (too loud). This is final in this run: do not ask again") == 2
 
 
-async def test_a_denied_call_stays_denied_when_a_session_forgets_the_other_gates(crew: Bench) -> None:
+async def test_a_denied_call_stays_denied_when_a_session_forgets_the_other_gates(denying: Bench) -> None:
     script = in_turn(calls(SHOUT, turn=1), calls(SHOUT, turn=2), "Quiet.")
-    async with crew.runner.worker(script):
-        handle = await crew.runner.start(SESSION, task(agent="b"))
-        with crew.runner.env.auto_time_skipping_disabled():
-            await denied(crew, handle, 1)
+    async with denying.runner.worker(script):
+        handle = await denying.runner.start(SESSION, task(agent="b"))
+        with denying.runner.env.auto_time_skipping_disabled():
+            await denied(denying, handle, 1)
             await handle.result()
         assert await opened(handle) == 1
 
@@ -81,7 +81,7 @@ def planned(*steps: dict[str, Any]) -> str:
 
 
 async def replanned(
-    crew: Bench, plans: list[str], *, denials: int, failing: bool
+    denying: Bench, plans: list[str], *, denials: int, failing: bool
 ) -> tuple[PlanReport, Any, list[str], int]:
     """Run a plan whose first step people deny, whose second goes on, and whose third fails if told to."""
     asked: list[str] = []
@@ -106,14 +106,14 @@ async def replanned(
         PlanStep(step="9", agent="c", input="Finish.", depends_on=("3",)),
     )
     request = PlanRequest(task="t", plan=Plan(steps=steps), on_step_failure=REPLAN)
-    async with crew.runner.worker(script):
-        handle = await crew.runner.start(PLAN, request)
-        with crew.runner.env.auto_time_skipping_disabled():
-            await denied(crew, handle, denials)
+    async with denying.runner.worker(script):
+        handle = await denying.runner.start(PLAN, request)
+        with denying.runner.env.auto_time_skipping_disabled():
+            await denied(denying, handle, denials)
             go.set()
             result = await handle.result()
         count = await opened(handle)
-    report = PlanReport.model_validate_json(await crew.runner.text(result.report))
+    report = PlanReport.model_validate_json(await denying.runner.text(result.report))
     return report, result, asked, count
 
 
@@ -121,8 +121,8 @@ def state_of(report: PlanReport) -> dict[str, StepState]:
     return {row.step: row.state for row in report.steps}
 
 
-async def test_a_denied_step_ends_its_branch_and_nobody_plans_around_it(crew: Bench) -> None:
-    report, result, asked, gates = await replanned(crew, [], denials=1, failing=False)
+async def test_a_denied_step_ends_its_branch_and_nobody_plans_around_it(denying: Bench) -> None:
+    report, result, asked, gates = await replanned(denying, [], denials=1, failing=False)
     assert (asked, gates, result.state) == ([], 1, RunState.PARTIAL)
     assert state_of(report) == {
         "1": StepState.FAILED,
@@ -132,7 +132,7 @@ async def test_a_denied_step_ends_its_branch_and_nobody_plans_around_it(crew: Be
     }
 
 
-async def test_a_planner_that_goes_around_other_failures_is_held_to_the_no(crew: Bench) -> None:
+async def test_a_planner_that_goes_around_other_failures_is_held_to_the_no(denying: Bench) -> None:
     """The very act is denied without a gate; one like it has to be confirmed, and waiting for what was denied is no plan."""
     waits = planned({"agent": "c", "input": "Go on.", "depends_on": ["1"]})
     around = planned(
@@ -140,7 +140,7 @@ async def test_a_planner_that_goes_around_other_failures_is_held_to_the_no(crew:
         {"agent": "d", "input": "Send Bob the mail about the delay, please."},
         {"agent": "d", "input": "Write it differently."},
     )
-    report, _, asked, gates = await replanned(crew, [waits, around], denials=2, failing=True)
+    report, _, asked, gates = await replanned(denying, [waits, around], denials=2, failing=True)
     first, second = asked
     assert f"People did not approve these steps, or they needed what was not approved:\n- step 1, c: {MAIL}" in first
     assert "step 1:" not in first.split("An earlier plan failed:")[1].split("Finished steps")[0]
@@ -157,7 +157,7 @@ async def test_a_planner_that_goes_around_other_failures_is_held_to_the_no(crew:
     }
 
 
-async def test_a_denied_step_of_a_stage_is_not_tried_again(crew: Bench) -> None:
+async def test_a_denied_step_of_a_stage_is_not_tried_again(denying: Bench) -> None:
     asked: list[str] = []
 
     def script(call: ModelCall) -> Any:
@@ -165,9 +165,9 @@ async def test_a_denied_step_of_a_stage_is_not_tried_again(crew: Bench) -> None:
         return planned({"agent": "c", "input": MAIL, "confirm": True})
 
     stage = Stage(name="mail", goal="Tell Bob.", agents=("c", "d"), attempts=3)
-    async with crew.runner.worker(script):
-        handle = await crew.runner.start(StagedDeliveryWorkflow.run, StagedRequest(task="t", stages=(stage,)))
-        with crew.runner.env.auto_time_skipping_disabled():
-            await denied(crew, handle, 1)
-            error = await crew.fails(handle)
+    async with denying.runner.worker(script):
+        handle = await denying.runner.start(StagedDeliveryWorkflow.run, StagedRequest(task="t", stages=(stage,)))
+        with denying.runner.env.auto_time_skipping_disabled():
+            await denied(denying, handle, 1)
+            error = await denying.fails(handle)
     assert (kind_of(error), len(asked)) == (ErrorKind.NOT_APPROVED, 1)

@@ -79,7 +79,7 @@ async def test_people_are_reminded_and_others_asked(env: WorkflowEnvironment) ->
     assert [(record.when - start_time).total_seconds() for record in log.records] == pytest.approx(
         [0, 100, 150, 200, 300, 300, 400, 500, 600], abs=10
     )
-    assert status.notices == ("people could not be told that gate-1 is opened: nobody hears",)
+    assert status.notices == ("people could not be notified that gate-1 is opened: nobody hears",)
 
 
 async def test_a_gate_that_nobody_could_approve_fails_the_run_with_the_reason(env: WorkflowEnvironment) -> None:

@@ -12,7 +12,7 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import ToolError
 from tests.workflow.base.test_agent_session import calls, in_turn, results, task
-from tests.workflow.conftest import crew_of
+from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
 
@@ -28,7 +28,7 @@ WRITES_THEN_SHOUTS = in_turn(
 
 @pytest.fixture
 def loud(bench: Bench, tmp_path: Path) -> Bench:
-    bench.runner = crew_of(bench.runner, tmp_path / "crew", {"a": "tools: Write, shout"})
+    bench.runner = with_agents(bench.runner, tmp_path / "agent-files", {"a": "tools: Write, shout"})
     return bench
 
 

@@ -41,7 +41,7 @@ GONE = "mcp__gone__search"
 LACKS = f"{GONE} (no MCP server 'gone' is configured)"
 
 
-def crew(runner: Runner, directory: Path, agent: str, tools: str) -> Runner:
+def lacking(runner: Runner, directory: Path, agent: str, tools: str) -> Runner:
     """Give one agent of ours tools."""
     shutil.copytree(PROJECT / "agents", directory)
     file = directory / f"{agent}.md"
@@ -98,7 +98,7 @@ async def test_a_tool_that_an_agent_names_and_lacks_makes_the_run_partial(
     workflow, request, agent = PATTERNS[pattern]
     whole, _ = await runner.run(smallest_answer, workflow, request)
     assert (whole.state, whole.tools_missing) == (RunState.COMPLETED, ())
-    ours = crew(runner, tmp_path / "agents", agent, f"Read, {GONE}")
+    ours = lacking(runner, tmp_path / "agents", agent, f"Read, {GONE}")
     async with ours.worker(smallest_answer) as llm:
         handle = await ours.start(workflow, request)
         result = await handle.result()
@@ -109,14 +109,14 @@ async def test_a_tool_that_an_agent_names_and_lacks_makes_the_run_partial(
 
 
 async def test_documents_and_research_say_so_as_well(runner: Runner, tmp_path: Path) -> None:
-    ours = crew(runner, tmp_path / "agents", "summariser", GONE)
+    ours = lacking(runner, tmp_path / "agents", "summariser", GONE)
     text = b"# Lease\n\nThe tenant shall pay rent.\n"
     document = DocumentSource(name="lease.md", ref=await runner.store.put(text), size=len(text))
     result, _ = await ours.run(
         smallest_answer, DocumentAnalysisWorkflow.run, DocumentAnalysisRequest(documents=(document,))
     )
     assert (result.state, result.tools_missing) == (RunState.PARTIAL, (f"summariser: {LACKS}",))
-    ours = crew(runner, tmp_path / "others", "synthesiser", GONE)
+    ours = lacking(runner, tmp_path / "others", "synthesiser", GONE)
     asked = ResearchRequest(topic="tides", sources=(SourcePlan(source=SourceKind.WEB),), more_rounds=0)
     async with ours.worker(citing, {SourceKind.WEB: Given(hits=(hit("Tides"),))}):
         found = await (await ours.start(ParallelResearchWorkflow.run, asked)).result()
@@ -136,14 +136,14 @@ async def test_documents_and_research_say_so_as_well(runner: Runner, tmp_path: P
 async def test_only_what_an_agent_needs_counts(
     runner: Runner, tmp_path: Path, tools: str, missing: tuple[str, ...]
 ) -> None:
-    ours = crew(runner, tmp_path / "agents", "writer", tools)
+    ours = lacking(runner, tmp_path / "agents", "writer", tools)
     result, _ = await ours.run(smallest_answer, PlanAndExecuteWorkflow.run, PlanRequest(plan=plan("writer")))
     assert result.tools_missing == missing
     assert result.state is (RunState.PARTIAL if missing else RunState.COMPLETED)
 
 
 async def test_a_failed_run_says_so_as_well(runner: Runner, tmp_path: Path) -> None:
-    ours = crew(runner, tmp_path / "agents", "summariser", f"Read, {GONE}")
+    ours = lacking(runner, tmp_path / "agents", "summariser", f"Read, {GONE}")
 
     def refusing(call: ModelCall) -> str:
         raise non_retryable(ErrorKind.MODEL_REJECTED, "not today")

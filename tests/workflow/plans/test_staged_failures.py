@@ -108,7 +108,7 @@ async def test_a_failure_that_no_attempt_can_mend_is_not_tried_again(runner: Run
     stages = (stage("draft", attempts=5, output_schema={"type": "object", "properties": 3}),)
     error, calls = await failure(runner, scripted(), stages=stages)
     assert kind_of(error) is ErrorKind.INPUT_INVALID
-    assert "the output schema is wrong: it is no JSON schema at $.properties" in text_of(error)
+    assert "the output schema is wrong: it is not a JSON schema at $.properties" in text_of(error)
     assert calls == []
     rows = await rows_of(runner, StagedResult.model_validate(error.details[0]))
     assert "attempt 2" not in rows["draft"].note

@@ -39,7 +39,7 @@ async def test_each_channel_is_told_once_and_the_dead_one_holds_nothing_up(runne
             assert [len(box.texts), len(web.took["/slow"])] == [2, 2]
             ended = await handle.query("status", result_type=type(status))
             assert [row.state for row in ended.steps] == [StepState.DONE, StepState.DONE]
-            assert "the run ended while people were still being told: 1 notices" in ended.notices
+            assert "the run ended while notices were still being sent: 1 left" in ended.notices
     first, last = box.texts[0], web.took["/slow"][-1]
     assert gate.digest[:12] in first
     assert shlex.join(["python", "starter.py", "approve", handle.id, gate.name]) in first

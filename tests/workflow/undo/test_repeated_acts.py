@@ -14,7 +14,7 @@ from outlast.llm.scripted import Script
 from outlast.stages.contracts import Stage, StagedRequest
 from outlast.tools.tool import Tool
 from tests.workflow.base.test_agent_session import calls, results
-from tests.workflow.conftest import crew_of
+from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, D, U, bench, changes_of, states
 from workflows.staged_delivery import StagedDeliveryWorkflow
@@ -30,7 +30,7 @@ SHOUT = ("shout", {"text": "hello"})
 def pair(bench: Bench, tmp_path: Path) -> Bench:
     """Two agents with the same tools, one the other's fallback."""
     tools = "tools: Write, shout"
-    made = crew_of(bench.runner, tmp_path / "agents", {"a": f"{tools}\nfallback: b", "b": tools})
+    made = with_agents(bench.runner, tmp_path / "agents", {"a": f"{tools}\nfallback: b", "b": tools})
     # What a tool changes is away for longer than anybody waits for it.
     bench.runner = replace(made, settings=made.settings.model_copy(update={"tool_wait": 0.0}))
     return bench

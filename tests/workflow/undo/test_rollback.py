@@ -14,7 +14,7 @@ from outlast.contracts import KEEP, ROLL_BACK_ALL, Changes, ChangeState, RunStat
 from outlast.errors import ErrorKind, kind_of
 from outlast.tools.tool import Tool, ToolError
 from tests.workflow.base.test_agent_session import calls, in_turn, task
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.people.asking_stuck import AskingSessionWorkflow
 from tests.workflow.undo.rolling_back import (
     EDITS,
@@ -221,7 +221,7 @@ async def test_a_person_decides_on_a_stuck_compensation(bench: Bench, decisions:
 
 
 async def test_what_nothing_takes_back_is_listed_and_said_plainly(bench: Bench, tmp_path: Path) -> None:
-    bench.runner = crew_of(bench.runner, tmp_path / "crew", {"a": "tools: Write, ring_bell"})
+    bench.runner = with_agents(bench.runner, tmp_path / "agent-files", {"a": "tools: Write, ring_bell"})
     script = in_turn(calls(("write_file", {"path": "a.md", "content": "new"}), ("ring_bell", {}), turn=1), REFUSAL)
     async with bench.runner.worker(script):
         request = task(agent="a", on_failure=ROLL_BACK_ALL, allowed=("ring_bell",), requester="ann")

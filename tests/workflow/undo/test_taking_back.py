@@ -20,7 +20,7 @@ from outlast.routing.requests import Category, RequestText, RouteRequest, RouteR
 from outlast.stages.contracts import StagedRequest
 from tests.served import SERVED
 from tests.workflow.choosing.routing import calls
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.undo.refunding import wanted
 from tests.workflow.undo.rolling_back import REFUSAL
 from workflows.contracts.documents import DocumentAnalysisRequest
@@ -84,7 +84,7 @@ def writing_then(last: Any) -> Any:
 
 
 async def test_handlers_that_fail_leave_nothing_behind_and_the_result_says_so(runner: Runner, tmp_path: Path) -> None:
-    ours = crew_of(runner, tmp_path / "agents", CLERK)
+    ours = with_agents(runner, tmp_path / "agents", CLERK)
     with pytest.raises(WorkflowFailureError) as caught:
         await ours.run(writing_then(REFUSAL), RequestHandlingWorkflow.run, routing())
     error = caught.value.cause
@@ -98,7 +98,7 @@ async def test_handlers_that_fail_leave_nothing_behind_and_the_result_says_so(ru
 async def test_a_run_that_its_budget_stops_takes_back_and_one_that_ends_well_lists(
     runner: Runner, tmp_path: Path
 ) -> None:
-    ours = crew_of(runner, tmp_path / "agents", CLERK)
+    ours = with_agents(runner, tmp_path / "agents", CLERK)
     result, _ = await ours.run(writing_then("Done."), RequestHandlingWorkflow.run, routing())
     assert [change.state for change in result.changes.changes] == [ChangeState.DONE]
     assert (runner.settings.workspace / "a.md").read_text() == "A"

@@ -1,7 +1,7 @@
-"""Tells a run something: as an update, which it answers at once, or as a signal, which it finds once a worker is back.
+"""Sends a run a message: as an update, which it answers at once, or as a signal, which it reads once a worker is back.
 
-The server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
-the same is sent as a signal; where the update is carried out after all, the run takes the second one for a repetition.
+The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a
+few seconds the same is sent as a signal; where the update is carried out after all, the run takes the signal for a duplicate.
 """
 
 import asyncio
@@ -23,34 +23,34 @@ ANSWERS_WITHIN = 5.0
 """Seconds in which a living worker answers."""
 
 
-async def going_on(reach: Reach, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
-    """Describe a run that goes on; raises LeavingError where there is none or it has ended."""
+async def open_run(reach: Reach, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
+    """Describe a run that is still running; raises LeavingError where there is none or it has ended."""
     found = await reach.find(workflow_id, ours=ours)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise LeavingError(WRONG, f"{workflow_id} has ended already ({word(found.status)}); nothing was sent")
     return found
 
 
-def way_out(refusal: str) -> str:
-    """Add what to do where whoever started a run is refused at its gate; other refusals say it themselves."""
+def with_way_out(refusal: str) -> str:
+    """Add what to do where the requester of a run is refused at its gate; other refusals name it themselves."""
     if not refusal.endswith(NOT_BY_REQUESTER):
         return refusal
     return f'{refusal}; another person must, in their own name. Working alone, start runs with --requester ""'
 
 
-async def tell(
-    reach: Reach, found: WorkflowExecutionDescription, name: str, said: Mapping[str, Any], answer: type[M]
+async def send_message(
+    reach: Reach, found: WorkflowExecutionDescription, name: str, message: Mapping[str, Any], answer: type[M]
 ) -> M | None:
     """Send an update, or where no worker answers the signal of the same name (None); raises LeavingError if it is refused."""
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
     if await reach.served(found.task_queue):
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
-                answered: M = await handle.execute_update(name, dict(said), result_type=answer)
+                answered: M = await handle.execute_update(name, dict(message), result_type=answer)
                 return answered
         except WorkflowUpdateFailedError as error:
-            raise LeavingError(WRONG, f"{found.id} does not take it: {way_out(text_of(error.cause))}") from error
+            raise LeavingError(WRONG, f"{found.id} does not take it: {with_way_out(text_of(error.cause))}") from error
         except (TimeoutError, NotCarriedOutError):
             pass
-    await handle.signal(name, dict(said))
+    await handle.signal(name, dict(message))
     return None
