@@ -50,24 +50,26 @@ from outlast.contracts.decisions import (
     Verdict,
     breaks,
 )
-from outlast.contracts.gates import (
+from outlast.contracts.gate_views import (
     GATE_MEMO,
     GATES_IN_MEMO,
     GATES_MEMO,
     RECORDS_MEMO,
+    GateNews,
+    GatesShown,
+    GateView,
+    WaitingActions,
+)
+from outlast.contracts.gates import (
     Approver,
     Decision,
     GateDecision,
-    GateNews,
     GateOutcome,
     GatePolicy,
     GatesCarried,
-    GatesShown,
     GateState,
-    GateView,
     OnTimeout,
     UsedToken,
-    WaitingActions,
     named,
     visible,
 )

@@ -32,14 +32,15 @@ ALONE = GatePolicy(edit_needs_another_approver=False)
 
 
 class CheckpointPolicy(Contract):
-    """Where a run stops for people, and by which gate; the texts `after-plan`, `every-stage` and `steps=3,5` are read as well.
-
-    `steps` are ids of the plan. By default editing the remaining steps approves them at the same time.
-    """
+    """Where a run stops for people, and by which gate; the texts `after-plan`, `every-stage` and `steps=3,5` are read
+    as well."""
 
     when: CheckpointWhen = CheckpointWhen.NONE
+    """At which points it stops."""
     steps: tuple[str, ...] = ()
+    """Ids of the plan's steps to stop after; only for `steps`, and empty otherwise."""
     gate: GatePolicy = ALONE
+    """Who may decide, and until when; by default editing the remaining steps approves them at the same time."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,11 +66,14 @@ NO_CHECKPOINT = CheckpointPolicy()
 
 
 class Pause(Contract):
-    """Who paused a run, since when (workflow time, UTC), and why."""
+    """A pause of a run."""
 
     by: Summary
+    """Who paused it."""
     since: datetime
+    """Since when, in workflow time (UTC)."""
     reason: Summary = ""
+    """Why, at most 200 characters; may be empty."""
 
     @property
     def description(self) -> str:
@@ -80,8 +84,11 @@ class Pause(Contract):
 
 
 class PauseAnswer(Contract):
-    """Whether a request to pause or resume changed something, why not, and how the run stands now (`paused`)."""
+    """The answer to a request to pause or resume."""
 
     accepted: bool
+    """Whether it changed something."""
     reason: str = ""
+    """Why it did not; empty where it did."""
     paused: Pause | None = None
+    """How the run stands now; None: it is not paused."""

@@ -1,5 +1,7 @@
 """What lands in history can be read back, by this version, by the next one and by the last one."""
 
+import ast
+import itertools
 import json
 from typing import Any, get_args, get_type_hints
 
@@ -30,6 +32,7 @@ from outlast.contracts import (
     Usage,
     carried_in,
 )
+from tests.policed import ROOT
 from tests.served import EVERY_WORKFLOW
 
 USAGE = Usage(input_tokens=3, cache_write_tokens=4)
@@ -217,3 +220,44 @@ def test_the_walk_finds_what_continue_as_new_carries() -> None:
         agent="a", gates=GatesCarried(opened=1), continues=SessionProgress(turns=1, notes=("n",))
     )
     assert list(carried_in(filled)) == ["continues.notes", "gates"]
+
+
+CONTRACT_FILES = (
+    "outlast/contracts/*.py",
+    "outlast/*/contracts.py",
+    "outlast/consensus/votes.py",
+    "outlast/routing/requests.py",
+    "outlast/agents/sessions.py",
+    "activities/search/contracts.py",
+    "workflows/contracts/*.py",
+    "samples/refund/contracts.py",
+)
+
+
+def undocumented(source: str) -> list[str]:
+    """Name the fields of the classes in a file that have no docstring under them."""
+    missing = []
+    for model in (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)):
+        for field, below in itertools.zip_longest(model.body, model.body[1:]):
+            if not isinstance(field, ast.AnnAssign) or "ClassVar" in ast.unparse(field.annotation):
+                continue
+            text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else None
+            if not isinstance(text, str) or not text.strip():
+                missing.append(f"{model.name}.{ast.unparse(field.target)}")
+    return missing
+
+
+@pytest.mark.parametrize("pattern", CONTRACT_FILES)
+def test_each_field_of_a_contract_has_its_docstring(pattern: str) -> None:
+    files = sorted(ROOT.glob(pattern))
+    assert files, f"{pattern} names no file"
+    assert {str(file.relative_to(ROOT)): undocumented(file.read_text()) for file in files} == {
+        str(file.relative_to(ROOT)): [] for file in files
+    }
+
+
+def test_a_field_without_a_docstring_is_found() -> None:
+    assert undocumented('class A(Contract):\n    told: int\n    """Seconds."""\n    bare: int = 0\n    last: str') == [
+        "A.bare",
+        "A.last",
+    ]
