@@ -133,7 +133,7 @@ class ContentStore:
     async def put(self, data: bytes) -> str:
         """Keep bytes and return their reference; the same bytes are kept once."""
         ref = reference(data)
-        await self._patience.outlast(lambda: self._write(_key(ref), data))
+        await self._patience.outlast(lambda: self._write(_key(ref), data, replaces_broken=True))
         self._cache.keep(ref, data)
         return ref
 
@@ -187,11 +187,14 @@ class ContentStore:
             self._opened = LocalStore(self._marker.root)
         return self._opened
 
-    async def _write(self, key: str, data: bytes, *, anew: bool = False) -> None:
+    async def _write(self, key: str, data: bytes, *, anew: bool = False, replaces_broken: bool = False) -> None:
+        """Write bytes where there are none yet; with `replaces_broken` also where some were lost, as a power cut does it."""
         try:
-            await obstore.put_async(self._store(), key, data, mode="overwrite" if anew else "create")
-        except AlreadyExistsError:
-            pass
+            try:
+                await obstore.put_async(self._store(), key, data, mode="overwrite" if anew else "create")
+            except AlreadyExistsError:
+                if replaces_broken and (await obstore.head_async(self._store(), key))["size"] != len(data):
+                    await obstore.put_async(self._store(), key, data)
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from None
         # It may have gone while this was written, which made its directory anew.

@@ -105,6 +105,16 @@ async def test_what_is_written_is_never_written_over(store: ContentStore, tmp_pa
     assert "backup" in altered.message
 
 
+async def test_what_was_lost_is_written_anew_where_its_text_comes_again(tmp_path: Path) -> None:
+    """After a power cut a file may be empty: a run that is started anew must not find it so for ever, nor a cache hide it."""
+    url = tmp_path.as_uri()
+    ref = await ContentStore.open(url).put(b"first")
+    (file,) = files_of(tmp_path)
+    file.write_bytes(b"")
+    assert await ContentStore.open(url, cache_bytes=10**6).put(b"first") == ref
+    assert await ContentStore.open(url).get(ref) == b"first"
+
+
 async def test_two_stores_that_should_be_one_are_told(url: str, tmp_path: Path) -> None:
     kept = await ContentStore.open(url, inline_limit=0).keep("of the starter")
     assert kept.ref is not None
