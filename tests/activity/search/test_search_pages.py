@@ -38,7 +38,7 @@ async def test_the_first_pages_are_read_and_the_others_stay_snippets(httpserver:
 async def test_a_page_at_a_private_address_is_not_fetched(httpserver: HTTPServer) -> None:
     source = WithPages(Given((hit("inside", httpserver.url_for("/secret")),)), page_reader(), 3)
     answered = await source.search("heat pumps", 5)
-    assert "no public address" in answered.notes[0]
+    assert "not a public address" in answered.notes[0]
     assert (answered.hits[0].page, httpserver.log) == ("", [])
 
 

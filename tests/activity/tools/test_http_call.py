@@ -179,6 +179,6 @@ def test_a_pair_that_cannot_be_read_is_refused_by_the_name_of_its_setting(text: 
 
 async def test_private_addresses_are_called_only_where_that_is_set(store: ContentStore, service: Service) -> None:
     public = Calls(store, http_tools(["*"]))
-    assert "no public address" in await public.refused("http_call", "run/s/1", **putting(service))
+    assert "not a public address" in await public.refused("http_call", "run/s/1", **putting(service))
     with pytest.raises(ValueError, match=r"HTTP_CALL_ALLOW: '/' is not a host"):
         http_tools(["/"])

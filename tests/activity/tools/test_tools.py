@@ -112,7 +112,7 @@ async def test_what_the_model_can_mend_is_told_to_it(tools: Tools) -> None:
     assert "occurs 2 times" in await tools.refusal("edit_file", path="twice.txt", old="a", new="b")
     assert "path" in await tools.refusal("read_file")
     assert "first_line" in await tools.refusal("read_file", path="twice.txt", first_line=0)
-    assert "none of this agent's tools" in await _foreign(tools)
+    assert "not one of this agent's tools" in await _foreign(tools)
 
 
 async def _foreign(tools: Tools) -> str:

@@ -61,8 +61,8 @@ def test_nothing_is_fetched_wherever_a_schema_comes_from(remote: dict[str, Any],
         ({"$ref": "#/$defs/none"}, "'#/$defs/none', which is not in it"),
         ({"items": {"$dynamicRef": "file:///etc/passwd"}}, "'file:///etc/passwd', which is not in it"),
         ({"type": 3}, "at $.type"),
-        ({"pattern": "("}, "no regular expression that Python knows"),
-        ({"patternProperties": {"\\p{L}": {}}}, "no regular expression that Python knows"),
+        ({"pattern": "("}, "not a regular expression that Python knows"),
+        ({"patternProperties": {"\\p{L}": {}}}, "not a regular expression that Python knows"),
     ],
 )
 def test_what_is_wrong_with_a_schema_is_said(schema: dict[str, Any], says: str) -> None:

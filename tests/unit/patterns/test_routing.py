@@ -64,7 +64,7 @@ def test_a_spelling_that_could_mean_two_categories_means_none() -> None:
         ("", 0.9, "named no category"),
         ("   ", None, "named no category"),
         ("weather", 0.9, "'weather', which is not a category here"),
-        ("x" * 500, 0.9, "no category here"),
+        ("x" * 500, 0.9, "not a category here"),
         ("billing", 0.49, "billing at 0.49 is below the threshold of 0.5"),
     ],
 )

@@ -282,7 +282,7 @@ def test_other_ports_than_the_web_s_are_named_in_the_list(allow: str, url: str, 
     if allowed:
         check()
     else:
-        with pytest.raises(ToolError, match=r"no port of the web|not among the hosts"):
+        with pytest.raises(ToolError, match=r"not a port of the web|not among the hosts"):
             check()
 
 
