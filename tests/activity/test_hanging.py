@@ -85,7 +85,7 @@ async def test_who_is_cancelled_while_the_store_is_away_does_not_wait_for_it(tmp
 class HangingStore(ContentStore):
     """A mount whose server is gone: what is written neither ends nor fails."""
 
-    async def _write(self, key: str, data: bytes, *, anew: bool = False) -> None:
+    async def _write(self, key: str, data: bytes, *, anew: bool = False, replaces_broken: bool = False) -> None:
         await asyncio.sleep(60)
 
 
