@@ -29,7 +29,7 @@ parts: .venv/.dev ## Install the browser, PostgreSQL and promtool that some test
 	$(BIN)/python -m tests.parts
 
 chaos: .venv/.dev ## Kill the worker at every boundary of do and undo, take store and API away at ten moments each (40 minutes), and print what became of each run
-	OUTAGE_MOMENTS=10 $(BIN)/python -m pytest tests/resilience/test_rollback_crashes.py tests/resilience/test_outages.py -n 0 -s -q
+	OUTAGE_MOMENTS=10 $(BIN)/python -m pytest tests/resilience/crashes/test_rollback_crashes.py tests/resilience/crashes/test_outages.py -n 0 -s -q
 
 lint: .venv/.dev ## Check style and formatting
 	$(BIN)/ruff check .

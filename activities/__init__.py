@@ -1,4 +1,4 @@
-"""Room 2, acts: everything that touches the world (models, files, stores) lives here, behind activities.
+"""Activities of this application: everything that touches the world (documents, searches, classifiers).
 
-One rule: nothing in this package imports from `workflows`; what crosses the door is declared in `contracts`.
+Nothing in this package imports from `workflows`, except their contracts.
 """

@@ -1,6 +1,6 @@
 """The graphs that are run, what a step of them asks for, and the stand-in for a model that answers it. No Temporal here.
 
-A step's input says how long its answer takes and how big it is, so that one worker serves every case. The trap: answers
+A step's input says how long its answer takes and how big it is, so that one worker serves every case. Answers
 must differ from call to call, else a content-addressed store keeps a part of them only.
 """
 

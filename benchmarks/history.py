@@ -1,6 +1,6 @@
 """What a run left in its history: events and bytes, which no noise can touch, and where its time went.
 
-The trap: event times are the server's; a leg is what lies between two events, whoever used it.
+Event times are the server's; a leg is what lies between two events, whoever used it.
 """
 
 import statistics

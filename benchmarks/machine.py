@@ -1,6 +1,6 @@
 """The machine a figure was taken on: what it is, how fast it is just now, and how much of it others use.
 
-The trap: other people's work on the same cores changes every time. So each figure carries the cores that others used and
+Other people's work on the same cores changes every time. So each figure carries the cores that others used and
 the time of a fixed loop, and times are compared only within one run.
 """
 

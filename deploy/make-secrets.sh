@@ -2,7 +2,7 @@
 # Writes the secrets that docker-compose.yml mounts, each where there is none yet; the key of the Claude API is yours to fill in,
 # and so are keys to encrypt messages with, if you want that.
 #     deploy/make-secrets.sh secrets
-# The trap: Compose mounts a file with the owner and mode that it has on the host, and each container has another user, so the
+# Compose mounts a file with the owner and mode that it has on the host, and each container has another user, so the
 # files are readable by all and the folder is closed to all but you.
 set -eu
 folder=${1:?the folder for the secrets}

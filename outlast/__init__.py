@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from outlast.routing.requests import Category
     from outlast.settings import Settings, SettingsError, load_settings
     from outlast.stages.contracts import Rubric
-    from outlast.tools.tool import Tool, ToolError, tool
+    from outlast.tools.tool import NeverHappenedError, Tool, ToolError, Undo, tool
     from outlast.worker.arguments import WorkerArgumentError
     from outlast.worker.registry import Feature, Registry
     from outlast.worker.running import run_worker
@@ -72,7 +72,7 @@ _MODULES = {
     "outlast.routing.requests": "Category",
     "outlast.settings": "Settings SettingsError load_settings",
     "outlast.stages.contracts": "Rubric",
-    "outlast.tools.tool": "Tool ToolError tool",
+    "outlast.tools.tool": "NeverHappenedError Tool ToolError Undo tool",
     "outlast.worker.arguments": "WorkerArgumentError",
     "outlast.worker.registry": "Feature Registry",
     "outlast.worker.running": "run_worker",
@@ -94,6 +94,7 @@ __all__ = [
     "Feature",
     "GatePolicy",
     "MissingExtraError",
+    "NeverHappenedError",
     "OutlastPlugin",
     "Part",
     "Plan",
@@ -113,6 +114,7 @@ __all__ = [
     "Tool",
     "ToolError",
     "TypedAnswer",
+    "Undo",
     "Voter",
     "WorkerArgumentError",
     "__version__",

@@ -33,7 +33,9 @@ def use_command_line(command_line: CommandLine) -> None:
     """Let all messages of this process name another command line than `outlast`.
 
     Example:
+        ```python
         use_command_line(CommandLine("python starter.py", worker="python worker.py"))
+        ```
     """
     global _current  # noqa: PLW0603 - a process has one command line, and says so once at its start
     _current = command_line

@@ -15,10 +15,10 @@
         ├── ContextExceeded      413, or a 400 that says so: the prompt does not fit; compact, then ask again
         ├── ModelNotAllowed      401, 402, 403: key or permission
         ├── ModelNotFound        404: no such model or address
-        ├── ContentMissing, ContentAltered          the reference leads nowhere, or to other bytes
+        ├── ContentMissing, ContentAltered          the reference points to nothing, or to other bytes
         ├── PayloadTooLarge                         a message too big for history
         ├── CatalogInvalid                          an agent file cannot be read
-        ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid, ChannelUnknown     a name or a setting leads nowhere
+        ├── ToolUnknown, SourceNotConfigured, ClassifierInvalid, ChannelUnknown     an unknown name, or a missing setting
         ├── BudgetReached                           the run's budget is used up and was not raised
         ├── ReservationShort                        not sent: the budget has reserved too little for it; reserve more
         ├── NotAnswered                             a person was asked and did not answer in time

@@ -44,7 +44,9 @@ async def gather(
         How each task ended, by name; none of their errors is raised, but by `Outcome.result()`.
 
     Example:
+        ```python
         ended = await gather({"a": partial(self.agents.ask, "analyst", text), "b": partial(self.agents.ask, "sceptic", text)})
+        ```
     """
     ends = workflow.time() + deadline if deadline is not None else None
 
@@ -69,7 +71,9 @@ async def each(
         How each one ended, by name; `outcome.result()` returns its value or raises its error.
 
     Example:
+        ```python
         ended = await each(("analyst", "sceptic"), lambda name: self.agents.ask(name, request.ticket))
+        ```
     """
     return await run_graph(dict.fromkeys(inputs, ()), do, max_parallel=max_parallel)
 

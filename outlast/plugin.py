@@ -129,7 +129,7 @@ class OutlastPlugin(SimplePlugin):
         return _admitting(config, part.lag)
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
-        """Run a worker, with what stands beside it."""
+        """Run a worker, with what runs beside it."""
         part = part_of(worker.config(active_config=True))
         if part is None or part.running:
             await next(worker)
@@ -139,7 +139,7 @@ class OutlastPlugin(SimplePlugin):
 
 
 class WorkerPart(Interceptor):
-    """What one worker has of ours: its activities, and what stands around them and beside the worker while it runs."""
+    """What one worker has of ours: its activities, what wraps them, and what runs beside the worker."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class WorkerPart(Interceptor):
 
     @asynccontextmanager
     async def beside(self, worker: Worker) -> AsyncIterator[None]:
-        """Run what stands beside a worker: crash notes, late heartbeats, the measured lag, the worker of the spaced queue."""
+        """Run what belongs beside a worker: crash notes, late heartbeats, the measured lag, the worker of the spaced queue."""
         client, self.running = worker.client, True
         self.registry.gate_terms.set_indexed(await missing_attributes(client) == [])
         notes = CrashNotes.open(self._settings.state_dir, client.namespace)

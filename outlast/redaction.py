@@ -27,7 +27,7 @@ _PIECE = 4
 """Every part holds a piece of this length that begins at a multiple of five: a fifth of the looks will do for most texts."""
 TOKEN_LENGTH = 20
 """Characters from which the user name in a web address is taken for a token, although a password follows."""
-_TELLING = 4
+_DISTINCT = 4
 """Different characters that a part must have: a run of `-` or `x` is no secret."""
 
 _SECRET_NAME = re.compile(
@@ -72,11 +72,11 @@ class Redactor:
         short: dict[str, str] = {}
         for forms in self._learned.values():
             for form, name in forms.items():
-                if SHORTEST <= len(form) < PART or 1 < len(set(form)) < _TELLING:
+                if SHORTEST <= len(form) < PART or 1 < len(set(form)) < _DISTINCT:
                     short.setdefault(form, name)
                 for at in range(len(form) - PART + 1):
                     part = form[at : at + PART]
-                    if len(set(part)) >= _TELLING:
+                    if len(set(part)) >= _DISTINCT:
                         parts.setdefault(part, name)
         self._parts, self._short = parts, short
         self._pieces = {part[at : at + _PIECE] for part in parts for at in range(PART - _PIECE + 1)}
@@ -184,16 +184,16 @@ def environment_secrets(environment: Mapping[str, str], prefix: str = "") -> lis
     """Return what is secret in an environment: values whose names say so, and passwords within URLs."""
     found: list[tuple[str, str]] = []
     for name, value in environment.items():
-        said = prefix + name
+        label = prefix + name
         if "://" in value:
             # One by one: in a sentence with an address, what stands between `://` and some later `@` is no password.
-            found += [secret for url in _URL.findall(value) for secret in credentials_of(said, url)]
+            found += [secret for url in _URL.findall(value) for secret in credentials_of(label, url)]
         elif _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name) and not value.startswith(("/", "./", "~")):
             for line in value.split("\n") if "PRIVATE KEY" in value else [value]:
                 if "PRIVATE KEY" not in line:
                     # `name=value,…` is how OpenTelemetry writes headers
                     found += [
-                        (said, _SCHEME.sub("", unquote(piece.rpartition("=")[2] or piece), count=1))
+                        (label, _SCHEME.sub("", unquote(piece.rpartition("=")[2] or piece), count=1))
                         for piece in (line.split(",") if name.endswith("HEADERS") else [line])
                     ]
     return found

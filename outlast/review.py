@@ -163,7 +163,9 @@ async def review(
         The best draft and its score; None as a score where it could not be judged.
 
     Example:
+        ```python
         best = await review(self.agents, draft, writer="writer", reviewer="reviewer", rubric=Rubric(good_enough=90))
+        ```
     """
     await agents.ready()
     if isinstance(draft, str):

@@ -1,6 +1,6 @@
 """Writes the sample documents: `python -m samples.make_samples [directory]` (needs the dev dependencies).
 
-The trap: PDF and DOCX files carry the time of their making. It is fixed here, so that a second run gives the same
+PDF and DOCX files carry their creation time. It is fixed here, so that a second run gives the same
 files and a diff shows only what somebody changed.
 """
 

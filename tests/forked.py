@@ -2,7 +2,7 @@
 computing that each would import for. A suite starts hundreds of them.
 
 Everything else is as in `python starter.py`: the file runs as `__main__` in a process of its own, with its own environment,
-streams, signals and exit code. The trap: an import that a command forgot is not missed here, and an interpreter that would crash
+streams, signals and exit code. An import that a command forgot is not missed here, and an interpreter that would crash
 at its end is not seen to. So `running_starter`, the commands of the guides, `up`, `RealProcess` itself and whoever says
 `interpreter=True` start an interpreter each.
 """

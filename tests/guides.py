@@ -1,6 +1,6 @@
 """What the guides tell people to type, read out of their text, so that a guide and the test that runs it cannot drift apart.
 
-Commands stand in blocks of the language `sh` alone; `tests/unit/test_guide_texts.py` finds those that stand elsewhere.
+Commands stand in blocks of the language `sh` alone; `tests/unit/house/test_guide_texts.py` finds those that stand elsewhere.
 Each is run by a test, but those that `needs_more` finds: where an engine, a cluster, a key or an index of packages is asked for.
 Whoever makes `MORE` wider takes commands out of the tests, so it names what is asked for, never a command of ours.
 """
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from tests.real_process import PROJECT
 
-FENCE = re.compile(r"^```(\w*)(?: title=(\S+))?[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```(\w*)(?: title="([^"\n]+)")?[^\n]*\n(.*?)^```', re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:.*\\\n)*.+$", re.MULTILINE)
 COMMENT = re.compile(r"(?:^|\s{2,})#.*$", re.MULTILINE)
 SETTING = r"(?:[A-Z_]+=\S*\s+)*"
 PROGRAM = re.compile(
-    rf"{SETTING}(?:(?:\S*/)?python3?|starter\.py|worker\.py|temporal|make|docker|docker-compose|kubectl|helm|pip|uv|"
+    rf"{SETTING}(?:(?:\S*/)?python3?|starter\.py|worker\.py|outlast|uvicorn|temporal|make|docker|docker-compose|kubectl|helm|pip|uv|"
     r"npm|npx|curl|git|apt-get|export|source|\S+\.sh)\s+[!-~…]"
 )
 """What a line that is a command begins with."""
@@ -24,7 +24,7 @@ MORE = re.compile(
     rf"^{SETTING}(?:docker|docker-compose|kubectl|helm|tcld)\s"  # a container engine, a cluster
     r"|\.tmprl\.cloud\b|\b(?:s3|gs|az)://"  # an account
     r"|\b(?:ANTHROPIC|TEMPORAL)_API_KEY="  # a key
-    r"|^pip install 'outlast\["  # an index that has it; tests/resilience/test_wheel.py installs what is built here
+    r"|^pip install 'outlast\["  # an index that has it; tests/resilience/deploy/test_wheel.py installs what is built here
 )
 
 OWN = {

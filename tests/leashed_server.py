@@ -1,6 +1,6 @@
 """A time-skipping server on a leash: a test that hangs on it fails, and the tests after it run.
 
-The trap: such a server can hang for good, for one where a call ends while the task that cancels it is under way. The test's own
+Such a server can hang for good, for one where a call ends while the task that cancels it is under way. The test's own
 time-out is no way out then: what ends the worker waits for the same server. A dead server is: every call to it fails.
 """
 

@@ -11,7 +11,7 @@ for _module in (
     "outlast.cli.decisions.commands",
     "outlast.cli.decisions.sending",
     "outlast.cli.observe",
-    "outlast.cli.pages",
+    "outlast.cli.rendering",
     "outlast.cli.reaching",
     "outlast.cli.runs.running",
     "cli.start.begin",

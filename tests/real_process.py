@@ -1,6 +1,6 @@
 """One real process of a test: its environment, its output in a file, its end, and how to wait for it.
 
-The trap: a variable of the developer's shell makes such tests lie, so every process gets an environment made here.
+A variable of the developer's shell makes such tests lie, so every process gets an environment made here.
 """
 
 import os

@@ -63,8 +63,8 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             self.agents.adopt(card, before.toolset)
         self.undo.adopt(before.changes)
         self.state.spend = before.spend
-        self.trace.hops += before.hops
-        told = (Message(parts=(Part(text=request.task),)),) if before.transcript and request.task.strip() else ()
+        self.trace.fallbacks += before.hops
+        task = (Message(parts=(Part(text=request.task),)),) if before.transcript and request.task.strip() else ()
         return AgentLoop(
             self.agents,
             STEP,
@@ -74,7 +74,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             started=before.started or None,
             state=LoopState(
                 transcript=before.transcript,
-                left=before.left or told,
+                left=before.left or task,
                 turns=before.turns,
                 tool_calls=before.tool_calls,
                 compactions=before.compactions,
@@ -87,9 +87,9 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     def _continue_if_long(self) -> None:
         """Leave before the next turn when history has grown long; all that matters goes along.
 
-        Not while people are being told of a gate: the server drops activities that are left behind.
+        Not while notices of a gate are being sent: the server drops activities that are left behind.
         """
-        if not workflow.info().is_continue_as_new_suggested() or self.gates.telling.pending:
+        if not workflow.info().is_continue_as_new_suggested() or self.gates.notifier.pending:
             return
         task = "" if self._loop and self._loop.state.turns else self.request.task
         onward = {
@@ -115,7 +115,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             compactions=state.compactions,
             started=self._loop.started or 0.0,
             spend=self.state.spend,
-            hops=tuple(self.trace.hops),
+            hops=tuple(self.trace.fallbacks),
             notes=tuple(self._loop.notes[-NOTES_CARRIED:]),
             changes=self.undo.changes,
         )

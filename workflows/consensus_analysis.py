@@ -120,16 +120,16 @@ class ConsensusAnalysisWorkflow(AgentWorkflow[ConsensusRequest, ConsensusResult]
         self.state.add(StepRow(step=PERSON, agent=OnTie.PERSON))
         self.state.begin(PERSON)
         text = f"The votes are divided: {self.request.question}"
-        said, why = await choose(self.gates, self.state, text, options, name="tie", seconds=seconds)
+        chosen, why = await choose(self.gates, self.state, text, options, name="tie", seconds=seconds)
         person = Voter(agent=OnTie.PERSON, name=OnTie.PERSON)
-        if said is None:
+        if chosen is None:
             error = f"{why}, so nobody decided"
             self.state.end(PERSON, StepState.FAILED, note=error)
             self._panel.notes.append(error)
             self._ruling = not_cast(person, VoteState.FAILED, error, Spend())
             return
-        self.state.end(PERSON, StepState.DONE, output=Content(text=said, size=len(said.encode())))
-        self._ruling = Vote(voter=person.name, agent=person.agent, state=VoteState.CAST, verdict=said)
+        self.state.end(PERSON, StepState.DONE, output=Content(text=chosen, size=len(chosen.encode())))
+        self._ruling = Vote(voter=person.name, agent=person.agent, state=VoteState.CAST, verdict=chosen)
 
     async def _failed(self) -> Exception:
         causes = "; ".join(f"{vote.voter}: {vote.error}" for vote in self._panel.votes.values())

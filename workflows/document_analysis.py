@@ -164,14 +164,16 @@ class _Pipeline:
             question,
             {"document": beginning},
             schema=TYPE_SCHEMA,
-            takes_broken=True,
+            accept_invalid=True,
             context_characters=CLASSIFIED_CHARACTERS,
         )
-        said = str((answer.data or {}).get("type", "")).strip().lower()
-        if said not in set(DocumentType):
-            self._notes.append(f"the classifier said {said[:40]!r}, which is no known type, so it is read as general")
+        answered = str((answer.data or {}).get("type", "")).strip().lower()
+        if answered not in set(DocumentType):
+            self._notes.append(
+                f"the classifier said {answered[:40]!r}, which is not a known type, so it is read as general"
+            )
             return DocumentType.GENERAL
-        return DocumentType(said)
+        return DocumentType(answered)
 
     async def _specialist(self, kind: DocumentType, text: ExtractedText) -> Answer:
         """Let the specialist read the document, part by part where it has several."""
@@ -194,7 +196,7 @@ class _Pipeline:
         context: dict[str, Content],
         *,
         schema: dict[str, object] | None = None,
-        takes_broken: bool = False,
+        accept_invalid: bool = False,
         context_characters: int | None = None,
     ) -> Answer:
         step = f"{self._name} · {stage}"
@@ -204,7 +206,7 @@ class _Pipeline:
             agent,
             labelled(question, context),
             schema=schema,
-            takes_broken=takes_broken,
+            accept_invalid=accept_invalid,
             context_characters=context_characters,
         )
         self._notes += answer.notes

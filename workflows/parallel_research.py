@@ -1,6 +1,6 @@
 """Fan-out: every source is searched and read by its own agent at once; what is there at the deadline becomes one answer.
 
-A source that is dead, slow or empty is a gap, told to the synthesiser and in the result. Where the synthesiser names what is
+A source that is dead, slow or empty is a gap, which the synthesiser and the result are given. Where the synthesiser names what is
 missing, another round searches for that. A model cites what does not exist, so every citation is checked against what the
 sources gave before anybody reads the answer.
 """
@@ -135,8 +135,8 @@ class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
             if outcome.notes is not None
         ]
         gaps = [f"- {line}" for line in map(_gap_line, self._outcomes()) if line]
-        told = f"\nGaps to be named in the answer:\n{chr(10).join(gaps)}" if gaps else ""
-        question = f"What do these notes say about the topic below? Give one answer, with their citations.{told}"
+        gap_note = f"\nGaps to be named in the answer:\n{chr(10).join(gaps)}" if gaps else ""
+        question = f"What do these notes say about the topic below? Give one answer, with their citations.{gap_note}"
         number = len(self._rounds)
         if number <= self.request.more_rounds:
             question += NAME_WHAT_IS_MISSING
@@ -207,7 +207,7 @@ def _label(outcome: SourceOutcome) -> str:
 
 
 def _gap_line(outcome: SourceOutcome) -> str:
-    """Tell the synthesiser of a gap, or nothing where there is none."""
+    """Return the synthesiser's note of a gap, empty where there is none."""
     if not outcome.gap:
         return ""
     if outcome.findings:

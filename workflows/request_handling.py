@@ -135,8 +135,10 @@ class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
         except ENDINGS as error:
             self.state.end(step, StepState.FAILED, note=text_of(error))
             raise
-        said = ", ".join(route.category.name for route in choice.routes)
-        self.state.end(step, StepState.DONE, output=Content(text=said, size=len(said)), note="; ".join(choice.notes))
+        chosen = ", ".join(route.category.name for route in choice.routes)
+        self.state.end(
+            step, StepState.DONE, output=Content(text=chosen, size=len(chosen)), note="; ".join(choice.notes)
+        )
         return choice
 
     async def _answer(self, step: str, route: Route, text: Part, notes: list[str]) -> RouteAnswer:
@@ -156,7 +158,7 @@ class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
         return RouteAnswer(
             category=category.name,
             agent=answer.agent if answer else category.agent,
-            content=await self._said(step, route, answer) if answer else None,
+            content=await self._full_text(step, route, answer) if answer else None,
             ticket=self._ticket(step, route, answer, text) if category.ticket else None,
             filled=route.filled,
             error=error,
@@ -172,11 +174,11 @@ class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
             [*parts, Part(text=OPEN_TICKET if category.ticket else HANDLE)],
             step=step,
             schema=TICKET_SCHEMA if category.ticket else None,
-            takes_broken=category.ticket,
+            accept_invalid=category.ticket,
             context_characters=part_characters(self.agents.catalog),
         )
 
-    async def _said(self, step: str, route: Route, answer: Answer) -> Content:
+    async def _full_text(self, step: str, route: Route, answer: Answer) -> Content:
         """Return what people read: of a ticket its note, where there is one."""
         note = (answer.data or {}).get("note")
         if not route.category.ticket or not isinstance(note, str) or not note.strip():

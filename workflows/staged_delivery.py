@@ -19,13 +19,13 @@ from outlast.review import Review, Reviewed
 from outlast.stages.contracts import Rubric, Stage, StagedProgress, StagedRequest, StagedResult, StageOutput
 from outlast.stages.rules import (
     DEFAULT_STAGES,
-    UNMENDABLE,
+    NOT_RETRIED,
     judges_earlier,
     label_of,
     lead_of,
+    merged_notes,
     problems_of,
     read_edit,
-    told,
 )
 from outlast.stages.work import StageWork
 from outlast.workflow.base import AgentWorkflow
@@ -149,7 +149,7 @@ class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
                     raise
             else:
                 break
-        notes = told((*failures, *output.notes))
+        notes = merged_notes((*failures, *output.notes))
         self.state.end(stage.name, StepState.DONE, output=output.content, note="; ".join(notes))
         return output.model_copy(update={"attempts": len(failures) + 1, "notes": notes})
 
@@ -230,4 +230,4 @@ def _is_hopeless(error: BaseException) -> bool:
     """Whether another attempt is no use: the failure would be the same, or it is no failure of the work at all."""
     if not isinstance(error, ActivityError | ApplicationError):
         return True
-    return is_cancelled_exception(error) or kind_of(error) in UNMENDABLE
+    return is_cancelled_exception(error) or kind_of(error) in NOT_RETRIED

@@ -1,7 +1,7 @@
 """Searches one source as one activity, and checks the citations of a text against what was found.
 
-What a source gave is remembered for the day, so that a run that is repeated, and many runs on one topic, ask it once. The trap:
-sources under load answer with nothing or with a part; such an answer must not be the answer of the whole day.
+What a source gave is remembered for the day, so that a run that is repeated, and many runs on one topic, ask it once. Sources
+under load answer with nothing or with a part; such an answer must not be kept for the day.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class SearchActivities:
     async def search(self, request: SearchRequest) -> Findings:
         """Search one source; nothing found is an answer, too.
 
-        Raises SourceUnavailable (passing where the source may recover), SourceNotConfigured (final) or ContentUnavailable.
+        Raises SourceUnavailable (retryable where the source may recover), SourceNotConfigured or ContentUnavailable.
         """
         source = self._sources.get(request.source)
         if source is None:

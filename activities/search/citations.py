@@ -1,6 +1,6 @@
 """Citations: found in whatever form a model writes them, checked against what was found, and numbered. Pure.
 
-Agents cite findings by id: `[W1]`, `[W1, A2]`, `[W1][A2]`, `[A1-A3]`. The trap: a model that was told to cite also cites what
+Agents cite findings by id: `[W1]`, `[W1, A2]`, `[W1][A2]`, `[A1-A3]`. A model that was asked to cite also cites what
 does not exist, or numbers its claims `[1]`, `[2]` by itself. After numbering, such a citation would look as good as a true one.
 """
 

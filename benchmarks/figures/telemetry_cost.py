@@ -1,6 +1,6 @@
 """What telemetry costs: the same runs with it off and on, in turn and in many short rounds.
 
-The trap: the machine is never the same for two minutes. So each round gives one ratio of two neighbours, the order changes from
+The machine is never the same for two minutes. So each round gives one ratio of two neighbours, the order changes from
 round to round, and the median of the ratios is the figure; CPU of the worker is taken beside it, which waiting does not change.
 """
 

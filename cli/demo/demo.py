@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 from cli import PROJECT
 from cli.demo.demo_view import ended_steps, finished, progress_table, result_table
 from outlast.cli.leaving import cause_of
-from outlast.cli.pages import dollars
+from outlast.cli.rendering import dollars
 from outlast.cli.runs.waiting import PASSING
 from outlast.client import Settings
 from outlast.contracts import RunState, RunStatus, Trace
@@ -158,7 +158,7 @@ class Demo:
         return result.state is RunState.COMPLETED
 
     def _calls_line(self, report: DocumentReport) -> tuple[str, str]:
-        """Tell whether a finished call was made again: the calls known before the crash must be the first of the report."""
+        """Return whether a finished call was made again: the calls known before the crash must be the first of the report."""
         calls = report.trace.calls
         if self._before_crash is None:
             return f"Finished model calls: {len(calls)}.", ""

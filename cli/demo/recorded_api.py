@@ -136,7 +136,7 @@ def build_app() -> Starlette:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops it."""
     parser = argparse.ArgumentParser(prog="recorded_api", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, required=True)
     answers()  # a file that cannot be read ends the process now

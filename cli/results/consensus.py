@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, row, safe, table
 from outlast.cli.printing import counted, plain
+from outlast.cli.rendering import STYLES, money, row, safe, table
 from outlast.cli.result_texts import Reader
 from outlast.consensus.contracts import Agreement, Firmness, Point
 from outlast.consensus.votes import ConsensusResult, Vote, VoteState
@@ -69,7 +69,7 @@ class ConsensusPage:
         ]
 
     def reasons(self, vote: Vote) -> str:
-        """Return the reasons of a vote in full: the vote itself has room for their beginning."""
+        """Return the reasons of a vote in full: the vote itself holds only their beginning."""
         try:
             data = json.loads(self.answers.get(vote.voter, ""))
         except ValueError:

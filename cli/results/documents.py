@@ -9,8 +9,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, safe, seconds
 from outlast.cli.printing import counted, plain
+from outlast.cli.rendering import STYLES, money, safe, seconds
 from outlast.cli.result_texts import Reader, cut
 from outlast.contracts import Spend
 from workflows.contracts.documents import DocumentAnalysisResult, DocumentOutcome, DocumentReport

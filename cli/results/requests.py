@@ -9,18 +9,18 @@ from rich.rule import Rule
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, safe, seconds
 from outlast.cli.printing import counted, plain
+from outlast.cli.rendering import STYLES, money, safe, seconds
 from outlast.cli.result_texts import Reader
 from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteResult
 
 
 @dataclass(frozen=True)
 class ReadAnswer:
-    """One handler's answer with its texts: what it said, and what the routing model filled in for it."""
+    """One handler's answer with its texts: the answer itself, and what the routing model filled in for it."""
 
     answer: RouteAnswer
-    said: str
+    text: str
     filled: str
 
 
@@ -54,7 +54,7 @@ class RequestPage:
 
     def texts(self) -> list[tuple[str, str]]:
         """Return what came out in full, each text with its title."""
-        return [(one.outcome.name, "\n\n".join(answer.said for answer in one.answers)) for one in self.requests]
+        return [(one.outcome.name, "\n\n".join(answer.text for answer in one.answers)) for one in self.requests]
 
     def data(self) -> dict[str, Any]:
         """Return all of it as JSON data."""
@@ -62,7 +62,7 @@ class RequestPage:
             {
                 **plain(read.outcome),
                 "answers": [
-                    {**plain(each.answer), "content": each.said, "filled": each.filled} for each in read.answers
+                    {**plain(each.answer), "content": each.text, "filled": each.filled} for each in read.answers
                 ],
             }
             for read in self.requests
@@ -113,8 +113,8 @@ def _answer(read: ReadAnswer, *, failed: bool) -> Iterable[RenderableType]:
         yield Text.assemble((f"ticket ({ticket.priority}): ", "bold"), safe(ticket.title))
     if read.filled:
         yield Text.assemble(("noted: ", "bold"), safe(read.filled))
-    if read.said:
-        yield Text.assemble((f"{read.answer.agent}: ", "bold"), safe(read.said))
+    if read.text:
+        yield Text.assemble((f"{read.answer.agent}: ", "bold"), safe(read.text))
     if read.answer.error and not failed:
         yield Text(safe(f"{read.answer.agent}: {read.answer.error}"), style="red")
 

@@ -7,8 +7,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, row, safe, seconds, table
 from outlast.cli.printing import counted, plain
+from outlast.cli.rendering import STYLES, money, row, safe, seconds, table
 from outlast.cli.result_texts import Reader, cut
 from workflows.contracts.research import ResearchResult
 

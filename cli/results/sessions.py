@@ -8,8 +8,8 @@ from rich.text import Text
 
 from outlast.agents.sessions import AgentSessionResult
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import counted, plain
+from outlast.cli.rendering import STYLES, money, safe
 from outlast.cli.result_texts import Reader
 
 

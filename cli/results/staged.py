@@ -8,8 +8,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, row, safe, table
 from outlast.cli.printing import counted, plain
+from outlast.cli.rendering import STYLES, money, row, safe, table
 from outlast.cli.result_texts import Reader, cut
 from outlast.command_line import command
 from outlast.display import quoted

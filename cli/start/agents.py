@@ -9,8 +9,8 @@ def agents(as_json: Json = False) -> None:
 
     Exit code 1 if any file has a problem; other Markdown is skipped."""
     from outlast.agents.files import DEFAULTS, read_agents
-    from outlast.cli.pages import console, show
     from outlast.cli.printing import counted, print_json
+    from outlast.cli.rendering import console, show
     from outlast.cli.runs.agents_page import agents_data, agents_page
     from outlast.client import load_settings
 

@@ -77,7 +77,7 @@ class StartOptions:
     priority: Annotated[
         int | None,
         typer.Option(
-            help="Whose calls go first where workers are full: 1 (first) to 5 (last); 3 unless told.", min=1, max=5
+            help="Whose calls go first where workers are full: 1 (first) to 5 (last); 3 by default.", min=1, max=5
         ),
     ] = None
     tenant: Annotated[

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """The rules, as `workflows.contracts` names them; said again here, because importing those is not light."""
+    """The rules, as `workflows.contracts` names them; repeated here, because importing those is slow."""
 
     MAJORITY = "majority"
     WEIGHTED = "weighted"

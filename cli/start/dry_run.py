@@ -1,7 +1,7 @@
 """`plan --plan FILE --dry-run`: a plan of one's own is checked here, as a run would; no server, worker or model is asked."""
 
 from outlast.agents.files import DEFAULTS, read_agents
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.leaving import FAILED, LeavingError, say
 from outlast.cli.printing import print_json
 from outlast.cli.results.plans import PlanPage

@@ -53,11 +53,11 @@ def plan(
     from outlast.cli.reaching import reaching
     from outlast.contracts import PlanRequest
 
-    said = read_task(task, task_file)
-    if not said.strip() and plan_file is None:
+    text = read_task(task, task_file)
+    if not text.strip() and plan_file is None:
         raise LeavingError(WRONG, "TASK: say what to do, or give your own plan with --plan FILE")
     request = PlanRequest(
-        task=said,
+        task=text,
         plan=read_plan_file(plan_file, "--plan") if plan_file else None,
         fallback_plan=read_plan_file(fallback_plan, "--fallback-plan") if fallback_plan else None,
         agents=tuple(name.strip() for name in (agents or "").split(",") if name.strip()),
@@ -78,7 +78,7 @@ def plan(
         return
 
     async def command(reach: "Reach") -> None:
-        summary = " ".join(said.split()) or f"own plan {plan_file}"
+        summary = " ".join(text.split()) or f"own plan {plan_file}"
         await options.begin(reach, PLAN, request, summary=summary)
 
     reaching(command)

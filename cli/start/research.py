@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The sources, as `outlast.contracts` names them; said again here, because importing those is not light."""
+    """The sources, as `outlast.contracts` names them; repeated here, because importing those is slow."""
 
     WEB = "web"
     ACADEMIC = "academic"

@@ -42,15 +42,15 @@ def staged(
     from outlast.cli.reaching import reaching
     from outlast.stages.contracts import StagedRequest
 
-    said = read_task(task, task_file)
-    _check(said, resume, from_stage)
+    text = read_task(task, task_file)
+    _check(text, resume, from_stage)
     changes = given(
         stages=read_stages_file(stages, "--stages") if stages else None,
         max_parallel=max_parallel,
         checkpoint=read_checkpoint(checkpoint, "every-stage", "after-plan"),
     )
     changes |= options.request_fields()
-    asked = None if resume else StagedRequest(task=said, **changes)
+    asked = None if resume else StagedRequest(task=text, **changes)
 
     async def command(reach: "Reach") -> None:
         request = asked or await _earlier(reach, resume or "", from_stage, changes)

@@ -50,7 +50,7 @@ def read_stages(data: Any) -> tuple[tuple[Stage, ...], list[str]]:
         name = item.get("name") if isinstance(item, dict) else None
         where = f"stage {number}" + (f" ({name!r})" if isinstance(name, str) else "")
         if not isinstance(item, dict):
-            problems.append(f"{where}: it is no object; {FORM}")
+            problems.append(f"{where}: it is not an object; {FORM}")
             continue
         problems += [f"{where}, {problem}" for problem in _unknown(item)]
         try:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command with each NAME_FILE of the environment read into NAME, so that secrets stand in files and not in the compose
 # file, in `docker inspect` or in a shell's history. One way for all names: our settings, TEMPORAL_API_KEY, AWS_SECRET_ACCESS_KEY.
-# The trap: TEMPORAL_CONFIG_FILE, MODELS_FILE and such are files by meaning; so only the names below are read.
+# TEMPORAL_CONFIG_FILE, MODELS_FILE and such are files by meaning; so only the names below are read.
 set -eu
 
 for name in ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN BRAVE_API_KEY DATABASE_URL SMTP_URL PAYLOAD_KEYS TEMPORAL_API_KEY \

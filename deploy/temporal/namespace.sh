@@ -1,6 +1,6 @@
 #!/bin/sh
 # Creates the namespace and registers the search attributes that our workflows write; it may run again at any time.
-# The trap: a workflow that writes an attribute that is not registered fails its task and waits, so workers start after this.
+# A workflow that writes an attribute that is not registered fails its task and waits, so workers start after this.
 set -eu
 : "${TEMPORAL_ADDRESS:?host:port of Temporal}" "${TEMPORAL_NAMESPACE:?the namespace}"
 retention=${NAMESPACE_RETENTION:-720h}

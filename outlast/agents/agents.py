@@ -57,9 +57,11 @@ class Agents(AgentCards):
                 fitted `result`.
 
         Example:
+            ```python
             report = Part.of(content, label="report")
             answer = await self.agents.ask("analyst", [report, Part(text="Is it true?")], result=Verdict)
             if answer.value.confidence > 0.8: ...
+            ```
         """
         state = self.run.state
         step = step or state.unused(agent)
@@ -112,10 +114,10 @@ class Agents(AgentCards):
         parts: Sequence[Part],
         *,
         schema: dict[str, Any] | None = None,
-        takes_broken: bool = False,
+        accept_invalid: bool = False,
         context_characters: int | None = None,
         max_repairs: int = MAX_REPAIRS,
-        counts_cancelled: bool = False,
+        wait_for_cost: bool = False,
         shared_parts: int = 0,
         check: Check | None = None,
     ) -> Answer:
@@ -126,10 +128,10 @@ class Agents(AgentCards):
             agent: Name of the agent.
             parts: What it is given.
             schema: JSON schema of the answer, which is then found in `data`.
-            takes_broken: Return an answer that breaks the schema instead of sending it back.
+            accept_invalid: Return an answer that breaks the schema instead of sending it back.
             context_characters: How many characters of the labelled parts it is shown; None: as many as fit.
             max_repairs: How often an answer that breaks the schema is sent back.
-            counts_cancelled: Whether cancelling waits until the running call has reported what it cost.
+            wait_for_cost: Whether cancelling waits until the running call has reported what it cost.
             shared_parts: How many of the first parts other agents are given as well, at about the same time.
             check: Lists what is wrong with an answer that fits `schema`, which then is sent back as well.
 
@@ -142,10 +144,10 @@ class Agents(AgentCards):
             step,
             parts,
             schema=schema,
-            takes_broken=takes_broken,
+            accept_invalid=accept_invalid,
             context_characters=context_characters,
             max_repairs=max_repairs,
-            counts_cancelled=counts_cancelled,
+            wait_for_cost=wait_for_cost,
             shared_parts=shared_parts,
             check=check,
         )

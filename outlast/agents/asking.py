@@ -56,8 +56,8 @@ class Ask:
     """One question to an agent, for one step of a run.
 
     `context_characters` cuts labelled parts from the first call on; `max_repairs` bounds how often an answer that breaks
-    `schema` goes back; with `takes_broken` such an answer is returned as it is, for askers that can fix it themselves.
-    With `counts_cancelled`, cancelling waits until the running call has told what it cost. `shared_parts` is how many of the
+    `schema` goes back; with `accept_invalid` such an answer is returned as it is, for askers that can fix it themselves.
+    With `wait_for_cost`, cancelling waits until the running call has reported its cost. `shared_parts` is how many of the
     first parts other agents are given as well, at about the same time. `check` lists what is wrong with an answer that fits
     `schema`.
     """
@@ -67,15 +67,15 @@ class Ask:
     parts: Sequence[Part]
     schema: dict[str, Any] | None = None
     max_repairs: int = MAX_REPAIRS
-    takes_broken: bool = False
+    accept_invalid: bool = False
     context_characters: int | None = None
-    counts_cancelled: bool = False
+    wait_for_cost: bool = False
     shared_parts: int = 0
     check: Check | None = None
     notes: list[str] = field(default_factory=list)
 
     async def of(self, agent: str) -> Answer:
-        """Ask the agent, then its fallbacks in turn; raises a final ApplicationError when none of them answers."""
+        """Ask the agent, then its fallbacks in turn; raises a non-retryable ApplicationError when none of them answers."""
         try:
             return await ask_in_turn(agent, self._ask_one, self._fell_back, NO_FALLBACK)
         except (ActivityError, ApplicationError) as error:
@@ -92,7 +92,7 @@ class Ask:
                 self.agents.acts.failed(attempt)
             raise
         if self.schema is not None and answer.data is None:
-            self.agents.acts.failed(attempt)  # whoever asked takes it for a failure
+            self.agents.acts.failed(attempt)  # the caller treats it as a failure
         return answer
 
     def _fell_back(self, origin: str, target: str, reason: str) -> None:
@@ -102,14 +102,14 @@ class Ask:
     async def _attempt(self, agent: str) -> Attempt:
         """Begin an attempt, once the policy has dealt with what those before it changed."""
         if self.agents.run.undo.on_fallback is OnFallback.ROLL_BACK:
-            await self.agents.run.undo.take_back(self.agents.acts.changes(self.step))
+            await self.agents.run.undo.undo_changes(self.agents.acts.changes(self.step))
         return self.agents.acts.attempt(self.step, agent)
 
     async def _answer_of(self, target: str, chain: list[str], attempt: Attempt) -> Answer:
         """Get the answer of one link of the chain, and put that link's own fallbacks at its end."""
         if target.startswith(CANNED):
-            said = target.removeprefix(CANNED).strip()
-            return Answer(Content(text=said, size=len(said.encode())), "canned answer", notes=tuple(self.notes))
+            text = target.removeprefix(CANNED).strip()
+            return Answer(Content(text=text, size=len(text.encode())), "canned answer", notes=tuple(self.notes))
         if target == PERSON:
             return await self._person()
         card = self.agents.card(target)
@@ -123,10 +123,10 @@ class Ask:
             self.notes.append(f"{cheaper.name} was asked in place of {card.name}: {why}")
             self.agents.run.trace.fell_back(self.step, card.name, cheaper.name, why)
             card = cheaper
-        told = attempt.told()
+        done_before = attempt.done_before()
         if card.tools or card.web_searches:
-            return await self._loop(card, attempt, [*told, *self.parts])
-        return await self._ask(card, [*told, *self.parts])
+            return await self._loop(card, attempt, [*done_before, *self.parts])
+        return await self._ask(card, [*done_before, *self.parts])
 
     async def _loop(self, card: AgentCard, attempt: Attempt, parts: Sequence[Part]) -> Answer:
         loop = AgentLoop(
@@ -135,8 +135,8 @@ class Ask:
             card,
             schema=self.schema,
             max_repairs=self.max_repairs,
-            takes_broken=self.takes_broken,
-            counts_cancelled=self.counts_cancelled,
+            accept_invalid=self.accept_invalid,
+            wait_for_cost=self.wait_for_cost,
             check=self.check,
             attempt=attempt,
         )
@@ -146,19 +146,17 @@ class Ask:
 
     async def _person(self) -> Answer:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)
-        said = await self.agents.run.people.ask(f"{self.step}: {question}")
-        if said is None:
+        answer = await self.agents.run.people.ask(f"{self.step}: {question}")
+        if answer is None:
             raise non_retryable(ErrorKind.NOT_ANSWERED, "no person answered in time")
-        return Answer(Content(text=said, size=len(said.encode())), PERSON, notes=tuple(self.notes))
+        return Answer(Content(text=answer, size=len(answer.encode())), PERSON, notes=tuple(self.notes))
 
     async def _ask(self, card: AgentCard, parts: Sequence[Part]) -> Answer:
         request = self._request(card, parts)
         repairs = continuations = compactions = 0
         while True:
             try:
-                turn = await call_model(
-                    self.agents.run, self.step, card, request, counts_cancelled=self.counts_cancelled
-                )
+                turn = await call_model(self.agents.run, self.step, card, request, wait_for_cost=self.wait_for_cost)
             except ActivityError as error:
                 if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or compactions == MAX_COMPACTIONS:
                     raise
@@ -175,7 +173,7 @@ class Ask:
             elif turn.stop_reason is StopReason.MAX_TOKENS and self._continues(card, continuations):
                 continuations += 1
                 request = request.model_copy(update={"continues": Part.of(turn.content)})
-            elif (wrong := self._wrong(turn)) and self.takes_broken:
+            elif (wrong := self._wrong(turn)) and self.accept_invalid:
                 return Answer(turn.content, card.name, turn.data, tuple(self.notes), wrong)
             elif wrong and repairs < self.max_repairs:
                 repairs += 1
@@ -238,7 +236,7 @@ async def ask_in_turn(
     Args:
         first: The agent that is asked first.
         ask: Asks one of the chain, and appends that one's own fallbacks to the chain, which it is given.
-        on_fallback: Told of each fallback: who failed, who is asked instead, and why.
+        on_fallback: Called at each fallback with who failed, who is asked instead, and why.
         hopeless: Failures that every other agent would meet as well.
 
     Returns:
@@ -267,5 +265,5 @@ async def ask_in_turn(
 def _repaired(request: ModelRequest, turn: ModelTurn, wrong: Sequence[str]) -> ModelRequest:
     listed = "\n".join(f"- {problem}" for problem in wrong)
     demand = Part(text=f"That answer cannot be used:\n{listed}\nGive the whole answer again, corrected.")
-    said = Message(role="assistant", parts=(Part.of(turn.content),))
-    return request.model_copy(update={"messages": (*request.messages, said, Message(parts=(demand,)))})
+    previous = Message(role="assistant", parts=(Part.of(turn.content),))
+    return request.model_copy(update={"messages": (*request.messages, previous, Message(parts=(demand,)))})

@@ -35,7 +35,7 @@ def _link(agent: str, link: str) -> str:
 
 
 CACHED_SECONDS = 60.0
-"""How long catalogs and the prompts they refer to are reused while no agent file changes; it is not for ever, so that prompts
+"""How long catalogs and the prompts they refer to are reused while no agent file changes; it is not forever, so that prompts
 which a content store has expired are written again. What the files say is reused until one of them changes."""
 
 MOST_NAMES = 100
@@ -51,8 +51,8 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 def _stamp(directory: Path) -> Stamp:
-    """Tell whether any agent file changed: path, time of change in ns, and size of each."""
-    # A link that leads nowhere has no state of its own, and `read_agents` is to tell of it.
+    """Return whether any agent file changed: path, time of change in ns, and size of each."""
+    # A broken link has no state of its own; `read_agents` reports it.
     found = ((str(path), path.stat() if path.exists() else path.lstat()) for path in agent_paths(directory))
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
 
@@ -176,7 +176,7 @@ class CatalogActivities:
 
 
 def _unread(agents: Sequence[AgentFile], problems: Sequence[Problem]) -> Mapping[str, str]:
-    """Say of each agent that no run can have why not; what is no agent at all, or has another of its name, is not among them."""
+    """Return why agents are unavailable, by name; files that are no agents, or duplicates of a name, are left out."""
     sound = {agent.path for agent in agents}
     names = {agent.front.name for agent in agents}
     return {

@@ -141,8 +141,8 @@ def read_agents(directory: Path, defaults: Path | None = None) -> tuple[list[Age
         first = agents.setdefault(found.front.name, found)
         if first is not found:
             line = line_of(found.lines, "name")
-            said = f"name '{found.front.name}' is taken by {first.path.relative_to(directory)}; choose another"
-            problems.append(Problem(path, line, said))
+            text = f"name '{found.front.name}' is taken by {first.path.relative_to(directory)}; choose another"
+            problems.append(Problem(path, line, text))
     taken = agents.keys() | {problem.agent for problem in problems if not problem.notice}
     for path in agent_paths(defaults) if defaults else ():
         found, _ = _read_agent(path)
@@ -158,7 +158,7 @@ def agent_paths(directory: Path) -> list[Path]:
     for folder, inner, names in os.walk(directory):
         # Hidden files are an editor's or an archive's own (`.#writer.md`, `._writer.md`).
         inner[:] = [name for name in inner if not name.startswith(".") and not name.endswith(".md")]
-        # A folder called like a file is told of as what it is.
+        # A folder named like an agent file is reported as a folder.
         names += [name for name in os.listdir(folder) if name.endswith(".md") and (Path(folder) / name).is_dir()]
         found += [Path(folder, name) for name in names if name.endswith(".md") and not name.startswith(".")]
         if len(found) >= MOST_FILES:
@@ -170,16 +170,16 @@ def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
     try:
         lines = decoded(path.read_bytes())
     except UnicodeDecodeError as error:
-        said = f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8"
-        return None, [Problem(path, 1, said, slug(path.stem))]
+        text = f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8"
+        return None, [Problem(path, 1, text, slug(path.stem))]
     except OSError as error:
-        said = f"cannot be read ({error.strerror}); make it readable, or move it elsewhere"
-        return None, [Problem(path, 1, said, slug(path.stem))]
+        text = f"cannot be read ({error.strerror}); make it readable, or move it elsewhere"
+        return None, [Problem(path, 1, text, slug(path.stem))]
     try:
         header = header_of(lines)
         if header is None:
-            said = "no front matter; begin the file with a line '---', the fields, and a line '---', if it is an agent"
-            return None, [Problem(path, 1, said, slug(path.stem), notice=True)]
+            text = "no front matter; begin the file with a line '---', the fields, and a line '---', if it is an agent"
+            return None, [Problem(path, 1, text, slug(path.stem), notice=True)]
         fields = fields_of(header)
     except FrontMatterError as error:
         return None, [Problem(path, error.line, str(error), _called(path, lines))]
@@ -190,25 +190,25 @@ def _read_agent(path: Path) -> tuple[AgentFile | None, list[Problem]]:
         front = FrontMatter.model_validate({str(name): value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         name = _called(path, lines)
-        return None, [Problem(path, line_of(lines, _key(found)), _mend(found), name) for found in error.errors()]
+        return None, [Problem(path, line_of(lines, _key(found)), _fix(found), name) for found in error.errors()]
     prompt = "\n".join(lines[len(header) + 2 :]).strip()
     if not prompt:
-        said = "no system prompt; write it below the second '---'"
-        return None, [Problem(path, len(header) + 2, said, front.name)]
+        text = "no system prompt; write it below the second '---'"
+        return None, [Problem(path, len(header) + 2, text, front.name)]
     return AgentFile(path, front, prompt, tuple(lines[: len(header) + 1]), str(title)), []
 
 
 def _called(path: Path, lines: Sequence[str]) -> str:
-    """Say whom a run would mean by a file that cannot be read: by the name that stands in it, or by the file's own."""
-    said = next((line.removeprefix("name:") for line in lines[:50] if line.startswith("name:")), "")
-    return slug(said) or slug(path.stem)
+    """Return the agent name of a file that cannot be read: the name in its front matter, or the file's own."""
+    written = next((line.removeprefix("name:") for line in lines[:50] if line.startswith("name:")), "")
+    return slug(written) or slug(path.stem)
 
 
 def _key(found: Mapping[str, Any]) -> str:
     return str(found["loc"][0]) if found["loc"] else ""
 
 
-def _mend(found: Mapping[str, Any]) -> str:
+def _fix(found: Mapping[str, Any]) -> str:
     field = _key(found) or "front matter"
     if found["type"] == "missing":
         return f"the field '{field}' is missing; add '{field}: …'"
@@ -218,21 +218,21 @@ def _mend(found: Mapping[str, Any]) -> str:
 
 
 def _fallbacks(agents: Sequence[AgentFile], unread: Iterable[str]) -> Iterator[Problem]:
-    """Say which fallbacks lead nowhere; one that leads to a file which cannot be read is that file's fault."""
+    """Report fallbacks to agents that do not exist; a file that cannot be read is reported as such."""
     following = {agent.front.name: next_agents(agent) for agent in agents}
     known = {*following, *unread}
     for agent in agents:
         line = line_of(agent.lines, "fallback")
         for name in following[agent.front.name]:
             if name not in known:
-                said = (
-                    f"fallback '{name}' is no agent; choose one of {', '.join(sorted(following))}, "
+                text = (
+                    f"fallback '{name}' is not an agent; choose one of {', '.join(sorted(following))}, "
                     "or write 'model:NAME', 'person' or 'say: TEXT'"
                 )
-                yield Problem(agent.path, line, said, agent.front.name)
+                yield Problem(agent.path, line, text, agent.front.name)
         if circle := _circle(agent.front.name, following):
-            said = f"the fallbacks go in a circle ({' → '.join(circle)}); drop one of them"
-            yield Problem(agent.path, line, said, agent.front.name)
+            text = f"the fallbacks go in a circle ({' → '.join(circle)}); drop one of them"
+            yield Problem(agent.path, line, text, agent.front.name)
 
 
 def next_agents(agent: AgentFile) -> list[str]:

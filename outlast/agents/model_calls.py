@@ -24,38 +24,38 @@ LENIENTLY = "answer read leniently"
 
 
 async def call_model(
-    run: RunContext, step: str, card: AgentCard, request: ModelRequest, *, counts_cancelled: bool = False
+    run: RunContext, step: str, card: AgentCard, request: ModelRequest, *, wait_for_cost: bool = False
 ) -> ModelTurn:
     """Make one model call within the run's budget and record it in the run's log; raises ActivityError.
 
-    With `counts_cancelled`, cancelling waits until the call has told what it cost, however it ends then. Raises
-    BudgetReached where there is no room for it.
+    With `wait_for_cost`, cancelling waits until the call has reported its cost, however it ends then. Raises
+    BudgetReached where the budget does not allow it.
     """
     request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.fallbacks), "step": step})
     needed, paid = 0, 0
     while True:
         held = await run.budget.reserve(card, request, needed)
         if held is None:
-            return await _call(run, step, card, request, counts_cancelled=counts_cancelled)
+            return await _call(run, step, card, request, wait_for_cost=wait_for_cost)
         try:
             turn = await _call(
                 run,
                 step,
                 card,
                 request.model_copy(update={"reserved": held.prompt}),
-                counts_cancelled=True,
+                wait_for_cost=True,
                 held=held,
             )
         except ActivityError as error:
-            said = _failure(error)
-            paid += said.usage.tokens > 0
+            failure = _failure(error)
+            paid += failure.usage.tokens > 0
             if kind_of(error) is not ErrorKind.RESERVATION_SHORT:
                 raise
             if paid >= card.attempts:
                 raise non_retryable(
                     ErrorKind.MODEL_UNAVAILABLE, f"{paid} attempts broke off after they were paid"
                 ) from error
-            needed = said.needed
+            needed = failure.needed
         else:
             run.budget.learn(card, turn)
             return turn
@@ -69,12 +69,12 @@ async def _call(
     card: AgentCard,
     request: ModelRequest,
     *,
-    counts_cancelled: bool,
+    wait_for_cost: bool,
     held: Reservation | None = None,
 ) -> ModelTurn:
     await unpaused(run.state)
     with run.trace.spans.calling(step, "invoke_agent", card.name), published(run.state.streaming, request) as asked:
-        return await _recorded(run, step, card, asked, counts_cancelled=counts_cancelled, held=held)
+        return await _recorded(run, step, card, asked, wait_for_cost=wait_for_cost, held=held)
 
 
 async def _recorded(
@@ -83,7 +83,7 @@ async def _recorded(
     card: AgentCard,
     request: ModelRequest,
     *,
-    counts_cancelled: bool,
+    wait_for_cost: bool,
     held: Reservation | None,
 ) -> ModelTurn:
     started = workflow.now()
@@ -91,9 +91,7 @@ async def _recorded(
         turn = await run_activity(
             AgentActivities.call_model,
             request,
-            **policies.call_model(
-                card, run.state.heartbeat, f"{step} · {card.name}", counts_cancelled=counts_cancelled
-            ),
+            **policies.call_model(card, run.state.heartbeat, f"{step} · {card.name}", wait_for_cost=wait_for_cost),
         )
     except ActivityError as error:
         failure = _failure(error)
@@ -104,11 +102,11 @@ async def _recorded(
         if kind_of(error) is not ErrorKind.RESERVATION_SHORT or failure.usage.tokens:
             cost = run.trace.call_failed(step, request, failure, text_of(error), workflow.now() - started)
             run.state.charge(cost)
-        if kind_of(error) is ErrorKind.CANCELLED or (counts_cancelled and _is_cancelled()):
+        if kind_of(error) is ErrorKind.CANCELLED or (wait_for_cost and _is_cancelled()):
             raise asyncio.CancelledError from error
         raise
     run.state.charge(run.trace.call_done(step, request, turn, workflow.now() - started))
-    if counts_cancelled and _is_cancelled():
+    if wait_for_cost and _is_cancelled():
         # It answered before it heard; without this, a repair or a tool would come next.
         raise asyncio.CancelledError
     return turn

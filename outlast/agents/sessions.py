@@ -9,8 +9,8 @@ from outlast.contracts import (
     Changes,
     Content,
     Contract,
+    FallbackTaken,
     GatesCarried,
-    Hop,
     Message,
     Pause,
     RunRequest,
@@ -33,7 +33,7 @@ class SessionLimits(Contract):
 
 
 class SessionProgress(Contract):
-    """How far a session is: carried over by continue-as-new, and where a later session can go on.
+    """How far a session is: carried over by continue-as-new, and from where a later session can continue.
 
     A later session may be started with what is `resumable`: tools and changes that somebody wrote down would be believed, so only
     continue-as-new carries them.
@@ -55,7 +55,7 @@ class SessionProgress(Contract):
     """Workflow time of the first turn, in seconds since 1970."""
     spend: Annotated[Spend, CARRIED] = Spend()
     """What the calls cost so far."""
-    hops: Annotated[tuple[Hop, ...], CARRIED] = ()
+    hops: Annotated[tuple[FallbackTaken, ...], CARRIED] = ()
     """Changes to a fallback."""
     notes: Annotated[tuple[str, ...], CARRIED] = ()
     """What happened on the way, in words."""
@@ -64,7 +64,7 @@ class SessionProgress(Contract):
 
     @property
     def resumable(self) -> "SessionProgress":
-        """What another session may go on from: the conversation, and how many turns it took."""
+        """What another session may continue from: the conversation, and how many turns it took."""
         return SessionProgress(
             transcript=self.transcript,
             left=self.left,
@@ -80,7 +80,7 @@ class AgentSessionRequest(RunRequest):
     agent: str
     """Name of the agent."""
     task: str = Field(default="", max_length=200_000)
-    """What it shall do; may be left out where a session goes on."""
+    """What the agent is to do; may be left out where a session continues."""
     limits: SessionLimits = SessionLimits()
     """Where it stops."""
     allowed: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class AgentSessionRequest(RunRequest):
     result_schema: dict[str, Any] | None = None
     """JSON schema of an object that the result shall fit; it is then found in `data`, in JSON."""
     continues: SessionProgress | None = None
-    """What is `resumable` of an earlier session's progress, to go on from."""
+    """What is `resumable` of an earlier session's progress, to continue from."""
     gates: Annotated[GatesCarried, CARRIED] = GatesCarried()
     """The gates of the part before."""
     paused: Annotated[Pause | None, CARRIED] = None
@@ -105,4 +105,4 @@ class AgentSessionResult(RunResult):
     report: Content
     """The step trace of the run, in the content store."""
     progress: SessionProgress = SessionProgress()
-    """Where a later session can go on."""
+    """From where a later session can continue."""

@@ -39,7 +39,7 @@ async def call_tool(
     approval: Approval | None = None,
     act: Act | None = None,
 ) -> ToolAnswer:
-    """Call a tool and return what the model shall be told; raises ActivityError where the run itself is broken.
+    """Call a tool and return the answer for the model; raises ActivityError where the run itself is broken.
 
     `act` is what the call does, where other attempts at the step may ask for the same.
     """
@@ -91,8 +91,8 @@ async def _recorded(
             raise
         if card.server and kind_of(error) in SERVER_LOST:
             run.state.tools.lacks(agent, (f"{card.name} ({text_of(error)})",))
-        said = f"{card.name} could not be used: {text_of(error)[:500]}"
-        return ToolAnswer(id=call.id, content=Part(text=said), failed=True)
+        text = f"{card.name} could not be used: {text_of(error)[:500]}"
+        return ToolAnswer(id=call.id, content=Part(text=text), failed=True)
     if card.server:
         run.state.tools.regains(agent, card.name)
     if change is not None:

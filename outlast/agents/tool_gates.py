@@ -1,6 +1,6 @@
 """A tool call that cannot be undone waits for a person, and the activity that makes it checks the yes against the call.
 
-A person may change the arguments, and then the model believes that its own were used. So it is told.
+A person may change the arguments. The answer then says so, or the model would believe that its own were used.
 An undo that keeps failing waits for a person, too: a yes tries it again, a no or silence gives it up.
 """
 
@@ -73,8 +73,8 @@ async def call_gated(
         why = reason_of(decision)
         agents.run.undo.denied(f"{decision.gate}: {card.name} {why}")
         final = " This is final in this run: do not ask again, and do not try to reach the same in another way."
-        said = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
-        return _refused(call, said), f"{card.name} was not called: {why}"
+        refusal = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
+        return _refused(call, refusal), f"{card.name} was not called: {why}"
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
     try:
         answer = await call_tool(agents.run, step, agent, card, made, specs, decision.approval, act)
@@ -85,9 +85,9 @@ async def call_gated(
     if decision.action.digest == action.digest:
         return answer, f"{card.name} was approved by {', '.join(decision.by)}"
     changed = json.dumps(dict(made.input), ensure_ascii=False)
-    told = f"A person changed the arguments to {changed}. What came of it:"
+    heading = f"A person changed the arguments to {changed}. What came of it:"
     content = answer.content.model_copy(
-        update={"text": f"{told}\n{answer.content.text}"} if answer.content.ref is None else {"label": told}
+        update={"text": f"{heading}\n{answer.content.text}"} if answer.content.ref is None else {"label": heading}
     )
     note = f"{card.name} was approved by {', '.join(decision.by)} with changed arguments"
     return answer.model_copy(update={"content": content}), note
@@ -116,14 +116,14 @@ async def _once_more(
     """Ask again in a run that was reset: what was approved before may be done already, and people must know."""
     call = call.model_copy(update={"input": before.action.input, "ref": before.action.ref})
     by = ", ".join(before.by)
-    said = f"again after a reset, {before.gate} approved by {by}, and perhaps done already: {before.action.description}"
-    action = before.action.model_copy(update={"description": said[:SUMMARY_LENGTH]})
+    text = f"again after a reset, {before.gate} approved by {by}, and perhaps done already: {before.action.description}"
+    action = before.action.model_copy(update={"description": text[:SUMMARY_LENGTH]})
     decision = await _asked(agents.run.gates, step, card, call, action)
     if not decision.approved:
         why = reason_of(decision)
         agents.run.undo.denied(f"{decision.gate}: {card.name} {why}")
-        said = f"{card.name} was not called again after a reset: {why}"
-        return _refused(call, f"{said}. It may have been done before. Go on."), said
+        text = f"{card.name} was not called again after a reset: {why}"
+        return _refused(call, f"{text}. It may have been done before. Go on."), text
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
     answer = await call_tool(agents.run, step, agent, card, made, specs, decision.approval, act)
     return answer, f"{card.name} was approved again after a reset by {', '.join(decision.by)}"
@@ -149,7 +149,7 @@ def _in_words(step: str, agent: str, card: ToolCard, arguments: Mapping[str, Any
 
 
 def reason_of(decision: GateDecision) -> str:
-    """Say in words why an action was not approved."""
+    """Return in words why an action was not approved."""
     if decision.outcome is GateOutcome.TIMED_OUT:
         return "nobody approved it in time"
     by = f" by {', '.join(decision.by)}" if decision.by else ""

@@ -57,7 +57,7 @@ MAX_PARALLEL_TOOLS = 8
 
 @dataclass
 class LoopState:
-    """How far a loop is; `left` is what the next turn is told first."""
+    """How far a loop is; `left` holds the messages that open the next turn."""
 
     transcript: Transcript | None = None
     left: tuple[Message, ...] = ()
@@ -95,8 +95,8 @@ class AgentLoop:
     card: AgentCard
     schema: dict[str, Any] | None = None
     max_repairs: int = 2
-    takes_broken: bool = False
-    counts_cancelled: bool = False
+    accept_invalid: bool = False
+    wait_for_cost: bool = False
     check: Check | None = None
     limits: SessionLimits = field(default_factory=SessionLimits)
     started: float | None = None
@@ -110,7 +110,7 @@ class AgentLoop:
     _findings: list[Part] = field(default_factory=list, init=False)
 
     async def run(self, task: Sequence[Part]) -> LoopEnd:
-        """Work until the agent answers or a limit is met; raises a final ApplicationError when the model gives up."""
+        """Work until the agent answers or a limit is met; raises a non-retryable ApplicationError when the model gives up."""
         if self.card.tools:
             self._toolset = await self.agents.toolset(self.card)
         self._task = tuple(task)
@@ -147,13 +147,13 @@ class AgentLoop:
     async def _turn(self) -> ModelTurn | None:
         """Make the next model turn; None when the conversation had to be summed up instead."""
         last = self.state.turns + 1 == self.limits.turns
-        told = (
+        extra = (
             (*self.state.left, Message(parts=(Part(text=ANSWER_NOW),)))
             if last and self.state.turns
             else self.state.left
         )
         try:
-            turn = await self._call(self._request(told, tool_choice="none" if last else "auto"))
+            turn = await self._call(self._request(extra, tool_choice="none" if last else "auto"))
         except ActivityError as error:
             if kind_of(error) is not ErrorKind.CONTEXT_EXCEEDED or self.state.compactions >= self.limits.turns:
                 raise
@@ -164,7 +164,7 @@ class AgentLoop:
         return turn
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
-        turn = await call_model(self.agents.run, self.step, self.card, request, counts_cancelled=self.counts_cancelled)
+        turn = await call_model(self.agents.run, self.step, self.card, request, wait_for_cost=self.wait_for_cost)
         usage = turn.usage
         self.state.turns += 1
         self.state.tokens += (
@@ -214,7 +214,7 @@ class AgentLoop:
         wrong = turn.schema_errors or checked(turn, self.check)
         if turn.leniently:
             self.notes.append(f"{self.card.name}: {LENIENTLY} ({turn.leniently})")
-        if not wrong or self.takes_broken:
+        if not wrong or self.accept_invalid:
             return self._end(data=turn.data, wrong=wrong)
         if self.state.repairs >= self.max_repairs:
             raise non_retryable(

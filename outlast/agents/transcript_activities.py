@@ -120,7 +120,9 @@ def _read(ref: str, text: str) -> Entry:
     try:
         return Entry.model_validate_json(text)
     except ValueError as error:
-        raise non_retryable(ErrorKind.CONTENT_ALTERED, f"content {ref} is no entry of a transcript: {error}") from None
+        raise non_retryable(
+            ErrorKind.CONTENT_ALTERED, f"content {ref} is not an entry of a transcript: {error}"
+        ) from None
 
 
 def _parts(message: Message) -> Iterable[Part]:

@@ -13,7 +13,7 @@ from outlast.errors import ErrorKind, non_retryable
 def check_approved(
     request: Acting, approval: Approval | None, *, agent: str | None = None, target: str | None = None
 ) -> None:
-    """Pass only what exactly this approval allows, in this run; raises NotApproved (final) that says what differs.
+    """Pass only what exactly this approval allows, in this run; raises NotApproved (non-retryable) that says what differs.
 
     Who acts on something hands over its own `agent` and `target`; left out, they are taken as they were approved.
     """

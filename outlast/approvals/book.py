@@ -20,7 +20,7 @@ from outlast.approvals.rules import (
     not_taken,
     objection,
     objection_to_edit,
-    said_by,
+    verdict_of_gate,
 )
 from outlast.contracts import (
     NOISE,
@@ -157,8 +157,8 @@ class GateBook:
 
     def allowed(self, action: ProposedAction, by: str, now: datetime) -> None:
         """Record that calls of a tool need no person, because the request of the run allows them."""
-        said = f"the request allows every call of {action.tool} without asking; this is the first"
-        self._record(now, RecordKind.ALLOWED, by=by, channel="request", digest=action.digest, reason=said)
+        reason = f"the request allows every call of {action.tool} without asking; this is the first"
+        self._record(now, RecordKind.ALLOWED, by=by, channel="request", digest=action.digest, reason=reason)
 
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
@@ -189,7 +189,7 @@ class GateBook:
         gate, fresh = self.gates[name], not early
         who = named(decision.by)
         if not gate.pending:
-            again = bool(who) and who in map(named, gate.by) and decision.verdict is said_by(gate)
+            again = bool(who) and who in map(named, gate.by) and decision.verdict is verdict_of_gate(gate)
             kind = RecordKind.DUPLICATE if again else RecordKind.LATE
             return self._nothing(decision, now, kind, f"the gate was {gate.outcome} already", name, message=fresh)
         if why := objection(gate, decision, early=early):
@@ -261,7 +261,7 @@ class GateBook:
     def _record(
         self, now: datetime, kind: RecordKind, name: str = "", decision: Decision | None = None, **fields: Any
     ) -> GateRecord:
-        """Add a record, which holds the hash of the one before; of messages that changed nothing only as many as have room."""
+        """Add a record, which holds the hash of the one before; messages that changed nothing are kept only up to a limit."""
         if decision is not None:
             fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
             fields["verified"] = decision.verified

@@ -82,7 +82,7 @@ class Checkpoints:
         )
 
     def _policy(self) -> GatePolicy:
-        """Whoever asked for the run may let it go on: a checkpoint does nothing to the world."""
+        """The requester may approve a checkpoint: it changes nothing outside the run."""
         return self.policy.gate.model_copy(update={"requester_may_approve": True})
 
     async def _kept(self, text: str, where: str) -> str | None:

@@ -23,8 +23,8 @@ async def choose(
     """Wait until people have chosen; returns the option and by whom, or None and why nobody did."""
 
     def wrong(edited: ProposedAction) -> Sequence[str]:
-        said = edited.input.get(CHOICE)
-        return () if said in options else (f"{CHOICE}: {said!r} is none of {', '.join(options)}",)
+        chosen = edited.input.get(CHOICE)
+        return () if chosen in options else (f"{CHOICE}: {chosen!r} is not one of {', '.join(options)}",)
 
     action = ProposedAction(
         description=with_options(f"{text}: {options[0]}?", options),
@@ -33,7 +33,7 @@ async def choose(
         risk=Risk.LOW,
     )
     wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
-    wanted["requester_may_approve"] = True  # a choice does nothing to the world, so whoever asked may make it
+    wanted["requester_may_approve"] = True  # a choice changes nothing outside the run, so the requester may make it
     gates.choices[name] = tuple(options)
     state.asks(
         Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds))
@@ -59,13 +59,13 @@ async def choose(
 
 async def answered(gates: Gates, state: ExecutionState, arguments: Sequence[Any]) -> bool:
     """Take an answer as the decision on the choice that is open; False where it is for another question."""
-    question, said = read_answer(arguments)
-    if said is None or (not question and (len(gates.choices) != 1 or len(state.questions) != 1)):
+    question, answer = read_answer(arguments)
+    if answer is None or (not question and (len(gates.choices) != 1 or len(state.questions) != 1)):
         return False
     name = question or next(iter(gates.choices))
     if name not in gates.choices:
         return False
     options = gates.choices[name]
-    chosen = next((option for option in options if option.casefold() == said.strip().casefold()), said)
+    chosen = next((option for option in options if option.casefold() == answer.strip().casefold()), answer)
     await gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")
     return True

@@ -31,7 +31,6 @@ from outlast.approvals.views import (
     timer_text,
     view_of,
 )
-from outlast.budget.metering import count_gate
 from outlast.contracts import (
     GATES_IN_MEMO,
     NOISE,
@@ -49,7 +48,8 @@ from outlast.contracts import (
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.notices.notifying import NEWS, Notify, Telling, others_turn, tell_by_channels
+from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
+from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
@@ -58,9 +58,9 @@ RESET = "this run was reset: approvals from before count for nothing that is don
 class Gates:
     """The gates of one run.
 
-    `policy` and `requester` hold for gates that name none. Without `notify`, people are told by all channels of the deployment.
+    `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
     `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because the server
-    otherwise refuses the workflow task for ever, and no `try` sees it. `choices` are the options of gates that choose among
+    otherwise refuses the workflow task forever, and no `try` sees it. `choices` are the options of gates that choose among
     some, `waited` the seconds in which any gate was open.
     """
 
@@ -79,7 +79,7 @@ class Gates:
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
         self._allowed: dict[str, None] = {}
-        self.telling = Telling(trace)
+        self.notifier = Notifier(trace)
 
     @property
     def log(self) -> DecisionLog:
@@ -142,7 +142,7 @@ class Gates:
             self._book.cancel(gate.name, workflow.now())
             self._publish()
             raise
-        await others_turn()  # whoever is told of the outcome begins before the run ends
+        await let_others_run()  # the notices of the outcome begin before the run ends
         return decision_of(self._book.claim(gate.name), workflow.info().workflow_id)
 
     async def receive(
@@ -278,10 +278,10 @@ class Gates:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify, channels = self.notify, self._authentication.terms.channels
         if notify is None and channels:
-            notify = partial(tell_by_channels, self._trace, channels)
+            notify = partial(notify_by_channels, self._trace, channels)
         for record in new:
             count_gate(self._trace.pattern, record, self._book.gates.get(record.gate))
             if notify is not None and record.kind in NEWS:
                 gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))
-                self.telling.begin(notify(news), f"{record.gate} is {record.kind}")
+                self.notifier.begin(notify(news), f"{record.gate} is {record.kind}")

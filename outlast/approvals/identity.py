@@ -2,7 +2,7 @@
 
 Checks of tokens are activities, and messages go on arriving while they run. So checks run side by side, and each message, and the
 opening of each gate, is then taken in its turn: in the order of history, so that replay writes the same log. The turn is not
-held while terms are read or people told. A token counts once: whoever reads it there can do nothing with it.
+held while terms are read or people notified. A token counts once: whoever reads it there can do nothing with it.
 """
 
 import asyncio
@@ -83,9 +83,9 @@ class Authentication:
         return [(one, await self.identified(one, now)) for one in list(early)]
 
     def _once(self, decision: Decision, jti: str, expires: datetime, at: datetime) -> str:
-        """Say why a token does not count again; the same message twice is the same decision."""
-        said = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
-        fingerprint = hashed(said)
+        """Return why a token does not count again; the same message twice is the same decision."""
+        content = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
+        fingerprint = hashed(content)
         before = self.used.get(jti)
         if before is not None:
             return "" if before.fingerprint == fingerprint else "its token was used for another decision already"
@@ -108,13 +108,13 @@ def admitted(
     kept: list[Decision] = []
     refused: list[tuple[Decision, str]] = []
     for one in early:
-        said = next((result for sent, result in checked if sent is one), one)
-        if isinstance(said, str):
-            refused.append((one, said))
-        elif unsigned and not said.verified:
+        admitted_as = next((result for sent, result in checked if sent is one), one)
+        if isinstance(admitted_as, str):
+            refused.append((one, admitted_as))
+        elif unsigned and not admitted_as.verified:
             refused.append((one, unsigned))
         else:
-            kept.append(said)
+            kept.append(admitted_as)
     return kept, refused
 
 

@@ -23,7 +23,7 @@ from outlast.storage.activities import ContentStore
 
 
 class GateTermsActivities:
-    """Knows the secret that decisions are signed with (none: whoever says who they are is believed), and the other terms.
+    """Knows the secret that decisions are signed with (none: names are taken on trust), and the other terms.
 
     `store` holds the arguments that are too large for history.
     """
@@ -53,7 +53,7 @@ class GateTermsActivities:
 
     @activity.defn
     async def check_identity(self, request: IdentityRequest) -> Identity:
-        """Say who sent a decision; one that proves nothing is refused, with the reason."""
+        """Return who sent a decision; one that proves nothing is refused, with the reason."""
         if not self._secret:
             return Identity(refused="this worker has no APPROVER_SECRET and cannot check its token")
         from outlast.approvals.tokens import TokenError, identity  # cryptography, which few workers need

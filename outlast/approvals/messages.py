@@ -78,14 +78,16 @@ def read_decision(
         return _of_fields(data, implied, channel)
     if data is None:
         return _decided(implied, {"channel": channel})
-    said = verdict_of(data)
-    if said is Verdict.DENY:
-        return _decided(said, {"channel": channel})
+    verdict = verdict_of(data)
+    if verdict is Verdict.DENY:
+        return _decided(verdict, {"channel": channel})
     if implied is not None and isinstance(data, str) and _listed(data, names):
         return _decided(implied, {"channel": channel, "by": _line(data)})
-    if said is not None:
-        return _decided(said, {"channel": channel})
-    return f"{_shown(data)} is no known yes and approves nothing; to approve send {EXAMPLE}, to refuse the signal deny"
+    if verdict is not None:
+        return _decided(verdict, {"channel": channel})
+    return (
+        f"{_shown(data)} is not a known yes and approves nothing; to approve send {EXAMPLE}, to refuse the signal deny"
+    )
 
 
 def verdict_of(data: Any) -> Verdict | None:
@@ -129,7 +131,7 @@ def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -
     found.pop("verdict", None)
     edit = found.pop("edit", None)
     if edit is not None and (not isinstance(edit, dict) or not all(isinstance(name, str) for name in edit)):
-        return f"edit: {_shown(edit)} is no object; send all arguments as they shall be"
+        return f"edit: {_shown(edit)} is not an object; send all arguments as they shall be"
     if wrong := next((why for name, value in found.items() if (why := _wrong(name, value))), ""):
         return wrong
     if verdict_of(found.get("reason")) is Verdict.DENY:
@@ -172,7 +174,7 @@ def _decided(verdict: Verdict | None, fields: dict[str, Any]) -> Decision | str:
 
 def _wrong(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return f"{name}: {_shown(value)} is no text"
+        return f"{name}: {_shown(value)} is not a text"
     longest = {"reason": 1000, "token": TOKEN_LENGTH}.get(name, 100)
     return f"{name}: more than {longest} characters" if len(str(value)) > longest else ""
 

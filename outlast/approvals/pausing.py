@@ -1,7 +1,7 @@
 """Pausing: what runs finishes, nothing new starts, until a person resumes the run.
 
 Everything that starts work asks `unpaused` first: steps, model calls, tool calls, searches. Gates, rollback, cancelling and the
-keeping of what is done do not. Waiting needs no timer, so a run that nobody resumes waits for ever, and deadlines
+keeping of what is done do not. Waiting needs no timer, so a run that nobody resumes waits forever, and deadlines
 that were running when it was paused go on.
 """
 
@@ -33,13 +33,13 @@ class Pausing:
         if isinstance(read, str):
             return self._refused("pause", read)
         if paused is not None:
-            return self._refused("pause", f"it is {paused.told}")
+            return self._refused("pause", f"it is {paused.description}")
         by, reason = read
         self._state.pause(Pause(by=by, since=workflow.now(), reason=reason))
         return PauseAnswer(accepted=True, paused=self._state.paused)
 
     def resume(self, arguments: Sequence[Any]) -> PauseAnswer:
-        """Let the run go on for a person."""
+        """Resume the run for a person."""
         read = _read(arguments)
         if isinstance(read, str):
             return self._refused("resume", read)

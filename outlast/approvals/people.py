@@ -20,7 +20,7 @@ EARLY_KEPT = 50
 
 
 class People:
-    """The people around one run: what they were asked, and what they said."""
+    """The people around one run: what they were asked, and what they answered."""
 
     def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
         self._state = state
@@ -54,35 +54,35 @@ class People:
 
     def answer(self, arguments: Sequence[Any]) -> None:
         """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
-        question, said = read_answer(arguments)
-        if said is None:
+        question, given = read_answer(arguments)
+        if given is None:
             self._trace.notice(f"answer with {len(arguments)} inputs not understood; send one text")
             return
         waiting = [name for name in self._state.questions if name not in self._answers]
         if not question and len(waiting) == 1:
             question = waiting[0]
         if question in waiting:
-            self._take(question, said)
+            self._take(question, given)
         elif question and question not in self._options and len(self._answers) < EARLY_KEPT:
-            self._answers[question] = said
+            self._answers[question] = given
         else:
             why = f"{len(waiting)} questions are open, name one" if len(waiting) > 1 else "no such question is open"
-            self._trace.notice(f"answer {said!r} changes nothing: {why}")
+            self._trace.notice(f"answer {given!r} changes nothing: {why}")
 
-    def _take(self, question: str, said: str) -> None:
+    def _take(self, question: str, given: str) -> None:
         options = self._options[question]
-        chosen = next((option for option in options if option.casefold() == said.strip().casefold()), None)
+        chosen = next((option for option in options if option.casefold() == given.strip().casefold()), None)
         if options and chosen is None:
-            self._trace.notice(f"{question}: {said!r} is none of {', '.join(options)}")
+            self._trace.notice(f"{question}: {given!r} is not one of {', '.join(options)}")
             return
-        self._answers[question] = chosen or said
+        self._answers[question] = chosen or given
 
 
 def with_options(text: str, options: Sequence[str]) -> str:
     """Shorten a question to what people are shown, its options behind it."""
     choice = f" ({' | '.join(options)})" if options else ""
     if len(choice) > SUMMARY_LENGTH // 2:
-        # The question itself must be seen; who answers otherwise is told the options.
+        # The question itself must be seen; an answer outside the options is refused with the list of them.
         choice = f" (one of {len(options)} options)"
     return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
 
@@ -95,8 +95,8 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
         return "", None
     data = plain(arguments[0])
     if isinstance(data, dict):
-        said = data.get("answer")
-        return str(data.get("question", "")), str(said) if isinstance(said, str | int | float) else None
+        answer = data.get("answer")
+        return str(data.get("question", "")), str(answer) if isinstance(answer, str | int | float) else None
     # What is JSON but no object is an answer as it was written.
-    said = data if isinstance(data, str | int | float) else arguments[0]
-    return "", str(said) if isinstance(said, str | int | float) and str(said).strip() else None
+    answer = data if isinstance(data, str | int | float) else arguments[0]
+    return "", str(answer) if isinstance(answer, str | int | float) and str(answer).strip() else None

@@ -29,9 +29,9 @@ from outlast.contracts import (
 )
 
 Check = Callable[[ProposedAction], Sequence[str]]
-"""Says in words all that is wrong with an edited action."""
+"""Lists everything that is wrong with an edited action."""
 Describe = Callable[[ProposedAction], str]
-"""Says an edited action in words."""
+"""Describes an edited action in words."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def names_for(gates: Mapping[str, GateState], policy: GatePolicy, implied: Verdi
 
 
 def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
-    """Say why a decision does not count at this gate, if it does not."""
+    """Return why a decision does not count at this gate, if it does not."""
     if decision.digest and not same_digest(gate.digest, decision.digest):
         return _other_action(gate, decision.digest)
     if decision.verdict is Verdict.DENY:
@@ -119,14 +119,14 @@ def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
 
 
 def objection_to_denial(gate: GateState, decision: Decision) -> str:
-    """Say why somebody may not deny; whoever asked for an action may always take it back."""
+    """Return why somebody may not deny; the requester of an action may always deny it."""
     if gate.requester and named(decision.by) == named(gate.requester):
         return ""
     return _stranger(gate, decision)
 
 
 def objection_to_edit(gate: GateState, decision: Decision) -> str:
-    """Say why an edit may not be made: nobody could approve what it makes."""
+    """Return why an edit may not be made: nobody could approve what it makes."""
     policy = gate.policy
     if not policy.edit_needs_another_approver:
         return ""
@@ -155,7 +155,7 @@ def denied_before(gates: Iterable[GateState], action: ProposedAction) -> GateSta
 
 
 def not_taken(gate: GateState, decision: Decision) -> str:
-    """Say which arguments of an edit nothing takes."""
+    """Return which arguments of an edit nothing takes."""
     unknown = [name for name in decision.edit or {} if gate.takes and name not in gate.takes]
     names = ", ".join(repr(name)[:40] for name in unknown[:5])
     return f"edit: nothing takes {names}; this action takes {', '.join(gate.takes)}" if unknown else ""
@@ -168,13 +168,13 @@ def able(policy: GatePolicy, requester: str, *barred: str) -> list[str]:
     return [name for name in people if name not in out]
 
 
-def said_by(gate: GateState) -> Verdict | None:
+def verdict_of_gate(gate: GateState) -> Verdict | None:
     """Return the verdict by which a gate was settled, if it was."""
     return {GateOutcome.APPROVED: Verdict.APPROVE, GateOutcome.DENIED: Verdict.DENY}.get(gate.outcome)
 
 
 def in_words(action: ProposedAction) -> str:
-    """Say an action in one line, for the log: what it is for, and which call of whom."""
+    """Describe an action in one line, for the log: its purpose, tool and agent."""
     where = f" on {action.target}" if action.target else ""
     call = f" [{action.agent or 'the run'} · {action.tool}{where} · {action.risk} risk]"[:120] if action.tool else ""
     return f"{' '.join(action.description.split())[: SUMMARY_LENGTH - len(call)]}{call}"
@@ -188,7 +188,7 @@ def as_edited(action: ProposedAction) -> str:
 
 
 def _unseen(gate: GateState, decision: Decision, early: bool) -> str:
-    """Say why an approval that names no digest is one of something that its sender has not seen, if it is."""
+    """Return why an approval that names no digest is one of something that its sender has not seen, if it is."""
     name = f'send {{"gate": "{gate.name}", "digest": "{gate.digest[:SHORT_DIGEST]}"}} with it'
     if early and gate.after_reset:
         return f"given before this run was reset; look at the action again, and {name}"

@@ -58,9 +58,9 @@ def decided(grant: str, *, run: str, chain: str, gate: str, digest: str, verdict
 
     `chain` is the first run id of the run, `edit` the hash of the edited arguments, empty where nothing is edited.
     """
-    said, _, signature = grant.strip().rpartition(".")
+    payload, _, signature = grant.strip().rpartition(".")
     key = _key(signature)
-    claims = {"aud": DECISION, "grant": said, "jti": uuid4().hex, "exp": holds(grant)["exp"]}
+    claims = {"aud": DECISION, "grant": payload, "jti": uuid4().hex, "exp": holds(grant)["exp"]}
     bounds = {"run": run, "chain": chain, "gate": gate, "digest": digest, "verdict": verdict, "edit": edit}
     return jwt.encode({**claims, **bounds}, key, ALGORITHM)
 
@@ -70,9 +70,9 @@ def holds(token: str) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(token.strip(), options={"verify_signature": False})
     except jwt.PyJWTError as error:
-        raise TokenError("it is no approver token") from error
+        raise TokenError("it is not an approver token") from error
     if claims.get("aud") != GRANT:
-        raise TokenError(f"it is no approver token; make one: {command('approver-token', 'NAME')}")
+        raise TokenError(f"it is not an approver token; make one: {command('approver-token', 'NAME')}")
     return claims
 
 
@@ -86,7 +86,7 @@ def grant_of(secret: str, token: str, at: datetime) -> dict[str, Any]:
 
 
 def identity(secret: str, request: IdentityRequest) -> Identity:
-    """Say who sent this decision; raises TokenError where the token does not prove it."""
+    """Return who sent this decision; raises TokenError where the token does not prove it."""
     try:
         kind = jwt.decode(request.token, options={"verify_signature": False}).get("aud")
     except jwt.PyJWTError as error:
@@ -118,13 +118,13 @@ def identity(secret: str, request: IdentityRequest) -> Identity:
 
 def _decision(secret: str, request: IdentityRequest) -> tuple[dict[str, Any], dict[str, Any]]:
     """Make the grant whole again, which only the secret can, and check the decision with it."""
-    said = str(jwt.decode(request.token, options={"verify_signature": False}).get("grant", ""))
+    payload = str(jwt.decode(request.token, options={"verify_signature": False}).get("grant", ""))
     try:
         signature = jwt.get_algorithm_by_name(ALGORITHM)
-        made = signature.sign(said.encode(), signature.prepare_key(secret))
+        made = signature.sign(payload.encode(), signature.prepare_key(secret))
     except ValueError as error:
         raise TokenError("its token cannot be read") from error
-    grant = grant_of(secret, f"{said}.{base64url_encode(made).decode()}", request.at)
+    grant = grant_of(secret, f"{payload}.{base64url_encode(made).decode()}", request.at)
     return _read(request.token, made, DECISION), grant
 
 
@@ -182,4 +182,4 @@ def _key(signature: str) -> bytes:
     try:
         return base64url_decode(signature)
     except ValueError as error:
-        raise TokenError("it is no approver token") from error
+        raise TokenError("it is not an approver token") from error

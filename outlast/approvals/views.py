@@ -88,7 +88,7 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
 
 
 def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
-    """Say what people are told of a gate."""
+    """Return a gate as people see it."""
     return GateNews(
         workflow_id=workflow.info().workflow_id,
         kind=record.kind,
@@ -100,13 +100,13 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
 
 
 def timer_text(gate: GateState) -> str:
-    """Say on the timer what it waits for."""
+    """Return the timer's summary of what it waits for."""
     what = "deadline" if next_due(gate) == gate.deadline else "reminder or escalation"
     return displayable(f"{gate.name} {gate.digest[:SHORT_DIGEST]} {what}: {gate.action.description}")[:200]
 
 
 def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
-    """Tell the run what was decided; raises HaltedError where the policy halts it."""
+    """Return the decision for the run; raises HaltedError where the policy halts it."""
     if gate.outcome is GateOutcome.HALTED:
         raise halted(
             f"{gate.name}: nobody decided on {gate.action.description!r} by {gate.deadline:%Y-%m-%d %H:%M} UTC, "

@@ -15,7 +15,7 @@ from outlast.contracts import AgentCard, Budget, Message, ModelRequest, Part, Sp
 UNKNOWN_BYTES = 4096
 """What a text by reference is taken for; a longer one comes back unsent, with its true size."""
 AROUND_BYTES = 2048
-"""Room for what a provider writes around a prompt, and for the marks between its messages."""
+"""Allowance for what a provider writes around a prompt, and for the marks between its messages."""
 TOKENS_PER_BYTE = 0.3
 """How many tokens a byte of a prompt is taken for until calls of the model have shown it."""
 LIKELY_OUTPUT = 1000
@@ -180,7 +180,7 @@ def read_amounts(given: Mapping[str, Any]) -> dict[str, float]:
         if name not in NAMES:
             raise ValueError(f"{name}: a budget has usd, tokens and calls; leave it out")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise ValueError(f"{name}: {str(value)[:40]!r} is no amount; give a number of 0 or more")
+            raise ValueError(f"{name}: {str(value)[:40]!r} is not an amount; give a number of 0 or more")
         read[name] = float(value)
     return read
 

@@ -105,14 +105,14 @@ class Budgeting:
         self._show()
 
     def knows(self, catalog: Catalog) -> None:
-        """Say at once which models have no price, because no limit in USD can hold them."""
+        """Note at once which models have no price, because no limit in USD can bound them."""
         unpriced = list(dict.fromkeys(card.model for card in catalog.agents if card.prices is None))
         if unpriced and "usd" in self._ledger.limits:
             self._warn(f"no price is known of {', '.join(unpriced)}: their calls count as 0 USD, so the USD limit does "
                        "not hold them; tokens and calls are counted. Prices: models.toml")  # fmt: skip
 
     async def reserve(self, card: AgentCard, request: ModelRequest, needed: int = 0) -> Reservation | None:
-        """Reserve room for a call, or wait until there is some; `needed` is how many tokens its prompt is known to have.
+        """Reserve budget for a call, or wait until there is some; `needed` is how many tokens its prompt is known to have.
 
         None where the run has no budget. Raises BudgetReached when people do not raise it.
         """
@@ -138,8 +138,8 @@ class Budgeting:
         """Remember what a call used, and how long a conversation is, for its next turn."""
         self._experience.learn(card, turn.prompt_bound, turn.usage)
         if turn.transcript is not None and turn.prompt_bound:
-            said = max(turn.content.size, turn.usage.output_tokens * BYTES_PER_TOKEN)
-            self._conversations = {turn.transcript: turn.prompt_bound + said, **self._conversations}
+            answered = max(turn.content.size, turn.usage.output_tokens * BYTES_PER_TOKEN)
+            self._conversations = {turn.transcript: turn.prompt_bound + answered, **self._conversations}
 
     def release(self, held: Reservation) -> None:
         """Give a reservation back; what the call cost must be in the log by now."""
@@ -151,7 +151,7 @@ class Budgeting:
         self._show()
 
     async def close(self) -> None:
-        """Take the gate back when the run ends before people have decided."""
+        """Close the gate when the run ends before people have decided."""
         if self._asking is not None and not self._asking.done():
             self._asking.cancel()
             await finished([self._asking])
@@ -183,7 +183,7 @@ class Budgeting:
         return likely
 
     def _check_first(self, card: AgentCard, likely: Spend) -> None:
-        """End a run at once whose budget has no room for its first call: nothing is lost, and no person has to be asked."""
+        """End a run at once whose budget is too small for its first call: nothing is lost, and no person has to be asked."""
         if self._state.spend.calls or self._ledger.reserved or self._raised:
             return
         if missing := self._ledger.lacking(self._state.spend, likely):

@@ -38,8 +38,8 @@ def rollback(
     from outlast.cli.leaving import FAILED, LeavingError
     from outlast.cli.reaching import reaching
 
-    said, whole = reaching(lambda reach: _roll_back(reach, run_id, to))
-    print(said)
+    page, whole = reaching(lambda reach: _roll_back(reach, run_id, to))
+    print(page)
     if not whole:
         raise LeavingError(FAILED, "not every change could be undone")
 
@@ -51,7 +51,7 @@ async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple
 
     from outlast.cli.leaving import WRONG, LeavingError
     from outlast.cli.reaching import no_worker
-    from outlast.cli.runs.ended_rollback import roll_back_ended, told
+    from outlast.cli.runs.ended_rollback import roll_back_ended, rollback_page
     from outlast.contracts import Changes, RollbackAnswer
 
     found = await reach.find(workflow_id)
@@ -67,21 +67,21 @@ async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple
     with suppress(WorkflowFailureError):  # that is how such a run ends
         await handle.result()
     changes = await handle.query("changes", result_type=Changes)
-    return told(workflow_id, changes)
+    return rollback_page(workflow_id, changes)
 
 
 def answer(
     run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")],
-    said: Annotated[str, typer.Argument(help="The answer.", metavar="TEXT")],
+    text: Annotated[str, typer.Argument(help="The answer.", metavar="TEXT")],
     question: Annotated[str | None, typer.Option(help="Which question, where several are open: question-1.")] = None,
 ) -> None:
     """Answer what a run asks a person. Exit code 2 if it asks nothing, or if that is no answer to it."""
     from outlast.cli.reaching import reaching
 
-    print(reaching(lambda reach: _answer(reach, run_id, said, question)))
+    print(reaching(lambda reach: _answer(reach, run_id, text, question)))
 
 
-async def _answer(reach: "Reach", workflow_id: str, said: str, question: str | None) -> str:
+async def _answer(reach: "Reach", workflow_id: str, text: str, question: str | None) -> str:
     from temporalio.client import WorkflowExecutionStatus
 
     from outlast.cli.leaving import WRONG, LeavingError
@@ -97,11 +97,11 @@ async def _answer(reach: "Reach", workflow_id: str, said: str, question: str | N
         open_ones = ", ".join(one.id for one in before.questions) or "none"
         raise LeavingError(WRONG, f"name one open question with --question; {workflow_id} has {open_ones}")
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
-    await handle.signal("answer", {"question": asked[0].id, "answer": said})
+    await handle.signal("answer", {"question": asked[0].id, "answer": text})
     after = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
     if asked[0].id in [one.id for one in after.questions]:
         raise LeavingError(WRONG, f"not taken: {after.notices[-1] if after.notices else asked[0].text}")
-    return f"{asked[0].id} of {workflow_id} is answered: {said}"
+    return f"{asked[0].id} of {workflow_id} is answered: {text}"
 
 
 async def _cancel(reach: "Reach", workflow_id: str) -> str:

@@ -30,11 +30,11 @@ def why(
 
     Read from the event history, so it needs no worker.
     """
-    from outlast.cli.pages import show
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
     from outlast.cli.recorded.reading import read_history
     from outlast.cli.recorded.why import explain, suspicion_lines, whole
+    from outlast.cli.rendering import show
     from outlast.cli.results import Reader
 
     async def command(reach: "Reach") -> None:
@@ -42,16 +42,16 @@ def why(
         history = await read_history(reach, found)
         status = await _status(reach, run_id)
         rows = {row.step: row for row in status.steps} if status else {}
-        hops = status.hops if status else ()
+        fallbacks = status.hops if status else ()
         if step is None:
-            wrong = whole(history, rows, hops)
+            wrong = whole(history, rows, fallbacks)
             if as_json:
                 print_json([{"step": one.step, "what": one.what, "fatal": one.fatal} for one in wrong])
             else:
                 show(suspicion_lines(wrong))
             return
         reader = Reader(reach.store(), reach.settings, run_id)
-        page = await explain(history, step, rows, hops, reader, call)
+        page = await explain(history, step, rows, fallbacks, reader, call)
         if as_json:
             print_json(page.data())
         else:
@@ -70,7 +70,7 @@ def report(
 ) -> None:
     """Write one HTML page on a run: plan, times, cost, decisions, changes, and what went wrong.
 
-    It needs no network to be read. Works for runs that still go on.
+    It needs no network to be read. Works for runs that are still running.
     """
     from datetime import UTC, datetime
 

@@ -56,7 +56,7 @@ class RunKind:
         """Import its page."""
         module, _, name = self.page.partition(":")
         page = getattr(import_module(module), name)
-        assert isinstance(page, ResultPage), f"{self.page} is no ResultPage"
+        assert isinstance(page, ResultPage), f"{self.page} is not a ResultPage"
         return page
 
 

@@ -35,7 +35,7 @@ class LeavingError(Exception):
 
 
 def say(line: str) -> None:
-    """Tell the person something beside the result: stdout is for results alone."""
+    """Print a message on stderr: stdout is for results alone."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -125,7 +125,7 @@ def verdict(error: Exception) -> tuple[int, str]:
 
 
 def cause_of(error: BaseException) -> str:
-    """Say in one line why a run failed."""
+    """Return in one line why a run failed."""
     from temporalio.client import WorkflowFailureError
     from temporalio.exceptions import ApplicationError, TerminatedError
 

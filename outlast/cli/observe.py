@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
     failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
-    running: Annotated[bool, typer.Option("--running", help="Those that still go on.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Only those still running.")] = False,
     since: Annotated[
         str | None,
         typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
@@ -48,9 +48,9 @@ def list_runs(
     """List runs, newest first."""
     from datetime import UTC, datetime
 
-    from outlast.cli.pages import show
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import show
     from outlast.cli.runs.listing import Wanted, newest, read_since, runs_page
 
     after = read_since(since, datetime.now(UTC)) if since is not None else None
@@ -66,9 +66,9 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
     from rich.text import Text
 
-    from outlast.cli.pages import safe, show, status_page
     from outlast.cli.printing import plain, print_json
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import safe, show, status_page
     from outlast.cli.runs.described import described, described_page, held_lines, standing
     from outlast.cli.runs.retrying import retries_of, retry_lines
 
@@ -119,7 +119,7 @@ def watch(
 def result(
     run_id: RunId,
     as_json: Json = False,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that still goes on.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that is still running.")] = False,
 ) -> None:
     """Show what a run gave; waits for its end. Exit code 1 if it failed."""
     from temporalio.client import WorkflowExecutionStatus
@@ -160,8 +160,8 @@ def trace(
     Who made it, how long it took, what it cost, how it ended, and where the run failed first. With --jsonl the same for programs.
     """
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.pages import show
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import show
     from outlast.cli.runs.described import standing
     from outlast.cli.runs.trace_page import trace_page
     from outlast.cli.runs.tracing import follow_trace, write_lines
@@ -191,6 +191,6 @@ def trace(
 def _busy_lines(stands: "Standing") -> "list[Text]":
     from rich.text import Text
 
-    from outlast.cli.pages import safe
+    from outlast.cli.rendering import safe
 
     return [Text(safe(stands.busy), style="yellow")] if stands.busy else []

@@ -171,7 +171,7 @@ def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
             settings.content_inline_bytes,
             state_dir=settings.state_dir.resolve(),
             waits=settings.store_wait if waits else 0.0,
-            told=_tell_of_store,
+            on_outage=_report_outage,
         )
     except ValueError as error:
         raise LeavingError(WRONG, str(error)) from error
@@ -179,7 +179,7 @@ def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
         raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
 
 
-def _tell_of_store(why: str) -> None:
+def _report_outage(why: str) -> None:
     say(f"{why}; still waiting, nothing is lost …" if why else "the content store answers again")
 
 
@@ -207,7 +207,7 @@ def reaching(command: Callable[[Reach], Awaitable[T]]) -> T:
 
 
 async def _connect(settings: Settings) -> Client:
-    # The SDK's core reports each retry on stderr; the person hears of an outage from us, once.
+    # The SDK's core reports each retry on stderr; we report an outage to the person, once.
     quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     Runtime.set_default(
         Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet))), error_if_already_set=False

@@ -26,7 +26,7 @@ SHOWN = 5
 
 
 def without_tools(result: object) -> str:
-    """Say that agents went without tools that their files name, as a complaint; "" where none did."""
+    """Return a warning that agents lacked tools that their files name; "" where none did."""
     missing = result.tools_missing if isinstance(result, RunResult) else ()
     if not missing:
         return ""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from outlast.cli.leaving import DONE, FAILED, INTERRUPTED, UNSERVED, WRONG, LeavingError
-from outlast.cli.pages import console
+from outlast.cli.rendering import console
 from outlast.client import Settings, load_settings, running_stack
 from outlast.devstack.board import Board
 from outlast.devstack.ports import PortTakenError
@@ -42,7 +42,7 @@ def worker_command(given: str) -> tuple[str, ...]:
 
 
 def run_up(options: StackOptions) -> int:
-    """Run the stack until it is told to stop; returns the exit code. Raises LeavingError, SettingsError."""
+    """Run the stack until a signal stops it; returns the exit code. Raises LeavingError, SettingsError."""
     return _run(lambda settings, board: _up(settings, board, options))
 
 

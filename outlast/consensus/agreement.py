@@ -92,7 +92,7 @@ class _Grouping:
         return _position(str(data.get("position", "")), taken) if taken else None
 
     def notes(self, left: int) -> Iterator[str]:
-        """Say what was wrong with the grouping."""
+        """Yield what was wrong with the grouping."""
         if self.unknown:
             yield f"the consensus agent named claims that do not exist, which do not count: {', '.join(self.unknown[:10])}"
         if self.repeated:
@@ -138,7 +138,7 @@ def agreement(claims: Sequence[Claim], grouping: Mapping[str, Any] | None) -> tu
 
 
 def firmness(agreed: Sequence[Point], disputed: Sequence[Point], single: Sequence[Point]) -> Firmness:
-    """Say how firm an answer is that rests on these points."""
+    """Return how firm an answer is that rests on these points."""
     if not agreed and not disputed:
         return Firmness.UNSUPPORTED
     if len(disputed) > len(agreed):

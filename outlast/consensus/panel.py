@@ -101,7 +101,7 @@ class Panel:
             step=step_of(voter),
             schema=verdict_schema(self.text, voter.angle, self.count.options),
             context_characters=part_characters(self.agents.catalog),
-            counts_cancelled=True,
+            wait_for_cost=True,
             shared_parts=shared_parts(self.agents, self.material, voter.agent, self.count.voters),
         )
         if answer.data is None:
@@ -165,7 +165,9 @@ async def vote(
         ApplicationError: InputInvalid where the request cannot be voted on, NothingSucceeded where every voter failed.
 
     Example:
+        ```python
         outcome = await vote(self.agents, "Is this a breach?", voters=("analyst", "sceptic", "legal-analyst"))
+        ```
     """
     named = tuple(Voter(agent=voter) if isinstance(voter, str) else voter for voter in voters)
     request = ConsensusRequest(question=question, voters=named, options=tuple(options), rule=rule or Rule())

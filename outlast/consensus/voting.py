@@ -78,9 +78,11 @@ class Count:
         return tuple(name for names in self._cast(ballots).values() for name in names if ballots[name] != held)
 
     def standing(self, ballots: Ballots) -> str:
-        """Say in one line who voted for what."""
-        said = [f"{option} {len(names)} ({', '.join(names)})" for option, names in self._cast(ballots).items() if names]
-        return ", ".join(said)
+        """Return in one line who voted for what."""
+        counts = [
+            f"{option} {len(names)} ({', '.join(names)})" for option, names in self._cast(ballots).items() if names
+        ]
+        return ", ".join(counts)
 
     def _wins(self, option: str, ballots: Ballots) -> bool:
         tally = self._tally(ballots)
@@ -157,7 +159,7 @@ def _question_problems(request: ConsensusRequest) -> Iterator[str]:
 def _voter_problems(request: ConsensusRequest) -> Iterator[str]:
     voters = seated(request.voters)
     if len(voters) < 2:
-        yield "voters: one voter is no consensus; name at least two, or none for the default three"
+        yield "voters: one voter is not a consensus; name at least two, or none for the default three"
     if len(voters) > MAX_VOTERS:
         yield f"voters: {len(voters)} given; name at most {MAX_VOTERS}"
     names = [voter.name for voter in voters]

@@ -1,7 +1,7 @@
 """Everything that workflows, activities and people exchange, as frozen pydantic models.
 
 Open `requests.py` first: what all requests and results share. Others import every name from here, not from the files.
-These models live in the histories of runs that go on: fields are added with a default and never renamed.
+These models live in the histories of open runs: fields are added with a default and never renamed.
 """
 
 from outlast.contracts.actions import (
@@ -50,24 +50,26 @@ from outlast.contracts.decisions import (
     Verdict,
     breaks,
 )
-from outlast.contracts.gates import (
+from outlast.contracts.gate_views import (
     GATE_MEMO,
     GATES_IN_MEMO,
     GATES_MEMO,
     RECORDS_MEMO,
+    GateNews,
+    GatesShown,
+    GateView,
+    WaitingActions,
+)
+from outlast.contracts.gates import (
     Approver,
     Decision,
     GateDecision,
-    GateNews,
     GateOutcome,
     GatePolicy,
     GatesCarried,
-    GatesShown,
     GateState,
-    GateView,
     OnTimeout,
     UsedToken,
-    WaitingActions,
     named,
     visible,
 )
@@ -86,7 +88,7 @@ from outlast.contracts.models import (
     ToolSpec,
     Usage,
 )
-from outlast.contracts.notices import Notice, TellRequest, Told
+from outlast.contracts.notices import Notice, NoticeRequest, NoticeSent
 from outlast.contracts.plans import (
     MAX_PARALLEL,
     MAX_STEPS,
@@ -115,7 +117,7 @@ from outlast.contracts.runs import (
     Budget,
     BudgetShown,
     CallTrace,
-    Hop,
+    FallbackTaken,
     Question,
     RunReport,
     RunState,
@@ -184,6 +186,7 @@ __all__ = [
     "DecisionLog",
     "Effect",
     "Extent",
+    "FallbackTaken",
     "GateDecision",
     "GateNews",
     "GateOutcome",
@@ -195,7 +198,6 @@ __all__ = [
     "GateView",
     "GatesCarried",
     "GatesShown",
-    "Hop",
     "Identity",
     "IdentityRequest",
     "Message",
@@ -203,6 +205,8 @@ __all__ = [
     "ModelRequest",
     "ModelTurn",
     "Notice",
+    "NoticeRequest",
+    "NoticeSent",
     "OnFallback",
     "OnStepFailure",
     "OnTimeout",
@@ -240,8 +244,6 @@ __all__ = [
     "Streamed",
     "StuckDecision",
     "Summary",
-    "TellRequest",
-    "Told",
     "ToolAnswer",
     "ToolCall",
     "ToolCard",

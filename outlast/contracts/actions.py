@@ -40,9 +40,13 @@ class UndoablePair(Contract):
     """
 
     method: str
+    """HTTP method of the request, in capitals: `POST`."""
     url: str
+    """Address of the request, as a template."""
     undo_method: str
+    """HTTP method of the request that undoes it, in capitals: `DELETE`."""
     undo_url: str
+    """Address of the request that undoes it, as a template."""
 
     def inverse_of(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the request (`method`, `url`) that undoes this one; None where this is not the declared one."""
@@ -99,20 +103,24 @@ class Acting(Protocol):
 
 
 class ProposedAction(Contract):
-    """An action that waits for a person: what in words, and exactly which call.
-
-    Arguments are inline, or JSON in the content store (`ref`) when they are large. `target` is what the action changes: an
-    account, a path, an address.
-    """
+    """An action that waits for a person: what in words, and exactly which call."""
 
     description: Summary
+    """What shall be done, in words, at most 200 characters."""
     agent: str = ""
+    """Name of the agent that proposes it; empty where the workflow itself does."""
     tool: str = ""
+    """Name of the tool to call; empty where the action is no tool call."""
     input: Mapping[str, Any] = Field(default_factory=dict)
+    """Arguments of the call; empty where they are in the content store."""
     ref: str | None = None
+    """Arguments as JSON in the content store (sha-256), in place of `input`, when they are large."""
     effect: Effect = Effect.IRREVERSIBLE
+    """What the call does to the world."""
     risk: Risk = Risk.MEDIUM
+    """How bad a wrong approval would be; a gate policy may give each risk its own deadline."""
     target: str = ""
+    """What the action changes: an account, a path, an address."""
 
     @property
     def digest(self) -> str:
@@ -121,30 +129,36 @@ class ProposedAction(Contract):
 
 
 class ArgumentsShown(Contract):
-    """Arguments as people see them: JSON, cut after 1,000 characters (`whole` says whether it was), and how much there is.
-
-    `size` is in bytes of all of them; `counts` are items, fields and characters of what is long: `to: 2 items`.
-    """
+    """The arguments of an action as people see them."""
 
     text: str = ""
+    """The arguments as JSON, cut after 1,000 characters."""
     size: int = 0
+    """Size of all of them as JSON, in bytes of UTF-8."""
     counts: tuple[str, ...] = ()
+    """Items, fields and characters of what is long, as `to: 2 items`; at most 12 and a count of the others."""
     whole: bool = True
+    """Whether `text` holds all of them; false where it was cut."""
 
 
 class Approval(Contract):
-    """A person's yes to one action of one run: passed to the activity that acts, which checks it against its own request.
-
-    `run` is the run id under which the gate was opened; a run that was reset since has another one, and asks again.
-    """
+    """A person's approval of one action of one run: passed to the activity that acts, which checks it against its own
+    request."""
 
     workflow_id: str
+    """Workflow id of the run that it was given to."""
     run: str = ""
+    """Run id under which the gate was opened; a run that was reset since has another one, and asks again."""
     gate: str
+    """Name of the gate that was approved."""
     digest: str
+    """Digest of the approved action: sha-256, 64 hex digits."""
     by: tuple[str, ...]
+    """Names of the people who approved."""
     agent: str = ""
+    """Name of the agent that proposed the action; part of the digest."""
     target: str = ""
+    """What the action changes; part of the digest."""
 
 
 def shown(arguments: Mapping[str, Any]) -> ArgumentsShown:

@@ -32,24 +32,29 @@ Summary = Annotated[str, Field(max_length=SUMMARY_LENGTH)]
 
 
 class Content(Contract):
-    """A text by reference: short texts travel inline (`text`), longer ones in the content store (`ref`, sha-256).
-
-    `size` is in bytes of UTF-8.
-    """
+    """A text by reference: short texts travel inline, longer ones in the content store."""
 
     summary: Summary = ""
+    """What the text says, at most 200 characters; empty where that would repeat `text`."""
     size: int = 0
+    """Size of the text, in bytes of UTF-8."""
     media_type: str = "text/plain"
+    """Media type of the text: `text/plain`, `application/json`."""
     text: str | None = None
+    """The text itself where it is short; None where it is in the content store."""
     ref: str | None = None
+    """Its key in the content store (sha-256, hex); None where the text is inline."""
 
 
 class Part(Contract):
-    """One piece of a message: inline text or a reference to it, labelled when it comes from somewhere (`step 2`)."""
+    """One piece of a message: inline text or a reference to it."""
 
     text: str | None = None
+    """The text itself; None where it is in the content store."""
     ref: str | None = None
+    """Key of the text in the content store (sha-256, hex); None where it is inline."""
     label: str = ""
+    """Where the text comes from (`step 2`), shown to the model; empty: it comes without a label."""
 
     @classmethod
     def of(cls, content: Content, label: str = "") -> "Part":
@@ -58,7 +63,7 @@ class Part(Contract):
 
 
 class StoreRequest(Contract):
-    """A text to keep in the content store; `by_reference` keeps it out of history however short it is.
+    """A text to keep in the content store.
 
     Only for local activities, whose input is not recorded: so it may be larger than history could hold.
     """
@@ -66,6 +71,10 @@ class StoreRequest(Contract):
     recorded: ClassVar[bool] = False
 
     text: str
+    """The text to keep."""
     media_type: str = "text/plain"
+    """Media type of the text: `text/plain`, `application/json`."""
     summary: Summary = ""
+    """What to show in place of the text, at most 200 characters; empty: its beginning."""
     by_reference: bool = False
+    """Whether to keep it out of history however short it is."""

@@ -24,26 +24,34 @@ class ChangeState(StrEnum):
 
 
 class Change(Contract):
-    """One call of a tool that changes something.
-
-    `key` is the same in every attempt and in every run of the workflow id. `undo` are the arguments of `undo_tool`, known once
-    the call is done; without them the undo finds them by the key. `timeout` in seconds is that of the call. `order` counts
-    the calls of the run as they ended (0: this one has not).
-    """
+    """One call of a tool that changes something."""
 
     seq: int
+    """Number of the call among the changing calls of the run, in the order in which they were announced."""
     step: str
+    """Step of the run that made the call."""
     agent: str
+    """Name of the agent that made the call."""
     tool: str
+    """Name of the tool."""
     arguments: Summary = ""
+    """Beginning of the arguments as JSON, at most 200 characters, for people to read."""
     effect: Effect = Effect.WRITE
+    """What the call does to the world."""
     key: str
+    """Idempotency key: the same in every attempt and in every run of the workflow id."""
     undo_tool: str = ""
+    """Name of the tool that undoes the call; empty: nothing undoes it."""
     undo: Mapping[str, Any] = Field(default_factory=dict)
+    """Arguments of `undo_tool`, known once the call is done; without them the undo finds the call by its key."""
     timeout: float = 60.0
+    """Time-out of the call, in seconds."""
     state: ChangeState = ChangeState.REGISTERED
+    """What became of the change."""
     order: int = 0
+    """Place among the changing calls of the run as they ended, from 1 on; 0: this one has not ended."""
     note: Summary = ""
+    """What the undo reported, or why it failed or cannot be done; at most 200 characters."""
 
     @property
     def undoable(self) -> bool:
@@ -52,10 +60,12 @@ class Change(Contract):
 
 
 class Checkpoint(Contract):
-    """A point to roll back to: changes with a greater `order`, or none yet, came after it."""
+    """A point that a run can be rolled back to."""
 
     name: str
+    """Name of the point: that of the step or stage that was done."""
     order: int
+    """Changes with a greater `order`, and those that have not ended, came after this point."""
 
 
 class Extent(StrEnum):
@@ -67,10 +77,12 @@ class Extent(StrEnum):
 
 
 class RollbackPolicy(Contract):
-    """How far to roll back; `checkpoint` names the point for `to_checkpoint`. A plain text (`all`, `keep`) is taken as well."""
+    """How far to roll back. A plain text (`all`, `keep`) is accepted as well."""
 
     extent: Extent = Extent.KEEP
+    """How far: not at all, everything, or to a checkpoint."""
     checkpoint: str = ""
+    """Name of the point for `to_checkpoint`; empty with any other extent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,15 +110,16 @@ class OnFallback(StrEnum):
 
 
 class Changes(Contract):
-    """Every change of a run in the order of its calls, and why it was rolled back (empty: it was not).
-
-    `forgotten` counts the oldest changes where there were more than a run remembers; they are kept as they are.
-    """
+    """Every change of a run, and why it was rolled back."""
 
     changes: tuple[Change, ...] = ()
+    """The changes in the order of their calls."""
     checkpoints: tuple[Checkpoint, ...] = ()
+    """The points that the run can be rolled back to, oldest first."""
     reason: Summary = ""
+    """Why the changes were rolled back, at most 200 characters; empty: they were not."""
     forgotten: int = 0
+    """Count of the oldest changes where there were more than a run remembers; they are kept as they are."""
 
     def having(self, *states: ChangeState) -> tuple[Change, ...]:
         """Return the changes that are in one of these states."""
@@ -138,7 +151,9 @@ class StuckDecision(StrEnum):
 
 
 class RollbackAnswer(Contract):
-    """The answer to a rollback request: whether it is carried out, and why not."""
+    """The answer to a rollback request."""
 
     accepted: bool
+    """Whether the rollback is carried out."""
     reason: str = ""
+    """Why it is not; empty where it is."""

@@ -56,25 +56,34 @@ NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REF
 
 
 class GateRecord(Contract):
-    """One record: `when` in workflow time (UTC), `digest` of the action it is about, `previous` the hash of the record before.
-
-    `by` is what the sender claims, unless `verified` says that a signed token proves it; who may send at all is decided by the
-    server's authorisation.
-    """
+    """One record of the audit trail."""
 
     seq: int
+    """Number of the record in its chain, from 1 on."""
     when: datetime
+    """When it was written, in workflow time (UTC)."""
     kind: RecordKind
+    """What happened."""
     previous: str
+    """Hash of the record before; empty for the first one."""
     gate: str = ""
+    """Name of the gate it is about; empty where a message named none."""
     by: str = ""
+    """Who sent the message; only their own claim, unless it is `verified`."""
     channel: str = ""
+    """How it came: `signal` or `update`; `request` where the run's own request allows the tool."""
     verdict: str = ""
+    """What the sender decided: `approve` or `deny`; empty where there was no decision."""
     digest: str = ""
+    """Digest of the action it is about: sha-256, hex."""
     reason: Summary = ""
+    """Why, in the sender's words or the run's, at most 200 characters."""
     message: bool = False
+    """Whether a person's message caused it, and not the run itself."""
     verified: bool = False
+    """Whether a signed token proves `by`."""
     hash: str = ""
+    """Sha-256 (hex) of all other fields; empty until the record is sealed."""
 
     def sealed(self) -> "GateRecord":
         """Return the record with its hash."""
@@ -87,13 +96,15 @@ class GateRecord(Contract):
 
 
 class DecisionLog(Contract):
-    """The chain of one run, oldest first; `unkept` counts messages that changed nothing and were too many to keep.
+    """The chain of one run.
 
     After continue-as-new it begins with what was taken along; the records before are in the history of the run before.
     """
 
     records: tuple[GateRecord, ...] = ()
+    """The records, oldest first."""
     unkept: int = 0
+    """Count of messages that changed nothing and were too many to keep."""
 
     @property
     def head(self) -> str:
@@ -102,7 +113,7 @@ class DecisionLog(Contract):
 
 
 def breaks(records: Sequence[GateRecord], *, whole: bool = True) -> tuple[str, ...]:
-    """Say where a chain is broken, in words, one for each place; nothing means that no record was changed, lost or added.
+    """Return where a chain is broken, in words, one for each place; nothing means that no record was changed, lost or added.
 
     A chain that is not `whole` may begin in the middle.
     """
@@ -131,28 +142,30 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = {
 
 
 class GateTermsRequest(Contract):
-    """Asks by which terms gates open in this deployment, and what is in the arguments at `ref`, if they are kept there."""
+    """Asks for the terms of gates in this deployment, and for arguments that are in the content store."""
 
     ref: str | None = None
+    """Arguments to read, as their key in the content store; None where there are none to read."""
 
 
 class GateTerms(Contract):
-    """The terms by which a gate opens: recorded when it does, because workflow code can ask neither settings nor server.
-
-    `channels` counts the notification channels, `demands_token` whether decisions must be signed, `indexed` whether the search
-    attributes are registered. `run` is the run id of the asking run: after a reset it tells gates opened before from those opened
-    since. `arguments` are those that were asked for, None where the store did not give them.
-    """
+    """The terms by which a gate opens: recorded when it does, because workflow code can ask neither settings nor
+    server."""
 
     channels: int = 0
+    """Count of the notification channels."""
     demands_token: bool = False
+    """Whether decisions must be signed."""
     indexed: bool = False
+    """Whether the search attributes are registered."""
     run: str = ""
+    """Run id of the asking run: after a reset it tells gates opened before from those opened since."""
     arguments: ArgumentsShown | None = None
+    """The arguments that were asked for; None where the store did not give them."""
 
 
 class IdentityRequest(Contract):
-    """A decision's token and what it is used for; `at` is when it arrived.
+    """A decision's token and what it is used for.
 
     Only for a local activity, whose input is not recorded.
     """
@@ -160,23 +173,36 @@ class IdentityRequest(Contract):
     recorded: ClassVar[bool] = False
 
     token: str
+    """The signed token, as it was sent."""
     at: datetime
+    """When the decision arrived (UTC)."""
     run: str
+    """Workflow id of the run that got it."""
     chain: str = ""
     """The first run id of the run: tells it from another run of the same workflow id."""
     gate: str = ""
+    """Name of the gate that the decision is for; empty where it named none."""
     digest: str = ""
+    """Digest of the action that the decision names; empty where it names none."""
     verdict: str = ""
+    """What was decided: `approve` or `deny`."""
     edit: str = ""
     """The hash of the edited arguments; empty where nothing is edited."""
 
 
 class Identity(Contract):
-    """Who sent a decision, proven by its token, and the gate and action that the token is bound to; or `refused`, and why."""
+    """Who sent a decision, proven by its token, and the gate and action that the token is bound to; or why it was
+    refused."""
 
     by: str = ""
+    """Name of the sender, proven by the token; empty where it was refused."""
     gate: str = ""
+    """Name of the gate that the token is good for."""
     digest: str = ""
+    """Digest of the action that the token is good for."""
     jti: str = ""
+    """Number of the token, by which a second use is noticed."""
     expires: datetime | None = None
+    """When the token ends (UTC); None where it was refused."""
     refused: Summary = ""
+    """Why the token proves nothing, at most 200 characters; empty where it does."""

@@ -14,17 +14,10 @@ from pydantic import Field, model_validator
 
 from outlast.contracts.actions import Approval, ArgumentsShown, ProposedAction, Risk, invisible
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.decisions import DecisionLog, RecordKind, Verdict
+from outlast.contracts.decisions import DecisionLog, Verdict
 
 YEAR = 31_536_000.0
 """Longest deadline, in seconds."""
-
-GATES_MEMO = "gates"
-RECORDS_MEMO = "gate_records"
-GATE_MEMO = "gate: "
-"""Memo fields: where the log stands, its newest records, and one for each waiting gate: a change writes that gate alone."""
-GATES_IN_MEMO = 200
-"""Waiting gates that a memo shows; a server refuses a memo over 2 MB, and a worker knows the others."""
 
 
 class OnTimeout(StrEnum):
@@ -49,23 +42,28 @@ class GateOutcome(StrEnum):
 
 
 class GatePolicy(Contract):
-    """Who must say yes, and for how long they are waited for; one denial by anybody who may decide settles a gate.
-
-    `eligible` are names (none: anybody), `needed` how many different people must approve. `deadline`, `deadlines` by risk,
-    `remind_every` and `escalate_after` are in seconds; after `escalate_after`, `escalate_to` may decide as well. With
-    `edit_needs_another_approver` a person who edits the arguments does not count among their approvers.
-    """
+    """Who must approve, and for how long they are waited for; one denial by anybody who may decide settles a gate."""
 
     needed: int = Field(default=1, ge=1, le=100)
+    """How many different people must approve, from 1 to 100."""
     eligible: tuple[str, ...] = ()
+    """Names of those who may decide; empty: anybody."""
     requester_may_approve: bool = False
+    """Whether whoever asked for the run may approve what it proposes."""
     deadline: float = Field(default=300.0, gt=0, le=YEAR)
+    """How long people have, in seconds, at most a year."""
     deadlines: Mapping[Risk, float] = Field(default_factory=dict)
+    """How long they have for an action of a given risk, in seconds; `deadline` holds for the others."""
     remind_every: float | None = Field(default=None, ge=1)
+    """Seconds between reminders while the gate waits; None: no reminder."""
     escalate_after: float | None = Field(default=None, gt=0)
+    """Seconds after which `escalate_to` may decide as well; None: they may not, unless the time-out escalates."""
     escalate_to: tuple[str, ...] = ()
+    """Names of those to whom the gate is escalated."""
     on_timeout: OnTimeout = OnTimeout.DENY
+    """What happens at the deadline."""
     edit_needs_another_approver: bool = True
+    """Whether a person who edits the arguments does not count among their approvers."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> "GatePolicy":
@@ -87,43 +85,63 @@ class GatePolicy(Contract):
 
 
 class Approver(Contract):
-    """One counted yes."""
+    """One counted approval."""
 
     by: str
+    """Name of the person."""
     when: datetime
+    """When it was counted, in workflow time (UTC)."""
     reason: Summary = ""
+    """Why, in their words, at most 200 characters; may be empty."""
 
 
 class GateState(Contract):
-    """One gate, all of it; `proposed` is the digest of the action when it opened, `digest` that of the action as it stands.
-
-    `approvers` approved the action as it stands, `editor` changed it last; `claimed` once the run has gone on from it.
-    `shown` is what every channel shows of the arguments, `takes` names those that an edit may give (none: any). `run` is the run
-    id under which it opened, `after_reset` says that this was in a run that had been reset.
-    """
+    """One gate, all of it."""
 
     name: str
+    """Name of the gate, unique in its run."""
     action: ProposedAction
+    """The action as it stands, with edits."""
     proposed: str
+    """Digest of the action when the gate opened: sha-256, hex."""
     digest: str
+    """Digest of the action as it stands: sha-256, hex."""
     policy: GatePolicy
+    """Who may decide, and until when."""
     opened: datetime
+    """When it opened, in workflow time (UTC)."""
     deadline: datetime
+    """When its time ends (UTC)."""
     requester: str = ""
+    """Who asked for the run; empty where it names nobody."""
     approvers: tuple[Approver, ...] = ()
+    """Those who approved the action as it stands."""
     editor: str = ""
+    """Who changed the action last; empty: nobody did."""
     reminded: datetime | None = None
+    """When people were last reminded (UTC); None: not yet."""
     escalated: bool = False
+    """Whether `escalate_to` of the policy may decide as well."""
     extended: bool = False
+    """Whether the deadline was extended by an escalation, which happens once."""
     outcome: GateOutcome = GateOutcome.PENDING
+    """Where the gate is, or how it ended."""
     settled: datetime | None = None
+    """When it ended (UTC); None while it waits."""
     by: tuple[str, ...] = ()
+    """Names of those who settled it; empty where nobody did."""
     reason: Summary = ""
+    """Why it ended that way, at most 200 characters."""
     claimed: bool = False
+    """Whether the run has gone on from it."""
     shown: ArgumentsShown = ArgumentsShown()
+    """What every channel shows of the arguments."""
     takes: tuple[str, ...] = ()
+    """Names of the arguments that an edit may give; empty: any."""
     run: str = ""
+    """Run id under which it opened."""
     after_reset: bool = False
+    """Whether it opened in a run that had been reset."""
 
     @property
     def pending(self) -> bool:
@@ -149,40 +167,54 @@ class GateState(Contract):
 
 
 class Decision(Contract):
-    """What a person sent, as far as it was understood; `gate` may be empty where only one waits.
-
-    `edit` replaces all arguments of the action, `digest` names the action that the person saw (at least 12 characters).
-    `verified` is set by the run alone, once the `token` has proven `by`; until then both are kept, and when it was `received`.
-    """
+    """What a person sent, as far as it was understood."""
 
     verdict: Verdict
+    """What they decided."""
     gate: str = ""
+    """Name of the gate; may be empty where only one waits."""
     by: str = ""
+    """Who sent it, by their own claim unless `verified`."""
     reason: Summary = ""
+    """Why, in their words; may be empty."""
     digest: str = ""
+    """Digest of the action that the person saw, at least its first 12 characters; empty: not named."""
     edit: dict[str, Any] | None = None
+    """Replaces all arguments of the action; None leaves them as they are."""
     channel: str = ""
+    """How it came: `signal` or `update`."""
     verified: bool = False
+    """Whether a token has proven `by`; set by the run alone."""
     token: str = ""
+    """The signed token, kept until it is checked; empty where there is none."""
     received: datetime | None = None
+    """When it arrived (UTC), kept until the token is checked."""
 
 
 class UsedToken(Contract):
-    """A token that has counted: until when it was valid, and a hash of its content."""
+    """A token that has counted."""
 
     expires: datetime
+    """Until when it was valid (UTC)."""
     fingerprint: str
+    """Hash of its content, by which the same token is known again."""
 
 
 class GateDecision(Contract):
-    """What a gate came to: the action as approved (with edits), who decided, and the approval for the activity that acts."""
+    """What a gate came to."""
 
     gate: str
+    """Name of the gate."""
     outcome: GateOutcome
+    """How it ended."""
     action: ProposedAction
+    """The action as it was decided, with edits."""
     by: tuple[str, ...] = ()
+    """Names of those who decided; empty where nobody did."""
     reason: Summary = ""
+    """Why, at most 200 characters; may be empty."""
     approval: Approval | None = None
+    """The approval for the activity that acts; None where the action was not approved."""
 
     @property
     def approved(self) -> bool:
@@ -190,92 +222,19 @@ class GateDecision(Contract):
         return self.outcome is GateOutcome.APPROVED and self.approval is not None
 
 
-class GateView(Contract):
-    """A waiting gate as people see it: what exactly, how bad, until when, and whose yes is missing.
-
-    `arguments` are JSON, cut after 1,000 characters: then they are not `whole`, and an approval must name the digest. `size` is
-    that of all of them in bytes, `counts` says how much is in them, `ref` where they are kept. `signed` says that decisions need
-    a token.
-    """
-
-    name: str
-    description: Summary
-    deadline: datetime
-    digest: str
-    agent: str = ""
-    tool: str = ""
-    arguments: str = ""
-    target: str = ""
-    risk: Risk = Risk.MEDIUM
-    needed: int = 1
-    approved_by: tuple[str, ...] = ()
-    may_decide: tuple[str, ...] = ()
-    requester: str = ""
-    requester_may_approve: bool = False
-    signed: bool = False
-    opened: datetime | None = None
-    whole: bool = True
-    size: int = 0
-    counts: tuple[str, ...] = ()
-    ref: str | None = None
-
-    @property
-    def approval_rule(self) -> str:
-        """Who may not approve although anybody else may, in words; "" where nobody is barred."""
-        barred = bool(self.requester) and not self.requester_may_approve
-        return f"{self.requester} asked for it, so somebody else has to approve" if barred else ""
-
-    def bars(self, who: str) -> bool:
-        """Whether somebody may not approve, because they asked for it."""
-        return bool(self.approval_rule) and named(who) == named(self.requester)
-
-
-class GatesShown(Contract):
-    """What the memo of a run says of its gates, readable without any worker: those that wait, and where its decision log stands.
-
-    `waiting` is put together from a field of its own for each gate, and holds at most 200; `more` counts the others.
-    `turned_down` are the newest messages that changed nothing while these gates wait, and why.
-    """
-
-    waiting: tuple[GateView, ...] = ()
-    records: int = 0
-    head: str = ""
-    turned_down: tuple[Summary, ...] = ()
-    more: int = 0
-
-
-class WaitingActions(Contract):
-    """What waits at the gates of a run, whole, by the name of the gate; asked of a worker, because a memo holds only so much."""
-
-    actions: Mapping[str, ProposedAction] = Field(default_factory=dict)
-
-
-class GateNews(Contract):
-    """A notification: a gate of a run opened, was edited, escalated or settled (`kind`), or still waits (`reminded`).
-
-    `to` names who shall hear of it (none: all channels); `head` is the last hash of the decision log, noted outside.
-    """
-
-    workflow_id: str
-    kind: RecordKind
-    gate: GateView
-    outcome: GateOutcome = GateOutcome.PENDING
-    to: tuple[str, ...] = ()
-    head: str = ""
-
-
 class GatesCarried(Contract):
-    """All gates of a run: what continue-as-new takes along.
-
-    `early` are decisions that wait for their gate to open, `opened` counts all gates so far, those left behind as well.
-    `tokens` are those that have counted, by number, as long as they are good.
-    """
+    """All gates of a run: what continue-as-new takes along."""
 
     gates: tuple[GateState, ...] = ()
+    """Those that the run has not gone on from, whole; of the others the newest and the denied ones, in short."""
     early: tuple[Decision, ...] = ()
+    """Decisions that wait for their gate to open."""
     opened: int = 0
+    """Count of all gates so far, those left behind as well."""
     log: DecisionLog = DecisionLog()
+    """The audit trail, as far as it is taken along."""
     tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
+    """Tokens that have counted, by their number, as long as they are valid."""
 
 
 def visible(text: str) -> str:

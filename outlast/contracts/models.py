@@ -13,30 +13,37 @@ class ToolAnswer(Contract):
     """The result of one tool call, as the model gets it."""
 
     id: str
+    """Id of the tool call that it answers, as the model gave it."""
     content: Part
+    """What the tool returned, or its error as text."""
     failed: bool = False
+    """Whether the tool failed."""
 
 
 class Message(Contract):
-    """One turn of a conversation, made of parts in order.
-
-    `answers` are the results of the tool calls in the turn before; `blocks` refers to an assistant's turn as the API gave
-    it (a JSON list of content blocks), because thinking and tool calls must go back unchanged.
-    """
+    """One turn of a conversation."""
 
     parts: tuple[Part, ...] = ()
+    """The texts of the turn, in order."""
     role: Literal["user", "assistant"] = "user"
+    """Who wrote it."""
     answers: tuple[ToolAnswer, ...] = ()
+    """Results of the tool calls in the turn before."""
     blocks: Part | None = None
+    """An assistant's turn as the API gave it (JSON list): thinking and tool calls must go back unchanged."""
 
 
 class Usage(Contract):
-    """Tokens of one model call, by price tier; `input_tokens` counts only those that no cache served."""
+    """Tokens of one model call, by price tier."""
 
     input_tokens: int = 0
+    """Input tokens that no cache served."""
     output_tokens: int = 0
+    """Tokens that the model wrote."""
     cache_read_tokens: int = 0
+    """Input tokens that were read from the provider's cache."""
     cache_write_tokens: int = 0
+    """Input tokens that were written to the provider's cache."""
 
     @property
     def tokens(self) -> int:
@@ -54,26 +61,31 @@ class Usage(Contract):
 
 
 class ToolSpec(Contract):
-    """A tool the model may call: its name, what it does, and the JSON schema of its input.
-
-    Where the tool's own schema is none that a model can be given, its arguments stand under one property (`wrapped`), or are
-    called otherwise (`renamed`: our name to its own).
-    """
+    """A tool the model may call, as the API is given it."""
 
     name: str
+    """Name by which the model calls it."""
     description: str
+    """What the tool does, for the model to read."""
     input_schema: dict[str, Any]
+    """JSON schema (of an object) of its arguments."""
     wrapped: str = ""
+    """The property under which all arguments stand, where the API does not take the tool's own schema; empty: none."""
     renamed: Mapping[str, str] = Field(default_factory=dict)
+    """Arguments that the model knows by another name than the tool: our name to its own."""
 
 
 class ToolCall(Contract):
-    """A tool the model wants called, with the arguments it filled in; large ones lie in the content store (`ref`, JSON)."""
+    """A tool that the model wants called."""
 
     id: str
+    """Id of the call, as the model gave it; the answer names it."""
     name: str
+    """Name of the tool."""
     input: Mapping[str, Any] = Field(default_factory=dict)
+    """The arguments it filled in; empty where they are in the content store."""
     ref: str | None = None
+    """Large arguments as JSON in the content store, in place of `input`."""
 
 
 class StopReason(StrEnum):
@@ -97,73 +109,91 @@ SMALL_MODEL_HINT = "x-small-model-hint"
 
 
 class ModelRequest(Contract):
-    """One Messages API call to make.
-
-    `continues` names a partial answer (content reference) that the model shall finish; the turn then holds the whole.
-    `context_characters` bounds the labelled parts: longer ones are cut evenly, and the turn says by how much.
-    `transcript` is the conversation before `messages`; with `keeps_transcript` the turn returns the transcript that holds all
-    of it. `toolset` refers to more `tools`, and `web_searches` is how often the model may search the web by itself.
-    `reserved` is how many tokens of a prompt the run's budget has room for: a longer one is not sent, and fails with
-    ReservationShort. With `stream` the call publishes to the run's stream what the model writes, while it does.
-    `attempts` is how often the call itself may fail; what is an outage of the provider or the store does not count. With
-    `has_fallback`, an outage of the provider is waited for only briefly, because another agent can answer.
-    `shared_parts` is how many parts at the beginning of the first message other calls have as well, at about the same time:
-    the provider reads them from its cache.
-    """
+    """One Messages API call to make."""
 
     agent: str
+    """Name of the agent that asks."""
     step: str = ""
     """The step of the run that the call is made for."""
     model: str
+    """The model's name in the API."""
     messages: tuple[Message, ...]
+    """The conversation, or what follows `transcript`, oldest first."""
     max_tokens: int
+    """Most tokens of the answer."""
     system: Part | None = None
+    """The system prompt; None: none."""
     output_schema: dict[str, Any] | None = None
+    """JSON schema that the answer shall fit; None: free text."""
     tools: tuple[ToolSpec, ...] = ()
+    """The tools that the model may call."""
     tool_choice: Literal["auto", "any", "none"] = "auto"
+    """Whether it may, must or must not call a tool."""
     temperature: float | None = None
+    """Sampling temperature, from 0 to 1; None leaves it to the API."""
     continues: Part | None = None
+    """A partial answer that the model shall finish; the turn then holds the whole."""
     context_characters: int | None = None
+    """Most characters of the labelled parts together: longer ones are cut evenly. None: no limit."""
     transcript: str | None = None
+    """Key in the content store of the conversation before `messages`; None: there is none."""
     keeps_transcript: bool = False
+    """Whether the turn returns the transcript that holds all of the conversation."""
     toolset: Part | None = None
+    """More `tools`, as a JSON list in the content store."""
     web_searches: int = 0
+    """How often the model may search the web itself; 0: not at all."""
     reserved: int | None = None
+    """Tokens of a prompt that the run's budget allows: a longer one is not sent, and fails with ReservationShort."""
     stream: bool = False
+    """Whether the call publishes what the model writes to the run's stream, while it does."""
     attempts: int = 3
+    """How often the call itself may fail; an outage of the provider or the store does not count."""
     has_fallback: bool = False
+    """Whether another agent can answer, so that an outage of the provider is waited for only briefly."""
     shared_parts: int = 0
+    """How many first parts of the first message other calls share: the provider caches them."""
 
 
 class ModelTurn(Contract):
-    """What one call gave: text by reference, structured `data` where a schema was asked for, and what it cost.
-
-    `schema_errors` lists how the answer breaks the wanted schema (empty: it matches; `data` is there as far as it is
-    JSON), and `leniently` says what of it was read otherwise than written. `model` is left empty when it is the one that
-    was asked for. `usd` comes from the price table, `ms` is the time inside the activity. `transcript` is the whole
-    conversation where it was to be kept, `findings` what the model found on the web by itself (a JSON list of titles,
-    addresses and texts). `wasted` and `wasted_usd` are what earlier attempts of the call cost on top, `prompt_bound` how
-    many tokens its prompt could have had at most, where room was reserved.
-    """
+    """What one call gave, and what it cost."""
 
     content: Content
+    """The text of the answer."""
     stop_reason: StopReason = StopReason.END_TURN
+    """Why the model stopped."""
     data: dict[str, Any] | None = None
+    """The answer as JSON where a schema was asked for, as far as it could be read; None otherwise."""
     schema_errors: tuple[str, ...] = ()
+    """How the answer breaks the wanted schema, in words; empty: it matches."""
     leniently: str = ""
+    """What of the answer was read otherwise than written; empty: nothing."""
     tool_calls: tuple[ToolCall, ...] = ()
+    """The tools that the model wants called, in order."""
     usage: Usage = Usage()
+    """Tokens of the call."""
     model: str = ""
+    """Name of the model that answered; empty where it is the one that was asked for."""
     request_id: str = ""
+    """The provider's id of the request, for their support."""
     usd: float = 0.0
+    """Cost of the call in USD, by the price table."""
     ms: int = 0
+    """Time inside the activity, in milliseconds."""
     attempt: int = 1
+    """Which attempt of the activity succeeded, from 1 on."""
     left_out_characters: int = 0
+    """Characters of labelled parts that were cut to fit; 0: nothing was."""
     transcript: str | None = None
+    """Key in the content store of the whole conversation, where it was to be kept."""
     findings: Part | None = None
+    """What the model found on the web itself: a JSON list of titles, addresses and texts. None: nothing."""
     wasted: Usage = Usage()
+    """Tokens of earlier attempts of the call, on top of `usage`."""
     wasted_usd: float = 0.0
+    """Cost of earlier attempts of the call in USD, on top of `usd`."""
     prompt_bound: int = 0
+    """Most tokens that its prompt could have had, where budget was reserved; 0 otherwise."""
 
     @property
     def whole(self) -> bool:
@@ -172,19 +202,22 @@ class ModelTurn(Contract):
 
 
 class ModelFailure(Contract):
-    """Details that travel with a failed call's error: who refused, and what was paid all the same, by all attempts.
-
-    `needed` is how many tokens the budget must reserve for the prompt of a call that was not sent. `away` says that
-    this attempt met an outage of the provider, and cost nothing.
-    """
+    """Details that travel with a failed call's error: who refused, and what was paid all the same."""
 
     status: int | None = None
+    """HTTP status of the refusal; None where there was no answer."""
     request_id: str = ""
+    """The provider's id of the request, for their support; empty where there was none."""
     model: str = ""
+    """Name of the model that was asked."""
     usage: Usage = Usage()
+    """Tokens of all attempts."""
     usd: float = 0.0
+    """Cost of all attempts, in USD."""
     needed: int = 0
+    """Tokens that the budget must reserve for the prompt of a call that was not sent; 0 for any other failure."""
     away: bool = False
+    """Whether this attempt met an outage of the provider, and cost nothing."""
 
 
 STREAM_TOPIC = "text"
@@ -192,14 +225,18 @@ STREAM_TOPIC = "text"
 
 
 class Streamed(Contract):
-    """How far a running call is: `characters` of answer so far, and the end of its text, from character `start` on.
+    """How far a running call is, and the end of its text.
 
-    Each attempt begins anew, so that a watcher can tell a text that goes on from one that was sent twice. `call` is the
-    activity's id, where pieces of several calls come in one stream.
+    Each attempt begins anew, so that a watcher can tell a text that goes on from one that was sent twice.
     """
 
     characters: int = 0
+    """Characters of the answer so far."""
     attempt: int = 1
+    """Which attempt of the call this is, from 1 on."""
     start: int = 0
+    """At which character of the answer `text` begins, from 0 on."""
     text: str = ""
+    """The end of the text so far, from `start` on."""
     call: str = ""
+    """Id of the activity, where pieces of several calls come in one stream."""

@@ -25,19 +25,25 @@ StepId = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=
 
 
 class PlanStep(Contract):
-    """One step of a plan; ids may be numbers or strings. With `confirm` a person must approve it before it starts."""
+    """One step of a plan."""
 
     step: StepId
+    """Id of the step, unique in its plan: text or a number, at most 64 characters."""
     agent: str
+    """Name of the agent that does it."""
     input: str
+    """What the agent shall do, in words."""
     depends_on: tuple[StepId, ...] = ()
+    """Ids of the steps that must be done first, and whose answers it is given."""
     confirm: bool = False
+    """Whether a person must approve the step before it starts."""
 
 
 class Plan(Contract):
     """Steps that form a directed acyclic graph through `depends_on`."""
 
     steps: tuple[PlanStep, ...]
+    """The steps in any order: `depends_on` decides when each runs."""
 
 
 class OnStepFailure(StrEnum):
@@ -81,56 +87,72 @@ class PlanRequest(RunRequest):
 
 
 class PlanChange(Contract):
-    """One change made to a plan before it ran: by which stage, and what."""
+    """One change made to a plan."""
 
     stage: Literal["deterministic", "planner", "fallback", "replan", "checkpoint"]
+    """When it was made: `checkpoint` means by people, `deterministic` by a fixed repair."""
     change: str
+    """What was changed, in words."""
 
 
 class PlanShape(Contract):
-    """How a plan will run: its longest chain of steps, and what can run at the same time."""
+    """How a plan will run."""
 
     critical_path: tuple[str, ...] = ()
+    """Ids of the longest chain of steps, in order."""
     waves: tuple[tuple[str, ...], ...] = ()
+    """Ids of the steps that can run at the same time, wave after wave."""
 
 
 class StepAnswer(Contract):
     """What a last step of a plan gave."""
 
     step: str
+    """Id of the step."""
     content: Content
+    """The answer as text."""
     data: Content | None = None
     """The answer in JSON, where the request gave a `result_schema`."""
 
 
 class PlanReport(Contract):
-    """The whole record of a plan's run, kept in the content store: plan as run, outcomes, repairs, trace.
-
-    `changes` are those made to the plan, `rollback` those made by tools and what became of them.
-    """
+    """The whole record of a plan's run, kept in the content store."""
 
     task: str = ""
+    """What should be done; empty where a person gave the plan alone."""
     plan: Plan
+    """The plan as it ran."""
     shape: PlanShape = PlanShape()
+    """Its longest chain, and what ran at the same time."""
     steps: tuple[StepRow, ...] = ()
+    """The steps as people see them, with their outcomes."""
     changes: tuple[PlanChange, ...] = ()
+    """Changes made to the plan, in order."""
     trace: Trace = Trace()
+    """All calls of the run."""
     rollback: Changes = Changes()
+    """Changes made by tools, and what became of them."""
 
 
 class PlanResult(RunResult):
-    """What a plan's run gives: the answers of its last steps, its cost, and the reference of its full report.
+    """What a plan's run gives.
 
-    The report is by reference, because a copy of every step in the result would double the history of the run. `rollback`
-    counts what became of the tools' changes, in words (empty: nothing was rolled back); the report lists them. `stopped` says
-    at which checkpoint, by whom and why the run was ended early; the answers are then those of the last steps that are done.
+    The report is by reference, because a copy of every step in the result would double the history of the run.
     """
 
     report: Content
+    """The full report (`PlanReport`), in the content store."""
     answers: tuple[StepAnswer, ...] = ()
+    """Answers of the last steps of the plan; of those that are done, where the run was `stopped`."""
     done: int = 0
+    """Count of steps that are done."""
     failed: int = 0
+    """Count of steps that failed."""
     skipped: int = 0
+    """Count of steps that were skipped."""
     changes: int = 0
+    """Count of changes made to the plan."""
     rollback: str = ""
+    """What became of the tools' changes, counted in words; empty: nothing was rolled back. The report lists them."""
     stopped: str = ""
+    """At which checkpoint, by whom and why the run was ended early; empty: it was not."""

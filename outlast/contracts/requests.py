@@ -23,8 +23,10 @@ class RunRequest(Contract):
     """Base of all that a run is started with: what cannot be read as one fails the run, where any other message pauses it.
 
     Example:
+        ```python
         class TriageRequest(RunRequest):
             ticket: str
+        ```
     """
 
     starts_run: ClassVar[bool] = True
@@ -49,8 +51,10 @@ class RunResult(Contract):
     """Base of all that a run gives back. The run itself fills in these fields; a workflow may set them earlier.
 
     Example:
+        ```python
         class TriageResult(RunResult):
             severity: str = ""
+        ```
     """
 
     state: RunState = RunState.RUNNING

@@ -6,7 +6,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
-from outlast.contracts.gates import GatePolicy, GateView
+from outlast.contracts.gate_views import GateView
+from outlast.contracts.gates import GatePolicy
 from outlast.contracts.steering import Pause
 
 
@@ -36,14 +37,20 @@ class RunState(StrEnum):
 
 
 class Spend(Contract):
-    """What model calls cost so far: tokens by tier and USD, failed and repeated calls included."""
+    """What model calls cost so far, failed and repeated calls included."""
 
     calls: int = 0
+    """Count of model calls."""
     input_tokens: int = 0
+    """Input tokens that no cache served."""
     output_tokens: int = 0
+    """Tokens that models wrote."""
     cache_read_tokens: int = 0
+    """Input tokens that were read from the provider's cache."""
     cache_write_tokens: int = 0
+    """Input tokens that were written to the provider's cache."""
     usd: float = 0.0
+    """Cost in USD, by the price table."""
 
     @property
     def tokens(self) -> int:
@@ -63,19 +70,24 @@ class Spend(Contract):
 
 
 class BudgetShown(Contract):
-    """How a run stands with its budget: its limits as they are now, and what was spent and is reserved for calls at work.
-
-    `raised` counts how often people raised it, `warnings` say what they should know, `stopped` why it ended the run.
-    """
+    """How a run stands with its budget."""
 
     usd: float | None = None
+    """Limit in USD, as it is now; None: no limit."""
     tokens: int | None = None
+    """Limit in tokens of all tiers together, as it is now; None: no limit."""
     calls: int | None = None
+    """Limit in model calls, as it is now; None: no limit."""
     spent: Spend = Spend()
+    """What was spent so far."""
     reserved: Spend = Spend()
+    """What is reserved for calls that are running."""
     raised: int = 0
+    """How often people raised it."""
     warnings: tuple[str, ...] = ()
+    """What people should know about it, in words."""
     stopped: str = ""
+    """Why it ended the run; empty: it did not."""
 
     @property
     def line(self) -> str:
@@ -88,91 +100,136 @@ class BudgetShown(Contract):
 
 
 class CallTrace(Contract):
-    """One model or tool call (`tool`) in the step trace; `started` is workflow time in UTC, `ms` from scheduling to result."""
+    """One model or tool call in the step trace."""
 
     workflow_id: str
+    """Workflow id of the run that made the call."""
     step: str
+    """Step of the run that made the call."""
     agent: str
+    """Name of the agent that made it."""
     model: str
+    """Name of the model; empty for a tool call."""
     started: datetime
+    """When it was scheduled, in workflow time (UTC)."""
     ms: int
+    """Time from scheduling to result, in milliseconds."""
     success: bool
+    """Whether it gave a result."""
     attempt: int = 1
+    """Which attempt ended it, from 1 on."""
     input: Summary = ""
+    """Beginning of what was asked, at most 200 characters."""
     output: Summary = ""
+    """Beginning of what came back, at most 200 characters."""
     spend: Spend = Spend()
+    """What it cost."""
     error: str = ""
+    """Why it failed; empty where it succeeded."""
     request_id: str = ""
+    """The provider's id of the request, for their support; empty where there was none."""
     tool: str = ""
+    """Name of the tool; empty for a model call."""
 
 
 class Trace(Contract):
-    """All calls of a run, in the order in which they ended, and how it stands with its budget."""
+    """All calls of a run, and how it stands with its budget."""
 
     calls: tuple[CallTrace, ...] = ()
+    """The calls, in the order in which they ended."""
     budget: BudgetShown | None = None
+    """Limits, and what was spent of them; None where the run has no budget."""
 
 
 class StepRow(Contract):
-    """A step as people see it; `note` says why it failed, was skipped or went another way."""
+    """A step as people see it."""
 
     step: str
+    """Id or name of the step, unique in its run."""
     agent: str = ""
+    """Name of the agent that does it; empty where none is chosen."""
     input: Summary = ""
+    """Beginning of what the agent shall do, at most 200 characters."""
     depends_on: tuple[str, ...] = ()
+    """Ids of the steps that must be done first."""
     state: StepState = StepState.PENDING
+    """Where the step is."""
     started: datetime | None = None
+    """When it started, in workflow time (UTC); None: not yet."""
     ended: datetime | None = None
+    """When it ended, in workflow time (UTC); None: not yet."""
     output: Content | None = None
+    """What it gave; None where it gave nothing."""
     note: str = ""
+    """Why it failed, was skipped or went another way; empty: nothing to report."""
 
 
-class Hop(Contract):
-    """One change to a fallback: from which agent to which, at which step, and why."""
+class FallbackTaken(Contract):
+    """One fallback that was taken."""
 
     step: str
+    """Step at which it happened."""
     origin: str
+    """Name of the agent that failed."""
     target: str
+    """Who was asked instead: an agent, `person`, or a fixed text."""
     reason: Summary = ""
+    """Why the agent failed, at most 200 characters."""
 
 
 class Question(Contract):
-    """Something a run asks a person, open until `deadline` (UTC); `id` names it in the answer."""
+    """Something a run asks a person."""
 
     id: str
+    """Names the question in the answer."""
     text: Summary
+    """The question, at most 200 characters."""
     deadline: datetime
+    """Until when it is open (UTC)."""
 
 
 class RunStatus(Contract):
-    """What the `status` query answers; `notices` lists messages that changed nothing, `gates` those that wait for people.
-
-    `rollback` counts what became of the changes, where they were rolled back. `tools_missing` are tools that agents name and
-    lack, with the reason, `tools_changed` those that are otherwise than their servers have them.
-    """
+    """What the `status` query answers."""
 
     workflow_id: str
+    """Workflow id of the run."""
     pattern: str
+    """Name of the kind of workflow: `plan`, `consensus` …"""
     state: RunState
+    """Where the run is."""
     steps: tuple[StepRow, ...] = ()
+    """Its steps, in the order in which people see them."""
     spend: Spend = Spend()
+    """What its model calls cost so far."""
     notices: tuple[str, ...] = ()
-    hops: tuple[Hop, ...] = ()
+    """Messages that changed nothing, and why."""
+    hops: tuple[FallbackTaken, ...] = ()
+    """Fallbacks taken, in order."""
     questions: tuple[Question, ...] = ()
+    """Questions that wait for a person."""
     rollback: str = ""
+    """What became of the tools' changes, counted in words; empty: nothing was rolled back."""
     gates: tuple[GateView, ...] = ()
+    """Gates that wait for people."""
     paused: Pause | None = None
+    """Who paused it; None: it is not paused."""
     budget: BudgetShown | None = None
+    """How it stands with its budget; None where it has none."""
     tools_missing: tuple[str, ...] = ()
+    """Tools that its agents name and lack, with the reason."""
     tools_changed: tuple[str, ...] = ()
+    """Tools that are otherwise than their servers have them."""
 
 
 class RunReport(Contract):
     """The step trace of a run, kept in the content store."""
 
     steps: tuple[StepRow, ...] = ()
+    """The steps, with their outcomes."""
     trace: Trace = Trace()
-    hops: tuple[Hop, ...] = ()
+    """All calls of the run."""
+    hops: tuple[FallbackTaken, ...] = ()
+    """Fallbacks taken, in order."""
 
 
 BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)
@@ -180,17 +237,18 @@ BUDGET_GATE = GatePolicy(edit_needs_another_approver=False)
 
 
 class Budget(Contract):
-    """Limits of one run, each one hard: USD, tokens of all tiers together, and model calls; None means no limit.
-
-    From the share `soft` of a limit on, the run warns, and takes a cheaper model where an agent names one. `gate` says who
-    may raise the budget once it is used up, and how long they are waited for.
-    """
+    """Limits of one run, each one hard."""
 
     usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Limit in USD, more than 0; None: no limit."""
     tokens: int | None = Field(default=None, ge=1)
+    """Limit in tokens of all tiers together; None: no limit."""
     calls: int | None = Field(default=None, ge=1)
+    """Limit in model calls; None: no limit."""
     soft: float = Field(default=0.8, gt=0, le=1)
+    """Share of a limit (0 to 1) from which on the run warns, and asks cheaper models where agents name one."""
     gate: GatePolicy = BUDGET_GATE
+    """Who may raise the budget once it is used up, and how long they are waited for."""
 
     @property
     def limited(self) -> bool:

@@ -32,14 +32,15 @@ ALONE = GatePolicy(edit_needs_another_approver=False)
 
 
 class CheckpointPolicy(Contract):
-    """Where a run stops for people, and by which gate; the texts `after-plan`, `every-stage` and `steps=3,5` are read as well.
-
-    `steps` are ids of the plan. By default editing the remaining steps approves them at the same time.
-    """
+    """Where a run stops for people, and by which gate; the texts `after-plan`, `every-stage` and `steps=3,5` are read
+    as well."""
 
     when: CheckpointWhen = CheckpointWhen.NONE
+    """At which points it stops."""
     steps: tuple[str, ...] = ()
+    """Ids of the plan's steps to stop after; only for `steps`, and empty otherwise."""
     gate: GatePolicy = ALONE
+    """Who may decide, and until when; by default editing the remaining steps approves them at the same time."""
 
     @model_validator(mode="before")
     @classmethod
@@ -48,7 +49,7 @@ class CheckpointPolicy(Contract):
             return data
         when, equals, listed = data.strip().partition("=")
         if when not in tuple(CheckpointWhen) or bool(equals) is not (when == CheckpointWhen.STEPS):
-            raise ValueError(f"{data!r} is no checkpoint; {FORMS}")
+            raise ValueError(f"{data!r} is not a checkpoint; {FORMS}")
         names = [name for name in re.split(r"\s*,\s*", listed.strip()) if name]
         return {"when": when, "steps": tuple(dict.fromkeys(names))}
 
@@ -65,23 +66,29 @@ NO_CHECKPOINT = CheckpointPolicy()
 
 
 class Pause(Contract):
-    """Who paused a run, since when (workflow time, UTC), and why."""
+    """A pause of a run."""
 
     by: Summary
+    """Who paused it."""
     since: datetime
+    """Since when, in workflow time (UTC)."""
     reason: Summary = ""
+    """Why, at most 200 characters; may be empty."""
 
     @property
-    def told(self) -> str:
-        """Say it in one line."""
+    def description(self) -> str:
+        """Who paused the run, since when and why, in one line."""
         return f"paused by {self.by} since {self.since:%Y-%m-%d %H:%M:%S} UTC" + (
             f": {self.reason}" if self.reason else ""
         )
 
 
 class PauseAnswer(Contract):
-    """Whether a request to pause or resume changed something, why not, and how the run stands now (`paused`)."""
+    """The answer to a request to pause or resume."""
 
     accepted: bool
+    """Whether it changed something."""
     reason: str = ""
+    """Why it did not; empty where it did."""
     paused: Pause | None = None
+    """How the run stands now; None: it is not paused."""

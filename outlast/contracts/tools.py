@@ -11,20 +11,24 @@ from outlast.contracts.models import Message
 
 
 class ToolCard(Contract):
-    """A tool as a running execution sees it: `timeout` in seconds for one call, `attempts` how often a call is tried.
-
-    `server` names the MCP server it belongs to (empty: one of ours), `undo` the tool that undoes it, `takes` the arguments it
-    takes (empty: not known). `undoable` are the requests that can be undone although the tool's others cannot.
-    """
+    """A tool as a running execution sees it."""
 
     name: str
+    """Name by which agents call it."""
     effect: Effect = Effect.READ
+    """What it does to the world."""
     timeout: float = 60.0
+    """Time-out of one call, in seconds."""
     attempts: int = 3
+    """How often a call is tried before it fails."""
     server: str = ""
+    """Name of the MCP server it belongs to; empty: one of ours."""
     undo: str = ""
+    """Name of the tool that undoes it; empty: nothing does."""
     takes: tuple[str, ...] = ()
+    """Names of the arguments it takes; empty: not known."""
     undoable: tuple[UndoablePair, ...] = ()
+    """Requests that can be undone although the tool's others cannot."""
 
     def of_call(self, arguments: Mapping[str, Any], ref: str | None = None) -> "ToolCard":
         """Return the card as it holds for one call; arguments by reference are not looked at, and so not undoable."""
@@ -34,25 +38,25 @@ class ToolCard(Contract):
 
 
 class ToolsetRequest(Contract):
-    """The tools of one agent, by the names in its file: ours, Claude Code's, `mcp__server__tool`, `mcp__server` for all of a
-    server, `*` for all there are; `without` are names of those that it may not have.
-    """
+    """The tools of one agent, by the names in its file."""
 
     names: tuple[str, ...]
+    """Names of tools, `mcp__server__tool`, `mcp__server` for all of a server, or `*` for all there are."""
     without: tuple[str, ...] = ()
+    """Names of those that it may not have."""
 
 
 class Toolset(Contract):
-    """The tools of one agent, recorded when a run first needs them, so that a running execution never sees others.
-
-    `specs` refers to their names, descriptions and schemas in the content store (a JSON list of `ToolSpec`), `missing`
-    lists the names that nothing answers to. `notices` say what else is otherwise than the file or the server has it.
-    """
+    """The tools of one agent, recorded when a run first needs them, so that a running execution never sees others."""
 
     tools: tuple[ToolCard, ...] = ()
+    """Cards of the tools."""
     specs: Part = Part()
+    """Their names, descriptions and schemas in the content store: a JSON list of `ToolSpec`."""
     missing: tuple[str, ...] = ()
+    """Names for which no tool was found."""
     notices: tuple[str, ...] = ()
+    """What else is otherwise than the file or the server has it, in words."""
 
     def get(self, name: str) -> ToolCard | None:
         """Return the card of that name, or None."""
@@ -60,73 +64,82 @@ class Toolset(Contract):
 
 
 class ToolRequest(Contract):
-    """One call of a tool: arguments inline, or as JSON in the content store (`ref`).
-
-    `key` is the same in every attempt and in every run of this workflow id, for the service that the tool calls. `specs` is
-    the toolset's, so that arguments are checked against the schema that the model saw. A call that cannot be undone needs the
-    `approval` of exactly this call, made by this `agent`; `effect` is what the run's card says of a tool that is none of ours
-    (unknown: it cannot be undone). `attempts` is how often the call itself may fail. Where it `changes` something, an outage of
-    what it changes does not count: giving up would undo what other calls have done.
-    """
+    """One call of a tool."""
 
     tool: str
+    """Name of the tool."""
     key: str
+    """Idempotency key for the service that the tool calls: the same in every attempt and every run of this workflow id."""
     specs: Part
+    """Specs of the toolset, so that arguments are checked against the schema that the model saw."""
     input: Mapping[str, Any] = Field(default_factory=dict)
+    """Arguments of the call; empty where they are in the content store."""
     ref: str | None = None
+    """Arguments as JSON in the content store, in place of `input`."""
     server: str = ""
+    """Name of the MCP server that the tool belongs to; empty: one of ours."""
     effect: Effect | None = None
+    """What the run's card says of a tool that is none of ours; None is taken for irreversible."""
     approval: Approval | None = None
+    """The approval of exactly this call, which a call that cannot be undone needs."""
     agent: str = ""
+    """Name of the agent that makes the call; the approval names it, too."""
     attempts: int = 3
+    """How often the call itself may fail."""
     changes: bool = False
+    """Whether it changes something: then an outage of the service does not count, as giving up would undo other calls."""
 
 
 class ToolResult(Contract):
-    """What a tool gave, or its own error (`failed`) as text for the model; `ms` is the time inside the activity.
-
-    `undo` are the arguments for the tool that undoes this call (empty: there is nothing to undo). A failed call that has them
-    may have had its effect in an earlier attempt.
-    """
+    """What a tool gave."""
 
     content: Content
+    """Its result, or its own error as text for the model."""
     failed: bool = False
+    """Whether it is an error."""
     ms: int = 0
+    """Time inside the activity, in milliseconds."""
     attempt: int = 1
+    """Which attempt of the activity gave it, from 1 on."""
     undo: Mapping[str, Any] = Field(default_factory=dict)
+    """Arguments for the tool that undoes the call; empty: nothing to undo. A failed call may have some, too."""
 
 
 class UndoRequest(Contract):
-    """The undo of one call by the tool that undoes it; `key` is the key of the call.
-
-    `input` are that tool's arguments as far as they were reported: a call that never reported is found by its key.
-    """
+    """The undo of one call by the tool that undoes it."""
 
     tool: str
+    """Name of the tool that undoes."""
     key: str
+    """Idempotency key of the call to undo."""
     input: Mapping[str, Any] = Field(default_factory=dict)
+    """Arguments of the undo as far as they were reported: a call that never reported is found by its key."""
 
 
 class UndoResult(Contract):
-    """What an undo says; `happened` is false where the call never got as far as its effect."""
+    """What an undo reports."""
 
     said: Summary = ""
+    """What was undone, in words, at most 200 characters."""
     happened: bool = True
+    """Whether there was anything to undo; false where the call never got as far as its effect."""
     attempt: int = 1
+    """Which attempt of the activity gave it, from 1 on."""
 
 
 class Transcript(Contract):
-    """A conversation in the content store: the last entry (`ref`) names the one before it, so each text is kept once.
-
-    `messages` counts its messages.
-    """
+    """A conversation in the content store, in which each entry names the one before it, so each text is kept once."""
 
     ref: str
+    """Key of the last entry in the content store."""
     messages: int = 0
+    """Count of its messages."""
 
 
 class AppendRequest(Contract):
     """Messages to put at the end of a transcript without asking a model."""
 
     transcript: Transcript | None
+    """The conversation so far; None begins one."""
     messages: tuple[Message, ...]
+    """The messages to add, in order."""

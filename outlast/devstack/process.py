@@ -62,7 +62,7 @@ class Process:
         return self._popen.poll() is None
 
     def how_it_ended(self) -> str:
-        """Say its exit code or signal in words."""
+        """Describe its exit code or signal."""
         code = self._popen.returncode
         if code is not None and code < 0:
             with suppress(ValueError):

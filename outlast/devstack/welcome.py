@@ -35,7 +35,7 @@ def show_ready(board: Board, settings: Settings, state: StackState, seconds: flo
 
 
 def show_running(board: Board, settings: Settings, state: StackState | None) -> None:
-    """Say that a stack runs in this folder already, and where."""
+    """Print that a stack runs in this folder already, and where."""
     if state is None:
         board.say(f"A stack is just starting in {settings.state_dir.resolve()}.", "bold")
         return

@@ -38,7 +38,7 @@ async def read_document(
     part_characters: int | None = None,
     on_page: Callable[[int], None] = lambda _: None,
 ) -> Parsed:
-    """Read a file's text in a process of its own, in parts if `part_characters` is given; `on_page` hears each PDF page begun.
+    """Read a file's text in a process of its own, in parts if `part_characters` is given; `on_page` is called at each PDF page.
 
     The result holds `media_type`, `pages` and `characters`. Raises Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,
     Unreadable}, each naming file and fix.

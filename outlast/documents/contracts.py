@@ -4,25 +4,35 @@ from outlast.contracts import Content, Contract
 
 
 class DocumentSource(Contract):
-    """A file a person handed in: its name and its bytes in the content store (`size` in bytes)."""
+    """A file that a person handed in."""
 
     name: str
+    """File name, by which results refer to it."""
     ref: str
+    """Key of its bytes in the content store (sha-256, hex)."""
     size: int
+    """Size in bytes."""
     media_type: str = ""
+    """Media type where it is known; empty: it is told from the name and the content."""
 
 
 class ExtractRequest(Contract):
-    """A document to turn into text, in parts of at most `part_characters`."""
+    """A document to turn into text."""
 
     document: DocumentSource
+    """The file to read."""
     part_characters: int
+    """Most characters of one part of the text."""
 
 
 class ExtractedText(Contract):
-    """A document's text, split at paragraph borders where it is longer than one part; `pages` where the format has them."""
+    """A document's text, split at paragraph borders where it is longer than one part."""
 
     parts: tuple[Content, ...]
+    """The text, in order."""
     characters: int
+    """Characters of the whole text."""
     media_type: str
+    """Media type by which the file was read."""
     pages: int | None = None
+    """Count of pages; None where the format has none."""

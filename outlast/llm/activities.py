@@ -35,7 +35,7 @@ from outlast.llm.prompting import (
     shortened,
 )
 from outlast.storage.activities import ContentStore, encodable
-from outlast.storage.paid_attempts import PaidAttempts, PaidReply, hold, prompt_bound
+from outlast.storage.paid_replies import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tools.tool import read_specs
 from outlast.tracing.live_text_activities import publishing
@@ -59,11 +59,11 @@ class AgentActivities:
 
         A call that was answered is never made again: the reply is on record before anything else is done with it, and where
         it could not be reported (the worker died, the server or the store was away), the next attempt finds it. Raises
-        the errors drawn in `outlast.errors`; retryable ones carry the server's wished delay.
+        the errors drawn in `outlast.errors`; retryable ones carry the delay that the server asked for.
         """
         started = time.monotonic()
         progress, wasted = Progress(), Usage()
-        # All of it beats, because the content store can be slow as well, and a turn that is lost after the call is paid.
+        # All of it heartbeats: the content store can be slow as well, and a turn that is lost after the call is paid.
         shown = heartbeats(lambda: streamed(progress, self._store.inline_limit))
         async with shown, publishing(progress, wanted=request.stream):
             try:
@@ -107,8 +107,8 @@ class AgentActivities:
         except TimeoutError:
             if not limit.expired():
                 raise
-            said = ModelFailure(model=call.model, usage=progress.paid())
-            raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", said) from None
+            failure = ModelFailure(model=call.model, usage=progress.paid())
+            raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", failure) from None
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, and make its turn."""
@@ -196,8 +196,8 @@ class AgentActivities:
         # A call that was cut off has no end, and one that nobody answers makes the conversation unusable.
         whole = reply.stop_reason in (StopReason.TOOL_USE, StopReason.PAUSE_TURN)
         blocks = [block for block in reply.content() if whole or block.get("type") != "tool_use"]
-        said = await self._transcripts.assistant(blocks)
-        return (await self._transcripts.append(request.transcript, (*request.messages, said))).ref
+        assistant = await self._transcripts.assistant(blocks)
+        return (await self._transcripts.append(request.transcript, (*request.messages, assistant))).ref
 
     async def _findings(self, reply: ModelReply) -> Part | None:
         """Keep what the provider found on the web: titles, addresses and dates, in its order."""
@@ -269,7 +269,7 @@ def _rendered(message: Message, texts: Mapping[Part, str]) -> str:
 def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """List what a provider's own web search found: title, url, age and what the answer takes from it, each page once.
 
-    The pages themselves come encrypted, so all that is known of one is what the model said when it cited it.
+    The pages themselves come encrypted, so all that is known of one is what the model quoted from it.
     """
     found: dict[str, dict[str, str]] = {}
     for block in blocks:

@@ -56,18 +56,18 @@ def read_answer(text: str, schema: dict[str, Any]) -> Answered:
     stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         # Not the standard library's: that takes NaN, half characters and endless nesting, which history cannot hold.
-        said = from_json(stripped, allow_inf_nan=False)
+        value = from_json(stripped, allow_inf_nan=False)
     except ValueError as error:
         found = _leniently(stripped, schema) if len(stripped) <= LENIENT_LIMIT else None
         return found or Answered(None, (f"the answer is not JSON: {error}",))
-    if isinstance(said, dict):
-        return _checked(said, schema)
-    inner = _within(said)
+    if isinstance(value, dict):
+        return _checked(value, schema)
+    inner = _within(value)
     if inner is not None:
-        answered = _checked(inner, schema, TEXT if isinstance(said, str) else ALONE)
+        answered = _checked(inner, schema, TEXT if isinstance(value, str) else ALONE)
         if not answered.wrong:
             return answered
-    return Answered(None, (f"the answer must be a JSON object, not {type(said).__name__}",))
+    return Answered(None, (f"the answer must be a JSON object, not {type(value).__name__}",))
 
 
 def _checked(data: dict[str, Any], schema: dict[str, Any], *how: str) -> Answered:
@@ -76,26 +76,26 @@ def _checked(data: dict[str, Any], schema: dict[str, Any], *how: str) -> Answere
     return Answered(read, _breaks(read, schema), "; ".join([*how, *notes])[:NOTE_LIMIT])
 
 
-def _within(said: Any) -> dict[str, Any] | None:
+def _within(value: Any) -> dict[str, Any] | None:
     """Return the object in a list of one, or in a text that is JSON itself."""
-    if isinstance(said, str):
+    if isinstance(value, str):
         try:
-            said = from_json(said, allow_inf_nan=False)
+            value = from_json(value, allow_inf_nan=False)
         except ValueError:
             return None
-        return said if isinstance(said, dict) else None
-    return said[0] if isinstance(said, list) and len(said) == 1 and isinstance(said[0], dict) else None
+        return value if isinstance(value, dict) else None
+    return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) else None
 
 
 def _leniently(text: str, schema: dict[str, Any]) -> Answered | None:
     """Find the object within other text: of several the last that fits the schema, else the largest."""
     found: list[tuple[Answered, int]] = []
     for piece in _pieces(text):
-        said, note = _read(piece)
-        data = _within(said) if isinstance(said, list) else said
+        value, note = _read(piece)
+        data = _within(value) if isinstance(value, list) else value
         if isinstance(data, dict) and data:
             answered = _checked(data, schema, *([] if piece == text.strip() else [AROUND]), *note)
-            if isinstance(said, dict) or not answered.wrong:
+            if isinstance(value, dict) or not answered.wrong:
                 found.append((answered, len(piece)))
     fitting = [answered for answered, _ in found if not answered.wrong]
     if fitting:
@@ -175,7 +175,7 @@ def _is_json(text: str) -> bool:
 
 
 def _breaks(data: dict[str, Any], schema: dict[str, Any]) -> tuple[str, ...]:
-    """Say how an object breaks its schema."""
+    """Return how an object breaks its schema."""
     try:
         return violations(data, schema)
     except SchemaInvalidError as error:

@@ -13,10 +13,10 @@ from outlast.contracts import Prices, StopReason, ToolCall, ToolSpec, Usage
 TOKENS_PER_MILLION = 1_000_000
 
 CHARACTERS_PER_TOKEN = 4
-"""How many characters of an answer count as one token where the provider has not said how many there were."""
+"""How many characters of an answer count as one token where the provider has not reported the number."""
 
-SAID_KEPT = 4096
-"""How many characters of a running answer's end are kept for whoever watches."""
+TEXT_KEPT = 4096
+"""How many characters of a running answer's end are kept for watchers."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ModelCall:
 
 @dataclass(frozen=True)
 class ModelReply:
-    """What the model said, why it stopped, and what it used; `blocks` is the answer in the API's own form."""
+    """The model's answer, why it stopped, and what it used; `blocks` is the answer in the API's own form."""
 
     text: str
     stop_reason: StopReason
@@ -71,12 +71,12 @@ class ModelReply:
 class Progress:
     """How far a running call is: characters received and the usage known so far (paid even if the call breaks off).
 
-    `counted` says that the usage is the provider's final count. `text` is the end of the `said`
-    characters of what it said so far, tool calls left out.
+    `counted` says that the usage is the provider's final count. `text` is the end of the `readable`
+    characters of what people can read of the answer so far, tool calls left out.
     """
 
     characters: int = 0
-    said: int = 0
+    readable: int = 0
     text: str = ""
     usage: Usage = field(default_factory=Usage)
     counted: bool = False
@@ -85,11 +85,11 @@ class Progress:
         """Count a piece of the answer."""
         self.characters += len(text)
 
-    def says(self, text: str) -> None:
-        """Count a piece of the answer that people can read, and keep it for whoever watches."""
+    def received_text(self, text: str) -> None:
+        """Count a piece of the answer that people can read, and keep it for watchers."""
         self.received(text)
-        self.said += len(text)
-        self.text = (self.text + text)[-SAID_KEPT:]
+        self.readable += len(text)
+        self.text = (self.text + text)[-TEXT_KEPT:]
 
     def paid(self) -> Usage:
         """Return what a call that breaks off now has cost: the API tells output tokens only at the end, so they are estimated."""

@@ -122,7 +122,7 @@ class ClaudeLLM:
             ):
                 headers = stream.response.headers
                 span = CallSpan(stream.response)
-                builder = MessageBuilder(progress, span.hears if span.is_recorded else None)
+                builder = MessageBuilder(progress, span.observe if span.is_recorded else None)
                 with span:
                     await _read(stream.response, builder, begun)
         except anthropic.APIStatusError as error:
@@ -218,7 +218,7 @@ async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Calla
             try:
                 reader.feed(chunk)
             finally:
-                builder.tell()
+                builder.report()
             if builder.begun and not noted:
                 noted = True
                 begun()
@@ -227,7 +227,7 @@ async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Calla
                 return
             await asyncio.sleep(min((loop.time() - started) * SHARE_WAITED, LONGEST_BATCH))
     reader.finish()
-    builder.tell()
+    builder.report()
 
 
 async def _drained(chunks: AsyncIterator[bytes]) -> None:
@@ -249,7 +249,7 @@ def _reason(error: Exception) -> str:
 
 
 class CallSpan:
-    """The SDK's own span of a call, where telemetry is on: it hears of the events that the SDK would have read itself."""
+    """The SDK's own span of a call, where telemetry is on: it is given the events that the SDK would have read itself."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._observer: Any = getattr(response.stream, "stream_observer", None)
@@ -270,7 +270,7 @@ class CallSpan:
         elif self._observer is not None and isinstance(error, Exception):
             self._observer.end("failed", error)
 
-    def hears(self, event: dict[str, Any]) -> None:
+    def observe(self, event: dict[str, Any]) -> None:
         """Pass on what says how the call went; of the deltas, the first is enough."""
         kind = event.get("type")
         if kind == "content_block_delta" and self._begun:

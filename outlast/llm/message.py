@@ -26,20 +26,20 @@ _PIECES = {
 class MessageBuilder:
     """Takes the events of one answer in order.
 
-    What comes is told to `progress` by `tell`, once for many events. `observe` hears of the few events that say how the call
-    as a whole went.
+    Text is reported to `progress` by `report`, in batches of events. `observe` is called with the few events that concern the
+    call as a whole.
     """
 
     def __init__(self, progress: Progress, observe: Callable[[dict[str, Any]], None] | None = None) -> None:
         self.ended = False
-        """Whether the server said that nothing follows."""
+        """Whether the server signalled the end."""
         self._progress = progress
         self._observe = observe
         self._message: dict[str, Any] | None = None
         self._blocks: list[_Block] = []
         self._by_index: dict[object, _Block] = {}
         self._usage: dict[str, Any] = {}
-        self._said: list[str] = []
+        self._readable: list[str] = []
         self._received: list[str] = []
 
     @property
@@ -49,7 +49,7 @@ class MessageBuilder:
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole: the model said why it stopped, or the server that nothing follows."""
+        """Whether the answer is whole: the model gave a stop reason, or the server signalled the end."""
         return self._message is not None and (self.ended or self._message.get("stop_reason") is not None)
 
     @property
@@ -75,11 +75,11 @@ class MessageBuilder:
         if self._observe is not None:
             self._observe(event)
 
-    def tell(self) -> None:
-        """Tell `progress` what has come since the last time."""
-        if self._said:
-            self._progress.says("".join(self._said))
-            self._said = []
+    def report(self) -> None:
+        """Report to `progress` what has come since the last time."""
+        if self._readable:
+            self._progress.received_text("".join(self._readable))
+            self._readable = []
         if self._received:
             self._progress.received("".join(self._received))
             self._received = []
@@ -102,7 +102,7 @@ class MessageBuilder:
         self._blocks.append(block)
         self._by_index[event.get("index")] = block  # where a server calls all of them 0, the newest is meant
         if text := block.start.get("text"):
-            self._said.append(str(text))
+            self._readable.append(str(text))
 
     def _delta(self, event: dict[str, Any]) -> None:
         delta, block = event.get("delta"), self._by_index.get(event.get("index"))
@@ -117,7 +117,7 @@ class MessageBuilder:
                 block = self._blocks[-1]
             if block is not None and isinstance(piece, str) and block.takes(owner):
                 block.pieces.append(piece)
-                (self._said if owner == "text" else self._received).append(piece)
+                (self._readable if owner == "text" else self._received).append(piece)
         elif block is not None and kind == "signature_delta" and block.takes("thinking"):
             block.start["signature"] = delta.get("signature")
         elif block is not None and kind == "citations_delta" and block.takes("text"):
@@ -226,7 +226,7 @@ def reply_of(message: dict[str, Any], call: ModelCall, progress: Progress, reque
 
 def _tool_call(block: dict[str, Any]) -> ToolCall:
     if not isinstance(block["input"], dict):
-        raise ValueError(f"{type(block['input']).__name__} is no object")
+        raise ValueError(f"{type(block['input']).__name__} is not an object")
     return ToolCall(id=str(block.get("id") or ""), name=str(block.get("name") or ""), input=block["input"])
 
 
@@ -241,13 +241,13 @@ _OTHER_WORDS = {
 
 
 def _stop_reason(message: dict[str, Any], usage: Usage, limit: int) -> StopReason:
-    said = str(message.get("stop_reason") or "")
+    stated = str(message.get("stop_reason") or "")
     try:
-        reason = StopReason(said)
+        reason = StopReason(stated)
     except ValueError:
         # Newer than our list, or another server's word: the answer is whole and paid, and asking again would not help.
-        reason = _OTHER_WORDS.get(said, StopReason.END_TURN)
-        if not said and usage.output_tokens >= limit:
+        reason = _OTHER_WORDS.get(stated, StopReason.END_TURN)
+        if not stated and usage.output_tokens >= limit:
             reason = StopReason.MAX_TOKENS
     calls = any(block.get("type") == "tool_use" for block in message["content"])
     return StopReason.TOOL_USE if calls and reason is StopReason.END_TURN else reason

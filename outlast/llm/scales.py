@@ -35,36 +35,36 @@ _OUT_OF = re.compile(rf"^{_NUMBER}\s*(?:/|out of|of)\s*{_NUMBER}$")
 _PLAIN = re.compile(rf"^{_NUMBER}$")
 
 
-def confidence_of(said: Any) -> float | None:
+def confidence_of(value: Any) -> float | None:
     """Read a confidence from 0 to 1; None where it cannot be read, which means unsure.
 
     More than 1 is a percentage; 1 itself is the top of the scale that was asked for.
     """
-    if isinstance(said, str):
-        text = _ABOUT.sub("", " ".join(said.casefold().split()).rstrip(".!"))
+    if isinstance(value, str):
+        text = _ABOUT.sub("", " ".join(value.casefold().split()).rstrip(".!"))
         text = text.removesuffix(" confidence").removesuffix(" confident")
         if text in LIKELIHOODS:
             return LIKELIHOODS[text]
         if (share := _share(text)) is not None:
             return share
         plain = _PLAIN.match(text)
-        said = _float(plain[1]) if plain else None
-    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= 100:
+        value = _float(plain[1]) if plain else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         return None
-    return float(said) if said <= 1 else round(said / 100, 6)
+    return float(value) if value <= 1 else round(value / 100, 6)
 
 
-def score_of(said: Any) -> int | None:
+def score_of(value: Any) -> int | None:
     """Read a score from 0 to 100; None where it cannot be read. A part of 1, such as 0.85, is a share of 100."""
-    if isinstance(said, str):
-        text = " ".join(said.casefold().split()).rstrip(".!")
+    if isinstance(value, str):
+        text = " ".join(value.casefold().split()).rstrip(".!")
         if (share := _share(text)) is not None:
             return round(share * 100)
         plain = _PLAIN.match(text)
-        said = _float(plain[1]) if plain else None
-    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= 100:
+        value = _float(plain[1]) if plain else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         return None
-    return round(said * 100) if 0 < said < 1 else round(said)
+    return round(value * 100) if 0 < value < 1 else round(value)
 
 
 def on_scales(data: Any, schema: Mapping[str, Any], path: str = "") -> tuple[Any, list[str]]:

@@ -33,12 +33,12 @@ class ScriptedLLM:
         self.calls.append(call)
         if self.latency:
             await asyncio.sleep(self.latency)
-        said = self.script(call)
-        if not isinstance(said, str | ModelReply):
+        scripted = self.script(call)
+        if not isinstance(scripted, str | ModelReply):
             progress.usage = Usage(input_tokens=_words_in(call))
-            said = await said
-        reply = said if isinstance(said, ModelReply) else self._reply(call, said)
-        progress.says(reply.text)
+            scripted = await scripted
+        reply = scripted if isinstance(scripted, ModelReply) else self._reply(call, scripted)
+        progress.received_text(reply.text)
         return reply
 
     def _reply(self, call: ModelCall, text: str) -> ModelReply:

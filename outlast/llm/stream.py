@@ -88,7 +88,7 @@ class EventReader:
                 self._line(line)
 
     def finish(self) -> None:
-        """Say that the body has ended; a last event without its closing blank line counts, if it is whole."""
+        """Signal the end of the body; a last event without its closing blank line counts, if it is whole."""
         if self._is_json:
             self._read_json(b"".join(self._body))
             return
@@ -104,7 +104,7 @@ class EventReader:
             raise NotMessagesApiError("it sent no events of the Messages API", self._foreign)
 
     def _begin(self, chunk: bytes) -> bytes:
-        """Tell by its first character what the body is; content types are too often wrong."""
+        """Detect the kind of body by its first character; content types are too often wrong."""
         start = chunk.lstrip(_BLANK)
         if start.startswith(b"<"):
             raise NotMessagesApiError("it sent a web page", start)
@@ -141,27 +141,27 @@ class EventReader:
 
     def _read_json(self, body: bytes) -> None:
         try:
-            said = _loads(body)
+            value = _loads(body)
         except ValueError as error:
             if not body.rstrip().endswith((b"}", b"]")):
                 raise ValueError(f"the JSON answer breaks off: {error}") from error
             raise NotMessagesApiError("it sent something that is not JSON", body) from error
-        if isinstance(said, dict) and said.get("type") == "message":
-            self._take({"type": "message_start", "message": said})
-            self._take({"type": "message_delta", "usage": said.get("usage")})
+        if isinstance(value, dict) and value.get("type") == "message":
+            self._take({"type": "message_start", "message": value})
+            self._take({"type": "message_delta", "usage": value.get("usage")})
             self._take({"type": "message_stop"})
-        elif isinstance(said, dict) and (said.get("type") == "error" or said.get("error")):
-            raise reported(said)
-        elif isinstance(said, list) and any(isinstance(each, dict) and each.get("type") in KNOWN for each in said):
-            for event in said:
+        elif isinstance(value, dict) and (value.get("type") == "error" or value.get("error")):
+            raise reported(value)
+        elif isinstance(value, list) and any(isinstance(each, dict) and each.get("type") in KNOWN for each in value):
+            for event in value:
                 self._event(event, body)
         else:
-            raise NotMessagesApiError("it sent JSON that is no message", body)
+            raise NotMessagesApiError("it sent JSON that is not a message", body)
 
 
-def reported(said: Any) -> ReportedError:
+def reported(body: Any) -> ReportedError:
     """Read an error in the API's form, or in that of gateways: a text, or with a number as its code."""
-    error = said.get("error", said) if isinstance(said, dict) else said
+    error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return ReportedError(None, str(error))
     kind, message = error.get("type"), error.get("message")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import Content, Notice, TellRequest, Told
+from outlast.contracts import Content, Notice, NoticeRequest, NoticeSent
 from outlast.display import escaped_json
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.notices.channels import send
@@ -44,7 +44,7 @@ class NoticeActivities:
         self._store = store
 
     @activity.defn
-    async def tell_people(self, request: TellRequest) -> Told:
+    async def tell_people(self, request: NoticeRequest) -> NoticeSent:
         """Send a notice by one channel, once; raises ChannelUnavailable, or ChannelUnknown where there is no such channel."""
         if request.channel > len(self._channels):
             raise non_retryable(
@@ -59,17 +59,17 @@ class NoticeActivities:
             raise retryable(
                 ErrorKind.CHANNEL_UNAVAILABLE, f"channel {request.channel} ({scheme}) did not take the notice"
             )
-        return Told(scheme=scheme)
+        return NoticeSent(scheme=scheme)
 
-    async def _whole(self, notice: Notice, room: int) -> Notice:
-        """Show the arguments whole where the store has them and the channel has room for them."""
+    async def _whole(self, notice: Notice, limit: int) -> Notice:
+        """Show the arguments whole where the store has them and they fit into the channel's messages."""
         if notice.whole or notice.ref is None or self._store is None:
             return notice
         try:
             text = escaped_json(await self._store.text(Content(ref=notice.ref)))
         except ApplicationError:
             return notice
-        return notice if len(text) > room else notice.model_copy(update={"arguments": text, "whole": True})
+        return notice if len(text) > limit else notice.model_copy(update={"arguments": text, "whole": True})
 
     def _links(self, workflow_id: str) -> tuple[str, ...]:
         ui = self._web_ui().rstrip("/")

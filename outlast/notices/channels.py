@@ -33,7 +33,7 @@ def channels(setting: str) -> "tuple[NotifyBase, ...]":
         channel = Apprise.instantiate(url)
         if not isinstance(channel, NotifyBase):
             raise ValueError(
-                f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is no channel that apprise knows; "
+                f"NOTIFY_URLS: URL {number} ({url.split('://')[0][:20]}) is not a channel that apprise knows; "
                 "write mailto://…, slack://…, json://… as apprise documents them, or take it out"
             )
         found.append(channel)

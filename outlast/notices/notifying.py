@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from outlast.contracts import GateNews, GateOutcome, Notice, RecordKind, TellRequest
+from outlast.contracts import GateNews, GateOutcome, Notice, NoticeRequest, RecordKind
 from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
 from outlast.tracing.trace import RunTrace
@@ -19,7 +19,7 @@ from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import FAILURES
 
 Notify = Callable[[GateNews], Awaitable[None]]
-"""Tells people of a gate, most likely by an activity; what it raises is noted and changes nothing."""
+"""Notifies people of a gate, usually by an activity; what it raises is noted and changes nothing."""
 
 NEWS = (
     RecordKind.OPENED,
@@ -33,11 +33,11 @@ NEWS = (
 )
 """Kinds of records that people are notified of."""
 
-TELLING_TIME = timedelta(seconds=10)
+NOTIFYING_TIME = timedelta(seconds=10)
 """How long the end of a run waits for channels that have not answered yet."""
 
 
-class Telling:
+class Notifier:
     """Notices that are being sent in the background: a channel that does not answer must not hold up a decision."""
 
     def __init__(self, trace: RunTrace) -> None:
@@ -50,31 +50,31 @@ class Telling:
         """How many notices are under way."""
         return len(self._tasks)
 
-    def begin(self, telling: Awaitable[None], what: str) -> None:
-        """Tell people `what` in a task of its own; a failure is noted in the status and changes nothing."""
+    def begin(self, notifying: Awaitable[None], what: str) -> None:
+        """Send the notice `what` in a task of its own; a failure is noted in the status and changes nothing."""
 
-        async def told() -> None:
+        async def notified() -> None:
             try:
-                await telling
+                await notifying
             except FAILURES as error:
-                self._trace.notice(f"people could not be told that {what}: {text_of(error)}")
+                self._trace.notice(f"people could not be notified that {what}: {text_of(error)}")
 
-        task = asyncio.create_task(told())
+        task = asyncio.create_task(notified())
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
     async def finish(self) -> None:
-        """Let a run that ends tell what it has begun to tell, for a few seconds; raises what was a bug in the telling."""
+        """Wait a few seconds for the notices that are under way when a run ends; raises a bug that one of them hit."""
         if self._bug is not None:
             raise self._bug
         if not self.pending:
             return
         try:
             await workflow.wait_condition(
-                lambda: not self.pending, timeout=TELLING_TIME, timeout_summary="people are still being told"
+                lambda: not self.pending, timeout=NOTIFYING_TIME, timeout_summary="notices are still being sent"
             )
         except TimeoutError:
-            self._trace.notice(f"the run ended while people were still being told: {self.pending} notices")
+            self._trace.notice(f"the run ended while notices were still being sent: {self.pending} left")
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.remove(task)
@@ -82,14 +82,14 @@ class Telling:
             self._bug = self._bug or task.exception()
 
 
-async def tell_by_channels(trace: RunTrace, channels: int, news: GateNews) -> None:
-    """Tell people by every channel at once; one that fails for good is noted in the status, and never raises."""
+async def notify_by_channels(trace: RunTrace, channels: int, news: GateNews) -> None:
+    """Notify people by every channel at once; one that fails for good is noted in the status, and never raises."""
     notice = notice_of(news)
-    await asyncio.gather(*(_tell(trace, number, notice) for number in range(1, channels + 1)))
+    await asyncio.gather(*(_notify(trace, number, notice) for number in range(1, channels + 1)))
 
 
 def notice_of(news: GateNews) -> Notice:
-    """Say the news of a gate as people get it."""
+    """Return the notice that people get of a gate's news."""
     gate = news.gate
     return Notice(
         workflow_id=news.workflow_id,
@@ -113,19 +113,19 @@ def notice_of(news: GateNews) -> Notice:
     )
 
 
-async def _tell(trace: RunTrace, channel: int, notice: Notice) -> None:
+async def _notify(trace: RunTrace, channel: int, notice: Notice) -> None:
     try:
         await run_activity(
             NoticeActivities.tell_people,
-            TellRequest(channel=channel, notice=notice),
-            **policies.tell_people(f"tell people by channel {channel}: {notice.gate} is {notice.kind}"),
+            NoticeRequest(channel=channel, notice=notice),
+            **policies.tell_people(f"notify people by channel {channel}: {notice.gate} is {notice.kind}"),
         )
     except FAILURES as error:
-        trace.notice(f"channel {channel} could not tell people that {notice.gate} is {notice.kind}: {text_of(error)}")
+        trace.notice(f"channel {channel} could not notify people that {notice.gate} is {notice.kind}: {text_of(error)}")
 
 
-async def others_turn() -> None:
-    """Let all tasks run that are ready, without a timer."""
+async def let_others_run() -> None:
+    """Let all other ready tasks run, without a timer."""
     loop = asyncio.get_running_loop()
     turn = loop.create_future()
     loop.call_soon(turn.set_result, None)

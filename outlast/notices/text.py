@@ -35,9 +35,9 @@ def commands(notice: Notice) -> tuple[str, ...]:
     ours = [command(verdict, notice.workflow_id, notice.gate) for verdict in ("approve", "deny")]
     if notice.signed:  # a signal of theirs would carry no token
         return tuple(ours)
-    said = shlex.quote(json.dumps({"gate": notice.gate, "digest": notice.digest[:DIGEST]}))
+    payload = shlex.quote(json.dumps({"gate": notice.gate, "digest": notice.digest[:DIGEST]}))
     signals = [
-        f"temporal workflow signal --workflow-id {shlex.quote(notice.workflow_id)} --name {verdict} --input {said}"
+        f"temporal workflow signal --workflow-id {shlex.quote(notice.workflow_id)} --name {verdict} --input {payload}"
         for verdict in (("approve", "deny") if notice.whole else ("deny",))
     ]
     return (*ours, *signals)
@@ -73,8 +73,8 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
         ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending else ""),
         ("Digest", notice.digest[:DIGEST]),
     ]
-    room = len(notice.arguments) + 1 if notice.whole else SHOWN
-    return [(name, _line(value, room if name == "Arguments" else SHOWN)) for name, value in facts if value]
+    longest = len(notice.arguments) + 1 if notice.whole else SHOWN
+    return [(name, _line(value, longest if name == "Arguments" else SHOWN)) for name, value in facts if value]
 
 
 def _line(text: str, limit: int) -> str:

@@ -6,13 +6,14 @@ the meaning are made here, and everything else goes back to the author of the pl
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from outlast.contracts import Plan, PlanChange, PlanShape, PlanStep
 from outlast.dag import dependents_of, remaining_paths, topological
+from outlast.plans.cycles import cycle_problems, find_cycle
 from outlast.plans.reading import Reading
 
 PLAN_SCHEMA: dict[str, Any] = {
@@ -110,13 +111,7 @@ def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
     ]
     for step in plan.steps:
         found += _step_problems(step, uses, agents)
-    graph: dict[str, Sequence[str]] = {step.step: step.depends_on for step in plan.steps}
-    while cycle := find_cycle(graph):
-        path = " → ".join(cycle)
-        found.append(f"the steps wait for each other in a circle: {path}; drop one of these dependencies")
-        reported = set(cycle)
-        graph = {node: graph[node] for node in graph if node not in reported}
-    return found
+    return [*found, *cycle_problems({step.step: step.depends_on for step in plan.steps})]
 
 
 def _step_problems(step: PlanStep, ids: Collection[str], agents: Collection[str]) -> Iterable[str]:
@@ -130,29 +125,6 @@ def _step_problems(step: PlanStep, ids: Collection[str], agents: Collection[str]
             yield f"step {step.step} depends on itself; remove {dependency} from its depends_on"
         elif dependency not in ids:
             yield f"step {step.step} depends on step {dependency}, which does not exist; add that step or remove it"
-
-
-def find_cycle(graph: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return one cycle as a path that ends where it began, each node depending on the next; empty if there is none.
-
-    A node that depends on itself, or on one that does not exist, makes no cycle here: those are problems of their own.
-    """
-    cleared: dict[str, None] = {}
-    for root in graph:
-        # The path from the root down, each node with the dependencies still to visit.
-        path = {} if root in cleared else {root: iter(graph[root])}
-        while path:
-            node, waiting = next(reversed(path.items()))
-            after = next((name for name in waiting if name in graph and name not in cleared and name != node), None)
-            if after is None:
-                cleared[node] = None
-                path.popitem()
-            elif after in path:
-                nodes = list(path)
-                return [*nodes[nodes.index(after) :], after]
-            else:
-                path[after] = iter(graph[after])
-    return []
 
 
 def repair(plan: Plan, agents: Collection[str]) -> tuple[Plan, list[PlanChange]]:

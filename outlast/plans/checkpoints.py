@@ -65,11 +65,11 @@ class PlanCheckpoints:
         ahead = [step for step in plan.steps if step.step not in kept]
         failed = len(self._running.failures())
         self._running.announce(plan)  # so that people see each step of what they decide on
-        told = f"{len(kept)} of {len(plan.steps)} steps done" + (f", {failed} failed" if failed else "")
-        told += f"; ahead: {', '.join(f'{step.step} {step.agent}' for step in ahead)}"
+        summary = f"{len(kept)} of {len(plan.steps)} steps done" + (f", {failed} failed" if failed else "")
+        summary += f"; ahead: {', '.join(f'{step.step} {step.agent}' for step in ahead)}"
         edited = await self._points.hold(
             where,
-            told,
+            summary,
             {"plan": {"steps": [step.model_dump(mode="json") for step in ahead]}},
             lambda edit: self._making.read_edit(edit, kept)[1],
         )

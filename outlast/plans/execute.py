@@ -59,7 +59,9 @@ async def run_plan(
         ApplicationError: PlanInvalid for a plan that cannot run; the kind of the first failure where no last step succeeded.
 
     Example:
+        ```python
         outcome = await run_plan(self.agents, Plan(steps=(PlanStep(step="1", agent="analyst", input="Read it."),)))
+        ```
     """
     await agents.ready()
     given = {"plan": plan} if isinstance(plan, Plan) else {"task": plan}

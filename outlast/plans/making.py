@@ -67,8 +67,8 @@ class PlanMaking:
         settled = {step.step: step for step in plan.steps if step.step in done}
         kept = {name: step for name, step in settled.items() if done[name].ok}
         denied = {name: step for name, step in settled.items() if not done[name].ok}
-        told = _what_failed(failures, kept) + self._did(failures) + _what_was_denied(denied)
-        parts = [*self._material, Part(text=self._instruction() + told)]
+        so_far = _what_failed(failures, kept) + self._did(failures) + _what_was_denied(denied)
+        parts = [*self._material, Part(text=self._instruction() + so_far)]
         for name in kept:
             answer = done[name].value
             assert answer is not None
@@ -103,7 +103,7 @@ class PlanMaking:
         return None if found else whole, found, [*changes, *repairs, *reordered]
 
     def _did(self, failures: Mapping[str, str]) -> str:
-        """Say what failed steps changed, so that no new step does it again."""
+        """Return what failed steps changed, so that no new step does it again."""
         did = {step: self._agents.acts.lines(self._prefix + step) for step in failures}
         return "".join(f"\nBefore it failed, step {step} did this:\n{lines}\n" for step, lines in did.items() if lines)
 
@@ -146,7 +146,7 @@ class PlanMaking:
     async def _ask_planner(self, parts: Sequence[Part]) -> Answer | None:
         try:
             answer = await self._agents.ask_within(
-                self._prefix + PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, takes_broken=True
+                self._prefix + PLANNING_STEP, self._request.planner, parts, schema=PLAN_SCHEMA, accept_invalid=True
             )
         except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error):

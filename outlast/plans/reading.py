@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from outlast.plans.order import NotUnderstoodError, PlanOrder
 from outlast.plans.order_words import bare, is_id, known, may_carry_order, plain, resolved
+from outlast.plans.written_order import NotUnderstoodError, PlanOrder
 
 FIELDS = {
     "step": ("step", "id", "stepid", "number", "stepnumber"),

@@ -160,7 +160,7 @@ class PlanRunning:
         self._agents.run.state.end(self._prefix + step, StepState.SKIPPED, note=f"skipped, because step {cause} failed")
 
     def cause(self) -> str:
-        """Say in one line why steps failed."""
+        """Return in one line why steps failed."""
         return "; ".join(f"step {step}: {error}" for step, error in list(self.failures().items())[:3])
 
     def cause_kind(self) -> ErrorKind:
@@ -179,6 +179,6 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 def _input_missing(edited: ProposedAction) -> Sequence[str]:
-    said = edited.input.get("input")
-    right = isinstance(said, str) and said.strip()
+    text = edited.input.get("input")
+    right = isinstance(text, str) and text.strip()
     return () if right else ('input: give the step\'s new input as text: {"input": "…"}',)

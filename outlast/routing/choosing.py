@@ -96,15 +96,15 @@ class Chooser:
             CLASSIFIER,
             [_labelled(text), Part(text=label_question(self.categories))],
             schema=label_schema(self.categories),
-            takes_broken=True,
+            accept_invalid=True,
             context_characters=CLASSIFIED_CHARACTERS,
         )
         data = answer.data or {}
-        category, said = str(data.get("category") or ""), data.get("confidence")
-        sure = _probability(said)
-        if said is not None and sure is None:
+        category, confidence = str(data.get("category") or ""), data.get("confidence")
+        sure = _probability(confidence)
+        if confidence is not None and sure is None:
             choice = general(
-                self.request, f"{category[:40] or 'nothing'} with a confidence of {str(said)[:20]!r} is unsure"
+                self.request, f"{category[:40] or 'nothing'} with a confidence of {str(confidence)[:20]!r} is unsure"
             )
         else:
             choice = decided(self.request, category, sure)
@@ -147,8 +147,10 @@ async def route(
         ApplicationError: InputInvalid where the categories cannot be chosen from.
 
     Example:
+        ```python
         category = await route(self.agents, request.ticket, [BILLING, OUTAGE, OTHER])
         answer = await self.agents.ask(category.agent, request.ticket)
+        ```
     """
     state = agents.run.state
     step = state.unused("route")
@@ -168,8 +170,8 @@ async def route(
     except ENDINGS as error:
         state.end(step, StepState.FAILED, note=text_of(error))
         raise
-    said = Content(text=choice.category, size=len(choice.category))
-    state.end(step, StepState.DONE, output=said, note="; ".join(choice.notes))
+    output = Content(text=choice.category, size=len(choice.category))
+    state.end(step, StepState.DONE, output=output, note="; ".join(choice.notes))
     return choice.routes[0].category
 
 
@@ -202,7 +204,7 @@ class _Picking:
         good = [pick for pick in picks if not pick.wrong]
         if not picks or len(good) < len(picks):
             back = _sent_back(picks)
-            self._notes.append(_told(card.name, picks))
+            self._notes.append(_sent_back_note(card.name, picks))
             again = await self._call(asked.model_copy(update={"messages": (back,), "transcript": turn.transcript}))
             second = await self._checked(again)
             self._notes += [f"{pick.tool} was left out: {pick.wrong[0]}"[:200] for pick in second if pick.wrong]
@@ -236,11 +238,11 @@ def _sent_back(picks: Sequence[Pick]) -> Message:
 
 
 def _answer(pick: Pick) -> ToolAnswer:
-    said = WRONG.format(problems="; ".join(pick.wrong)) if pick.wrong else ACCEPTED
-    return ToolAnswer(id=pick.id, content=Part(text=said), failed=bool(pick.wrong))
+    text = WRONG.format(problems="; ".join(pick.wrong)) if pick.wrong else ACCEPTED
+    return ToolAnswer(id=pick.id, content=Part(text=text), failed=bool(pick.wrong))
 
 
-def _told(agent: str, picks: Sequence[Pick]) -> str:
+def _sent_back_note(agent: str, picks: Sequence[Pick]) -> str:
     wrong = next((pick for pick in picks if pick.wrong), None)
     why = f"{wrong.tool}: {wrong.wrong[0]}" if wrong else "it picked no tool"
     return f"{agent}: picks sent back ({why[:120]})"
@@ -250,8 +252,8 @@ def _labelled(text: Part) -> Part:
     return text.model_copy(update={"label": "request"})
 
 
-def _probability(said: Any) -> float | None:
+def _probability(value: Any) -> float | None:
     """Read a confidence; what lies outside of 0 to 1 here is what the reader of answers could make nothing of."""
-    if isinstance(said, bool) or not isinstance(said, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(said) if 0 <= said <= 1 else None
+    return float(value) if 0 <= value <= 1 else None

@@ -95,14 +95,14 @@ def label_question(categories: Mapping[str, Category]) -> str:
     return f"Which category does the request above belong to?\n{listed}"
 
 
-def decided(request: RouteRequest, said: str, confidence: float | None) -> Choice:
+def decided(request: RouteRequest, answer: str, confidence: float | None) -> Choice:
     """Turn a classifier's answer into a route: the general one where it names none of ours, or names it too unsurely."""
     categories = categories_of(request)
-    found = categories.get(said) or _meant(said, categories)
-    if not said.strip():
+    found = categories.get(answer) or _meant(answer, categories)
+    if not answer.strip():
         return general(request, "the classifier named no category")
     if found is None:
-        return general(request, f"the classifier said {said[:SHOWN]!r}, which is no category here")
+        return general(request, f"the classifier said {answer[:SHOWN]!r}, which is not a category here")
     if confidence is not None and confidence < request.threshold and found.name != request.general:
         why = f"{found.name} at {confidence:.2f} is below the threshold of {request.threshold:g}"
         return replace(general(request, why), confidence=confidence)
@@ -139,8 +139,8 @@ def picked(request: RouteRequest, picks: Sequence[Pick]) -> Choice:
             routes.append(Route(categories[pick.tool], pick.filled))
     if not routes:
         none = next((pick for pick in picks if pick.tool == NO_ROUTE), None)
-        said = f" ({_reason(none.filled)})" if none is not None and none.filled is not None else ""
-        return general(request, f"no route fits{said}" if none is not None else "the router picked no route")
+        reason = f" ({_reason(none.filled)})" if none is not None and none.filled is not None else ""
+        return general(request, f"no route fits{reason}" if none is not None else "the router picked no route")
     notes: list[str] = []
     alone = next((route for route in routes if route.category.alone), None)
     if alone is not None and len(routes) > 1:
@@ -153,15 +153,15 @@ def picked(request: RouteRequest, picks: Sequence[Pick]) -> Choice:
     return Choice(tuple(routes), notes=tuple(notes))
 
 
-def priority_of(said: Any) -> Priority:
+def priority_of(value: Any) -> Priority:
     """Read a priority; what is none counts as high, because somebody thought the request grave."""
-    written = str(said).strip().lower()
+    written = str(value).strip().lower()
     return next((priority for priority in PRIORITIES if priority == written), "high")
 
 
-def _meant(said: str, categories: Mapping[str, Category]) -> Category | None:
+def _meant(answer: str, categories: Mapping[str, Category]) -> Category | None:
     """Find the category that a model wrote in its own way: other case, blanks or hyphens."""
-    found = [category for name, category in categories.items() if _bare(name) == _bare(said)]
+    found = [category for name, category in categories.items() if _bare(name) == _bare(answer)]
     return found[0] if len(found) == 1 else None
 
 
@@ -177,7 +177,7 @@ def _word(word: str) -> str:
 def _reason(filled: Content) -> str:
     """Return why no route fits, where the reason is short enough to be inline."""
     try:
-        said = json.loads(filled.text or "")["reason"]
+        reason = json.loads(filled.text or "")["reason"]
     except (ValueError, KeyError, TypeError):
-        said = filled.summary
-    return " ".join(str(said).split())[:100]
+        reason = filled.summary
+    return " ".join(str(reason).split())[:100]

@@ -49,7 +49,7 @@ DEFAULT_STAGES = (
     ),
 )
 
-UNMENDABLE = frozenset(
+NOT_RETRIED = frozenset(
     {
         ErrorKind.CONTENT_MISSING,
         ErrorKind.CONTENT_ALTERED,
@@ -101,7 +101,7 @@ def label_of(stage: str) -> str:
     return f"stage {stage}"
 
 
-def told(notes: Sequence[str]) -> tuple[str, ...]:
+def merged_notes(notes: Sequence[str]) -> tuple[str, ...]:
     """Shorten notes for a result: what came several times stands there once, and what is too much is counted."""
     counted = Counter(note if len(note) <= NOTE_LENGTH else f"{note[: NOTE_LENGTH - 1]}…" for note in notes)
     kept = [note if times == 1 else f"{note} ({times} times)" for note, times in counted.items()]

@@ -103,7 +103,7 @@ class ContentStore:
         *,
         state_dir: Path | None = None,
         waits: float = 0.0,
-        told: Callable[[str], None] = lambda _: None,
+        on_outage: Callable[[str], None] = lambda _: None,
         cache_bytes: int = 0,
     ) -> "ContentStore":
         """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a new directory is made.
@@ -113,13 +113,13 @@ class ContentStore:
             inline_limit: Most bytes of a text that may lie in history.
             state_dir: Keeps in mind that a directory was made: where it is missing later, it is away, and is not made anew.
             waits: Seconds that an operation waits for a store that is away.
-            told: Called once with the reason when the store is away, and once with "" when it is back.
+            on_outage: Called once with the reason when the store is away, and once with "" when it is back.
             cache_bytes: Most bytes of texts that are kept in memory, so that none of them is read again; 0 for none.
 
         Raises:
             ValueError: The URL is none of a store; the message names CONTENT_STORE_URL.
         """
-        patience = Patience(waits, told)
+        patience = Patience(waits, on_outage)
         if urlsplit(url).scheme == "file":
             directory = Path(unquote(urlsplit(url).path))
             marker = StoreMarker.of(directory, url, state_dir)
@@ -146,7 +146,7 @@ class ContentStore:
             return held
         if not _REFERENCE.fullmatch(ref):
             raise non_retryable(
-                ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is no content reference (43 characters of base64)"
+                ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is not a content reference (43 characters of base64)"
             )
         data = await self._patience.outlast(lambda: self._read(_key(ref)))
         if data is None:
@@ -279,12 +279,12 @@ class ContentActivities:
 
 
 def log_outage(why: str) -> None:
-    """Tell the worker's log that the store is away, and that it is back."""
+    """Log that the store is away, and that it is back."""
     _log.warning("%s; activities wait for it", why) if why else _log.warning("the content store answers again")
 
 
 def _brief(error: Exception) -> str:
-    # obstore appends a dump of its internals, which would be kept in history for ever.
+    # obstore appends a dump of its internals, which would be kept in history forever.
     return f"{type(error).__name__}: {str(error).partition('Debug source')[0].strip()[:500]}"
 
 

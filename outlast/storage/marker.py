@@ -53,7 +53,7 @@ class StoreMarker:
         return self.used and not self.present
 
     def why(self) -> str:
-        """Say what is missing, and what to do where the store was given up on purpose."""
+        """Return what is missing, and what to do where the store was given up on purpose."""
         what = "its marker file is missing" if self.root.is_dir() else "the directory is missing"
         return f"{what}: mount or restore it" + (f", or delete {self.note} to begin an empty one" if self.note else "")
 

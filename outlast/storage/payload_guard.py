@@ -1,6 +1,6 @@
 """The data converter: refuses a message that history cannot hold and a request that cannot be read, and redacts failures.
 
-The server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried for ever; so does
+The server's own limit (2 MB) shows only when a workflow task is completed, which then fails and is retried forever; so does
 a task whose run was started with wrong input. Raised here, either mistake fails the run with a typed error.
 """
 
@@ -114,8 +114,8 @@ class SealedFailureConverter(RedactingFailureConverter):
 def _redact(failure: Failure) -> None:
     while True:
         for name in ("message", "stack_trace"):
-            said = getattr(failure, name)
-            if (kept := SECRETS(said)) != said:
+            text = getattr(failure, name)
+            if (kept := SECRETS(text)) != text:
                 setattr(failure, name, kept)
         info = failure.WhichOneof("failure_info")
         for name in ("details", "last_heartbeat_details"):
@@ -137,7 +137,7 @@ def _redact_payloads(payloads: Payloads) -> None:
 
 
 def describe(value: Any, size: int, limit: int) -> str:
-    """Say which field of a message makes it too big and what to do about it."""
+    """Return which field of a message makes it too big and what to do about it."""
     where, largest = _largest(value, type(value).__name__)
     return (
         f"{type(value).__name__} is {size:,} bytes, over the limit of {limit:,} (PAYLOAD_LIMIT_BYTES); "

@@ -66,11 +66,11 @@ def _ids(record: logging.LogRecord) -> dict[str, Any]:
     """Take what the SDK attaches to a record, and the span that is current."""
     found: dict[str, Any] = {"step": record.step} if hasattr(record, "step") else {}
     for name in ("temporal_workflow", "temporal_activity"):
-        told = getattr(record, name, None)
-        if isinstance(told, Mapping):
-            found |= {key: told[key] for key in IDS if key in told}
-            if "workflow_run_id" in told:
-                found["run_id"] = told["workflow_run_id"]
+        fields = getattr(record, name, None)
+        if isinstance(fields, Mapping):
+            found |= {key: fields[key] for key in IDS if key in fields}
+            if "workflow_run_id" in fields:
+                found["run_id"] = fields["workflow_run_id"]
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         found |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}

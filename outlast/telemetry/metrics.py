@@ -65,7 +65,7 @@ def _exported(endpoint: str | None, prometheus: str | None) -> "OpenTelemetryCon
 
 
 def _interval() -> int:
-    said = os.environ.get(INTERVAL, "").strip()
-    if said and not (said.isdecimal() and int(said)):
-        raise TelemetryError(f"{INTERVAL}={said}: write milliseconds, for instance {INTERVAL_MILLISECONDS}")
-    return int(said or INTERVAL_MILLISECONDS)
+    value = os.environ.get(INTERVAL, "").strip()
+    if value and not (value.isdecimal() and int(value)):
+        raise TelemetryError(f"{INTERVAL}={value}: write milliseconds, for instance {INTERVAL_MILLISECONDS}")
+    return int(value or INTERVAL_MILLISECONDS)

@@ -52,9 +52,9 @@ def address_of(signal: str, endpoint: str | None) -> str:
 
 def over_grpc(signal: str, endpoint: str | None) -> bool:
     """Whether a signal is to go over gRPC: as its protocol says, or else by the port that is gRPC's."""
-    said = set_to(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or set_to("OTEL_EXPORTER_OTLP_PROTOCOL")
-    if said:
-        return said == "grpc"
+    protocol = set_to(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or set_to("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol:
+        return protocol == "grpc"
     where = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or endpoint or ""
     try:
         return urlsplit(where).port == GRPC_PORT

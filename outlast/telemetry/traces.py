@@ -1,7 +1,7 @@
 """Traces by OTLP over HTTP: the SDK's plugin, a provider that is safe under replay, and our ties between spans.
 
-The traps: the simple span processor exports from within the workflow sandbox, which forbids that, so spans go in batches; and
-what was not flushed when the process leaves is lost, because it leaves through `os._exit`.
+Spans go in batches: the simple span processor would export from within the workflow sandbox, which forbids that. The processor
+is flushed before the process leaves, because it leaves through `os._exit`.
 """
 
 import logging
@@ -64,7 +64,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
 
     from outlast.telemetry.lasting import Lasting
     from outlast.telemetry.quiet import Quiet
-    from outlast.telemetry.redacting import Redacting
+    from outlast.telemetry.span_redaction import Redacting
 
     # A plain provider reads OTEL_TRACES_SAMPLER; there is no public way to ask for that sampler alone.
     sampler = Quiet(TracerProvider(shutdown_on_exit=False).sampler)

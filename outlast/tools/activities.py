@@ -110,7 +110,7 @@ class ToolActivities:
         if request.approval is not None:
             check_approved(request, request.approval)  # an undoable call, too, is held to the approval it comes with
         try:
-            said, failed, undo = await self._outcome(request)
+            text, failed, undo = await self._outcome(request)
         except ApplicationError:
             raise
         except OSError as error:
@@ -118,7 +118,7 @@ class ToolActivities:
         except Exception as error:
             raise retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
         outcome = ToolOutcome(
-            said=encodable(readable(said)),
+            said=encodable(readable(text)),
             failed=failed,
             ms=round((time.monotonic() - started) * 1000),
             attempt=activity.info().attempt,
@@ -185,7 +185,7 @@ class ToolActivities:
         if request.ref is not None:
             arguments = from_json(await self._store.text(Part(ref=request.ref)))
         spec = await self._spec(request)
-        missing = f"{request.tool} is none of this agent's tools"
+        missing = f"{request.tool} is not one of this agent's tools"
         wrong = await PARSERS.off_loop(_wrong, arguments, spec) if spec else missing
         if wrong:
             return wrong, True, {}
@@ -215,8 +215,10 @@ class ToolActivities:
             record = earlier or await self._recorded(tool, arguments, key, call)
             if await self._records.closed(key):
                 return "this call was rolled back; it is not made any more", True, {}
-            said = await asyncio.to_thread(tool.made, arguments, record.arguments) if earlier and tool.made else ""
-            return said or await tool.run(arguments, key), False, record.arguments
+            earlier_answer = (
+                await asyncio.to_thread(tool.made, arguments, record.arguments) if earlier and tool.made else ""
+            )
+            return earlier_answer or await tool.run(arguments, key), False, record.arguments
         except ToolError as error:
             # This attempt changed nothing; whether an earlier one did, the undo can tell.
             return SECRETS(str(error)), True, earlier.arguments if earlier else {}
@@ -236,7 +238,7 @@ class ToolActivities:
 
 
 def _wrong(arguments: Any, spec: ToolSpec) -> str:
-    """Say how arguments break the schema that the model saw, if they do; may wait for a parser."""
+    """Return how arguments break the schema that the model saw, if they do; may wait for a parser."""
     try:
         wrong = violations(arguments, spec.input_schema)
     except SchemaInvalidError as error:

@@ -55,7 +55,7 @@ class Tool:
 
     `call` is a plain function, which runs in a thread, or a coroutine function; a `keyed` one also takes the key that is the
     same in every attempt of a call. `prepare(arguments, key)` tells how the call will be undone, before it has its effect;
-    `made(arguments, undo's arguments)` tells a later attempt what an earlier one has said, if its effect is there already.
+    `made(arguments, undo's arguments)` gives a later attempt the answer of an earlier one whose effect is there already.
     `undoable` are the requests of an irreversible tool that its undo takes back after all.
     """
 

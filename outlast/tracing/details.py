@@ -25,7 +25,7 @@ def details(status: RunStatus) -> str:
     tokens = status.spend.input_tokens + status.spend.output_tokens
     lines = [
         f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
-        *([f"\n**{_cell(status.paused.told)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
+        *([f"\n**{_cell(status.paused.description)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
         "",
         "| | step | agent | waits for | result, note |",
         "|---|---|---|---|---|",
@@ -38,14 +38,14 @@ def details(status: RunStatus) -> str:
     if status.rollback:
         lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:
-        said = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
+        text = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
-        lines.append(f"\n    {said}")
+        lines.append(f"\n    {text}")
     for gate in status.gates:
         lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
     if status.budget:
         lines.append(f"\n**budget:** {_cell(status.budget.line)}")
-        lines += [f"\n> budget: {_cell(said)}" for said in (*status.budget.warnings, status.budget.stopped) if said]
+        lines += [f"\n> budget: {_cell(text)}" for text in (*status.budget.warnings, status.budget.stopped) if text]
     lines += [f"\n> missing tool: {_cell(missing)}" for missing in status.tools_missing]
     lines += [f"\n> notice: {' '.join(notice.split())}" for notice in status.notices]
     return "\n".join(lines)
@@ -54,7 +54,7 @@ def details(status: RunStatus) -> str:
 @lru_cache(maxsize=4096)
 def _line(state: StepState, step: str, agent: str, depends_on: tuple[str, ...], result: str, note: str) -> str:
     """Render the row of a step. A status is rendered for each change, and all rows but one are as they were."""
-    # A note stands behind the result of a step, never in its place.
+    # A note follows the result of a step, and never replaces it.
     shown = " · ".join(text[:80] for text in (result, note) if text)
     cells = (f"{MARKS[state]} {state}", step, agent, ", ".join(depends_on), shown)
     return "| " + " | ".join(map(_cell, cells)) + " |"
@@ -79,8 +79,8 @@ def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
         lines.append("\n**These arguments are cut. Look at all of them before you approve; this shows them:**")
         lines.append(f"\n    {command('approve', workflow_id, gate.name)}")
     for verdict in ("approve", "deny") if gate.whole else ("deny",):
-        said = {"by": "your name"} if alone else {"gate": gate.name, "by": "your name"}
-        lines.append(f"\n    {signal} --name {verdict} --input {shlex.quote(json.dumps(said))}")
+        payload = {"by": "your name"} if alone else {"gate": gate.name, "by": "your name"}
+        lines.append(f"\n    {signal} --name {verdict} --input {shlex.quote(json.dumps(payload))}")
     return lines
 
 

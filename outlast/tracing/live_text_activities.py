@@ -48,18 +48,18 @@ async def _publish(progress: Progress) -> None:
 async def _pieces(progress: Progress) -> None:
     client = WorkflowStreamClient.from_within_activity(max_retry_duration=timedelta(seconds=BATCH))
     topic: TopicHandle[Streamed] = client.topic(STREAM_TOPIC, type=Streamed)
-    told, left = 0, PUBLISHED
+    published, left = 0, PUBLISHED
     while left > 0:
         await asyncio.sleep(BATCH)
-        new = encodable(progress.text[-(progress.said - told) :]) if progress.said > told else ""
+        new = encodable(progress.text[-(progress.readable - published) :]) if progress.readable > published else ""
         if not new:
             continue
         topic.publish(_piece(progress, new))
-        told, left = progress.said, left - len(new.encode())
+        published, left = progress.readable, left - len(new.encode())
         await client.flush()
 
 
 def _piece(progress: Progress, new: str) -> Streamed:
     info = activity.info()
-    start = progress.said - len(new)
+    start = progress.readable - len(new)
     return Streamed(call=info.activity_id, characters=progress.characters, attempt=info.attempt, start=start, text=new)

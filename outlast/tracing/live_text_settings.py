@@ -17,9 +17,9 @@ from outlast.storage.activities import encodable
 def streamed(progress: Progress, limit: int) -> dict[str, Any]:
     """Write how far a call is, with at most `limit` bytes of the end of its text."""
     text = tail(progress.text, limit)
-    start = progress.said - len(text)
-    told = Streamed(characters=progress.characters, attempt=activity.info().attempt, start=start, text=encodable(text))
-    return told.model_dump() if text else {"characters": progress.characters, "attempt": told.attempt}
+    start = progress.readable - len(text)
+    piece = Streamed(characters=progress.characters, attempt=activity.info().attempt, start=start, text=encodable(text))
+    return piece.model_dump() if text else {"characters": progress.characters, "attempt": piece.attempt}
 
 
 def tail(text: str, limit: int) -> str:

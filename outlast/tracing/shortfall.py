@@ -32,7 +32,7 @@ class Shortfall:
         """Record what an agent lacks; `missing` begins with the name of each tool."""
         for name in missing:
             self._lacking[agent, name.partition(" ")[0]] = f"{agent}: {name}"[:SUMMARY_LENGTH]
-        self._changed |= {f"{agent}: {said}"[:SUMMARY_LENGTH]: None for said in changed}
+        self._changed |= {f"{agent}: {reason}"[:SUMMARY_LENGTH]: None for reason in changed}
 
     def regains(self, agent: str, tool: str) -> None:
         """Record that a tool answers again."""

@@ -65,13 +65,13 @@ class StepSpans:
 
     @contextmanager
     def calling(self, step: str, operation: str, name: str) -> Iterator[None]:
-        """Hold what happens within the block below a span of its own, which `tell` describes."""
+        """Hold what happens within the block below a span of its own, which `annotate` describes."""
         above = self._open.get(step)
         parent = trace.set_span_in_context(above) if above is not None else None
         about = {"agent.step": step, "gen_ai.operation.name": operation}
         span = _start(f"{operation} {name}", workflow.now(), parent, about)
         token = context.attach(trace.set_span_in_context(span))
-        told = _call.set(span)
+        call_token = _call.set(span)
         ended, put_away = False, False
         try:
             yield
@@ -85,14 +85,14 @@ class StepSpans:
             raise
         finally:
             if not put_away:
-                _call.reset(told)
+                _call.reset(call_token)
                 context.detach(token)
                 if ended:
                     span.end(_nanoseconds(workflow.now()))
 
 
-def tell(call: CallTrace) -> None:
-    """Say on the span of the running call what the step trace says of it."""
+def annotate(call: CallTrace) -> None:
+    """Set the attributes of the running call's span from its record in the step trace."""
     span = _call.get()
     if span is None or not span.is_recording():
         return

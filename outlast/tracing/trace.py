@@ -11,13 +11,12 @@ from typing import Any
 
 from temporalio import workflow
 
-from outlast.budget.metering import count
 from outlast.contracts import (
     SUMMARY_LENGTH,
     BudgetShown,
     CallTrace,
+    FallbackTaken,
     GateView,
-    Hop,
     ModelFailure,
     ModelRequest,
     ModelTurn,
@@ -31,7 +30,8 @@ from outlast.contracts import (
 )
 from outlast.tracing.details import details
 from outlast.tracing.indexing import index_end
-from outlast.tracing.spans import StepSpans, tell
+from outlast.tracing.run_metrics import count
+from outlast.tracing.spans import StepSpans, annotate
 from outlast.workflow.state import ExecutionState
 
 NOTICES_KEPT = 20
@@ -45,7 +45,7 @@ class RunTrace:
         self.calls: list[CallTrace] = []
         self.spans = StepSpans()
         self.notices: list[str] = []
-        self.hops: list[Hop] = []
+        self.fallbacks: list[FallbackTaken] = []
         self.rollback = ""
         self.gates: tuple[GateView, ...] = ()
         self.budget: BudgetShown | None = None
@@ -113,7 +113,7 @@ class RunTrace:
         self, step: str, agent: str, tool: str, arguments: str, result: ToolResult | None, error: str, waited: timedelta
     ) -> None:
         """Record a tool call: its result (which may be the tool's own error), or the error that ended it."""
-        said = result.content.summary or (result.content.text or "") if result else ""
+        output = result.content.summary or (result.content.text or "") if result else ""
         self._keep(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
@@ -126,14 +126,14 @@ class RunTrace:
                 success=result is not None and not result.failed,
                 attempt=result.attempt if result else 1,
                 input=arguments[:SUMMARY_LENGTH],
-                output=said[:SUMMARY_LENGTH],
+                output=output[:SUMMARY_LENGTH],
                 error=error[:SUMMARY_LENGTH],
             )
         )
 
     def fell_back(self, step: str, origin: str, target: str, reason: str) -> None:
         """Record a change to a fallback."""
-        self.hops.append(Hop(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
+        self.fallbacks.append(FallbackTaken(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH]))
         count("agent_fallbacks", pattern=self.pattern, origin=origin)
         workflow.logger.info("%s failed, so %s is asked", origin, target[:80], extra={"step": step})
 
@@ -163,9 +163,9 @@ class RunTrace:
             cache_write_tokens=usage.cache_write_tokens,
             usd=usd,
         )
-        said = [part for message in asked.messages[:1] for part in message.parts if part.text]
+        texts = [part for message in asked.messages[:1] for part in message.parts if part.text]
         # What is asked says more of a call than the material it comes with.
-        first = next((part.text for part in [*(part for part in said if not part.label), *said]), None) or ""
+        first = next((part.text for part in [*(part for part in texts if not part.label), *texts]), None) or ""
         self._keep(
             CallTrace(
                 workflow_id=workflow.info().workflow_id,
@@ -183,7 +183,7 @@ class RunTrace:
 
     def _keep(self, call: CallTrace) -> None:
         self.calls.append(call)
-        tell(call)
+        annotate(call)
 
     def notice(self, text: str) -> None:
         """Keep a message that could not be understood where people see it."""
@@ -207,7 +207,7 @@ class RunTrace:
             steps=tuple(state.steps.values()),
             spend=state.spend,
             notices=tuple(self.notices),
-            hops=tuple(self.hops),
+            hops=tuple(self.fallbacks),
             questions=tuple(state.questions.values()),
             rollback=self.rollback,
             gates=self.gates,
@@ -223,7 +223,7 @@ class RunTrace:
 
     def report(self) -> RunReport:
         """Return all that is kept of a run when it ends."""
-        return RunReport(steps=tuple(self._state.steps.values()), trace=self.all_calls(), hops=tuple(self.hops))
+        return RunReport(steps=tuple(self._state.steps.values()), trace=self.all_calls(), hops=tuple(self.fallbacks))
 
     def changed(self) -> None:
         """Show the run once the changes of this moment are made: rendering at each one cost more than the steps did."""

@@ -58,7 +58,7 @@ class UndoActivities:
             )
         try:
             arguments = tool.arguments.model_validate(dict(record.arguments))
-            said = await tool.run(arguments, request.key)
+            output = await tool.run(arguments, request.key)
         except NeverHappenedError as error:
             return UndoResult(said=str(error)[:SUMMARY_LENGTH], happened=False, attempt=attempt)
         except (ToolError, ValidationError) as error:
@@ -69,4 +69,4 @@ class UndoActivities:
             raise retryable(ErrorKind.TOOL_UNAVAILABLE, f"{request.tool}: {text_of(error)}") from error
         except Exception as error:
             raise retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}") from error
-        return UndoResult(said=said[:SUMMARY_LENGTH], attempt=attempt)
+        return UndoResult(said=output[:SUMMARY_LENGTH], attempt=attempt)

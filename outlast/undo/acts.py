@@ -15,8 +15,8 @@ from temporalio import workflow
 
 from outlast.contracts import Change, ChangeState, Part, ToolAnswer, ToolCall, hashed
 
-ARGUMENTS_TOLD = 1000
-ANSWER_TOLD = 500
+ARGUMENTS_SHOWN = 1000
+ANSWER_SHOWN = 500
 KEY_DIGEST = 16
 DONE_BEFORE = (
     "An earlier attempt at this task failed, after it had done what is listed here. Do not do any of it again; "
@@ -80,13 +80,13 @@ class Attempt:
         """Return the answer that an act has had already; None where it must be made."""
         if act.answer is None or act.answer.failed or self._state(act.change) not in HAPPENED:
             return None
-        told = f"This was done already, by {act.agent}, and was not done again. What came of it:"
+        heading = f"This was done already, by {act.agent}, and was not done again. What came of it:"
         content = act.answer.content
-        told_too = {"text": f"{told}\n{content.text}"} if content.ref is None else {"label": told}
-        return ToolAnswer(id=call.id, content=content.model_copy(update=told_too))
+        update = {"text": f"{heading}\n{content.text}"} if content.ref is None else {"label": heading}
+        return ToolAnswer(id=call.id, content=content.model_copy(update=update))
 
-    def told(self) -> list[Part]:
-        """Say what was done before, for the agent of this attempt; nothing where nothing was."""
+    def done_before(self) -> list[Part]:
+        """Return what was done before, for the agent of this attempt; nothing where nothing was."""
         if not self.before:
             return []
         lines = [f"{number}. {self._line(act)}" for number, act in enumerate(self.before, 1)]
@@ -99,11 +99,11 @@ class Attempt:
         return parts
 
     def _line(self, act: Act) -> str:
-        given = "…" if act.call.ref else json.dumps(dict(act.call.input), ensure_ascii=False)[:ARGUMENTS_TOLD]
+        given = "…" if act.call.ref else json.dumps(dict(act.call.input), ensure_ascii=False)[:ARGUMENTS_SHOWN]
         state = self._state(act.change) if act.change else None
         became = STATES[state] if state is not None else "not done"
-        said = " ".join(((act.answer.content.text if act.answer else "") or "").split())[:ANSWER_TOLD]
-        return f"{act.agent} called {act.call.name}({given}): {became}" + (f". It answered: {said}" if said else "")
+        answer = " ".join(((act.answer.content.text if act.answer else "") or "").split())[:ANSWER_SHOWN]
+        return f"{act.agent} called {act.call.name}({given}): {became}" + (f". It answered: {answer}" if answer else "")
 
     def _is_gone(self, act: Act) -> bool:
         return self._state(act.change) in (ChangeState.UNDONE, None)
@@ -121,7 +121,7 @@ class Acts:
         return Attempt(step, agent, tuple(self._ended.get(step, ())), self._state)
 
     def failed(self, attempt: Attempt) -> None:
-        """Keep what an attempt did that led nowhere, for the next one."""
+        """Keep what a failed attempt did, for the next one."""
         known = self._ended.setdefault(attempt.step, [])
         known += [act for act in attempt.acts if act not in known]
 
@@ -130,9 +130,9 @@ class Acts:
         return [act.change for act in self._ended.get(step, ()) if act.change]
 
     def lines(self, step: str) -> str:
-        """Say in a few lines what failed attempts at a step did; empty where they did nothing."""
-        told = self.attempt(step, "").told()
-        return (told[0].text or "").removeprefix(DONE_BEFORE) if told else ""
+        """Return in a few lines what failed attempts at a step did; empty where they did nothing."""
+        parts = self.attempt(step, "").done_before()
+        return (parts[0].text or "").removeprefix(DONE_BEFORE) if parts else ""
 
     def _state(self, change: int) -> ChangeState | None:
         found = self._change_of(change)

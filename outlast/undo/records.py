@@ -1,4 +1,4 @@
-"""What stands in the content store about the undo of each call, under the call's key: how to undo it, and whether it was.
+"""What the content store holds about the undo of each call, under the call's key: how to undo it, and whether it was.
 
 The record is kept before the call has its effect, so that an undo finds it even if the call was never reported. A
 worker that was taken for dead may go on, so the undo leaves a mark first, and a call that finds it has no effect any more.
@@ -47,7 +47,7 @@ class UndoRecords:
 
 
 def digest(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Tell one call from another that uses the same key."""
+    """Distinguish one call from another that uses the same key."""
     return reference(_CALL.dump_json((tool, dict(sorted(arguments.items())))))
 
 

@@ -50,7 +50,7 @@ ASKED = "a person asked for it"
 
 
 class Rollback:
-    """The changes of one run, and the way back.
+    """The changes of one run, and how to undo them.
 
     `on_stuck` decides on a compensation that keeps failing; without it, such a change is listed as not undone.
     """
@@ -117,13 +117,13 @@ class Rollback:
 
     def completed(self, change: Change, result: ToolResult) -> None:
         """Record what a call has reported; a tool's own error means that nothing was changed, unless it says how to undo it."""
-        said = result.content.summary or result.content.text or ""
+        output = result.content.summary or result.content.text or ""
         if not result.failed:
             self._undo_log.done(change.seq, result.undo)
         elif result.undo:
-            self._undo_log.unknown(change.seq, said)
+            self._undo_log.unknown(change.seq, output)
         else:
-            self._undo_log.not_happened(change.seq, said)
+            self._undo_log.not_happened(change.seq, output)
 
     def broke_off(self, change: Change, error: BaseException) -> None:
         """Record that a call ended without a report."""
@@ -133,14 +133,14 @@ class Rollback:
             self._undo_log.unknown(change.seq, text_of(error))
 
     async def roll_back(self, policy: RollbackPolicy, reason: str) -> Changes:
-        """Take changes back as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""
+        """Undo changes as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""
         if self._undo_log.to_undo(policy):
             self._reason = reason
             await shielded(self._undo_all(policy))
         return self.changes
 
-    async def take_back(self, seqs: Sequence[int]) -> None:
-        """Take back some changes only, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
+    async def undo_changes(self, seqs: Sequence[int]) -> None:
+        """Undo only some changes, the last one first; what has no undo stays as it is. Shielded like a whole rollback."""
         wanted = [seq for seq in self._undo_log.to_undo(ROLL_BACK_ALL) if seq in seqs]
         if wanted:
             await shielded(self._undo_some(wanted))
@@ -160,10 +160,10 @@ class Rollback:
             error = failure_of(ended)
             await shielded(self._stopped(task))
             await self.roll_back(on_failure, text_of(error) or "the run was cancelled")
-            told = self._in_error(error)
-            if told is ended:
+            raised = self._in_error(error)
+            if raised is ended:
                 raise
-            raise told from ended
+            raise raised from ended
         assert self._asked is not None
         await shielded(self._stopped(task))
         changes = await self.roll_back(self._asked, self._why)
@@ -177,7 +177,7 @@ class Rollback:
         return result
 
     def denied(self, reason: str) -> None:
-        """Hear that a person denied an action of this run; rolls back and ends the run where `on_denied` says so."""
+        """Handle a denial of an action of this run; rolls back and ends the run where `on_denied` says so."""
         if self.on_denied.extent is not Extent.KEEP and self._guards and self._asked is None:
             self._why = reason
             self._asked = self.on_denied
@@ -278,20 +278,20 @@ class Rollback:
 def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
     """Read whatever a person sent; None if it means nothing."""
     try:
-        said = only(arguments)
+        sent = only(arguments)
     except ValueError:
         return None
-    if said is None:
+    if sent is None:
         return ROLL_BACK_ALL
-    if isinstance(said, str):
-        said = {} if said.casefold() == Extent.ALL else {"checkpoint": said}
-    if not isinstance(said, Mapping):
+    if isinstance(sent, str):
+        sent = {} if sent.casefold() == Extent.ALL else {"checkpoint": sent}
+    if not isinstance(sent, Mapping):
         return None
-    if not set(said) <= set(RollbackPolicy.model_fields):
+    if not set(sent) <= set(RollbackPolicy.model_fields):
         return None  # a mistyped checkpoint must not become a rollback of everything
-    extent = Extent.TO_CHECKPOINT if said.get("checkpoint") else Extent.ALL
+    extent = Extent.TO_CHECKPOINT if sent.get("checkpoint") else Extent.ALL
     try:
-        policy = RollbackPolicy.model_validate({"extent": extent, **said})
+        policy = RollbackPolicy.model_validate({"extent": extent, **sent})
     except ValidationError:
         return None
     return None if policy.extent is Extent.KEEP else policy

@@ -24,7 +24,7 @@ class RollbackWorkflow(AgentWorkflow[RollbackRequest, RollbackResult]):
 
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
-        """Take back as far as the policy says; raises InputInvalid where there is nothing to do."""
+        """Undo changes as far as the policy says; raises InputInvalid where there is nothing to do."""
         names = [point.name for point in self.undo.changes.checkpoints]
         wanted = request.policy.checkpoint
         if wanted and wanted not in names:

@@ -66,20 +66,20 @@ class AdmittedByLag(CustomSlotSupplier):
         self._lock = threading.Lock()
 
     async def reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit:  # noqa: ARG002 - the SDK's name
-        """Wait until there is room, and take it."""
-        while not self._take():  # noqa: ASYNC110 - room is given back in threads of the SDK, which no event of ours reaches
+        """Wait for a free place, and take it."""
+        while not self._take():  # noqa: ASYNC110 - places are freed in threads of the SDK, which no event of ours reaches
             await asyncio.sleep(SAMPLE / 2)
         return SlotPermit()
 
     def try_reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit | None:  # noqa: ARG002 - the SDK's name
-        """Take room where there is some at once."""
+        """Take a place if one is free now."""
         return SlotPermit() if self._take() else None
 
     def mark_slot_used(self, ctx: SlotMarkUsedContext) -> None:
         """Nothing to note: a slot counts from its reservation on."""
 
     def release_slot(self, ctx: SlotReleaseContext) -> None:  # noqa: ARG002 - the SDK's name
-        """Give room back."""
+        """Free a place."""
         with self._lock:
             self._used -= 1
 

@@ -26,11 +26,13 @@ def check_workflows(workflows: Sequence[type]) -> None:
     for each in workflows:
         if not isinstance(each, type):
             raise WorkerArgumentError(
-                f"workflows: {_named(each)} is no class; give the class, not an instance or a method"
+                f"workflows: {_named(each)} is not a class; give the class, not an instance or a method"
             )
         definition = workflow._Definition.from_class(each)
         if definition is None:
-            raise WorkerArgumentError(f"workflows: {_named(each)} is no workflow; put @workflow.defn above the class")
+            raise WorkerArgumentError(
+                f"workflows: {_named(each)} is not a workflow; put @workflow.defn above the class"
+            )
         names.append(definition.name or each.__name__)
     for name in _twice(names):
         raise WorkerArgumentError(
@@ -49,7 +51,7 @@ def check_activities(activities: Sequence[Callable[..., Any]], standard: Sequenc
     for each in activities:
         if not callable(each) or activity._Definition.from_callable(each) is None:
             raise WorkerArgumentError(
-                f"activities: {_named(each)} is no activity; put @activity.defn above the function, and give a method of an "
+                f"activities: {_named(each)} is not an activity; put @activity.defn above the function, and give a method of an "
                 "object as Pager(…).page, not the object or its class"
             )
         if isinstance(each, type) or _unbound(each):
@@ -75,7 +77,7 @@ def check_tools(tools: Sequence[Tool], standard: Sequence[Tool] = ()) -> None:
     for each in tools:
         if not isinstance(each, Tool):
             raise WorkerArgumentError(
-                f"tools: {_named(each)} is no tool; put @tool(effect=…) of outlast above the function"
+                f"tools: {_named(each)} is not a tool; put @tool(effect=…) of outlast above the function"
             )
     for name in _twice(each.name for each in tools):
         raise WorkerArgumentError(f"tools: two are named {name!r}; a tool is named after its function: rename one")

@@ -1,4 +1,4 @@
-"""Crash notes: which activities a worker process is running, in a file, so that whoever starts after its death hands them back.
+"""Crash notes: which activities a worker process is running, in a file, so that the next process hands them back after a crash.
 
 Without them only the heartbeat time-out shows that a worker died, and a short one takes a busy worker for a dead one and pays its
 calls again. The file of a living process is locked, and the kernel frees the lock when the process ends, however it ends. Locks
@@ -184,7 +184,7 @@ def _dead(path: Path, namespace: str | None = None) -> Iterator[tuple[bytes, Run
 
 
 def _origin(namespace: str) -> dict[str, str]:
-    """Say whose notes follow: those of a machine, under its present kernel, and of a namespace."""
+    """Return whose notes follow: those of a machine, under its present kernel, and of a namespace."""
     kernel = ""
     with suppress(OSError):
         kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -104,7 +104,7 @@ class Registry:
                 settings.content_inline_bytes,
                 state_dir=settings.state_dir.resolve(),
                 waits=settings.store_wait,
-                told=log_outage,
+                on_outage=log_outage,
                 cache_bytes=settings.content_cache_bytes,
             )
             self._servers = McpServers.read(settings.mcp_servers_file)

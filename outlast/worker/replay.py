@@ -1,7 +1,7 @@
 """Replay before deploy: `worker.py --replay` runs the histories of real runs through this code, and changes nothing anywhere.
 
 A history that does not replay belongs to a run that would stand still under this code. Queries are answered by replay, so
-histories of runs that have ended matter as much as those of runs that go on.
+histories of runs that have ended matter as much as those of open runs.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from temporalio.worker import Replayer, WorkflowRunner
 from outlast.client import Settings, SettingsError, connect, data_converter
 
 OPEN = "open"
-"""Stands for all runs of the namespace that go on."""
+"""Stands for all open runs of the namespace."""
 SHOWN = 1000
 
 
@@ -37,7 +37,7 @@ async def check(settings: Settings, wanted: Sequence[str], workflows: Sequence[t
 async def replay(
     settings: Settings, wanted: Sequence[str], workflows: Sequence[type], runner: WorkflowRunner, left_out: Counter[str]
 ) -> AsyncIterator[tuple[str, str]]:
-    """Replay histories one after the other: files of `temporal workflow show -o json`, ids of runs, or `open` for all that go on.
+    """Replay histories one after the other: files of `temporal workflow show -o json`, ids of runs, or `open` for all open runs.
 
     Yields the name of each with what keeps it from replaying, "" for nothing. Open runs of workflows that are not among these are
     counted in `left_out`, by their type. Raises SettingsError for a name that is neither a file nor a run, and for a file that
@@ -68,7 +68,7 @@ def read_history(path: Path) -> WorkflowHistory:
         return WorkflowHistory.from_json(path.stem, path.read_text())
     except Exception as error:  # the parser of protobuf's JSON raises whatever it meets
         raise ValueError(
-            f"{path}: is no event history ({str(error)[:200]}); write one with 'temporal workflow show -w ID -o json'"
+            f"{path}: is not an event history ({str(error)[:200]}); write one with 'temporal workflow show -w ID -o json'"
         ) from error
 
 

@@ -121,7 +121,7 @@ def _arguments() -> argparse.Namespace:
         "--replay",
         nargs="+",
         metavar="HISTORY",
-        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all that go on) and leave",
+        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all open runs) and leave",
     )
     return parser.parse_args()
 

@@ -48,20 +48,20 @@ def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:
     wanted = request.output_schema if isinstance(request, ModelRequest) else None
     if isinstance(value, kind) and not (wanted and isinstance(value, ModelTurn) and _lacks_data(value)):
         return value
-    said = _said(raw)
+    data = _payload(raw)
     if wanted:
-        return Unusable(f"it holds no 'data' in the schema that was asked for, but {_shown(said)}")
-    made = None if said is None else _by_hand(kind, said, request)
-    return Unusable(f"it is no {kind.__name__}, but {_shown(said)}") if made is None else made
+        return Unusable(f"it holds no 'data' in the schema that was asked for, but {_shown(data)}")
+    made = None if data is None else _by_hand(kind, data, request)
+    return Unusable(f"it is not a {kind.__name__}, but {_shown(data)}") if made is None else made
 
 
 def _lacks_data(turn: ModelTurn) -> bool:
     return turn.whole and turn.data is None and not turn.schema_errors
 
 
-def _by_hand(kind: type[Any], said: Any, request: Any) -> Any:
+def _by_hand(kind: type[Any], data: Any, request: Any) -> Any:
     """Make a result of what a person has written; None where it cannot be one."""
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     content = Content(text=text, size=len(text.encode()), summary=_shown(f"given by hand: {text}"))
     if kind is ModelTurn:
         return ModelTurn(content=content)
@@ -73,7 +73,7 @@ def _by_hand(kind: type[Any], said: Any, request: Any) -> Any:
     return None
 
 
-def _said(raw: RawValue | None) -> Any:
+def _payload(raw: RawValue | None) -> Any:
     """Return a result as plain JSON, or as the text that it is; None for nothing."""
     if raw is None or not raw.payload.data:
         return None
@@ -83,8 +83,8 @@ def _said(raw: RawValue | None) -> Any:
         return raw.payload.data.decode(errors="replace")
 
 
-def _shown(said: Any) -> str:
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+def _shown(data: Any) -> str:
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, default=str)
     return " ".join(text.split())[:SUMMARY_LENGTH]
 
 

@@ -1,4 +1,4 @@
-"""The base of every workflow of agents: one managed run, its queries, people's decisions, and messages nobody understands.
+"""The base of every workflow of agents: one managed run, its queries, people's decisions, and unknown messages.
 
 @workflow.defn
 class Triage(AgentWorkflow[TriageRequest, TriageResult]):
@@ -78,7 +78,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         workflow.init(cls.__init__)
 
     def __new__(cls, *given: Any) -> Self:
-        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, for ever."""
+        """Fail a run that is not started with its one request; a wrong number of inputs would only fail its task, forever."""
         if len(given) != 1 or not isinstance(given[0], RunRequest):
             what = f"{len(given)} were given"
             if len(given) == 1:  # it came as plain data, because the class does not say what it is
@@ -151,7 +151,7 @@ def _managed(run: Run) -> Run:
 
 
 async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
-    """Let a `run` keep its budget, and end it whole, so that nobody sees it running for ever."""
+    """Wrap a `run`: keep its budget, and end it completely, so that it never appears to run forever."""
     _refuse_made_up(request)
     flow.budget.start(request.budget)
     if request.stream:
@@ -162,14 +162,14 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     except ENDINGS as ended:
         error = failure_of(ended)
         await flow.budget.close()
-        await flow.gates.telling.finish()
+        await flow.gates.notifier.finish()
         flow.state.broke_off(error)
         noted = flow.state.tools.in_error(flow.budget.in_error(error))
         if noted is ended:
             raise
         raise noted from ended
     await flow.budget.close()
-    await flow.gates.telling.finish()
+    await flow.gates.notifier.finish()
     result = flow.budget.in_result(flow.state.tools.in_result(result))
     if flow.budget.stopped:
         raise non_retryable(ErrorKind.BUDGET_REACHED, flow.budget.stopped, result)

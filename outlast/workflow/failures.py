@@ -33,7 +33,7 @@ class HaltedError(BaseException):
 
 
 ENDINGS = (*FAILURES, asyncio.CancelledError, HaltedError)
-"""What may end a step or a run, so that whoever catches it may clean up and raise it again."""
+"""What may end a step or a run, so that the code that catches it can clean up and raise it again."""
 
 
 def halted(why: str) -> BaseException:

@@ -1,6 +1,6 @@
-"""What every workflow of agents shows and withstands: its queries, people's decisions, and messages nobody understands.
+"""The handlers of every workflow of agents: its queries, people's decisions, and unknown messages.
 
-A signal with no handler is buffered unseen, and one with the wrong number of arguments wedges the run for ever. So each handler
+A signal with no handler is buffered unseen, and one with the wrong number of arguments wedges the run forever. So each handler
 takes any arguments, never raises, and puts what it does not understand where people see it.
 """
 
@@ -57,12 +57,12 @@ class MessageHandlers:
 
     @workflow.signal(name="resume", description="Go on after a pause")
     def resume_signalled(self, *args: Any) -> None:
-        """Let the run go on."""
+        """Resume the run."""
         self.pausing.resume(args)
 
     @workflow.update(name="resume", description="The same, answered at once")
     def resume_asked(self, *args: Any) -> PauseAnswer:
-        """Let the run go on, and answer what came of it."""
+        """Resume the run, and return the outcome."""
         return self.pausing.resume(args)
 
     @workflow.signal(

@@ -1,6 +1,6 @@
 """How signals and updates read what a person sent: people send text, JSON, JSON in a text, bytes, or nothing at all.
 
-Handlers take `*args: Any` and never raise: an input that does not decode would otherwise fail the workflow task for ever.
+Handlers take `*args: Any` and never raise: an input that does not decode would otherwise fail the workflow task forever.
 """
 
 import json

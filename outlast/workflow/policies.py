@@ -1,6 +1,6 @@
 """How long each activity may take and how often it is tried: one function per activity.
 
-Without these, Temporal retries for ever and notices a dead worker only at the time-out. Every activity gets a
+Without these, Temporal retries forever and notices a dead worker only at the time-out. Every activity gets a
 start-to-close and a schedule-to-close time-out and bounded attempts.
 """
 
@@ -26,13 +26,13 @@ LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
 
-def call_model(card: AgentCard, heartbeat: float, summary: str, *, counts_cancelled: bool = False) -> ActivityConfig:
+def call_model(card: AgentCard, heartbeat: float, summary: str, *, wait_for_cost: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
 
-    With `counts_cancelled`, cancelling waits until the call has reported what it cost.
+    With `wait_for_cost`, cancelling waits until the call has reported what it cost.
     """
     whole = card.timeout * card.attempts + RETRY_WAITS
-    return _outlasting(card.timeout, whole, heartbeat, summary, reports=counts_cancelled)
+    return _outlasting(card.timeout, whole, heartbeat, summary, reports=wait_for_cost)
 
 
 def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
@@ -94,7 +94,7 @@ def check_identity() -> LocalActivityConfig:
 
 
 def tell_people(summary: str) -> ActivityConfig:
-    """Bound the telling of people by one channel: waits of 2, 6, 18, 54 and 120 s outlast the restart of a mail server."""
+    """Bound the notices of one channel: waits of 2, 6, 18, 54 and 120 s outlast the restart of a mail server."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=60),
         schedule_to_close_timeout=timedelta(minutes=15),
@@ -137,7 +137,7 @@ def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | 
 def _outlasting(one: float, whole: float, heartbeat: float, summary: str, *, reports: bool = False) -> ActivityConfig:
     """Bound an activity by the seconds of one attempt and of all of them, outages apart.
 
-    With `reports`, cancelling waits until the activity has ended and said what it did.
+    With `reports`, cancelling waits until the activity has ended and reported what it did.
     """
     kind = workflow.ActivityCancellationType
     return ActivityConfig(

@@ -1,6 +1,6 @@
 """What steers a run: its steps, what is spent, whether it is paused, and how it ends.
 
-Patterns and agents read it to decide what comes next. Who only watches (the trace) hears of every change, and decides nothing.
+Patterns and agents read it to decide what comes next. The trace is notified of every change, and decides nothing.
 It lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
 """
 
@@ -18,7 +18,7 @@ NOTE_LENGTH = 500
 
 
 class Watcher(Protocol):
-    """What hears of the changes of a run."""
+    """Observes the changes of a run."""
 
     def changed(self) -> None:
         """Hear that anything changed."""
@@ -110,7 +110,7 @@ class ExecutionState:
         self._changed()
 
     def pause(self, pause: Pause | None) -> None:
-        """Pause the run, or let it go on."""
+        """Pause or resume the run."""
         self.paused = pause
         self._changed()
 

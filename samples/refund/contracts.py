@@ -36,7 +36,9 @@ class RefundRequest(RunRequest):
     ledger_url: str = Field(default="", max_length=2000, pattern=r"^(https?://\S+)?$")
     """The ledger to book in, as `URL/ORDER` (PUT, undone by DELETE, which `HTTP_CALL_UNDO` must declare); "" books nothing."""
     on_failure: RollbackPolicy = ROLL_BACK_ALL
+    """How far to undo when the run fails; by default everything."""
     gate: GatePolicy = GatePolicy(needed=2, deadline=THREE_DAYS)
+    """Who must approve amounts over the limit; by default two people, within three days (259,200 seconds)."""
 
 
 class RefundOutcome(StrEnum):
@@ -53,7 +55,9 @@ class RefundResult(ChangingResult):
     """How a request ended, who approved it, and what it changed."""
 
     outcome: RefundOutcome
+    """How it ended."""
     order: str
+    """Which order, as the request named it."""
     category: str = ""
     """Where the request was routed."""
     amount_cents: int = 0
@@ -63,5 +67,6 @@ class RefundResult(ChangingResult):
     gate: str = ""
     """The gate that people decided at; "" where the amount needed none."""
     approved_by: tuple[str, ...] = ()
+    """Names of those who approved; empty where nobody had to."""
     notes: tuple[str, ...] = ()
     """What happened on the way that people should know."""

@@ -7,8 +7,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import plain
+from outlast.cli.rendering import STYLES, money, safe
 from outlast.cli.result_texts import Reader
 from samples.refund.contracts import RefundOutcome, RefundResult
 

@@ -126,7 +126,7 @@ class RefundWorkflow(AgentWorkflow[RefundRequest, RefundResult]):
             ],
             step="propose",
             schema=policy.PROPOSAL_SCHEMA,
-            takes_broken=True,
+            accept_invalid=True,
         )
         proposal = policy.propose(request, order, answer.data)
         notes = (*self._result.notes, *answer.notes, *([proposal.note] if proposal.note else []))

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowFailureError
 from outlast.client import data_converter
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from tests.processes import dev_server, messages_api, worker
-from tests.workflow.gating import waiting
+from tests.workflow.people.gating import waiting
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]

@@ -4,7 +4,7 @@
         …                                   # OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url
         print(otlp.tree(root))              # names, indented; children sorted, because branches run at the same time
 
-The trap: a span comes when it has ended, its parent after it. So look at a tree only when its root is there, and ask
+A span comes when it has ended, its parent after it. So look at a tree only when its root is there, and ask
 `waits_for` instead of sleeping.
 """
 

@@ -9,10 +9,23 @@ from outlast.contracts import Part
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
+from tests.workflow.choosing.test_free_analyses import GROUPED, THREE
+from tests.workflow.choosing.voting import (
+    FAIL,
+    FIVE,
+    HOLD,
+    RUN,
+    TWO,
+    analysts,
+    five,
+    free,
+    panel,
+    request,
+    verdict,
+    who,
+)
 from tests.workflow.conftest import Runner
-from tests.workflow.test_document_analysis import LEASE, source
-from tests.workflow.test_free_analyses import GROUPED, THREE
-from tests.workflow.voting import FAIL, FIVE, HOLD, RUN, TWO, analysts, five, free, panel, request, verdict, who
+from tests.workflow.plans.test_document_analysis import LEASE, source
 
 UNANIMOUS, WEIGHTED, QUORUM = Rule(kind=RuleKind.UNANIMOUS), Rule(kind=RuleKind.WEIGHTED), Rule(kind=RuleKind.QUORUM)
 HEAVY = (TWO[0], TWO[1].model_copy(update={"weight": 2.0}))

@@ -11,7 +11,7 @@ from activities.search.contracts import SourceKind
 from activities.search.sources.base import Source
 from outlast.llm.scripted import Script, ScriptedLLM
 from outlast.tools.tool import Tool
-from tests.workflow.conftest import Runner, crew_of
+from tests.workflow.conftest import Runner, with_agents
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ class Path:
     @asynccontextmanager
     async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
         """Run the workers of this path."""
-        ours = crew_of(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
+        ours = with_agents(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
         async with ours.worker(self.script(), self.sources(), tools=self.tools) as llm:
             yield llm

@@ -1,6 +1,6 @@
 """One entry for each path that a workflow can take, by pattern.
 
-`make record-histories` runs them all and writes `histories/<name>.json`; the replay test replays those files. The trap: a
+`make record-histories` runs them all and writes `histories/<name>.json`; the replay test replays those files. A
 history recorded on one path says nothing about the others, so a new branch in workflow code needs an entry here.
 """
 

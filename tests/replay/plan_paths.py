@@ -12,9 +12,9 @@ from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
-from tests.workflow.test_document_analysis import LEASE, source
-from tests.workflow.test_document_analysis import scripted as reading
-from tests.workflow.test_plan_and_execute import (
+from tests.workflow.plans.test_document_analysis import LEASE, source
+from tests.workflow.plans.test_document_analysis import scripted as reading
+from tests.workflow.plans.test_plan_and_execute import (
     BRANCHES,
     failing,
     is_planner,

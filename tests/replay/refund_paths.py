@@ -9,7 +9,7 @@ from outlast.llm.scripted import Script, ScriptedLLM
 from samples.refund.contracts import RefundRequest
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
-from tests.workflow.refunding import EDIT, REFUND, clerk, shop_in, wanted
+from tests.workflow.undo.refunding import EDIT, REFUND, clerk, shop_in, wanted
 
 NOWHERE = "https://ledger.invalid/bookings"
 """A ledger that the worker may not call."""

@@ -9,8 +9,16 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
+from tests.workflow.choosing.researching import (
+    Given,
+    cannot_search,
+    citing,
+    hit,
+    is_synthesis,
+    missing,
+    searching_itself,
+)
 from tests.workflow.conftest import Runner
-from tests.workflow.researching import Given, cannot_search, citing, hit, is_synthesis, missing, searching_itself
 from workflows.contracts.research import ResearchRequest, SourcePlan
 from workflows.parallel_research import ParallelResearchWorkflow
 

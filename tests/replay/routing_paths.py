@@ -8,8 +8,7 @@ from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from outlast.routing.requests import Category
 from tests.replay.path import Path
-from tests.workflow.conftest import Runner
-from tests.workflow.routing import (
+from tests.workflow.choosing.routing import (
     BILLING,
     GENERAL,
     GRAVE,
@@ -27,6 +26,7 @@ from tests.workflow.routing import (
     said,
     trained,
 )
+from tests.workflow.conftest import Runner
 
 TINY = "the tiny one"
 BROKEN = "what is no classifier"

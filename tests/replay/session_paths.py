@@ -13,9 +13,9 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
+from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
 from tests.workflow.conftest import Runner
-from tests.workflow.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
-from tests.workflow.test_rollback_asked import files_plan, writing_step
+from tests.workflow.undo.test_rollback_asked import files_plan, writing_step
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 PLAN = PlanAndExecuteWorkflow.run

@@ -10,9 +10,9 @@ from outlast.contracts import PlanRequest
 from outlast.llm.scripted import ScriptedLLM
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
-from tests.workflow.rolling_back import PLAN
-from tests.workflow.telling import hooks
-from tests.workflow.test_gated_actions import confirmed
+from tests.workflow.people.test_gated_actions import confirmed
+from tests.workflow.telling.telling import hooks
+from tests.workflow.undo.rolling_back import PLAN
 
 FOR_EVER = 1_000
 

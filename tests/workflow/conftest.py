@@ -64,7 +64,7 @@ class Runner:
         return await self.store.text(content)
 
 
-def crew_of(runner: Runner, directory: Path, agents: Mapping[str, str]) -> Runner:
+def with_agents(runner: Runner, directory: Path, agents: Mapping[str, str]) -> Runner:
     """Give the runner agents of its own: names, and the rest of their front matter."""
     directory.mkdir()
     for name, fields in agents.items():

@@ -1,7 +1,7 @@
 """Academic papers, through arXiv's own API (https://info.arxiv.org/help/api/user-manual.html).
 
-The trap: arXiv asks for one request every three seconds over one connection, for all machines of a user together, and answers
-who does not keep to it with 503 or an empty feed. So requests take turns that all workers share, and searches for papers have a
+arXiv asks for one request every three seconds over one connection, for all machines of a user together, and answers clients
+that exceed this with 503 or an empty feed. So requests take turns that all workers share, and searches for papers have a
 task queue of their own, in which they wait without holding up others.
 """
 
@@ -35,7 +35,7 @@ class ArxivSource:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one mirror from another."""
+        """Distinguish one mirror from another."""
         return self._url
 
     async def search(self, query: str, limit: int) -> Answered:

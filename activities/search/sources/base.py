@@ -35,7 +35,7 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one configuration of this source from another; None says that answers are not worth remembering."""
+        """Distinguish one configuration of this source from another; None says that answers are not worth remembering."""
         ...
 
     async def search(self, query: str, limit: int) -> Answered:

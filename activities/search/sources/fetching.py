@@ -1,7 +1,7 @@
-"""Bytes over HTTP, politely: who we are in the user agent, a cap on size and time, and errors that say what to do.
+"""Fetches bytes over HTTP: with a user agent that names us, caps on size and time, and errors that name the fix.
 
-The trap: a client's own time-outs bound the silence between two pieces, so a server that drips one byte a second holds it for
-ever; and a small compressed answer may unpack to gigabytes. So the whole answer has a time and a size, unpacked.
+A client's own timeouts bound the silence between two pieces, so a server that drips one byte a second would hold it forever;
+and a small compressed answer may unpack to gigabytes. So the whole answer has a time limit, and a size limit once unpacked.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ class Fetcher:
     """Gets bytes on behalf of one worker; `contact` (an address or a page) tells servers whom to ask about it."""
 
     def __init__(self, contact: str = "", *, seconds: float = FETCH_SECONDS, max_bytes: int = MAX_BYTES) -> None:
-        said = " ".join(contact.encode("ascii", "replace").decode().split())
-        self._agent = f"{PRODUCT} ({said})" if said else PRODUCT
+        contact_text = " ".join(contact.encode("ascii", "replace").decode().split())
+        self._agent = f"{PRODUCT} ({contact_text})" if contact_text else PRODUCT
         self._seconds = seconds
         self._max_bytes = max_bytes
 
@@ -42,7 +42,7 @@ class Fetcher:
     ) -> bytes:
         """Return the body of an answer.
 
-        Raises SourceUnavailable: passing for 408, 425, 429, 5xx, time-outs and broken connections, final for the rest;
+        Raises SourceUnavailable: retryable for 408, 425, 429, 5xx, timeouts and broken connections, else non-retryable;
         SourceNotConfigured for an address that is none.
         """
         shown = url.partition("?")[0]
@@ -59,7 +59,7 @@ class Fetcher:
                 ErrorKind.SOURCE_UNAVAILABLE, f"{shown} gave no whole answer in {self._seconds:g} s"
             ) from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError) as error:
-            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"{shown!r} is no web address: {error}") from None
+            raise non_retryable(ErrorKind.SOURCE_NOT_CONFIGURED, f"{shown!r} is not a web address: {error}") from None
         except (httpx2.TooManyRedirects, httpx2.DecodingError) as error:
             raise non_retryable(ErrorKind.SOURCE_UNAVAILABLE, f"{shown}: {type(error).__name__}: {error}") from None
         except httpx2.HTTPError as error:

@@ -1,6 +1,6 @@
 """The index of a folder of documents: SQLite's full text search over passages, kept in a file and brought up to date by file.
 
-The trap: reading a folder of PDFs takes minutes, more than a search may. Each file is committed on its own, so the next attempt
+Reading a folder of PDFs takes minutes, more than a search may. Each file is committed on its own, so the next attempt
 goes on where this one was stopped, and only files that changed are read again.
 """
 

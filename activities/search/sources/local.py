@@ -1,7 +1,6 @@
 """Documents in a folder of the operator: what is left when nothing else can be reached.
 
-The trap: the first search of a large folder reads all of it. That runs in a thread, and a cancelled search ends it with the file
-at hand.
+The first search of a large folder reads all of it. That runs in a thread, which a cancelled search stops after the current file.
 """
 
 import asyncio

@@ -44,7 +44,7 @@ class NewsSource:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one list of feeds from another."""
+        """Distinguish one list of feeds from another."""
         return " ".join((*self._feeds, self._search_url)).strip()
 
     async def search(self, query: str, limit: int) -> Answered:
@@ -87,7 +87,7 @@ class NewsSource:
 
 
 def _shown(read: _Read) -> str:
-    """Return the address of a feed; of a search without the question, which is told elsewhere."""
+    """Return the address of a feed; of a search without its query, which the trace shows anyway."""
     return read.url.partition("?")[0] if read.searched else read.url
 
 

@@ -36,7 +36,7 @@ class WithPages:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one number of pages from another."""
+        """Distinguish one number of pages from another."""
         below = self._source.fingerprint
         return None if below is None else f"{below} pages {self._pages}"
 

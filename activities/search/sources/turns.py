@@ -2,7 +2,7 @@
 
 Time is cut into turns; whoever writes a turn's name into the store first has it, since stores create an object once.
 
-The trap: a task queue's own rate limit looks made for this, but the server divides it among the partitions of the queue (four by
+A task queue's own rate limit is no substitute: the server divides it among the partitions of the queue (four by
 default): tasks of one partition wait four times as long as asked, and those of two start together. Both were measured.
 """
 

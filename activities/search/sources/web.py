@@ -58,7 +58,7 @@ class PublicEngines:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one choice of engines from another."""
+        """Distinguish one choice of engines from another."""
         return f"ddgs {self._engines}"
 
     async def search(self, query: str, limit: int) -> Answered:
@@ -98,7 +98,7 @@ class SearxngSource:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one instance from another."""
+        """Distinguish one instance from another."""
         return self._url
 
     async def search(self, query: str, limit: int) -> Answered:
@@ -127,7 +127,7 @@ class BraveSource:
 
     @property
     def fingerprint(self) -> str | None:
-        """Tell one endpoint from another."""
+        """Distinguish one endpoint from another."""
         return self._url
 
     async def search(self, query: str, limit: int) -> Answered:

@@ -1,6 +1,6 @@
 """What a question in plain words is about: its telling words, and how well a text matches them. Pure.
 
-The trap: search engines of catalogues want words, not sentences. A whole sentence joined by AND finds nothing, and joined by OR
+Catalogue search engines want words, not sentences. A whole sentence joined by AND finds nothing, and joined by OR
 finds everything that holds "the".
 """
 

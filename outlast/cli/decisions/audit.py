@@ -24,8 +24,8 @@ def audit(
 ) -> None:
     """Print every decision of a run and verify their chain, from history alone. Exit code 1 names what was changed."""
     from outlast.cli.leaving import FAILED, WRONG, LeavingError
-    from outlast.cli.pages import safe
     from outlast.cli.printing import plain, print_json
+    from outlast.cli.rendering import safe
 
     if bool(run_id) == (file is not None):
         raise LeavingError(WRONG, "name a run (audit ID), or an exported history (--file); one of the two")

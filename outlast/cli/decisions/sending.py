@@ -13,11 +13,11 @@ from typing import Any
 from temporalio.client import WorkflowExecutionDescription
 
 from outlast.cli.decisions.listing import gates_of, whole
-from outlast.cli.decisions.telling import going_on, tell
+from outlast.cli.decisions.messaging import open_run, send_message
 from outlast.cli.decisions.users import user_name
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.pages import safe, seconds
 from outlast.cli.reaching import Reach
+from outlast.cli.rendering import safe, seconds
 from outlast.client import Settings
 from outlast.command_line import command
 from outlast.contracts import (
@@ -54,7 +54,7 @@ class DecisionRequest:
 
 async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
     """Send a decision and say what came of it; raises LeavingError where it is refused."""
-    found = await going_on(reach, workflow_id, ours=False)
+    found = await open_run(reach, workflow_id, ours=False)
     (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), request.gate)])
     unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
     say("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
@@ -65,14 +65,14 @@ async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
             f"where a worker answers, or in the inbox, and say --digest {gate.digest[:SHORT_DIGEST]}",
         )
     message = _message(reach.settings, found, gate, request)
-    record = await tell(reach, found, "decide", message, GateRecord)
+    record = await send_message(reach, found, "decide", message, GateRecord)
     if record is None:
         return f"{gate.name} of {workflow_id}: sent; no worker answers now, so it counts once one is back"
-    return safe(_told(workflow_id, gate, record))
+    return safe(_outcome_line(workflow_id, gate, record))
 
 
-def described(gate: GateView, now: datetime, room: int = ARGUMENTS_SHOWN) -> list[str]:
-    """Say in lines what is decided at a gate; arguments that are longer than `room` are cut, and a warning says so."""
+def described(gate: GateView, now: datetime, width: int = ARGUMENTS_SHOWN) -> list[str]:
+    """Describe a gate in lines; arguments longer than `width` characters are cut, with a warning."""
     left = (gate.deadline - now).total_seconds()
     where = f" on {gate.target}" if gate.target else ""
     who = f" by {', '.join(gate.may_decide)}" if gate.may_decide else ""
@@ -80,19 +80,19 @@ def described(gate: GateView, now: datetime, room: int = ARGUMENTS_SHOWN) -> lis
     return [
         f"{gate.name}: {gate.description}",
         f"  {gate.agent or 'the run'} · {gate.tool or 'no tool'}{where} · {gate.risk} risk · digest {gate.digest[:SHORT_DIGEST]}",
-        *_arguments(gate, room),
+        *_arguments(gate, width),
         f"  needs {gate.needed} yes{who}{have} · {seconds(left)} left, until {gate.deadline:%Y-%m-%d %H:%M:%S} UTC",
         *([f"  {gate.approval_rule}"] if gate.approval_rule else []),
     ]
 
 
-def _arguments(gate: GateView, room: int) -> list[str]:
-    cut = not gate.whole or len(gate.arguments) > room
+def _arguments(gate: GateView, width: int) -> list[str]:
+    cut = not gate.whole or len(gate.arguments) > width
     text = gate.arguments
     if not cut and len(text) > ONE_LINE:
         with suppress(ValueError):
             text = escaped_json(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
-    shown = f"  arguments {text[:room]}{'…' if len(text) > room else ''}".splitlines()
+    shown = f"  arguments {text[:width]}{'…' if len(text) > width else ''}".splitlines()
     counted = f"  {'; '.join((f'{gate.size:,} bytes', *gate.counts))}" if gate.counts or cut else ""
     warning = "  ! these arguments are cut: look at all of them before you approve (approve shows them)" if cut else ""
     return [line for line in (*shown, counted, warning) if line]
@@ -142,9 +142,9 @@ def _message(
     digest = request.digest or gate.digest
     edit = "" if request.edit is None else hashed(request.edit)
     by, token = _signed(settings, found, gate, request, {"digest": digest, "edit": edit})
-    said = {"gate": gate.name, "verdict": str(request.verdict), "by": by, "digest": digest, "channel": "starter"}
+    message = {"gate": gate.name, "verdict": str(request.verdict), "by": by, "digest": digest, "channel": "starter"}
     optional = {"reason": request.reason, "edit": request.edit, "token": token}
-    return said | {name: value for name, value in optional.items() if value not in ("", None)}
+    return message | {name: value for name, value in optional.items() if value not in ("", None)}
 
 
 def _signed(
@@ -179,7 +179,7 @@ def _signed(
         raise LeavingError(WRONG, f"APPROVER_TOKEN: {error}") from error
 
 
-def _told(workflow_id: str, gate: GateView, record: GateRecord) -> str:
+def _outcome_line(workflow_id: str, gate: GateView, record: GateRecord) -> str:
     who = f" by {record.by}" if record.by else ""
     proven = " (signed)" if record.verified else ""
     more = ""

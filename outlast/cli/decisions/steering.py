@@ -1,4 +1,4 @@
-"""The commands that steer a run that goes on: `pause` and `resume`."""
+"""The commands that steer a running run: `pause` and `resume`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,21 +24,21 @@ def pause(run_id: Run, reason: Reason = "", who: Who = "") -> None:
 
 
 def resume(run_id: Run, reason: Reason = "", who: Who = "") -> None:
-    """Let a paused run go on. Exit code 2 if it is not paused."""
+    """Resume a paused run. Exit code 2 if it is not paused."""
     _steer(run_id, "resume", reason, who)
 
 
 def _steer(run_id: str, what: str, reason: str, who: str) -> None:
+    from outlast.cli.decisions.messaging import open_run, send_message
     from outlast.cli.decisions.sending import who_decides
-    from outlast.cli.decisions.telling import going_on, tell
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.pages import safe
     from outlast.cli.reaching import reaching
+    from outlast.cli.rendering import safe
     from outlast.contracts import PauseAnswer
 
     async def command(reach: "Reach") -> PauseAnswer | None:
-        said = {"by": who_decides(reach.settings, who), "reason": reason}
-        return await tell(reach, await going_on(reach, run_id), what, said, PauseAnswer)
+        message = {"by": who_decides(reach.settings, who), "reason": reason}
+        return await send_message(reach, await open_run(reach, run_id), what, message, PauseAnswer)
 
     answer = reaching(command)
     if answer is None:
@@ -46,4 +46,4 @@ def _steer(run_id: str, what: str, reason: str, who: str) -> None:
     elif not answer.accepted:
         raise LeavingError(WRONG, f"{run_id} changes nothing: {answer.reason}")
     else:
-        print(safe(f"{run_id} is {answer.paused.told}" if answer.paused else f"{run_id} goes on"))
+        print(safe(f"{run_id} is {answer.paused.description}" if answer.paused else f"{run_id} goes on"))

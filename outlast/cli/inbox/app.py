@@ -84,9 +84,9 @@ class Inbox:
         """Ask who it is, and open a session."""
         wrong = ""
         if request.method == "POST":
-            said = (await _form(request)).get("who", "")
+            who = (await _form(request)).get("who", "")
             try:
-                number = self.sessions.begin(said)
+                number = self.sessions.begin(who)
             except SignInError as error:
                 wrong = str(error)
             else:

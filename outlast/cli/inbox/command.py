@@ -71,7 +71,7 @@ def _lines(found: "list[WaitingGate]") -> list[str]:
     from datetime import UTC, datetime
 
     from outlast.cli.decisions.sending import described
-    from outlast.cli.pages import approving, safe
+    from outlast.cli.rendering import approving, safe
 
     now = datetime.now(UTC)
     lines: list[str] = []

@@ -65,7 +65,7 @@ def read_arguments(text: str) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

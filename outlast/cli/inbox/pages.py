@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from outlast.cli.pages import seconds
 from outlast.cli.printing import Exact, on_page
+from outlast.cli.rendering import seconds
 from outlast.contracts import SHORT_DIGEST
 
 FOLDER = Path(__file__).parent
@@ -21,7 +21,7 @@ def render(template: str, **data: Any) -> str:
 
 
 def left(deadline: datetime, now: datetime) -> str:
-    """Say how long people still have."""
+    """Return how long people still have."""
     remaining = (deadline - now).total_seconds()
     return f"{seconds(remaining)} left" if remaining > 0 else "time is over"
 

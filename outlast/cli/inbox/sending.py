@@ -1,6 +1,6 @@
 """Sends a decision to its run: as an update, which is answered at once, or as a signal, which counts once a worker is back.
 
-The server lists a worker for minutes after it has died, and an update to nobody waits for ever. So after a few seconds
+The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a few seconds
 the same is sent as a signal; a run takes the same decision twice for one.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
 from outlast.approvals.tokens import decided
-from outlast.cli.decisions.telling import way_out
+from outlast.cli.decisions.messaging import with_way_out
 from outlast.cli.inbox.sessions import Session
 from outlast.cli.inbox.waiting import RunSeen
 from outlast.cli.leaving import WRONG, LeavingError
@@ -35,9 +35,9 @@ class PageDecision:
 
 
 async def send(reach: Reach, seen: RunSeen, session: Session, decision: PageDecision) -> str:
-    """Send a decision, signed where the session has a token; says what came of it, raises LeavingError where it is refused."""
+    """Send a decision, signed where the session has a token; returns the outcome, raises LeavingError where it is refused."""
     run = seen.found
-    said: dict[str, Any] = {
+    message: dict[str, Any] = {
         "gate": decision.gate,
         "verdict": str(decision.verdict),
         "by": session.who,
@@ -45,22 +45,22 @@ async def send(reach: Reach, seen: RunSeen, session: Session, decision: PageDeci
         "channel": "inbox",
     }
     if decision.reason:
-        said["reason"] = decision.reason
+        message["reason"] = decision.reason
     if decision.edit is not None:
-        said["edit"] = dict(decision.edit)
+        message["edit"] = dict(decision.edit)
     if session.grant:
         chain = run.raw_info.first_run_id or run.run_id
         bounds = {"run": run.id, "gate": decision.gate, "digest": decision.digest, "verdict": str(decision.verdict)}
         bounds["edit"] = "" if decision.edit is None else hashed(decision.edit)
-        said["token"] = decided(session.grant, **bounds, chain=chain)
-    record = await _tell(reach, seen, said)
+        message["token"] = decided(session.grant, **bounds, chain=chain)
+    record = await _deliver(reach, seen, message)
     if record is None:
         return f"{decision.gate}: sent; no worker answers now, so it counts once one is back"
-    return told(decision.gate, record)
+    return outcome_line(decision.gate, record)
 
 
-def told(gate: str, record: GateRecord) -> str:
-    """Say in words what came of a decision."""
+def outcome_line(gate: str, record: GateRecord) -> str:
+    """Return the outcome of a decision in one line."""
     signed = " (signed)" if record.verified else ""
     after = {
         RecordKind.EDITED: "; with other arguments it is another action, and waits for the yes that its policy demands",
@@ -71,16 +71,16 @@ def told(gate: str, record: GateRecord) -> str:
     return f"{gate}: {record.kind} by {record.by}{signed}{after}"
 
 
-async def _tell(reach: Reach, seen: RunSeen, said: Mapping[str, Any]) -> GateRecord | None:
+async def _deliver(reach: Reach, seen: RunSeen, message: Mapping[str, Any]) -> GateRecord | None:
     handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
     if await reach.served(seen.found.task_queue):
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
-                record: GateRecord = await handle.execute_update("decide", dict(said), result_type=GateRecord)
+                record: GateRecord = await handle.execute_update("decide", dict(message), result_type=GateRecord)
                 return record
         except WorkflowUpdateFailedError as error:
-            raise LeavingError(WRONG, way_out(text_of(error.cause))) from error
+            raise LeavingError(WRONG, with_way_out(text_of(error.cause))) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
-    await handle.signal("decide", dict(said))
+    await handle.signal("decide", dict(message))
     return None

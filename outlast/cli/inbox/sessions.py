@@ -39,8 +39,8 @@ class Session:
 
     def noticed(self) -> str:
         """Return the notice and forget it."""
-        said, self.notice = self.notice, ""
-        return said
+        notice, self.notice = self.notice, ""
+        return notice
 
 
 class Sessions:
@@ -51,10 +51,10 @@ class Sessions:
         self._now = now
         self._open: dict[str, Session] = {}
 
-    def begin(self, said: str) -> str:
+    def begin(self, given: str) -> str:
         """Open a session by a token or a name; returns its number, raises SignInError."""
         now = self._now()
-        session = self._proven(said, now) if self.secret else self._named(said, now)
+        session = self._proven(given, now) if self.secret else self._named(given, now)
         self._open = {number: one for number, one in self._open.items() if one.ends > now}
         while len(self._open) >= MOST:
             self._open.pop(next(iter(self._open)))

@@ -71,10 +71,10 @@ async def _outputs(reach: Reach, status: RunStatus) -> dict[str, str]:
 
     async def text(output: Content) -> str:
         try:
-            said = output.text or (await reach.store(waits=False).text(output) if output.ref else "") or output.summary
+            text = output.text or (await reach.store(waits=False).text(output) if output.ref else "") or output.summary
         except ApplicationError:
             return f"{output.summary} (the rest cannot be read now)"
-        return said if len(said) <= OUTPUT_SHOWN else f"{said[:OUTPUT_SHOWN]}… ({len(said):,} characters)"
+        return text if len(text) <= OUTPUT_SHOWN else f"{text[:OUTPUT_SHOWN]}… ({len(text):,} characters)"
 
     texts = await asyncio.gather(*(text(row.output) for row in done if row.output))
     return dict(zip([row.step for row in done], texts, strict=True))

@@ -29,7 +29,7 @@ class Ended(StrEnum):
 class Recorded:
     """One activity: when it was wanted, when its last attempt started, and how it ended (times in UTC).
 
-    `name` is the activity's type, `summary` what the workflow said of it, `failure` why it or its last failed attempt failed.
+    `name` is the activity's type, `summary` the workflow's description of it, `failure` why it or its last failed attempt failed.
     `worker` is who had it, `by` who ended it.
     """
 

@@ -22,7 +22,7 @@ MODEL, TOOL, TOOLSET = "call_model", "call_tool", "read_toolset"
 class Call:
     """One model or tool call of a step, with all that was asked and answered; `text` is the whole summary.
 
-    `odd` is what stands there in place of an answer, where a person has completed the call by hand.
+    `odd` is what is recorded in place of an answer, where a person has completed the call by hand.
     """
 
     step: str
@@ -47,7 +47,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Timer:
-    """A wait of the workflow, with what it said it waits for."""
+    """A timer of the workflow, with its summary of what it waits for."""
 
     text: str
     event: Waited

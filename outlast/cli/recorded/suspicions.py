@@ -1,7 +1,7 @@
 """What is wrong with a step as far as its calls show it: failures, repeats, cuts, refusals. Pure.
 
 A run can be wrong without any error. So everything that made a call less than it was meant to be is named, and
-what a tool or a model merely said is shown beside it, for a person to judge.
+the text of a tool or a model is shown beside it, for a person to judge.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
-from outlast.contracts import CUT_NOTE, Hop, ModelRequest, StepRow, StepState, StopReason, ToolRequest
+from outlast.contracts import CUT_NOTE, FallbackTaken, ModelRequest, StepRow, StepState, StopReason, ToolRequest
 
 ODD_SHOWN = 200
 ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
@@ -54,26 +54,30 @@ def upstream(history: RunHistory, step: str, rows: Mapping[str, StepRow]) -> tup
     return tuple(seen)
 
 
-def suspicions(history: RunHistory, step: str, row: StepRow | None, hops: Sequence[Hop] = ()) -> list[Suspicion]:
-    """Say all that went wrong at one step, in the order in which it did."""
+def suspicions(
+    history: RunHistory, step: str, row: StepRow | None, fallbacks: Sequence[FallbackTaken] = ()
+) -> list[Suspicion]:
+    """Return everything that went wrong at one step, in order."""
     calls = history.of(step)
     found = [Suspicion(step, what, fatal) for call in calls for what, fatal in _of_call(call)]
     found += [Suspicion(step, what) for what in _never_called(calls)]
     found += [
-        Suspicion(step, f"{hop.origin} was given up for {hop.target}: {hop.reason}") for hop in hops if hop.step == step
+        Suspicion(step, f"{taken.origin} was given up for {taken.target}: {taken.reason}")
+        for taken in fallbacks
+        if taken.step == step
     ]
     if row is not None and row.state in (StepState.FAILED, StepState.SKIPPED):
         found.append(Suspicion(step, f"{row.state}: {row.note or 'without a reason'}", fatal=True))
     elif row is not None and row.note:
         # The call that was cut off is named already, with its tokens.
         cut = any(call.turn is not None and call.turn.stop_reason in CUT for call in calls)
-        told = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
-        found += [Suspicion(step, "; ".join(told))] if told else []
+        notes = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
+        found += [Suspicion(step, "; ".join(notes))] if notes else []
     return found
 
 
 def lacking(history: RunHistory) -> list[Suspicion]:
-    """Say which tools agents named and lacked."""
+    """Return which tools agents named and lacked."""
     return [
         Suspicion("-", f"{call.text.removeprefix('read the tools of ')} lacks a tool that it names: {name}")
         for call in history.calls
@@ -90,10 +94,10 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
     elif event.attempt > 1:
         yield f"{who} was tried {event.attempt} times, because: {event.failure or 'its worker was gone'}", False
     if event.by_hand:
-        what = f" with what is no answer of it: {call.odd[:ODD_SHOWN]}" if call.odd else ""
+        what = f" with what is not an answer of it: {call.odd[:ODD_SHOWN]}" if call.odd else ""
         yield f"{who} was {ENDED_BY_HAND[event.how]} by hand, by {event.by}{what}", bool(call.odd)
     elif call.odd:
-        yield f"{who} gave what is no answer of it: {call.odd[:ODD_SHOWN]}", True
+        yield f"{who} gave what is not an answer of it: {call.odd[:ODD_SHOWN]}", True
     turn = call.turn
     if turn is not None:
         if turn.schema_errors:
@@ -111,7 +115,7 @@ def _of_call(call: Call) -> Iterator[tuple[str, bool]]:
 
 
 def _never_called(calls: Sequence[Call]) -> Iterator[str]:
-    """Say which tools a model wanted that could not even be called: those failures are no activity's."""
+    """Yield which tools a model wanted that could not even be called: those failures are no activity's."""
     called = [call.asked.key.rpartition("/")[2] for call in calls if isinstance(call.asked, ToolRequest)]
     for call in calls:
         if isinstance(call.asked, ModelRequest):

@@ -12,19 +12,19 @@ from rich.rule import Rule
 from rich.text import Text
 
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.pages import money, row, safe, seconds, table
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
 from outlast.cli.recorded.suspicions import Suspicion, lacking, suspicions, upstream
+from outlast.cli.rendering import money, row, safe, seconds, table
 from outlast.cli.result_texts import Reader
-from outlast.contracts import Content, Hop, ModelRequest, Part, Spend, StepRow
+from outlast.contracts import Content, FallbackTaken, ModelRequest, Part, Spend, StepRow
 
 SHOWN = 1500
 """Characters of each text that are shown without --full."""
 
 
 @dataclass(frozen=True)
-class Said:
+class PromptPart:
     """One text that reached a model: from where (`step 2`, a document), by which role, and all of it."""
 
     source: str
@@ -41,7 +41,7 @@ class WhyPage:
     calls: tuple[Call, ...]
     call: Call | None
     system: str
-    asked: tuple[Said, ...]
+    asked: tuple[PromptPart, ...]
     answer: str
     upstream: tuple[str, ...]
     suspicions: tuple[Suspicion, ...]
@@ -68,9 +68,9 @@ class WhyPage:
         parts += suspicion_lines(self.suspicions)
         parts.append(calls_table(self.calls))
         if self.system:
-            parts += _text("what the agent is told to be (system prompt)", self.system, full)
-        for said in self.asked:
-            parts += _text(f"{said.role}, {said.source}" if said.source else said.role, said.text, full)
+            parts += _text("system prompt", self.system, full)
+        for message in self.asked:
+            parts += _text(f"{message.role}, {message.source}" if message.source else message.role, message.text, full)
         if self.call is not None:
             parts += _text("the answer", self.answer or "(nothing)", full)
         return parts
@@ -120,7 +120,7 @@ def call_data(call: Call) -> dict[str, Any]:
 
 
 def spend_of(call: Call) -> Spend:
-    """Say what a model call cost, as far as its answer tells."""
+    """Return what a model call cost, as far as its answer tells."""
     if call.turn is None:
         return Spend(calls=1)
     usage = call.turn.usage
@@ -135,7 +135,12 @@ def spend_of(call: Call) -> Spend:
 
 
 async def explain(
-    history: RunHistory, step: str, rows: Mapping[str, StepRow], hops: Sequence[Hop], reader: Reader, number: int | None
+    history: RunHistory,
+    step: str,
+    rows: Mapping[str, StepRow],
+    fallbacks: Sequence[FallbackTaken],
+    reader: Reader,
+    number: int | None,
 ) -> WhyPage:
     """Explain one step by its call of that number (from 1; none: the last one that counts); raises LeavingError."""
     known = dict.fromkeys((*rows, *history.steps))
@@ -146,7 +151,7 @@ async def explain(
         raise LeavingError(WRONG, f"--call {number}: step {step!r} made {len(calls)} calls")
     call = calls[number - 1] if number is not None else _deciding(calls)
     before = upstream(history, step, rows)
-    found = [one for at in (step, *before) for one in suspicions(history, at, rows.get(at), hops)]
+    found = [one for at in (step, *before) for one in suspicions(history, at, rows.get(at), fallbacks)]
     asked = call.asked if call is not None else None
     return WhyPage(
         step=step,
@@ -161,14 +166,14 @@ async def explain(
     )
 
 
-def whole(history: RunHistory, rows: Mapping[str, StepRow], hops: Sequence[Hop]) -> list[Suspicion]:
-    """Say all that went wrong in a run, step by step in the order in which the steps began."""
+def whole(history: RunHistory, rows: Mapping[str, StepRow], fallbacks: Sequence[FallbackTaken]) -> list[Suspicion]:
+    """Return everything that went wrong in a run, in the order in which its steps began."""
     return [
         *lacking(history),
         *(
             one
             for step in dict.fromkeys((*history.steps, *rows))
-            for one in suspicions(history, step, rows.get(step), hops)
+            for one in suspicions(history, step, rows.get(step), fallbacks)
         ),
     ]
 
@@ -179,13 +184,13 @@ def _deciding(calls: Sequence[Call]) -> Call | None:
     return ended[-1] if ended else calls[-1] if calls else None
 
 
-async def _asked(call: Call | None, reader: Reader) -> tuple[Said, ...]:
+async def _asked(call: Call | None, reader: Reader) -> tuple[PromptPart, ...]:
     if call is None or call.asked is None:
         return ()
     if not isinstance(call.asked, ModelRequest):
         arguments = call.asked.input
         text = str(dict(arguments)) if call.asked.ref is None else await reader.text(Content(ref=call.asked.ref))
-        return (Said(f"arguments of {call.asked.tool}", "tool", text),)
+        return (PromptPart(f"arguments of {call.asked.tool}", "tool", text),)
     pieces = [
         piece
         for message in call.asked.messages
@@ -194,7 +199,7 @@ async def _asked(call: Call | None, reader: Reader) -> tuple[Said, ...]:
             *(("a tool's answer", message.role, answer.content) for answer in message.answers),
         )
     ]
-    return tuple([Said(label, role, await reader.text(_content(part))) for label, role, part in pieces])
+    return tuple([PromptPart(label, role, await reader.text(_content(part))) for label, role, part in pieces])
 
 
 async def _answer(call: Call | None, reader: Reader) -> str:

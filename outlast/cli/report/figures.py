@@ -18,7 +18,7 @@ from outlast.contracts import CallTrace, Changes, DecisionLog, PlanChange, RunSt
 
 
 @dataclass(frozen=True)
-class Told:
+class WorkerAnswers:
     """What the queries of a run answered."""
 
     status: RunStatus
@@ -67,7 +67,7 @@ class Report:
     shares: tuple[Share, ...]
     suspicions: tuple[Suspicion, ...]
     repairs: tuple[PlanChange, ...]
-    told: Told | None
+    queried: WorkerAnswers | None
     parts: int
     events: int
     answers: tuple[tuple[str, str], ...] = ()
@@ -82,8 +82,8 @@ class Report:
     @property
     def spend(self) -> Spend:
         """What the run has cost, the query's own sum where there is one."""
-        if self.told is not None:
-            return self.told.status.spend
+        if self.queried is not None:
+            return self.queried.status.spend
         total = Spend()
         for share in self.shares:
             total = total.plus(share.spend)
@@ -107,24 +107,24 @@ class Report:
             "steps": [plain(row) for row in self.rows.values()],
             "suspicions": [{"step": one.step, "what": one.what, "fatal": one.fatal} for one in self.suspicions],
             "repairs": [plain(change) for change in self.repairs],
-            "decisions": [plain(record) for record in self.told.decisions.records] if self.told else [],
-            "changes": [plain(change) for change in self.told.changes.changes] if self.told else [],
+            "decisions": [plain(record) for record in self.queried.decisions.records] if self.queried else [],
+            "changes": [plain(change) for change in self.queried.changes.changes] if self.queried else [],
         }
 
 
 def report_of(
-    run_id: str, kind: str, state: str, url: str, history: RunHistory, told: Told | None,
+    run_id: str, kind: str, state: str, url: str, history: RunHistory, queried: WorkerAnswers | None,
     outcome: Outcome, now: datetime,
 ) -> Report:  # fmt: skip
-    """Put a report together; without `told`, steps and spend are what the history shows of them."""
-    rows = {row.step: row for row in told.status.steps} if told else rows_of(history)
+    """Put a report together; without `queried`, steps and spend are what the history shows of them."""
+    rows = {row.step: row for row in queried.status.steps} if queried else rows_of(history)
     pieces = stretches(history, now)
     began, took = span(history, now)
-    hops = told.status.hops if told else ()
+    fallbacks = queried.status.hops if queried else ()
     return Report(
         run_id=run_id,
-        pattern=told.status.pattern if told else kind,
-        state=str(told.status.state) if told else state,
+        pattern=queried.status.pattern if queried else kind,
+        state=str(queried.status.state) if queried else state,
         url=url,
         began=began,
         seconds=took.total_seconds(),
@@ -133,10 +133,10 @@ def report_of(
         pieces=tuple(pieces),
         times=added_up(pieces),
         path=critical_path(rows),
-        shares=_shares(told.trace.calls if told else traced(history)),
-        suspicions=tuple(whole(history, rows, hops)),
+        shares=_shares(queried.trace.calls if queried else traced(history)),
+        suspicions=tuple(whole(history, rows, fallbacks)),
         repairs=outcome.repairs,
-        told=told,
+        queried=queried,
         parts=len(history.parts),
         events=sum(part.events for part in history.parts),
         answers=outcome.answers,

@@ -42,7 +42,7 @@ class Drawing:
 
 
 Slot = tuple[str, int]
-"""What stands in a column: a step in the column of its depth, or its lane in a later one."""
+"""What a column holds: a step in the column of its depth, or its lane in a later one."""
 
 
 def drawing(rows: Mapping[str, StepRow]) -> Drawing:
@@ -71,7 +71,7 @@ def drawing(rows: Mapping[str, StepRow]) -> Drawing:
 
 
 def _columns(depth: Mapping[str, int], forward: list[tuple[str, str]]) -> list[list[Slot]]:
-    """List what stands in each column from top to bottom: near what it comes from, so that few lines cross."""
+    """List what each column holds from top to bottom: near what it comes from, so that few lines cross."""
     last = dict(depth)
     for before, name in forward:
         last[before] = max(last[before], depth[name] - 1)
@@ -102,16 +102,16 @@ def _left(column: int) -> int:
 def _path(tail: str, head: str, depth: Mapping[str, int], tops: Mapping[Slot, int]) -> str:
     """Lead a line from the right side of one box to the left side of another: curves between columns, straight through them."""
     x, y = _left(depth[tail]) + WIDTH, tops[tail, depth[tail]] + HEIGHT // 2
-    said = [f"M{x} {y}"]
+    path = [f"M{x} {y}"]
     for at in range(depth[tail] + 1, depth[head] + 1):
         slot = (head, at) if at == depth[head] else (tail, at)
         to_x, to_y = _left(at), tops[slot] + (HEIGHT if at == depth[head] else LANE) // 2
         middle = GAP_X // 2
-        said.append(f"C{x + middle} {y} {to_x - middle} {to_y} {to_x} {to_y}")
+        path.append(f"C{x + middle} {y} {to_x - middle} {to_y} {to_x} {to_y}")
         if at < depth[head]:
-            said.append(f"H{to_x + WIDTH}")
+            path.append(f"H{to_x + WIDTH}")
         x, y = to_x + WIDTH, to_y
-    return " ".join(said)
+    return " ".join(path)
 
 
 def depths(rows: Mapping[str, StepRow]) -> dict[str, int]:

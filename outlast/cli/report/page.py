@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from outlast.cli.pages import dollars, seconds
 from outlast.cli.printing import counted, on_page
+from outlast.cli.rendering import dollars, seconds
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.times import Spent, Stretch
@@ -28,7 +28,7 @@ def html(report: Report, now: datetime) -> str:
         .get_template("report.html")
         .render(
             report=report,
-            told=report.told,
+            queried=report.queried,
             now=now,
             lanes=[lane(report, step) for step in report.rows],
             loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],

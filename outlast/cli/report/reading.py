@@ -16,7 +16,7 @@ from outlast.cli.kinds import page_of, partial
 from outlast.cli.leaving import LeavingError, cause_of
 from outlast.cli.reaching import Reach, word
 from outlast.cli.recorded.reading import read_history
-from outlast.cli.report.figures import Outcome, Report, Told, report_of
+from outlast.cli.report.figures import Outcome, Report, WorkerAnswers, report_of
 from outlast.cli.result_texts import texts_of
 from outlast.cli.results import Reader
 from outlast.contracts import Changes, DecisionLog, PlanChange, RunStatus, Trace
@@ -32,15 +32,15 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
         word(found.status),
         reach.page_of(workflow_id),
         history,
-        await _told(reach, found),
+        await _queried(reach, found),
         await _outcome(reach, found),
         datetime.now(UTC),
     )
 
 
-async def _told(reach: Reach, found: WorkflowExecutionDescription) -> Told | None:
+async def _queried(reach: Reach, found: WorkflowExecutionDescription) -> WorkerAnswers | None:
     try:
-        return Told(
+        return WorkerAnswers(
             status=await reach.ask(found, "status", RunStatus),
             trace=await reach.ask(found, "trace", Trace),
             decisions=await reach.ask(found, "decisions", DecisionLog),

@@ -46,7 +46,7 @@ class Stretch:
 
 
 def stretches(history: RunHistory, now: datetime) -> list[Stretch]:
-    """Cut all that the run did into stretches; what still goes on ends `now`."""
+    """Cut all that the run did into stretches; what is still running ends `now`."""
     found = [piece for call in history.calls for piece in _of_call(call, now)]
     found += [
         Stretch("", Spent.HUMAN, timer.event.started, timer.event.ended or now, timer.text)
@@ -91,6 +91,6 @@ def critical_path(rows: Mapping[str, StepRow]) -> tuple[str, ...]:
 
 
 def span(history: RunHistory, now: datetime) -> tuple[datetime, timedelta]:
-    """Say when the run began and how long it took, or has taken so far."""
+    """Return when the run began and how long it took, or has taken so far."""
     began = history.started or now
     return began, max((history.ended or now) - began, timedelta(milliseconds=1))

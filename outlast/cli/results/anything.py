@@ -10,8 +10,8 @@ from rich.text import Text
 from temporalio.common import RawValue
 
 from outlast.cli.kinds import ResultPage, shared_in
-from outlast.cli.pages import STYLES, money, safe
 from outlast.cli.printing import plain
+from outlast.cli.rendering import STYLES, money, safe
 from outlast.cli.result_texts import Reader
 from outlast.contracts import ChangingResult, Content, RunState
 

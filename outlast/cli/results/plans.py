@@ -8,8 +8,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, money, row, safe, steps_table, table
 from outlast.cli.printing import plain
+from outlast.cli.rendering import STYLES, money, row, safe, steps_table, table
 from outlast.cli.result_texts import Reader, cut
 from outlast.contracts import PlanReport, PlanResult, PlanShape, RunState
 
@@ -82,10 +82,10 @@ async def read_plan(reader: Reader, result: PlanResult) -> PlanPage:
 
 
 def shape_lines(shape: PlanShape, steps: int) -> list[Text]:
-    """Say which chain of steps decides how long a plan takes, where there is a chain, and what runs side by side."""
+    """Return which chain of steps decides how long a plan takes, where there is a chain, and what runs side by side."""
     path = " → ".join(shape.critical_path)
-    told = f"{path} ({len(shape.critical_path)} of {steps} steps)"
-    lines = [Text.assemble(("critical path: ", "bold"), told)] if len(shape.critical_path) > 1 else []
+    text = f"{path} ({len(shape.critical_path)} of {steps} steps)"
+    lines = [Text.assemble(("critical path: ", "bold"), text)] if len(shape.critical_path) > 1 else []
     for number, wave in enumerate(shape.waves, 1):
         how = "side by side" if len(wave) > 1 else "alone"
         lines.append(

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from outlast.cli.kinds import ResultPage
-from outlast.cli.pages import STYLES, safe
+from outlast.cli.rendering import STYLES, safe
 from outlast.cli.result_texts import Reader
 from outlast.contracts import RollbackResult, RunState
 

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from outlast.agents.files import DEFAULTS, AgentFile, Problem
-from outlast.cli.pages import safe
+from outlast.cli.rendering import safe
 from outlast.file_names import readable
 
 

@@ -3,7 +3,7 @@
 from rich.text import Text
 from temporalio.exceptions import ApplicationError
 
-from outlast.cli.pages import safe
+from outlast.cli.rendering import safe
 from outlast.contracts import Change, Changes, ChangeState
 
 STYLES = {

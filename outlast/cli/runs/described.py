@@ -1,4 +1,4 @@
-"""How a run stands: by its own word, by its history where the worker is busy, by the server alone for workflows of others."""
+"""The state of a run: from its queries, or its history where the worker is busy; of foreign workflows from the server alone."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from temporalio.service import RPCError
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import known
 from outlast.cli.leaving import LeavingError
-from outlast.cli.pages import duration, safe
 from outlast.cli.reaching import Reach, WorkerBusyError, word
 from outlast.cli.recorded.status import recorded_status
+from outlast.cli.rendering import duration, safe
 from outlast.contracts import RunStatus, Trace
 
 
@@ -53,8 +53,8 @@ def described_page(data: dict[str, Any]) -> list[RenderableType]:
 
 
 def held(found: WorkflowExecutionDescription) -> list[str]:
-    """Say which activities somebody has paused, or moved to a task queue that is not the run's."""
-    said = []
+    """Return which activities somebody has paused, or moved to a task queue that is not the run's."""
+    lines = []
     for pending in found.raw_description.pending_activities:
         name = f"{pending.activity_type.name} (activity {pending.activity_id})"
         run = f"--workflow-id {shlex.quote(found.id)} --activity-id {shlex.quote(pending.activity_id)}"
@@ -62,22 +62,22 @@ def held(found: WorkflowExecutionDescription) -> list[str]:
             manual = pending.pause_info.manual
             by = f" by {manual.identity}" if manual.identity else ""
             why = f" ({manual.reason})" if manual.reason else ""
-            said.append(f"{name} is paused{by}{why} → temporal activity unpause {run}")
+            lines.append(f"{name} is paused{by}{why} → temporal activity unpause {run}")
         moved = pending.activity_options.task_queue.name
         # Searches that a source wants spaced run on a task queue of their own, named after the run's.
         if moved and moved != found.task_queue and not moved.startswith(f"{found.task_queue}-"):
             options = f"{run} --task-queue {shlex.quote(found.task_queue)}"
-            said.append(f"{name} waits on the task queue {moved!r} → temporal activity update-options {options}")
-    return said
+            lines.append(f"{name} waits on the task queue {moved!r} → temporal activity update-options {options}")
+    return lines
 
 
-def held_lines(said: Sequence[str]) -> list[Text]:
+def held_lines(lines: Sequence[str]) -> list[Text]:
     """Show what is held up."""
-    return [Text(safe(line), style="bold") for line in said]
+    return [Text(safe(line), style="bold") for line in lines]
 
 
 async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: bool = False) -> Standing | None:
-    """Say how a run stands, with `trace` its calls too; None for a workflow of others, which has no such answer.
+    """Return how a run stands, with `trace` its calls too; None for a workflow of others, which has no such answer.
 
     Raises LeavingError where the server knows of no worker that could answer.
     """

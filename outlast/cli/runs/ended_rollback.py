@@ -11,8 +11,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import ROLLBACK
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.pages import safe
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, no_worker, word
+from outlast.cli.rendering import safe
 from outlast.command_line import command
 from outlast.contracts import (
     ROLL_BACK_ALL,
@@ -47,10 +47,10 @@ async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, che
     request = RollbackRequest(run=found.id, changes=changes, policy=policy, again=again)
     handle = await _begun(reach, found, request)
     result: RollbackResult = await handle.result()
-    return told(found.id, result.changes)
+    return rollback_page(found.id, result.changes)
 
 
-def told(workflow_id: str, changes: Changes) -> tuple[str, bool]:
+def rollback_page(workflow_id: str, changes: Changes) -> tuple[str, bool]:
     """List the changes of a rolled back run, and say whether all of them are undone."""
     rows = [f"  {each.state:14} {each.step} · {each.tool}({each.arguments}) {each.note}" for each in changes.changes]
     left = changes.having(ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)

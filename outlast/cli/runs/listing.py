@@ -14,8 +14,8 @@ from rich.text import Text
 
 from outlast.cli.kinds import ROLLBACK, kinds, types_of
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.pages import row, seconds, table
 from outlast.cli.reaching import Reach, word
+from outlast.cli.rendering import row, seconds, table
 from outlast.client import missing_attributes
 from outlast.command_line import command
 

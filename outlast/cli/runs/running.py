@@ -27,7 +27,7 @@ from temporalio.common import (
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of, worker_of
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
 from outlast.cli.printing import plain, print_json
@@ -130,7 +130,7 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
     page, data = None, ""
-    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is said, readable page or not
+    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is shown, readable page or not
         if result is not None:
             reader = Reader(reach.store(), reach.settings, handle.id)
             page = await page_of(workflow).read(reader, result)
@@ -207,7 +207,7 @@ class _Progress:
         self._live.stop()
 
     def __call__(self, status: RunStatus) -> None:
-        self._live.update(pages.status_page(status, room=self._console.height - 4), refresh=True)
+        self._live.update(pages.status_page(status, height=self._console.height - 4), refresh=True)
 
 
 def _progress() -> AbstractContextManager[_Progress | None]:

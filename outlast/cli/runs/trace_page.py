@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from outlast.cli.pages import MARKS, STYLES, budget_lines, dollars, duration, money, safe, seconds
+from outlast.cli.rendering import MARKS, STYLES, budget_lines, dollars, duration, money, safe, seconds
 from outlast.contracts import CallTrace, RunStatus, Spend, StepRow, StepState, Trace
 
 
@@ -61,7 +61,7 @@ def _step(step: str, row: StepRow | None, calls: Sequence[CallTrace]) -> Text:
 
 
 def _faults(calls: Sequence[CallTrace]) -> list[RenderableType]:
-    """Say at the end where it went wrong first: a long tree scrolls away."""
+    """Show at the end where it went wrong first: a long tree scrolls away."""
     failed = [call for call in calls if not call.success]
     if not failed:
         return []

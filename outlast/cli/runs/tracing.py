@@ -8,9 +8,9 @@ from pathlib import Path
 from temporalio.client import WorkflowExecutionStatus
 
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.pages import show
 from outlast.cli.printing import plain, written_json
 from outlast.cli.reaching import Reach, WorkerBusyError
+from outlast.cli.rendering import show
 from outlast.cli.runs.trace_page import call_line
 from outlast.contracts import CallTrace, Trace
 
@@ -34,7 +34,7 @@ def write_lines(calls: Sequence[CallTrace], file: Path, *, more: bool = False) -
 
 async def follow_trace(reach: Reach, workflow_id: str, file: Path | None) -> None:
     """Print or write each call when it has ended, until the run ends."""
-    known, said = 0, False
+    known, warned = 0, False
     if file is not None:
         write_lines((), file)
     while True:
@@ -42,12 +42,12 @@ async def follow_trace(reach: Reach, workflow_id: str, file: Path | None) -> Non
         try:
             calls = (await reach.ask(found, "trace", Trace)).calls
         except WorkerBusyError as busy:
-            if not said:
+            if not warned:
                 say(f"{busy}; still following …")
-            said = True
+            warned = True
             await asyncio.sleep(EVERY)
             continue
-        said = False
+        warned = False
         # The trace of a session that continues as new holds the calls of its latest part alone.
         fresh = calls[known:] if len(calls) >= known else calls
         known = len(calls)

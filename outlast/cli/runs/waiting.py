@@ -13,8 +13,8 @@ from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, Workflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.leaving import say
-from outlast.cli.pages import gate_line
 from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
+from outlast.cli.rendering import gate_line
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 
@@ -44,7 +44,7 @@ Seen = Callable[[RunStatus], None]
 
 @contextmanager
 def may_be_left(workflow_id: str) -> Iterator[None]:
-    """Say, when a person ends the waiting by Ctrl-C, that the run goes on and how to come back to it."""
+    """On Ctrl-C, print that the run continues and how to come back to it."""
     try:
         yield
     except asyncio.CancelledError:
@@ -68,17 +68,17 @@ async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = Non
 
 
 async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], None] | None = None) -> Any:
-    """Wait for the run's result however often the server restarts; `tell` hears once that it is away."""
-    pause, told = 0.25, False
+    """Wait for the run's result however often the server restarts; `tell` is called once when it is away."""
+    pause, warned = 0.25, False
     while True:
         try:
             return await handle.result()
         except RPCError as error:
             if error.status not in PASSING:
                 raise
-            if tell and not told:
+            if tell and not warned:
                 tell("the server does not answer; still waiting, nothing is lost …")
-                told = True
+                warned = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -88,15 +88,15 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
 
     Without a terminal it says what waits for a person: a pipe or a build log would be silent until the time is over.
     """
-    told = False
+    warned = False
     asked: set[str] = set()
     await asyncio.sleep(0 if seen else PATIENCE)
     while True:
         try:
             status = await handle.query("status", result_type=RunStatus, rpc_timeout=PATIENT_DEADLINE)
         except RPCError as error:
-            if not told and error.status in NOBODY_ANSWERS:
-                told = True
+            if not warned and error.status in NOBODY_ANSWERS:
+                warned = True
                 say(f"{NO_ANSWER} {start_a_worker()}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             pass  # it has no answer at this moment, for instance before its first task
@@ -109,7 +109,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
 
 
 def _say_what_waits(status: RunStatus, asked: set[str]) -> None:
-    """Say of each gate and question once that it waits, with the command that answers it."""
+    """Print each open gate and question once, with the command that answers it."""
     waiting = {
         f"{gate.name} {gate.digest}": gate_line(status.workflow_id, gate, "waits for a person") for gate in status.gates
     }

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from outlast.cli.pages import duration, money, row, safe, table
 from outlast.cli.printing import counted
+from outlast.cli.rendering import duration, money, row, safe, table
 from outlast.cli.runs.listing import STYLES
 from outlast.cli.watching.page import gate_line, tokens
 from outlast.cli.watching.steps import look_at
@@ -21,7 +21,7 @@ ENDED_SHOWN = 8
 
 @dataclass(frozen=True)
 class RunSeen:
-    """A run as the index shows it, with its gates; `status` is what its worker said last, None where none has."""
+    """A run as the index shows it, with its gates; `status` is the last answer of its worker, None before the first."""
 
     id: str
     run_id: str
@@ -34,12 +34,12 @@ class RunSeen:
 
     @property
     def running(self) -> bool:
-        """Whether it goes on."""
+        """Whether it is still running."""
         return self.closed is None
 
     @property
     def progress(self) -> str:
-        """How many of its steps are done, "" where nobody has said."""
+        """How many of its steps are done, "" where no worker has answered."""
         return look_at(self.status, Trace()).progress if self.status and self.status.steps else ""
 
     @property
@@ -55,17 +55,17 @@ class Board:
     def __init__(self) -> None:
         self.running: dict[str, RunSeen] = {}
         self.ended: list[RunSeen] = []
-        self._told: set[str] = set()
+        self._ended_seen: set[str] = set()
         self._gates: dict[str, tuple[str, ...]] = {}
 
     def take(self, runs: Iterable[RunSeen]) -> Iterator[str]:
         """Take what a look found; returns the lines for what has changed since the last one."""
         seen = sorted(runs, key=lambda run: run.started)
         for run in seen:
-            if run.running and run.run_id not in self._told:
+            if run.running and run.run_id not in self._ended_seen:
                 yield from self._runs(run)
         for run in seen:
-            if not run.running and run.run_id not in self._told:
+            if not run.running and run.run_id not in self._ended_seen:
                 yield from self._ends(run)
 
     def _runs(self, run: RunSeen) -> Iterator[str]:
@@ -85,7 +85,7 @@ class Board:
         self._gates[run.id] = lines
 
     def _ends(self, run: RunSeen) -> Iterator[str]:
-        self._told.add(run.run_id)
+        self._ended_seen.add(run.run_id)
         if run.state == "continued as new":
             return
         if (known := self.running.get(run.id)) and known.run_id == run.run_id:
@@ -95,15 +95,15 @@ class Board:
         facts = [run.outcome, run.id, run.kind, duration(run.started, run.closed), _standing(run)]
         yield safe(" · ".join(filter(None, facts)) + f" → {command('result', run.id)}")
 
-    def table(self, room: int) -> RenderableType:
+    def table(self, height: int) -> RenderableType:
         """Show what runs, those that wait for people first, and what has ended last."""
         waiting_first = sorted(self.running.values(), key=lambda run: (not run.gates, -run.started.timestamp()))
         runs = [*waiting_first, *reversed(self.ended)]
         lines = [
             f"{run.id}: {gate_line(run.id, run.gates[0], datetime.now(UTC))}" for run in waiting_first if run.gates
         ]
-        lines = lines[: max(room // 3, 1)]
-        shown = runs[: max(room - len(lines) - 3, 3)]
+        lines = lines[: max(height // 3, 1)]
+        shown = runs[: max(height - len(lines) - 3, 3)]
         made = table("id", "type", "state", "steps", "calls", "tokens", "USD", "took")
         for run in shown:
             spend = run.status.spend if run.status else None

@@ -6,7 +6,7 @@ attempt; pieces of an older one are dropped, and a newer one says first that wha
 
 from collections.abc import Iterator
 
-from outlast.cli.pages import safe
+from outlast.cli.rendering import safe
 from outlast.command_line import command
 from outlast.contracts import Streamed
 
@@ -68,7 +68,7 @@ class CallText:
         yield from self._flush()
 
     def ended(self, line: str) -> Iterator[str]:
-        """Say how the call ended."""
+        """Yield how the call ended."""
         yield from self._flush()
         gaps = f" · some of it was not seen: {command('why')} shows it whole" if self._gaps else ""
         yield safe(f"{self._label} {' '.join(line.split())}{gaps}")

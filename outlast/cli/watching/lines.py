@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from outlast.cli.pages import duration, safe
 from outlast.cli.printing import counted
+from outlast.cli.rendering import duration, safe
 from outlast.cli.watching.page import gate_line, retry_lines, tokens, waiting_lines
 from outlast.cli.watching.steps import ENDED, Look, StepSeen
 from outlast.contracts import StepState
 
 
 class Lines:
-    """Tells what is new in each look at a run."""
+    """Yields what is new in each look at a run."""
 
     def __init__(self) -> None:
         self._known: dict[str, StepState] = {}
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
         self._gates: dict[str, str] = {}
 
     def of(self, look: Look) -> Iterator[str]:
@@ -26,21 +26,21 @@ class Lines:
             self._known[step.row.step] = step.row.state
         yield from self._waiting(look)
         budget = look.status.budget
-        told = [*retry_lines(look), *(f"notice: {notice}" for notice in look.status.notices)]
-        told += [f"budget: {said}" for said in (*budget.warnings, budget.stopped) if said] if budget else []
-        for line in told:
-            if line not in self._said:
-                self._said.add(line)
+        lines = [*retry_lines(look), *(f"notice: {notice}" for notice in look.status.notices)]
+        lines += [f"budget: {text}" for text in (*budget.warnings, budget.stopped) if text] if budget else []
+        for line in lines:
+            if line not in self._printed:
+                self._printed.add(line)
                 yield safe(line)
 
     def _waiting(self, look: Look) -> Iterator[str]:
-        """Say what begins to wait for a person, and what no longer does; an edited or voted-on gate is said anew."""
+        """Yield what begins to wait for a person, and what no longer does; an edited or voted-on gate is shown again."""
         now = datetime.now(UTC)
         status = look.status
         # Without the time that is left, which changes at every look.
         keys = {gate.name: gate_line(status.workflow_id, gate, gate.deadline) for gate in status.gates}
         keys |= {question.id: question.text for question in status.questions}
-        keys |= {"pause": status.paused.told} if status.paused else {}
+        keys |= {"pause": status.paused.description} if status.paused else {}
         lines = waiting_lines(status, now)
         named = [*(["pause"] if status.paused else []), *(gate.name for gate in status.gates)]
         named += [question.id for question in status.questions]

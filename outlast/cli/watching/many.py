@@ -16,7 +16,7 @@ from rich.live import Live
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.leaving import say
 from outlast.cli.reaching import Reach, word
@@ -36,7 +36,7 @@ AT_ONCE = 8
 """Most of them at the same time."""
 ANSWERS_WITHIN = timedelta(seconds=3)
 LATE = timedelta(seconds=60)
-"""How far the index may be behind the runs: what ended is looked for so far back, and told once."""
+"""How far the index may be behind the runs: runs that ended within that time are looked for, and shown once."""
 
 
 async def follow_all(reach: Reach) -> None:

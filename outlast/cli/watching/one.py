@@ -1,6 +1,6 @@
 """Watching one run until it ends: through restarts of server and worker, and through the parts of a run that continues as new.
 
-A run that continues as new has the same id and another run id, and a query to the old one answers for ever with how it stood
+A run that continues as new has the same id and another run id, and a query to the old one answers forever with how it stood
 then. So each look asks the server first which run that id means now.
 """
 
@@ -21,10 +21,10 @@ from temporalio.service import RPCError
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import page_of
 from outlast.cli.leaving import FAILED, LeavingError, cause_of
-from outlast.cli.pages import money
 from outlast.cli.reaching import QUERY_DEADLINE, Reach, no_worker
 from outlast.cli.recorded.events import failure_of
 from outlast.cli.recorded.status import recorded_status
+from outlast.cli.rendering import money
 from outlast.cli.results import Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.waiting import may_be_left, outlasting
@@ -75,7 +75,7 @@ class Watch:
         self._id = found.id
         self._first = found.raw_description.workflow_execution_info.first_run_id
         self._display = display
-        self._outages = Outages(display.tell)
+        self._outages = Outages(display.print_line)
         self._calls = Calls(reach, found)
         self._texts = Texts(reach, found.id, display.write) if stream else None
         self._following: asyncio.Task[None] | None = None
@@ -172,4 +172,4 @@ class Watch:
         try:
             await self._calls.follow()
         except Exception as error:  # a history that cannot be read takes attempts and texts away, never the watching
-            self._display.tell(f"the run's history cannot be read ({error}): attempts and texts are not shown")
+            self._display.print_line(f"the run's history cannot be read ({error}): attempts and texts are not shown")

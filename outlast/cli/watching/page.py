@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from outlast.cli.pages import (
+from outlast.cli.rendering import (
     MARKS,
     STYLES,
     approving,
@@ -34,7 +34,7 @@ FRAME = 4
 WORDS = {"blocked": ("–", "red"), "waiting": ("·", "dim"), "ready": ("·", "")}
 
 
-def live_page(look: Look, room: int, width: int, now: datetime | None = None) -> RenderableType:
+def live_page(look: Look, height: int, width: int, now: datetime | None = None) -> RenderableType:
     """Show a run in a terminal of so many lines and columns."""
     now = now or datetime.now(UTC)
     waits = [Text(line, style="bold") for line in waiting_lines(look.status, now)]
@@ -45,19 +45,19 @@ def live_page(look: Look, room: int, width: int, now: datetime | None = None) ->
         *(Text(safe(f"notice: {notice}"), style="yellow") for notice in look.status.notices[-3:]),
     ]
     taken = FRAME + sum(-(-line.cell_len // width) for line in rest)
-    return Group(_head(look), _bar(look), _steps(look.steps, max(room - taken, 3), now), *rest)
+    return Group(_head(look), _bar(look), _steps(look.steps, max(height - taken, 3), now), *rest)
 
 
 def waiting_lines(status: RunStatus, now: datetime) -> list[str]:
-    """Say what waits for people, until when, and the line to copy."""
+    """Return what waits for people, until when, and the line to copy."""
     gates = [gate_line(status.workflow_id, gate, now) for gate in status.gates]
     questions = [_question_line(status.workflow_id, question, now) for question in status.questions]
-    paused = [f"{status.paused.told} → {command('resume', status.workflow_id)}"] if status.paused else []
+    paused = [f"{status.paused.description} → {command('resume', status.workflow_id)}"] if status.paused else []
     return [safe(line) for line in (*paused, *gates, *questions)]
 
 
 def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
-    """Say what a gate waits for."""
+    """Return what a gate waits for."""
     votes = f" · {len(gate.approved_by)} of {gate.needed} approved" if gate.needed > 1 else ""
     votes += f" · {gate.approval_rule}" if gate.approval_rule else ""
     return (
@@ -67,7 +67,7 @@ def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
 
 
 def retry_lines(look: Look) -> list[str]:
-    """Say which calls are tried again, and why."""
+    """Return which calls are tried again, and why."""
     return [
         safe(
             f"{retry.step or retry.what}: attempt {retry.attempt}"
@@ -108,8 +108,8 @@ def _bar(look: Look) -> Text:
     return Text.assemble(("█" * full, "green"), ("░" * (BAR - full), "dim"), f" {look.progress}{running}")
 
 
-def _steps(steps: Sequence[StepSeen], room: int, now: datetime) -> RenderableType:
-    shown = _fitting(steps, room)
+def _steps(steps: Sequence[StepSeen], height: int, now: datetime) -> RenderableType:
+    shown = _fitting(steps, height)
     made = table("", "step", "agent", "time", "tries", "tokens", "USD", "result or reason")
     for column in made.columns[:-1]:
         column.no_wrap, column.overflow = True, "ellipsis"
@@ -128,17 +128,17 @@ def _steps(steps: Sequence[StepSeen], room: int, now: datetime) -> RenderableTyp
 
 def _note(one: StepSeen) -> str:
     step = one.row
-    said = step.output.summary or (step.output.text or "") if step.output else ""
+    output = step.output.summary or (step.output.text or "") if step.output else ""
     waits = f"after {', '.join(step.depends_on)}" if one.word == "waiting" and step.depends_on else ""
-    return result_line(step) if said or step.note else waits
+    return result_line(step) if output or step.note else waits
 
 
-def _fitting(steps: Sequence[StepSeen], room: int) -> list[StepSeen]:
+def _fitting(steps: Sequence[StepSeen], height: int) -> list[StepSeen]:
     shown = list(steps)
     for droppable in (StepState.DONE, StepState.SKIPPED, StepState.PENDING, StepState.FAILED):
-        surplus = len(shown) - room
+        surplus = len(shown) - height
         # The first of those that are done go first, but the last of those that still wait.
         order = [one for one in shown if one.row.state is droppable]
         gone = order[:surplus] if droppable is not StepState.PENDING else order[::-1][:surplus]
         shown = [one for one in shown if surplus <= 0 or one not in gone]
-    return shown[:room]
+    return shown[:height]

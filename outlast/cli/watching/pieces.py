@@ -1,6 +1,6 @@
 """Where the texts of running calls come from: their heartbeats, and the stream of a run that was started with one.
 
-Reading either leaves nothing in history. The trap: `workflow_streams` lets a subscriber wait by an update, and updates *are*
+Reading either leaves nothing in history. `workflow_streams` lets a subscriber wait by an update, and updates *are*
 history; so its stream is read by its query, which answers at once.
 """
 

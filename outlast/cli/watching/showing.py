@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from outlast.cli import pages
+from outlast.cli import rendering as pages
 from outlast.cli.leaving import say
 from outlast.cli.watching.lines import Lines
 from outlast.cli.watching.page import live_page
@@ -24,8 +24,8 @@ class Display(Protocol):
         """Show how the run stands."""
         ...
 
-    def tell(self, line: str) -> None:
-        """Tell something beside the run."""
+    def print_line(self, line: str) -> None:
+        """Print a line beside the run."""
         ...
 
     def write(self, line: str) -> None:
@@ -47,8 +47,8 @@ class Plain:
         for line in self._lines.of(look):
             print(line, flush=True)
 
-    def tell(self, line: str) -> None:
-        """Tell it on stderr."""
+    def print_line(self, line: str) -> None:
+        """Print the line on stderr."""
         say(line)
 
     def write(self, line: str) -> None:
@@ -65,9 +65,9 @@ class Table:
 
     def show(self, look: Look) -> None:
         """Draw the table anew."""
-        self._live.update(live_page(look, room=self._out.height - 1, width=self._out.width), refresh=True)
+        self._live.update(live_page(look, height=self._out.height - 1, width=self._out.width), refresh=True)
 
-    def tell(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print it above the table."""
         self._out.print(Text(line, style="yellow"), soft_wrap=True)
 

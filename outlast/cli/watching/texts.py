@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
 
-from outlast.cli.pages import seconds
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import Ended, failure_of
 from outlast.cli.recorded.reading import Call, Decoding
+from outlast.cli.rendering import seconds
 from outlast.cli.watching.call_text import CallText
 from outlast.cli.watching.calls import Calls, Key
 from outlast.cli.watching.page import tokens
@@ -51,8 +51,8 @@ class Texts:
     async def _finish(self, shown: CallText, call: Call) -> None:
         self._lines(shown.tried_again(call.event.attempt))
         if call.turn is None:
-            said = "cancelled" if call.event.how is Ended.CANCELLED else call.event.failure or str(call.event.how)
-            self._lines(shown.ended(f"✗ {said}"))
+            outcome = "cancelled" if call.event.how is Ended.CANCELLED else call.event.failure or str(call.event.how)
+            self._lines(shown.ended(f"✗ {outcome}"))
             return
         answer = await self._answer(call.turn, call.asked)
         if answer is None:
@@ -61,10 +61,10 @@ class Texts:
         self._lines(shown.finish(answer))
         for tool in call.turn.tool_calls:
             self._lines(shown.ended(f"→ calls {tool.name}"))
-        self._lines(shown.ended(_told(call, call.turn)))
+        self._lines(shown.ended(_closing_line(call, call.turn)))
 
     async def _answer(self, turn: ModelTurn, asked: object) -> str | None:
-        """Fetch what this call said; of a call that continued an answer only what it added."""
+        """Fetch the answer of this call; of a call that continued an answer only what it added."""
         try:
             text = await self._store.text(turn.content)
             continued = asked.continues if isinstance(asked, ModelRequest) else None
@@ -86,7 +86,7 @@ def _label(call: Call) -> str:
     return f"{call.step} · {agent}" if call.step else call.text
 
 
-def _told(call: Call, turn: ModelTurn) -> str:
+def _closing_line(call: Call, turn: ModelTurn) -> str:
     spend = Spend(calls=1, **turn.usage.model_dump(), usd=turn.usd)
     took = (call.ended - call.event.scheduled).total_seconds() if call.ended else 0.0
     wrong = f"✗ sent back: {turn.schema_errors[0]}" if turn.schema_errors else f"✓ {turn.stop_reason}"

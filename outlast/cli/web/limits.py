@@ -1,6 +1,6 @@
 """What one client may take of a small web server: connections, headers, bodies, and time for each.
 
-uvicorn waits for ever for the rest of a request's head, and for a body that comes a byte a minute. So the head has a time
+uvicorn waits forever for the rest of a request's head, and for a body that comes a byte a minute. So the head has a time
 of its own here, and the app is called only when the whole body is there, within its size and its time.
 """
 

@@ -82,8 +82,8 @@ class Answerer:
             for tool in tools:
                 _check(tool.input_schema, f"tools: input_schema of '{tool.name}'")
             closed = tuple((tool, fitted(tool.input_schema, budget, strict=False)) for tool in tools)
-            told = prompting.call(*closed[0]) if len(closed) == 1 else ""
-            return Job(request, await self.renderer.prompt(request, told), closed)
+            instruction = prompting.call(*closed[0]) if len(closed) == 1 else ""
+            return Job(request, await self.renderer.prompt(request, instruction), closed)
         if (wanted := request.answer_schema()) is not None:
             _check(wanted, "output_config.format.schema")
             schema = fitted(wanted, budget, strict=True)
@@ -141,12 +141,12 @@ class Answerer:
     def _stop_reason(self, last: Piece, job: Job) -> str:
         if last.stopped != "limit":
             return STOP_REASONS.get(last.stopped, "end_turn")
-        room = self.engine.window - len(job.prompt.tokens)
-        return "max_tokens" if job.request.max_tokens <= room else "model_context_window_exceeded"
+        available = self.engine.window - len(job.prompt.tokens)
+        return "max_tokens" if job.request.max_tokens <= available else "model_context_window_exceeded"
 
 
 def _rambles(text: str, written: int) -> str:
-    """Say why a text is stopped here, if it is: "long" at a sentence end after the limit, "eos" where it repeats itself."""
+    """Return why a text is stopped here, if it is: "long" at a sentence end after the limit, "eos" where it repeats itself."""
     sentences = [part.strip() for part in prompting.SENTENCE_END.split(text)]
     at_end = len(sentences) > 1 and not sentences[-1]
     if at_end and sentences[-2] in sentences[:-2]:

@@ -62,8 +62,8 @@ class Assembler:
         rest = remaining(schema, parts)
         generated: Any = {}
         if rest is not None:
-            room = min(request.max_tokens - written.last.written, self._engine.window - len(prompt.tokens))
-            text = await self._read(request, prompt, max(room, 1), written, schema={**rest, "x-guidance": SPACING})
+            available = min(request.max_tokens - written.last.written, self._engine.window - len(prompt.tokens))
+            text = await self._read(request, prompt, max(available, 1), written, schema={**rest, "x-guidance": SPACING})
             if written.last.stopped == "limit":
                 return replace(written, text=text)
             try:
@@ -96,7 +96,7 @@ class Assembler:
 
     async def _asked(self, request: MessageRequest, path: Path, node: Schema, written: Written) -> Any:
         """Ask for one field in words; None if the answer does not fit it."""
-        prompt = await self._renderer.prompt(request, wish(path, node))
+        prompt = await self._renderer.prompt(request, instruction(path, node))
         limit = min(int(longest(node) / CHARS_PER_TOKEN) + 8, self._engine.window - len(prompt.tokens))
         stop = () if node["type"] == "array" else ("\n\n",)
         text = await self._read(request, prompt, limit, written, stop=stop)
@@ -142,12 +142,12 @@ def prose(schema: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:
             yield (*path, name), child
 
 
-def wish(path: Path, node: Schema) -> str:
+def instruction(path: Path, node: Schema) -> str:
     """Return the sentence that asks for a field."""
     name = " ".join(path).replace("_", " ")
     described = plain(node.get("description", ""))[:160]
-    told = f"{name} ({described})" if described else name
-    return f"List the {told}, one per line." if node["type"] == "array" else f"Write the {told}."
+    wanted = f"{name} ({described})" if described else name
+    return f"List the {wanted}, one per line." if node["type"] == "array" else f"Write the {wanted}."
 
 
 def as_string(text: str, node: Schema, *, cut: bool) -> str | None:

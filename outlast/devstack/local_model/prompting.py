@@ -109,7 +109,7 @@ class Renderer:
 
 
 def form(schema: Schema) -> str:
-    """Say in one line which JSON fields are wanted; empty if the schema has no named fields to write."""
+    """Return in one line which JSON fields are wanted; empty if the schema has no named fields to write."""
     fields = [
         f"{name} ({description})" if description else name
         for name, child in schema.get("properties", {}).items()

@@ -63,7 +63,7 @@ _ANY_TAG = re.compile(r"<[a-z][^>]*>", re.I)
 
 
 def detect(data: bytes, name: str, media_type: str = "") -> FileFormat:
-    """Tell the format of a file; raises DocumentEmpty, -Encrypted, -Unsupported, -TooLarge or -Unreadable."""
+    """Detect the format of a file; raises DocumentEmpty, -Encrypted, -Unsupported, -TooLarge or -Unreadable."""
     if not data or data.isspace():
         raise non_retryable(ErrorKind.DOCUMENT_EMPTY, f"{name} is empty; hand in a file that holds text.")
     if _is_pdf(data):

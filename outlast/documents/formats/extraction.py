@@ -23,7 +23,7 @@ class ExtractedDocument:
 def extract(
     data: bytes, name: str, media_type: str = "", on_page: Callable[[int], None] = lambda _: None
 ) -> ExtractedDocument:
-    """Read a file's text; `on_page` hears of each PDF page begun, and ends the reading with a CancelledError.
+    """Read a file's text; `on_page` is called at each PDF page, and ends the reading with a CancelledError.
 
     Raises Document{Encrypted,Scanned,Empty,TooLarge,Unsupported,Unreadable}, each naming the file and the fix.
     """

@@ -76,7 +76,7 @@ def read_feed(data: bytes, name: str) -> Feed:
     if not entries and (broken or not parsed.get("version")):
         why = f": {reason}" if reason else ""
         raise retryable(
-            ErrorKind.SOURCE_UNAVAILABLE, f"{name} answered with something that is no RSS or Atom feed{why}"
+            ErrorKind.SOURCE_UNAVAILABLE, f"{name} answered with something that is not an RSS or Atom feed{why}"
         )
     problem = f"broken XML ({reason})" if broken else ""
     if len(entries) > MOST_ENTRIES:

@@ -42,7 +42,7 @@ logging.getLogger("pypdf").propagate = False
 
 
 def read_pdf(data: bytes, name: str, on_page: Callable[[int], None]) -> tuple[str, int]:
-    """Return a PDF's text and its number of pages; `on_page` hears each page's number and may raise to stop.
+    """Return a PDF's text and its number of pages; `on_page` is called with each page's number and may raise to stop.
 
     Raises Document{Encrypted,Scanned,TooLarge,Unreadable}, and pypdf's own errors for damaged files.
     """

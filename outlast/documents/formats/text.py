@@ -68,7 +68,7 @@ def decode(data: bytes, name: str, declared: str | None = None) -> str:
     expected = f"{marked}, as its byte order mark says" if marked else "UTF-8, UTF-16 or Windows-1252"
     raise non_retryable(
         ErrorKind.DOCUMENT_UNREADABLE,
-        f"{name} is no valid text in {expected}; save it again with the encoding UTF-8.",
+        f"{name} is not valid text in {expected}; save it again with the encoding UTF-8.",
     )
 
 

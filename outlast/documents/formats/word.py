@@ -134,8 +134,8 @@ class _Reading:
             author = note.get(W + "author") or ""
             # Notes with a type are the separator lines above the real ones.
             if text and note.get(W + "type") is None:
-                said = f"comment{author and f' by {author}'}: " if tag == "comment" else ""
-                yield Block(f"[{prefix}{note.get(W + 'id')}] {said}{text}", listed=True)
+                author_prefix = f"comment{author and f' by {author}'}: " if tag == "comment" else ""
+                yield Block(f"[{prefix}{note.get(W + 'id')}] {author_prefix}{text}", listed=True)
 
     def line(self, container: Any) -> str:
         return " ".join(block.text for block in self.blocks(container) if block.text)

@@ -1,6 +1,6 @@
 """The parts of a Word file and how they refer to each other (Open Packaging Conventions), as leniently as Word reads them.
 
-A relationship may lead nowhere (`NULL`, a bare anchor): which only matters where it is followed, so such a file is read.
+A relationship may have no target (`NULL`, a bare anchor): which only matters where it is followed, so such a file is read.
 Strict files use other names for the same things; they are given the usual ones before they are parsed.
 """
 

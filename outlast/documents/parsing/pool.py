@@ -35,7 +35,7 @@ _ROOT = str(Path(__file__).resolve().parents[3])
 
 @dataclass(frozen=True)
 class Job:
-    """A task, its arguments and the content; `seconds` of computing time. `on_page` hears how far it is, in another thread."""
+    """A task, its arguments and the content; `seconds` of computing time. `on_page` gets the progress, in another thread."""
 
     task: str
     data: bytes
@@ -201,7 +201,7 @@ class _Process:
                 pipe.close()
 
     def _end_of(self, job: Job) -> _EndedError:
-        """Tell why the process has ended."""
+        """Return why the process has ended."""
         self._process.kill()
         status = self._process.wait()
         if status == limits.MEMORY_EXIT:

@@ -30,7 +30,7 @@ class SchemaInvalidError(ValueError):
 
 
 def find_problem(schema: Any, *, patterns: bool = True) -> str:
-    """Say what is wrong with a schema, or ""; with `patterns`, also which regular expressions Python does not know."""
+    """Return what is wrong with a schema, or ""; with `patterns`, also which regular expressions Python does not know."""
     try:
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
         for reference in _found(schema, _REFERENCES):
@@ -39,7 +39,7 @@ def find_problem(schema: Any, *, patterns: bool = True) -> str:
             if problem := _pattern_problem(pattern):
                 return problem
     except SchemaError as error:
-        return f"it is no JSON schema at {error.json_path}: {error.message}"[:SHOWN_CHARACTERS]
+        return f"it is not a JSON schema at {error.json_path}: {error.message}"[:SHOWN_CHARACTERS]
     except SchemaInvalidError as error:
         return str(error)
     except RecursionError:
@@ -48,7 +48,7 @@ def find_problem(schema: Any, *, patterns: bool = True) -> str:
 
 
 def find_violations(value: Any, schema: Any) -> list[str]:
-    """Say how a value breaks a schema, by path, `MOST_SHOWN` at most; raises SchemaInvalidError."""
+    """Return how a value breaks a schema, by path, `MOST_SHOWN` at most; raises SchemaInvalidError."""
     try:
         errors = sorted(_Validator(schema, registry=REGISTRY).iter_errors(value), key=_by_path)
     except Unresolvable as error:
@@ -80,7 +80,7 @@ def _pattern_problem(pattern: str) -> str:
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        return f"the pattern {pattern[:80]!r} is no regular expression that Python knows: {error}"
+        return f"the pattern {pattern[:80]!r} is not a regular expression that Python knows: {error}"
     return ""
 
 

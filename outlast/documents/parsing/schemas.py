@@ -34,7 +34,7 @@ __all__ = ["SchemaInvalidError", "schema_problem", "violations"]
 
 
 def schema_problem(schema: Any, *, patterns: bool = True) -> str:
-    """Say what is wrong with a schema, or ""; `patterns` says whether regular expressions that Python does not know count.
+    """Return what is wrong with a schema, or ""; `patterns` says whether regular expressions that Python does not know count.
 
     May wait for a parser process: call it in a thread (`PARSERS.off_loop`).
     """
@@ -47,7 +47,7 @@ def schema_problem(schema: Any, *, patterns: bool = True) -> str:
 
 
 def violations(value: Any, schema: Any) -> tuple[str, ...]:
-    """Say how a value breaks a schema, each with its path, the first ten at most.
+    """Return how a value breaks a schema, each with its path, the first ten at most.
 
     May wait for a parser process: call it in a thread (`PARSERS.off_loop`). Raises SchemaInvalidError where the schema refers
     to what is not there, or checking it takes more than `CHECK_SECONDS`.

@@ -20,8 +20,8 @@ def document(data: bytes, arguments: dict[str, Any], on_page: Callable[[int], No
     found = extract(data, arguments["name"], arguments["media_type"], on_page)
     longest = arguments["part_characters"]
     parts = split(found.text, longest) if longest else (found.text,)
-    told = {"media_type": found.media_type, "pages": found.pages, "characters": len(found.text)}
-    return told, parts
+    facts = {"media_type": found.media_type, "pages": found.pages, "characters": len(found.text)}
+    return facts, parts
 
 
 def feed(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
@@ -32,7 +32,7 @@ def feed(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Re
 
 
 def schema(data: bytes, arguments: dict[str, Any], _: Callable[[int], None]) -> Result:
-    """Say how a value breaks a JSON schema, or what is wrong with the schema itself."""
+    """Return how a value breaks a JSON schema, or what is wrong with the schema itself."""
     from outlast.documents.parsing.schema_checks import SchemaInvalidError, find_problem, find_violations
     from outlast.errors import ErrorKind, non_retryable
 

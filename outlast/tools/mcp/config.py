@@ -1,7 +1,7 @@
 """Reads the files of MCP servers that are usual: `.mcp.json` and its relatives, with `${VAR}` and `${VAR:-default}`.
 
 What is wrong with one server is kept with its name: it counts for the agents that name it, and for nobody else. Such files hold
-secrets by way of variables, so what is said of them names the file, the field and the variable, never a value.
+secrets by way of variables, so messages name the file, the field and the variable, never a value.
 """
 
 import re
@@ -187,7 +187,7 @@ def _server(where: str, entry: Any, environment: Mapping[str, str], folder: Path
     except ValidationError as error:
         # Not pydantic's own text: that shows the value.
         found = [(".".join(map(str, one["loc"][1:])), one["msg"]) for one in error.errors(include_input=False)]
-        listed = "; ".join(f"{field}: {said}" if field else said for field, said in found)
+        listed = "; ".join(f"{field}: {text}" if field else text for field, text in found)
         raise McpConfigError(f"{where}: {listed}" if not found[0][0] else f"{where}.{listed}") from None
 
 

@@ -1,6 +1,6 @@
 """The MCP servers of one worker: their tools, one session with each, started when first needed, opened anew after a crash.
 
-The trap: what a server says of its tools are hints. Only `readOnlyHint` makes a tool harmless here; all else counts as
+What a server declares about its tools is a hint. Only `readOnlyHint` makes a tool read-only here; every other tool counts as
 irreversible, because we have no undo for it.
 """
 
@@ -108,8 +108,8 @@ class McpServers:
             return McpAnswer(f"the MCP server {server} refused the call: {text_of(error)}", failed=True)
         except RuntimeError as error:  # the SDK's word for a result that breaks the tool's own output schema
             return McpAnswer(text_of(error), failed=True)
-        said = _written(result)
-        return McpAnswer(SECRETS(said) if result.isError else said, failed=bool(result.isError))
+        text = _written(result)
+        return McpAnswer(SECRETS(text) if result.isError else text, failed=bool(result.isError))
 
     async def aclose(self) -> None:
         """End all sessions; none can be opened afterwards."""
@@ -148,12 +148,12 @@ def secrets_of(servers: Mapping[str, StdioServer | HttpServer]) -> list[tuple[st
     """Return what is secret in the configuration of servers: headers, credentials in URLs and arguments, environments."""
     found: list[tuple[str, str]] = []
     for name, server in servers.items():
-        said = f"mcpServers.{name}"
+        label = f"mcpServers.{name}"
         if isinstance(server, HttpServer):
-            found += [*header_secrets(f"{said}.headers", server.headers), *credentials_of(f"{said}.url", server.url)]
+            found += [*header_secrets(f"{label}.headers", server.headers), *credentials_of(f"{label}.url", server.url)]
         else:
-            found += environment_secrets(server.env, f"{said}.env.")
-            found += [pair for each in server.args if "://" in each for pair in credentials_of(f"{said}.args", each)]
+            found += environment_secrets(server.env, f"{label}.env.")
+            found += [pair for each in server.args if "://" in each for pair in credentials_of(f"{label}.args", each)]
     return found
 
 
@@ -163,12 +163,12 @@ TIMED_OUT = 408
 
 def _written(result: "types.CallToolResult") -> str:
     """Return a result as text: texts joined, everything else described in words."""
-    said = "\n".join(_block(block) for block in result.content)
-    if not said and result.structuredContent is not None:
-        said = json.dumps(result.structuredContent, ensure_ascii=False)
-    if len(said) > RESULT_CHARACTERS:
-        return f"{said[:RESULT_CHARACTERS]}\n[… {len(said) - RESULT_CHARACTERS} more characters]"
-    return said
+    text = "\n".join(_block(block) for block in result.content)
+    if not text and result.structuredContent is not None:
+        text = json.dumps(result.structuredContent, ensure_ascii=False)
+    if len(text) > RESULT_CHARACTERS:
+        return f"{text[:RESULT_CHARACTERS]}\n[… {len(text) - RESULT_CHARACTERS} more characters]"
+    return text
 
 
 def _block(block: "types.ContentBlock") -> str:

@@ -1,7 +1,7 @@
 """One session with one MCP server: opened, used and closed, all by one task of its own.
 
-The trap: the SDK's transports are task groups, which must be left by the task that entered them. And when a transport breaks,
-a request can wait for ever for an answer that nobody will give: so every request also watches the task that owns the session.
+The SDK's transports are task groups, which must be left by the task that entered them. When a transport breaks, a request can
+wait forever for an answer that never comes, so every request also watches the task that owns the session.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # half a second to import, and workflows import the activitie
     from mcp import ClientSession
 
 OPEN_SECONDS = 45.0
-"""Longest time until a server has said what it is; `npx` and `uvx` may have to fetch it first."""
+"""Longest time until a server has introduced itself; `npx` and `uvx` may have to fetch it first."""
 PING_SECONDS = 2.0
 """How often a server over HTTP is asked whether it is still there, while it works on a request."""
 CLOSE_SECONDS = 10.0
@@ -137,13 +137,13 @@ class McpSession:
         loop = asyncio.get_running_loop()
         reading, writing = os.pipe()
 
-        def hear() -> None:
-            said = os.read(reading, 65536)
-            self._stderr = (self._stderr + said)[-STDERR_BYTES:]
-            if not said:
+        def read_stderr() -> None:
+            read = os.read(reading, 65536)
+            self._stderr = (self._stderr + read)[-STDERR_BYTES:]
+            if not read:
                 loop.remove_reader(reading)
 
-        loop.add_reader(reading, hear)
+        loop.add_reader(reading, read_stderr)
         try:
             with os.fdopen(writing, "w") as errors:
                 yield errors
@@ -173,14 +173,14 @@ class McpSession:
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
             reason = _reason(error)
-        said = presentable(" ".join(bytes(self._stderr).decode(errors="replace").split()))[-300:]
+        stderr = presentable(" ".join(bytes(self._stderr).decode(errors="replace").split()))[-300:]
         return ServerGoneError(
-            f"the MCP server {self._name} does not answer: {reason}" + (f" ({said})" if said else "")
+            f"the MCP server {self._name} does not answer: {reason}" + (f" ({stderr})" if stderr else "")
         )
 
 
 def _reason(error: BaseException) -> str:
-    """Say why a session broke, without the address that was asked: it may hold a secret."""
+    """Return why a session broke, without the address that was asked: it may hold a secret."""
     import httpx
 
     if not isinstance(error, httpx.HTTPStatusError):

@@ -1,7 +1,7 @@
-"""Makes tools of MCP servers fit for a model: names and schemas that the Messages API takes, and the way back for a call.
+"""Makes tools of MCP servers fit for a model: names and schemas that the Messages API takes, and the mapping back for calls.
 
-MCP allows more than the API does, and one tool that it refuses spoils every request of a session. So a schema is wrapped, or told
-more loosely than it is; the server checks its arguments in any case.
+MCP allows more than the API does, and one tool that it refuses spoils every request of a session. So a schema is wrapped, or
+loosened; the server checks its arguments in any case.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ def _fitted(server: str, name: str, tool: "types.Tool") -> McpTool:
 
 
 def _spec(name: str, description: str, schema: dict[str, Any]) -> tuple[ToolSpec, str]:
-    """Return the tool as a model can be told of it, and what had to be changed, in words."""
+    """Return the tool in a form that the API takes, and notes on what had to be changed."""
     schema = {key: value for key, value in schema.items() if key != "$schema"}  # the API knows one draft alone
     kept = _trimmed(schema, schema, DEEPEST)
     if kept.get("$ref") in ("#", "#/"):
@@ -131,7 +131,7 @@ def _name(server: str, name: str, taken: set[str]) -> str:
 
 
 def _trimmed(schema: Any, whole: Mapping[str, Any], levels: int) -> Any:
-    """Copy a schema without what is too deep, and without references that lead nowhere here."""
+    """Copy a schema without what is too deep, and without dangling references."""
     if isinstance(schema, list):
         return [_trimmed(each, whole, levels - 1) for each in schema] if levels > 0 else []
     if not isinstance(schema, dict):
@@ -162,12 +162,12 @@ def _leads(reference: str, whole: Any) -> bool:
 
 
 def _sound(schema: dict[str, Any]) -> bool:
-    """Whether arguments can be checked against a schema, and a model be told of it."""
+    """Whether arguments can be checked against a schema and the API takes it."""
     return len(json.dumps(schema)) <= LARGEST_SCHEMA and not schema_problem(schema, patterns=False)
 
 
 def _loosened(schema: dict[str, Any]) -> dict[str, Any]:
-    """Keep of a schema which properties there are, and what is said of them."""
+    """Keep only the properties of a schema and their descriptions."""
     properties = schema.get("properties")
     named = properties if isinstance(properties, dict) else {}
     return {

@@ -1,6 +1,6 @@
 """Questions to a SQL database, read-only: one SELECT, WITH or EXPLAIN at a time, rows and cells capped.
 
-The trap: looking at a statement does not make it harmless. What forbids changes is the database itself: SQLite opens the file
+Inspecting a statement does not make it safe. What forbids changes is the database itself: SQLite opens the file
 read-only and refuses every other action, PostgreSQL gets a transaction of its own that is read-only from its first word.
 """
 
@@ -70,7 +70,7 @@ def _engine(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return create_engine(parsed, poolclass=NullPool, execution_options={"postgresql_readonly": True})
     except ArgumentError:
-        raise ValueError("DATABASE_URL is no database URL; write for instance sqlite:///data.db") from None
+        raise ValueError("DATABASE_URL is not a database URL; write for instance sqlite:///data.db") from None
     except (NoSuchModuleError, ImportError) as error:
         hint = ": pip install 'outlast[postgres]'" if parsed.get_backend_name() == "postgresql" else ""
         raise ValueError(f"DATABASE_URL needs a driver that is not installed ({error}){hint}") from None

@@ -1,4 +1,4 @@
-"""Says at a worker's start where the user of DATABASE_URL may do more than the tools need.
+"""Warns at a worker's start where the user of DATABASE_URL may do more than the tools need.
 
 The tools ask in read-only transactions, but what a superuser may do goes beyond the database: read files and run programs of
 its server. SQLite has no users; its file is opened read-only, which no statement can change.
@@ -32,7 +32,7 @@ def warn_of_rights(url: str, *, writes: bool) -> None:
 
 
 def excess_of(url: str, *, writes: bool) -> str:
-    """Say what the user of a PostgreSQL URL may do beyond need, or ""; raises SQLAlchemyError where nobody answers."""
+    """Return what the user of a PostgreSQL URL may do beyond need, or ""; raises SQLAlchemyError where nobody answers."""
     engine = create_engine(url, poolclass=NullPool, execution_options={"postgresql_readonly": True})
     with engine.connect() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 10000"))

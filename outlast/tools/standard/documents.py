@@ -1,6 +1,6 @@
 """The text of a document in the workspace: PDF, DOCX, HTML, Markdown, plain text.
 
-The trap: what a document holds can be longer than any model reads, so it comes in parts that are asked for by number.
+A document can be longer than any model reads, so it comes in parts that are asked for by number.
 """
 
 import asyncio

@@ -66,7 +66,7 @@ def file_tools(workspace: Workspace) -> list[Tool]:
     def made(arguments: WriteFile | EditFile, undo: Mapping[str, Any]) -> str:
         present = workspace.former(arguments.path)
         there = present is not None and reference(present) == undo.get("after")
-        return _said(arguments) if there else ""
+        return _done_message(arguments) if there else ""
 
     @tool()
     def read_file(arguments: ReadFile) -> str:
@@ -102,13 +102,13 @@ def file_tools(workspace: Workspace) -> list[Tool]:
     def write_file(arguments: WriteFile) -> str:
         """Write a text file of the workspace; what it held before is replaced."""
         workspace.write(arguments.path, _changed(workspace, arguments))
-        return _said(arguments)
+        return _done_message(arguments)
 
     @tool(effect=Effect.WRITE, undo=RESTORE, prepare=prepare, made=made)
     def edit_file(arguments: EditFile) -> str:
         """Replace one place in a text file of the workspace."""
         workspace.write(arguments.path, _changed(workspace, arguments))
-        return _said(arguments)
+        return _done_message(arguments)
 
     return [read_file, list_files, search_files, write_file, edit_file]
 
@@ -130,7 +130,7 @@ def _changed(workspace: Workspace, arguments: WriteFile | EditFile) -> bytes:
     return text.replace(arguments.old, arguments.new).encode()
 
 
-def _said(arguments: WriteFile | EditFile) -> str:
+def _done_message(arguments: WriteFile | EditFile) -> str:
     if isinstance(arguments, WriteFile):
         return f"{arguments.path} written, {len(arguments.content)} characters"
     return f"{arguments.path} edited"

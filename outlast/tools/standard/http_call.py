@@ -1,8 +1,8 @@
 """One HTTP request that changes something. Which can be undone, and how, the operator declares, never a model.
 
-Any other request cannot be undone, so it waits for a person. The trap: whether a request that got no answer has had its effect,
-nobody can know. So it carries an `Idempotency-Key` that is the same in every attempt, and its inverse carries one of its own; a
-server that honours them does each once.
+Any other request cannot be undone, so it waits for a person. Whether a request without a response
+took effect cannot be known, so it carries an `Idempotency-Key` that is the same in every attempt, and its inverse carries one
+of its own; a server that honours them does each once.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ def read_pairs(text: str) -> tuple[UndoablePair, ...]:
         found = _PAIR.fullmatch(written)
         if found is None:
             raise ValueError(
-                f"HTTP_CALL_UNDO: {written[:200]!r} is no pair; write 'PUT https://host/path/{{id}} => DELETE "
+                f"HTTP_CALL_UNDO: {written[:200]!r} is not a pair; write 'PUT https://host/path/{{id}} => DELETE "
                 "https://host/path/{id}', several by ';'"
             )
         pair = UndoablePair(**found.groupdict())
@@ -99,19 +99,19 @@ def http_tools(
     @tool(effect=Effect.IRREVERSIBLE, undo=UNDO, prepare=prepare, timeout=2 * seconds, undoable=tuple(undoable))
     async def http_call(arguments: HttpCall, key: str) -> str:
         """Call a service over HTTP to change something; a person must approve what cannot be undone."""
-        status, said = await _send(hosts, arguments, key)
+        status, body = await _send(hosts, arguments, key)
         if status >= 300:
-            raise ToolError(f"the service answered {status}: {said}")
-        return f"{status}\n{said}"
+            raise ToolError(f"the service answered {status}: {body}")
+        return f"{status}\n{body}"
 
     @tool(effect=Effect.WRITE, timeout=2 * seconds)
     async def http_undo(arguments: HttpUndo, key: str) -> str:
         """Send the request that takes an earlier one back."""
-        status, said = await _send(hosts, arguments, f"{key}/undo")
+        status, body = await _send(hosts, arguments, f"{key}/undo")
         if status in _ABSENT:
             raise NeverHappenedError(f"there is nothing to undo: the service answered {status}")
         if status >= 300:
-            raise ToolError(f"the service answered {status}: {said[:500]}")
+            raise ToolError(f"the service answered {status}: {body[:500]}")
         return f"{arguments.method} sent, answered {status}"
 
     assert http_undo.name == UNDO
@@ -125,7 +125,7 @@ async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[
             target = hosts.target(asked.url)
             addresses = await hosts.addresses(target.host, port_of(target))
             hosts.check_port(target, addresses)
-            status, said = await _ask(hosts, asked, target, addresses, key)
+            status, body = await _ask(hosts, asked, target, addresses, key)
     except TimeoutError:
         raise ConnectionError(f"{_shown(asked.url)} gave no answer in {hosts.seconds:g} s") from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
@@ -134,7 +134,7 @@ async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[
         raise ConnectionError(f"{_shown(asked.url)} cannot be reached: {type(error).__name__}: {error}") from None
     if status in _PASSING or status >= 500:
         raise ConnectionError(f"{_shown(asked.url)} answered {status}")
-    return status, said
+    return status, body
 
 
 async def _ask(

@@ -1,7 +1,7 @@
-"""Sends a mail, which nothing takes back.
+"""Sends a mail, which cannot be undone.
 
-The trap: a worker that dies after the mail went out sends it again. That cannot be ruled out, so each mail goes out at least
-once, and its `Message-ID` is made of the call's key: a mail program sees that two of them are the same.
+A worker that dies after the mail went out sends it again. That cannot be ruled out, so delivery is at least once, and the
+`Message-ID` is made of the call's key: a mail program sees that two of them are the same.
 """
 
 import hashlib
@@ -104,8 +104,8 @@ def _send(server: SplitResult, mail: EmailMessage, recipients: Sequence[str]) ->
     except smtplib.SMTPRecipientsRefused as error:
         raise ToolError(f"the mail server takes none of the addresses: {', '.join(error.recipients)}") from None
     except smtplib.SMTPResponseException as error:
-        said = f"the mail server says {error.smtp_code}: {_words(error.smtp_error)}"
-        raise (ToolError(said) if error.smtp_code >= 500 else ConnectionError(said)) from None
+        text = f"the mail server says {error.smtp_code}: {_words(error.smtp_error)}"
+        raise (ToolError(text) if error.smtp_code >= 500 else ConnectionError(text)) from None
     except (smtplib.SMTPException, OSError) as error:
         raise ConnectionError(f"the mail server does not answer: {error}") from None
 
@@ -127,7 +127,7 @@ def _server(url: str) -> SplitResult:
         known = False
     if not known:
         raise ValueError(
-            "SMTP_URL is no mail server; write smtp://user:password@host:port, smtps://…, or maildir:///folder"
+            "SMTP_URL is not a mail server; write smtp://user:password@host:port, smtps://…, or maildir:///folder"
         )
     return server
 
@@ -138,9 +138,9 @@ def _address(text: str, name: str) -> Address:
     except (ValueError, IndexError):
         address = Address()
     if not address.username or not address.domain:
-        raise ValueError(f"{name}: {text[:100]!r} is no mail address; write name@example.org")
+        raise ValueError(f"{name}: {text[:100]!r} is not a mail address; write name@example.org")
     return address
 
 
-def _words(said: Any) -> str:
-    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+def _words(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

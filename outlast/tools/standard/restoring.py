@@ -1,7 +1,7 @@
 """The undo of a write or an edit: a file gets its former bytes back.
 
-The trap: an undo runs long after the call and perhaps on another worker, so it takes a reference, never the bytes. And somebody
-may have changed the file since: what is not ours is never overwritten.
+An undo runs long after the call and perhaps on another worker, so it takes a reference, never the bytes. Somebody may have
+changed the file since: content that the call did not write is never overwritten.
 """
 
 import asyncio

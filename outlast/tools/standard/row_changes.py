@@ -1,8 +1,8 @@
 """Changes of database rows, each made once and undone once, whatever crashes in between.
 
 The key of a call goes into `agent_changes`, a table of ours, in the same transaction as the change itself: a later attempt
-finds it, and so does the undo. The trap: a call that comes after its own undo must find the door shut, so the undo of a call
-that never happened leaves its key there, too.
+finds it, and so does the undo. A call that comes after its own undo must be refused, so the undo of a call that
+never happened leaves its key there, too.
 """
 
 import sqlite3
@@ -43,15 +43,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RowChange:
-    """One row before and after a change, each None where there was none; `said` is what the model reads."""
+    """One row before and after a change, each None where there was none; `message` is what the model reads."""
 
     before: Row | None
     after: Row | None
-    said: str
+    message: str
 
 
 Make = Callable[[Connection], RowChange]
-TakeBack = Callable[[Connection, str, RowChange], str]
+Restore = Callable[[Connection, str, RowChange], str]
 
 
 class RowChanges:
@@ -71,7 +71,7 @@ class RowChanges:
         )
 
     def make(self, key: str, target: str, change: Make) -> str:
-        """Make a change of a row of `target` unless it was made; returns what it said.
+        """Make a change of a row of `target` unless it was made; returns its message.
 
         Raises ToolError (nothing was changed), and ConnectionError where waiting may help.
         """
@@ -84,13 +84,13 @@ class RowChanges:
                 return str(found.said)
             made = change(connection)
             images = {"before": _image(made.before), "after": _image(made.after)}
-            values = {"said": made.said, **images}
+            values = {"said": made.message, **images}
             connection.execute(update(self._table).where(self._table.c.key == key).values(values))
-            return made.said
+            return made.message
 
         return self._transaction(work)
 
-    def undo(self, key: str, take_back: TakeBack) -> str:
+    def undo(self, key: str, restore: Restore) -> str:
         """Undo what was made under a key; raises NeverHappenedError, and ToolError where somebody changed the row since."""
 
         def work(connection: Connection) -> str | None:
@@ -102,14 +102,14 @@ class RowChanges:
             if found.state == UNDONE:
                 return f"{found.target}: undone already"
             change = RowChange(_read(found.before), _read(found.after), found.said)
-            said = take_back(connection, found.target, change)
+            message = restore(connection, found.target, change)
             connection.execute(update(self._table).where(self._table.c.key == key).values(state=UNDONE))
-            return said
+            return message
 
-        said = self._transaction(work)
-        if said is None:
+        message = self._transaction(work)
+        if message is None:
             raise NeverHappenedError("the row was never changed")
-        return said
+        return message
 
     def _claim(self, connection: Connection, key: str, state: str, target: str) -> bool:
         """Put a key into the ledger; False if it stands there. Two at once wait for each other here."""
@@ -175,7 +175,7 @@ def _engine(url: str) -> Engine:
         if parsed.get_backend_name() == "postgresql":
             return create_engine(parsed, poolclass=NullPool)
     except ArgumentError:
-        raise ValueError("DATABASE_URL is no database URL; write for instance sqlite:///data.db") from None
+        raise ValueError("DATABASE_URL is not a database URL; write for instance sqlite:///data.db") from None
     except (NoSuchModuleError, ImportError) as error:
         hint = ": pip install 'outlast[postgres]'" if parsed.get_backend_name() == "postgresql" else ""
         raise ValueError(f"DATABASE_URL needs a driver that is not installed ({error}){hint}") from None

@@ -53,7 +53,7 @@ def given(column: "Column[Any]", value: Any) -> Any:
     try:
         return _FROM_TEXT[name](str(value)) if isinstance(value, str | int | float) else value
     except (ValueError, InvalidOperation):
-        raise ToolError(f"column {column.name}: {str(value)[:60]!r} is no {name}") from None
+        raise ToolError(f"column {column.name}: {str(value)[:60]!r} is not a {name}") from None
 
 
 def _written(name: str, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Rows of a SQL database: insert, update and delete one row of a table that is allowed, and the undo of each.
 
-The trap: a change of one row can change others (a deletion that cascades), which no before-image of ours would give back.
-Such changes are refused. What triggers of the database do besides is not undone.
+A change of one row can change others (a cascading deletion), which no before-image of ours would restore. Such changes are
+refused. What triggers of the database do besides is not undone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ def row_tools(url: str, tables: Sequence[str]) -> list[Tool]:
     @tool(effect=Effect.WRITE)
     def restore_row(arguments: RestoreRow) -> str:
         """Give a row of the database back what it was before a call."""
-        return changes.undo(arguments.key, rows.take_back)
+        return changes.undo(arguments.key, rows.restore)
 
     assert restore_row.name == UNDO
     return [insert_row, update_row, delete_row, restore_row]
@@ -125,7 +125,7 @@ class Rows:
         connection.execute(delete(table).where(_matches(table, where)))
         return RowChange(before, None, f"deleted from {asked.table}: {_shown(where)}")
 
-    def take_back(self, connection: Connection, name: str, change: RowChange) -> str:
+    def restore(self, connection: Connection, name: str, change: RowChange) -> str:
         """Undo a change; raises ToolError if the row is not what the change left there."""
         table = self._table(connection, name)
         image = change.after if change.after is not None else change.before

@@ -1,6 +1,6 @@
 """One page of the web as text: hosts from a list, nothing private, a cap on size and time.
 
-The trap: a name that pointed to the world when it was checked can point to the loopback when it is connected to. So the
+A name that pointed to a public address when it was checked can point to the loopback when it is connected to. So the
 name is resolved once, its addresses are checked, and the connection goes to a checked address; every redirect starts over.
 """
 
@@ -95,14 +95,14 @@ class Fetching:
     def __post_init__(self) -> None:
         for host in self.allow:
             if not _PATTERN.fullmatch(host):
-                raise ValueError(f"{self.setting}: {host!r} is no host; write example.org, *.example.org or *")
+                raise ValueError(f"{self.setting}: {host!r} is not a host; write example.org, *.example.org or *")
 
     async def get(self, url: str) -> tuple[str, str, bytes]:
         """Return the last address, the media type and the bytes; ToolError, or ConnectionError where waiting may help."""
         try:
             async with asyncio.timeout(self.seconds):
                 for _ in range(MAX_REDIRECTS + 1):
-                    found = await self._hop(url)
+                    found = await self._fetch_once(url)
                     if not isinstance(found, str):
                         return url, *found
                     url = found
@@ -110,8 +110,8 @@ class Fetching:
             raise ConnectionError(f"{_shown(url)} gave no whole answer in {self.seconds:g} s") from None
         raise ToolError(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
 
-    async def _hop(self, url: str) -> str | tuple[str, bytes]:
-        """Return where an address leads on, or its media type and bytes."""
+    async def _fetch_once(self, url: str) -> str | tuple[str, bytes]:
+        """Return where an address redirects to, or its media type and bytes."""
         target = self.target(url)
         addresses = await self.addresses(target.host, port_of(target))
         self.check_port(target, addresses)
@@ -127,7 +127,7 @@ class Fetching:
         try:
             target = httpx2.URL(url)
         except (httpx2.InvalidURL, ValueError) as error:
-            raise ToolError(f"{_shown(url)!r} is no web address: {error}") from None
+            raise ToolError(f"{_shown(url)!r} is not a web address: {error}") from None
         if target.scheme not in ("http", "https") or not target.host or target.userinfo:
             raise ToolError(f"{_shown(url)!r}: write https:// or http:// and a host, without a name or password")
         host = target.host.rstrip(".").lower()
@@ -140,7 +140,9 @@ class Fetching:
         port, host = port_of(target), target.host.rstrip(".").lower()
         named = any(_matches(host, port, pattern) and _split(pattern)[1] for pattern in self.allow)
         if port not in WEB_PORTS and not named and any(is_public(address) for address in addresses):
-            raise ToolError(f"port {port} of {host} is no port of the web; {self.setting} allows it as {host}:{port}")
+            raise ToolError(
+                f"port {port} of {host} is not a port of the web; {self.setting} allows it as {host}:{port}"
+            )
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Resolve a name to addresses, all of which may be connected to."""
@@ -151,13 +153,13 @@ class Fetching:
                 raise ConnectionError(f"the name {host} cannot be resolved now: {error.strerror}") from None
             raise ToolError(f"there is no host {host}: {error.strerror}") from None
         except UnicodeError:
-            raise ToolError(f"{host!r} is no host name") from None
+            raise ToolError(f"{host!r} is not a host name") from None
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
             if is_internal(address):
-                raise ToolError(f"{host} leads to {address}, which is no public address; no setting opens it")
+                raise ToolError(f"{host} leads to {address}, which is not a public address; no setting opens it")
             if not is_public(address) and not self.private:
-                raise ToolError(f"{host} leads to {address}, which is no public address; it must not be fetched")
+                raise ToolError(f"{host} leads to {address}, which is not a public address; it must not be fetched")
         return addresses
 
     async def _ask(self, target: httpx2.URL, addresses: list[str]) -> str | tuple[str, bytes]:

@@ -1,6 +1,6 @@
 """The folder that agents work in: no path and no link leads out of it.
 
-The trap: a path that was checked can become a link before it is opened. So files are opened without following links, step by
+A path that was checked can become a link before it is opened. So files are opened without following links, step by
 step from the folder down, and what was opened is what was checked.
 """
 
@@ -40,7 +40,7 @@ def check_apart(root: Path, protected: Mapping[str, Path], example: Path) -> Non
 
 
 class NoSuchFileError(ToolError):
-    """The file is not there, or what stands there is a link."""
+    """The file is not there, or it is a link."""
 
 
 class Workspace:
@@ -68,7 +68,7 @@ class Workspace:
                 return file.read()
 
     def former(self, path: str) -> bytes | None:
-        """Return the bytes that a write would replace; None where no file stands (a link is replaced, never followed)."""
+        """Return the bytes that a write would replace; None where there is no file (a link is replaced, never followed)."""
         try:
             return self.read(path, UNDO_LIMIT)
         except (NoSuchFileError, FileNotFoundError):
@@ -130,7 +130,7 @@ class Workspace:
                     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
                 except OSError as error:
                     kind = NoSuchFileError if error.errno == errno.ENOENT else ToolError
-                    raise kind(f"{name} is no folder of the workspace ({error.strerror})") from None
+                    raise kind(f"{name} is not a folder of the workspace ({error.strerror})") from None
                 os.close(handle)
                 handle = inner
             yield handle

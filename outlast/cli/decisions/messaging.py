@@ -1,0 +1,56 @@
+"""Sends a run a message: as an update, which it answers at once, or as a signal, which it reads once a worker is back.
+
+The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a
+few seconds the same is sent as a signal; where the update is carried out after all, the run takes the signal for a duplicate.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError as NotCarriedOutError
+
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import Reach, word
+from outlast.contracts import NOT_BY_REQUESTER
+from outlast.errors import text_of
+
+M = TypeVar("M", bound=BaseModel)
+
+ANSWERS_WITHIN = 5.0
+"""Seconds in which a living worker answers."""
+
+
+async def open_run(reach: Reach, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
+    """Describe a run that is still running; raises LeavingError where there is none or it has ended."""
+    found = await reach.find(workflow_id, ours=ours)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        raise LeavingError(WRONG, f"{workflow_id} has ended already ({word(found.status)}); nothing was sent")
+    return found
+
+
+def with_way_out(refusal: str) -> str:
+    """Add what to do where the requester of a run is refused at its gate; other refusals name it themselves."""
+    if not refusal.endswith(NOT_BY_REQUESTER):
+        return refusal
+    return f'{refusal}; another person must, in their own name. Working alone, start runs with --requester ""'
+
+
+async def send_message(
+    reach: Reach, found: WorkflowExecutionDescription, name: str, message: Mapping[str, Any], answer: type[M]
+) -> M | None:
+    """Send an update, or where no worker answers the signal of the same name (None); raises LeavingError if it is refused."""
+    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
+    if await reach.served(found.task_queue):
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                answered: M = await handle.execute_update(name, dict(message), result_type=answer)
+                return answered
+        except WorkflowUpdateFailedError as error:
+            raise LeavingError(WRONG, f"{found.id} does not take it: {with_way_out(text_of(error.cause))}") from error
+        except (TimeoutError, NotCarriedOutError):
+            pass
+    await handle.signal(name, dict(message))
+    return None

@@ -1,0 +1,134 @@
+"""What is given to a worker wrongly: each message names the argument and says what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from temporalio import activity, workflow
+from temporalio.worker import UnsandboxedWorkflowRunner
+
+from outlast.contracts import Effect
+from outlast.plugin import OutlastPlugin
+from outlast.settings import Settings
+from outlast.testing import scripted
+from outlast.tools.tool import Tool, tool
+from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows
+from outlast.worker.registry import Registry
+from outlast.worker.serving import runner_of, sandbox
+
+
+class Nothing(BaseModel):
+    pass
+
+
+def named(name: str, **options: Any) -> Tool:
+    def call(nothing: Nothing) -> str:
+        """Do nothing."""
+        return name
+
+    call.__name__ = name
+    return tool(**options)(call)
+
+
+@workflow.defn
+class Triage:
+    @workflow.run
+    async def run(self) -> None: ...
+
+
+@workflow.defn(name="Triage")
+class Other:
+    @workflow.run
+    async def run(self) -> None: ...
+
+
+class Undecorated:
+    pass
+
+
+class Pager:
+    @activity.defn
+    async def page(self) -> None: ...
+
+
+@activity.defn(name="page")
+def page_too() -> None: ...
+
+
+def plain() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("workflows", "message"),
+    [
+        ([Undecorated], "workflows: Undecorated is not a workflow; put @workflow.defn above the class"),
+        ([Triage()], "is not a class; give the class, not an instance"),
+        ([Triage.run], r"workflows: Triage\.run is not a class"),
+        ([Triage, Other], "workflows: two are named 'Triage'; give one another name, @workflow.defn"),
+        ([Triage, Triage], "workflows: two are named 'Triage'"),
+    ],
+)
+def test_wrong_workflows(workflows: list[Any], message: str) -> None:
+    with pytest.raises(WorkerArgumentError, match=message):
+        check_workflows(workflows)
+    check_workflows([Triage])
+
+
+@pytest.mark.parametrize(
+    ("activities", "message"),
+    [
+        ([plain], "activities: plain is not an activity; put @activity.defn above the function"),
+        ([Pager()], "is not an activity; .* give a method of an object as Pager"),
+        ([Pager.page], r"activities: Pager\.page is a method without its object; make the object"),
+        ([Pager().page, page_too], "activities: two are named 'page'; give one another name: @activity.defn"),
+    ],
+)
+def test_wrong_activities(activities: list[Any], message: str) -> None:
+    with pytest.raises(WorkerArgumentError, match=message):
+        check_activities(activities)
+    check_activities([Pager().page])
+
+
+@pytest.mark.parametrize(
+    ("tools", "message"),
+    [
+        ([plain], r"tools: plain is not a tool; put @tool\(effect=…\)"),
+        ([named("page_oncall"), named("page_oncall")], "tools: two are named 'page_oncall'; .* rename one"),
+        ([named("read_file")], "tools: 'read_file' is the name of a standard tool; rename"),
+        ([named("send_mail")], "tools: 'send_mail' is the name of a standard tool"),
+        ([named("grep")], "tools: in agent files, 'grep' means the standard tool 'search_files'; rename"),
+        (
+            [named("page", effect=Effect.WRITE, undo="unpage")],
+            "tools: 'page' is undone by 'unpage', which is not among",
+        ),
+    ],
+)
+def test_wrong_tools(settings: Settings, tools: list[Any], message: str) -> None:
+    """Also those that the settings of this worker do not switch on: tomorrow they may."""
+    with pytest.raises(WorkerArgumentError, match=message):
+        Registry(settings, scripted("x"), tools=tools)
+    check_tools([named("page", effect=Effect.WRITE, undo="unpage"), named("unpage")])
+
+
+def test_an_activity_of_the_application_must_not_be_named_like_ours(settings: Settings) -> None:
+    @activity.defn(name="call_tool")
+    async def mine() -> None: ...
+
+    with pytest.raises(
+        WorkerArgumentError, match=r"activities: 'call_tool' is an activity of outlast; .* another name"
+    ):
+        Registry(settings, scripted("x"), activities=[mine])
+
+
+def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(
+        WorkerArgumentError, match=rf"agents_dir='agents/no': there is no folder {Path.cwd()}/agents/no"
+    ):
+        OutlastPlugin(settings=settings, agents_dir="agents/no")
+    OutlastPlugin(settings=settings, agents_dir=tmp_path)
+
+
+def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:
+    assert type(runner_of(settings)) is type(sandbox())
+    assert isinstance(runner_of(settings.model_copy(update={"workflow_sandbox": "off"})), UnsandboxedWorkflowRunner)

@@ -1,0 +1,191 @@
+"""Gates where agents act: irreversible tool calls, confirmed steps, a stuck undo; what was not approved is never done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHandle
+
+from outlast.contracts import ROLL_BACK_ALL, GatePolicy, OnTimeout, Plan, PlanRequest, PlanStep, RunState
+from outlast.errors import ErrorKind, kind_of
+from outlast.llm.base import ModelCall
+from outlast.tools.tool import ToolError
+from tests.workflow.base.test_agent_session import calls, in_turn, results, task
+from tests.workflow.conftest import with_agents
+from tests.workflow.people.gating import waiting
+from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
+
+__all__ = ["bench"]
+
+SHOUTS = in_turn(calls(("shout", {"text": "fire"}), turn=1), "Done.")
+WRITES_THEN_SHOUTS = in_turn(
+    calls(("write_file", {"path": "a.md", "content": "new"}), turn=1),
+    calls(("shout", {"text": "fire"}), turn=2),
+    "Done.",
+)
+
+
+@pytest.fixture
+def loud(bench: Bench, tmp_path: Path) -> Bench:
+    bench.runner = with_agents(bench.runner, tmp_path / "agent-files", {"a": "tools: Write, shout"})
+    return bench
+
+
+async def decide(bench: Bench, handle: "WorkflowHandle[Any, Any]", *sent: tuple[str, Any]) -> None:
+    with bench.runner.env.auto_time_skipping_disabled():
+        await waiting(handle)
+        for name, value in sent:
+            await handle.signal(name, value)
+
+
+def told(llm_calls: Sequence[ModelCall]) -> str:
+    return str(results(llm_calls[-1])[-1])
+
+
+@pytest.mark.parametrize(
+    ("sent", "done", "says"),
+    [
+        ([("approve", {"by": "ann"})], ["shout"], "shouted fire"),
+        ([("deny", {"by": "bob", "reason": "too loud"})], [], "it was denied by bob (too loud)"),
+        (
+            [("approve", {"by": "ann", "edit": {"text": "hush"}}), ("approve", {"by": "bob"})],
+            ["shout"],
+            "A person changed the arguments to",
+        ),
+        ([("approve", {"by": "ann", "digest": "0" * 64}), ("deny", "bob")], [], "it was denied by bob"),
+        ([], [], "nobody approved it in time"),
+    ],
+    ids=["approved", "denied", "edited", "another digest", "silence"],
+)
+async def test_an_irreversible_call_waits_for_a_person(
+    loud: Bench, sent: list[tuple[str, Any]], done: list[str], says: str
+) -> None:
+    async with loud.runner.worker(SHOUTS) as llm:
+        handle = await loud.runner.start(SESSION, task(agent="a"))
+        if sent:
+            await decide(loud, handle, *sent)
+        result = await handle.result()
+    assert (result.state, loud.did) == (RunState.COMPLETED, done)
+    assert says in told(llm.calls)
+    if "edit" in str(sent):
+        assert "shouted hush" in told(llm.calls)
+
+
+async def test_a_denied_call_rolls_the_session_back_where_its_request_says_so(loud: Bench) -> None:
+    async with loud.runner.worker(WRITES_THEN_SHOUTS):
+        handle = await loud.runner.start(SESSION, task(agent="a", on_denied=ROLL_BACK_ALL))
+        await decide(loud, handle, ("deny", "bob"))
+        error = await loud.fails(handle)
+    assert kind_of(error) is ErrorKind.ROLLED_BACK
+    assert "rolled back, because gate-1: shout it was denied by bob: 1 undone" in str(error)
+    assert loud.files == {"a.md": "old"}
+    assert "shout" not in loud.did
+
+
+async def test_a_cancelled_session_never_acts_and_undoes_what_it_did(loud: Bench) -> None:
+    async with loud.runner.worker(WRITES_THEN_SHOUTS):
+        handle = await loud.runner.start(SESSION, task(agent="a", on_failure=ROLL_BACK_ALL))
+        with loud.runner.env.auto_time_skipping_disabled():
+            await waiting(handle)
+            await handle.cancel()
+            await loud.fails(handle)
+    assert (loud.files, "shout" in loud.did) == ({"a.md": "old"}, False)
+
+
+async def test_peoples_time_is_none_of_the_agents(loud: Bench) -> None:
+    policy = GatePolicy(deadline=30 * 86_400.0)
+    async with loud.runner.worker(SHOUTS):
+        handle = await loud.runner.start(SESSION, task(agent="a", gate=policy))
+        result = await handle.result()
+    assert (result.state, result.stopped) == (RunState.COMPLETED, "")
+
+
+async def test_a_policy_that_halts_ends_the_run(loud: Bench) -> None:
+    async with loud.runner.worker(SHOUTS):
+        handle = await loud.runner.start(SESSION, task(agent="a", gate=GatePolicy(on_timeout=OnTimeout.HALT)))
+        error = await loud.fails(handle)
+    assert (kind_of(error), loud.did) == (ErrorKind.HALTED, [])
+
+
+def confirmed(**fields: Any) -> PlanRequest:
+    steps = (
+        PlanStep(step="look", agent="generalist", input="Look around."),
+        PlanStep(step="act", agent="generalist", input="Act at once.", confirm=True),
+        PlanStep(step="tell", agent="generalist", input="Tell.", depends_on=("act",)),
+    )
+    return PlanRequest(plan=Plan(steps=steps), **fields)
+
+
+@pytest.mark.parametrize(
+    ("sent", "states_", "asked"),
+    [
+        ([("approve", {"by": "ann"})], ("done", "done", "done"), "Act at once."),
+        ([("deny", "bob")], ("done", "failed", "skipped"), ""),
+        ([], ("done", "failed", "skipped"), ""),
+        (
+            [
+                ("approve", {"by": "ann", "edit": {"inptu": "x"}}),
+                ("approve", {"by": "ann", "edit": {"input": "Act later."}}),
+                ("approve", {"by": "bob"}),
+            ],
+            ("done", "done", "done"),
+            "Act later.",
+        ),
+    ],
+    ids=["approved", "denied", "silence", "edited"],
+)
+async def test_a_confirmed_step_waits_and_the_others_go_on(
+    bench: Bench, sent: list[tuple[str, Any]], states_: tuple[str, ...], asked: str
+) -> None:
+    async with bench.runner.worker(lambda _: "said") as llm:
+        handle = await bench.runner.start(PLAN, confirmed())
+        if sent:
+            await decide(bench, handle, *sent)
+        await handle.result()
+        status = await handle.query("status")
+    rows = {row["step"]: row for row in status["steps"]}
+    assert tuple(rows[step].get("state", "pending") for step in ("look", "act", "tell")) == states_
+    assert any("Act" in str(call.messages) for call in llm.calls) is bool(asked)
+    assert asked in str([call.messages for call in llm.calls])
+    if states_[1] == "failed":
+        assert rows["act"]["note"].startswith("gate-1: ")
+
+
+async def test_a_stuck_undo_is_put_before_a_person_even_after_a_cancel(bench: Bench) -> None:
+    stuck = {"on": True}
+
+    async def failing(tool: Any, arguments: Any, run: Any) -> str:
+        if tool.name == "restore_file" and stuck["on"]:
+            raise ToolError("the disk is read-only")
+        said: str = await run()
+        return said
+
+    bench.around = failing
+    writes = in_turn(WRITES, REFUSAL)
+    async with bench.runner.worker(writes):
+        handle = await bench.runner.start(SESSION, task(agent="file-clerk", on_failure=ROLL_BACK_ALL))
+        with bench.runner.env.auto_time_skipping_disabled():
+            gate = (await waiting(handle))[0]
+            assert "try again to undo" in gate.description
+            stuck["on"] = False
+            await handle.signal("approve", {"by": "ann"})
+            await bench.fails(handle)
+        changes = await changes_of(handle)
+    assert (states(changes), bench.files) == ([U], {"a.md": "old"})
+
+
+async def test_a_stuck_undo_nobody_decides_on_is_given_up_and_listed(bench: Bench) -> None:
+    async def failing(tool: Any, arguments: Any, run: Any) -> str:
+        if tool.name == "restore_file":
+            raise ToolError("the disk is read-only")
+        said: str = await run()
+        return said
+
+    bench.around = failing
+    writes = in_turn(WRITES, REFUSAL)
+    async with bench.runner.worker(writes):
+        handle = await bench.runner.start(SESSION, task(agent="file-clerk", on_failure=ROLL_BACK_ALL))
+        await bench.fails(handle)
+        changes = await changes_of(handle)
+    assert (states(changes), bench.files) == ([F], {"a.md": "new"})
