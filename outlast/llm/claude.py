@@ -74,8 +74,28 @@ def client_of(endpoint: Endpoint) -> anthropic.AsyncAnthropic:
         max_retries=0,
         timeout=httpx2.Timeout(endpoint.timeout, connect=min(endpoint.timeout, CONNECT_TIMEOUT)),
         # Over aiohttp, which the extra of that name brings, streams cost less CPU; both transports behave alike.
-        http_client=anthropic.DefaultAioHttpClient() if installed("aiohttp") else None,
+        http_client=_AioHttp() if installed("aiohttp") else _Http(),
     )
+
+
+class _KeyStays:
+    """Takes the key out of a request that is redirected to another server; HTTPX does so with `Authorization` alone."""
+
+    def _redirect_headers(self, request: httpx2.Request, url: httpx2.URL, method: str) -> httpx2.Headers:
+        headers: httpx2.Headers = super()._redirect_headers(request, url, method)  # type: ignore[misc]
+        before = request.url
+        secured = (before.scheme, url.scheme) == ("http", "https") and before.host == url.host
+        if not secured and (before.scheme, before.host, before.port) != (url.scheme, url.host, url.port):
+            headers.pop("X-Api-Key", None)
+        return headers
+
+
+class _Http(_KeyStays, anthropic.DefaultAsyncHttpxClient):
+    pass
+
+
+class _AioHttp(_KeyStays, anthropic.DefaultAioHttpClient):
+    pass
 
 
 class ClaudeLLM:

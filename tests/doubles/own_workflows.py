@@ -1,5 +1,7 @@
 """Workflows that no command of ours was told of: one of agents, and one that knows nothing of them."""
 
+from typing import Any
+
 from temporalio import workflow
 
 from outlast.contracts import Content, ProposedAction, RunRequest, RunResult
@@ -30,5 +32,5 @@ class LetterWorkflow(AgentWorkflow[LetterRequest, LetterResult]):
 @workflow.defn
 class ForeignWorkflow:
     @workflow.run
-    async def run(self, name: str) -> dict[str, str]:
-        return {"greeting": f"Hello, {name}"}
+    async def run(self, name: str) -> dict[str, Any]:
+        return {"greeting": f"Hello, {name}", **({"state": "failed"} if name == "Bob" else {})}

@@ -15,6 +15,9 @@ from outlast.cli.rendering import STYLES, money, safe
 from outlast.cli.result_texts import Reader
 from outlast.contracts import ChangingResult, Content, RunState
 
+DEEPEST = 100
+"""Levels of a result that is read as data; a deeper one is shown as the text that it came as."""
+
 
 @dataclass(frozen=True)
 class AnyPage:
@@ -73,7 +76,7 @@ async def read_anything(reader: Reader, result: Any) -> AnyPage:
     """Read every text that the result refers to."""
     value = _json_of(result) if isinstance(result, RawValue) else result
     shared = shared_in(value)
-    if shared is not None:
+    if shared is not None and shared.report is not None:
         value = {name: field for name, field in value.items() if name != "report"}  # the step trace, not a result
     found: dict[str, str] = {}
     return AnyPage(await _resolved(reader, value, "", found), found, shared)
@@ -83,9 +86,15 @@ def _json_of(raw: RawValue) -> Any:
     if not raw.payload.data:
         return None
     try:
-        return json.loads(raw.payload.data)
-    except ValueError:
+        read = json.loads(raw.payload.data)
+    except (ValueError, RecursionError):
         return raw.payload.data.decode(errors="replace")
+    return read if _is_within(read, DEEPEST) else raw.payload.data.decode(errors="replace")
+
+
+def _is_within(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_within(each, levels - 1) for each in inner)
 
 
 async def _resolved(reader: Reader, value: Any, path: str, found: dict[str, str]) -> Any:

@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -135,6 +136,9 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
             page = await page_of(workflow).read(reader, result)
             data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
     if isinstance(page, AnyPage):
+        # A workflow of others may well return a `state` of its own, {"state": "failed"} of a payment say.
+        if page.shared and not await reach.is_agent_run(await reach.find(handle.id, ours=False)):
+            page = replace(page, shared=None)
         result = page.shared
     if result is None and not known(workflow):
         await _show_foreign(reach, handle.id, page, error, as_json=as_json)

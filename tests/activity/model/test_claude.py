@@ -28,9 +28,20 @@ from outlast.llm.claude import client_of, make_client
 from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
-from tests.activity.conftest import TABLE, Caller, asking
+from tests.activity.conftest import TABLE, Caller, asking, calling
 from tests.activity.storage.storing import count_reads, count_writes
-from tests.doubles.wire import MODEL, Reply, Wire, answer, block, ending, message_start, text_block, text_piece
+from tests.doubles.wire import (
+    MODEL,
+    Reply,
+    Wire,
+    answer,
+    block,
+    ending,
+    message_start,
+    serving,
+    text_block,
+    text_piece,
+)
 
 NUMBER = {"type": "integer", "minimum": 1}
 SCHEMA = {"type": "object", "properties": {"n": NUMBER}, "required": ["n"], "additionalProperties": False}
@@ -327,3 +338,17 @@ async def test_what_was_read_for_one_call_is_not_read_for_the_next(
     assert wire.hits[0].body == wire.hits[1].body
     assert [tool["name"] for tool in wire.hits[1].body["tools"]] == ["tides", "moon"]
     assert len(writes) == 2  # a short answer is in the record of its call, and in history
+
+
+@pytest.mark.parametrize("with_aiohttp", [True, False])
+async def test_a_redirect_to_another_server_is_not_given_the_key(
+    wire: Wire, store: ContentStore, monkeypatch: pytest.MonkeyPatch, with_aiohttp: bool
+) -> None:
+    monkeypatch.setattr(claude, "installed", lambda _: with_aiohttp)
+    async with serving() as other, make_client("the-key", wire.url, 5.0, "the-token") as client:
+        other.replies = [answer("Yes.")]
+        wire.replies = [Reply(status=307, headers={"location": f"{wire.url}/v1/here"}, body="{}")]
+        wire.replies += [Reply(status=307, headers={"location": f"{other.url}/v1/there"}, body="{}")]
+        await calling(client, store).call()
+    assert [hit.headers.get("x-api-key") for hit in (*wire.hits, *other.hits)] == ["the-key", "the-key", None]
+    assert "authorization" not in other.hits[0].headers

@@ -85,6 +85,16 @@ def test_a_workflow_of_others_is_described_and_its_result_shown(stack: Stack, ow
         assert (ended.returncode, "is a ForeignWorkflow, which" in ended.stderr) == (2, True), ended.stderr
 
 
+def test_what_a_workflow_of_others_returns_is_not_taken_for_ours(stack: Stack, own: RealProcess) -> None:
+    begun(stack, "ForeignWorkflow", "Bob", "payment")
+    assert json.loads(done(stack, "result", "payment", "--json"))["result"] == {
+        "greeting": "Hello, Bob",
+        "state": "failed",
+    }
+    assert '"state": "failed"' in (shown := done(stack, "result", "payment"))
+    assert "0 calls" not in shown
+
+
 @pytest.mark.parametrize("command", ["status", "trace"])
 def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(stack: Stack, own: RealProcess, command: str) -> None:
     run = f"stopped-{command}"

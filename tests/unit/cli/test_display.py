@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,12 +15,16 @@ import pytest
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 
 from outlast.approvals.views import timer_text, view_of
 from outlast.cli import leaving, rendering
 from outlast.cli.inbox.forms import read_arguments, shown_arguments
 from outlast.cli.inbox.pages import render
 from outlast.cli.printing import written_json
+from outlast.cli.result_texts import Reader
+from outlast.cli.results.anything import read_anything
 from outlast.cli.runs.listing import Wanted, runs_page
 from outlast.cli.runs.trace_page import trace_page
 from outlast.cli.watching.page import gate_line
@@ -43,6 +48,8 @@ from outlast.devstack.board import Board
 from outlast.display import displayable, escaped_json
 from outlast.notices.text import as_html, commands, plain, subject
 from outlast.redaction import PresentableStream, Redactor
+from outlast.storage.activities import ContentStore
+from outlast.testing.environment import IsolatedSettings
 
 BAD = "\x1b]0;x\x07\x9b2J\x08\r\x7f\u202e\u2066\u200b\u200e\ufeff\u2028\U000e0041\u00ad"
 HOSTILE = {each for each in BAD if not each.isascii()} | {
@@ -274,3 +281,11 @@ def test_what_is_nested_too_deep_to_look_at_is_left_out() -> None:
     redactor = Redactor()
     redactor.learn("settings", [("secret", secret)])
     assert secret[:8] not in json.dumps(redactor.deeply({"a": deep}))
+
+
+@pytest.mark.parametrize("levels", [900, 100_000])
+async def test_a_result_that_is_nested_too_deeply_is_shown_as_it_came(levels: int, tmp_path: Path) -> None:
+    text = "[" * levels + "]" * levels
+    reader = Reader(ContentStore.open(tmp_path.as_uri()), IsolatedSettings(), "run")
+    page = await read_anything(reader, RawValue(Payload(data=text.encode())))
+    assert page.data() == {"result": text}
