@@ -146,8 +146,9 @@ class Settings(BaseSettings):
     """Seconds a stopping worker waits for running calls."""
     workflow_sandbox: Literal["on", "off"] = "on"
     """Whether a worker runs workflow code in Temporal's sandbox, which refuses most of what is not deterministic."""
+    query_wait: float = Field(default=2.0, gt=0)
     worker_wait: float = Field(default=10.0, ge=0)
-    """Seconds that the starter waits for a worker that is just starting."""
+    """Seconds that commands wait: for an answer before they show what history says, and for a worker that just starts."""
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 OURS = (
     *("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE"),
     *("WORKSPACE_", "LIBRARY_", "SEARCH", "SEARXNG_", "BRAVE_", "ARXIV_", "NEWS_", "FETCH_", "DATABASE_", "MCP_"),
-    *("HTTP_CALL_", "SMTP_", "MAIL_", "WEB_SEARCH", "RESEARCH_", "WORKFLOW_SANDBOX"),
+    *("HTTP_CALL_", "SMTP_", "MAIL_", "WEB_SEARCH", "RESEARCH_", "QUERY_", "WORKFLOW_SANDBOX"),
 )
 """Beginnings of variables that the product reads and that must not come in from outside."""
 
@@ -77,7 +77,7 @@ def clean_environment(**settings: str | None) -> dict[str, str]:
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # importing everything anew takes seconds
     # Several stacks run at once in tests, beside that of a developer, so none of them takes the usual ports; and
     # a worker that is missing is missing on purpose.
-    kept |= {"UP_PORT": "0", "UP_UI_PORT": "0", "WORKER_WAIT": "0"}
+    kept |= {"UP_PORT": "0", "UP_UI_PORT": "0", "WORKER_WAIT": "0", "QUERY_WAIT": "15"}
     kept |= {**NOTHING_OUTSIDE, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
     return kept | {name: value for name, value in settings.items() if value is not None}
 

@@ -61,6 +61,8 @@ class TypedAnswer(Answer, Generic[Model]):
 @lru_cache
 def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON schema that an answer of this type has to fit; raises InputInvalid for a type that is no object."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        raise TypeError(f"ask(result={kind!r}): give a pydantic model")
     schema = kind.model_json_schema()
     top = schema
     while (name := str(top.get("$ref", ""))).startswith("#/$defs/"):

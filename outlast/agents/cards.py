@@ -6,6 +6,7 @@ agent when it is first asked, and both stay what they were.
 
 import asyncio
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from temporalio import workflow
 
@@ -68,7 +69,9 @@ class AgentCards:
         if card is None:
             names = ", ".join(card.name for card in self.catalog.agents)
             why = f" ({self.catalog.unread[agent]})" if agent in self.catalog.unread else ""
-            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}; there are {names}")
+            meant = get_close_matches(agent, [card.name for card in self.catalog.agents], 1)
+            hint = f"; did you mean {meant[0]}?" if meant else ""
+            raise non_retryable(ErrorKind.UNKNOWN_AGENT, f"there is no agent {agent!r}{why}{hint}; there are {names}")
         return card
 
     def cheaper(self, card: AgentCard) -> AgentCard:

@@ -42,7 +42,7 @@ FRESH = timedelta(seconds=75)
 """How recently a living worker has polled: a poll waits a minute for work."""
 
 QUERY_DEADLINE = timedelta(seconds=2)
-"""How long a person who looks at a run waits for a worker before history and memo are shown instead."""
+"""How long one look of `watch` waits for a worker; it looks again."""
 
 PATIENT_DEADLINE = timedelta(seconds=10)
 """The same for commands that cannot do without the answer."""
@@ -130,7 +130,7 @@ class Reach:
         return True
 
     async def ask(
-        self, found: WorkflowExecutionDescription, query: str, answer: type[M], *, within: timedelta = QUERY_DEADLINE
+        self, found: WorkflowExecutionDescription, query: str, answer: type[M], *, within: timedelta | None = None
     ) -> M:
         """Query a run.
 
@@ -141,6 +141,7 @@ class Reach:
                 found.task_queue, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
             )
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
+        within = within or timedelta(seconds=self.settings.query_wait)
         try:
             answered: M = await handle.query(query, result_type=answer, rpc_timeout=within)
         except RPCError as error:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from outlast.contracts.base import Contract, Summary
+from outlast.contracts.base import SUMMARY_LENGTH, Contract, Summary
 from outlast.display import escaped_json
 
 _NAME = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
@@ -106,7 +106,7 @@ class ProposedAction(Contract):
     """An action that waits for a person: what in words, and exactly which call."""
 
     description: Summary
-    """What shall be done, in words, at most 200 characters."""
+    """What shall be done, in words; cut after 200 characters."""
     agent: str = ""
     """Name of the agent that proposes it; empty where the workflow itself does."""
     tool: str = ""
@@ -121,6 +121,14 @@ class ProposedAction(Contract):
     """How bad a wrong approval would be; a gate policy may give each risk its own deadline."""
     target: str = ""
     """What the action changes: an account, a path, an address."""
+
+    @field_validator("description", mode="before")
+    @classmethod
+    def _fits(cls, value: object) -> object:
+        # A description is often a model's text; a refusal here would stop the run's task, again and again.
+        return (
+            value if not isinstance(value, str) or len(value) <= SUMMARY_LENGTH else f"{value[: SUMMARY_LENGTH - 1]}…"
+        )
 
     @property
     def digest(self) -> str:

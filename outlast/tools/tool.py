@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -118,10 +118,13 @@ def tool(
     """
 
     def make(function: Callable[..., Any]) -> Tool:
-        hints = [kind for name, kind in function.__annotations__.items() if name != "return"]
+        hints = [kind for name, kind in get_type_hints(function).items() if name != "return"]
         keyed = len(hints) == 2 and hints[1] is str
         if len(hints) != 1 + keyed or not isinstance(hints[0], type) or not issubclass(hints[0], BaseModel):
-            raise TypeError(f"tool {function.__name__}: give it one argument, annotated with a pydantic model")
+            raise TypeError(
+                f"tool {function.__name__}: give it one argument, annotated with a pydantic model (and perhaps a second, a str, "
+                "for the idempotency key)"
+            )
         if not function.__doc__:
             raise TypeError(f"tool {function.__name__}: write a docstring; the model reads it")
         description = " ".join(function.__doc__.split())

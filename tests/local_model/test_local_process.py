@@ -79,7 +79,7 @@ def test_engine_not_installed(start_local_model: Start, tmp_path: Path) -> None:
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('no wheel for this machine')")
     code, line = ended(start_local_model(PYTHONPATH=str(tmp_path)))
     assert code == 1
-    assert "pip install xllamacpp" in line
+    assert "outlast[devstack]" in line
     assert "\n" not in line
 
 

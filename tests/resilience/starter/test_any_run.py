@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,11 @@ def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(stack: Stack, 
     run = f"stopped-{command}"
     begun(stack, "LetterWorkflow", LetterRequest(topic="The delivery"), run)
     wait_for(lambda: run in outlast(stack, "inbox").stdout, "the gate waits")
+    hurried = replace(stack, env={**stack.env, "QUERY_WAIT": "2"})
     own.send(signal.SIGSTOP)
     try:
-        shown = done(stack, command, run)
-        watched = stack.run("status", run, "--json")
+        shown = done(hurried, command, run)
+        watched = hurried.run("status", run, "--json")
     finally:
         own.send(signal.SIGCONT)
     done(stack, "cancel", run)
