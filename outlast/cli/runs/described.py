@@ -86,7 +86,10 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
         return Standing(status, await reach.ask(found, "trace", Trace) if trace else Trace())
     except WorkerBusyError as busy:
         gates = (await gates_of(found)).waiting
-        return Standing(*await recorded_status(reach, found, gates), busy=f"{busy}. Shown is what its history says.")
+        status, calls = await recorded_status(reach, found, gates)
+        if not (status.steps or gates or known(found.workflow_type)):
+            return None  # nothing in its history is ours
+        return Standing(status, calls, busy=f"{busy}. Shown is what its history says.")
     except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError):
         if known(found.workflow_type):
             raise

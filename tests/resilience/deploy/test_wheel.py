@@ -173,7 +173,10 @@ def test_the_wheel_serves_a_project_that_has_packages_named_like_ours(place: Pla
     assert "pip install 'outlast[cli]'" in bare.stderr
 
     env = clean_environment(
-        TEMPORAL_ADDRESS=stack.server.address, ANTHROPIC_BASE_URL="http://127.0.0.1:9", TASK_QUEUE="elsewhere"
+        TEMPORAL_ADDRESS=stack.server.address,
+        ANTHROPIC_BASE_URL="http://127.0.0.1:9",
+        TASK_QUEUE="elsewhere",
+        QUERY_WAIT="2",
     )
     program = subprocess.Popen(
         [place.python, "main.py", "installed"],
@@ -194,7 +197,8 @@ def test_the_wheel_serves_a_project_that_has_packages_named_like_ours(place: Pla
         assert "Start, watch and operate" in help_.stdout
         status = place.outlast("status", "installed", env=env)
         assert status.returncode == 0, status.stderr
-        assert "installed · Triage · completed" in status.stdout
+        assert "run 'installed' is completed" in status.stdout
+        assert "✓ done  analyst" in status.stdout
     finally:
         program.communicate("\n", timeout=30)
     assert program.returncode == 0

@@ -117,8 +117,9 @@ async def test_a_person_breaks_a_tie(runner: Runner) -> None:
         handle = await runner.start(RUN, request(TWO, on_tie=OnTie.PERSON))
         with runner.env.auto_time_skipping_disabled():
             async with asyncio.timeout(30):
-                while not (asked := (await handle.query(ConsensusAnalysisWorkflow.status)).questions):  # noqa: ASYNC110  a query has no event
+                while not (seen := await handle.query(ConsensusAnalysisWorkflow.status)).gates:  # noqa: ASYNC110  a query has no event
                     await asyncio.sleep(0.05)
+                asked = seen.questions
             await handle.signal("answer", "perhaps")
             await handle.signal("answer", "NO")
             result = await handle.result()

@@ -59,7 +59,7 @@ async def test_an_unknown_type_is_general_and_the_result_says_so(runner: Runner,
 
     result, llm = await analyse(runner, answer, await source(runner, "lease.md", LEASE))
     assert result.documents[0].type is DocumentType.GENERAL
-    assert "no known type" in result.documents[0].notes[0]
+    assert "not a known type" in result.documents[0].notes[0]
     assert len(llm.calls) == 3
 
 
