@@ -166,7 +166,8 @@ def channel_secrets(name: str, urls: str) -> list[tuple[str, str]]:
         found += credentials_of(name, url)
         rest = url.partition("://")[2]
         for piece in re.split(r"[/?&=#:@,\s]+", rest):
-            if len(piece) >= PART and not re.search(r"\.[A-Za-z]+$", piece) and piece not in ("localhost",):
+            # Host names and addresses are no tokens; redacted, they would be missing from errors about other services.
+            if len(piece) >= PART and not re.search(r"\.[A-Za-z]+$|^\d+(\.\d+){3}$", piece) and piece != "localhost":
                 found += [(name, piece), (name, unquote(piece))]
     return found
 

@@ -21,7 +21,7 @@ from temporalio.exceptions import ApplicationError
 from outlast.cli.leaving import verdict
 from outlast.client import Settings, SettingsError, data_converter, load_settings
 from outlast.errors import ErrorKind, non_retryable, text_of
-from outlast.redaction import SECRETS, PresentableStream, Redactor, environment_secrets
+from outlast.redaction import SECRETS, PresentableStream, Redactor, channel_secrets, environment_secrets
 from outlast.settings import learn_secrets
 from outlast.storage.payload_codec import new_key
 from outlast.telemetry.logs import Brief, JsonLines
@@ -298,3 +298,10 @@ def test_every_part_is_found_wherever_it_stands() -> None:
         for before in range(6):
             part = KEY[at : at + 8]
             assert redactor(f"{'é' * before}{part}é") == f"{'é' * before}[redacted K]é"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "chat.example.org"])
+def test_the_host_of_a_channel_is_no_secret_and_its_token_is(host: str) -> None:
+    found = {value for _, value in channel_secrets("NOTIFY_URLS", f"json://{host}:8080/a-token-of-theirs")}
+    assert host not in found
+    assert "a-token-of-theirs" in found
