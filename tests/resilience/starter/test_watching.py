@@ -130,9 +130,9 @@ def test_a_watched_run_outlasts_worker_and_server_and_shows_what_waits_for_whom(
     lines = watching.output.splitlines()
 
     gate = next(line for line in lines if "waits for a person" in line)
-    assert re.search(r"· until [0-9: -]+ UTC \((5 min 00|4 min \d\d) s left\) → python starter.py approve gated gate-1$", gate), (
-        gate
-    )
+    assert re.search(
+        r"· until [0-9: -]+ UTC \((5 min 00|4 min \d\d) s left\) → python starter.py approve gated gate-1$", gate
+    ), gate
     assert [line for line in lines if line.startswith("done · look · writer · ") and line.endswith(" · 1 of 2 steps")]
     assert "gate-1 is over" in lines
     assert lines[-1].startswith("gated is done (completed · 2 of 2 steps · 2 calls · ")

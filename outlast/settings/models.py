@@ -1,0 +1,76 @@
+"""Settings of models and agents: the provider, its waits, and the files that describe them."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from outlast.file_names import own_file
+from outlast.llm.base import ModelTable
+from outlast.settings.base import SettingsError, SettingsGroup, web_address
+
+LOCAL_MODEL = "smollm2-135m-instruct"
+MODELS = Path(__file__).parents[1] / "llm" / "models.toml"
+"""The model table that the library brings."""
+
+
+def _models_file() -> Path:
+    own = own_file("models.toml")
+    return own if own.is_file() else MODELS
+
+
+class ModelSettings(SettingsGroup):
+    """Which models answer, and how long a call waits for them."""
+
+    anthropic_api_key: SecretStr | None = None
+    """Key of the Claude API; without it, a token and a base URL, the local model answers."""
+    anthropic_auth_token: SecretStr | None = None
+    """A token sent as `Authorization: Bearer`, for gateways; beside it, the key is sent as `X-Api-Key`."""
+    anthropic_base_url: str | None = None
+    """Any endpoint that speaks the Messages API, with or without `/v1`."""
+    agents_dir: Path = Field(default_factory=lambda: own_file("agents"))
+    """The project's agents, laid over the library's own. Default: `agents`, in the working folder or beside the program."""
+    models_file: Path = Field(default_factory=_models_file)
+    """Models and what they cost. Default: `models.toml`, in the working folder or beside the program, else the library's own."""
+    model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """Overrides of aliases, as JSON: {"opus": "my-model"}."""
+    retry_after_cap: float = Field(default=60.0, gt=0)
+    """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
+    provider_wait: float = Field(default=900.0, ge=0, le=10800)
+    """The same for a model's provider that is overloaded, unreachable or limits the rate."""
+    fallback_after: float = Field(default=60.0, ge=0)
+    """Seconds after which an agent's fallback is asked instead, where the provider is away (a rate limit is waited out)."""
+    model_read_timeout: float = Field(default=120.0, gt=0)
+    """Longest silence, in seconds, within a stream."""
+
+    @field_validator("model_aliases", mode="before")
+    @classmethod
+    def _read_aliases(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError('must be JSON such as {"opus": "my-model"}') from error
+
+    @field_validator("anthropic_base_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        return web_address(value)
+
+    @property
+    def local(self) -> bool:
+        """Whether the embedded local model answers, because nothing else is configured."""
+        return not (self.anthropic_api_key or self.anthropic_auth_token or self.anthropic_base_url)
+
+    def model_table(self) -> ModelTable:
+        """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
+        try:
+            table = ModelTable.model_validate(tomllib.loads(self.models_file.read_text()))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"MODELS_FILE={self.models_file} cannot be read: {error}") from error
+        aliases = {**table.aliases, **self.model_aliases}
+        return table.model_copy(update={"aliases": aliases, "only": LOCAL_MODEL if self.local else None})

@@ -1,0 +1,49 @@
+"""Settings of what is kept: the content store, messages in history, their encryption."""
+
+import re
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+
+from outlast.extras import require
+from outlast.settings.base import SettingsGroup
+
+
+class StorageSettings(SettingsGroup):
+    """Where texts are kept, and how large and how secret messages in history are."""
+
+    content_store_url: str = ""
+    """Where texts are kept: `file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`. Default: `<state_dir>/content`."""
+    content_inline_bytes: int = Field(default=1024, ge=0, le=65536)
+    content_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Most bytes of texts that a worker keeps in memory, so that none of them is read again; 0 keeps none."""
+    payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
+    """Largest single message in history; the server's own limit is 2 MB."""
+    payload_keys: SecretStr | None = None
+    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`outlast payload-key`)."""
+    state_dir: Path = Path(".agentic")
+    store_wait: float = Field(default=3600.0, ge=0, le=10800)
+    """Longest time, in seconds, that work waits for a content store that is away, before it fails."""
+
+    @field_validator("payload_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        from outlast.storage.payload_codec import read_keys
+
+        require("encryption", "the encryption of messages")
+        read_keys(value.get_secret_value())
+        return value
+
+    @field_validator("content_store_url")
+    @classmethod
+    def _is_store_address(cls, value: str) -> str:
+        if value and not re.match(r"(file:///|(?!file:)[a-z][a-z0-9+.-]*://)", value):
+            raise ValueError("must be a URL such as s3://bucket/prefix or file:///directory (three slashes)")
+        return value
+
+    @property
+    def store_url(self) -> str:
+        """The content store's URL, defaults resolved."""
+        return self.content_store_url or (self.state_dir.resolve() / "content").as_uri()
