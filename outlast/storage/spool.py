@@ -40,7 +40,7 @@ class Spool:
         except (ApplicationError, TimeoutError) as error:
             if isinstance(error, ApplicationError) and error.type != ErrorKind.CONTENT_UNAVAILABLE:
                 raise
-            await asyncio.to_thread(self._write, name, record)
+            await asyncio.to_thread(self._write, name, self.store.seal(name, record))
             await self._move(name, record)
 
     async def find(self, name: str) -> bytes | None:
@@ -48,7 +48,7 @@ class Spool:
         path = self._path(name)
         if path is not None:
             with suppress(OSError):
-                record = await asyncio.to_thread(path.read_bytes)
+                record = await self.store.unseal(name, await asyncio.to_thread(path.read_bytes))
                 await self._move(name, record)
                 return record
         return await self.store.recall(name)

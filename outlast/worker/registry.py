@@ -106,6 +106,7 @@ class Registry:
                 waits=settings.store_wait,
                 on_outage=log_outage,
                 cache_bytes=settings.content_cache_bytes,
+                seal=settings.seal(),
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)

@@ -187,7 +187,7 @@ def _run(served: Served, settings: Settings | None, agents_dir: str | Path | Non
     sys.dont_write_bytecode = False
     try:
         settings = with_agents(settings or load_settings(), agents_dir)
-        log_to_stderr(settings.log_level, settings.log_format)
+        log_to_stderr(settings.log_level, settings.log_format, sealed=settings.payload_keys is not None)
         check_workflows(served.workflows)
         check_tools(served.tools)
         check_activities(served.activities)
