@@ -29,6 +29,7 @@ from outlast.activity.heartbeat import Keeper
 from outlast.activity.outages import OutageWaits
 from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
+from outlast.storage.garbage.users import note_user
 from outlast.tools.tool import Tool
 from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.admission import AdmittedByLag, Lag
@@ -180,6 +181,7 @@ class WorkerPart(Interceptor):
         self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
         try:
             await hand_back(self._settings.state_dir, client)
+            await note_user(client, self.registry.store.objects)
             async with AsyncExitStack() as running:
                 running.enter_context(Keeper.of_this_process())
                 await running.enter_async_context(self.lag.measured())

@@ -89,8 +89,8 @@ class Objects:
 
     async def read(self, key: str) -> bytes | memoryview | None:
         """Return the bytes of a key as they lie there, or None where there are none; what is in the trash comes back."""
-        found = await self._read(key)
-        if found is None and (found := await self._read(TRASH + key)) is not None:
+        found = await self.fetch(key)
+        if found is None and (found := await self.fetch(TRASH + key)) is not None:
             try:
                 await obstore.put_async(self.store(), key, bytes(found), mode="create")
             except AlreadyExistsError:
@@ -103,7 +103,8 @@ class Objects:
         """Decrypt what was read; raises KeyMissingError and SealBrokenError."""
         return await self._beside(len(found), self.seal.open, key, found)
 
-    async def _read(self, key: str) -> memoryview | None:
+    async def fetch(self, key: str) -> memoryview | None:
+        """Return the bytes of a key as they lie there, or None where there are none."""
         try:
             result = await obstore.get_async(self.store(), key)
             return memoryview(await result.bytes_async())

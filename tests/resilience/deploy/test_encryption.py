@@ -1,10 +1,14 @@
 """With PAYLOAD_KEYS no word of a run lies in clear: not in the server's database, the store, the state directory, logs or traces.
+And `gc` finds what these runs refer to.
 
 Words stand where people, models, tools and errors put text. Whatever was written while the run lived is searched for them, as
 they are and as base64.
 """
 
 import json
+import os
+import re
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from outlast.storage.garbage.users import FOLDER
+from outlast.storage.marker import MARKER
+from outlast.storage.objects import TRASH
 from outlast.storage.payload_codec import new_key
 from tests.doubles.otlp import collector
 from tests.processes import dev_server, messages_api, stack_environment, wait_for, worker
@@ -105,13 +112,20 @@ def _coded(word: str, offset: int) -> bytes:
     return b64encode(b"x" * offset + word.encode())[-(-offset * 8 // 6) : (offset + len(word)) * 8 // 6]
 
 
-def test_no_word_of_a_run_lies_in_clear(tmp_path: Path) -> None:
-    bodies: list[bytes] = []
-    with stack(tmp_path, bodies, new_key("k")) as running:
-        live(running, tmp_path / "plan.json")
-        report = tmp_path / "report.html"
-        running.done("report", "gated", "--output", str(report))
-        assert WORDS["answer"] in report.read_text()  # whoever has the key reads all of it
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, list[bytes]]]:
+    """A stack whose runs have ended, and what its worker and starters exported."""
+    place, bodies = tmp_path_factory.mktemp("encrypted"), list[bytes]()
+    with stack(place, bodies, new_key("k")) as running:
+        live(running, place / "plan.json")
+        yield running, bodies
+
+
+def test_no_word_of_a_run_lies_in_clear(lived: tuple[Stack, list[bytes]], tmp_path: Path) -> None:
+    running, bodies = lived
+    report = tmp_path / "report.html"
+    running.done("report", "session", "--output", str(report))
+    assert WORDS["session"] in report.read_text()  # whoever has the key reads all of it
     clear: dict[str, Any] = {
         str(path.relative_to(running.directory)): found
         for path in sorted(running.directory.rglob("*"))
@@ -120,7 +134,61 @@ def test_no_word_of_a_run_lies_in_clear(tmp_path: Path) -> None:
     assert clear == {}
     assert len(bodies) > 3
     assert found_in(b"".join(bodies), WORDS) == set()
-    assert len([path for path in (running.directory / "content").rglob("*") if path.is_file()]) > 10
+    assert len(texts_of(running)) > 10
+
+
+def texts_of(running: Stack) -> set[str]:
+    """Return the keys of all that lies in the store, outside the trash; all of it becomes a month old."""
+    content, found = running.directory / "content", set()
+    for path in content.rglob("*"):
+        if path.is_file() and path.name != MARKER:
+            found.add(str(path.relative_to(content)))
+            os.utime(path, (time.time() - 30 * 86400,) * 2)
+    return {key for key in found if not key.startswith((TRASH, FOLDER))}
+
+
+def test_gc_leaves_all_that_runs_refer_to_and_takes_what_a_deleted_run_wrote(
+    lived: tuple[Stack, list[bytes]], tmp_path: Path
+) -> None:
+    running, _ = lived
+    before = texts_of(running)
+    blind = running.run("gc", "--delete", PAYLOAD_KEYS="")
+    assert blind.returncode == 2
+    assert "PAYLOAD_KEYS: it is encrypted with the key 'k', which is not there; nothing was deleted" in blind.stderr
+    found = running.json("gc", "--delete")
+    assert (found["unreferenced"], found["runs"], texts_of(running)) == ({}, 4, before)
+
+    running.temporal("workflow", "delete", "--yes", "-w", "gated", "--address", running.server.address)
+    wait_for(lambda: "gated" not in running.runs(), "the run is deleted")
+    dry = running.done("gc")
+    assert texts_of(running) == before
+    assert "a dry run: 'python starter.py gc --delete' does it" in dry
+    assert re.search(r"paid reply +2 .*\n", dry)
+    gone = running.json("gc", "--delete")["unreferenced"]
+    assert gone["paid reply"]["objects"] == 2
+    assert gone["content"]["ages"].keys() == {"older"}
+    left = texts_of(running)
+    assert len(before - left) == sum(tally["objects"] for tally in gone.values())
+    assert WORDS["session"] in running.done("result", "session")
+    texts_of(running)  # what lies in the trash is old now, too
+    emptied = running.json("gc", "--delete")["emptied"]
+    assert emptied["objects"] == len(before - left)
+    assert not [path for path in (running.directory / "content" / TRASH).rglob("*") if path.is_file()]
+
+
+def test_gc_asks_for_every_namespace_that_uses_the_store(lived: tuple[Stack, list[bytes]]) -> None:
+    running, _ = lived
+    users = running.directory / "content" / FOLDER
+    (note,) = users.iterdir()
+    (users / "another").write_text(json.dumps({"id": "another", "namespace": "elsewhere"}))
+    refused = running.run("gc")
+    assert (refused.returncode, "used by 'elsewhere' (id another) as well" in refused.stderr) == (2, True)
+    assert "a dry run" in running.done("gc", "--forget", "another")
+    (users / "another").unlink()
+    assert note.exists()
+    for wrong, said in ((("--older-than", "5m"), "at least an hour"), (("--namespace", "nowhere"), "nowhere")):
+        asked = running.run("gc", *wrong)
+        assert (asked.returncode, said in asked.stderr) == (2, True), asked.stderr
 
 
 def test_what_looks_for_words_finds_them() -> None:
