@@ -16,6 +16,7 @@ from tests import installed
 from tests.real_process import PROJECT
 
 PLACES = {
+    "bedrock": ("outlast.llm.clients",),
     "cli": ("outlast.cli", "outlast.devstack"),
     "devstack": ("outlast.devstack.local_model",),
     "documents": ("outlast.documents.formats",),
@@ -101,7 +102,7 @@ def test_each_extra_is_checked_by_modules_that_it_brings() -> None:
         for module in modules:
             assert providers(module) & brought, f"{name}: {module}"
     named = installed.EXTRAS["all"][0].partition("[")[2].rstrip("]").split(",")
-    assert set(named) == set(EXTRAS) - {"postgres", "testing"}
+    assert set(named) == set(EXTRAS) - {"bedrock", "postgres", "testing", "vertex"}
 
 
 PUBLIC = """
