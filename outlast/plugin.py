@@ -126,6 +126,9 @@ class OutlastPlugin(SimplePlugin):
         config["max_heartbeat_throttle_interval"] = min(
             config.get("max_heartbeat_throttle_interval", HEARTBEAT_THROTTLE), HEARTBEAT_THROTTLE
         )
+        # An update of over 2 MB passes the server and is part of what the worker answers: the SDK's own check would fail
+        # that task again and again. The server turns down the update alone; our converter checks what we send.
+        config["disable_payload_error_limit"] = True
         config["graceful_shutdown_timeout"] = config.get("graceful_shutdown_timeout") or part.grace
         return _admitting(config, part.lag)
 
