@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -24,6 +25,7 @@ from outlast.storage.objects import TRASH
 from outlast.storage.paid_replies import PaidReply
 from outlast.storage.payload_codec import EncryptionCodec
 from outlast.storage.sealing import Seal
+from outlast.storage.spool import KEPT, Spool
 from outlast.tools.activities import ToolOutcome
 from outlast.undo.records import UNDONE, UndoRecord
 from tests.activity.storage.test_content import s3_server, url  # noqa: F401 - fixtures
@@ -216,3 +218,14 @@ async def test_a_history_that_cannot_be_read_ends_the_search() -> None:
     ):
         with pytest.raises(UnreadableError, match=f"the history of a run cannot be read: .*{why}"):
             await readable(given, own, "the history of a run")
+
+
+async def test_records_of_calls_that_never_came_back_go_from_the_spool_after_a_week(tmp_path: Path) -> None:
+    spool = Spool(ContentStore.open((tmp_path / "content").as_uri()), tmp_path)
+    for name in ("old", "new"):
+        spool._write(name, b"{}")
+    old, new = (cast("Path", spool._path(name)) for name in ("old", "new"))
+    os.utime(old, (time.time() - KEPT.total_seconds() - 1,) * 2)
+    spool.clean()
+    assert (old.exists(), new.exists()) == (False, True)
+    Spool(spool.store, tmp_path / "none").clean()
