@@ -1,16 +1,17 @@
 """Settings of models and agents: the provider, its waits, and the files that describe them."""
 
 import json
-import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
-from outlast.llm.base import ModelTable
 from outlast.settings.base import SettingsError, SettingsGroup, web_address
+
+if TYPE_CHECKING:
+    from outlast.llm.base import ModelTable
 
 LOCAL_MODEL = "smollm2-135m-instruct"
 MODELS = Path(__file__).parents[1] / "llm" / "models.toml"
@@ -66,8 +67,12 @@ class ModelSettings(SettingsGroup):
         """Whether the embedded local model answers, because nothing else is configured."""
         return not (self.anthropic_api_key or self.anthropic_auth_token or self.anthropic_base_url)
 
-    def model_table(self) -> ModelTable:
+    def model_table(self) -> "ModelTable":
         """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
+        import tomllib
+
+        from outlast.llm.base import ModelTable  # of no use to most commands, and slow to import
+
         try:
             table = ModelTable.model_validate(tomllib.loads(self.models_file.read_text()))
         except (OSError, ValueError) as error:
