@@ -41,8 +41,8 @@ def _large(figures: Row) -> str:
     size = 30 * row["size"] / 1e6
     failed = f"; bare Temporal cannot do it ({bare['error']})" if bare and bare["error"] else ""
     return (
-        f"**Large material fits.** Thirty answers, {size:g} MB together, go into one step in {product['seconds']['median']:g} s; the "
-        f"worker takes {product['worker_mb']['median']:g} MB at most{failed}."
+        f"**Large material fits.** Thirty answers, {size:g} MB together, go into one step in "
+        f"{product['seconds']['median']:g} s; the worker takes {product['worker_mb']['median']:g} MB at most{failed}."
     )
 
 
