@@ -28,6 +28,8 @@ from tests.processes import (
 )
 from tests.upgrade.releases import RELEASES, Installed, Release, install
 
+pytestmark = pytest.mark.xdist_group("upgrade")
+
 AGENTS = {
     "analyst": "description: Weighs things.\nmodel: sonnet",
     "writer": "description: Writes.\nmodel: sonnet",
@@ -76,6 +78,8 @@ MARKS = {
     "rollback": "You are mason.",
 }
 """What the calls of each run hold."""
+HELD = (("plan: compare", 0), ("paused: weigh", 0), ("You are clerk.", 1), ("You are mason.", 2))
+"""The calls that are under way when the worker of the earlier release stops, and the one after which a run is rolled back."""
 CALLS = {"gate": 2, "plan": 3, "paused": 2, "session": 3, "rollback": 3}
 
 
@@ -105,10 +109,10 @@ class Upgrade:
         assert set(same.values()) == {1}, f"made twice: {[call for call, times in same.items() if times > 1]}"
         return Counter(next(run for run in CALLS if MARKS[run] in hit["system"] + hit["user"]) for hit in hits)
 
-    def running(self, *words: str) -> bool:
-        """Whether a call of each is under way."""
-        open_ = [hit["system"] + hit["user"] for hit in self.api.hits() if hit["outcome"] == "running"]
-        return all(any(word in each for each in open_) for word in words)
+    def under_way(self) -> bool:
+        """Whether every run has come as far as it shall: each of these calls is being made."""
+        held = {(hit["system"] + hit["user"], hit["turn"]) for hit in self.api.hits() if hit["outcome"] == "running"}
+        return all(any(mark in text and turn == at for text, at in held) for mark, turn in HELD)
 
 
 @contextmanager
@@ -151,10 +155,9 @@ def in_the_middle(upgrade: Upgrade) -> None:
         try:
             old.wait_until(lambda: "worker ready" in old.output, "the earlier release works", timeout=60)
             begin(upgrade)
-            wait_for(
-                lambda: upgrade.running("plan: compare", "paused: weigh", "You are clerk.", "You are mason."), "calls"
-            )
-            wait_for(lambda: upgrade.rows() == 1, "what is rolled back is there")
+            wait_for(upgrade.under_way, "each run comes as far as it shall", timeout=60)
+            assert upgrade.rows() == 1
+            assert (upgrade.folder / "work" / "rollback-1.md").exists()
             upgrade.command("pause", "paused", "--as", "ada")
             lock.execute("BEGIN EXCLUSIVE")  # an undo that cannot end: the row stays until the lock is gone
             upgrade.api.script(release=["refusal"])
