@@ -141,7 +141,7 @@ def _arguments() -> argparse.Namespace:
         "--replay",
         nargs="+",
         metavar="HISTORY",
-        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all open runs) and leave",
+        help="work on nothing: replay histories with this code (files, folders, ids of runs, or 'open') and leave",
     )
     return parser.parse_args()
 
@@ -224,7 +224,7 @@ def _run(
         check_activities(served.activities)
         if arguments.replay:
             known = (RollbackWorkflow, *served.workflows)
-            return 0 if asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared))) else 1
+            return asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared)))
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())
         asyncio.run(_serve(settings, arguments, served))

@@ -22,6 +22,9 @@ os._exit(max(codes))
 """
 
 
+HISTORIES = "tests/replay/histories"
+
+
 @dataclass(frozen=True)
 class Release:
     """A release by its commit: tags do not travel with every clone."""
@@ -62,19 +65,28 @@ class Installed:
         return {**env, "PYTHONPATH": str(self.site)}
 
 
-def install(release: Release, folder: Path) -> Installed:
-    """Build the wheel of a release and unpack it, with the application beside it.
+def changed_histories(release: Release) -> list[str]:
+    """Name the recorded histories of a release that are not as it had them; raises AssertionError as `install` does."""
+    compared = git(release, "diff", "--name-only", release.commit, "--", HISTORIES)
+    had = set(git(release, "ls-tree", "--name-only", "-r", release.commit, HISTORIES).decode().split())
+    return sorted(had.intersection(compared.decode().split()))
 
-    Raises AssertionError that says what to fetch where this clone lacks the commit.
-    """
-    packed = subprocess.run(["git", "archive", release.commit], cwd=PROJECT, capture_output=True, check=False)
-    assert packed.returncode == 0, (
+
+def git(release: Release, *command: str) -> bytes:
+    """Ask git about a release; raises AssertionError that says what to fetch where this clone lacks its commit."""
+    asked = subprocess.run(["git", *command], cwd=PROJECT, capture_output=True, check=False)
+    assert asked.returncode == 0, (
         f"this clone lacks commit {release.commit} of release {release.version}, whose runs this test upgrades "
-        f"({packed.stderr.decode().strip()}). Fetch it: git fetch origin {release.commit}, or the whole history of a shallow "
+        f"({asked.stderr.decode().strip()}). Fetch it: git fetch origin {release.commit}, or the whole history of a shallow "
         "clone: git fetch --unshallow"
     )
+    return asked.stdout
+
+
+def install(release: Release, folder: Path) -> Installed:
+    """Build the wheel of a release and unpack it, with the application beside it."""
     application, site = folder / "application", folder / "site"
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(git(release, "archive", release.commit))) as archive:
         archive.extractall(application, filter="data")
     built = subprocess.run(
         [sys.executable, "-c", BUILD, str(folder)], cwd=application, capture_output=True, text=True, check=False

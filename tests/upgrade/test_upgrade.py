@@ -26,7 +26,7 @@ from tests.processes import (
     wait_for,
     worker,
 )
-from tests.upgrade.releases import RELEASES, Installed, Release, install
+from tests.upgrade.releases import RELEASES, Installed, Release, changed_histories, install
 
 pytestmark = pytest.mark.xdist_group("upgrade")
 
@@ -208,3 +208,10 @@ def test_a_clone_without_the_commit_says_what_to_fetch(tmp_path: Path) -> None:
         AssertionError, match=r"lacks commit 0{39}1 of release 9\.9.*git fetch origin 0{39}1, or .*--unshallow"
     ):
         install(Release("9.9", "0" * 39 + "1"), tmp_path)
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
+def test_the_recorded_histories_of_a_release_are_as_it_had_them(release: Release) -> None:
+    """A history that is recorded anew proves nothing of the runs that the release began."""
+    changed = changed_histories(release)
+    assert changed == [], f"take back: git checkout {release.commit} -- {' '.join(changed)}"
