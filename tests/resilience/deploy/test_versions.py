@@ -95,6 +95,10 @@ def side_by_side(old: Stack) -> None:
         wait_for(lambda: tasks_done(old, ["newest"]), "the newest run begins")
         wait_for(lambda: drainage(old) == "draining", "the old build drains")
 
+        moves = old.done("replay", "open").splitlines()
+        assert "moving: replays" in moves
+        assert moves[-1] == f"tried 1: 1 replay; skipped {2 + len(RAMPED)} pinned to the build that began them"
+
         old.api.script(hold=False)
         runs = ["pinned", "moving", "newest", *RAMPED]
         assert [old.json("result", each)["state"] for each in runs] == ["completed"] * len(runs)
@@ -151,4 +155,4 @@ def stranded(stack: Stack) -> None:
     assert set(builds_of(stack, "stranded")["stranded"]) == {NEW, OLD}
     ended = stack.done("status", "newest")
     assert f"{missing}{there}. The run is pinned to that build: {start}. Shown is what its history says." in ended
-    assert "✓ done  writer" in ended
+    assert "✓ done  2     writer" in ended
