@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from temporalio import activity, workflow
 from temporalio.common import VersioningBehavior
 from temporalio.worker import UnsandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from outlast.contracts import Effect
 from outlast.plugin import OutlastPlugin
@@ -17,7 +18,7 @@ from outlast.testing import scripted
 from outlast.tools.tool import Tool, tool
 from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows
 from outlast.worker.registry import Registry
-from outlast.worker.serving import runner_of, sandbox
+from outlast.worker.serving import runner_of
 from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, versioned_runner, with_build
 from outlast.workflow.base import AgentWorkflow
 from tests.real_process import PROJECT
@@ -136,7 +137,7 @@ def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path
 
 
 def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:
-    assert type(runner_of(settings)) is type(sandbox())
+    assert isinstance(runner_of(settings), SandboxedWorkflowRunner)
     assert isinstance(runner_of(settings.model_copy(update={"workflow_sandbox": "off"})), UnsandboxedWorkflowRunner)
 
 
@@ -169,14 +170,14 @@ def test_a_behavior_in_a_decorator_needs_a_build() -> None:
         check_unversioned([Triage, Upgraded])
 
 
-def test_classes_report_their_behavior_in_the_runners_of_the_sdk_alone() -> None:
+def test_classes_report_their_behavior_in_a_runner_that_is_not_somebody_elses(settings: Settings) -> None:
     class TheirRunner(UnsandboxedWorkflowRunner):
         pass
 
     theirs = TheirRunner()
     assert versioned_runner(theirs) is theirs
     assert isinstance(versioned_runner(UnsandboxedWorkflowRunner()), VersionedRunner)
-    assert getattr(versioned_runner(sandbox()), "runner_class", None) is VersionedRunner
+    assert getattr(versioned_runner(runner_of(settings)), "runner_class", None) is VersionedRunner
 
 
 def test_the_guide_says_the_behavior_of_each_workflow_with_the_reason() -> None:
