@@ -7,11 +7,6 @@ from typing import Annotated
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the command."""
-    app.command()(replay)
-
-
 def replay(
     histories: Annotated[
         list[str],
