@@ -15,6 +15,7 @@ import typer
 from outlast.cli import control, explain, leaving, namespaces, observe, operate
 from outlast.cli.decisions import audit, steering
 from outlast.cli.decisions import commands as deciding
+from outlast.cli.forks import commands as forking
 from outlast.cli.inbox import command as inbox
 from outlast.cli.web import codec_server
 from outlast.command_line import CommandLine, use_command_line
@@ -43,7 +44,7 @@ def build_app(command_line: CommandLine | None = None, groups: Sequence[Group] =
     operate.register(app)
     for group in groups:
         group.register(app)
-    for module in (observe, explain, control, steering, deciding, inbox, audit, namespaces, codec_server):
+    for module in (observe, explain, control, forking, steering, deciding, inbox, audit, namespaces, codec_server):
         module.register(app)
     return app
 

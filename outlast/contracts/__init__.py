@@ -106,10 +106,13 @@ from outlast.contracts.plans import (
 from outlast.contracts.requests import (
     CARRIED,
     ChangingResult,
+    Fork,
     RollbackRequest,
     RollbackResult,
     RunRequest,
     RunResult,
+    StepOutcome,
+    StepOutcomes,
     carried_in,
 )
 from outlast.contracts.runs import (
@@ -187,6 +190,7 @@ __all__ = [
     "Effect",
     "Extent",
     "FallbackTaken",
+    "Fork",
     "GateDecision",
     "GateNews",
     "GateOutcome",
@@ -237,6 +241,8 @@ __all__ = [
     "Spend",
     "StepAnswer",
     "StepId",
+    "StepOutcome",
+    "StepOutcomes",
     "StepRow",
     "StepState",
     "StopReason",
