@@ -75,7 +75,7 @@ class Agents(AgentCards):
             state.add(StepRow(step=step, agent=agent, input=" ".join(first.split())[:SUMMARY_LENGTH]))
         parts = (await part_of(task, f"{step} · keep the task"),) if isinstance(task, str) else task
         await unpaused(state)
-        state.begin(step, self.outcomes.agent_for(step, agent))
+        state.begin(step, agent)
         try:
             if result is None:
                 answer = await self.ask_within(step, agent, parts, **options)

@@ -13,7 +13,7 @@ from temporalio import workflow
 from outlast.agents.answers import Answer
 from outlast.contracts import Content, Fork, Part, StepOutcome, StepOutcomes, hashed
 from outlast.errors import ErrorKind, non_retryable
-from outlast.storage.activities import ContentActivities
+from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.workflow import policies
 
 DIGEST = 16
@@ -39,7 +39,7 @@ class Outcomes:
         """Read what is taken over, once, before the first step."""
         for ref in self._fork.outcomes if self._fork else ():
             read = await workflow.execute_local_activity_method(
-                ContentActivities.read_outcomes, Content(ref=ref), **policies.local_call("read what is taken over")
+                OutcomeActivities.read_outcomes, Content(ref=ref), **policies.local_call("read what is taken over")
             )
             for outcome in read.outcomes:
                 self._there.setdefault((outcome.step, outcome.asked), []).append(outcome)

@@ -1,7 +1,7 @@
 """Forks: a new run that takes over what an earlier one has finished, and does the rest anew.
 
-Open `forking.py` first: `fork` and `retry`, as other programs call them. What a run takes over is read by its steps in
-`outlast/agents/outcomes.py`; which steps come after which is decided in `following.py`.
+Open `forking.py` first: `fork` and `retry`, as other programs call them; `preparing.py` decides what is taken over. The steps of
+the new run find it in `outlast/agents/outcomes.py`; which steps come after which is decided in `following.py`.
 """
 
 SESSION = "AgentSessionWorkflow"

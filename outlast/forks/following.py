@@ -7,7 +7,7 @@ belongs to something else (another document).
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from outlast.contracts import StepRow
+from outlast.contracts import Plan, PlanStep, StepRow
 
 DOT = " · "
 
@@ -26,6 +26,18 @@ def following(rows: Sequence[StepRow], step: str, others: Iterable[str] = ()) ->
     start = by_name[step]
     after = {row.step for row in rows if _is_later(row, start)}
     return {step, *after}
+
+
+def edited_steps(before: Plan | None, after: Plan | None) -> list[str]:
+    """Name the steps of a plan that another plan has as well, but otherwise."""
+    if before is None or after is None:
+        return []
+    known = {step.step: _essence(step) for step in before.steps}
+    return [step.step for step in after.steps if step.step in known and known[step.step] != _essence(step)]
+
+
+def _essence(step: PlanStep) -> tuple[str, str, frozenset[str]]:
+    return step.agent, step.input, frozenset(step.depends_on)
 
 
 def _in_graph(rows: Mapping[str, StepRow], step: str, others: Iterable[str]) -> set[str]:

@@ -14,9 +14,11 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowQueryFailedError,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.contracts import Changes, Plan, RunStatus, StepOutcome, StepOutcomes
+from outlast.errors import ErrorKind, kind_of
 from outlast.storage.activities import ContentStore
 
 M = TypeVar("M", bound=BaseModel)
@@ -88,13 +90,17 @@ async def history(client: Client, workflow_id: str, run_id: str) -> AsyncIterato
 
 
 async def missing_contents(store: ContentStore, named: Mapping[str, str]) -> list[str]:
-    """Name what is gone of contents, each given as its key and what it is."""
+    """Name what is gone, or is not what was written, of contents that are each given as its key and what it is."""
     gone: list[str] = []
     waiting = iter(named.items())
 
     async def check() -> None:
         for ref, name in waiting:
-            if not await store.holds(ref):
+            try:
+                await store.get(ref)
+            except ApplicationError as error:
+                if kind_of(error) not in (ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED):
+                    raise
                 gone.append(f"{name} ({ref[:12]}…)")
 
     async with asyncio.TaskGroup() as checking:

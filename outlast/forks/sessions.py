@@ -16,6 +16,7 @@ STEP = "session"
 GO_ON = "Go on with the task."
 CALL = "call_model"
 STANDING = (ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
+"""States of a change that is in the world, or may be."""
 
 
 @dataclass(frozen=True)

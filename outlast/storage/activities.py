@@ -23,7 +23,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.activity.waiting import Patience
-from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepOutcomes, StoreRequest
+from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.cache import ContentCache
 from outlast.storage.marker import StoreMarker
@@ -178,10 +178,6 @@ class ContentStore:
         """Return what was kept under a name, or None where the store is there and holds nothing. Raises ContentUnavailable."""
         return await self._patience.outlast(lambda: self._read(_named(name)))
 
-    async def holds(self, ref: str) -> bool:
-        """Whether bytes are there, without reading them. Raises ContentUnavailable."""
-        return self._cache.get(ref) is not None or await self._patience.outlast(lambda: self._is_there(_key(ref)))
-
     def _store(self) -> ObjectStore:
         """Return the store behind; raises ContentUnavailable where it is away."""
         if self._marker is not None and self._marker.away:
@@ -216,18 +212,6 @@ class ContentStore:
             return None
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from None
-
-    async def _is_there(self, key: str) -> bool:
-        try:
-            await obstore.head_async(self._store(), key)
-        except (NotFoundError, FileNotFoundError) as error:
-            if _NO_STORE.search(str(error)):
-                raise self._unavailable(error) from None
-            self._store()
-            return False
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from None
-        return True
 
     async def keep(
         self, text: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
@@ -278,7 +262,7 @@ class ContentStore:
 
 
 class ContentActivities:
-    """Activities that keep texts for workflows, which must not hold them, and read what an earlier run came to."""
+    """Activities that keep texts for workflows, which must not hold them."""
 
     def __init__(self, store: ContentStore) -> None:
         self._store = store
@@ -292,11 +276,6 @@ class ContentActivities:
             summary=request.summary,
             by_reference=request.by_reference,
         )
-
-    @activity.defn
-    async def read_outcomes(self, request: Content) -> StepOutcomes:
-        """Read what the steps of another run came to; raises ContentMissing where that is gone."""
-        return StepOutcomes.model_validate_json(await self._store.text(request))
 
 
 def log_outage(why: str) -> None:

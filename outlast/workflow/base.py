@@ -106,7 +106,9 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.budget = Budgeting(self.state, self.trace, self.gates)
         self.agents = Agents(self)
         self.agents.outcomes = Outcomes(request.forked)
-        self.trace.forked = forked_in_words(request.forked) if request.forked else ""
+        if request.forked is not None:
+            self.state.stand_ins = request.forked.agents
+            self.trace.forked = forked_in_words(request.forked)
         self._run_is_managed = False
 
     async def run(self, request: Request) -> Result:

@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
-    from outlast.forks.forking import Wanted
+    from outlast.forks.preparing import Wanted
 
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 NewId = Annotated[str | None, typer.Option("--id", help="Id of the new run.", metavar="NEW")]
@@ -64,7 +64,7 @@ def fork(
 
     What is taken over is not paid again. What the earlier run changed is neither done again nor undone by the fork.
     """
-    from outlast.forks.forking import Wanted
+    from outlast.forks.preparing import Wanted
 
     wanted = Wanted(from_step, from_turn, _read_edit(edit), agent, model, text, repeat_effects)
     _begin(run_id, wanted, new_id, requester, dry_run=dry_run, detach=detach, as_json=as_json)
@@ -83,7 +83,7 @@ def retry(
 
     Exit code 2 for a run that still runs, or in which nothing failed.
     """
-    from outlast.forks.forking import Wanted
+    from outlast.forks.preparing import Wanted
 
     wanted = Wanted(repeat_effects=repeat_effects, retries=True)
     _begin(run_id, wanted, new_id, requester, dry_run=dry_run, detach=detach, as_json=as_json)

@@ -16,7 +16,8 @@ from outlast.cli.reaching import Reach, no_worker
 from outlast.cli.rendering import safe, show
 from outlast.cli.runs.running import attached, finish
 from outlast.command_line import command
-from outlast.forks.forking import Prepared, Wanted, prepare, start
+from outlast.forks.forking import start
+from outlast.forks.preparing import Prepared, Wanted, prepare
 from outlast.forks.reading import ForkError, NoWorkerAnswersError
 
 STEPS_SHOWN = 12
