@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.agents.answers import Answer
-from outlast.contracts import Content, Fork, Part, StepOutcome, StepOutcomes, hashed
+from outlast.contracts import TAKEN_NOTE, Content, Fork, Part, StepOutcome, StepOutcomes, hashed
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.workflow import policies
@@ -134,4 +134,4 @@ def forked_in_words(fork: Fork) -> str:
 
 
 def _note(fork: Fork) -> str:
-    return f"taken over from {fork.run}"
+    return f"{TAKEN_NOTE} {fork.run}"

@@ -102,6 +102,8 @@ class StopReason(StrEnum):
 
 CUT_NOTE = "the answer is cut off at its token limit"
 """How the note of a step ends whose last call stopped at MAX_TOKENS or CONTEXT_EXCEEDED."""
+TAKEN_NOTE = "taken over from"
+"""How a note on a step begins whose answer is that of the run before, which this one was forked from."""
 
 
 SMALL_MODEL_HINT = "x-small-model-hint"

@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.client import Client
 
 from outlast.agents.outcomes import ANSWER_BYTES
+from outlast.command_line import command
 from outlast.contracts import (
     Change,
     ChangeState,
@@ -98,18 +99,20 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
 def _check_retry(earlier: EarlierRun) -> None:
     if earlier.running:
         raise ForkError(
-            f"run {earlier.id} still runs, and what fails in it is tried again by itself; end it first (cancel {earlier.id}), "
-            f"or go on from a step of it in another run (fork {earlier.id} --from-step STEP)"
+            f"run {earlier.id} still runs, and what fails in it is tried again by itself; end it first: "
+            f"{command('cancel', earlier.id)}; or go on from a step of it in another run: "
+            f"{command('fork', earlier.id)} --from-step STEP"
         )
     if earlier.found.workflow_type == SESSION and earlier.status.state is RunState.PARTIAL:
         raise ForkError(
-            f"a limit ended session {earlier.id}, and would end it again; raise it: fork {earlier.id} --edit FILE, where FILE "
-            'holds for instance {"limits": {"turns": 100}}'
+            f"a limit ended session {earlier.id}, and would end it again; raise it: {command('fork', earlier.id)} "
+            '--edit FILE, where FILE holds for instance {"limits": {"turns": 100}}'
         )
     failed = [row for row in earlier.status.steps if row.state is not StepState.DONE]
     if earlier.status.state is RunState.COMPLETED or (earlier.status.state is RunState.PARTIAL and not failed):
         raise ForkError(
-            f"nothing failed in run {earlier.id}; to do a step of it again all the same: fork {earlier.id} --from-step STEP"
+            f"nothing failed in run {earlier.id}; to do a step of it again all the same: "
+            f"{command('fork', earlier.id)} --from-step STEP"
         )
 
 
@@ -184,7 +187,7 @@ def _check_effects(
     listed = "; ".join(f"step {one.step} called {one.tool}({one.arguments}): {one.state}" for one in repeated[:5])
     raise ForkError(
         f"steps that would run again changed something in run {earlier.id} that still stands ({listed}). Undo it first: "
-        f"rollback {earlier.id}; or let it be done once more: --repeat-effects"
+        f"{command('rollback', earlier.id)}; or let it be done once more: --repeat-effects"
     )
 
 

@@ -61,7 +61,7 @@ class EarlierRun:
 
 async def read_run(client: Client, workflow_id: str) -> EarlierRun:
     """Read an earlier run; raises ForkError where there is none, it is none of agents, or a part of it is gone."""
-    found = await _described(client, workflow_id)
+    found = await described(client, workflow_id)
     status = await _asked(client, found, "status", RunStatus)
     plan = await _asked_if_known(client, found, "plan")
     return EarlierRun(
@@ -73,6 +73,19 @@ async def read_run(client: Client, workflow_id: str) -> EarlierRun:
         plan=Plan.model_validate(plan) if plan and plan.get("steps") else None,
         progress=await _asked_if_known(client, found, "progress"),
     )
+
+
+async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
+    """Describe a run; raises ForkError where there is none (any more)."""
+    try:
+        return await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise ForkError(
+            f"there is no run {workflow_id!r}: none was started under that id, or the server has deleted it, history and all, "
+            "after its retention time"
+        ) from error
 
 
 async def history(client: Client, workflow_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
@@ -120,18 +133,6 @@ def references(data: Any) -> Iterator[str]:
     elif isinstance(data, (list, tuple)):
         for each in data:
             yield from references(each)
-
-
-async def _described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
-    try:
-        return await client.get_workflow_handle(workflow_id).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        raise ForkError(
-            f"there is no run {workflow_id!r}: none was started under that id, or the server has deleted it, history and all, "
-            "after its retention time"
-        ) from error
 
 
 async def _request_of(client: Client, found: WorkflowExecutionDescription) -> Mapping[str, Any]:

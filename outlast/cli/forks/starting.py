@@ -9,16 +9,16 @@ from rich.text import Text
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli.decisions.users import user_name
-from outlast.cli.kinds import request_of
+from outlast.cli.kinds import page_of, request_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.cli.printing import print_json
 from outlast.cli.reaching import Reach, no_worker
 from outlast.cli.rendering import safe, show
-from outlast.cli.runs.running import attached, finish
+from outlast.cli.runs.running import Handle, attached, finish
 from outlast.command_line import command
 from outlast.forks.forking import start
 from outlast.forks.preparing import Prepared, Wanted, prepare
-from outlast.forks.reading import ForkError, NoWorkerAnswersError
+from outlast.forks.reading import ForkError, NoWorkerAnswersError, described
 
 STEPS_SHOWN = 12
 
@@ -43,8 +43,11 @@ async def begin(
         return
     who = user_name() if requester is None else requester.strip()
     name = new_id or prepared.new_id()
+    handle: Handle
     try:
-        handle = await start(reach.client, prepared, name, who)
+        begun = await start(reach.client, prepared, name, who)
+        result = page_of(found.workflow_type).result
+        handle = reach.client.get_workflow_handle(name, run_id=begun.result_run_id, result_type=result)
     except WorkflowAlreadyStartedError:
         handle = await attached(reach, found.workflow_type, name)
     else:
@@ -59,10 +62,10 @@ async def begin(
 
 
 async def _prepared(reach: Reach, run_id: str, wanted: Wanted) -> Prepared:
-    found = await reach.find(run_id, ours=False)
-    if not await reach.served(found.task_queue):
-        raise no_worker(found.task_queue, f"only a worker knows what {run_id} came to, and nothing was started")
     try:
+        found = await described(reach.client, run_id)
+        if not await reach.served(found.task_queue):
+            raise no_worker(found.task_queue, f"only a worker knows what {run_id} came to, and nothing was started")
         return await prepare(reach.client, reach.store(), run_id, wanted)
     except NoWorkerAnswersError as error:
         raise LeavingError(UNSERVED, str(error)) from error
@@ -112,7 +115,7 @@ def _show(prepared: Prepared, *, as_json: bool) -> None:
 
 
 def _lines(prepared: Prepared, new_id: str) -> Iterable[str]:
-    where = f"from {prepared.fork.start} on" if prepared.fork.start else "what had not ended well"
+    where = f"from {prepared.fork.start} on" if prepared.fork.start else "with what had not ended well"
     if new_id:
         yield f"started {new_id}: goes on from {prepared.earlier.id}, {where}"
     names = ", ".join(prepared.taken[:STEPS_SHOWN])

@@ -27,6 +27,7 @@ STAGES = [
     *(StepRow(step=f"draft · {number}", depends_on=(f"draft · {number - 1}",) * (number > 1)) for number in (1, 2, 3)),
     StepRow(step="polish · 1"),
 ]
+LAST_STAGE = {"polish", "polish · 1", "polish · plan"}
 REQUESTS = graph(**{"one · route": (), "one · billing": ("one · route",), "two · route": ()})
 DOCUMENTS = [
     at("a · extract", 0, 1), at("a · classify", 1, 2), at("a · summarise", 3, 4),
@@ -40,9 +41,9 @@ DOCUMENTS = [
         (DIAMOND, "a", {"a", "b", "c", "d"}),
         (DIAMOND, "c", {"c", "d"}),
         (DIAMOND, "alone", {"alone"}),
-        (STAGES, "draft · 2", {"draft · 2", "draft · 3", "draft", "polish", "polish · 1", "polish · plan"}),
-        (STAGES, "draft", {"draft", "polish", "draft · 1", "draft · 2", "draft · 3", "draft · plan", "polish · 1", "polish · plan"}),
-        (STAGES, "polish", {"polish", "polish · 1", "polish · plan"}),
+        (STAGES, "draft · 2", {"draft · 2", "draft · 3", "draft", *LAST_STAGE}),
+        (STAGES, "draft", {"draft", "draft · 1", "draft · 2", "draft · 3", "draft · plan", *LAST_STAGE}),
+        (STAGES, "polish", LAST_STAGE),
         (REQUESTS, "one · route", {"one · route", "one · billing"}),
         (DOCUMENTS, "a · classify", {"a · classify", "a · summarise", "both"}),
         (DOCUMENTS, "b · classify", {"b · classify", "both"}),

@@ -60,10 +60,10 @@ async def test_documents_keep_what_is_done_in_each(real_runner: Runner) -> None:
     def without_summary_of_b(call: ModelCall) -> str:
         if call.system.startswith("You write summaries") and "analysis b" in call.messages[0][1]:
             raise non_retryable(ErrorKind.MODEL_REFUSED, "no")
-        text = call.messages[0][1]
-        return well(call) + (
-            " b" if "Lease b" in text and not call.output_schema else " a" if not call.output_schema else ""
-        )
+        which = " b" if "Lease b" in call.messages[0][1] else " a"
+        said = well(call)
+        assert isinstance(said, str)
+        return said if call.output_schema else said + which
 
     async with real_runner.worker(without_summary_of_b) as llm:
         first = await real_runner.start(DocumentAnalysisWorkflow.run, DocumentAnalysisRequest(documents=tuple(files)))
