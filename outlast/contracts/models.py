@@ -117,6 +117,10 @@ class ModelRequest(Contract):
     """Name of the agent that asks."""
     step: str = ""
     """The step of the run that the call is made for."""
+    number: int = 0
+    """How many model calls the step had made before."""
+    run: str = ""
+    """Run id that the run began with: after a reset it has another one, and what was paid before is not paid again."""
     model: str
     """The model's name in the API."""
     messages: tuple[Message, ...]

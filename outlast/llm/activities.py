@@ -34,7 +34,7 @@ from outlast.llm.prompting import (
     schema_for,
     shortened,
 )
-from outlast.storage.activities import ContentStore, encodable
+from outlast.storage.activities import ContentStore, encodable, reference
 from outlast.storage.paid_replies import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tools.tool import read_specs
@@ -77,7 +77,7 @@ class AgentActivities:
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
-                await self._replies.keep(_call_name(), paid.dumped())
+                await self._replies.keep(_reply_name(request), paid.dumped())
                 turn = await self._turn(request, paid, beginning)
                 model_called(request, turn)
                 return turn
@@ -111,10 +111,12 @@ class AgentActivities:
             raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", failure) from None
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
-        """Find the reply of an earlier attempt of this very call, and make its turn."""
-        if is_first_attempt():
+        """Find the reply of an earlier attempt of this very call, or of the same call before a reset, and make its turn."""
+        if is_first_attempt() and request.run in ("", activity.info().workflow_run_id):
             return None
-        kept = await self._replies.find(_call_name())
+        kept = await self._replies.find(_reply_name(request))
+        if kept is None:
+            kept = await self._replies.find(_call_name())  # where version 0.2.0 kept it
         paid = PaidReply.loaded(kept) if kept is not None else None
         if paid is None:
             return None
@@ -239,9 +241,17 @@ class AgentActivities:
 
 
 def _call_name() -> str:
-    """Name this call, the same in every attempt; with the run's id, so that a run that was reset asks anew."""
+    """Name this activity, the same in every attempt."""
     info = activity.info()
     return f"call/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"
+
+
+def _reply_name(request: ModelRequest) -> str:
+    """Name the reply to this call, the same in every attempt and after a reset; who wants another answer forks the run."""
+    info = activity.info()
+    run = request.run or info.workflow_run_id
+    asked = reference(request.model_dump_json(exclude={"number", "run", "reserved", "stream"}).encode())
+    return f"reply/{info.namespace}/{info.workflow_id}/{run}/{request.step}/{request.number}/{asked}"
 
 
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})

@@ -4,6 +4,7 @@ Patterns and agents read it to decide what comes next. The trace is notified of 
 It lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -58,6 +59,7 @@ class ExecutionState:
         self.watcher: Watcher | None = None
         self.stand_ins: Mapping[str, str] = {}
         """Who does a step in place of its agent, by the step."""
+        self._calls: Counter[str] = Counter()
 
     def unused(self, name: str) -> str:
         """Return a name that no step has yet: this one, or this one with a number."""
@@ -96,6 +98,11 @@ class ExecutionState:
         for step in steps:
             if (row := self.steps.pop(step, None)) and self.watcher is not None:
                 self.watcher.step_dropped(row)
+
+    def next_call(self, step: str) -> int:
+        """Number the model calls of a step, from 0 on: the same numbers after a reset."""
+        self._calls[step] += 1
+        return self._calls[step] - 1
 
     def charge(self, spend: Spend) -> None:
         """Add what a model call cost."""
