@@ -7,3 +7,6 @@ the new run find it in `outlast/agents/outcomes.py`; which steps come after whic
 SESSION = "AgentSessionWorkflow"
 STAGED = "StagedDeliveryWorkflow"
 """The workflows, by the names that the server knows them by, whose forks go on from more than outcomes of steps."""
+
+FORKED_MEMO = "forked_from"
+"""Key in a forked run's memo: `{"run", "run_id", "from"}`."""

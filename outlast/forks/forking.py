@@ -19,11 +19,10 @@ from temporalio.common import (
 
 from outlast.client import load_settings
 from outlast.contracts import RunState
+from outlast.forks import FORKED_MEMO
 from outlast.forks.preparing import Prepared, Wanted, prepare
 from outlast.storage.activities import ContentStore
 
-FORKED_MEMO = "forked_from"
-"""Key in a forked run's memo: `{"run", "run_id", "from"}`."""
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 STATE = SearchAttributeKey.for_keyword("AgentState")
 

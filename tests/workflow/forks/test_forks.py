@@ -8,6 +8,8 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
+from outlast.cli.reaching import Reach
+from outlast.cli.recorded.status import recorded_status
 from outlast.contracts import (
     DecisionLog,
     Plan,
@@ -85,8 +87,8 @@ async def test_a_fork_from_step_30_of_60_makes_exactly_the_calls_of_the_steps_th
     notes = {row.step: row.note for row in status.steps}
     assert notes["29"] == f"taken over from {first.id}"
     assert notes["30"] == ""
-    memo = await (await second.describe()).memo()
-    assert memo["forked_from"]["run"] == first.id
+    recorded, _ = await recorded_status(Reach(real_runner.settings, real_runner.env.client), await second.describe())
+    assert recorded.forked == status.forked  # from its memo, where no worker answers
 
 
 async def test_only_what_depends_on_the_step_is_done_again(real_runner: Runner) -> None:
