@@ -17,8 +17,10 @@ from outlast.contracts.actions import (
     digest_of,
     hashed,
     invisible,
+    named,
     same_digest,
     shown,
+    visible,
 )
 from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
 from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
@@ -65,13 +67,9 @@ from outlast.contracts.gates import (
     Decision,
     GateDecision,
     GateOutcome,
-    GatePolicy,
     GatesCarried,
     GateState,
-    OnTimeout,
     UsedToken,
-    named,
-    visible,
 )
 from outlast.contracts.models import (
     CUT_NOTE,
@@ -131,7 +129,17 @@ from outlast.contracts.runs import (
     StepState,
     Trace,
 )
-from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
+from outlast.contracts.steering import (
+    NO_CHECKPOINT,
+    YEAR,
+    CheckpointPolicy,
+    CheckpointWhen,
+    DeploymentPolicy,
+    GatePolicy,
+    OnTimeout,
+    Pause,
+    PauseAnswer,
+)
 from outlast.contracts.tools import (
     AppendRequest,
     ToolCard,
@@ -167,6 +175,7 @@ __all__ = [
     "STREAM_TOPIC",
     "SUMMARY_LENGTH",
     "TAKEN_NOTE",
+    "YEAR",
     "Acting",
     "AgentCard",
     "AppendRequest",
@@ -189,6 +198,7 @@ __all__ = [
     "Contract",
     "Decision",
     "DecisionLog",
+    "DeploymentPolicy",
     "Effect",
     "Extent",
     "FallbackTaken",
