@@ -19,6 +19,7 @@ class SettingsGroup(BaseSettings):
         extra="ignore",
         populate_by_name=True,
         hide_input_in_errors=True,
+        defer_build=True,  # of the groups; whoever reads settings builds the one class that holds them all
     )
 
 

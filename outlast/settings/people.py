@@ -1,15 +1,19 @@
 """Settings of people: who decides at gates, until when, and where notices to them go."""
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import NoDecode
 
-from outlast.contracts import YEAR, DeploymentPolicy, GatePolicy
 from outlast.file_names import own_file
 from outlast.settings.base import SettingsError, SettingsGroup, seconds_of, web_address
+
+if TYPE_CHECKING:
+    from outlast.contracts import DeploymentPolicy, GatePolicy
+
+YEAR = 31_536_000.0
+"""Longest deadline of a gate, in seconds."""
 
 
 class PeopleSettings(SettingsGroup):
@@ -51,8 +55,12 @@ class PeopleSettings(SettingsGroup):
     def _names(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
-    def gate_policy(self) -> DeploymentPolicy:
+    def gate_policy(self) -> "DeploymentPolicy":
         """Return what this deployment says of its gates; raises SettingsError naming GATES_FILE and the wrong entry."""
+        import tomllib
+
+        from outlast.contracts import DeploymentPolicy
+
         said: dict[str, Any] = {
             "deadline": self.gate_deadline,
             "eligible": self.gate_approvers,
@@ -73,12 +81,15 @@ class PeopleSettings(SettingsGroup):
 _TIMES = ("deadline", "remind_every", "escalate_after")
 
 
-def _policy(where: str, entry: dict[str, Any]) -> GatePolicy:
+def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
     """Read one table of the file; names and times are written as in the settings."""
+    from outlast.contracts import GatePolicy
+
+    known = [name for name in GatePolicy.model_fields if name not in ("eligible", "deadlines")]
     fields = {"eligible" if name == "approvers" else name: value for name, value in entry.items()}
     unknown = sorted(set(fields) - set(GatePolicy.model_fields))
     if unknown:
-        raise ValueError(f"{where}.{unknown[0]} is unknown".lstrip(".") + "; known are approvers, " + ", ".join(_KNOWN))
+        raise ValueError(f"{where}.{unknown[0]} is unknown".lstrip(".") + "; known are approvers, " + ", ".join(known))
     try:
         for name in _TIMES:
             if name in fields:
@@ -86,9 +97,6 @@ def _policy(where: str, entry: dict[str, Any]) -> GatePolicy:
         return GatePolicy.model_validate(fields)
     except ValueError as error:
         raise ValueError(f"{where or 'the beginning'}: {_reason(error)}") from error
-
-
-_KNOWN = tuple(name for name in GatePolicy.model_fields if name not in ("eligible", "deadlines"))
 
 
 def _reason(error: Exception) -> str:

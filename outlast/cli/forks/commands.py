@@ -29,13 +29,6 @@ Detach = Annotated[bool, typer.Option("--detach", help="Start it and leave; it g
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(fork)
-    app.command()(retry)
-    app.command()(diff)
-
-
 def fork(
     run_id: RunId,
     from_step: Annotated[

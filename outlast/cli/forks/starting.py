@@ -12,7 +12,7 @@ from outlast.cli.decisions.users import user_name
 from outlast.cli.kinds import page_of, request_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.cli.printing import print_json
-from outlast.cli.reaching import Reach, no_worker
+from outlast.cli.reaching import Reach
 from outlast.cli.rendering import safe, show
 from outlast.cli.runs.running import Handle, attached, finish
 from outlast.command_line import command
@@ -64,8 +64,8 @@ async def begin(
 async def _prepared(reach: Reach, run_id: str, wanted: Wanted) -> Prepared:
     try:
         found = await described(reach.client, run_id)
-        if not await reach.served(found.task_queue):
-            raise no_worker(found.task_queue, f"only a worker knows what {run_id} came to, and nothing was started")
+        if not await reach.served(found):
+            raise await reach.no_worker(found, f"only a worker knows what {run_id} came to, and nothing was started")
         return await prepare(reach.client, reach.store(), run_id, wanted)
     except NoWorkerAnswersError as error:
         raise LeavingError(UNSERVED, str(error)) from error
