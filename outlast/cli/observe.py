@@ -58,14 +58,14 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     from rich.text import Text
 
     from outlast.cli.printing import plain, print_json
-    from outlast.cli.reaching import reaching
+    from outlast.cli.reaching import begins_at, reaching
     from outlast.cli.rendering import safe, show, status_page
     from outlast.cli.runs.described import described, described_page, held_lines, standing
     from outlast.cli.runs.retrying import retries_of, retry_lines
 
     async def command(reach: "Reach") -> "tuple[WorkflowExecutionDescription, Standing | None]":
         found = await reach.find(run_id, ours=False)
-        return found, await standing(reach, found)
+        return found, None if begins_at(found) else await standing(reach, found)
 
     found, stands = reaching(command)
     server = described(found) | {"retries": retries_of(found)}

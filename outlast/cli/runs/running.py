@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -37,6 +38,7 @@ from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
 from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
+from outlast.cli.schedules.captured import RunStart, captured
 from outlast.client import missing_attributes
 from outlast.command_line import command
 from outlast.contracts import BudgetShown, Changes, RunResult, RunState, RunStatus
@@ -54,20 +56,33 @@ async def start(
     detach: bool,
     task_queue: str | None = None,
     priority: Priority = Priority.default,
-) -> tuple[Handle, bool]:
+    delay: timedelta | None = None,
+) -> tuple[Handle, bool] | None:
     """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
 
-    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none.
+    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none. Returns None
+    where a schedule takes it instead.
     """
     if workflow_id == "":
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
     queue = task_queue or queue_of(workflow) or reach.settings.task_queue
-    if not await (reach.served(queue) if detach else reach.served_soon(queue)):
-        if not detach:
+    if not await (reach.served(queue) if detach or delay else reach.served_soon(queue)):
+        if not (detach or delay):
             raise await reach.no_worker(queue, "nothing was started")
         lacks, advice = await reach.lacking(queue)
         say(f"{lacks}; the run waits for one. {advice}")
+    what = RunStart(
+        workflow=workflow,
+        request=request,
+        workflow_id=workflow_id,
+        task_queue=queue,
+        summary=summary,
+        priority=priority,
+        delay=delay,
+    )
+    if await captured(reach, what):
+        return None
     result_type = page_of(workflow).result
     try:
         handle: Handle = await reach.client.start_workflow(
@@ -77,6 +92,7 @@ async def start(
             task_queue=queue,
             result_type=result_type,
             priority=priority,
+            start_delay=delay,
             static_summary=summary[:200] or None,
             search_attributes=await marks(reach, workflow),
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -84,7 +100,8 @@ async def start(
         )
     except WorkflowAlreadyStartedError as error:
         return await attached(reach, workflow, error.workflow_id), True
-    say(f"started {handle.id}" + _where(reach, handle.id))
+    begun = f"{handle.id} begins at {pages.local_time(datetime.now(UTC) + delay)}" if delay else f"started {handle.id}"
+    say(begun + _where(reach, handle.id))
     return handle, False
 
 
