@@ -115,22 +115,24 @@ class Registry:
         check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(self._channels), store=self.store)
-        self.activities = self._standard(llm, [*standard, *tools])
+        self.models = settings.model_table()
+        spool = Spool(self.store, settings.state_dir.resolve())
+        self.call_model = AgentActivities(llm, self.store, self.models, spool).call_model
+        self.activities = self._standard([*standard, *tools], spool)
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
         self.activities += added
         self.one_by_one = [each for feature in features for each in feature.one_by_one(self)]
 
-    def _standard(self, llm: LLM, tools: Sequence[Tool]) -> list[Callable[..., Any]]:
+    def _standard(self, tools: Sequence[Tool], spool: Spool) -> list[Callable[..., Any]]:
         """Build the activities of the library."""
-        settings, store, models = self.settings, self.store, self.settings.model_table()
-        spool = Spool(store, settings.state_dir.resolve())
+        settings, store, models = self.settings, self.store, self.models
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
         )
         return [
-            AgentActivities(llm, store, models, spool).call_model,
+            self.call_model,
             CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
             claims.collect_claims,
             claims.group_claims,

@@ -1,0 +1,97 @@
+"""A refusal for the rate (429) holds for every call of that model, not only for the one that met it.
+
+Further calls would be refused too, and a provider that goes on being asked may refuse for longer. So while the time that it
+asked for runs, this worker makes no call of that model, or of its class; the queue of a class stands still for all workers
+(`outlast.activity.queue_pauses`). A call that must wait here gives its slot back; it comes again when the time is over, and none
+of its own attempts is used up.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity, worker
+from temporalio.exceptions import ApplicationError
+
+from outlast.activity.queue_pauses import QueuePauses
+from outlast.contracts import ModelFailure, ModelRequest
+from outlast.errors import ErrorKind, retryable
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds of a pause where the provider names none; it doubles from refusal to refusal, up to the longest."""
+JITTER = 0.2
+"""Calls come back spread over this share of the pause, so that they do not all come at once."""
+
+
+class RatePauses(worker.Interceptor):
+    """Holds the model calls of one worker process back while their provider refuses calls of that model or class."""
+
+    def __init__(self, class_of: Callable[[str], str]) -> None:
+        self._class_of = class_of
+        self._until: dict[str, float] = {}
+        self._refusals: dict[str, int] = {}
+        self.queues: Mapping[str, str] = {}
+        """The task queue of each class that this worker serves."""
+        self.shared: QueuePauses | None = None
+
+    def intercept_activity(self, next: worker.ActivityInboundInterceptor) -> worker.ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Stand around each activity of the worker."""
+        return _Pausing(next, self)
+
+    def limit_of(self, model: str, task_queue: str) -> str:
+        """Return what shares one limit with a call: the class by whose queue it came, that of its model, else the model alone."""
+        came_by = next((name for name, queue in self.queues.items() if queue == task_queue), "")
+        return came_by or self._class_of(model) or model
+
+    def left(self, limit: str) -> float:
+        """Return for how many seconds no call may be made; 0 where one may."""
+        return max(0.0, self._until.get(limit, 0.0) - time.monotonic())
+
+    async def refused(self, limit: str, after: timedelta | None) -> None:
+        """Make no more calls for as long as the provider asks, on any worker where a queue of the class allows it."""
+        self._refusals[limit] = refusals = self._refusals.get(limit, 0) + 1
+        usual = min(FIRST_PAUSE * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE)
+        seconds = after.total_seconds() if after is not None else usual
+        if self.left(limit) >= seconds:
+            return
+        self._until[limit] = time.monotonic() + seconds
+        if self.shared is not None and limit in self.queues:
+            await self.shared.pause(self.queues[limit], seconds)
+
+    def answered(self, limit: str) -> None:
+        """Take note that a call was answered."""
+        self._refusals.pop(limit, None)
+
+
+class _Pausing(worker.ActivityInboundInterceptor):
+    def __init__(self, inner: worker.ActivityInboundInterceptor, pauses: RatePauses) -> None:
+        super().__init__(inner)
+        self._pauses = pauses
+
+    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        request = input.args[0] if input.args else None
+        if not isinstance(request, ModelRequest):
+            return await super().execute_activity(input)
+        limit = self._pauses.limit_of(request.model, activity.info().task_queue)
+        if left := self._pauses.left(limit):
+            raise _held_back(limit, left, request)
+        try:
+            turn = await super().execute_activity(input)
+        except ApplicationError as error:
+            if error.type == ErrorKind.RATE_LIMITED:
+                await self._pauses.refused(limit, error.next_retry_delay)
+            raise
+        self._pauses.answered(limit)
+        return turn
+
+
+def _held_back(limit: str, left: float, request: ModelRequest) -> ApplicationError:
+    pause = left * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads load
+    return retryable(
+        ErrorKind.RATE_LIMITED,
+        f"not sent: calls to {limit} were refused for their rate, and may begin again in {left:.1f} s",
+        ModelFailure(model=request.model),
+        after=timedelta(seconds=pause),
+    )
