@@ -94,4 +94,5 @@ def _held_back(limit: str, left: float, request: ModelRequest) -> ApplicationErr
         f"not sent: calls to {limit} were refused for their rate, and may begin again in {left:.1f} s",
         ModelFailure(model=request.model),
         after=timedelta(seconds=pause),
+        benign=True,
     )

@@ -1,4 +1,4 @@
-"""Calls that wait on a task queue of their own, that of their model's class: whether any worker serves it, and whether it is paused.
+"""Calls that wait on the task queue of their model's class: whether any worker serves it, and whether it is paused.
 
 The server forgets a poll after five minutes, and a worker whose slots are all taken does not poll. So one whose own report
 is fresh counts as well; the SDK sends such a report every minute.

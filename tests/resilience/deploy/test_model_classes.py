@@ -17,7 +17,16 @@ from temporalio.client import Client
 
 from outlast.activity.queue_pauses import QueuePauses, pause_of
 from outlast.devstack.server import DYNAMIC
-from tests.processes import DevServer, MessagesApi, dev_server, messages_api, stack_environment, starter, wait_for, worker
+from tests.processes import (
+    DevServer,
+    MessagesApi,
+    dev_server,
+    messages_api,
+    stack_environment,
+    starter,
+    wait_for,
+    worker,
+)
 
 FAIR = tuple(part for value in DYNAMIC for part in ("--dynamic-config-value", value))
 """The server as `outlast up` starts it."""
@@ -121,7 +130,9 @@ def test_a_refused_call_holds_back_its_class_on_all_workers_and_uses_up_no_attem
         worker(tmp_path, server, api, name="first", **limits),
         worker(tmp_path, server, api, name="second", **limits),
     ):
-        run_side_by_side(env, plan(tmp_path / "warm.json", 16, of="warm"), "warm")  # the first call of a process is late
+        run_side_by_side(
+            env, plan(tmp_path / "warm.json", 16, of="warm"), "warm"
+        )  # the first call of a process is late
         api.script(latency=0.1, rules=[{"user": "call", **refusal}])
         file = str(plan(tmp_path / "plan.json", 24, of="call"))
         begun = starter("plan", "--plan", file, "--max-parallel", "24", "--id", "refused", "--detach", env=env)
@@ -158,7 +169,7 @@ async def _set_back(server: DevServer) -> None:
     assert await limit(client, queue) == (0.0, True)
     async with QueuePauses(client).watched([queue]):
         async with asyncio.timeout(15):
-            while (await limit(client, queue))[1]:
+            while (await limit(client, queue))[1]:  # noqa: ASYNC110 - the server tells no one
                 await asyncio.sleep(0.1)
     assert await limit(client, queue) == (7.0, False)
 
