@@ -37,7 +37,14 @@ from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
 from outlast.undo.workflow import RollbackWorkflow
-from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows, with_agents
+from outlast.worker.arguments import (
+    WorkerArgumentError,
+    check_activities,
+    check_model_classes,
+    check_tools,
+    check_workflows,
+    with_agents,
+)
 from outlast.worker.processes import Pool, how_many
 from outlast.worker.registry import Feature
 from outlast.worker.replay import check
@@ -231,6 +238,8 @@ def _run(served: Served, settings: Settings | None, agents_dir: str | Path | Non
         check_workflows(served.workflows)
         check_tools(served.tools)
         check_activities(served.activities)
+        alone = [name for name in arguments.model_classes or () if name != NO_CLASS]
+        check_model_classes(alone, settings.model_table().classes)
         if arguments.replay:
             known = (RollbackWorkflow, *served.workflows)
             return 0 if asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared))) else 1

@@ -18,8 +18,8 @@ RETRY_WAITS = 180.0
 OUTAGES = timedelta(hours=6)
 """How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
 of the worker, which counts the attempts that are a call's own failure (`outlast.activity.outages`)."""
-TURN = timedelta(days=7)
-"""How much longer a call may take that waits in the queue of its model's class: the class's rate decides when its turn comes."""
+TURN = 604_800
+"""How many seconds longer a call may take that waits in the queue of its model's class, whose rate decides when its turn comes."""
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)
@@ -40,7 +40,7 @@ def call_model(card: AgentCard, heartbeat: float, summary: str, *, wait_for_cost
     bounded = _outlasting(card.timeout, whole, heartbeat, summary, reports=wait_for_cost)
     if card.model_class:
         bounded["task_queue"] = class_queue(workflow.info().task_queue, card.model_class)
-        bounded["schedule_to_close_timeout"] = timedelta(seconds=whole) + OUTAGES + TURN
+        bounded["schedule_to_close_timeout"] = timedelta(seconds=whole + TURN) + OUTAGES
     return bounded
 
 

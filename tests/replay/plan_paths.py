@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from outlast.contracts import OnStepFailure, PlanRequest, StopReason, Usage
 from outlast.documents.contracts import DocumentSource
 from outlast.errors import ErrorKind, non_retryable
-from outlast.llm.base import ModelCall, ModelReply
+from outlast.llm.base import ModelCall, ModelClass, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
@@ -109,6 +110,10 @@ PLAN_PATHS: dict[str, Path] = {
     "plan-fallback-agent": planned(lambda: refusing, plan=plan_of(step(1))),
     "plan-continued": planned(lambda: cutting, local=False, plan=plan_of(step(1))),
     "plan-compacted": planned(lambda: narrow, plan=plan_of(step(1), step(2, depends_on=[1]))),
+    "plan-of-a-class": replace(
+        planned(lambda: scripted(), local=False, plan=plan_of(step(1), step(2, "request-classifier", depends_on=[1]))),
+        settings={"model_classes": {"dear": ModelClass(models=("sonnet",))}},
+    ),
     "plan-cancelled": planned(lambda: lambda call: _never(), plan=plan_of(step(1), step(2)), cancel=True),
 }
 
