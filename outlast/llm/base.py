@@ -115,7 +115,7 @@ class ModelSpec(BaseModel):
     `forced_tools` say whether the model takes that parameter and the tool choice "any". `continuations` is how often an
     answer that met its token limit is asked to go on. `web_search` says whether the provider can search the web for it.
     `cache_from` is the shortest prompt, in tokens, whose beginning the provider keeps in its cache. `hints` says whether it is
-    sent what schemas hold for small models alone.
+    sent what schemas hold for small models alone. `bedrock` and `vertex` are its names there, where they differ from its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,6 +135,8 @@ class ModelSpec(BaseModel):
     web_search: bool = False
     cache_from: int = 1024
     hints: bool = False
+    bedrock: str = ""
+    vertex: str = ""
 
     def caches(self, characters: int) -> bool:
         """Whether the provider keeps a beginning of so many characters in its cache; without a price for it, it has none."""
@@ -151,6 +153,9 @@ class ModelSpec(BaseModel):
             long_prompt=self.long_prompt,
             long_factor=self.long_factor,
         )
+
+
+Provider = Literal["anthropic", "bedrock", "vertex"]
 
 
 class ModelClass(BaseModel):
@@ -180,6 +185,7 @@ class ModelTable(BaseModel):
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     classes: dict[ClassName, ModelClass] = Field(default_factory=dict)
     only: str | None = None
+    provider: Provider = "anthropic"
 
     @model_validator(mode="after")
     def _has_each_model_in_one_class(self) -> "ModelTable":
@@ -214,7 +220,14 @@ class ModelTable(BaseModel):
 
     def spec(self, model: str) -> ModelSpec:
         """Return the row of a model; a model that is not in the table gets default limits and no price."""
-        return self.models.get(model, ModelSpec())
+        row = self.models.get(model, ModelSpec())
+        # Bedrock has no tools that run on Anthropic's servers.
+        return row.model_copy(update={"web_search": False}) if self.provider == "bedrock" and row.web_search else row
+
+    def name_sent(self, model: str) -> str:
+        """Return what the provider calls a model."""
+        row = self.models.get(model, ModelSpec())
+        return {"bedrock": row.bedrock, "vertex": row.vertex}.get(self.provider, "") or model
 
     def usd(self, model: str, usage: Usage) -> float:
         """Price a call in USD, to the millionth."""

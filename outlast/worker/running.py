@@ -22,7 +22,6 @@ from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
 
 from outlast.client import (
-    LOCAL_MODEL,
     ServerUnavailableError,
     Settings,
     SettingsError,
@@ -124,7 +123,6 @@ def _working(
 
 
 def _announce(client: Client, settings: Settings, task_queue: str, served: Served, asked: Sequence[str] | None) -> None:
-    model = LOCAL_MODEL if settings.local else settings.anthropic_base_url or "Claude"
     alone = [name for name in asked or () if name != NO_CLASS]
     limits = settings.model_table().classes
     classes = [
@@ -137,7 +135,7 @@ def _announce(client: Client, settings: Settings, task_queue: str, served: Serve
     lines = [
         f"worker ready: {served_here} in namespace {client.namespace!r} at {client.service_client.config.target_host}",
         *([] if alone else [f"  workflows: {names}"]),
-        f"  models: {model}",
+        f"  models: {settings.model_source}",
         *classes,
         f"  content store: {settings.store_url}",
     ]

@@ -19,7 +19,7 @@ OUTAGES = timedelta(hours=6)
 """How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
 of the worker, which counts the attempts that are a call's own failure (`outlast.activity.outages`)."""
 TURN = 604_800
-"""How many seconds longer a call may take that waits in the queue of its model's class, whose rate decides when its turn comes."""
+"""How many seconds longer a call may take that waits in the queue of its model's class, until the rate lets it begin."""
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)
