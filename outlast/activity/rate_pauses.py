@@ -10,13 +10,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
-
-from temporalio import activity, worker
-from temporalio.exceptions import ApplicationError
 
 from outlast.activity.queue_pauses import QueuePauses
-from outlast.contracts import ModelFailure, ModelRequest
 from outlast.errors import ErrorKind, retryable
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -25,7 +20,7 @@ JITTER = 0.2
 """Calls come back spread over this share of the pause, so that they do not all come at once."""
 
 
-class RatePauses(worker.Interceptor):
+class RatePauses:
     """Holds the model calls of one worker process back while their provider refuses calls of that model or class."""
 
     def __init__(self, class_of: Callable[[str], str]) -> None:
@@ -35,10 +30,6 @@ class RatePauses(worker.Interceptor):
         self.queues: Mapping[str, str] = {}
         """The task queue of each class that this worker serves."""
         self.shared: QueuePauses | None = None
-
-    def intercept_activity(self, next: worker.ActivityInboundInterceptor) -> worker.ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
-        """Stand around each activity of the worker."""
-        return _Pausing(next, self)
 
     def limit_of(self, model: str, task_queue: str) -> str:
         """Return what shares one limit with a call: the class by whose queue it came, that of its model, else the model alone."""
@@ -64,35 +55,13 @@ class RatePauses(worker.Interceptor):
         """Take note that a call was answered."""
         self._refusals.pop(limit, None)
 
-
-class _Pausing(worker.ActivityInboundInterceptor):
-    def __init__(self, inner: worker.ActivityInboundInterceptor, pauses: RatePauses) -> None:
-        super().__init__(inner)
-        self._pauses = pauses
-
-    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
-        request = input.args[0] if input.args else None
-        if not isinstance(request, ModelRequest):
-            return await super().execute_activity(input)
-        limit = self._pauses.limit_of(request.model, activity.info().task_queue)
-        if left := self._pauses.left(limit):
-            raise _held_back(limit, left, request)
-        try:
-            turn = await super().execute_activity(input)
-        except ApplicationError as error:
-            if error.type == ErrorKind.RATE_LIMITED:
-                await self._pauses.refused(limit, error.next_retry_delay)
-            raise
-        self._pauses.answered(limit)
-        return turn
-
-
-def _held_back(limit: str, left: float, request: ModelRequest) -> ApplicationError:
-    pause = left * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads load
-    return retryable(
-        ErrorKind.RATE_LIMITED,
-        f"not sent: calls to {limit} were refused for their rate, and may begin again in {left:.1f} s",
-        ModelFailure(model=request.model),
-        after=timedelta(seconds=pause),
-        benign=True,
-    )
+    def check(self, limit: str) -> None:
+        """Raise a retryable RateLimited while no call may be made; its next attempt comes when one may."""
+        if left := self.left(limit):
+            pause = left * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads load
+            raise retryable(
+                ErrorKind.RATE_LIMITED,
+                f"not sent: calls to {limit} were refused for their rate, and may begin again in {left:.1f} s",
+                after=timedelta(seconds=pause),
+                benign=True,
+            )

@@ -22,7 +22,6 @@ from outlast.activity.attempts import Attempts
 from outlast.activity.heartbeat import Keeper
 from outlast.activity.outages import OutageWaits
 from outlast.activity.queue_pauses import QueuePauses
-from outlast.activity.rate_pauses import RatePauses
 from outlast.client import Settings, missing_attributes
 from outlast.llm.base import LLM, ModelClass
 from outlast.tools.tool import Tool
@@ -90,8 +89,8 @@ class WorkerPart(Interceptor):
         self.running = True
         self.registry.gate_terms.set_indexed(await missing_attributes(client) == [])
         notes = CrashNotes.open(self._settings.state_dir, client.namespace)
-        pauses = RatePauses(self.registry.models.class_of)
-        self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits), pauses)
+        pauses = self.registry.pauses
+        self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
         try:
             await hand_back(self._settings.state_dir, client)
             async with AsyncExitStack() as running:

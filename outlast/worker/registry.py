@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from outlast.activity.outages import Waits
+from outlast.activity.rate_pauses import RatePauses
 from outlast.agents.catalog_activities import CatalogActivities
 from outlast.agents.files import DEFAULTS
 from outlast.agents.transcript_activities import TranscriptActivities
@@ -117,7 +118,8 @@ class Registry:
         self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(self._channels), store=self.store)
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
-        self.call_model = AgentActivities(llm, self.store, self.models, spool).call_model
+        self.pauses = RatePauses(self.models.class_of)
+        self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
         self.activities = self._standard([*standard, *tools], spool)
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
