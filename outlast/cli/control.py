@@ -11,13 +11,6 @@ WAIT = 10.0
 """Seconds to wait for a cancelled run to end."""
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(cancel)
-    app.command()(rollback)
-    app.command()(answer)
-
-
 def cancel(run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]) -> None:
     """Ask a run to stop, and say what came of it."""
     from outlast.cli.reaching import reaching

@@ -18,15 +18,6 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command("list")(list_runs)
-    app.command()(status)
-    app.command()(watch)
-    app.command()(result)
-    app.command()(trace)
-
-
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
     failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,

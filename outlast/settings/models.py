@@ -1,16 +1,17 @@
 """Settings of models and agents: the provider, its waits, and the files that describe them."""
 
 import json
-import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
-from outlast.llm.base import ModelClass, ModelTable
 from outlast.settings.base import SettingsError, SettingsGroup, web_address
+
+if TYPE_CHECKING:
+    from outlast.llm.base import ModelTable
 
 LOCAL_MODEL = "smollm2-135m-instruct"
 MODELS = Path(__file__).parents[1] / "llm" / "models.toml"
@@ -56,7 +57,7 @@ class ModelSettings(SettingsGroup):
     """Models and what they cost. Default: `models.toml`, in the working folder or beside the program, else the library's own."""
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
-    model_classes: Annotated[dict[str, ModelClass], NoDecode] = Field(default_factory=dict)
+    model_classes: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(default_factory=dict)
     """Classes of models on top of the table's, as JSON: {"opus": {"models": ["opus"], "per_second": 2, "concurrent": 8}}."""
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
@@ -98,8 +99,12 @@ class ModelSettings(SettingsGroup):
             return self.anthropic_vertex_base_url or "Claude on Google Vertex AI"
         return LOCAL_MODEL if self.local else self.anthropic_base_url or "Claude"
 
-    def model_table(self) -> ModelTable:
+    def model_table(self) -> "ModelTable":
         """Read the model table with this environment's overrides; raises SettingsError naming what is wrong."""
+        import tomllib
+
+        from outlast.llm.base import ModelTable  # of no use to most commands, and slow to import
+
         try:
             table = ModelTable.model_validate(tomllib.loads(self.models_file.read_text()))
         except (OSError, ValueError) as error:

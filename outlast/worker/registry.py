@@ -115,7 +115,9 @@ class Registry:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
-        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(self._channels), store=self.store)
+        self.gate_terms = GateTermsActivities(
+            secret_of(settings), channels=len(self._channels), store=self.store, policy=settings.gate_policy()
+        )
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
         self.pauses = RatePauses(self.models.class_of)
