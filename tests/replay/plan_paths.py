@@ -9,7 +9,7 @@ from typing import Any
 from outlast.contracts import OnStepFailure, PlanRequest, StopReason, Usage
 from outlast.documents.contracts import DocumentSource
 from outlast.errors import ErrorKind, non_retryable
-from outlast.llm.base import ModelCall, ModelClass, ModelReply
+from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.conftest import Runner
@@ -112,7 +112,7 @@ PLAN_PATHS: dict[str, Path] = {
     "plan-compacted": planned(lambda: narrow, plan=plan_of(step(1), step(2, depends_on=[1]))),
     "plan-of-a-class": replace(
         planned(lambda: scripted(), local=False, plan=plan_of(step(1), step(2, "request-classifier", depends_on=[1]))),
-        settings={"model_classes": {"dear": ModelClass(models=("sonnet",))}},
+        settings={"model_classes": {"dear": {"models": ["sonnet"]}}},
     ),
     "plan-cancelled": planned(lambda: lambda call: _never(), plan=plan_of(step(1), step(2)), cancel=True),
 }

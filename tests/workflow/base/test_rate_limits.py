@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 
 from outlast.contracts import ModelFailure, PlanRequest, RunState
 from outlast.errors import ErrorKind, retryable
-from outlast.llm.base import ModelCall, ModelClass
+from outlast.llm.base import ModelCall
 from outlast.llm.scripted import ScriptedLLM
 from outlast.plugin import OutlastPlugin
 from outlast.settings import Settings
@@ -24,7 +24,7 @@ from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 RUN = PlanAndExecuteWorkflow.run
 REFUSED_FOR = timedelta(seconds=1)
-CLASSES = {"dear": ModelClass(models=("sonnet",), concurrent=2), "unused": ModelClass()}
+CLASSES: dict[str, Any] = {"dear": {"models": ["sonnet"], "concurrent": 2}, "unused": {}}
 
 
 async def test_in_a_worker_of_somebody_else_calls_of_a_class_go_to_its_queue_and_others_stay(
