@@ -7,7 +7,6 @@ of its own attempts is used up.
 """
 
 import random
-import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
@@ -21,7 +20,10 @@ JITTER = 0.2
 
 
 class RatePauses:
-    """Holds the model calls of one worker process back while their provider refuses calls of that model or class."""
+    """Holds the model calls of one worker process back while their provider refuses calls of that model or class.
+
+    `now` is by the server's clock (Unix seconds), which says when a call that was held back comes again: in tests it may skip.
+    """
 
     def __init__(self, class_of: Callable[[str], str]) -> None:
         self._class_of = class_of
@@ -36,18 +38,18 @@ class RatePauses:
         came_by = next((name for name, queue in self.queues.items() if queue == task_queue), "")
         return came_by or self._class_of(model) or model
 
-    def left(self, limit: str) -> float:
+    def left(self, limit: str, now: float) -> float:
         """Return for how many seconds no call may be made; 0 where one may."""
-        return max(0.0, self._until.get(limit, 0.0) - time.monotonic())
+        return max(0.0, self._until.get(limit, 0.0) - now)
 
-    async def refused(self, limit: str, after: timedelta | None) -> None:
+    async def refused(self, limit: str, now: float, after: timedelta | None) -> None:
         """Make no more calls for as long as the provider asks, on any worker where a queue of the class allows it."""
         self._refusals[limit] = refusals = self._refusals.get(limit, 0) + 1
         usual = min(FIRST_PAUSE * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE)
         seconds = after.total_seconds() if after is not None else usual
-        if self.left(limit) >= seconds:
+        if self.left(limit, now) >= seconds:
             return
-        self._until[limit] = time.monotonic() + seconds
+        self._until[limit] = now + seconds
         if self.shared is not None and limit in self.queues:
             await self.shared.pause(self.queues[limit], seconds)
 
@@ -55,9 +57,9 @@ class RatePauses:
         """Take note that a call was answered."""
         self._refusals.pop(limit, None)
 
-    def check(self, limit: str) -> None:
+    def check(self, limit: str, now: float) -> None:
         """Raise a retryable RateLimited while no call may be made; its next attempt comes when one may."""
-        if left := self.left(limit):
+        if left := self.left(limit, now):
             pause = left * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads load
             raise retryable(
                 ErrorKind.RATE_LIMITED,

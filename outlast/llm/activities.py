@@ -80,11 +80,13 @@ class AgentActivities:
                     return finished
                 wasted = await self._attempts.earlier(_call_name(), request)
                 limit = self._pauses.limit_of(request.model, activity.info().task_queue)
-                self._pauses.check(limit)
+                self._pauses.check(limit, _now(started))
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
-                self._pauses.check(limit)  # another call may have been refused while this one was put together
+                self._pauses.check(
+                    limit, _now(started)
+                )  # another call may have been refused while this one was put together
                 reply = await self._answer(call, progress, started, limit)
                 self._pauses.answered(limit)
                 progress.usage, progress.counted = reply.usage, True
@@ -123,7 +125,7 @@ class AgentActivities:
                 return await self._llm.answer(call, progress)
         except ApplicationError as error:
             if error.type == ErrorKind.RATE_LIMITED:
-                await self._pauses.refused(shares, error.next_retry_delay)
+                await self._pauses.refused(shares, _now(started), error.next_retry_delay)
             raise
         except TimeoutError:
             if not limit.expired():
@@ -263,6 +265,11 @@ def _call_name() -> str:
     """Name this call, the same in every attempt; with the run's id, so that a run that was reset asks anew."""
     info = activity.info()
     return f"call/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"
+
+
+def _now(started: float) -> float:
+    """Return the time by the server's clock, in an attempt that began at `started` by the machine's monotonic one."""
+    return activity.info().started_time.timestamp() + time.monotonic() - started
 
 
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})

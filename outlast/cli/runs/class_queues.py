@@ -16,7 +16,6 @@ from temporalio.service import RPCError
 from outlast.activity.queue_pauses import pause_of
 from outlast.cli.reaching import FRESH, Reach
 from outlast.command_line import start_a_worker
-from outlast.workflow.policies import class_in
 
 
 async def class_waits(reach: Reach, found: WorkflowExecutionDescription) -> list[str]:
@@ -26,6 +25,10 @@ async def class_waits(reach: Reach, found: WorkflowExecutionDescription) -> list
         for pending in found.raw_description.pending_activities
         if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
     )
+    if not queues.keys() - {"", found.task_queue}:
+        return []
+    from outlast.workflow.policies import class_in  # of no use to most looks, and slow to import
+
     lines = []
     for queue, calls in queues.items():
         if name := class_in(queue, found.task_queue):
