@@ -28,6 +28,7 @@ from outlast.worker.arguments import (
 )
 from outlast.worker.part import HEARTBEAT_THROTTLE, SLOTS, WorkerPart, part_of, tuner
 from outlast.worker.registry import Feature
+from outlast.worker.versioning import check_unversioned, deployment_of, versioned_runner, with_build
 
 PASSED_THROUGH = ("outlast",)
 """Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
@@ -61,10 +62,13 @@ class OutlastPlugin(SimplePlugin):
         agents_dir: The folder of the agents' files. Default: that of the settings.
         settings: Settings of one's own. Default: the environment and `.env`.
         llm: What answers the agents. Default: Claude, by the settings.
+        deployment: The deployment that the worker is a build of (Worker Versioning). Default: that of the settings. A
+            `deployment_config` of the worker is kept.
+        build_id: Which build. Default: that of the settings.
         model_classes: The classes of models whose queues its workers serve beside their own. Default: all there are.
 
     Raises:
-        WorkerArgumentError: A tool, an activity, a class or the folder is wrong.
+        WorkerArgumentError: A tool, an activity, a class, the folder or the build is wrong.
         SettingsError: A setting is wrong, or a data converter cannot be extended.
     """
 
@@ -77,11 +81,15 @@ class OutlastPlugin(SimplePlugin):
         agents_dir: str | Path | None = None,
         settings: Settings | None = None,
         llm: LLM | None = None,
+        deployment: str = "",
+        build_id: str = "",
         model_classes: Sequence[str] | None = None,
     ) -> None:
         check_tools(tools)
         check_activities(activities)
-        self._settings = settings = with_agents(settings or load_settings(), agents_dir)
+        self._settings = settings = with_build(
+            with_agents(settings or load_settings(), agents_dir), deployment, build_id
+        )
         self._tools, self._activities, self._features, self._llm = tools, activities, features, llm
         self._model_classes = model_classes
         super().__init__(
@@ -116,11 +124,14 @@ class OutlastPlugin(SimplePlugin):
         config["max_heartbeat_throttle_interval"] = min(
             config.get("max_heartbeat_throttle_interval", HEARTBEAT_THROTTLE), HEARTBEAT_THROTTLE
         )
+        # An update of over 2 MB passes the server and is part of what the worker answers: the SDK's own check would fail
+        # that task again and again. The server turns down the update alone; our converter checks what we send.
+        config["disable_payload_error_limit"] = True
         config["graceful_shutdown_timeout"] = config.get("graceful_shutdown_timeout") or part.grace
         # The workers beside it stop with it, and have as long; the SDK gives a plugin a minute.
         cut_off = config.get("plugin_shutdown_timeout", PLUGIN_TIMEOUT)
         config["plugin_shutdown_timeout"] = max(cut_off, part.grace + PLUGIN_TIMEOUT) if cut_off else None
-        return _admitting(config, part.lag)
+        return _admitting(_versioned(config, self._settings), part.lag)
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
         """Run a worker, with what runs beside it."""
@@ -138,6 +149,17 @@ def _sharing(runner: WorkflowRunner | None) -> WorkflowRunner:
     if type(runner) is not SandboxedWorkflowRunner:
         return runner
     return replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def _versioned(config: WorkerConfig, settings: Settings) -> WorkerConfig:
+    """Give a worker its build, and let its workflow classes say which of their runs stay with it."""
+    build = config.get("deployment_config") or deployment_of(settings)
+    if build is None or not build.use_worker_versioning:
+        check_unversioned(config.get("workflows") or ())
+        return config
+    config["deployment_config"] = build
+    config["workflow_runner"] = versioned_runner(config["workflow_runner"])
+    return config
 
 
 def _admitting(config: WorkerConfig, lag: Lag) -> WorkerConfig:

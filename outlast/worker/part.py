@@ -15,6 +15,7 @@ from temporalio.worker import (
     Interceptor,
     Worker,
     WorkerConfig,
+    WorkerDeploymentConfig,
     WorkerTuner,
 )
 
@@ -24,11 +25,13 @@ from outlast.activity.outages import OutageWaits
 from outlast.activity.queue_pauses import QueuePauses
 from outlast.client import Settings, missing_attributes
 from outlast.llm.base import LLM, ModelClass
+from outlast.storage.garbage.users import note_user
 from outlast.tools.tool import Tool
 from outlast.worker.admission import AdmittedByLag, Lag
 from outlast.worker.arguments import activity_name, check_model_classes
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
 from outlast.worker.registry import Feature, Registry, model_client
+from outlast.worker.versioning import deployment_of
 from outlast.workflow.policies import class_queue, spaced_queue
 
 HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
@@ -93,15 +96,20 @@ class WorkerPart(Interceptor):
         self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
         try:
             await hand_back(self._settings.state_dir, client)
+            await note_user(client, self.registry.store.objects)
             async with AsyncExitStack() as running:
                 running.enter_context(Keeper.of_this_process())
                 await running.enter_async_context(self.lag.measured())
                 pauses.queues = {name: class_queue(task_queue, name) for name in self._classes}
                 pauses.shared = QueuePauses(client)
                 await running.enter_async_context(pauses.shared.watched(pauses.queues.values()))
-                others = [self._of_class(client, queue, self._classes[name]) for name, queue in pauses.queues.items()]
+                build = worker.config(active_config=True).get("deployment_config") if worker else None
+                build = build or deployment_of(self._settings)
+                others = [
+                    self._of_class(client, queue, self._classes[name], build) for name, queue in pauses.queues.items()
+                ]
                 if self.registry.one_by_one and worker is not None:
-                    others.append(self._one_by_one(client, task_queue))
+                    others.append(self._one_by_one(client, task_queue, build))
                 for each in others:
                     await running.enter_async_context(each)
                 await running.enter_async_context(_ending_with(worker, others))
@@ -115,7 +123,7 @@ class WorkerPart(Interceptor):
             if self._own_llm is not None:
                 await self._own_llm.aclose()
 
-    def _of_class(self, client: Client, queue: str, limits: ModelClass) -> Worker:
+    def _of_class(self, client: Client, queue: str, limits: ModelClass, build: WorkerDeploymentConfig | None) -> Worker:
         return Worker(
             client,
             task_queue=queue,
@@ -125,9 +133,10 @@ class WorkerPart(Interceptor):
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             interceptors=[self],
             graceful_shutdown_timeout=self.grace,
+            deployment_config=build,
         )
 
-    def _one_by_one(self, client: Client, task_queue: str) -> Worker:
+    def _one_by_one(self, client: Client, task_queue: str, build: WorkerDeploymentConfig | None) -> Worker:
         return Worker(
             client,
             task_queue=spaced_queue(task_queue),
@@ -136,6 +145,7 @@ class WorkerPart(Interceptor):
             max_concurrent_activity_task_polls=1,
             interceptors=[self],
             graceful_shutdown_timeout=self.grace,
+            deployment_config=build,
         )
 
 

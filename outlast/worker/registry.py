@@ -107,6 +107,7 @@ class Registry:
                 waits=settings.store_wait,
                 on_outage=log_outage,
                 cache_bytes=settings.content_cache_bytes,
+                seal=settings.seal(),
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
@@ -120,6 +121,7 @@ class Registry:
         )
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
+        spool.clean()
         self.pauses = RatePauses(self.models.class_of)
         self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
         self.activities = self._standard([*standard, *tools], spool)

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from temporalio.client import Client
 from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
+from temporalio.service import RPCError
 
 from outlast.client import (
     ServerUnavailableError,
@@ -47,7 +48,9 @@ from outlast.worker.arguments import (
 from outlast.worker.processes import Pool, how_many
 from outlast.worker.registry import Feature
 from outlast.worker.replay import check
+from outlast.worker.routing import UNVERSIONED, Build, served_by
 from outlast.worker.serving import CACHED_WORKFLOWS, runner_of, running_model_worker, running_worker
+from outlast.worker.versioning import with_build
 from outlast.workflow.policies import class_queue
 
 NO_CLASS = "none"
@@ -88,7 +91,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000)
-        _announce(client, settings, task_queue, served, arguments.model_classes)
+        await _announce(client, settings, task_queue, served, arguments.model_classes)
         await stop.wait()
         print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
         if health:
@@ -122,7 +125,9 @@ def _working(
     )
 
 
-def _announce(client: Client, settings: Settings, task_queue: str, served: Served, asked: Sequence[str] | None) -> None:
+async def _announce(
+    client: Client, settings: Settings, task_queue: str, served: Served, asked: Sequence[str] | None
+) -> None:
     alone = [name for name in asked or () if name != NO_CLASS]
     limits = settings.model_table().classes
     classes = [
@@ -137,9 +142,20 @@ def _announce(client: Client, settings: Settings, task_queue: str, served: Serve
         *([] if alone else [f"  workflows: {names}"]),
         f"  models: {settings.model_source}",
         *classes,
-        f"  content store: {settings.store_url}",
+        f"  content store: {settings.store_url}{await _build(client, settings, task_queue)}",
     ]
     print("\n".join(lines), flush=True)  # noqa: T201
+
+
+async def _build(client: Client, settings: Settings, task_queue: str) -> str:
+    """Say which build this is, and how it becomes one that gets runs if it does not."""
+    build = Build(settings.temporal_deployment_name, settings.temporal_worker_build_id)
+    if build == UNVERSIONED:
+        return ""
+    waits = f"; it gets no new runs until 'temporal worker deployment set-current-version {build.named}'"
+    with suppress(RPCError):  # a worker's credentials may not reach so far
+        return f"\n  {build}{'' if build in (await served_by(client, task_queue)).routed else waits}"
+    return f"\n  {build}"
 
 
 def _arguments() -> argparse.Namespace:
@@ -156,6 +172,12 @@ def _arguments() -> argparse.Namespace:
         help="serve the queue of this class of models (models.toml) and nothing else; may be given again; "
         f"{NO_CLASS}: serve everything but the classes",
     )
+    parser.add_argument(
+        "--deployment", default="", metavar="NAME", help="the deployment that this is a build of (Worker Versioning)"
+    )
+    parser.add_argument(
+        "--build-id", default="", metavar="ID", help="which build of it: the image's tag, or the commit"
+    )
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
     parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
@@ -165,7 +187,7 @@ def _arguments() -> argparse.Namespace:
         "--replay",
         nargs="+",
         metavar="HISTORY",
-        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all open runs) and leave",
+        help="work on nothing: replay histories with this code (files, folders, ids of runs, or 'open') and leave",
     )
     return parser.parse_args()
 
@@ -175,6 +197,8 @@ def _pool(arguments: argparse.Namespace) -> Pool:
     passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
     passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
     passed += [part for name in arguments.model_classes or () for part in ("--model-class", name)]
+    passed += ["--deployment", arguments.deployment] if arguments.deployment else []
+    passed += ["--build-id", arguments.build_id] if arguments.build_id else []
     return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
 
 
@@ -188,6 +212,8 @@ def run_worker(
     settings: Settings | None = None,
     shared: Sequence[str] = (),
     task_queue: str = "",
+    deployment: str = "",
+    build_id: str = "",
 ) -> NoReturn:
     """Run a worker process by its command line (`--help` shows it), and leave.
 
@@ -203,6 +229,9 @@ def run_worker(
         settings: Settings of one's own. Default: the environment and `.env`.
         shared: Modules without state that the workflow sandbox need not import anew for each run.
         task_queue: The task queue to serve where `--task-queue` names none. Default: that of the settings (TASK_QUEUE).
+        deployment: The deployment that this is a build of, where `--deployment` names none (docs/deploy.md). Default: that of the
+            settings (TEMPORAL_DEPLOYMENT_NAME), and none where they have none: Worker Versioning is off.
+        build_id: Which build. Default: that of the settings (TEMPORAL_WORKER_BUILD_ID).
 
     Example:
         ```python
@@ -217,7 +246,9 @@ def run_worker(
             "'async with outlast.running_worker(client, …)'"
         )
     served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), tuple(shared), task_queue)
-    code = _run(served, settings, agents_dir)
+    arguments = _arguments()
+    arguments.deployment, arguments.build_id = arguments.deployment or deployment, arguments.build_id or build_id
+    code = _run(served, settings, agents_dir, arguments)
     flush()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -225,14 +256,16 @@ def run_worker(
     os._exit(code)
 
 
-def _run(served: Served, settings: Settings | None, agents_dir: str | Path | None) -> int:
-    arguments = _arguments()
+def _run(
+    served: Served, settings: Settings | None, agents_dir: str | Path | None, arguments: argparse.Namespace
+) -> int:
     guard_process()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
     try:
         settings = with_agents(settings or load_settings(), agents_dir)
-        log_to_stderr(settings.log_level, settings.log_format)
+        settings = with_build(settings, arguments.deployment, arguments.build_id)
+        log_to_stderr(settings.log_level, settings.log_format, sealed=settings.payload_keys is not None)
         check_workflows(served.workflows)
         check_tools(served.tools)
         check_activities(served.activities)
@@ -240,7 +273,7 @@ def _run(served: Served, settings: Settings | None, agents_dir: str | Path | Non
         check_model_classes(alone, settings.model_table().classes)
         if arguments.replay:
             known = (RollbackWorkflow, *served.workflows)
-            return 0 if asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared))) else 1
+            return asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared)))
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())
         asyncio.run(_serve(settings, arguments, served))

@@ -14,8 +14,9 @@ from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
 from outlast.activity.queue_pauses import pause_of
-from outlast.cli.reaching import FRESH, Reach
+from outlast.cli.reaching import Reach
 from outlast.command_line import start_a_worker
+from outlast.worker.routing import FRESH
 
 
 async def class_waits(reach: Reach, found: WorkflowExecutionDescription) -> list[str]:
