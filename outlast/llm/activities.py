@@ -85,11 +85,7 @@ class AgentActivities:
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
-                self._pauses.check(
-                    limit, _now(started)
-                )  # another call may have been refused while this one was put together
                 reply = await self._answer(call, progress, started, limit)
-                self._pauses.answered(limit)
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
@@ -119,11 +115,13 @@ class AgentActivities:
 
         A refusal for the rate holds back whatever `shares` the limit of the call.
         """
+        # Another call may have been refused while this one was put together.
+        self._pauses.check(shares, _now(started))
         whole = activity.info().start_to_close_timeout
         seconds = reportable(whole.total_seconds()) - (time.monotonic() - started) if whole else None
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._llm.answer(call, progress)
+                reply = await self._llm.answer(call, progress)
         except ApplicationError as error:
             if error.type == ErrorKind.RATE_LIMITED:
                 await self._pauses.refused(shares, _now(started), error.next_retry_delay)
@@ -133,6 +131,8 @@ class AgentActivities:
                 raise
             failure = ModelFailure(model=call.model, usage=progress.paid())
             raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", failure) from None
+        self._pauses.answered(shares)
+        return reply
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, and make its turn."""
