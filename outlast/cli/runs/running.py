@@ -7,8 +7,9 @@ the first still runs.
 import json
 import secrets
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,9 +37,9 @@ from outlast.cli.reaching import Reach, word
 from outlast.cli.results import Page, Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
+from outlast.cli.runs.class_queues import waits_of
 from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
-from outlast.cli.schedules.captured import RunStart, captured
 from outlast.client import missing_attributes
 from outlast.command_line import command
 from outlast.contracts import BudgetShown, Changes, RunResult, RunState, RunStatus
@@ -61,7 +62,7 @@ async def start(
     """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
 
     Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none. Returns None
-    where a schedule takes it instead.
+    where somebody else takes the start, a schedule for one.
     """
     if workflow_id == "":
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
@@ -72,37 +73,67 @@ async def start(
             raise await reach.no_worker(queue, "nothing was started")
         lacks, advice = await reach.lacking(queue)
         say(f"{lacks}; the run waits for one. {advice}")
-    what = RunStart(
-        workflow=workflow,
-        request=request,
-        workflow_id=workflow_id,
-        task_queue=queue,
-        summary=summary,
-        priority=priority,
-        delay=delay,
-    )
-    if await captured(reach, what):
-        return None
-    result_type = page_of(workflow).result
     try:
-        handle: Handle = await reach.client.start_workflow(
+        handle = await _beginning.get()(
+            reach,
             workflow,
             request,
-            id=workflow_id or f"{prefix_of(workflow)}-{secrets.token_hex(4)}",
-            task_queue=queue,
-            result_type=result_type,
+            workflow_id=workflow_id,
+            summary=summary,
+            queue=queue,
             priority=priority,
-            start_delay=delay,
-            static_summary=summary[:200] or None,
-            search_attributes=await marks(reach, workflow),
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            delay=delay,
         )
     except WorkflowAlreadyStartedError as error:
         return await attached(reach, workflow, error.workflow_id), True
+    if handle is None:
+        return None
     begun = f"{handle.id} begins at {pages.local_time(datetime.now(UTC) + delay)}" if delay else f"started {handle.id}"
     say(begun + _where(reach, handle.id))
     return handle, False
+
+
+async def begin(
+    reach: Reach,
+    workflow: str,
+    request: BaseModel,
+    *,
+    workflow_id: str | None = None,
+    summary: str = "",
+    queue: str,
+    priority: Priority = Priority.default,
+    memo: Mapping[str, Any] | None = None,
+    delay: timedelta | None = None,
+) -> Handle:
+    """Start a run, with an id of its own where none is given; raises WorkflowAlreadyStartedError where one has that id."""
+    return await reach.client.start_workflow(
+        workflow,
+        request,
+        id=workflow_id or f"{prefix_of(workflow)}-{secrets.token_hex(4)}",
+        task_queue=queue,
+        result_type=page_of(workflow).result,
+        priority=priority,
+        start_delay=delay,
+        memo=memo,
+        static_summary=summary[:200] or None,
+        search_attributes=await marks(reach, workflow),
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+
+
+Begin = Callable[..., Awaitable[Handle | None]]
+_beginning: ContextVar[Begin] = ContextVar("beginning", default=begin)
+
+
+@contextmanager
+def taking_starts(take: Begin) -> Iterator[None]:
+    """Let `take`, which is called as `begin` is and returns None, have what would be started in this block."""
+    token = _beginning.set(take)
+    try:
+        yield
+    finally:
+        _beginning.reset(token)
 
 
 async def marks(reach: Reach, workflow: str) -> TypedSearchAttributes:
@@ -145,7 +176,7 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     """
     with may_be_left(handle.id), _progress() as seen:
         try:
-            result, error = await result_of(handle, seen=seen), None
+            result, error = await result_of(handle, seen=seen, waits=lambda: waits_of(reach, handle.id)), None
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
     page, data = None, ""

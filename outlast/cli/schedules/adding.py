@@ -1,9 +1,11 @@
 """Adds a schedule: the start command is run as it stands, and what it would have started is what the schedule starts."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
@@ -12,6 +14,7 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
 )
+from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.decisions.users import user_name
@@ -20,8 +23,7 @@ from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.printing import print_json
 from outlast.cli.reaching import Reach
 from outlast.cli.rendering import local_time, safe
-from outlast.cli.runs.running import marks
-from outlast.cli.schedules.captured import RunStart, capturing
+from outlast.cli.runs.running import marks, taking_starts
 from outlast.cli.schedules.operating import COMMAND_MEMO, CRON_MEMO, policy_of
 from outlast.command_line import command
 from outlast.display import quoted
@@ -51,21 +53,20 @@ def add_schedule(context: typer.Context, name: str, words: list[str], times: Tim
         raise LeavingError(WRONG, f"{words[0]} is no command that starts a run; {known}")
     added: list[str] = []
 
-    async def keep(reach: Reach, start: RunStart) -> None:
-        handle = await _create(reach, name, words, times, start)
+    async def keep(reach: Reach, workflow: str, request: BaseModel, **start: Any) -> None:
+        handle = await _create(reach, name, words, times, (workflow, request), **start)
         following = (await handle.describe()).info.next_action_times
         if not following:
             await handle.delete()
-            raise LeavingError(
-                WRONG, f"--cron {' '.join(map(quoted, times.cron))}: that time never comes; nothing was added"
-            )
+            cron = " ".join(map(quoted, times.cron))
+            raise LeavingError(WRONG, f"--cron {cron}: that time never comes; nothing was added")
+        added.append(name)
         if as_json:
             print_json({"name": name, "next": [each.isoformat() for each in following]})
         else:
             print(safe(f"{name} is added; first run: {local_time(following[0])}"))
-        added.append(name)
 
-    with capturing(keep), starting.make_context(words[0], ["--detach", *words[1:]], parent=group) as made:
+    with taking_starts(keep), starting.make_context(words[0], ["--detach", *words[1:]], parent=group) as made:
         starting.invoke(made)
     if not added:
         raise LeavingError(WRONG, f"'{' '.join(map(quoted, words))}' starts no run; nothing was added")
@@ -75,19 +76,32 @@ def _starts(known: Any) -> bool:
     return known is not None and any(parameter.name == "detach" for parameter in known.params)
 
 
-async def _create(reach: Reach, name: str, words: list[str], times: Times, start: RunStart) -> ScheduleHandle:
-    if start.workflow_id is not None:
+async def _create(
+    reach: Reach,
+    name: str,
+    words: list[str],
+    times: Times,
+    what: tuple[str, BaseModel],
+    *,
+    workflow_id: str | None,
+    summary: str,
+    queue: str,
+    priority: Priority,
+    delay: timedelta | None,
+) -> ScheduleHandle:
+    if workflow_id is not None:
         raise LeavingError(WRONG, f"--id: leave it out; the runs of a schedule are named {name}-TIME")
-    if start.delay is not None:
-        raise LeavingError(WRONG, "--delay: leave it out; say when by --cron")
+    if delay is not None:
+        raise LeavingError(WRONG, "--delay: leave it out; --cron says when")
+    workflow, request = what
     action = ScheduleActionStartWorkflow(
-        start.workflow,
-        start.request,
+        workflow,
+        request,
         id=name,
-        task_queue=start.task_queue,
-        priority=start.priority,
-        static_summary=start.summary[:200] or None,
-        typed_search_attributes=await marks(reach, start.workflow),
+        task_queue=queue,
+        priority=priority,
+        static_summary=summary[:200] or None,
+        typed_search_attributes=await marks(reach, workflow),
     )
     spec = ScheduleSpec(cron_expressions=times.cron, time_zone_name=times.timezone)
     memo = {COMMAND_MEMO: " ".join(map(quoted, words))[:MOST_COMMAND], CRON_MEMO: list(times.cron), "by": user_name()}

@@ -1,4 +1,4 @@
-"""`schedule`: add, list, pause, resume, trigger, backfill and delete schedules. They are Temporal's own; its tools see them too."""
+"""`schedule`: add, list, pause, resume, trigger, backfill and delete schedules. They are Temporal's own."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 

@@ -74,6 +74,7 @@ async def _as_data(listed: ScheduleListDescription) -> dict[str, Any]:
         "workflow": getattr(kept.action, "workflow", "") if kept else "",
         "command": memo.get(COMMAND_MEMO, ""),
         "cron": memo.get(CRON_MEMO, []),
+        "by": memo.get("by", ""),
         "timezone": (kept.spec.time_zone_name if kept else None) or "UTC",
         "paused": paused,
         "note": (kept.state.note if kept else None) or "",
