@@ -15,8 +15,8 @@ from outlast.plans.checking import read_plan
 from outlast.settings.base import seconds_of
 
 STDIN = "-"
-LONGEST_DELAY = timedelta(days=365)
-"""Longest that a run may wait before it begins."""
+LONGEST_DELAY = 31_536_000.0
+"""Longest that a run may wait before it begins, in seconds."""
 
 
 def read_files(paths: list[Path], limit: int) -> list[tuple[str, bytes]]:
@@ -113,11 +113,9 @@ def read_delay(given: str | None) -> timedelta | None:
     if given is None:
         return None
     try:
-        delay = timedelta(seconds=float(str(seconds_of(given))))
+        delay = float(str(seconds_of(given)))
     except ValueError as error:
         raise LeavingError(WRONG, f"--delay: {error}") from None
-    except OverflowError:
-        delay = timedelta.max
-    if not timedelta(0) < delay <= LONGEST_DELAY:
-        raise LeavingError(WRONG, f"--delay {given}: write more than 0 and at most {LONGEST_DELAY.days}d")
-    return delay
+    if not 0 < delay <= LONGEST_DELAY:
+        raise LeavingError(WRONG, f"--delay {given}: write more than 0 and at most {LONGEST_DELAY / 86_400:g}d")
+    return timedelta(seconds=delay)

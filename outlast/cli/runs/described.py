@@ -45,9 +45,10 @@ def described(found: WorkflowExecutionDescription) -> dict[str, Any]:
 
 def described_page(data: dict[str, Any]) -> list[RenderableType]:
     """Show it."""
+    state = "delayed" if data["begins"] else data["state"]
     begun = f"begins {data['begins'][:19]}Z" if data["begins"] else f"started {data['started'][:19]}Z · {data['took']}"
     times = f"{begun} · {data['events']} events · task queue {data['task_queue']}"
-    head = Text.assemble((safe(data["id"]), "bold"), safe(f" · {data['type']} · {data['state']}"))
+    head = Text.assemble((safe(data["id"]), "bold"), safe(f" · {data['type']} · {state}"))
     return [head, Text(safe(times)), *held_lines(data["held"])]
 
 

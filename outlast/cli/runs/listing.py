@@ -104,7 +104,9 @@ async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any
             "started": run.start_time.isoformat(),
             "closed": run.close_time.isoformat() if run.close_time else None,
             "begins": begins.isoformat() if (begins := begins_at(run)) else None,
-            "seconds": round(((run.close_time or now) - (run.execution_time or run.start_time)).total_seconds(), 3),
+            "seconds": round(
+                max(((run.close_time or now) - (run.execution_time or run.start_time)).total_seconds(), 0), 3
+            ),
         }
         for run in runs[:limit]
     ]

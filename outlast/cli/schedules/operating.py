@@ -122,17 +122,19 @@ async def fill(reach: Reach, name: str, first: datetime, last: datetime, overlap
     if first > last or last > datetime.now(UTC):
         raise LeavingError(WRONG, "--from and --to: write two times that have gone by, the earlier one first")
     async with the_schedule(reach, name) as handle:
+        before = first - timedelta(
+            milliseconds=1
+        )  # the server leaves the first moment out, here and, where it is older, below
         asked = ListScheduleMatchingTimesRequest(namespace=reach.client.namespace, schedule_id=name)
-        asked.start_time.FromDatetime(first)
-        asked.end_time.FromDatetime(last + timedelta(seconds=1))  # the server leaves the end out here, and not below
+        asked.start_time.FromDatetime(before)
+        asked.end_time.FromDatetime(last)
         matching = len((await reach.client.workflow_service.list_schedule_matching_times(asked)).start_time)
         if not 0 < matching <= MOST_BACKFILLED:
             raise LeavingError(
                 WRONG,
                 f"--from and --to: {matching} times lie between them; choose 1 to {MOST_BACKFILLED}, nothing was started",
             )
-        # A millisecond before, because older servers leave the first moment out.
-        await handle.backfill(ScheduleBackfill(first - timedelta(milliseconds=1), last, policy_of(overlap)))
+        await handle.backfill(ScheduleBackfill(before, last, policy_of(overlap)))
     return f"{counted(matching, 'run')} of {name}, from {local_time(first)} to {local_time(last)}: {command('list')}"
 
 
