@@ -37,6 +37,7 @@ COMMANDS = {
     "approver-token": "outlast.cli.decisions.commands:approver_token",
     "inbox": "outlast.cli.inbox.command:inbox",
     "audit": "outlast.cli.decisions.audit:audit",
+    "replay": "outlast.cli.runs.replay:replay",
     "setup-namespace": "outlast.cli.namespaces:setup_namespace",
     "payload-key": "outlast.cli.web.codec_server:payload_key",
     "codec-server": "outlast.cli.web.codec_server:codec_server",

@@ -22,8 +22,10 @@ from outlast.contracts.actions import (
     digest_of,
     hashed,
     invisible,
+    named,
     same_digest,
     shown,
+    visible,
 )
 from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from outlast.contracts.changes import (
@@ -69,13 +71,9 @@ from outlast.contracts.gates import (
     Decision,
     GateDecision,
     GateOutcome,
-    GatePolicy,
     GatesCarried,
     GateState,
-    OnTimeout,
     UsedToken,
-    named,
-    visible,
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
@@ -92,7 +90,16 @@ from outlast.contracts.runs import (
     StepState,
     Trace,
 )
-from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
+from outlast.contracts.steering import (
+    NO_CHECKPOINT,
+    CheckpointPolicy,
+    CheckpointWhen,
+    DeploymentPolicy,
+    GatePolicy,
+    OnTimeout,
+    Pause,
+    PauseAnswer,
+)
 
 if TYPE_CHECKING:
     from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
@@ -203,6 +210,7 @@ __all__ = [
     "Contract",
     "Decision",
     "DecisionLog",
+    "DeploymentPolicy",
     "Effect",
     "Extent",
     "FallbackTaken",
