@@ -38,6 +38,7 @@ COMMANDS = {
     "inbox": "outlast.cli.inbox.command:inbox",
     "audit": "outlast.cli.decisions.audit:audit",
     "replay": "outlast.cli.runs.replay:replay",
+    "gc": "outlast.cli.operate:gc",
     "setup-namespace": "outlast.cli.namespaces:setup_namespace",
     "payload-key": "outlast.cli.web.codec_server:payload_key",
     "codec-server": "outlast.cli.web.codec_server:codec_server",

@@ -106,6 +106,7 @@ class Registry:
                 waits=settings.store_wait,
                 on_outage=log_outage,
                 cache_bytes=settings.content_cache_bytes,
+                seal=settings.seal(),
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
@@ -127,6 +128,7 @@ class Registry:
         """Build the activities of the library."""
         settings, store, models = self.settings, self.store, self.settings.model_table()
         spool = Spool(store, settings.state_dir.resolve())
+        spool.clean()
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
