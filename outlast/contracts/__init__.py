@@ -21,7 +21,7 @@ from outlast.contracts.actions import (
     shown,
 )
 from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
-from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
+from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Packed, PackedRequest, Part, StoreRequest, Summary
 from outlast.contracts.changes import (
     KEEP,
     ROLL_BACK_ALL,
@@ -105,11 +105,16 @@ from outlast.contracts.plans import (
 )
 from outlast.contracts.requests import (
     CARRIED,
+    ActCarried,
+    BranchCarried,
     ChangingResult,
+    Remembered,
     RollbackRequest,
     RollbackResult,
+    RunCarried,
     RunRequest,
     RunResult,
+    StateCarried,
     carried_in,
 )
 from outlast.contracts.runs import (
@@ -162,12 +167,14 @@ __all__ = [
     "SMALL_MODEL_HINT",
     "STREAM_TOPIC",
     "SUMMARY_LENGTH",
+    "ActCarried",
     "Acting",
     "AgentCard",
     "AppendRequest",
     "Approval",
     "Approver",
     "ArgumentsShown",
+    "BranchCarried",
     "Budget",
     "BudgetShown",
     "CallTrace",
@@ -210,6 +217,8 @@ __all__ = [
     "OnFallback",
     "OnStepFailure",
     "OnTimeout",
+    "Packed",
+    "PackedRequest",
     "Part",
     "Pause",
     "PauseAnswer",
@@ -224,17 +233,20 @@ __all__ = [
     "ProposedAction",
     "Question",
     "RecordKind",
+    "Remembered",
     "Risk",
     "RollbackAnswer",
     "RollbackPolicy",
     "RollbackRequest",
     "RollbackResult",
+    "RunCarried",
     "RunReport",
     "RunRequest",
     "RunResult",
     "RunState",
     "RunStatus",
     "Spend",
+    "StateCarried",
     "StepAnswer",
     "StepId",
     "StepRow",
