@@ -15,7 +15,9 @@ from typing import Any, Generic, TypeVar, cast
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from outlast.contracts import BranchCarried
 from outlast.errors import ErrorKind, non_retryable
+from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS, FAILURES, finished
 
 T = TypeVar("T")
@@ -129,11 +131,14 @@ async def run_graph(
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
     running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip, prepare)
     try:
+        if await running.catch_up():
+            return running.outcomes
         while True:
             if until is not None and until(running.outcomes):
                 running.stopped = True
             running.start_ready(begun_only=running.stopped)
             if not running.tasks and not running.preparing:
+                running.nodes.over = True
                 return running.outcomes
             await workflow.wait(
                 [*running.tasks.values(), *running.preparing.values()], return_when=asyncio.FIRST_COMPLETED
@@ -171,7 +176,8 @@ class _Running(Generic[T]):
         self.outcomes = outcomes
         self.tasks: dict[str, asyncio.Task[T]] = {}
         self.preparing: dict[str, asyncio.Task[None]] = {}
-        self.stopped = False
+        self.nodes = journal.Nodes()
+        self._branch = journal.graph(self.nodes)
         self._cancelled = False
         self._execute = execute
         self._max_parallel = max_parallel
@@ -188,6 +194,69 @@ class _Running(Generic[T]):
         self._ready = [node for node in order if self._waits_for[node] == 0]
         self._blocked = [node for node in order if self._blocker(node) is not None]
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing new starts."""
+        return self.nodes.stopped
+
+    @stopped.setter
+    def stopped(self, stopped: bool) -> None:
+        self.nodes.stopped = stopped
+
+    async def catch_up(self) -> bool:
+        """Take over what an earlier part of the run has done in this graph; returns whether the graph ended there."""
+        before = self._branch.carried if self._branch else None
+        if before is None:
+            return False
+        assert self._branch is not None
+        self._branch.carried = None  # from here on the nodes tell
+        for node in before.ended:
+            if node not in self.outcomes and node in self._rank:
+                await self._take_over(node, before)
+        self.stopped, self.nodes.over = before.stopped, before.over
+        for node in () if before.over else before.begun:
+            if node in self._ready:
+                self._ready.remove(node)
+                if (waiting := self._prepare(node)) is not None:
+                    self._prepared[node] = None
+                    self._begin(node, waiting, self.preparing)
+                else:
+                    self._begin(node, self._execute(node), self.tasks)
+        return before.over
+
+    async def _take_over(self, node: str, before: BranchCarried) -> None:
+        """Let a node that has ended find what it gave: it does nothing again, and gets the same outcome in the same order."""
+        assert self._branch is not None
+        if node in self._ready:
+            self._ready.remove(node)
+        if node in before.cancelled:
+            self._settle(node, Outcome(error=asyncio.CancelledError(), cancelled=True))
+            return
+        if (blocker := self._blocker(node)) is not None:
+            self._settle(node, Outcome(skipped_by=blocker))
+            if self._on_skip:
+                self._on_skip(node, blocker)
+            return
+        branch = self._branch.below(node)
+        branch.settled = True
+        with journal.within(branch):
+            try:
+                if (waiting := self._prepare(node)) is not None:
+                    await waiting
+                outcome: Outcome[T] = Outcome(value=await self._execute(node))
+            except FAILURES as error:
+                outcome = Outcome(error=error)
+        branch.settled = False
+        self._settle(node, outcome)
+
+    def _begin(self, node: str, work: Coroutine[Any, Any, Any], among: dict[str, Any]) -> None:
+        """Start a task for a node, in the node's own branch of the run."""
+        self.nodes.begun[node] = None
+        if self._branch is None:
+            among[node] = asyncio.create_task(work)
+        else:
+            among[node] = asyncio.create_task(work, context=journal.context_of(self._branch.below(node)))
+
     def start_ready(self, *, begun_only: bool = False) -> None:
         """Skip what can never start, then start what can, longest remaining path first; `begun_only` what was being prepared."""
         while self._blocked and not begun_only:
@@ -203,10 +272,10 @@ class _Running(Generic[T]):
             elif node not in self._prepared and not begun_only and (waiting := self._prepare(node)) is not None:
                 self._ready.remove(node)
                 self._prepared[node] = None
-                self.preparing[node] = asyncio.create_task(waiting)
+                self._begin(node, waiting, self.preparing)
             elif len(self.tasks) < self._max_parallel and (node in self._prepared or not begun_only):
                 self._ready.remove(node)
-                self.tasks[node] = asyncio.create_task(self._execute(node))
+                self._begin(node, self._execute(node), self.tasks)
 
     def collect(self, ends_branch: Callable[[BaseException], bool] | None) -> bool:
         """Move ended tasks to the outcomes; returns whether one of them failed with more than the end of its branch."""
@@ -237,6 +306,9 @@ class _Running(Generic[T]):
     def _settle(self, node: str, outcome: Outcome[T]) -> None:
         """Record an outcome, and put the nodes it sets free or blocks in line."""
         self.outcomes[node] = outcome
+        self.nodes.ended[node] = None
+        if outcome.error is not None and is_cancelled_exception(outcome.error):
+            self.nodes.cancelled.append(node)
         for after in self._dependents[node]:
             if after not in self._waits_for:
                 continue

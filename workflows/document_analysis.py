@@ -65,6 +65,8 @@ TYPE_SCHEMA = {
 class DocumentAnalysisWorkflow(AgentWorkflow[DocumentAnalysisRequest, DocumentAnalysisResult]):
     """Analyses documents; fails only if every document failed."""
 
+    continues = True
+
     @workflow.init
     def __init__(self, request: DocumentAnalysisRequest) -> None:
         super().__init__(request)

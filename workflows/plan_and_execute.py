@@ -46,6 +46,8 @@ AFTER_FAILURE = {
 class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
     """Plans a task (or takes a person's plan), executes it as a graph, and returns the answers of its last steps."""
 
+    continues = True
+
     @workflow.init
     def __init__(self, request: PlanRequest) -> None:
         super().__init__(request)

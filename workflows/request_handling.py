@@ -46,6 +46,8 @@ _SPECS = TypeAdapter(tuple[ToolSpec, ...])
 class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
     """Routes and handles requests; fails only if every request failed."""
 
+    continues = True
+
     @workflow.init
     def __init__(self, request: RouteRequest) -> None:
         super().__init__(request)

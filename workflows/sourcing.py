@@ -18,7 +18,7 @@ from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.gather import gather
 from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.activity_calls import run_activity, run_local
 from outlast.workflow.failures import ENDINGS
 from workflows.contracts.research import SourceOutcome, SourcePlan
 
@@ -156,7 +156,7 @@ class SourceRound:
                 raise
         asked = self._topic if self._number == 1 else Part(text=self._query)
         answer = await self._agents.ask_within(step, SEARCHER, [asked])
-        return await workflow.execute_local_activity_method(
+        return await run_local(
             SearchActivities.number_findings,
             FoundRequest(source=kind, found=answer.findings, limit=self._limit, first=first),
             **policies.local_call("number what the model found"),

@@ -40,6 +40,8 @@ from outlast.workflow.keeping import (
 class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
     """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
 
+    continues = True
+
     @workflow.init
     def __init__(self, request: StagedRequest) -> None:
         super().__init__(request)

@@ -12,6 +12,7 @@ from outlast.agents.cards import AgentCards
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
 from outlast.errors import ErrorKind, non_retryable, text_of
+from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import keep_data, part_of
 
@@ -64,7 +65,8 @@ class Agents(AgentCards):
             ```
         """
         state = self.run.state
-        step = step or state.unused(agent)
+        given = [task] if isinstance(task, str) else task
+        step = step or journal.fixed(f"step {agent} {journal.digest(*given)}", lambda: state.unused(agent))
         if step not in state.steps:
             first = (
                 task
@@ -151,4 +153,6 @@ class Agents(AgentCards):
             shared_parts=shared_parts,
             check=check,
         )
-        return await ask.of(agent)
+        if journal.here() is None:
+            return await ask.of(agent)
+        return await journal.once(f"ask {step} {journal.digest(agent, *parts)}", Answer, partial(ask.of, agent))

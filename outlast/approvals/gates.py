@@ -51,6 +51,7 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
+from outlast.workflow import journal
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
@@ -78,7 +79,9 @@ class Gates:
         self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
-        self._allowed: dict[str, None] = {}
+        self.allowed: dict[str, None] = {}
+        self.runs: dict[str, None] = {}
+        """Run ids under which gates of the parts before opened."""
         self.notifier = Notifier(trace)
 
     @property
@@ -94,6 +97,11 @@ class Gates:
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
         return self._book.carried().model_copy(update={"tokens": self._authentication.used})
+
+    @property
+    def opened_in(self) -> tuple[str, ...]:
+        """The run ids of all parts so far under which gates opened."""
+        return tuple(dict.fromkeys((*self.runs, *(gate.run for gate in self._book.gates.values() if gate.run))))
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -121,9 +129,29 @@ class Gates:
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
-        it, and HaltedError where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
+        again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
         """
+        asked = partial(self._open, action, policy, requester, name, check=check, describe=describe, takes=takes)
+        decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
+        if decision.approval is not None and decision.approval.run in self.runs:
+            # The activity that acts knows its own part of the run alone.
+            run = (await self._authentication.learn()).run
+            approval = decision.approval.model_copy(update={"run": run})
+            return decision.model_copy(update={"approval": approval})
+        return decision
+
+    async def _open(
+        self,
+        action: ProposedAction,
+        policy: GatePolicy | None,
+        requester: str,
+        name: str,
+        *,
+        check: Check | None,
+        describe: Describe | None,
+        takes: Collection[str] | None,
+    ) -> GateDecision:
         before = denied_before(self._book.gates.values(), action)
         if before is not None:
             self._trace.notice(
@@ -172,9 +200,9 @@ class Gates:
 
     def allow(self, action: ProposedAction) -> None:
         """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
-        if action.tool in self._allowed:
+        if action.tool in self.allowed:
             return
-        self._allowed[action.tool] = None
+        self.allowed[action.tool] = None
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
@@ -268,7 +296,7 @@ class Gates:
         self._trace.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not (self._book.gates or self._allowed):
+        if not new or not (self._book.gates or self.allowed):
             return
         self._published = new[-1].seq
         shown = waiting[:GATES_IN_MEMO]

@@ -40,7 +40,9 @@ class Authentication:
 
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
-        terms = await run_activity(GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms())
+        terms = await run_activity(
+            GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), anew=True, **policies.gate_terms()
+        )
         demanded = terms.demands_token or self.terms.demands_token
         self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
         return self.terms

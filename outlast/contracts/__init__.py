@@ -92,6 +92,7 @@ from outlast.contracts.notices import Notice, NoticeRequest, NoticeSent
 from outlast.contracts.plans import (
     MAX_PARALLEL,
     MAX_STEPS,
+    PLANNED_STEPS,
     OnStepFailure,
     Plan,
     PlanChange,
@@ -160,6 +161,7 @@ __all__ = [
     "NOISE_KEPT",
     "NOT_BY_REQUESTER",
     "NO_CHECKPOINT",
+    "PLANNED_STEPS",
     "RECORDS_MEMO",
     "ROLL_BACK_ALL",
     "SEARCH_ATTRIBUTES",

@@ -31,6 +31,8 @@ class Remembered(Contract):
     """Kind of the failure (`ErrorKind`); empty where it gave a value."""
     why: str = ""
     """The failure in words; empty where it gave a value."""
+    activity: bool = False
+    """Whether it was the failure of an activity."""
 
 
 class BranchCarried(Contract):
@@ -156,7 +158,7 @@ class RunRequest(Contract):
     """What an agent that failed leaves to its fallback."""
     stream: bool = False
     """Whether its calls publish what the models write, which puts those texts into the run's history."""
-    carried: Annotated[RunCarried | None, CARRIED] = None
+    part_before: Annotated[RunCarried | None, CARRIED] = None
     """What the part before hands over; only a run that continues as new has it."""
 
 

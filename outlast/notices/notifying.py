@@ -14,7 +14,7 @@ from outlast.contracts import GateNews, GateOutcome, Notice, NoticeRequest, Reco
 from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
 from outlast.tracing.trace import RunTrace
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import FAILURES
 
@@ -54,6 +54,7 @@ class Notifier:
         """Send the notice `what` in a task of its own; a failure is noted in the status and changes nothing."""
 
         async def notified() -> None:
+            journal.begin(None)
             try:
                 await notifying
             except FAILURES as error:
@@ -118,6 +119,7 @@ async def _notify(trace: RunTrace, channel: int, notice: Notice) -> None:
         await run_activity(
             NoticeActivities.tell_people,
             NoticeRequest(channel=channel, notice=notice),
+            anew=True,
             **policies.tell_people(f"notify people by channel {channel}: {notice.gate} is {notice.kind}"),
         )
     except FAILURES as error:

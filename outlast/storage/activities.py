@@ -7,11 +7,14 @@ an outage, which every operation waits for; only in a store that is there can a 
 
 import asyncio
 import hashlib
+import json
 import logging
 import re
-from base64 import urlsafe_b64encode
+import zlib
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -23,7 +26,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.activity.waiting import Patience
-from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
+from outlast.contracts import SUMMARY_LENGTH, Content, Packed, PackedRequest, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.cache import ContentCache
 from outlast.storage.marker import StoreMarker
@@ -40,6 +43,9 @@ nobody would learn what is wrong; Temporal repeats the activity anyway."""
 
 DEFAULT_SUMMARY_LENGTH = 120
 """Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
+
+PIECE = 1_000_000
+"""Characters of packed text that travel through history in one message."""
 
 READS_AT_ONCE = 4
 """How many texts of one request are read at the same time; each is in memory twice while it is."""
@@ -270,12 +276,28 @@ class ContentActivities:
     @activity.defn
     async def keep_text(self, request: StoreRequest) -> Content:
         """Write a text to the content store."""
+        text = await self._whole(request) if request.earlier else request.text
         return await self._store.keep(
-            request.text,
+            text,
             media_type=request.media_type,
             summary=request.summary,
             by_reference=request.by_reference,
         )
+
+    @activity.defn
+    async def read_packed(self, request: PackedRequest) -> Packed:
+        """Read a piece of a text of the content store, packed to travel through history."""
+        packed = b64encode(zlib.compress((await self._store.get(request.ref)), 6)).decode()
+        start = request.piece * PIECE
+        return Packed(data=packed[start : start + PIECE], pieces=max(1, -(-len(packed) // PIECE)))
+
+    async def _whole(self, request: StoreRequest) -> str:
+        """Put the calls of earlier parts of a run before those of its report."""
+        report = json.loads(request.text)
+        before = [json.loads(text).get("calls", []) for text in (await self._store.texts(request.earlier)).values()]
+        own = report.setdefault("trace", {}).get("calls", [])
+        report["trace"]["calls"] = [*chain.from_iterable(before), *own]
+        return json.dumps(report, ensure_ascii=False)
 
 
 def log_outage(why: str) -> None:

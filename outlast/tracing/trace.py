@@ -35,6 +35,7 @@ from outlast.tracing.spans import StepSpans, annotate
 from outlast.workflow.state import ExecutionState
 
 NOTICES_KEPT = 20
+NOTHING = Spend()
 
 
 class RunTrace:
@@ -49,6 +50,9 @@ class RunTrace:
         self.rollback = ""
         self.gates: tuple[GateView, ...] = ()
         self.budget: BudgetShown | None = None
+        self.earlier: tuple[str, ...] = ()
+        """Keys of the traces of the parts of the run before, in the content store."""
+        self.spent_by: dict[str, Spend] = {}
         self._state = state
         self._stale = False
         state.watcher = self
@@ -183,6 +187,8 @@ class RunTrace:
 
     def _keep(self, call: CallTrace) -> None:
         self.calls.append(call)
+        if not call.tool:
+            self.spent_by[call.step] = self.spent(call.step).plus(call.spend)
         annotate(call)
 
     def notice(self, text: str) -> None:
@@ -191,11 +197,8 @@ class RunTrace:
         self.changed()
 
     def spent(self, step: str) -> Spend:
-        """Add up what the model calls of a step cost."""
-        spend = Spend()
-        for call in self.calls:
-            spend = spend.plus(call.spend) if call.step == step else spend
-        return spend
+        """Return what the model calls of a step cost."""
+        return self.spent_by.get(step, NOTHING)
 
     def status(self) -> RunStatus:
         """Answer the `status` query."""
@@ -219,7 +222,7 @@ class RunTrace:
 
     def all_calls(self) -> Trace:
         """Answer the `trace` query."""
-        return Trace(calls=tuple(self.calls), budget=self.budget)
+        return Trace(calls=tuple(self.calls), budget=self.budget, earlier=self.earlier)
 
     def report(self) -> RunReport:
         """Return all that is kept of a run when it ends."""

@@ -8,7 +8,7 @@ of their own, which no cancellation of the run reaches.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
@@ -36,7 +36,7 @@ from outlast.tracing.trace import RunTrace
 from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.failures import ENDINGS, failure_of, finished, shielded
 from outlast.workflow.inputs import only
@@ -47,6 +47,16 @@ OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
 """Asked about a compensation that keeps failing, with its error: try it again, or give it up."""
 
 ASKED = "a person asked for it"
+
+
+class Border(Protocol):
+    """Where a run continues as new."""
+
+    def quiet(self) -> bool:
+        """Whether the run is to continue as new, and nothing is at work."""
+
+    async def cross(self) -> None:
+        """Continue as new; returns where something came up meanwhile."""
 
 
 class Rollback:
@@ -85,6 +95,8 @@ class Rollback:
 
     def mark(self, checkpoint: str) -> None:
         """Set a checkpoint that a rollback can go back to."""
+        if journal.catching_up():
+            return
         self._undo_log.mark(checkpoint)
 
     def register(
@@ -145,17 +157,26 @@ class Rollback:
         if wanted:
             await shielded(self._undo_some(wanted))
 
-    async def guarded(self, work: Coroutine[Any, Any, T], on_failure: RollbackPolicy) -> T:
+    async def guarded(
+        self, work: Coroutine[Any, Any, T], on_failure: RollbackPolicy, border: Border | None = None
+    ) -> T:
         """Do the work of a run, and roll back by policy when it fails or is cancelled, or when a person asks for it.
 
-        Raises what the work raised, with a word on the rollback; RolledBack where a person asked.
+        At the `border`, where there is one, the run continues as new. Raises what the work raised, with a word on the rollback;
+        RolledBack where a person asked.
         """
         self._guards = True
         task = asyncio.create_task(work)
         try:
-            await workflow.wait_condition(lambda: task.done() or self._asked is not None)
-            if task.done():
-                return task.result()
+            while True:
+                await workflow.wait_condition(
+                    lambda: task.done() or self._asked is not None or (border is not None and border.quiet())
+                )
+                if task.done():
+                    return task.result()
+                if self._asked is not None or border is None:
+                    break
+                await border.cross()
         except ENDINGS as ended:
             error = failure_of(ended)
             await shielded(self._stopped(task))
@@ -240,6 +261,7 @@ class Rollback:
                 result = await run_activity(
                     UndoActivities.undo_call,
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
+                    anew=True,
                     **policies.undo_call(
                         change.timeout,
                         self._state.heartbeat,

@@ -126,6 +126,7 @@ class Registry:
         settings, store, models = self.settings, self.store, self.settings.model_table()
         spool = Spool(store, settings.state_dir.resolve())
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
+        texts = ContentActivities(store)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
         )
@@ -134,7 +135,8 @@ class Registry:
             CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
             claims.collect_claims,
             claims.group_claims,
-            ContentActivities(store).keep_text,
+            texts.keep_text,
+            texts.read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,

@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError
 
 from outlast.contracts import SUMMARY_LENGTH, Content, ModelRequest, ModelTurn, ToolRequest, ToolResult, UndoResult
 from outlast.errors import ErrorKind, non_retryable
+from outlast.workflow import journal
 
 Result = TypeVar("Result")
 
@@ -27,14 +28,41 @@ class Unusable:
     why: str
 
 
-async def run_activity(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
-    """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used."""
+async def run_activity(
+    method: Callable[[Any, Any], Awaitable[Result]], request: Any, *, anew: bool = False, **config: Any
+) -> Result:
+    """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used.
+
+    In a run that has continued as new, one that has ended gives what it gave then, unless it is run `anew`.
+    """
     name, kind = _defined(method)
-    raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
-    made = read_result(raw, kind, request)
-    if isinstance(made, Unusable):
-        raise _error(name, made.why)
-    return cast(Result, made)
+
+    async def run() -> Result:
+        with journal.at_work():
+            raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+        made = read_result(raw, kind, request)
+        if isinstance(made, Unusable):
+            raise _error(name, made.why)
+        return cast(Result, made)
+
+    if anew or journal.here() is None:
+        return await run()
+    return await journal.once(f"{name} {journal.digest(request)}", kind, run)
+
+
+async def run_local(
+    method: Callable[[Any, Any], Awaitable[Result]], request: Any, *, anew: bool = False, **config: Any
+) -> Result:
+    """Run a local activity by its method; as `run_activity`, but for what people can complete by hand."""
+    name, kind = _defined(method)
+
+    async def run() -> Result:
+        with journal.at_work():
+            return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
+
+    if anew or journal.here() is None:
+        return await run()
+    return await journal.once(f"{name} {journal.digest(request)}", kind, run)
 
 
 def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:

@@ -1,14 +1,15 @@
-"""What a run has done, branch by branch, so that it can continue as new: `run` begins anew, and nothing that is done is done again.
+"""What a run has done, branch by branch, so that it can continue as new: `run` begins anew, and nothing done is done again.
 
-A branch is what runs one thing after the other: the run itself, a node of a graph, an ask. What it does is known there by a name and
-a number, and is looked up before it is done. In a run that has not continued as new nothing is ever found, and all this
-costs a few entries of a dictionary.
+A branch is what runs one thing after the other: the run itself, a node of a graph, an ask. What it does is known there by a
+name and a number, and is looked up before it is done. In a run that has not continued as new nothing is ever found, and all
+this costs a few entries of a dictionary.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -17,17 +18,31 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.contracts import BranchCarried, Content, Contract, Part, Remembered
-from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
+from outlast.errors import kind_of, root_of, text_of
 
 T = TypeVar("T")
 
+OF_RUN = "run: "
+"""What the names of things begin with that belong to the whole run, whichever branch came first."""
+
 _here: ContextVar["Branch | None"] = ContextVar("branch", default=None)
+
+
+@dataclass
+class Nodes:
+    """How far the graph of a branch is."""
+
+    ended: dict[str, None] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    begun: dict[str, None] = field(default_factory=dict)
+    stopped: bool = False
+    over: bool = False
 
 
 class Branch:
     """One branch of a run: what is done in it, and the branches below it that are under way."""
 
-    __slots__ = ("_counts", "_top", "at_work", "carried", "done", "graph", "inner", "left", "news")
+    __slots__ = ("_counts", "_top", "at_work", "carried", "done", "inner", "left", "news", "nodes", "settled")
 
     def __init__(self, top: "Branch | None" = None, carried: BranchCarried | None = None) -> None:
         self._top = top
@@ -35,8 +50,10 @@ class Branch:
         self.carried = carried
         self.done: dict[str, Remembered] = dict(carried.done) if carried else {}
         self.inner: dict[str, Branch] = {}
-        self.graph: BranchCarried | None = None
-        self.left = len(carried.done) + len(carried.inner) if carried else 0
+        self.nodes: Nodes | None = None
+        self.settled = False
+        """Whether it ended in an earlier part of the run."""
+        self.left = sum(not name.startswith(OF_RUN) for name in carried.done) + len(carried.inner) if carried else 0
         """How many things of the part before have not been looked up yet: until then this branch catches up."""
         if carried:
             for name, inner in carried.inner.items():
@@ -81,12 +98,17 @@ class Branch:
 
     def carry(self) -> BranchCarried:
         """Return all of it for the next part of the run."""
-        own = self.graph or self.carried or BranchCarried()
-        inner = {name: carried for name, each in self.inner.items() if (carried := each.carry()) != _NOTHING}
+        inner = {name: each.carry() for name, each in self.inner.items()}
+        own = self.carried or BranchCarried()
+        if (nodes := self.nodes) is not None:
+            own = BranchCarried(
+                ended=tuple(nodes.ended),
+                cancelled=tuple(nodes.cancelled),
+                begun=tuple(node for node in nodes.begun if node not in nodes.ended),
+                stopped=nodes.stopped,
+                over=nodes.over,
+            )
         return own.model_copy(update={"done": self.done, "inner": inner})
-
-
-_NOTHING = BranchCarried()
 
 
 def here() -> Branch | None:
@@ -97,12 +119,29 @@ def here() -> Branch | None:
 def catching_up() -> bool:
     """Whether this branch repeats what an earlier part of the run has done, which changes nothing any more."""
     branch = _here.get()
-    return branch is not None and branch.left > 0
+    return branch is not None and (branch.left > 0 or branch.settled)
 
 
 def begin(branch: Branch | None) -> None:
     """Let what runs from here on, in this task, belong to a branch; None: to no branch, so that nothing is recorded."""
     _here.set(branch)
+
+
+def graph(nodes: Nodes) -> Branch | None:
+    """Begin the branch of a graph that runs here, whose `nodes` tell how far it is; None outside of a run's work."""
+    branch = _here.get()
+    if branch is None:
+        return None
+    below = branch.below(branch.name("graph"))
+    below.nodes = nodes
+    return below
+
+
+def context_of(branch: Branch | None) -> Context:
+    """Return the context for a task that belongs to a branch."""
+    context = copy_context()
+    context.run(_here.set, branch)
+    return context
 
 
 @contextmanager
@@ -147,18 +186,17 @@ async def once(what: str, kind: Any, make: Callable[[], Awaitable[T]], *, of_run
     branch = _here.get()
     if branch is None:
         return await make()
-    if of_run:
-        branch = branch.top
-    name = what if of_run else branch.name(what)
-    known = branch.found(name)
+    branch, name = (branch.top, OF_RUN + what) if of_run else (branch, branch.name(what))
+    known = branch.done.get(name) if of_run else branch.found(name)
     if known is not None:
-        return _given(branch, name, known, kind)
-    with within(branch.below(name)):
+        value: T = _given(branch, name, known, kind)
+        return value
+    with within(Branch(branch.top) if of_run else branch.below(name)):
         try:
             value = await make()
         except (ActivityError, ApplicationError) as error:
             if not is_cancelled_exception(error):
-                branch.keep(name, Remembered(kind=kind_of(error), why=text_of(error)))
+                branch.keep(name, _failure(error))
             raise
     branch.keep(name, Remembered.model_construct(value=value))
     return value
@@ -182,6 +220,36 @@ def now(what: str) -> float:
     return fixed(f"time {what}", workflow.time)
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A time that something may take, which goes on where the run continues as new."""
+
+    seconds: float
+    passed: bool
+    _name: str = ""
+
+    @classmethod
+    def here(cls, seconds: float) -> "Limit":
+        """Begin a limit of so many seconds, or go on with it."""
+        branch = _here.get()
+        if branch is None:
+            return cls(seconds, passed=False)
+        name = branch.name("limit")
+        known = branch.found(name)
+        if known is None:
+            branch.done[name] = Remembered.model_construct(value=[workflow.time(), False])
+            return cls(seconds, False, name)
+        begun, passed = known.value
+        return cls(seconds if passed else begun + seconds - workflow.time(), passed, name)
+
+    def passes(self) -> None:
+        """Record that it was over before the thing was done."""
+        branch = _here.get()
+        if branch is not None and self._name:
+            begun = branch.done[self._name].value[0]
+            branch.done[self._name] = Remembered.model_construct(value=[begun, True])
+
+
 def digest(*given: Any) -> str:
     """Name inputs in short."""
     hashed = hashlib.blake2b(digest_size=9)
@@ -197,17 +265,7 @@ def digest(*given: Any) -> str:
 
 def _given(branch: Branch, name: str, known: Remembered, kind: Any) -> Any:
     if known.kind:
-        error = ActivityError(
-            "It failed in an earlier part of this run",
-            scheduled_event_id=0,
-            started_event_id=0,
-            identity="",
-            activity_type=name,
-            activity_id="",
-            retry_state=None,
-        )
-        error.__cause__ = non_retryable(_kind(known.kind), known.why)
-        raise error
+        raise _error(name, known)
     if kind is None or known.value is None:
         return known.value
     value = _reader(kind).validate_python(known.value)
@@ -215,8 +273,27 @@ def _given(branch: Branch, name: str, known: Remembered, kind: Any) -> Any:
     return value
 
 
-def _kind(name: str) -> ErrorKind:
-    return ErrorKind(name) if name in set(ErrorKind) else ErrorKind.UNEXPECTED
+def _failure(error: ActivityError | ApplicationError) -> Remembered:
+    root = root_of(error)
+    kind = root.type if isinstance(root, ApplicationError) and root.type else kind_of(error)
+    return Remembered(kind=kind, why=text_of(error), activity=isinstance(error, ActivityError))
+
+
+def _error(name: str, known: Remembered) -> BaseException:
+    cause = ApplicationError(known.why, type=known.kind, non_retryable=True)
+    if not known.activity:
+        return cause
+    error = ActivityError(
+        "Activity failed in an earlier part of this run",
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type=name,
+        activity_id="",
+        retry_state=None,
+    )
+    error.__cause__ = cause
+    return error
 
 
 @lru_cache

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from temporalio import workflow
-
-from outlast.contracts import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest
+from outlast.contracts import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Trace
 from outlast.storage.activities import ContentActivities
 from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_local
 
 SHORT = 1000
 """Characters of a text that may travel inline; every call that it is given to repeats it in history."""
@@ -17,7 +16,7 @@ async def keep_text(
     text: str, why: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
 ) -> Content:
     """Keep a text in the content store; `why` is what people see of it, and `by_reference` keeps short ones, too."""
-    return await workflow.execute_local_activity_method(
+    return await run_local(
         ContentActivities.keep_text,
         StoreRequest(text=text, media_type=media_type, summary=summary, by_reference=by_reference),
         **policies.local_call(why[:SUMMARY_LENGTH]),
@@ -25,9 +24,19 @@ async def keep_text(
 
 
 async def keep_report(report: Contract, why: str = "keep the report", summary: str = "report of the run") -> Content:
-    """Keep the record of a run in the content store."""
-    text = report.model_dump_json()
-    return await keep_text(text, why, media_type="application/json", summary=summary, by_reference=True)
+    """Keep the record of a run in the content store; the calls of earlier parts of the run are put before its own."""
+    trace = getattr(report, "trace", None)
+    earlier = trace.earlier if isinstance(trace, Trace) else ()
+    if isinstance(trace, Trace) and earlier:
+        report = report.model_copy(update={"trace": trace.model_copy(update={"earlier": ()})})
+    request = StoreRequest(
+        text=report.model_dump_json(),
+        media_type="application/json",
+        summary=summary,
+        by_reference=True,
+        earlier=earlier,
+    )
+    return await run_local(ContentActivities.keep_text, request, anew=True, **policies.local_call(why[:SUMMARY_LENGTH]))
 
 
 async def keep_data(data: dict[str, Any], why: str) -> Content:
