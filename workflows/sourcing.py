@@ -17,7 +17,7 @@ from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.gather import gather
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity, run_local
 from outlast.workflow.failures import ENDINGS
 from workflows.contracts.research import SourceOutcome, SourcePlan
@@ -75,12 +75,12 @@ class SourceRound:
         seconds: dict[str, float] = {}
 
         async def branch(name: str) -> SourceOutcome:
-            started = workflow.time()
+            started = journal.now("begun")
             try:
                 return await self._search_and_read(by_name[name], min(by_name[name].timeout, deadline))
             finally:
                 if workflow.in_workflow():  # not where a run that leaves memory is closed
-                    seconds[name] = round(workflow.time() - started, 3)
+                    seconds[name] = round(journal.now("ended") - started, 3)
 
         for plan in plans:
             self._state.add(StepRow(step=self._step(plan.source, "search")))

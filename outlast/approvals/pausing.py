@@ -62,7 +62,7 @@ async def unpaused(state: ExecutionState) -> None:
     # Nothing is awaited where it is not paused: one more turn of the loop would change the order of commands.
     held = (state.paused is not None or state.leaves()) and not catching_up()
     if held or state.is_ending:
-        await workflow.wait_condition(lambda: state.paused is None and not state.is_ending and not state.leaves())
+        await workflow.wait_condition(lambda: state.paused is None and not state.is_ending and not state.leaving)
 
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:

@@ -7,6 +7,7 @@ replay, so it may use workflow time only.
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from temporalio import workflow
@@ -28,7 +29,7 @@ from outlast.contracts import (
     Trace,
     Usage,
 )
-from outlast.tracing.details import details
+from outlast.tracing.details import ROWS_SHOWN, details
 from outlast.tracing.indexing import index_end
 from outlast.tracing.run_metrics import count
 from outlast.tracing.spans import StepSpans, annotate
@@ -200,14 +201,15 @@ class RunTrace:
         """Return what the model calls of a step cost."""
         return self.spent_by.get(step, NOTHING)
 
-    def status(self) -> RunStatus:
-        """Answer the `status` query."""
+    def status(self, most: int | None = None) -> RunStatus:
+        """Answer the `status` query; with the first steps alone where there are more than `most`."""
         state = self._state
+        rows = tuple(state.steps.values() if most is None else islice(state.steps.values(), most))
         return RunStatus(
             workflow_id=workflow.info().workflow_id,
             pattern=self.pattern,
             state=state.phase,
-            steps=tuple(state.steps.values()),
+            steps=rows,
             spend=state.spend,
             notices=tuple(self.notices),
             hops=tuple(self.fallbacks),
@@ -236,4 +238,4 @@ class RunTrace:
 
     def _render(self) -> None:
         self._stale = False
-        workflow.set_current_details(details(self.status()))
+        workflow.set_current_details(details(self.status(ROWS_SHOWN), len(self._state.steps)))

@@ -51,23 +51,23 @@ class Border:
         self._flow = flow
         self._parts = 0
         self._least = 1
-        self._leaving = False
         self._stays = False
 
     def leaves(self) -> bool:
         """Whether nothing new may start, because the run continues as new; asked wherever work begins."""
         long = self.work.news >= self._least and workflow.info().is_continue_as_new_suggested()
-        if long and not (self._leaving or self._stays):
+        state = self._flow.state
+        if long and not (state.leaving or self._stays):
             # A run of a release that did not do this stays as it is.
-            self._leaving = workflow.patched("continue-as-new")
-            self._stays = not self._leaving
-        return self._leaving
+            state.leaving = workflow.patched("continue-as-new")
+            self._stays = not state.leaving
+        return state.leaving
 
     def quiet(self) -> bool:
         """Whether the run is to continue as new, and nothing is at work."""
         flow = self._flow
         return (
-            self._leaving
+            flow.state.leaving
             and not self.work.at_work
             and not flow.gates.notifier.pending
             and not flow.budget.asking

@@ -58,7 +58,9 @@ class ExecutionState:
         """Seconds between the heartbeats of the worker's activities."""
         self.watcher: Watcher | None = None
         self.leaves: Callable[[], bool] = lambda: False
-        """Whether nothing new may start, because the run continues as new."""
+        """Asked wherever work begins: whether nothing new may start, because the run continues as new."""
+        self.leaving = False
+        """Whether it was told so: from then on the run only finishes what is at work."""
         self._ended_before: set[str] = set()
         """Steps that ended in an earlier part of the run, and whose end is not repeated yet."""
 
