@@ -25,6 +25,10 @@ Graph = Mapping[str, Sequence[str]]
 """Each node with the nodes it depends on; the order of nodes breaks ties."""
 
 
+BREATH = 500
+"""Nodes that a run takes over at a stretch when it has continued as new."""
+
+
 class AfterFailure(StrEnum):
     """What happens to the rest of the graph when a node fails."""
 
@@ -210,9 +214,11 @@ class _Running(Generic[T]):
             return False
         assert self._branch is not None
         self._branch.carried = None  # from here on the nodes tell
-        for node in before.ended:
+        for at, node in enumerate(before.ended, 1):
             if node not in self.outcomes and node in self._rank:
                 await self._take_over(node, before)
+            if at % BREATH == 0:
+                await journal.breathe()
         self.stopped, self.nodes.over = before.stopped, before.over
         for node in () if before.over else before.begun:
             if node in self._ready:

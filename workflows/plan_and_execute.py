@@ -23,7 +23,7 @@ from outlast.contracts import (
     StepState,
 )
 from outlast.dag import AfterFailure
-from outlast.errors import non_retryable
+from outlast.errors import ErrorKind, non_retryable
 from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
@@ -32,6 +32,7 @@ from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.keeping import (
     keep_data,
     keep_report,
+    read_kept,
 )
 
 MAX_REPLANS = 2
@@ -59,6 +60,8 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
         """Run the plan; fails with the typed cause when no last step gave an answer, after a rollback by policy."""
         points = Checkpoints(self.gates, request.checkpoint)
         points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.STEPS)
+        if request.kept_plan is not None:
+            request = request.model_copy(update={"plan": await self._kept_plan(request.kept_plan)})
         await self._read_agents(request)
         self._running = PlanRunning(
             self.agents, request.max_parallel, schema=request.result_schema, on_done=self.undo.mark
@@ -81,6 +84,13 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
                 self._running.cause_kind(), f"no last step of the plan succeeded: {self._running.cause()}", result
             )
         return result
+
+    async def _kept_plan(self, kept: Content) -> Plan:
+        """Read a long plan from the content store."""
+        try:
+            return Plan.model_validate_json(await read_kept(kept, "read the plan"))
+        except ValueError as error:
+            raise non_retryable(ErrorKind.PLAN_INVALID, f"kept_plan: it holds no plan; {error}") from error
 
     async def _read_agents(self, request: PlanRequest) -> None:
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""

@@ -65,6 +65,8 @@ class PlanRequest(RunRequest):
     """What shall be done; may be left out where there is a plan."""
     plan: Plan | None = None
     """A person's own plan, which no model rewrites."""
+    kept_plan: Content | None = None
+    """The same in the content store, as JSON: for a plan that is too long for a message."""
     agents: tuple[str, ...] = ()
     """Whom the planner may give steps to; none named means all."""
     planner: str = "planner"

@@ -16,7 +16,11 @@ from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, Ste
 from outlast.dag import AfterFailure, Outcome, run_graph, topological
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.plans.checking import ends_of, graph_of
+from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS
+
+LONG = 500
+"""Steps of a plan that takes a workflow task of its own to lay out; no release before 0.3.0 ran a longer one."""
 
 
 class PlanRunning:
@@ -57,6 +61,8 @@ class PlanRunning:
         steps = {step.step: step for step in plan.steps}
         ends = ends_of(plan)
         self.announce(plan)
+        if len(plan.steps) > LONG:
+            await journal.breathe()
 
         async def confirm(name: str) -> None:
             steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})

@@ -5,8 +5,6 @@ Temporal ends a run whose history passes 51,200 events or 50 MB. So once the ser
 finds everything done.
 """
 
-import base64
-import zlib
 from typing import Any, Protocol
 
 from temporalio import workflow
@@ -15,14 +13,11 @@ from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import People
 from outlast.budget.limits import Budgeting
-from outlast.contracts import Content, Packed, PackedRequest, RunCarried, RunRequest, StateCarried, Trace
-from outlast.storage.activities import ContentActivities
+from outlast.contracts import BranchCarried, Content, RunCarried, RunRequest, StateCarried, Trace
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_local
-from outlast.workflow.journal import Branch
-from outlast.workflow.keeping import keep_report
+from outlast.workflow.journal import Branch, breathe
+from outlast.workflow.keeping import keep_report, read_kept
 from outlast.workflow.state import ExecutionState
 
 LEAST_SHARE = 50
@@ -108,9 +103,10 @@ class Border:
         """Take over what is done."""
         flow = self._flow
         flow.budget.restore(carried.raised, carried.warnings, carried.stopped)
-        state = StateCarried.model_validate_json(await _read(carried.state))
+        state = StateCarried.model_validate_json(await read_kept(carried.state, "read what the parts before have done"))
         self.work = Branch(carried=state.work)
-        self._least = max(1, _count(self.work) // LEAST_SHARE)
+        await breathe()
+        self._least = max(1, _count(state.work) // LEAST_SHARE)
         flow.state.restore(state.steps)
         flow.state.tools.restore(state.lacking, state.changed)
         flow.trace.earlier, flow.trace.fallbacks = state.calls, list(state.hops)
@@ -156,21 +152,5 @@ class Border:
         )
 
 
-async def _read(state: Content) -> bytes:
-    assert state.ref is not None
-
-    async def read(piece: int) -> Packed:
-        return await run_local(
-            ContentActivities.read_packed,
-            PackedRequest(ref=state.ref or "", piece=piece),
-            anew=True,
-            **policies.local_call("read what the parts before have done"),
-        )
-
-    first = await read(0)
-    rest = [(await read(piece)).data for piece in range(1, first.pieces)]
-    return zlib.decompress(base64.b64decode("".join((first.data, *rest))))
-
-
-def _count(branch: Branch) -> int:
+def _count(branch: BranchCarried) -> int:
     return len(branch.done) + sum(_count(each) for each in branch.inner.values())

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -42,7 +43,19 @@ class Nodes:
 class Branch:
     """One branch of a run: what is done in it, and the branches below it that are under way."""
 
-    __slots__ = ("_counts", "_top", "at_work", "carried", "done", "inner", "left", "news", "nodes", "settled")
+    __slots__ = (
+        "_before",
+        "_counts",
+        "_top",
+        "at_work",
+        "carried",
+        "done",
+        "inner",
+        "left",
+        "news",
+        "nodes",
+        "settled",
+    )
 
     def __init__(self, top: "Branch | None" = None, carried: BranchCarried | None = None) -> None:
         self._top = top
@@ -50,14 +63,12 @@ class Branch:
         self.carried = carried
         self.done: dict[str, Remembered] = dict(carried.done) if carried else {}
         self.inner: dict[str, Branch] = {}
+        self._before = dict(carried.inner) if carried else {}
         self.nodes: Nodes | None = None
         self.settled = False
         """Whether it ended in an earlier part of the run."""
         self.left = sum(not name.startswith(OF_RUN) for name in carried.done) + len(carried.inner) if carried else 0
         """How many things of the part before have not been looked up yet: until then this branch catches up."""
-        if carried:
-            for name, inner in carried.inner.items():
-                self.inner[name] = Branch(self.top, inner)
         self.at_work = 0
         """Of the run itself: how many calls are at work."""
         self.news = 0
@@ -84,10 +95,10 @@ class Branch:
         """Return the branch below of that name."""
         known = self.inner.get(name)
         if known is None:
-            known = self.inner[name] = Branch(self.top)
-            self.left = 0  # it has caught up: this was not begun before
-        elif self.left and known.carried is not None:
-            self.left -= 1
+            before = self._before.pop(name, None)
+            known = self.inner[name] = Branch(self.top, before)
+            # What was not begun before is new: then this branch has caught up.
+            self.left = max(0, self.left - 1) if before is not None else 0
         return known
 
     def keep(self, name: str, done: Remembered) -> None:
@@ -98,7 +109,7 @@ class Branch:
 
     def carry(self) -> BranchCarried:
         """Return all of it for the next part of the run."""
-        inner = {name: each.carry() for name, each in self.inner.items()}
+        inner = self._before | {name: each.carry() for name, each in self.inner.items()}
         own = self.carried or BranchCarried()
         if (nodes := self.nodes) is not None:
             own = BranchCarried(
@@ -248,6 +259,11 @@ class Limit:
         if branch is not None and self._name:
             begun = branch.done[self._name].value[0]
             branch.done[self._name] = Remembered.model_construct(value=[begun, True])
+
+
+async def breathe() -> None:
+    """Let the workflow task end: one that works for two seconds at a stretch is taken for dead."""
+    await workflow.sleep(timedelta(milliseconds=1), summary="a long run takes a breath")
 
 
 def digest(*given: Any) -> str:

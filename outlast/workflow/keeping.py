@@ -1,9 +1,11 @@
 """Keeps texts of workflows in the content store, so that they weigh nothing in history."""
 
+import base64
 import json
+import zlib
 from typing import Any
 
-from outlast.contracts import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Trace
+from outlast.contracts import SUMMARY_LENGTH, Content, Contract, PackedRequest, Part, StoreRequest, Trace
 from outlast.storage.activities import ContentActivities
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_local
@@ -47,3 +49,17 @@ async def keep_data(data: dict[str, Any], why: str) -> Content:
 async def part_of(text: str, why: str, label: str = "") -> Part:
     """Return a text as a part of messages: as it is, or kept in the content store where it is long."""
     return Part(text=text, label=label) if len(text) <= SHORT else Part.of(await keep_text(text, why), label=label)
+
+
+async def read_kept(content: Content, why: str) -> bytes:
+    """Read a text of the content store into the run; packed, because it is recorded in history."""
+    if content.ref is None:
+        return (content.text or "").encode()
+    packed: list[str] = []
+    pieces = 1
+    while len(packed) < pieces:
+        request = PackedRequest(ref=content.ref, piece=len(packed))
+        read = await run_local(ContentActivities.read_packed, request, anew=True, **policies.local_call(why))
+        packed.append(read.data)
+        pieces = read.pieces
+    return zlib.decompress(base64.b64decode("".join(packed)))
