@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import crash, crowd, gathering, speed, streams, telemetry_cost, throughput
+from benchmarks.figures import crash, crowd, gathering, long, speed, streams, telemetry_cost, throughput
 from benchmarks.machine import commit
 from benchmarks.sides import SideName
 from benchmarks.stack import Stack, open_stack
@@ -35,6 +35,8 @@ class Extent:
     """Plans at once, and seconds of a call."""
     streams: tuple[int, int, float] = (streams.STREAMS, streams.DELTAS, streams.PACE)
     """Streams at once, pieces of each, seconds between them."""
+    long: tuple[int, int] = (long.STEPS, long.TURNS)
+    """Steps of a plan, and turns of a session."""
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -56,6 +58,7 @@ QUICK = Extent(
     telemetry=((4, 0.05, 2),),
     crowd=((10, 0.05),),
     streams=(3, 20, 0.001),
+    long=(60, 20),
     quick=True,
 )
 
@@ -103,12 +106,17 @@ async def _streams(_stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await streams.measure(*extent.streams, extent.few)]
 
 
+async def _long(_stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await long.measure(*extent.long)]
+
+
 FIGURES: dict[str, Figure] = {
     **{graph: _timed(graph) for graph in GRAPHS_TIMED},
     "throughput": _throughput,
     "telemetry": _telemetry,
     "crowd": _crowd,
     "streams": _streams,
+    "long": _long,
     "gather": _gather,
     "crash": _crash,
 }
@@ -121,7 +129,7 @@ def _sides(names: list[str], extent: Extent) -> tuple[SideName, ...]:
         return telemetry_cost.SIDES
     if names == ["crowd"]:
         return (SideName.PRODUCT_HTTP,)
-    if names == ["streams"]:
+    if names in (["streams"], ["long"]):
         return ()
     sides = QUICK_SIDES if extent.quick else ALL
     return (*sides, SideName.SEEN) if "telemetry" in names else sides

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.figures import long
 from benchmarks.report.tables import TITLES, latency_of, show, table, taken
 
 Row = Mapping[str, Any]
@@ -128,6 +129,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
     ("telemetry", "What telemetry costs", _telemetry),
     ("crowd", "A crowd: plans started at once", _crowd),
     ("streams", "Many streamed answers at once", _streams),
+    ("long", "Long lives", long.shown),
     ("gather", "30 × 1 MB into one", _gather),
     ("crash", "kill -9 of the worker in the tenth call", _crash),
 )

@@ -97,6 +97,6 @@ class Packed(Contract):
     recorded: ClassVar[bool] = False
 
     data: str
-    """The piece: base64 of a part of the text's zlib stream."""
+    """The piece: base64 of a part of the text as xz stream."""
     pieces: int = 1
     """How many pieces there are."""

@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import json
 import logging
+import lzma
 import re
-import zlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -46,6 +46,9 @@ DEFAULT_SUMMARY_LENGTH = 120
 
 PIECE = 1_000_000
 """Characters of packed text that travel through history in one message."""
+
+PACKING = [{"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 2 * 1024 * 1024}]
+"""How texts are packed: what a run has done says much of it twice, megabytes apart, which zlib does not see."""
 
 READS_AT_ONCE = 4
 """How many texts of one request are read at the same time; each is in memory twice while it is."""
@@ -287,7 +290,8 @@ class ContentActivities:
     @activity.defn
     async def read_packed(self, request: PackedRequest) -> Packed:
         """Read a piece of a text of the content store, packed to travel through history."""
-        packed = b64encode(zlib.compress((await self._store.get(request.ref)), 6)).decode()
+        data = await self._store.get(request.ref)
+        packed = b64encode(await asyncio.to_thread(lzma.compress, data, filters=PACKING)).decode()
         start = request.piece * PIECE
         return Packed(data=packed[start : start + PIECE], pieces=max(1, -(-len(packed) // PIECE)))
 

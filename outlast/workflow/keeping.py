@@ -2,7 +2,7 @@
 
 import base64
 import json
-import zlib
+import lzma
 from typing import Any
 
 from outlast.contracts import SUMMARY_LENGTH, Content, Contract, PackedRequest, Part, StoreRequest, Trace
@@ -62,4 +62,4 @@ async def read_kept(content: Content, why: str) -> bytes:
         read = await run_local(ContentActivities.read_packed, request, anew=True, **policies.local_call(why))
         packed.append(read.data)
         pieces = read.pieces
-    return zlib.decompress(base64.b64decode("".join(packed)))
+    return lzma.decompress(base64.b64decode("".join(packed)))
