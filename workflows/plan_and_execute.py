@@ -28,6 +28,7 @@ from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
+from outlast.workflow import journal
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.keeping import (
     keep_data,
@@ -87,10 +88,13 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
 
     async def _kept_plan(self, kept: Content) -> Plan:
         """Read a long plan from the content store."""
+        text = await read_kept(kept, "read the plan")
         try:
-            return Plan.model_validate_json(await read_kept(kept, "read the plan"))
+            plan = Plan.model_validate_json(text)
         except ValueError as error:
             raise non_retryable(ErrorKind.PLAN_INVALID, f"kept_plan: it holds no plan; {error}") from error
+        await journal.breathe()
+        return plan
 
     async def _read_agents(self, request: PlanRequest) -> None:
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""

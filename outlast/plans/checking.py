@@ -142,7 +142,8 @@ def repair(plan: Plan, agents: Collection[str]) -> tuple[Plan, list[PlanChange]]
         unique = tuple(dict.fromkeys(step.depends_on))
         if unique != step.depends_on:
             changes.append(_deterministic(f"step {step.step}: repeated dependencies dropped"))
-        steps.append(step.model_copy(update={"agent": agent, "depends_on": unique}))
+        same = agent == step.agent and unique == step.depends_on
+        steps.append(step if same else step.model_copy(update={"agent": agent, "depends_on": unique}))
     ordered = _reordered(steps)
     if [step.step for step in ordered] != [step.step for step in steps]:
         order = ", ".join(step.step for step in ordered)

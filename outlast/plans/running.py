@@ -60,6 +60,8 @@ class PlanRunning:
         """
         steps = {step.step: step for step in plan.steps}
         ends = ends_of(plan)
+        if len(plan.steps) > LONG:
+            await journal.breathe()
         self.announce(plan)
         if len(plan.steps) > LONG:
             await journal.breathe()

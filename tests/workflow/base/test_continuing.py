@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
 from outlast.client import Settings, data_converter
@@ -36,6 +36,7 @@ from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import Rubric, StagedRequest
 from outlast.storage.activities import ContentStore
 from tests.processes import dev_server
+from tests.replay.test_replay import replayer
 from tests.workflow.base.test_agent_session import calls
 from tests.workflow.budget.budgeting import chain, dear, fan_out, gate_of, priced, status_of
 from tests.workflow.choosing import routing
@@ -65,14 +66,23 @@ async def runner(server: str, settings: Settings, store: ContentStore) -> Runner
 
 async def parts_of(handle: WorkflowHandle[Any, Any]) -> int:
     """Count the parts that a run has had."""
-    client, count = handle._client, 0
+    return len(await histories(handle))
+
+
+async def histories(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
+    """Return the histories of all parts of a run, the last one first."""
+    client, found = handle._client, []
     run_id: str = (await client.get_workflow_handle(handle.id).describe()).run_id
     while run_id:
-        count += 1
-        events = client.get_workflow_handle(handle.id, run_id=run_id).fetch_history_events(page_size=1)
-        first = await anext(aiter(events))
-        run_id = first.workflow_execution_started_event_attributes.continued_execution_run_id
-    return count
+        found.append(await client.get_workflow_handle(handle.id, run_id=run_id).fetch_history())
+        run_id = found[-1].events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+    return found
+
+
+async def replays(handle: WorkflowHandle[Any, Any]) -> None:
+    """Replay all parts of a run."""
+    for history in await histories(handle):
+        await replayer().replay_workflow(history)
 
 
 def task_of(call: ModelCall) -> str:
@@ -91,9 +101,10 @@ async def test_a_plan_crosses_many_parts_and_no_step_is_done_twice(runner: Runne
         handle = await runner.start(PLAN, fan_out(40, None, max_parallel=4))
         result = await handle.result()
         parts = await parts_of(handle)
+        await replays(handle)
         status = await status_of(handle)
         trace = await handle.query("trace", result_type=Trace)
-    assert parts >= 4
+    assert parts >= 3
     assert set(questions(llm.calls).values()) == {1}
     assert (len(llm.calls), result.done, result.spend.calls, result.state) == (40, 40, 40, RunState.COMPLETED)
     report = PlanReport.model_validate_json(await runner.text(result.report))
@@ -131,6 +142,7 @@ async def test_steps_that_fail_are_planned_around_once(runner: Runner, tmp_path:
         handle = await runner.start(PLAN, asked.model_copy(update={"plan": plan, "max_parallel": 12}))
         result = await handle.result()
         assert await parts_of(handle) >= 2
+        await replays(handle)
     assert max(questions(llm.calls).values()) == 1
     assert sum(call.system.startswith("You are planner") for call in llm.calls) == 1
     report = PlanReport.model_validate_json(await runner.text(result.report))
@@ -158,6 +170,7 @@ async def test_a_tool_agent_of_many_turns_in_a_plan_crosses_borders_between_its_
         handle = await runner.start(PLAN, PlanRequest(plan=Plan(steps=steps)))
         result = await handle.result()
         assert await parts_of(handle) >= 3
+        await replays(handle)
         changes = await handle.query("changes", result_type=Changes)
     assert len(llm.calls) == 2 * (turns + 1)
     assert sorted(path.name for path in runner.settings.workspace.iterdir()) == sorted(
@@ -200,6 +213,7 @@ async def test_a_budget_and_what_people_raised_it_by_go_along(runner: Runner, tm
         await gate_of(handle)
         assert len(llm.calls) == 12
         assert await parts_of(handle) >= 2
+        await replays(handle)
         await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": 20}})
         result = await handle.result()
     assert (len(llm.calls), result.spend.calls, result.state) == (30, 30, RunState.COMPLETED)
@@ -252,6 +266,7 @@ async def test_gates_early_decisions_and_a_pause_go_along(runner: Runner, tmp_pa
         result = await handle.result()
         log = await handle.query("decisions", result_type=DecisionLog)
         assert await parts_of(handle) > before
+        await replays(handle)
     assert set(questions(llm.calls).values()) == {1}
     assert (len(llm.calls), result.done) == (25, 25)
     assert breaks(log.records) == ()
@@ -299,13 +314,33 @@ async def test_stages_with_reviews_cross_borders(runner: Runner) -> None:
     ]
 
 
-async def test_requests_and_votes_cross_borders(runner: Runner) -> None:
-    texts = [RequestText(name=f"r{number}", text=Part(text=f"Where is my order {number}?")) for number in range(10)]
-
+async def test_requests_cross_borders(runner: Runner) -> None:
+    text = next(iter(routing.TEXTS.values()))
+    requests = tuple(RequestText(name=f"r{number}", text=Part(text=text)) for number in range(12))
     async with runner.worker(routing.labelling()) as llm:
-        handle = await runner.start(RequestHandlingWorkflow.run, RouteRequest(requests=tuple(texts), max_parallel=3))
+        handle = await runner.start(RequestHandlingWorkflow.run, RouteRequest(requests=requests, max_parallel=2))
         result = await handle.result()
         assert await parts_of(handle) >= 2
-        assert (len(result.outcomes), result.spend.calls) == (10, len(llm.calls))
-        assert set(Counter(str(call.messages) + call.system for call in llm.calls).values()) == {1}
-        assert all(outcome.seconds > 0 for outcome in result.outcomes)
+    assert [outcome.name for outcome in result.outcomes] == [request.name for request in requests]
+    assert result.spend.calls == len(llm.calls) == sum(1 + len(outcome.answers) for outcome in result.outcomes)
+    assert all(outcome.seconds > 0 for outcome in result.outcomes)
+
+
+async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_path: Path) -> None:
+    runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
+    messages = 40
+    async with runner.worker(lambda _: "yes") as llm:
+        handle = await runner.start(PLAN, chain(40, None))
+        latest = runner.env.client.get_workflow_handle(handle.id)
+        for number in range(messages):
+            early = {"gate": f"g{number}", "verdict": "approve", "by": f"p{number}"}
+            if number % 2:
+                await latest.signal("decide", early)
+            else:
+                assert (await latest.execute_update("decide", early))["kind"] == "early"
+        await handle.result()
+        log = await handle.query("decisions", result_type=DecisionLog)
+        assert await parts_of(handle) >= 3
+    assert len(llm.calls) == 40
+    assert sorted(record.by for record in log.records) == sorted(f"p{number}" for number in range(messages))
+    assert breaks(log.records) == ()
