@@ -60,7 +60,8 @@ class Branch:
     def __init__(self, top: "Branch | None" = None, carried: BranchCarried | None = None) -> None:
         self._top = top
         self._counts: dict[str, int] = {}
-        self.carried = carried
+        self.carried = carried if carried is not None and carried.ended + carried.begun else None
+        """How far its graph was, until that begins here; what else was carried is in `done` and `_before` alone."""
         self.done: dict[str, Remembered] = dict(carried.done) if carried else {}
         self.inner: dict[str, Branch] = {}
         self._before = dict(carried.inner) if carried else {}
