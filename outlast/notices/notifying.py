@@ -15,7 +15,7 @@ from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
 from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal, policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import FAILURES
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -116,10 +116,9 @@ def notice_of(news: GateNews) -> Notice:
 
 async def _notify(trace: RunTrace, channel: int, notice: Notice) -> None:
     try:
-        await run_activity(
+        await run_activity_anew(
             NoticeActivities.tell_people,
             NoticeRequest(channel=channel, notice=notice),
-            anew=True,
             **policies.tell_people(f"notify people by channel {channel}: {notice.gate} is {notice.kind}"),
         )
     except FAILURES as error:

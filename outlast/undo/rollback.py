@@ -37,7 +37,7 @@ from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
 from outlast.workflow import journal, policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import ENDINGS, failure_of, finished, shielded
 from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
@@ -258,10 +258,9 @@ class Rollback:
     async def _undo(self, change: Change) -> None:
         while True:
             try:
-                result = await run_activity(
+                result = await run_activity_anew(
                     UndoActivities.undo_call,
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
-                    anew=True,
                     **policies.undo_call(
                         change.timeout,
                         self._state.heartbeat,

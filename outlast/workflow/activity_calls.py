@@ -7,7 +7,7 @@ Here it is read as far as it can be (a text for a model's answer), and is a fail
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar, cast, get_type_hints
 
 from temporalio import activity, workflow
@@ -28,41 +28,42 @@ class Unusable:
     why: str
 
 
-async def run_activity(
-    method: Callable[[Any, Any], Awaitable[Result]], request: Any, *, anew: bool = False, **config: Any
-) -> Result:
+async def run_activity(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
     """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used.
 
-    In a run that has continued as new, one that has ended gives what it gave then, unless it is run `anew`.
+    In a run that has continued as new, one that has ended gives what it gave then.
     """
-    name, kind = _defined(method)
-
-    async def run() -> Result:
-        with journal.at_work():
-            raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
-        made = read_result(raw, kind, request)
-        if isinstance(made, Unusable):
-            raise _error(name, made.why)
-        return cast(Result, made)
-
-    if anew or journal.here() is None:
+    run = partial(run_activity_anew, method, request, **config)
+    if journal.here() is None:
         return await run()
+    name, kind = _defined(method)
     return await journal.once(f"{name} {journal.digest(request)}", kind, run)
 
 
-async def run_local(
-    method: Callable[[Any, Any], Awaitable[Result]], request: Any, *, anew: bool = False, **config: Any
-) -> Result:
-    """Run a local activity by its method; as `run_activity`, but for what people can complete by hand."""
+async def run_activity_anew(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run an activity whatever an earlier part of the run knows of it; raises as `run_activity`."""
     name, kind = _defined(method)
+    with journal.at_work():
+        raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+    made = read_result(raw, kind, request)
+    if isinstance(made, Unusable):
+        raise _error(name, made.why)
+    return cast(Result, made)
 
-    async def run() -> Result:
-        with journal.at_work():
-            return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
 
-    if anew or journal.here() is None:
+async def run_local(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run a local activity by its method; as `run_activity`, but nobody can complete one by hand."""
+    run = partial(run_local_anew, method, request, **config)
+    if journal.here() is None:
         return await run()
+    name, kind = _defined(method)
     return await journal.once(f"{name} {journal.digest(request)}", kind, run)
+
+
+async def run_local_anew(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run a local activity whatever an earlier part of the run knows of it."""
+    with journal.at_work():
+        return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
 
 
 def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from outlast.contracts import SUMMARY_LENGTH, Content, Contract, PackedRequest, Part, StoreRequest, Trace
 from outlast.storage.activities import ContentActivities
 from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_local
+from outlast.workflow.activity_calls import run_local, run_local_anew
 
 SHORT = 1000
 """Characters of a text that may travel inline; every call that it is given to repeats it in history."""
@@ -38,7 +38,7 @@ async def keep_report(report: Contract, why: str = "keep the report", summary: s
         by_reference=True,
         earlier=earlier,
     )
-    return await run_local(ContentActivities.keep_text, request, anew=True, **policies.local_call(why[:SUMMARY_LENGTH]))
+    return await run_local_anew(ContentActivities.keep_text, request, **policies.local_call(why[:SUMMARY_LENGTH]))
 
 
 async def keep_data(data: dict[str, Any], why: str) -> Content:
@@ -59,7 +59,7 @@ async def read_kept(content: Content, why: str) -> bytes:
     pieces = 1
     while len(packed) < pieces:
         request = PackedRequest(ref=content.ref, piece=len(packed))
-        read = await run_local(ContentActivities.read_packed, request, anew=True, **policies.local_call(why))
+        read = await run_local_anew(ContentActivities.read_packed, request, **policies.local_call(why))
         packed.append(read.data)
         pieces = read.pieces
     return lzma.decompress(base64.b64decode("".join(packed)))
