@@ -7,7 +7,7 @@ depth, then all of the next) look alike but wait for the slowest of each wave.
 
 import asyncio
 from bisect import insort
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, cast
@@ -18,11 +18,11 @@ from temporalio.exceptions import is_cancelled_exception
 from outlast.contracts import BranchCarried
 from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow import journal
+from outlast.workflow.branches import Nodes
 from outlast.workflow.failures import ENDINGS, FAILURES, finished
+from outlast.workflow.graphs import Graph, dependents_of, remaining_paths
 
 T = TypeVar("T")
-Graph = Mapping[str, Sequence[str]]
-"""Each node with the nodes it depends on; the order of nodes breaks ties."""
 
 
 BREATH = 500
@@ -64,47 +64,6 @@ class Outcome(Generic[T]):
         if self.skipped_by is not None:
             raise non_retryable(ErrorKind.NOTHING_SUCCEEDED, f"skipped, because {self.skipped_by} failed")
         return cast(T, self.value)
-
-
-def remaining_paths(graph: Graph) -> dict[str, int]:
-    """Count, for each node, the nodes on the longest path from it to an end, itself included; raises as `topological`."""
-    order = topological(graph)
-    dependents = dependents_of(graph)
-    lengths: dict[str, int] = {}
-    for node in reversed(order):
-        lengths[node] = 1 + max((lengths[after] for after in dependents[node]), default=0)
-    return lengths
-
-
-def dependents_of(graph: Graph) -> dict[str, list[str]]:
-    """Turn the graph round: each node with the nodes that depend on it, in the order of the graph."""
-    dependents: dict[str, list[str]] = {node: [] for node in graph}
-    for node, dependencies in graph.items():
-        for dependency in dict.fromkeys(dependencies):
-            dependents[dependency].append(node)
-    return dependents
-
-
-def topological(graph: Graph) -> list[str]:
-    """Order the nodes so that each comes after its dependencies, otherwise as they stand.
-
-    Raises ValueError if the graph has a circle or names a node that does not exist.
-    """
-    placed: dict[str, None] = {}
-    for root in graph:
-        # The path from the root down, each node with the dependencies still to visit.
-        path = {} if root in placed else {root: iter(graph[root])}
-        while path:
-            node, waiting = next(reversed(path.items()))
-            dependency = next((name for name in waiting if name not in placed), None)
-            if dependency is None:
-                placed[node] = None
-                path.popitem()
-            elif dependency in path or dependency not in graph:
-                raise ValueError(f"not an acyclic graph: {node} depends on {dependency}")
-            else:
-                path[dependency] = iter(graph[dependency])
-    return list(placed)
 
 
 async def run_graph(
@@ -180,7 +139,7 @@ class _Running(Generic[T]):
         self.outcomes = outcomes
         self.tasks: dict[str, asyncio.Task[T]] = {}
         self.preparing: dict[str, asyncio.Task[None]] = {}
-        self.nodes = journal.Nodes()
+        self.nodes = Nodes()
         self._branch = journal.graph(self.nodes)
         self._cancelled = False
         self._execute = execute

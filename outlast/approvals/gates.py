@@ -54,6 +54,7 @@ from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
+How = tuple[Check | None, Describe | None, Collection[str] | None]
 
 
 class Gates:
@@ -80,8 +81,7 @@ class Gates:
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
         self.allowed: dict[str, None] = {}
-        self.runs: dict[str, None] = {}
-        """Run ids under which gates of the parts before opened."""
+        self.runs: dict[str, None] = {}  # under which gates of the parts before opened
         self.notifier = Notifier(trace)
 
     @property
@@ -97,11 +97,6 @@ class Gates:
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
         return self._book.carried().model_copy(update={"tokens": self._authentication.used})
-
-    @property
-    def opened_in(self) -> tuple[str, ...]:
-        """The run ids of all parts so far under which gates opened."""
-        return tuple(dict.fromkeys((*self.runs, *(gate.run for gate in self._book.gates.values() if gate.run))))
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -132,26 +127,17 @@ class Gates:
         An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
         again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
         """
-        asked = partial(self._open, action, policy, requester, name, check=check, describe=describe, takes=takes)
+        asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
         if decision.approval is not None and decision.approval.run in self.runs:
-            # The activity that acts knows its own part of the run alone.
-            run = (await self._authentication.learn()).run
-            approval = decision.approval.model_copy(update={"run": run})
-            return decision.model_copy(update={"approval": approval})
+            run = (await self._authentication.learn()).run  # who acts knows its own part of the run alone
+            return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": run})})
         return decision
 
     async def _open(
-        self,
-        action: ProposedAction,
-        policy: GatePolicy | None,
-        requester: str,
-        name: str,
-        *,
-        check: Check | None,
-        describe: Describe | None,
-        takes: Collection[str] | None,
+        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: How
     ) -> GateDecision:
+        check, describe, takes = how
         before = denied_before(self._book.gates.values(), action)
         if before is not None:
             self._trace.notice(

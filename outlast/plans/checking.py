@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from outlast.contracts import Plan, PlanChange, PlanShape, PlanStep
-from outlast.dag import dependents_of, remaining_paths, topological
 from outlast.plans.cycles import cycle_problems, find_cycle
 from outlast.plans.reading import Reading
+from outlast.workflow.graphs import dependents_of, remaining_paths, topological
 
 PLAN_SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -7,14 +7,11 @@ an outage, which every operation waits for; only in a store that is there can a 
 
 import asyncio
 import hashlib
-import json
 import logging
-import lzma
 import re
-from base64 import b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -26,10 +23,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from outlast.activity.waiting import Patience
-from outlast.contracts import SUMMARY_LENGTH, Content, Packed, PackedRequest, Part, StoreRequest
+from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.cache import ContentCache
 from outlast.storage.marker import StoreMarker
+from outlast.storage.traces import with_earlier
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -43,12 +41,6 @@ nobody would learn what is wrong; Temporal repeats the activity anyway."""
 
 DEFAULT_SUMMARY_LENGTH = 120
 """Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
-
-PIECE = 1_000_000
-"""Characters of packed text that travel through history in one message."""
-
-PACKING = [{"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 2 * 1024 * 1024}]
-"""How texts are packed: what a run has done says much of it twice, megabytes apart, which zlib does not see."""
 
 READS_AT_ONCE = 4
 """How many texts of one request are read at the same time; each is in memory twice while it is."""
@@ -279,29 +271,15 @@ class ContentActivities:
     @activity.defn
     async def keep_text(self, request: StoreRequest) -> Content:
         """Write a text to the content store."""
-        text = await self._whole(request) if request.earlier else request.text
+        text = request.text
+        if request.earlier:
+            text = with_earlier(text, (await self._store.texts(request.earlier)).values())
         return await self._store.keep(
             text,
             media_type=request.media_type,
             summary=request.summary,
             by_reference=request.by_reference,
         )
-
-    @activity.defn
-    async def read_packed(self, request: PackedRequest) -> Packed:
-        """Read a piece of a text of the content store, packed to travel through history."""
-        data = await self._store.get(request.ref)
-        packed = b64encode(await asyncio.to_thread(lzma.compress, data, filters=PACKING)).decode()
-        start = request.piece * PIECE
-        return Packed(data=packed[start : start + PIECE], pieces=max(1, -(-len(packed) // PIECE)))
-
-    async def _whole(self, request: StoreRequest) -> str:
-        """Put the calls of earlier parts of a run before those of its report."""
-        report = json.loads(request.text)
-        before = [json.loads(text).get("calls", []) for text in (await self._store.texts(request.earlier)).values()]
-        own = report.setdefault("trace", {}).get("calls", [])
-        report["trace"]["calls"] = [*chain.from_iterable(before), *own]
-        return json.dumps(report, ensure_ascii=False)
 
 
 def log_outage(why: str) -> None:

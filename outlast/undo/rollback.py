@@ -6,11 +6,10 @@ of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
@@ -36,10 +35,10 @@ from outlast.tracing.trace import RunTrace
 from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
+from outlast.undo.policy import Border, read_policy
 from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import ENDINGS, failure_of, finished, shielded
-from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
 
 T = TypeVar("T")
@@ -47,16 +46,6 @@ OnStuck = Callable[[Change, str], Awaitable[StuckDecision]]
 """Asked about a compensation that keeps failing, with its error: try it again, or give it up."""
 
 ASKED = "a person asked for it"
-
-
-class Border(Protocol):
-    """Where a run continues as new."""
-
-    def quiet(self) -> bool:
-        """Whether the run is to continue as new, and nothing is at work."""
-
-    async def cross(self) -> None:
-        """Continue as new; returns where something came up meanwhile."""
 
 
 class Rollback:
@@ -211,7 +200,7 @@ class Rollback:
         return answer
 
     def _answer(self, arguments: Sequence[Any]) -> RollbackAnswer:
-        policy = _read(arguments)
+        policy = read_policy(arguments)
         names = [point.name for point in self._undo_log.checkpoints]
         if policy is None:
             return RollbackAnswer(accepted=False, reason='not understood; send nothing, or {"checkpoint": "NAME"}')
@@ -294,25 +283,3 @@ class Rollback:
         left = root.details if isinstance(root, ApplicationError) and root.details else (self.changes,)
         details = [self.listed(each) for each in left]
         return non_retryable(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
-
-
-def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
-    """Read whatever a person sent; None if it means nothing."""
-    try:
-        sent = only(arguments)
-    except ValueError:
-        return None
-    if sent is None:
-        return ROLL_BACK_ALL
-    if isinstance(sent, str):
-        sent = {} if sent.casefold() == Extent.ALL else {"checkpoint": sent}
-    if not isinstance(sent, Mapping):
-        return None
-    if not set(sent) <= set(RollbackPolicy.model_fields):
-        return None  # a mistyped checkpoint must not become a rollback of everything
-    extent = Extent.TO_CHECKPOINT if sent.get("checkpoint") else Extent.ALL
-    try:
-        policy = RollbackPolicy.model_validate({"extent": extent, **sent})
-    except ValidationError:
-        return None
-    return None if policy.extent is Extent.KEEP else policy

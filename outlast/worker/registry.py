@@ -24,6 +24,7 @@ from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
+from outlast.storage.packed_activities import PackedActivities
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
@@ -126,7 +127,6 @@ class Registry:
         settings, store, models = self.settings, self.store, self.settings.model_table()
         spool = Spool(store, settings.state_dir.resolve())
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
-        texts = ContentActivities(store)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
         )
@@ -135,8 +135,8 @@ class Registry:
             CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
             claims.collect_claims,
             claims.group_claims,
-            texts.keep_text,
-            texts.read_packed,
+            ContentActivities(store).keep_text,
+            PackedActivities(store).read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,

@@ -16,7 +16,8 @@ from outlast.budget.limits import Budgeting
 from outlast.contracts import BranchCarried, Content, RunCarried, RunRequest, StateCarried, Trace
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
-from outlast.workflow.journal import Branch, breathe
+from outlast.workflow.branches import Branch
+from outlast.workflow.journal import breathe
 from outlast.workflow.keeping import keep_report, read_kept
 from outlast.workflow.state import ExecutionState
 
@@ -133,14 +134,14 @@ class Border:
         )
 
     def _carried(self, state: Content) -> RunCarried:
-        flow = self._flow
+        flow, gates = self._flow, self._flow.gates.carried()
         return RunCarried(
             state=state,
             parts=self._parts + 1,
             spend=flow.state.spend,
-            gates=flow.gates.carried(),
+            gates=gates,
             allowed=tuple(flow.gates.allowed),
-            runs=flow.gates.opened_in,
+            runs=tuple(dict.fromkeys((*flow.gates.runs, *(each.run for each in gates.gates if each.run)))),
             waited=flow.gates.waited,
             paused=flow.state.paused,
             asked=flow.people.asked,

@@ -7,6 +7,7 @@ from typing import Any
 
 from outlast.contracts import SUMMARY_LENGTH, Content, Contract, PackedRequest, Part, StoreRequest, Trace
 from outlast.storage.activities import ContentActivities
+from outlast.storage.packed_activities import PackedActivities
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_local, run_local_anew
 
@@ -59,7 +60,7 @@ async def read_kept(content: Content, why: str) -> bytes:
     pieces = 1
     while len(packed) < pieces:
         request = PackedRequest(ref=content.ref, piece=len(packed))
-        read = await run_local_anew(ContentActivities.read_packed, request, **policies.local_call(why))
+        read = await run_local_anew(PackedActivities.read_packed, request, **policies.local_call(why))
         packed.append(read.data)
         pieces = read.pieces
     return lzma.decompress(base64.b64decode("".join(packed)))
