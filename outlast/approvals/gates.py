@@ -80,8 +80,7 @@ class Gates:
         self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
-        self.allowed: dict[str, None] = {}
-        self.runs: dict[str, None] = {}  # under which gates of the parts before opened
+        self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 
     @property

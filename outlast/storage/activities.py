@@ -271,9 +271,8 @@ class ContentActivities:
     @activity.defn
     async def keep_text(self, request: StoreRequest) -> Content:
         """Write a text to the content store."""
-        text = request.text
-        if request.earlier:
-            text = with_earlier(text, (await self._store.texts(request.earlier)).values())
+        earlier = (await self._store.texts(request.earlier)).values()
+        text = with_earlier(request.text, earlier) if earlier else request.text
         return await self._store.keep(
             text,
             media_type=request.media_type,
