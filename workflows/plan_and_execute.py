@@ -86,6 +86,11 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             )
         return result
 
+    @workflow.query(description="The plan as it stands; empty before it is made")
+    def plan(self) -> Plan:
+        """Return the plan."""
+        return self._plan
+
     async def _kept_plan(self, kept: Content) -> Plan:
         """Read a long plan from the content store."""
         text = await read_kept(kept, "read the plan")

@@ -129,7 +129,9 @@ class Gates:
         asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
         if decision.approval is not None and decision.approval.run in self.runs:
-            run = (await self._authentication.learn()).run  # who acts knows its own part of the run alone
+            run = (
+                await self._authentication.learn(decision.action)
+            ).run  # who acts knows its own part of the run alone
             return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": run})})
         return decision
 
@@ -196,7 +198,7 @@ class Gates:
     ) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
-        terms, now = await self._authentication.learn(action.ref), workflow.now()
+        terms, now = await self._authentication.learn(action), workflow.now()
         checked = await self._authentication.checked(self._book.early, now)
         async with self._authentication.turn:
             return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
@@ -218,7 +220,7 @@ class Gates:
         if reset := after_reset(terms):
             self._trace.notice(RESET)
         try:
-            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
+            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset, terms.policy))
         except ValueError as error:
             raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
         for record in self._book.records[seen:]:

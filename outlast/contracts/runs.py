@@ -7,8 +7,7 @@ from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
 from outlast.contracts.gate_views import GateView
-from outlast.contracts.gates import GatePolicy
-from outlast.contracts.steering import Pause
+from outlast.contracts.steering import GatePolicy, Pause
 
 
 class StepState(StrEnum):
@@ -221,6 +220,8 @@ class RunStatus(Contract):
     """Tools that its agents name and lack, with the reason."""
     tools_changed: tuple[str, ...] = ()
     """Tools that are otherwise than their servers have them."""
+    forked: str = ""
+    """From which run it was forked, and from where on, in words; empty: it was not."""
 
 
 class RunReport(Contract):

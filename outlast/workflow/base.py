@@ -15,8 +15,10 @@ from functools import partial, wraps
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 from outlast.agents.agents import Agents
+from outlast.agents.outcomes import Outcomes, forked_in_words
 from outlast.agents.tool_gates import decide_on_stuck
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
@@ -71,6 +73,9 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
     `run_activity`. So set it where `run` does nothing else that must not happen twice (an activity that is started by
     `workflow.execute_activity`, a child workflow), and where handlers of messages keep nothing in `self`."""
 
+    versioning_behavior: ClassVar[VersioningBehavior] = VersioningBehavior.PINNED
+    """Where workers have builds: whether a run stays with the one that began it, or moves to each new one (AUTO_UPGRADE)."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Let the `run` that the class defines be managed, and give it an `__init__` that takes the same request."""
         super().__init_subclass__(**options)
@@ -111,6 +116,10 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.undo.on_denied, self.undo.on_fallback = request.on_denied, request.on_fallback
         self.budget = Budgeting(self.state, self.trace, self.gates)
         self.agents = Agents(self)
+        self.agents.outcomes = Outcomes(request.forked)
+        if request.forked is not None:
+            self.state.stand_ins = request.forked.agents
+            self.trace.forked = forked_in_words(request.forked)
         self._run_is_managed = False
         self._border = Border(self)
         if self.continues:
@@ -170,6 +179,7 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     if request.stream:
         flow.state.streaming = Streaming()
     try:
+        await flow.agents.outcomes.read()
         result = await (_guarded(flow, run, request) if flow.undoes or flow.continues else run(flow, request))
         result = await _completed(flow, result)
     except ENDINGS as ended:

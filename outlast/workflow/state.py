@@ -4,7 +4,8 @@ Patterns and agents read it to decide what comes next. The trace is notified of 
 It lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from temporalio import workflow
@@ -63,6 +64,9 @@ class ExecutionState:
         """Whether it was told so: from then on the run only finishes what is at work."""
         self._ended_before: set[str] = set()
         """Steps that ended in an earlier part of the run, and whose end is not repeated yet."""
+        self.stand_ins: Mapping[str, str] = {}
+        """Who does a step in place of its agent, by the step."""
+        self._calls: Counter[str] = Counter()
 
     def restore(self, steps: Sequence[StepRow]) -> None:
         """Take over the steps of the parts before, as they were."""
@@ -97,7 +101,7 @@ class ExecutionState:
             return
         update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}
         if agent:
-            update["agent"] = agent
+            update["agent"] = self.stand_ins.get(step, agent)
         self._update(step, update)
         if self.watcher is not None:
             self.watcher.step_began(self.steps[step])
@@ -120,6 +124,11 @@ class ExecutionState:
         for step in steps:
             if (row := self.steps.pop(step, None)) and self.watcher is not None:
                 self.watcher.step_dropped(row)
+
+    def next_call(self, step: str) -> int:
+        """Number the model calls of a step, from 0 on: the same numbers after a reset."""
+        self._calls[step] += 1
+        return self._calls[step] - 1
 
     def charge(self, spend: Spend) -> None:
         """Add what a model call cost."""
