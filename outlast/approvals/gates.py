@@ -54,7 +54,6 @@ from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
-How = tuple[Check | None, Describe | None, Collection[str] | None]
 
 
 class Gates:
@@ -136,7 +135,7 @@ class Gates:
         return decision
 
     async def _open(
-        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: How
+        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
     ) -> GateDecision:
         check, describe, takes = how
         before = denied_before(self._book.gates.values(), action)

@@ -169,7 +169,8 @@ _MODULES = {
     "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn StopReason Streamed "
     "ToolAnswer ToolCall ToolSpec Usage",
     "notices": "Notice NoticeRequest NoticeSent",
-    "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest PlanResult PlanShape PlanStep "
+    "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
+    "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",
     "requests": "CARRIED ChangingResult Fork RollbackRequest RollbackResult RunRequest RunResult StepOutcome StepOutcomes "
     "carried_in ActCarried BranchCarried Remembered RunCarried StateCarried",

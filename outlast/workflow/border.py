@@ -84,7 +84,10 @@ class Border:
             trace.continued()
             request: RunRequest = self._flow.request
             onward = {"part_before": self._carried(kept), "budget": self._flow.budget.carried}
-            workflow.continue_as_new(request.model_copy(update=onward))
+            workflow.continue_as_new(
+                request.model_copy(update=onward),
+                initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+            )
 
     def restore_messages(self, carried: RunCarried | None) -> None:
         """Take over at once what messages may change: they come before anything else happens."""
