@@ -138,8 +138,7 @@ class Gates:
         self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
     ) -> GateDecision:
         check, describe, takes = how
-        before = denied_before(self._book.gates.values(), action)
-        if before is not None:
+        if (before := denied_before(self._book.gates.values(), action)) is not None:
             self._trace.notice(
                 f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
             )
