@@ -51,6 +51,7 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
+from outlast.workflow import journal
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
@@ -78,7 +79,7 @@ class Gates:
         self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
-        self._allowed: dict[str, None] = {}
+        self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 
     @property
@@ -121,11 +122,23 @@ class Gates:
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
-        it, and HaltedError where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
+        again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
         """
-        before = denied_before(self._book.gates.values(), action)
-        if before is not None:
+        asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
+        decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
+        if decision.approval is not None and decision.approval.run in self.runs:
+            run = (
+                await self._authentication.learn(decision.action)
+            ).run  # who acts knows its own part of the run alone
+            return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": run})})
+        return decision
+
+    async def _open(
+        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
+    ) -> GateDecision:
+        check, describe, takes = how
+        if (before := denied_before(self._book.gates.values(), action)) is not None:
             self._trace.notice(
                 f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
             )
@@ -172,9 +185,9 @@ class Gates:
 
     def allow(self, action: ProposedAction) -> None:
         """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
-        if action.tool in self._allowed:
+        if action.tool in self.allowed:
             return
-        self._allowed[action.tool] = None
+        self.allowed[action.tool] = None
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
@@ -268,7 +281,7 @@ class Gates:
         self._trace.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not (self._book.gates or self._allowed):
+        if not new or not (self._book.gates or self.allowed):
             return
         self._published = new[-1].seq
         shown = waiting[:GATES_IN_MEMO]

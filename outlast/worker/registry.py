@@ -26,6 +26,7 @@ from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
 from outlast.storage.outcome_activities import OutcomeActivities
+from outlast.storage.packed_activities import PackedActivities
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
@@ -144,6 +145,7 @@ class Registry:
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,
+            PackedActivities(store).read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,

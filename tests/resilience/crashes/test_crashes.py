@@ -170,3 +170,33 @@ async def test_sixty_steps_and_thirty_large_outputs_keep_history_flat(stack: Sta
 async def _bytes_per_step(handle: "WorkflowHandle[Any, Any]", steps: int) -> float:
     described = await handle.describe(rpc_timeout=timedelta(seconds=10))
     return described.raw_description.workflow_execution_info.history_size_bytes / steps
+
+
+async def test_kill_9_at_random_moments_of_a_plan_that_continues_as_new_changes_nothing(tmp_path: Path) -> None:
+    """Also on the border between two parts: the plan has several, each of a few steps."""
+    seed = random.SystemRandom().randrange(10**6)
+    chance = random.Random(seed)
+    steps, kills, width = 48, 2, 6
+    jobs = [PlanStep(step=str(n), agent="writer", input=f"Do job {n:03}.") for n in range(1, steps + 1)]
+    options = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=50")
+    with (
+        dev_server(tmp_path, options=options) as server,
+        messages_api(tmp_path, latency=0.1) as api,
+        worker(tmp_path, server, api, SHUTDOWN_GRACE="20") as working,
+    ):
+        stack = Stack(server, api, working)
+
+        def disturb() -> None:
+            for moment in sorted(chance.sample(range(2, steps - width), kills)):
+                after_calls(stack, moment)
+                wait_for(lambda: chance.random() < 0.2, "a random moment", interval=0.02)
+                stack.working.kill()
+                stack.restart_worker()
+
+        result, handle = await while_running(stack, f"parts-{seed}", disturb, Plan(steps=tuple(jobs)))
+        last = await handle.describe()
+        asked, answered = stack.jobs(), stack.jobs("answered")
+    assert (result.state, result.done, result.spend.calls) == (RunState.COMPLETED, steps, steps), seed
+    assert last.run_id != handle.first_execution_run_id, seed
+    assert len(answered) == steps, (seed, answered)
+    assert sum(asked.values()) <= steps + kills * width, (seed, asked)
