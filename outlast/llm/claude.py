@@ -22,7 +22,7 @@ from outlast.extras import installed
 from outlast.llm.base import ModelCall, ModelReply, Progress
 from outlast.llm.body import LARGE, StreamedJson, characters
 from outlast.llm.claude_request import parameters_of, shared_prefix
-from outlast.llm.endpoint import Endpoint
+from outlast.llm.endpoint import Endpoint, Known
 from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from outlast.llm.message import MessageBuilder, reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
@@ -101,9 +101,15 @@ class _AioHttp(_KeyStays, anthropic.DefaultAioHttpClient):
 class ClaudeLLM:
     """Makes one streamed Messages API call and turns what comes back into a reply or a typed error."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP) -> None:
+    def __init__(
+        self,
+        client: anthropic.AsyncAnthropic,
+        retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP,
+        known: Known | None = None,
+    ) -> None:
         self._client = client
         self._retry_after_cap = retry_after_cap
+        self._known = known or Known()
         self._prefixes = SharedPrefixes()
 
     async def aclose(self) -> None:
@@ -157,6 +163,7 @@ class ClaudeLLM:
             raise self._broken(f"a tool's arguments are not JSON: {error}", call, progress, headers) from error
         if reply is None:
             raise self._broken("the stream ended before the answer did", call, progress, headers)
+        self._known.note_answer()
         return reply
 
     def _status_error(self, error: anthropic.APIStatusError, call: ModelCall, progress: Progress) -> Exception:
@@ -192,12 +199,13 @@ class ClaudeLLM:
         self, error: NotMessagesApiError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
     ) -> Exception:
         request_id = _id_in(headers)
-        return non_retryable(
-            ErrorKind.MODEL_NOT_FOUND,
-            f"{self._client.base_url} does not speak the Messages API: {error}"
-            f"{f' (request {request_id})' if request_id else ''}; check ANTHROPIC_BASE_URL",
-            ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid()),
-        )
+        said = f"{error}{f' (request {request_id})' if request_id else ''}"
+        failure = ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid())
+        if self._known.answered:  # a gateway or a portal that stands before it, or says that it is being worked on
+            text = f"{self._client.base_url} does not speak the Messages API at this moment: {said}"
+            return retryable(ErrorKind.MODEL_UNAVAILABLE, text, failure)
+        text = f"{self._client.base_url} does not speak the Messages API: {said}; check ANTHROPIC_BASE_URL"
+        return non_retryable(ErrorKind.MODEL_NOT_FOUND, text, failure)
 
     def _broken(self, reason: str, call: ModelCall, progress: Progress, headers: Mapping[str, str]) -> Exception:
         request_id = _id_in(headers)

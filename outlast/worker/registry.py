@@ -176,7 +176,7 @@ def model_client(settings: Settings) -> ClaudeWhenNeeded:
         endpoint = Endpoint.of(key, base_url, settings.model_read_timeout, token)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap)
+    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap, settings.state_dir.resolve() / "providers")
 
 
 def secret_of(settings: Settings) -> str:

@@ -210,7 +210,8 @@ class _Process:
             )
         if status == -signal.SIGXCPU:
             return _EndedError(_too_slow(job.seconds))
-        killed = status == -signal.SIGKILL
+        # A stop that goes to all of a group (Ctrl-C, a supervisor) also finds a process that cannot ignore it yet.
+        killed = -status in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         why = "is ended by the system, perhaps for want of memory" if killed else f"ends with status {status}"
         crash = ParsingStoppedError(Limit.CRASH, f"cannot be read: the process that reads it {why}")
         return _EndedError(crash, by_others=killed)

@@ -17,6 +17,7 @@ from outlast.testing.chaos.stack import Stack, Worker
 from outlast.testing.messages_api.rules import Script
 
 HOUR = 3600.0
+KILLS = (Fault.KILL, Fault.KILL_BOTH)
 OUTAGES: dict[Fault, int | str] = {
     Fault.API_429: 429,
     Fault.API_529: 529,
@@ -39,13 +40,14 @@ class Striking:
         self._stack = stack
         self._runs = runs
         self._rng = rng
+        self._restored = 0.0
 
     async def strike(self, fault: Fault, seconds: float, one: int) -> Strike | None:
         """Let a fault strike for so many seconds, `one` of two workers where it strikes one; None where it could not."""
-        strike = Strike(fault, time.time())
+        strike, self._restored = Strike(fault, time.time()), 0.0
         if await self._strike(fault, seconds, self._stack.workers[one]) is False:
             return None
-        strike.ended = time.time()
+        strike.ended = self._restored if fault in KILLS else time.time()
         return strike
 
     async def _strike(self, fault: Fault, seconds: float, one: Worker) -> bool | None:
@@ -96,6 +98,7 @@ class Striking:
     async def _kill(self, seconds: float, *workers: Worker) -> None:
         await asyncio.gather(*(self._stack.kill_worker(worker) for worker in workers))
         await asyncio.sleep(seconds)
+        self._restored = time.time()
         for worker in workers:
             self._stack.start_worker(worker)
         await asyncio.gather(*(self._stack.ready(worker) for worker in workers))

@@ -131,15 +131,6 @@ class Process:
         self.send(signal.SIGKILL)
         await self.ended()
 
-    async def until(self, said: str, within: float = 90.0) -> bool:
-        """Wait until it has written that; False if it ended before, or the time is over."""
-        deadline = time.monotonic() + within
-        while said not in self.said():
-            if not self.running or time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(POLL)
-        return True
-
 
 def _places(text: str, what: str) -> list[int]:
     found, at = [], text.find(what)

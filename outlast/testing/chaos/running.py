@@ -1,6 +1,7 @@
 """`chaos`: runs workflows on real processes while faults strike, and counts what should not be."""
 
 import asyncio
+import json
 import os
 import random
 import secrets
@@ -151,7 +152,15 @@ async def _case(stack: Stack, scenarios: Sequence[Scenario], plan: Plan, seed: i
     case.tracebacks = [each for process in processes for each in process.complaints()]
     stack.watching, stack.exits = [], []
     _measure(case.strikes, hits, runs.all)
+    _keep(stack, case, hits)
     return case
+
+
+def _keep(stack: Stack, case: Case, hits: Sequence[dict[str, Any]]) -> None:
+    """Write down what happened, for whoever wants to know why."""
+    happened = {**vars(case), "strikes": [vars(each) for each in case.strikes]}
+    happened |= {"hits": hits, "ends": stack.ends, "cut": stack.cut}
+    (stack.directory / f"case-{case.seed}.json").write_text(json.dumps(happened, indent=1))
 
 
 async def _keep_going(runs: Runs, deck: _Deck, width: int, least: int, done: asyncio.Event) -> None:

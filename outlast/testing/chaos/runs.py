@@ -79,7 +79,7 @@ class Runs:
 
     async def _by_client(self, run: Run) -> None:
         scenario = run.scenario
-        queue = self.stack.setup.settings.get("TASK_QUEUE", "agents")
+        queue = self.stack.setup.task_queue
         request = filled(scenario.request, run.id)
         while True:
             with suppress(RPCError):

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -23,7 +26,7 @@ from outlast.testing.chaos.proxy import Proxy
 from outlast.testing.messages_api.double import Double, application
 from outlast.testing.messages_api.rules import Rule, Script
 
-READY = "worker ready"
+READY_WITHIN = 90.0
 GRACE = 20
 """Seconds that a worker which is stopped has for its calls."""
 LATENCY = 0.2
@@ -36,12 +39,14 @@ class Setup:
     Args:
         worker: The worker's program and its arguments (`("worker.py",)`), or `module:Workflow`, several by comma.
         settings: Variables of its environment, and of the starters'.
+        task_queue: The task queue that it serves.
         answers: Rules of what the double of the API answers.
         launch: How processes are started.
     """
 
     worker: Sequence[str]
     settings: Mapping[str, str] = field(default_factory=dict)
+    task_queue: str = "agents"
     answers: Sequence[Rule] = ()
     launch: Launch = launch
 
@@ -58,6 +63,7 @@ class Worker(Process):
     """One of the two workers; `asked_to_end` is when it was sent SIGTERM."""
 
     options: tuple[str, ...] = ()
+    clock: float = 0.0
     asked_to_end: float = 0.0
 
 
@@ -111,20 +117,31 @@ class Stack:
         """Start a worker; it is ready later."""
         index = self.workers.index(worker)
         command = [hosting.__file__, *(("--clock", str(clock)) if clock else ()), *self.setup.worker, *options]
-        worker.options, worker.asked_to_end = options, 0.0
+        worker.options, worker.clock, worker.asked_to_end = options, clock, 0.0
         url = f"http://127.0.0.1:{self.api_proxies[index].port}?worker={worker.name}-{worker.number + 1}"
         worker.start(command, ANTHROPIC_BASE_URL=url, OUTLAST_BUILD=f"build-{self.builds}")
 
     async def ready(self, worker: Worker) -> None:
         """Wait until a worker works; one that cannot start while something else is away is started again, as by its keeper."""
-        for _ in range(20):
-            if await worker.until(READY) or worker.stopped:
-                return
-            if worker.running:
-                await worker.kill()
-            await asyncio.sleep(0.5)
-            self.start_worker(worker, *worker.options)
-        raise RuntimeError(f"{worker.name} does not get ready: {worker.said()[-2000:]}")
+        deadline = time.monotonic() + READY_WITHIN
+        while not await self._polls(worker) and not worker.stopped:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{worker.name} does not get ready: {worker.said()[-2000:]}")
+            await asyncio.sleep(0.2)
+            if not worker.running:
+                self.start_worker(worker, *worker.options, clock=worker.clock)
+
+    async def _polls(self, worker: Worker) -> bool:
+        """Whether the server knows a worker; what it says of itself may be lost on a full disk."""
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=self.setup.task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        )
+        with suppress(RPCError):
+            found = await self.client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=2))
+            return any(poller.identity.startswith(f"{worker.pid}@") for poller in found.pollers)
+        return False
 
     async def kill_worker(self, worker: Worker) -> None:
         """End a worker as a crash would, and look for what it leaves behind."""
@@ -177,7 +194,7 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
         **environment,
         "STATE_DIR": str(directory / "state"),
         "CONTENT_STORE_URL": content.as_uri(),
-        "ANTHROPIC_API_KEY": "chaos",
+        "ANTHROPIC_API_KEY": "no-key-of-anybody",
         "MODEL_READ_TIMEOUT": "10",
         "SHUTDOWN_GRACE": str(GRACE),
         **setup.settings,

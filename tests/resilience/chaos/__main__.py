@@ -1,6 +1,6 @@
 """`make chaos`: every fault over every pattern, on two stacks at once, until enough have struck; writes docs/resilience.md.
 
-    python -m tests.resilience.chaos [--seeds N,N,…] [--faults N] [--minutes N] [--write] [--only SCENARIO] [--fault NAME,…]
+python -m tests.resilience.chaos [--seeds N,N,…] [--faults N] [--minutes N] [--write] [--only SCENARIO] [--fault NAME,…]
 """
 
 import argparse

@@ -168,12 +168,16 @@ def application(directory: Path) -> Iterator[Application]:
         ):
             with closing(sqlite3.connect(database)) as connection:
                 connection.executescript(script)
-        server = {"command": sys.executable, "args": [str(LEDGER), str(found.booked)], "env": {"PYTHONPATH": str(PROJECT)}}
+        server = {
+            "command": sys.executable,
+            "args": [str(LEDGER), str(found.booked)],
+            "env": {"PYTHONPATH": str(PROJECT)},
+        }
         (directory / "mcp.json").write_text(json.dumps({"mcpServers": {"ledger": server}}))
         yield found
 
 
-ENVIRONMENT = clean_environment()
+ENVIRONMENT = clean_environment(WORKER_WAIT="60")
 
 
 def _scenario(name: str, *command: str, failed: bool = False, **more: object) -> Scenario:
