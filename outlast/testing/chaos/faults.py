@@ -72,14 +72,19 @@ class Striking:
                 await self._replace(one)
             case Fault.NO_CACHE:
                 await self._without_cache(seconds)
+            case _:
+                return await self._strike_around(fault, seconds)
+        return None
+
+    async def _strike_around(self, fault: Fault, seconds: float) -> bool | None:
+        """Strike what is around the workers."""
+        match fault:
             case Fault.SERVER_KILLED:
                 await self._stack.server.kill()
                 await asyncio.sleep(seconds)
                 await self._stack.start_server()
             case Fault.NETWORK_CUT | Fault.NETWORK_STALLED:
-                await (self._stack.server_proxy.cut() if fault is Fault.NETWORK_CUT else self._stalled())
-                await asyncio.sleep(seconds)
-                await self._stack.server_proxy.restore()
+                await self._network(fault, seconds)
             case Fault.API_DOWN:
                 await self._api_down(seconds)
             case Fault.STORE_GONE | Fault.STORE_READ_ONLY | Fault.STORE_FULL:
@@ -92,8 +97,14 @@ class Striking:
                 self._stack.api.change(Script(outage=0))
         return None
 
-    async def _stalled(self) -> None:
-        self._stack.server_proxy.stall()
+    async def _network(self, fault: Fault, seconds: float) -> None:
+        proxy = self._stack.server_proxy
+        if fault is Fault.NETWORK_CUT:
+            await proxy.cut()
+        else:
+            proxy.stall()
+        await asyncio.sleep(seconds)
+        await proxy.restore()
 
     async def _kill(self, seconds: float, *workers: Worker) -> None:
         await asyncio.gather(*(self._stack.kill_worker(worker) for worker in workers))

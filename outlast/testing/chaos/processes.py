@@ -1,7 +1,6 @@
 """The processes of a chaos run: how they are launched, what they said, and what they leave behind."""
 
 import asyncio
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 import psutil
 
-from outlast.devstack import leash
+from outlast.processes.leash import leashed
 
 POLL = 0.05
 COMPLAINTS = (
@@ -48,7 +47,7 @@ def launch(command: Sequence[str], env: Mapping[str, str], log: Path) -> Launche
     argv[0] = shutil.which(argv[0]) or argv[0]
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603 - the caller's own command
-            [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *argv],
+            leashed(argv),
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -157,8 +156,10 @@ class Children:
     async def orphans(self, within: float = 5.0) -> list[str]:
         """Return those that still run after so many seconds, and end them."""
         deadline = time.monotonic() + within
-        while (left := [each for each in self.found if _runs(each)]) and time.monotonic() < deadline:
+        left = self.found
+        while left and time.monotonic() < deadline:
             await asyncio.sleep(POLL)
+            left = [each for each in left if _runs(each)]
         named = [f"{self.parent} left {_command(each)}" for each in left]
         for each in left:
             with suppress(psutil.Error):

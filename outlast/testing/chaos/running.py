@@ -41,7 +41,7 @@ class Plan:
     per_case: int = 10
     width: int = 6
     gap: tuple[float, float] = (0.3, 1.5)
-    overlap: float = 0.35
+    overlap: float = 0.5
     patience: float = 180.0
 
 
@@ -109,7 +109,8 @@ def told(case: Case) -> str:
     """Say in a line what became of a case."""
     wrong = "; ".join(f"{name}: {' | '.join(found)}" for name, found in case.wrong().items())
     struck = ", ".join(strike.fault for strike in case.strikes)
-    return f"seed {case.seed}: {case.runs.total()} runs, {case.calls} calls, {len(case.strikes)} faults ({struck}): {wrong or 'well'}"
+    counts = f"{case.runs.total()} runs, {case.calls} calls, {len(case.strikes)} faults"
+    return f"seed {case.seed}: {counts} ({struck}): {wrong or 'well'}"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One stack under chaos: a dev server on a database file, two workers behind proxies, a content store, and the double of the API."""
+"""One stack under chaos: a dev server on a database file, two workers behind proxies, a content store, the double of the API."""
 
 import asyncio
 import signal

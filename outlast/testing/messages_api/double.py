@@ -7,9 +7,10 @@
   one for `writer`; with any other schema: the smallest object that fits it, the first value of each enum;
 - otherwise the text `Answer to: <begin of the last user message>`, filled up to `size` characters.
 
-`GET /hits` lists all calls, oldest first: {n, model, system, user, turn, started, ended, outcome, run, digest, worker}. `system` and
-`user` are the first 400 characters of the system prompt and of the last user message, `started` and `ended` Unix seconds (`ended`
-is null while the call runs), `outcome` one of answered, failed (status), broken (stream), abandoned (the client left), running.
+`GET /hits` lists all calls, oldest first: {n, model, system, user, turn, started, ended, outcome, run, digest, worker}.
+`system` and `user` are the first 400 characters of the system prompt and of the last user message, `started` and `ended` Unix
+seconds (`ended` is null while the call runs), `outcome` one of answered, failed (status), broken (stream), abandoned (the
+client left), running.
 `run` is the first word of the form `job-123456` in the call, and `digest` tells calls apart by all they hold but that word.
 `worker` is that parameter of the URL, by which workers can be told apart.
 

@@ -1,7 +1,11 @@
-"""An MCP server over stdio that books each line once for each idempotency key: `python ledger_server.py DATABASE`."""
+"""An MCP server over stdio that books each line once for each idempotency key: `python ledger_server.py DATABASE`.
+
+It has a helper, which does not notice the end of anything: whoever kills its worker must not leave that behind.
+"""
 
 import json
 import sqlite3
+import subprocess
 import sys
 from typing import Any
 
@@ -28,6 +32,7 @@ def answer(asked: dict[str, Any], database: sqlite3.Connection) -> dict[str, Any
 
 
 if __name__ == "__main__":
+    subprocess.Popen(["sleep", "3600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     database = sqlite3.connect(sys.argv[1], timeout=30)
     for written in sys.stdin:
         asked = json.loads(written)
