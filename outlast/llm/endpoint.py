@@ -7,6 +7,7 @@ import asyncio
 import gc
 import hashlib
 import importlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,14 @@ from typing import cast
 
 import httpx2
 
-from outlast.llm.base import LLM, ModelCall, ModelReply, Progress
+from outlast.extras import require
+from outlast.llm.base import LLM, ModelCall, ModelReply, Progress, Provider
 
 CLAUDE_URL = "https://api.anthropic.com"
+
+
+class CredentialsError(Exception):
+    """A request to a cloud cannot be signed: there are no credentials, or they cannot be renewed."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,11 @@ class Endpoint:
     """Seconds between two pieces of a stream."""
     api_key: str | None = field(default=None, repr=False)
     auth_token: str | None = field(default=None, repr=False)
+    provider: Provider = "anthropic"
+    own_url: bool = True
+    """Whether `url` is where requests go; else the client of a cloud knows its own address."""
+    region: str | None = None
+    project: str | None = None
 
     @classmethod
     def of(cls, api_key: str | None, base_url: str | None, timeout: float, auth_token: str | None = None) -> "Endpoint":
@@ -53,6 +64,45 @@ class Endpoint:
             raise ValueError(f"ANTHROPIC_BASE_URL cannot be read: {error}") from error
         return cls(url.copy_with(path=_without_version(url.path), fragment=None), timeout, api_key, auth_token)
 
+    @classmethod
+    def in_cloud(
+        cls,
+        provider: Provider,
+        base_url: str | None,
+        timeout: float,
+        *,
+        region: str = "",
+        project: str = "",
+        token: str | None = None,
+    ) -> "Endpoint":
+        """Check what the settings say of Bedrock or Vertex AI.
+
+        Args:
+            provider: `bedrock` or `vertex`.
+            base_url: An address of one's own; None for the cloud's.
+            timeout: Seconds between two pieces of a stream.
+            region: The cloud's region; Bedrock's may stand in the AWS profile.
+            project: The project that Vertex AI bills.
+            token: An API key of Bedrock, instead of credentials.
+
+        Raises:
+            MissingExtraError: The extra of that cloud is not installed.
+            ValueError: Region or project is missing.
+        """
+        require(provider, f"MODEL_PROVIDER={provider}")
+        if provider == "vertex" and not (region and project):
+            raise ValueError("MODEL_PROVIDER=vertex needs CLOUD_ML_REGION and ANTHROPIC_VERTEX_PROJECT_ID")
+        url = httpx2.URL(base_url.rstrip("/") if base_url else f"https://{provider}")
+        return cls(
+            url,
+            timeout,
+            auth_token=token,
+            provider=provider,
+            own_url=base_url is not None,
+            region=region or None,
+            project=project or None,
+        )
+
 
 @dataclass
 class Known:
@@ -66,10 +116,11 @@ class Known:
 
     @classmethod
     def of(cls, endpoint: Endpoint, directory: Path | None) -> "Known":
-        """Look up what is known of an endpoint; Claude's own address is no wrong one."""
+        """Look up what is known of an endpoint; the own addresses of Claude and of clouds are no wrong ones."""
         url = str(endpoint.url.copy_with(query=None))
         note = None if directory is None else directory / hashlib.sha256(url.encode()).hexdigest()[:16]
-        return cls(note, url.rstrip("/") == CLAUDE_URL or (note is not None and note.exists()))
+        right = not endpoint.own_url or url.rstrip("/") == CLAUDE_URL
+        return cls(note, right or (note is not None and note.exists()))
 
     def note_answer(self) -> None:
         """Keep in mind that it has answered."""
@@ -84,8 +135,14 @@ class Known:
 class ClaudeWhenNeeded:
     """Claude at an endpoint; the SDK is imported in a thread, at `prepare` or for the first call."""
 
-    def __init__(self, endpoint: Endpoint, retry_after_cap: float, known_in: Path | None = None) -> None:
-        self._endpoint, self._retry_after_cap = endpoint, retry_after_cap
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        retry_after_cap: float,
+        names: Callable[[str], str] = str,
+        known_in: Path | None = None,
+    ) -> None:
+        self._endpoint, self._retry_after_cap, self._names = endpoint, retry_after_cap, names
         self._known = Known.of(endpoint, known_in)
         self._making: asyncio.Task[LLM] | None = None
 
@@ -108,7 +165,8 @@ class ClaudeWhenNeeded:
     def _make(self) -> LLM:
         claude = importlib.import_module("outlast.llm.claude")
         gc.freeze()  # the SDK is never garbage, and looking through all of it takes longer than most calls
-        return cast("LLM", claude.ClaudeLLM(claude.client_of(self._endpoint), self._retry_after_cap, self._known))
+        client = claude.client_of(self._endpoint)
+        return cast("LLM", claude.ClaudeLLM(client, self._retry_after_cap, self._names, self._known))
 
 
 def _without_version(path: str) -> str:

@@ -137,11 +137,9 @@ class Striking:
 
     async def _api_down(self, seconds: float) -> None:
         began = time.time()
-        for proxy in self._stack.api_proxies:
-            await proxy.cut()
+        await self._stack.api_proxy.cut()
         await asyncio.sleep(seconds)
-        for proxy in self._stack.api_proxies:
-            await proxy.restore()
+        await self._stack.api_proxy.restore()
         self._stack.cut.append((began, time.time()))
 
     async def _store(self, fault: Fault, seconds: float) -> bool | None:

@@ -51,6 +51,7 @@ async def chaos(
     *,
     plan: Plan | None = None,
     seeds: Sequence[int] = (),
+    cases: int = 1,
     stacks: int = 1,
     effects: Callable[[], Mapping[str, int]] = dict,
     environment: Mapping[str, str] | None = None,
@@ -63,7 +64,8 @@ async def chaos(
         scenarios: What is run; each at least once in a case, as far as its time goes.
         setup: The worker, its settings, and what the model answers.
         plan: How much chaos there is.
-        seeds: One case for each. Default: one, drawn anew.
+        seeds: One case for each. Default: as many as `cases` says, drawn anew.
+        cases: How many cases there are where no seeds are given.
         stacks: How many stacks work on the cases at the same time.
         effects: Called at the end; returns how often each effect was applied, which should be once.
         environment: Variables of all processes. Default: those of this one, without those of Temporal and Anthropic.
@@ -80,8 +82,8 @@ async def chaos(
         assert not report.wrong, report.table()
         ```
     """
-    waiting = list(seeds or (secrets.randbelow(10**6),))
-    cases: list[Case] = []
+    waiting = list(seeds or (secrets.randbelow(10**6) for _ in range(cases)))
+    ended: list[Case] = []
     outer = {name: value for name, value in os.environ.items() if not name.startswith(OUTER)}
 
     async def work(root: Path) -> None:
@@ -89,7 +91,7 @@ async def chaos(
             while waiting:
                 seed = waiting.pop(0)
                 case = await _case(stack, scenarios, plan or Plan(), seed)
-                cases.append(case)
+                ended.append(case)
                 tell(told(case))
 
     with TemporaryDirectory() as temporary:
@@ -100,9 +102,9 @@ async def chaos(
         async with asyncio.TaskGroup() as group:
             for folder in folders:
                 group.create_task(work(folder))
-        if cases:
-            cases[-1].effects_twice += [f"{what}: {times} times" for what, times in effects().items() if times > 1]
-    return Report(sorted(cases, key=lambda case: case.seed))
+        if ended:
+            ended[-1].effects_twice += [f"{what}: {times} times" for what, times in effects().items() if times > 1]
+    return Report(sorted(ended, key=lambda case: case.seed))
 
 
 def told(case: Case) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
 from outlast.client import data_converter
@@ -75,7 +77,7 @@ class Stack:
     setup: Setup
     env: Mapping[str, str]
     api: Double
-    api_proxies: list[Proxy]
+    api_proxy: Proxy
     server_proxy: Proxy
     server: Process
     workers: list[Worker]
@@ -106,7 +108,7 @@ class Stack:
             with suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 with suppress(RPCError, RuntimeError):
-                    client = await Client.connect(f"127.0.0.1:{self.port}", lazy=True)
+                    client = await Client.connect(f"127.0.0.1:{self.port}", lazy=True, runtime=_quiet())
                     await client.service_client.check_health(timeout=timedelta(seconds=2))
                     return
             if not self.server.running:
@@ -115,10 +117,9 @@ class Stack:
 
     def start_worker(self, worker: Worker, *options: str, clock: float = 0.0) -> None:
         """Start a worker; it is ready later."""
-        index = self.workers.index(worker)
         command = [hosting.__file__, *(("--clock", str(clock)) if clock else ()), *self.setup.worker, *options]
         worker.options, worker.clock, worker.asked_to_end = options, clock, 0.0
-        url = f"http://127.0.0.1:{self.api_proxies[index].port}?worker={worker.name}-{worker.number + 1}"
+        url = f"http://127.0.0.1:{self.api_proxy.port}?worker={worker.name}-{worker.number + 1}"
         worker.start(command, ANTHROPIC_BASE_URL=url, OUTLAST_BUILD=f"build-{self.builds}")
 
     async def ready(self, worker: Worker) -> None:
@@ -167,6 +168,12 @@ class Stack:
         self.watching.append(asyncio.create_task(children.orphans()))
 
 
+@cache
+def _quiet() -> Runtime:
+    """Report nothing of a server that does not answer: that is what is done to it here."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
+
+
 async def _serve_api(api: Double) -> tuple[_Serving, asyncio.Task[None], int]:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -186,8 +193,8 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    api_proxies, server_proxy = [Proxy(api_port), Proxy(api_port)], Proxy(port)
-    for proxy in (*api_proxies, server_proxy):
+    api_proxy, server_proxy = Proxy(api_port), Proxy(port)
+    for proxy in (api_proxy, server_proxy):
         await proxy.open()
     content = directory / "content"
     shared = {
@@ -199,19 +206,24 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
         "SHUTDOWN_GRACE": str(GRACE),
         **setup.settings,
     }
-    starters = shared | {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{api_port}"}
+    starters = shared | {
+        "TEMPORAL_ADDRESS": f"127.0.0.1:{port}",
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{api_proxy.port}",
+    }
     working = shared | {"TEMPORAL_ADDRESS": f"127.0.0.1:{server_proxy.port}"}
     stack = Stack(
         directory=directory,
         setup=setup,
         env=starters,
         api=api,
-        api_proxies=api_proxies,
+        api_proxy=api_proxy,
         server_proxy=server_proxy,
         server=Process("server", environment, directory / "server.log"),
         workers=[Worker(name, working, directory / f"{name}.log", setup.launch) for name in ("one", "two")],
         port=port,
-        client=await Client.connect(f"127.0.0.1:{port}", data_converter=data_converter(512 * 1024), lazy=True),
+        client=await Client.connect(
+            f"127.0.0.1:{port}", data_converter=data_converter(512 * 1024), lazy=True, runtime=_quiet()
+        ),
     )
     try:
         await stack.start_server()
@@ -224,6 +236,6 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
         for process in (*stack.workers, stack.server):
             await process.kill()
         serving.should_exit = True
-        for proxy in (*api_proxies, server_proxy):
+        for proxy in (api_proxy, server_proxy):
             await proxy.cut()
         await asyncio.wait([task], timeout=5)

@@ -75,7 +75,8 @@ async def listening(port: int) -> None:
 
 def processes() -> list[psutil.Process]:
     """Return the processes of MCP servers that this test has started, those included that nobody has buried."""
-    return [child for child in psutil.Process().children(recursive=True) if _name(child).startswith("python")]
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if _name(each).startswith("python") and "leash.py" not in command_of(each)]
 
 
 def _name(process: psutil.Process) -> str:
