@@ -69,9 +69,8 @@ class Striking:
             case Fault.CLOCK_AHEAD | Fault.CLOCK_BEHIND:
                 await self._replace(one, clock=HOUR if fault is Fault.CLOCK_AHEAD else -HOUR)
                 await asyncio.sleep(seconds)
-                await self._replace(one)
             case Fault.NO_CACHE:
-                await self._without_cache(seconds)
+                await self._without_cache(seconds, one)
             case _:
                 return await self._strike_around(fault, seconds)
         return None
@@ -126,14 +125,12 @@ class Striking:
         self._stack.start_worker(worker, *options, clock=clock)
         await self._stack.ready(worker)
 
-    async def _without_cache(self, seconds: float) -> None:
-        both = self._stack.workers
-        await asyncio.gather(*(self._replace(each, "--max-cached-workflows", "0") for each in both))
+    async def _without_cache(self, seconds: float, one: Worker) -> None:
+        await self._replace(one, "--max-cached-workflows", "0")
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             await self._runs.query_all()
             await asyncio.sleep(0.3)
-        await asyncio.gather(*(self._replace(each) for each in both))
 
     async def _api_down(self, seconds: float) -> None:
         began = time.time()

@@ -18,6 +18,7 @@ from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
 from tests.approving import approved
 from tests.processes import wait_for
+from tests.real_process import command_of
 
 
 class Mcp:

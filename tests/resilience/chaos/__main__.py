@@ -22,8 +22,8 @@ PAGE = PROJECT / "docs" / "resilience.md"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=lambda text: [int(each) for each in text.split(",")], default=None)
-    parser.add_argument("--cases", type=int, default=36)
-    parser.add_argument("--per-case", type=int, default=12)
+    parser.add_argument("--cases", type=int, default=30)
+    parser.add_argument("--per-case", type=int, default=14)
     parser.add_argument("--width", type=int, default=5)
     parser.add_argument("--stacks", type=int, default=2)
     parser.add_argument("--write", action="store_true")
