@@ -15,7 +15,6 @@ from temporalio.exceptions import ApplicationError
 from outlast.documents.parsing import frames, limits
 from outlast.documents.parsing.tasks import TASKS
 from outlast.errors import ErrorKind, non_retryable, text_of
-from outlast.processes.leash import tie
 
 KEPT_BYTES = 128 * 1024 * 1024
 """A process that keeps more than this after its work is replaced by a new one."""
@@ -25,7 +24,6 @@ def main() -> NoReturn:
     """Work until stdin ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a worker that is asked to stop finishes its work first, this included
-    tie(os.getppid(), signal.SIGKILL)  # in the middle of its work it does not look at its input
     answers = os.dup(1)
     # What a library prints must not get between the messages.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -76,13 +76,13 @@ KINDS: Mapping[Fault, Kind] = {
     Fault.STORE_FULL: Kind("no file of the workers can grow, as on a full disk", "store", (3.0, 5.0)),
     Fault.STARTER_KILLED: Kind("SIGKILL to a starter, started again with the same id", "starters"),
     Fault.CLOCK_AHEAD: Kind(
-        "a worker whose clock is an hour ahead takes over from one of two, until it is struck itself",
+        "a worker whose clock is an hour ahead takes over from one of two",
         "workers",
         (2.0, 4.0),
     ),
     Fault.CLOCK_BEHIND: Kind("the same with a clock that is an hour behind", "workers", (2.0, 4.0)),
     Fault.NO_CACHE: Kind(
-        "a worker that keeps no run in memory takes over in the same way, and every run is queried",
+        "a worker that keeps no run in memory takes over, and every run is queried",
         "workers",
         (2.0, 4.0),
     ),

@@ -203,6 +203,7 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
         "CONTENT_STORE_URL": content.as_uri(),
         "ANTHROPIC_API_KEY": "no-key-of-anybody",
         "MODEL_READ_TIMEOUT": "10",
+        "HEARTBEAT_TIMEOUT": "30",  # a machine that does other work as well stands still for longer than the usual 15 s
         "SHUTDOWN_GRACE": str(GRACE),
         **setup.settings,
     }
