@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: one case over every pattern, its seed drawn anew each time; and chaos itself sees what it counts."""
+"""The short form of `make chaos`: one case over every pattern, its seed drawn anew each time."""
 
 import random
 from pathlib import Path
