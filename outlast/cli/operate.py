@@ -8,11 +8,6 @@ from typing import Annotated
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add `up`."""
-    app.command()(up)
-
-
 def up(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of Temporal; 0 is any.")] = None,
     ui_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the Web UI; 0 is any.")] = None,

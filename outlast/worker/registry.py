@@ -114,7 +114,9 @@ class Registry:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
-        self.gate_terms = GateTermsActivities(secret_of(settings), channels=len(self._channels), store=self.store)
+        self.gate_terms = GateTermsActivities(
+            secret_of(settings), channels=len(self._channels), store=self.store, policy=settings.gate_policy()
+        )
         self.activities = self._standard(llm, [*standard, *tools])
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)

@@ -20,13 +20,15 @@ client left), running.
   "ended" (the stream stops in the middle), "silence" (it says no more), "hang" (not a byte comes), "garbage", "web page", and
   what is whole: "json" (no stream), "wrong type" (of the content), "crawl" (a few characters at a time);
 - `hold`: true keeps every call waiting until it is false again, for tests that need something to be going on;
+- `release`: lets calls go on that a rule holds under one of these names;
 - `rules`: put in front of the rules given before. For each call the first rule counts whose `system`, `user` and `model`
   occur in the call's and whose `times` are not used up. What a rule can do (unset: as without the rule):
   `text` or `data` (sent as JSON) to answer, `size`, `latency`, `stop_reason`, `usage` {input_tokens, …};
   `status` with `error_type`, `message`, `headers`: an HTTP error; `stream_error`: an error of this type within the stream;
   `breaks`: "connection" drops the connection in the middle of the answer, "stream" ends the stream cleanly there,
   "silence" says nothing more from there on;
-  `piece` characters in each event of the stream, `pace` seconds after each.
+  `piece` characters in each event of the stream, `pace` seconds after each;
+  `hold` keeps the call waiting until this name is released.
 
   `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far, and
   `{run}` the call's run; with `before_turn` the rule counts for conversations of fewer answers alone.
@@ -40,6 +42,7 @@ import hashlib
 import json
 import re
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,6 +85,7 @@ class Double:
         self._rules: list[Rule] = []
         self._outage: int | str = 0
         self._free.set()
+        self._released: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.hits: list[dict[str, Any]] = []
 
     def change(self, script: Script) -> None:
@@ -92,6 +96,8 @@ class Double:
         self._outage = self._outage if script.outage is None else script.outage
         if script.hold is not None:
             (self._free.clear if script.hold else self._free.set)()
+        for name in script.release:
+            self._released[name].set()
 
     async def messages(self, request: Request) -> Response:
         """Answer one call of the Messages API."""
@@ -211,6 +217,8 @@ class Double:
 
     async def _wait(self, rule: Rule) -> None:
         await self._free.wait()
+        if rule.hold:
+            await self._released[rule.hold].wait()
         await asyncio.sleep(self._latency if rule.latency is None else rule.latency)
 
 

@@ -29,6 +29,7 @@ class Rule(BaseModel):
     tool: str = ""
     input: dict[str, Any] = {}
     before_turn: int | None = None
+    hold: str = ""
     piece: int = 2048
     pace: float = 0.0
 
@@ -51,4 +52,5 @@ class Script(BaseModel):
     outage: (
         int | Literal["cut", "ended", "silence", "hang", "garbage", "web page", "json", "wrong type", "crawl"] | None
     ) = None
+    release: list[str] = []
     rules: list[Rule] = []
