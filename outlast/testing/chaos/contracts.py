@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from outlast.extras import require
+
+require("testing", "outlast.testing.chaos")  # before anything of it is imported, which the modules beside this one do
+
 
 class Fault(StrEnum):
     """What strikes."""

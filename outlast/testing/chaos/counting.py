@@ -12,6 +12,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
+from outlast.activity.waiting import LONGEST_PAUSE
 from outlast.testing.chaos.stack import Stack
 
 MOMENT = 1.5
@@ -63,6 +64,10 @@ def _count(run: str, hits: list[dict[str, Any]], used: int, stack: Stack) -> Cou
 def _may_be_lost(hit: dict[str, Any], stack: Stack) -> bool:
     """Whether the process or the connection of a call was cut while it ran, or a moment after its answer."""
     ended = hit["ended"] or float("inf")
+    # An answer that came while no file could grow is kept a while after one can: until the worker looks again.
+    ended = max(
+        ended, *(until + LONGEST_PAUSE for began, until in stack.full if began <= ended + MOMENT and ended <= until), 0
+    )
     end, harsh = stack.ends.get(hit["worker"], (float("inf"), False))
     if harsh and end <= ended + MOMENT:  # a process that was killed made its last calls before, whenever they are read
         return True

@@ -44,7 +44,7 @@ class Striking:
 
     async def strike(self, fault: Fault, seconds: float, one: int) -> Strike | None:
         """Let a fault strike for so many seconds, `one` of two workers where it strikes one; None where it could not."""
-        strike, self._restored = Strike(fault, time.time()), 0.0
+        strike = Strike(fault, time.time())
         if await self._strike(fault, seconds, self._stack.workers[one]) is False:
             return None
         strike.ended = self._restored if fault in KILLS else time.time()
@@ -148,12 +148,15 @@ class Striking:
             Fault.STORE_FULL: (lambda: self._limit_files(0), lambda: self._limit_files(resource.RLIM_INFINITY)),
         }
         strike, restore = ways[fault]
+        began = time.time()
         if strike() is False:
             return False
         try:
             await asyncio.sleep(seconds)
         finally:
             restore()
+        if fault is Fault.STORE_FULL:
+            self._stack.full.append((began, time.time()))
         return None
 
     def _limit_files(self, size: int) -> None:

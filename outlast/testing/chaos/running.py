@@ -162,7 +162,7 @@ async def _case(stack: Stack, scenarios: Sequence[Scenario], plan: Plan, seed: i
 def _keep(stack: Stack, case: Case, hits: Sequence[dict[str, Any]]) -> None:
     """Write down what happened, for whoever wants to know why."""
     happened = {**vars(case), "strikes": [vars(each) for each in case.strikes]}
-    happened |= {"hits": hits, "ends": stack.ends, "cut": stack.cut}
+    happened |= {"hits": hits, "ends": stack.ends, "cut": stack.cut, "full": stack.full}
     (stack.directory / f"case-{case.seed}.json").write_text(json.dumps(happened, indent=1))
 
 

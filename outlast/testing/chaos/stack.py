@@ -91,6 +91,8 @@ class Stack:
     exits: list[str] = field(default_factory=list)
     cut: list[tuple[float, float]] = field(default_factory=list)
     """When connections to the API were cut."""
+    full: list[tuple[float, float]] = field(default_factory=list)
+    """When no file could grow, so that an answer was nowhere but in memory."""
 
     @property
     def content(self) -> Path:
@@ -100,6 +102,14 @@ class Stack:
     def mark(self, worker: Worker) -> str:
         """Name the process that a worker now is; the API sees it with each call."""
         return f"{worker.name}-{worker.number}"
+
+    async def start(self) -> None:
+        """Start the server and both workers, and wait until they are ready."""
+        await self.start_server()
+        for worker in self.workers:
+            self.start_worker(worker)
+        for worker in self.workers:
+            await self.ready(worker)
 
     async def start_server(self) -> None:
         """Start the server on its database, and wait until it answers."""
@@ -184,6 +194,20 @@ async def _serve_api(api: Double) -> tuple[_Serving, asyncio.Task[None], int]:
     return serving, task, listening.getsockname()[1]
 
 
+def _settings(setup: Setup, directory: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that workers and starters share."""
+    return {
+        **environment,
+        "STATE_DIR": str(directory / "state"),
+        "CONTENT_STORE_URL": (directory / "content").as_uri(),
+        "ANTHROPIC_API_KEY": "no-key-of-anybody",
+        "MODEL_READ_TIMEOUT": "10",
+        "HEARTBEAT_TIMEOUT": "30",  # a machine that does other work as well stands still for longer than the usual 15 s
+        "SHUTDOWN_GRACE": str(GRACE),
+        **setup.settings,
+    }
+
+
 @asynccontextmanager
 async def running(setup: Setup, directory: Path, environment: Mapping[str, str]) -> AsyncIterator[Stack]:
     """Run a stack while the block runs; everything it writes is in `directory`."""
@@ -196,17 +220,7 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
     api_proxy, server_proxy = Proxy(api_port), Proxy(port)
     for proxy in (api_proxy, server_proxy):
         await proxy.open()
-    content = directory / "content"
-    shared = {
-        **environment,
-        "STATE_DIR": str(directory / "state"),
-        "CONTENT_STORE_URL": content.as_uri(),
-        "ANTHROPIC_API_KEY": "no-key-of-anybody",
-        "MODEL_READ_TIMEOUT": "10",
-        "HEARTBEAT_TIMEOUT": "30",  # a machine that does other work as well stands still for longer than the usual 15 s
-        "SHUTDOWN_GRACE": str(GRACE),
-        **setup.settings,
-    }
+    shared = _settings(setup, directory, environment)
     starters = shared | {
         "TEMPORAL_ADDRESS": f"127.0.0.1:{port}",
         "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{api_proxy.port}",
@@ -227,11 +241,7 @@ async def running(setup: Setup, directory: Path, environment: Mapping[str, str])
         ),
     )
     try:
-        await stack.start_server()
-        for worker in stack.workers:
-            stack.start_worker(worker)
-        for worker in stack.workers:
-            await stack.ready(worker)
+        await stack.start()
         yield stack
     finally:
         for process in (*stack.workers, stack.server):

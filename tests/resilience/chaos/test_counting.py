@@ -29,25 +29,27 @@ def hit(
 
 
 @pytest.mark.parametrize(
-    ("hits", "used", "ends", "cut", "found"),
+    ("hits", "used", "ends", "cut", "found", "full"),
     [
         # Answered twice, and one answer was used: the process that had the first one lived on.
-        ([hit(1, 2), hit(3, 4)], 1, {}, [], (1, 0, 0)),
+        ([hit(1, 2), hit(3, 4)], 1, {}, [], (1, 0, 0), []),
         # The same, but two voters asked the same, and both answers were used.
-        ([hit(1, 2), hit(3, 4)], 2, {}, [], (0, 0, 0)),
+        ([hit(1, 2), hit(3, 4)], 2, {}, [], (0, 0, 0), []),
         # The process was killed a moment after the answer came, or long after it.
-        ([hit(1, 2), hit(5, 6, worker="two-1")], 1, {"one-1": (2.5, True)}, [], (0, 0, 1)),
-        ([hit(1, 2), hit(9, 10, worker="two-1")], 1, {"one-1": (8.0, True)}, [], (1, 0, 0)),
+        ([hit(1, 2), hit(5, 6, worker="two-1")], 1, {"one-1": (2.5, True)}, [], (0, 0, 1), []),
+        ([hit(1, 2), hit(9, 10, worker="two-1")], 1, {"one-1": (8.0, True)}, [], (1, 0, 0), []),
+        # It was killed long after the answer, which no disk had room for until a moment before.
+        ([hit(1, 2), hit(9, 10, worker="two-1")], 1, {"one-1": (8.0, True)}, [], (0, 0, 1), [(1.5, 7.0)]),
         # It ended in order.
-        ([hit(1, 2), hit(5, 6, worker="two-1")], 1, {"one-1": (2.5, False)}, [], (1, 0, 0)),
+        ([hit(1, 2), hit(5, 6, worker="two-1")], 1, {"one-1": (2.5, False)}, [], (1, 0, 0), []),
         # Given up and made again, by a process that was killed, that lived on, or over a connection that was cut.
-        ([hit(1, 2, "abandoned"), hit(5, 6, worker="one-2")], 1, {"one-1": (1.9, True)}, [], (0, 0, 1)),
-        ([hit(1, 2, "abandoned"), hit(5, 6, worker="one-2")], 1, {}, [], (0, 1, 0)),
-        ([hit(1, 2, "abandoned"), hit(5, 6)], 1, {}, [(1.5, 4.0)], (0, 0, 1)),
+        ([hit(1, 2, "abandoned"), hit(5, 6, worker="one-2")], 1, {"one-1": (1.9, True)}, [], (0, 0, 1), []),
+        ([hit(1, 2, "abandoned"), hit(5, 6, worker="one-2")], 1, {}, [], (0, 1, 0), []),
+        ([hit(1, 2, "abandoned"), hit(5, 6)], 1, {}, [(1.5, 4.0)], (0, 0, 1), []),
         # Given up for good, as the voters of a vote that is decided.
-        ([hit(1, 2, "abandoned"), hit(1, 2, digest="b")], 1, {}, [], (0, 0, 0)),
+        ([hit(1, 2, "abandoned"), hit(1, 2, digest="b")], 1, {}, [], (0, 0, 0), []),
         # What the API broke off was no answer.
-        ([hit(1, 2, "broken (connection)"), hit(5, 6)], 1, {}, [], (0, 0, 0)),
+        ([hit(1, 2, "broken (connection)"), hit(5, 6)], 1, {}, [], (0, 0, 0), []),
     ],
 )
 def test_calls_made_again_are_counted_unless_their_process_or_connection_was_struck(
@@ -56,8 +58,9 @@ def test_calls_made_again_are_counted_unless_their_process_or_connection_was_str
     ends: dict[str, tuple[float, bool]],
     cut: list[tuple[float, float]],
     found: tuple[int, int, int],
+    full: list[tuple[float, float]],
 ) -> None:
-    counted = _count("job-000001", hits, used, SimpleNamespace(ends=ends, cut=cut))  # type: ignore[arg-type]
+    counted = _count("job-000001", hits, used, SimpleNamespace(ends=ends, cut=cut, full=full))  # type: ignore[arg-type]
     assert (len(counted.finished), len(counted.live), counted.excused) == found
 
 
