@@ -143,7 +143,7 @@ class Striking:
         content = self._stack.content
         away = content.with_name("content.away")
         ways: dict[Fault, tuple[Callable[[], bool | None], Callable[[], object]]] = {
-            Fault.STORE_GONE: (lambda: _renamed(content, away), lambda: away.rename(content)),
+            Fault.STORE_GONE: (lambda: _renamed(content, away), lambda: _renamed_back(content, away)),
             Fault.STORE_READ_ONLY: (lambda: writable(content, False), lambda: writable(content, True)),
             Fault.STORE_FULL: (lambda: self._limit_files(0), lambda: self._limit_files(resource.RLIM_INFINITY)),
         }
@@ -180,6 +180,13 @@ def _renamed(content: Path, away: Path) -> bool | None:
         return False
     content.rename(away)
     return None
+
+
+def _renamed_back(content: Path, away: Path) -> None:
+    # What was being written as the directory went has made it anew. Under a mount that returns it would be hidden.
+    if content.exists():
+        content.rename(content.with_name(f"content.hidden-{time.time():.3f}"))
+    away.rename(content)
 
 
 def writable(root: Path, to: bool) -> bool | None:

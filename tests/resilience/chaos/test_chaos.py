@@ -10,7 +10,7 @@ from tests.resilience.chaos.application import ENVIRONMENT, application
 
 pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(300)]
 
-FAULTS = 8
+FAULTS = 6
 
 
 async def test_every_pattern_outlasts_what_strikes(tmp_path: Path) -> None:
