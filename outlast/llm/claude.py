@@ -112,6 +112,8 @@ class ClaudeLLM:
         return reply
 
     def _status_error(self, error: anthropic.APIStatusError, call: ModelCall, progress: Progress) -> Exception:
+        if error.type:  # an error in the API's own form: it is the API that answers
+            self._known.note_answer()
         return error_for_status(
             error.status_code,
             error_type=str(error.type) if error.type else None,
@@ -131,6 +133,8 @@ class ClaudeLLM:
     def _reported(
         self, error: ReportedError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
     ) -> Exception:
+        if error.kind:
+            self._known.note_answer()
         status = error.status or 200
         return error_for_status(
             status,

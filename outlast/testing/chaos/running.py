@@ -179,6 +179,7 @@ async def _keep_going(runs: Runs, deck: _Deck, width: int, least: int, done: asy
 async def _strike_all(stack: Stack, runs: Runs, plan: Plan, rng: random.Random) -> list[Strike]:
     striking = Striking(stack, runs, rng)
     deck = _Deck(random.Random(rng.random()), plan.faults)  # noqa: S311
+    await _answered(stack)
     busy: dict[str, asyncio.Task[Strike | None]] = {}
     tasks: list[asyncio.Task[Strike | None]] = []
     for _ in range(plan.per_case):
@@ -194,6 +195,15 @@ async def _strike_all(stack: Stack, runs: Runs, plan: Plan, rng: random.Random) 
         tasks.append(task)
     await _settled(tasks)
     return [strike for task in tasks if (strike := task.result()) is not None]
+
+
+async def _answered(stack: Stack, within: float = 60.0) -> None:
+    """Wait for the first answer of all: an address that never gave one is a wrong address, not one that is away."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if any(hit["outcome"] == "answered" for hit in stack.api.hits):
+            return
+        await asyncio.sleep(0.1)
 
 
 async def _settled(tasks: Sequence[asyncio.Task[Any]]) -> None:
