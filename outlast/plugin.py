@@ -28,6 +28,7 @@ from outlast.activity.heartbeat import Keeper
 from outlast.activity.outages import OutageWaits
 from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
+from outlast.storage.garbage.users import note_user
 from outlast.tools.tool import Tool
 from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.admission import AdmittedByLag, Lag
@@ -132,6 +133,9 @@ class OutlastPlugin(SimplePlugin):
         config["max_heartbeat_throttle_interval"] = min(
             config.get("max_heartbeat_throttle_interval", HEARTBEAT_THROTTLE), HEARTBEAT_THROTTLE
         )
+        # An update of over 2 MB passes the server and is part of what the worker answers: the SDK's own check would fail
+        # that task again and again. The server turns down the update alone; our converter checks what we send.
+        config["disable_payload_error_limit"] = True
         config["graceful_shutdown_timeout"] = config.get("graceful_shutdown_timeout") or part.grace
         return _admitting(_versioned(config, self._settings), part.lag)
 
@@ -187,6 +191,7 @@ class WorkerPart(Interceptor):
         self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
         try:
             await hand_back(self._settings.state_dir, client)
+            await note_user(client, self.registry.store.objects)
             async with AsyncExitStack() as running:
                 running.enter_context(Keeper.of_this_process())
                 await running.enter_async_context(self.lag.measured())

@@ -12,18 +12,43 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from outlast.forks import SESSION, STAGED
+
 if TYPE_CHECKING:
     from outlast.cli.result_texts import Page, Reader
     from outlast.contracts import ChangingResult
+
+__all__ = [
+    "ANY_PAGE",
+    "CONSENSUS",
+    "DOCUMENTS",
+    "PLAN",
+    "REQUESTS",
+    "RESEARCH",
+    "ROLLBACK",
+    "SESSION",
+    "STAGED",
+    "ResultPage",
+    "RunKind",
+    "kinds",
+    "known",
+    "page_of",
+    "partial",
+    "prefix_of",
+    "queue_of",
+    "register_kind",
+    "request_of",
+    "shared_in",
+    "types_of",
+    "worker_of",
+]
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 ROLLBACK = "RollbackWorkflow"
-SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
-STAGED = "StagedDeliveryWorkflow"
 
 
 @dataclass(frozen=True)
@@ -51,6 +76,8 @@ class RunKind:
     """Where its own workers work; empty where it has none, and the queue is that of TASK_QUEUE."""
     worker: str = ""
     """The command that starts such a worker, for advice."""
+    request: str = ""
+    """Its request as `module:name`, by which edits are checked; empty: the worker checks them."""
 
     def load(self) -> ResultPage:
         """Import its page."""
@@ -96,6 +123,11 @@ def page_of(workflow: str) -> ResultPage:
 def prefix_of(workflow: str) -> str:
     """Return how ids of its runs begin."""
     return _KINDS[workflow].prefix if workflow in _KINDS else "run"
+
+
+def request_of(workflow: str) -> str:
+    """Return what a workflow is started with as `module:name`, or "" where that is not known."""
+    return _KINDS[workflow].request if workflow in _KINDS else ""
 
 
 def queue_of(workflow: str) -> str:

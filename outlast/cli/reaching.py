@@ -179,6 +179,7 @@ def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
             state_dir=settings.state_dir.resolve(),
             waits=settings.store_wait if waits else 0.0,
             on_outage=_report_outage,
+            seal=settings.seal(),
         )
     except ValueError as error:
         raise LeavingError(WRONG, str(error)) from error

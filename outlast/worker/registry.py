@@ -24,6 +24,7 @@ from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
+from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
@@ -106,6 +107,7 @@ class Registry:
                 waits=settings.store_wait,
                 on_outage=log_outage,
                 cache_bytes=settings.content_cache_bytes,
+                seal=settings.seal(),
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
@@ -127,6 +129,7 @@ class Registry:
         """Build the activities of the library."""
         settings, store, models = self.settings, self.store, self.settings.model_table()
         spool = Spool(store, settings.state_dir.resolve())
+        spool.clean()
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
@@ -141,6 +144,7 @@ class Registry:
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,
             notices.tell_people,
+            OutcomeActivities(store).read_outcomes,
             RoutePickActivities(store).check_picks,
             calling.read_toolset,
             calling.call_tool,

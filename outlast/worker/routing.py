@@ -101,7 +101,7 @@ async def served_by(client: Client, task_queue: str) -> Served:
     oldest = datetime.now(UTC) - FRESH
     fresh = [each for each in answer.pollers if each.last_access_time.ToDatetime(UTC) > oldest]
     workers = tuple((each.identity, _of(each)) for each in fresh)
-    return Served(task_queue, workers, _routed(answer.versioning_info))
+    return Served(task_queue, workers, routed(answer.versioning_info))
 
 
 def _of(poller: PollerInfo) -> Build:
@@ -111,7 +111,8 @@ def _of(poller: PollerInfo) -> Build:
     return Build(options.deployment_name, options.build_id)
 
 
-def _routed(info: TaskQueueVersioningInfo) -> frozenset[Build]:
+def routed(info: TaskQueueVersioningInfo) -> frozenset[Build]:
+    """Return the builds that a task queue sends new runs to."""
     current, ramping = _build(info.current_deployment_version), _build(info.ramping_deployment_version)
     if info.ramping_version_percentage >= 100:
         return frozenset({ramping})
@@ -124,6 +125,8 @@ def _pinned(run: WorkflowExecutionInfo) -> Build | None:
     override = info.versioning_override
     if override.auto_upgrade:
         return None
+    if override.HasField("one_time"):
+        return _build(override.one_time.target_deployment_version)
     if override.HasField("pinned"):
         return _build(override.pinned.version)
     if info.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_PINNED:

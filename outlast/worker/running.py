@@ -216,7 +216,7 @@ def _run(
     try:
         settings = with_agents(settings or load_settings(), agents_dir)
         settings = with_build(settings, arguments.deployment, arguments.build_id)
-        log_to_stderr(settings.log_level, settings.log_format)
+        log_to_stderr(settings.log_level, settings.log_format, sealed=settings.payload_keys is not None)
         check_workflows(served.workflows)
         check_tools(served.tools)
         check_activities(served.activities)

@@ -7,9 +7,11 @@ takes any arguments, never raises, and puts what it does not understand where pe
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import to_json
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from outlast.agents.agents import Agents
 from outlast.approvals.choices import answered
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
@@ -21,10 +23,12 @@ from outlast.contracts import (
     PauseAnswer,
     RollbackAnswer,
     RunStatus,
+    StepOutcomes,
     Trace,
     Verdict,
     WaitingActions,
 )
+from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
 from outlast.workflow.state import ExecutionState
@@ -32,10 +36,14 @@ from outlast.workflow.state import ExecutionState
 LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
 """A run does not wait at its end for the check of a decision: there is no gate any more that it could count at."""
 
+UPDATE_LIMIT = 1024 * 1024
+"""Most bytes of an update, as JSON."""
+
 
 class MessageHandlers:
     """The signals, updates and queries of every run."""
 
+    agents: Agents
     gates: Gates
     pausing: Pausing
     people: People
@@ -130,6 +138,13 @@ class MessageHandlers:
         """Return the changes of the run."""
         return self.undo.changes
 
+    @workflow.query(
+        description="What this run's steps came to, from the one of the given number on: what a fork takes over"
+    )
+    def outcomes(self, *args: Any) -> StepOutcomes:
+        """Return the outcomes of steps, as many as fit into a message."""
+        return self.agents.outcomes.page(args)
+
     @workflow.query(description="Steps, spend and state of this run")
     def status(self) -> RunStatus:
         """Return the state of the run."""
@@ -144,3 +159,20 @@ class MessageHandlers:
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
         """Keep a signal that this workflow does not know."""
         self.trace.notice(f"signal {name!r} with {len(args)} inputs means nothing to this run")
+
+    def check_size(self, *args: Any) -> None:
+        """Refuse an update that history cannot hold: a server takes one of up to 4 MB, and ends the run that accepts it.
+
+        Raises PayloadTooLarge, which the sender sees and the run does not.
+        """
+        size = len(to_json(args, bytes_mode="base64", fallback=repr))
+        if size > UPDATE_LIMIT:
+            raise non_retryable(
+                ErrorKind.PAYLOAD_TOO_LARGE,
+                f"the update is {size:,} bytes, over {UPDATE_LIMIT:,}; hand large texts over by reference",
+            )
+
+    pause_asked.validator(check_size)
+    resume_asked.validator(check_size)
+    decide_now.validator(check_size)
+    roll_back_asked.validator(check_size)

@@ -4,7 +4,8 @@ Patterns and agents read it to decide what comes next. The trace is notified of 
 It lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from temporalio import workflow
@@ -56,6 +57,9 @@ class ExecutionState:
         self.heartbeat = 10.0
         """Seconds between the heartbeats of the worker's activities."""
         self.watcher: Watcher | None = None
+        self.stand_ins: Mapping[str, str] = {}
+        """Who does a step in place of its agent, by the step."""
+        self._calls: Counter[str] = Counter()
 
     def unused(self, name: str) -> str:
         """Return a name that no step has yet: this one, or this one with a number."""
@@ -78,7 +82,7 @@ class ExecutionState:
         """Mark a step as running."""
         update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}
         if agent:
-            update["agent"] = agent
+            update["agent"] = self.stand_ins.get(step, agent)
         self._update(step, update)
         if self.watcher is not None:
             self.watcher.step_began(self.steps[step])
@@ -94,6 +98,11 @@ class ExecutionState:
         for step in steps:
             if (row := self.steps.pop(step, None)) and self.watcher is not None:
                 self.watcher.step_dropped(row)
+
+    def next_call(self, step: str) -> int:
+        """Number the model calls of a step, from 0 on: the same numbers after a reset."""
+        self._calls[step] += 1
+        return self._calls[step] - 1
 
     def charge(self, spend: Spend) -> None:
         """Add what a model call cost."""

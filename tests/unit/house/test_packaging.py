@@ -23,7 +23,10 @@ PLACES = {
     "cli": ("outlast.cli", "outlast.devstack"),
     "devstack": ("outlast.devstack.local_model",),
     "documents": ("outlast.documents.formats",),
-    "encryption": ("outlast.storage.payload_codec",),
+    "encryption": (
+        "outlast.storage.payload_codec",
+        "outlast.storage.sealing",
+    ),
     "mcp": ("outlast.tools.mcp",),
     "notify": ("outlast.notices",),
     "otel": ("outlast.telemetry",),
