@@ -33,6 +33,7 @@ OWN = {
     "extending": "test_guides.py",
     "performance": "test_benchmarks.py",
     "quickstart": "test_guides.py",
+    "resilience": "test_resilience.py",
 }
 """Guides whose commands belong together or to another program, and the test in `tests/resilience` that runs them."""
 

@@ -17,7 +17,7 @@ for _module in (
     "cli.start.begin",
     "outlast.cli.runs.waiting",
     "temporalio.envconfig",
-    "tests.doubles.messages_api",
+    "outlast.testing.messages_api.double",
 ):
     importlib.import_module(_module)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator
 
-from outlast.environment import clean_environment, clean_secret
+from outlast.processes.environment import clean_environment, clean_secret
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 from outlast.settings.base import SettingsError
 from outlast.settings.models import LOCAL_MODEL, MODELS, ModelSettings

@@ -188,7 +188,8 @@ def model_client(settings: Settings) -> ClaudeWhenNeeded:
         endpoint = _cloud(settings) or Endpoint.of(key, base_url, settings.model_read_timeout, token)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap, settings.model_table().name_sent)
+    known_in = settings.state_dir.resolve() / "providers"
+    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap, settings.model_table().name_sent, known_in)
 
 
 def _cloud(settings: Settings) -> Endpoint | None:

@@ -1,4 +1,4 @@
-"""What can be scripted for the double of the Messages API; `tests.doubles.messages_api` says what each field does."""
+"""What can be scripted for the double of the Messages API; `outlast.testing.messages_api.double` says what each field does."""
 
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class Script(BaseModel):
     latency: float | None = None
     size: int | None = None
     hold: bool | None = None
-    outage: int | None = None
+    outage: (
+        int | Literal["cut", "ended", "silence", "hang", "garbage", "web page", "json", "wrong type", "crawl"] | None
+    ) = None
     release: list[str] = []
     rules: list[Rule] = []

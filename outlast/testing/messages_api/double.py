@@ -1,19 +1,24 @@
 """A double of the Messages API over real HTTP: streams (SSE) or answers whole, counts calls, fails on demand.
 
-    python -m tests.doubles.messages_api --port P [--latency S] [--size N]
+    python -m outlast.testing.messages_api.double --port P [--latency S] [--size N]
 
 `POST /v1/messages` is the API itself. What it answers when nothing is scripted:
 - `output_config.format` with a JSON schema that has `steps`: a plan of three steps, two for `researcher` and, after them,
   one for `writer`; with any other schema: the smallest object that fits it, the first value of each enum;
 - otherwise the text `Answer to: <begin of the last user message>`, filled up to `size` characters.
 
-`GET /hits` lists all calls, oldest first: {n, model, system, user, turn, started, ended, outcome}. `system` and `user` are the
-first 400 characters of the system prompt and of the last user message, `started` and `ended` Unix seconds (`ended` is null
-while the call runs), `outcome` one of answered, failed (status), broken (stream), abandoned (the client left), running.
+`GET /hits` lists all calls, oldest first: {n, model, system, user, turn, started, ended, outcome, run, digest, worker}.
+`system` and `user` are the first 400 characters of the system prompt and of the last user message, `started` and `ended` Unix
+seconds (`ended` is null while the call runs), `outcome` one of answered, failed (status), broken (stream), abandoned (the
+client left), running.
+`run` is the first word of the form `job-123456` in the call, and `digest` tells calls apart by all they hold but that word.
+`worker` is that parameter of the URL, by which workers can be told apart.
 
 `POST /script` changes what it does from now on; every field may be left out:
 - `latency`: seconds before each answer; `size`: characters of each text answer;
-- `outage`: the HTTP status that every call gets until it is 0 again;
+- `outage`: the HTTP status that every call gets until it is 0 again, or how it is answered instead, until it is 0: "cut" and
+  "ended" (the stream stops in the middle), "silence" (it says no more), "hang" (not a byte comes), "garbage", "web page", and
+  what is whole: "json" (no stream), "wrong type" (of the content), "crawl" (a few characters at a time);
 - `hold`: true keeps every call waiting until it is false again, for tests that need something to be going on;
 - `release`: lets calls go on that a rule holds under one of these names;
 - `rules`: put in front of the rules given before. For each call the first rule counts whose `system`, `user` and `model`
@@ -25,15 +30,17 @@ while the call runs), `outcome` one of answered, failed (status), broken (stream
   `piece` characters in each event of the stream, `pace` seconds after each;
   `hold` keeps the call waiting until this name is released.
 
-  `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far;
-  with `before_turn` the rule counts for conversations of fewer answers alone.
+  `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far, and
+  `{run}` the call's run; with `before_turn` the rule counts for conversations of fewer answers alone.
 
 `POST /reset` forgets hits, rules and changes. `GET /health` answers `ok`.
 """
 
 import argparse
 import asyncio
+import hashlib
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -46,10 +53,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.doubles.message_bodies import answer_text, calling, event, events_before, whole_message
-from tests.doubles.rules import Rule, Script
+from outlast.testing.messages_api.bodies import answer_text, calling, event, events_before, whole_message
+from outlast.testing.messages_api.rules import Rule, Script
 
 SHOWN = 400
+RUN = re.compile(r"\bjob-\d{6}\b")
+"""How a call shows which run it belongs to."""
+BROKEN = {"cut": "connection", "ended": "stream", "silence": "silence"}
+NOT_AN_ANSWER = {
+    "garbage": ("text/event-stream", "\x01\x02 }{ not an event \x03\n" * 20),
+    "web page": ("text/html", "<!DOCTYPE html><html><body><h1>We will be right back</h1></body></html>"),
+}
+CRAWL = {"piece": 3, "pace": 0.02}
 
 
 class BrokenOnPurposeError(Exception):
@@ -68,7 +83,7 @@ class Double:
         """Go back to how it was started."""
         self._latency, self._size = self._defaults
         self._rules: list[Rule] = []
-        self._outage = 0
+        self._outage: int | str = 0
         self._free.set()
         self._released: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.hits: list[dict[str, Any]] = []
@@ -89,6 +104,58 @@ class Double:
         body = await request.json()
         call = {"system": _text(body.get("system", "")), "user": _last_user(body), "model": body["model"]}
         turn = sum(message["role"] == "assistant" for message in body["messages"])
+        hit = self._noted(body, call, turn)
+        hit["worker"] = request.query_params.get("worker", "")
+        rule = next((rule for rule in self._rules if rule.fits(call | {"turn": turn})), Rule())
+        if isinstance(self._outage, int) and self._outage:
+            rule = Rule(status=self._outage, latency=0, message="an outage")
+        if rule.times is not None:
+            rule.times -= 1
+        headers = {"request-id": f"req_{hit['n']}", **rule.headers}
+        if rule.status is not None:
+            return await self._failed(rule, hit, headers)
+        if self._outage == "hang" and not await self._resumed(request):
+            _end(hit, "broken (hang)")
+            raise BrokenOnPurposeError
+        if self._outage in NOT_AN_ANSWER:
+            kind, written = NOT_AN_ANSWER[str(self._outage)]
+            _end(hit, f"broken ({self._outage})")
+            return Response(written, media_type=kind)
+        return await self._answered(body, call, turn, rule, hit, headers)
+
+    async def _answered(
+        self,
+        body: dict[str, Any],
+        call: dict[str, str],
+        turn: int,
+        rule: Rule,
+        hit: dict[str, Any],
+        headers: dict[str, str],
+    ) -> Response:
+        size = self._size if rule.size is None else rule.size
+        text = json.dumps(rule.data) if rule.data is not None else rule.text
+        answer = answer_text(body, call["user"], size, hit["run"]) if text is None else text
+        message = whole_message(body, answer, hit["n"])
+        message["stop_reason"] = rule.stop_reason
+        message["usage"] |= rule.usage
+        if rule.tool:
+            message |= calling(rule.tool, rule.input, turn, hit["run"], hit["digest"])
+        if isinstance(self._outage, str):
+            rule = rule.model_copy(
+                update=CRAWL if self._outage == "crawl" else {"breaks": BROKEN.get(self._outage, rule.breaks)}
+            )
+        if body.get("stream") and self._outage != "json":
+            kind = "text/html" if self._outage == "wrong type" else "text/event-stream"
+            return StreamingResponse(self._stream(message, rule, hit), headers=headers, media_type=kind)
+        await self._wait(rule)
+        _end(hit, "answered")
+        return JSONResponse(message, headers=headers)
+
+    def _noted(self, body: dict[str, Any], call: dict[str, str], turn: int) -> dict[str, Any]:
+        """Put a call on the list."""
+        written = json.dumps(body, sort_keys=True)
+        found = RUN.search(written)
+        run = found[0] if found else ""
         hit = {
             "n": len(self.hits) + 1,
             **{name: value[:SHOWN] for name, value in call.items()},
@@ -96,28 +163,19 @@ class Double:
             "started": time.time(),
             "ended": None,
             "outcome": "running",
+            "run": run,
+            "digest": hashlib.sha256(written.replace(run, "").encode() if run else written.encode()).hexdigest()[:16],
         }
         self.hits.append(hit)
-        rule = next((rule for rule in self._rules if rule.fits(call | {"turn": turn})), Rule())
-        if self._outage:
-            rule = Rule(status=self._outage, latency=0, message="an outage")
-        if rule.times is not None:
-            rule.times -= 1
-        headers = {"request-id": f"req_{hit['n']}", **rule.headers}
-        if rule.status is not None:
-            return await self._failed(rule, hit, headers)
-        size = self._size if rule.size is None else rule.size
-        text = json.dumps(rule.data) if rule.data is not None else rule.text
-        message = whole_message(body, answer_text(body, call["user"], size) if text is None else text, hit["n"])
-        message["stop_reason"] = rule.stop_reason
-        message["usage"] |= rule.usage
-        if rule.tool:
-            message |= calling(rule.tool, rule.input, turn, hit["n"])
-        if body.get("stream"):
-            return StreamingResponse(self._stream(message, rule, hit), headers=headers, media_type="text/event-stream")
-        await self._wait(rule)
-        _end(hit, "answered")
-        return JSONResponse(message, headers=headers)
+        return hit
+
+    async def _resumed(self, request: Request) -> bool:
+        """Say nothing for as long as that is told; returns whether the client has waited."""
+        while self._outage == "hang":
+            if await request.is_disconnected():
+                return False
+            await asyncio.sleep(0.1)
+        return True
 
     async def _failed(self, rule: Rule, hit: dict[str, Any], headers: dict[str, str]) -> Response:
         await self._wait(rule)
@@ -184,9 +242,8 @@ def _last_user(body: dict[str, Any]) -> str:
     return said[-1] if said else ""
 
 
-def build_app(latency: float = 0.0, size: int = 0) -> Starlette:
-    """Build the web application."""
-    double = Double(latency, size)
+def application(double: Double) -> Starlette:
+    """Build the web application of a double."""
 
     async def script(request: Request) -> Response:
         try:
@@ -222,7 +279,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--size", type=int, default=0, help="characters of each text answer")
     arguments = parser.parse_args()
-    app = build_app(arguments.latency, arguments.size)
+    app = application(Double(arguments.latency, arguments.size))
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", timeout_graceful_shutdown=1)
 
 

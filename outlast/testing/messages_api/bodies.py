@@ -14,15 +14,24 @@ FILLER = "The quick brown fox jumps over the lazy dog. "
 CHARACTERS_PER_TOKEN = 4
 
 
-def answer_text(body: dict[str, Any], user: str, size: int) -> str:
-    """Answer a call by its own looks: JSON where a schema is asked for, else a text of at least `size` characters."""
+def answer_text(body: dict[str, Any], user: str, size: int, run: str = "") -> str:
+    """Answer a call by its own looks: JSON where a schema is asked for, else a text of at least `size` characters.
+
+    Whatever is written names the `run`, so that the calls made of it do.
+    """
     wanted = body.get("output_config", {}).get("format", {}).get("schema")
+    of = f" ({run})" if run else ""
     if wanted is not None:
-        return json.dumps(PLAN if "steps" in wanted.get("properties", {}) else smallest(wanted))
-    text = f"Answer to: {' '.join(user.split())[:60]}"
+        return json.dumps(plan_of(of) if "steps" in wanted.get("properties", {}) else smallest(wanted))
+    text = f"Answer to{of}: {' '.join(user.split())[:60]}"
     if size <= len(text):
         return text
     return (text + ". " + FILLER * (size // len(FILLER) + 1))[:size]
+
+
+def plan_of(run: str) -> dict[str, Any]:
+    """Write the plan whose steps name their run."""
+    return {"steps": [{**step, "input": f"{step['input']}{run}"} for step in PLAN["steps"]]}
 
 
 def smallest(schema: dict[str, Any]) -> Any:
@@ -68,10 +77,11 @@ def whole_message(body: dict[str, Any], text: str, number: int) -> dict[str, Any
     }
 
 
-def calling(tool: str, given: dict[str, Any], turn: int, number: int) -> dict[str, Any]:
-    """Build the part of an answer message that calls a tool."""
+def calling(tool: str, given: dict[str, Any], turn: int, run: str, number: str) -> dict[str, Any]:
+    """Build the part of an answer message that calls a tool; asked the same again, it says the same."""
     filled = {
-        name: value.replace("{turn}", str(turn)) if isinstance(value, str) else value for name, value in given.items()
+        name: value.replace("{turn}", str(turn)).replace("{run}", run) if isinstance(value, str) else value
+        for name, value in given.items()
     }
     block = {"type": "tool_use", "id": f"toolu_{number}", "name": tool, "input": filled}
     return {"content": [block], "stop_reason": "tool_use"}
