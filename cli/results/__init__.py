@@ -13,13 +13,35 @@ from outlast.cli.kinds import (
 )
 
 KINDS = (
-    RunKind(PLAN, "plan", "plan", "outlast.cli.results.plans:PAGE"),
-    RunKind(DOCUMENTS, "document", "documents", "cli.results.documents:PAGE"),
-    RunKind(RESEARCH, "research", "research", "cli.results.research:PAGE"),
-    RunKind(REQUESTS, "route", "requests", "cli.results.requests:PAGE"),
-    RunKind(CONSENSUS, "consensus", "consensus", "cli.results.consensus:PAGE"),
-    RunKind(SESSION, "agent", "agent", "cli.results.sessions:PAGE"),
-    RunKind(STAGED, "staged", "staged", "cli.results.staged:PAGE"),
+    RunKind(PLAN, "plan", "plan", "outlast.cli.results.plans:PAGE", request="outlast.contracts:PlanRequest"),
+    RunKind(
+        DOCUMENTS,
+        "document",
+        "documents",
+        "cli.results.documents:PAGE",
+        request="workflows.contracts.documents:DocumentAnalysisRequest",
+    ),
+    RunKind(
+        RESEARCH,
+        "research",
+        "research",
+        "cli.results.research:PAGE",
+        request="workflows.contracts.research:ResearchRequest",
+    ),
+    RunKind(
+        REQUESTS, "route", "requests", "cli.results.requests:PAGE", request="outlast.routing.requests:RouteRequest"
+    ),
+    RunKind(
+        CONSENSUS,
+        "consensus",
+        "consensus",
+        "cli.results.consensus:PAGE",
+        request="outlast.consensus.votes:ConsensusRequest",
+    ),
+    RunKind(
+        SESSION, "agent", "agent", "cli.results.sessions:PAGE", request="outlast.agents.sessions:AgentSessionRequest"
+    ),
+    RunKind(STAGED, "staged", "staged", "cli.results.staged:PAGE", request="outlast.stages.contracts:StagedRequest"),
 )
 
 

@@ -13,12 +13,12 @@ from typing import NoReturn, Protocol
 import typer
 
 from outlast.cli import control, explain, leaving, namespaces, observe, operate
-from outlast.cli.decisions import audit, steering
+from outlast.cli.decisions import audit, inbox, steering
 from outlast.cli.decisions import commands as deciding
-from outlast.cli.inbox import command as inbox
 from outlast.cli.web import codec_server
 from outlast.command_line import CommandLine, use_command_line
 from outlast.private_files import PRIVATE
+from outlast.server import command as server
 
 
 class Group(Protocol):
@@ -43,7 +43,7 @@ def build_app(command_line: CommandLine | None = None, groups: Sequence[Group] =
     operate.register(app)
     for group in groups:
         group.register(app)
-    for module in (observe, explain, control, steering, deciding, inbox, audit, namespaces, codec_server):
+    for module in (observe, explain, control, steering, deciding, inbox, server, audit, namespaces, codec_server):
         module.register(app)
     return app
 

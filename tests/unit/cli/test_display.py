@@ -20,8 +20,8 @@ from temporalio.common import RawValue
 
 from outlast.approvals.views import timer_text, view_of
 from outlast.cli import leaving, rendering
-from outlast.cli.inbox.forms import read_arguments, shown_arguments
-from outlast.cli.inbox.pages import render
+from outlast.server.pages.forms import read_arguments, shown_arguments
+from outlast.server.pages.pages import render
 from outlast.cli.printing import written_json
 from outlast.cli.result_texts import Reader
 from outlast.cli.results.anything import read_anything

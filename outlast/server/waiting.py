@@ -46,7 +46,7 @@ async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunS
         if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             raise LeavingError(WRONG, f"there is no run {workflow_id!r}") from error
         raise
-    seen = RunSeen(found, await _shown(found), await _records(found))
+    seen = RunSeen(found, await shown_gates(found), await _records(found))
     if not whole:
         return seen
     waiting = tuple(await in_full(reach, found, seen.shown.waiting))
@@ -80,7 +80,8 @@ async def _outputs(reach: Reach, status: RunStatus) -> dict[str, str]:
     return dict(zip([row.step for row in done], texts, strict=True))
 
 
-async def _shown(run: WorkflowExecution) -> GatesShown:
+async def shown_gates(run: WorkflowExecution) -> GatesShown:
+    """Read what waits at a run's gates; nothing from memos of others."""
     try:
         return await gates_of(run)
     except ValueError:
