@@ -58,7 +58,7 @@ class ModelSettings(SettingsGroup):
 
     @field_validator("anthropic_base_url")
     @classmethod
-    def _is_web_address(cls, value: str | None) -> str | None:
+    def _is_model_address(cls, value: str | None) -> str | None:
         return web_address(value)
 
     @property

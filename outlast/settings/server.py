@@ -29,7 +29,7 @@ class ServerSettings(SettingsGroup):
 
     @field_validator("serve_tokens", "serve_origins", "webhook_urls", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_by_comma(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
     @field_validator("serve_tokens")

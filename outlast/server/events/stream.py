@@ -16,7 +16,7 @@ from outlast.server.events.feed import Feed, Feeds
 from outlast.server.events.log import Logged, text_of
 from outlast.server.operations import Answer, Body, Call
 
-HEARTBEAT = 15
+HEARTBEAT = 5
 """Seconds between comments that keep a quiet connection alive."""
 SEND_WITHIN = 30.0
 """Seconds in which a client must take what is sent; one that does not is cut off, and may resume."""
