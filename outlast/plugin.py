@@ -30,11 +30,10 @@ from outlast.activity.outages import OutageWaits
 from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
 from outlast.tools.tool import Tool
-from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.admission import AdmittedByLag, Lag
 from outlast.worker.arguments import WorkerArgumentError, activity_name, check_activities, check_tools, with_agents
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.registry import Feature, Registry, model_client
+from outlast.worker.registry import OWN_WORKFLOWS, Feature, Registry, model_client
 from outlast.workflow.policies import spaced_queue
 
 PASSED_THROUGH = ("outlast",)
@@ -97,8 +96,8 @@ class OutlastPlugin(SimplePlugin):
             "outlast",
             data_converter=self._extended,
             workflows=lambda theirs: [
-                *(each for each in theirs or () if each is not RollbackWorkflow),
-                RollbackWorkflow,
+                *(each for each in theirs or () if each not in OWN_WORKFLOWS),
+                *OWN_WORKFLOWS,
             ],
             workflow_runner=_sharing,
         )

@@ -52,6 +52,7 @@ class AgentCards:
             **policies.local_call("read the agents"),
         )
         self.run.state.heartbeat = self.catalog.heartbeat
+        self.run.state.webhooks = self.catalog.webhooks
         self.run.budget.knows(self.catalog)
         self._is_read = True
         return self.catalog

@@ -28,10 +28,12 @@ class GateTermsActivities:
     `store` holds the arguments that are too large for history.
     """
 
-    def __init__(self, secret: str = "", *, channels: int = 0, store: ContentStore | None = None) -> None:
+    def __init__(
+        self, secret: str = "", *, channels: int = 0, webhooks: int = 0, store: ContentStore | None = None
+    ) -> None:
         self._secret = secret
         self._store = store
-        self._terms = GateTerms(channels=channels, demands_token=bool(secret))
+        self._terms = GateTerms(channels=channels, webhooks=webhooks, demands_token=bool(secret))
 
     def set_indexed(self, indexed: bool) -> None:
         """Set whether gates may set search attributes: only where the namespace has all of ours."""

@@ -88,7 +88,17 @@ from outlast.contracts.models import (
     ToolSpec,
     Usage,
 )
-from outlast.contracts.notices import Notice, NoticeRequest, NoticeSent
+from outlast.contracts.notices import (
+    Notice,
+    NoticeRequest,
+    NoticeSent,
+    WebhookBody,
+    WebhookDelivered,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookRequest,
+    WebhookSent,
+)
 from outlast.contracts.plans import (
     MAX_PARALLEL,
     MAX_STEPS,
@@ -261,6 +271,12 @@ __all__ = [
     "UsedToken",
     "Verdict",
     "WaitingActions",
+    "WebhookBody",
+    "WebhookDelivered",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookRequest",
+    "WebhookSent",
     "breaks",
     "carried_in",
     "digest_of",

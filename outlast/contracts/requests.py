@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from outlast.contracts.base import Content, Contract
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
@@ -15,6 +17,8 @@ class Carried:
     """The mark of a field that only continue-as-new may fill."""
 
 
+MOST_WEBHOOKS = 5
+"""Addresses that one run reports to."""
 CARRIED = Carried()
 """Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
 
@@ -45,6 +49,10 @@ class RunRequest(Contract):
     """What an agent that failed leaves to its fallback."""
     stream: bool = False
     """Whether its calls publish what the models write, which puts those texts into the run's history."""
+    webhooks: tuple[Annotated[str, Field(pattern="^https?://", max_length=2000)], ...] = Field(
+        default=(), max_length=MOST_WEBHOOKS
+    )
+    """Addresses that hear when a gate of the run opens, and when it ends, beside those of WEBHOOK_URLS."""
 
 
 class RunResult(Contract):

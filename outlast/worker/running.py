@@ -35,10 +35,9 @@ from outlast.telemetry.metrics import runtime
 from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
-from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows, with_agents
 from outlast.worker.processes import Pool, how_many
-from outlast.worker.registry import Feature
+from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.replay import check
 from outlast.worker.serving import CACHED_WORKFLOWS, runner_of, running_worker
 
@@ -192,7 +191,7 @@ def _run(served: Served, settings: Settings | None, agents_dir: str | Path | Non
         check_tools(served.tools)
         check_activities(served.activities)
         if arguments.replay:
-            known = (RollbackWorkflow, *served.workflows)
+            known = (*OWN_WORKFLOWS, *served.workflows)
             return 0 if asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared))) else 1
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())

@@ -9,9 +9,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
-from outlast.cli.reaching import Reach
+from outlast.cli.reaching import PASSING, Reach
 from outlast.cli.recorded.events import Recorded, RunRecord, take
-from outlast.cli.runs.waiting import PASSING
 from outlast.storage.payload_codec import unsealed
 
 AGAIN = 1.0

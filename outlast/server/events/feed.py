@@ -17,11 +17,10 @@ from temporalio.service import RPCError
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.leaving import LeavingError
 from outlast.cli.printing import plain
-from outlast.cli.reaching import QUERY_DEADLINE, Reach, word
+from outlast.cli.reaching import PASSING, QUERY_DEADLINE, Reach, word
 from outlast.cli.recorded.following import follow
 from outlast.cli.recorded.reading import Decoding
 from outlast.cli.recorded.status import recorded_status
-from outlast.cli.runs.waiting import PASSING
 from outlast.cli.watching.calls import Key
 from outlast.cli.watching.pieces import Heartbeats, RunStream
 from outlast.contracts import RunStatus, Streamed
