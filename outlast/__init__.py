@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from outlast.workflow.base import AgentWorkflow
     from outlast.workflow.context import RunContext
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 _MODULES = {
     "outlast.agents.agents": "Agents",

@@ -4,7 +4,6 @@ import fcntl
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +90,13 @@ def extended_converter(
         DefaultPayloadConverter,
     )
 
-    from outlast.storage.payload_guard import SERVER_LIMIT, RedactingFailureConverter, SealedFailureConverter, guarded
+    from outlast.storage.payload_guard import (
+        SERVER_LIMIT,
+        GuardedDataConverter,
+        RedactingFailureConverter,
+        SealedFailureConverter,
+        guarded,
+    )
 
     if has_our_converter(theirs):
         return theirs
@@ -107,8 +112,9 @@ def extended_converter(
         raise SettingsError(
             "data_converter: it has a payload codec, and PAYLOAD_KEYS is set, which adds another; leave one of them out"
         )
-    converter = replace(
-        theirs,
+    converter = GuardedDataConverter(
+        payload_codec=theirs.payload_codec,
+        external_storage=theirs.external_storage,
         payload_converter_class=guarded(payload_limit, SERVER_LIMIT if others is None else others),
         failure_converter_class=ours[theirs.failure_converter_class],
     )

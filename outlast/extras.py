@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("aiohttp",),
+    "bedrock": ("boto3", "botocore"),
     "cli": ("jinja2", "rich", "starlette", "typer", "uvicorn"),
     "devstack": ("xllamacpp",),
     "documents": ("bs4", "lxml", "pypdf"),
@@ -16,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "search": ("ddgs", "feedparser"),
     "sql": ("sqlalchemy",),
     "testing": (),
+    "vertex": ("google.auth", "requests"),
 }
 """The modules of each extra (`pyproject.toml`) that our code imports; `testing` brings the time-skipping server, a program."""
 

@@ -57,7 +57,7 @@ def _addresses(settings: Settings, state: StackState) -> Iterable[tuple[str, str
     if state.model_url:
         yield "Model", f"{state.model_url} (local, Messages API)"
     else:
-        yield "Model", settings.anthropic_base_url or "Claude API" if not settings.local else "none"
+        yield "Model", "none" if settings.local else settings.model_source
     if state.worker:
         health, metrics = (f"http://{HOST}:{state.ports[name]}" for name in ("worker health", "metrics"))
         yield "Worker", f"task queue {state.task_queue}, health {health}, metrics {metrics}/metrics"

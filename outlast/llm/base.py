@@ -115,7 +115,7 @@ class ModelSpec(BaseModel):
     `forced_tools` say whether the model takes that parameter and the tool choice "any". `continuations` is how often an
     answer that met its token limit is asked to go on. `web_search` says whether the provider can search the web for it.
     `cache_from` is the shortest prompt, in tokens, whose beginning the provider keeps in its cache. `hints` says whether it is
-    sent what schemas hold for small models alone.
+    sent what schemas hold for small models alone. `bedrock` and `vertex` are its names there, where they differ from its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,6 +135,8 @@ class ModelSpec(BaseModel):
     web_search: bool = False
     cache_from: int = 1024
     hints: bool = False
+    bedrock: str = ""
+    vertex: str = ""
 
     def caches(self, characters: int) -> bool:
         """Whether the provider keeps a beginning of so many characters in its cache; without a price for it, it has none."""
@@ -153,6 +155,9 @@ class ModelSpec(BaseModel):
         )
 
 
+Provider = Literal["anthropic", "bedrock", "vertex"]
+
+
 class ModelTable(BaseModel):
     """Which model an alias means, and what each model can do and costs."""
 
@@ -161,6 +166,7 @@ class ModelTable(BaseModel):
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     only: str | None = None
+    provider: Provider = "anthropic"
 
     def resolve(self, name: str) -> str:
         """Turn an alias into a model's name; other names stay, unless `only` one model is served.
@@ -175,7 +181,14 @@ class ModelTable(BaseModel):
 
     def spec(self, model: str) -> ModelSpec:
         """Return the row of a model; a model that is not in the table gets default limits and no price."""
-        return self.models.get(model, ModelSpec())
+        row = self.models.get(model, ModelSpec())
+        # Bedrock has no tools that run on Anthropic's servers.
+        return row.model_copy(update={"web_search": False}) if self.provider == "bedrock" and row.web_search else row
+
+    def name_sent(self, model: str) -> str:
+        """Return what the provider calls a model."""
+        row = self.models.get(model, ModelSpec())
+        return {"bedrock": row.bedrock, "vertex": row.vertex}.get(self.provider, "") or model
 
     def usd(self, model: str, usage: Usage) -> float:
         """Price a call in USD, to the millionth."""

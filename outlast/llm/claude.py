@@ -1,4 +1,4 @@
-"""Claude, or anything that speaks the Messages API; only this file and its `claude_…` neighbours import `anthropic`.
+"""Claude, or anything that speaks the Messages API; only files named `claude…` import `anthropic`.
 
 The SDK gives authentication, address, headers and errors, over aiohttp where it is installed; the stream is read by `stream` and
 `message`, which take a fifth of the time. Always streamed, because the API refuses long answers otherwise; the SDK's own
@@ -13,23 +13,20 @@ from typing import Any
 
 import anthropic
 import httpx2
-from anthropic._models import FinalRequestOptions
 from anthropic.types import RawMessageDeltaEvent, RawMessageStartEvent
 
 from outlast.contracts import ModelFailure, StopReason
 from outlast.errors import ErrorKind, non_retryable, retryable
-from outlast.extras import installed
 from outlast.llm.base import ModelCall, ModelReply, Progress
-from outlast.llm.body import LARGE, StreamedJson, characters
 from outlast.llm.claude_request import parameters_of, shared_prefix
-from outlast.llm.endpoint import Endpoint
+from outlast.llm.clients.claude_clients import SdkClient, client_of, credentials_of, make_client
+from outlast.llm.endpoint import CredentialsError
 from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from outlast.llm.message import MessageBuilder, reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
 from outlast.llm.stream import EventReader, NotMessagesApiError, ReportedError
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for a connection to open; a server that is there answers within a few round trips."""
+__all__ = ["ClaudeLLM", "SdkClient", "client_of", "make_client"]
 
 SHARE_WAITED, LONGEST_BATCH = 0.02, 0.1
 """What has come is read in batches: a stream pauses for this share of its age between two, and for so many seconds at most."""
@@ -38,72 +35,19 @@ LAST_BYTES = 0.5
 """Seconds that a body may take to end after its last event, so that its connection can be used again."""
 
 
-class Client(anthropic.AsyncAnthropic):
-    """The SDK's client, except that a large body is written while it is sent: the SDK has it in memory four times."""
-
-    async def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
-        options = await super()._prepare_options(options)
-        body = options.json_data
-        if not isinstance(body, Mapping) or options.extra_json is not None or characters(body) < LARGE:
-            return options
-        content = StreamedJson(body)
-        headers = options.headers if isinstance(options.headers, Mapping) else {}
-        options.headers = {**headers, "Content-Length": str(content.size)}
-        options.json_data, options.content = None, content
-        return options
-
-
-def make_client(
-    api_key: str | None, base_url: str | None, timeout: float, auth_token: str | None = None
-) -> anthropic.AsyncAnthropic:
-    """Build a client from what the settings say; the arguments and errors are those of `Endpoint.of`."""
-    return client_of(Endpoint.of(api_key, base_url, timeout, auth_token))
-
-
-def client_of(endpoint: Endpoint) -> anthropic.AsyncAnthropic:
-    """Build the one client of a worker."""
-    key, token = endpoint.api_key, endpoint.auth_token
-    # An endpoint of one's own needs no key, but the SDK insists on one.
-    credential: dict[str, Any] = {"auth_token": token} if token else {"api_key": key or "no-key-needed"}
-    return Client(
-        **credential,
-        # Left out, the URL would be read from the environment, where an empty ANTHROPIC_BASE_URL breaks every call.
-        base_url=endpoint.url.copy_with(query=None),
-        default_query=dict(endpoint.url.params) or None,
-        default_headers={"X-Api-Key": key} if token and key else None,
-        max_retries=0,
-        timeout=httpx2.Timeout(endpoint.timeout, connect=min(endpoint.timeout, CONNECT_TIMEOUT)),
-        # Over aiohttp, which the extra of that name brings, streams cost less CPU; both transports behave alike.
-        http_client=_AioHttp() if installed("aiohttp") else _Http(),
-    )
-
-
-class _KeyStays:
-    """Takes the key out of a request that is redirected to another server; HTTPX does so with `Authorization` alone."""
-
-    def _redirect_headers(self, request: httpx2.Request, url: httpx2.URL, method: str) -> httpx2.Headers:
-        headers: httpx2.Headers = super()._redirect_headers(request, url, method)  # type: ignore[misc]
-        before = request.url
-        secured = (before.scheme, url.scheme) == ("http", "https") and before.host == url.host
-        if not secured and (before.scheme, before.host, before.port) != (url.scheme, url.host, url.port):
-            headers.pop("X-Api-Key", None)
-        return headers
-
-
-class _Http(_KeyStays, anthropic.DefaultAsyncHttpxClient):
-    pass
-
-
-class _AioHttp(_KeyStays, anthropic.DefaultAioHttpClient):
-    pass
-
-
 class ClaudeLLM:
     """Makes one streamed Messages API call and turns what comes back into a reply or a typed error."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP) -> None:
+    def __init__(
+        self,
+        client: SdkClient,
+        retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP,
+        names: Callable[[str], str] = str,
+    ) -> None:
+        """Take the client, the longest wait in seconds that a server may ask for, and what the provider calls each model."""
         self._client = client
         self._retry_after_cap = retry_after_cap
+        self._names = names
         self._prefixes = SharedPrefixes()
 
     async def aclose(self) -> None:
@@ -113,7 +57,7 @@ class ClaudeLLM:
     async def answer(self, call: ModelCall, progress: Progress) -> ModelReply:
         """Make the call; raises the errors of `outlast.llm.http_errors`."""
         headers: Mapping[str, str] = {}
-        parameters = parameters_of(call)
+        parameters = parameters_of(call) | {"model": self._names(call.model)}
         builder: MessageBuilder | None = None
         try:
             async with (
@@ -125,6 +69,8 @@ class ClaudeLLM:
                 builder = MessageBuilder(progress, span.observe if span.is_recorded else None)
                 with span:
                     await _read(stream.response, builder, begun)
+        except CredentialsError as error:
+            raise non_retryable(ErrorKind.MODEL_NOT_ALLOWED, str(error), ModelFailure(model=call.model)) from error
         except anthropic.APIStatusError as error:
             # Not as its cause: that holds the whole body, and a proxy's error page would land in history.
             raise self._status_error(error, call, progress) from None
@@ -173,6 +119,7 @@ class ClaudeLLM:
                 usage=progress.paid(),
             ),
             cap=self._retry_after_cap,
+            credentials=credentials_of(self._client),
         )
 
     def _reported(
@@ -212,11 +159,12 @@ class ClaudeLLM:
 async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Callable[[], None]) -> None:
     """Read the whole body into the builder, as many events at a time as have come; says once that the answer has begun."""
     reader, noted, loop = EventReader(builder.take), False, asyncio.get_running_loop()
+    unframed = _unframed(response)
     started = loop.time()
     async with aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             try:
-                reader.feed(chunk)
+                reader.feed(unframed(chunk))
             finally:
                 builder.report()
             if builder.begun and not noted:
@@ -230,6 +178,14 @@ async def _read(response: httpx2.Response, builder: MessageBuilder, begun: Calla
     builder.report()
 
 
+def _unframed(response: httpx2.Response) -> Callable[[bytes], bytes]:
+    if response.headers.get("content-type") != "application/vnd.amazon.eventstream":
+        return bytes
+    from outlast.llm.clients.event_stream import Frames
+
+    return Frames().feed
+
+
 async def _drained(chunks: AsyncIterator[bytes]) -> None:
     """Read what is left of a body whose last event has come; some servers leave the connection open."""
     with suppress(TimeoutError, httpx2.HTTPError):
@@ -239,7 +195,7 @@ async def _drained(chunks: AsyncIterator[bytes]) -> None:
 
 
 def _id_in(headers: Mapping[str, str]) -> str:
-    return headers.get("request-id") or ""
+    return headers.get("request-id") or headers.get("x-amzn-requestid") or ""
 
 
 def _reason(error: Exception) -> str:

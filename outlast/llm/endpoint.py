@@ -6,14 +6,20 @@ The SDK takes longer to import than all else that a worker is made of, and only 
 import asyncio
 import gc
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 import httpx2
 
-from outlast.llm.base import LLM, ModelCall, ModelReply, Progress
+from outlast.extras import require
+from outlast.llm.base import LLM, ModelCall, ModelReply, Progress, Provider
 
 CLAUDE_URL = "https://api.anthropic.com"
+
+
+class CredentialsError(Exception):
+    """A request to a cloud cannot be signed: there are no credentials, or they cannot be renewed."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,11 @@ class Endpoint:
     """Seconds between two pieces of a stream."""
     api_key: str | None = field(default=None, repr=False)
     auth_token: str | None = field(default=None, repr=False)
+    provider: Provider = "anthropic"
+    own_url: bool = True
+    """Whether `url` is where requests go; else the client of a cloud knows its own address."""
+    region: str | None = None
+    project: str | None = None
 
     @classmethod
     def of(cls, api_key: str | None, base_url: str | None, timeout: float, auth_token: str | None = None) -> "Endpoint":
@@ -50,12 +61,51 @@ class Endpoint:
             raise ValueError(f"ANTHROPIC_BASE_URL cannot be read: {error}") from error
         return cls(url.copy_with(path=_without_version(url.path), fragment=None), timeout, api_key, auth_token)
 
+    @classmethod
+    def in_cloud(
+        cls,
+        provider: Provider,
+        base_url: str | None,
+        timeout: float,
+        *,
+        region: str = "",
+        project: str = "",
+        token: str | None = None,
+    ) -> "Endpoint":
+        """Check what the settings say of Bedrock or Vertex AI.
+
+        Args:
+            provider: `bedrock` or `vertex`.
+            base_url: An address of one's own; None for the cloud's.
+            timeout: Seconds between two pieces of a stream.
+            region: The cloud's region; Bedrock's may stand in the AWS profile.
+            project: The project that Vertex AI bills.
+            token: An API key of Bedrock, instead of credentials.
+
+        Raises:
+            MissingExtraError: The extra of that cloud is not installed.
+            ValueError: Region or project is missing.
+        """
+        require(provider, f"MODEL_PROVIDER={provider}")
+        if provider == "vertex" and not (region and project):
+            raise ValueError("MODEL_PROVIDER=vertex needs CLOUD_ML_REGION and ANTHROPIC_VERTEX_PROJECT_ID")
+        url = httpx2.URL(base_url.rstrip("/") if base_url else f"https://{provider}")
+        return cls(
+            url,
+            timeout,
+            auth_token=token,
+            provider=provider,
+            own_url=base_url is not None,
+            region=region or None,
+            project=project or None,
+        )
+
 
 class ClaudeWhenNeeded:
     """Claude at an endpoint; the SDK is imported in a thread, at `prepare` or for the first call."""
 
-    def __init__(self, endpoint: Endpoint, retry_after_cap: float) -> None:
-        self._endpoint, self._retry_after_cap = endpoint, retry_after_cap
+    def __init__(self, endpoint: Endpoint, retry_after_cap: float, names: Callable[[str], str] = str) -> None:
+        self._endpoint, self._retry_after_cap, self._names = endpoint, retry_after_cap, names
         self._making: asyncio.Task[LLM] | None = None
 
     def prepare(self) -> None:
@@ -77,7 +127,7 @@ class ClaudeWhenNeeded:
     def _make(self) -> LLM:
         claude = importlib.import_module("outlast.llm.claude")
         gc.freeze()  # the SDK is never garbage, and looking through all of it takes longer than most calls
-        return cast("LLM", claude.ClaudeLLM(claude.client_of(self._endpoint), self._retry_after_cap))
+        return cast("LLM", claude.ClaudeLLM(claude.client_of(self._endpoint), self._retry_after_cap, self._names))
 
 
 def _without_version(path: str) -> str:

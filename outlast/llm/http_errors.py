@@ -52,8 +52,12 @@ def error_for_status(
     headers: Mapping[str, str],
     details: ModelFailure,
     cap: float = DEFAULT_RETRY_AFTER_CAP,
+    credentials: str = "ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN",
 ) -> ApplicationError:
-    """Turn an HTTP answer into a typed error; `error_type` decides where an error came inside a 200 stream."""
+    """Turn an HTTP answer into a typed error; `error_type` decides where an error came inside a 200 stream.
+
+    `credentials` is what to check where they are refused.
+    """
     if status < 400:
         status = _STATUS_OF_TYPE.get(error_type or "", 500)
     text = f"{status} {error_type or 'error'}: {message[:MESSAGE_LIMIT]}"
@@ -70,13 +74,11 @@ def error_for_status(
             )
         return retryable(kind, text, details, after=_jittered(wait))
     if status in _NOT_ALLOWED:
-        return non_retryable(
-            ErrorKind.MODEL_NOT_ALLOWED, f"{text}; check ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN", details
-        )
+        return non_retryable(ErrorKind.MODEL_NOT_ALLOWED, f"{text}; check {credentials}", details)
     if status == 404:
         return non_retryable(
             ErrorKind.MODEL_NOT_FOUND,
-            f"{text}; check the agent's model, models.toml and ANTHROPIC_BASE_URL",
+            f"{text}; check the agent's model, models.toml and the address of the endpoint (ANTHROPIC_BASE_URL)",
             details,
         )
     if status == 413 or _TOO_LONG.search(message):

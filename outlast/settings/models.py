@@ -3,7 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
@@ -31,6 +31,20 @@ class ModelSettings(SettingsGroup):
     """A token sent as `Authorization: Bearer`, for gateways; beside it, the key is sent as `X-Api-Key`."""
     anthropic_base_url: str | None = None
     """Any endpoint that speaks the Messages API, with or without `/v1`."""
+    model_provider: Literal["anthropic", "bedrock", "vertex"] = "anthropic"
+    """Who serves Claude: Anthropic (or ANTHROPIC_BASE_URL), Amazon Bedrock, or Google Vertex AI."""
+    aws_region: str = ""
+    """Region of Bedrock. Default: that of the AWS profile. Credentials are found as the AWS tools find them."""
+    aws_bearer_token_bedrock: SecretStr | None = None
+    """An API key of Bedrock, instead of AWS credentials."""
+    anthropic_bedrock_base_url: str | None = None
+    """Another address for Bedrock, such as a private endpoint."""
+    anthropic_vertex_project_id: str = ""
+    """The Google Cloud project that Vertex AI bills. Credentials are the application default credentials."""
+    cloud_ml_region: str = ""
+    """Region of Vertex AI, such as `global` or `europe-west1`."""
+    anthropic_vertex_base_url: str | None = None
+    """Another address for Vertex AI, with `/v1`."""
     agents_dir: Path = Field(default_factory=lambda: own_file("agents"))
     """The project's agents, laid over the library's own. Default: `agents`, in the working folder or beside the program."""
     models_file: Path = Field(default_factory=_models_file)
@@ -56,7 +70,7 @@ class ModelSettings(SettingsGroup):
         except ValueError as error:
             raise ValueError('must be JSON such as {"opus": "my-model"}') from error
 
-    @field_validator("anthropic_base_url")
+    @field_validator("anthropic_base_url", "anthropic_bedrock_base_url", "anthropic_vertex_base_url")
     @classmethod
     def _is_model_address(cls, value: str | None) -> str | None:
         return web_address(value)
@@ -64,7 +78,18 @@ class ModelSettings(SettingsGroup):
     @property
     def local(self) -> bool:
         """Whether the embedded local model answers, because nothing else is configured."""
+        if self.model_provider != "anthropic":
+            return False
         return not (self.anthropic_api_key or self.anthropic_auth_token or self.anthropic_base_url)
+
+    @property
+    def model_source(self) -> str:
+        """Who answers, for people: an address, or a name."""
+        if self.model_provider == "bedrock":
+            return self.anthropic_bedrock_base_url or "Claude on Amazon Bedrock"
+        if self.model_provider == "vertex":
+            return self.anthropic_vertex_base_url or "Claude on Google Vertex AI"
+        return LOCAL_MODEL if self.local else self.anthropic_base_url or "Claude"
 
     def model_table(self) -> ModelTable:
         """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
@@ -73,4 +98,5 @@ class ModelSettings(SettingsGroup):
         except (OSError, ValueError) as error:
             raise SettingsError(f"MODELS_FILE={self.models_file} cannot be read: {error}") from error
         aliases = {**table.aliases, **self.model_aliases}
-        return table.model_copy(update={"aliases": aliases, "only": LOCAL_MODEL if self.local else None})
+        update = {"aliases": aliases, "only": LOCAL_MODEL if self.local else None, "provider": self.model_provider}
+        return table.model_copy(update=update)

@@ -6,7 +6,9 @@ a task whose run was started with wrong input. Raised here, either mistake fails
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaSerializer, to_json
@@ -16,10 +18,14 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
+    DataConverter,
     DefaultFailureConverter,
     DefaultPayloadConverter,
+    EncodingPayloadConverter,
     JSONPlainPayloadConverter,
     PayloadConverter,
+    SerializationContext,
+    WithSerializationContext,
 )
 
 from outlast.contracts import Contract
@@ -46,6 +52,14 @@ class WithoutDefaults(PydanticJSONPlainPayloadConverter):
         return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
 
 
+@cache
+def _converters() -> tuple[EncodingPayloadConverter, ...]:
+    """Return what the pydantic converter is made of, with our own converter for JSON."""
+    mine = WithoutDefaults()
+    converters = DefaultPayloadConverter.default_encoding_payload_converters
+    return tuple(mine if isinstance(each, JSONPlainPayloadConverter) else each for each in converters)
+
+
 class GuardedPayloadConverter(PydanticPayloadConverter):
     """The pydantic converter with two checks, both non-retryable.
 
@@ -57,12 +71,8 @@ class GuardedPayloadConverter(PydanticPayloadConverter):
     others = SERVER_LIMIT
 
     def __init__(self) -> None:
-        # As the base class does it, with our own converter for JSON.
-        mine = WithoutDefaults()
-        converters = DefaultPayloadConverter.default_encoding_payload_converters
-        CompositePayloadConverter.__init__(
-            self, *(mine if isinstance(each, JSONPlainPayloadConverter) else each for each in converters)
-        )
+        # The SDK makes one for every activation and every payload of some; they keep no state, so all share their parts.
+        CompositePayloadConverter.__init__(self, *_converters())
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """Convert values; raises PayloadTooLarge."""
@@ -87,6 +97,22 @@ def guarded(limit: int, others: int | None = None) -> type[GuardedPayloadConvert
     """Build the converter class for a limit in bytes; `others` is that of values which are none of our contracts."""
     fields = {"limit": limit, "others": limit if others is None else others}
     return type(GuardedPayloadConverter.__name__, (GuardedPayloadConverter,), fields)
+
+
+@dataclass(frozen=True)
+class GuardedDataConverter(DataConverter):
+    """A data converter whose payload and failure converters are ours, which take no context.
+
+    The SDK gives the context of a payload to each part, and to find out which of them takes it costs more than the conversion.
+    """
+
+    @cached_property
+    def _takes_context(self) -> bool:
+        return any(isinstance(each, WithSerializationContext) for each in (self.payload_codec, self.external_storage))
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """Return the converter for a context: itself, unless a codec or storage of somebody else's takes it."""
+        return super().with_context(context) if self._takes_context else self
 
 
 class RedactingFailureConverter(DefaultFailureConverter):

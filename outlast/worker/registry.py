@@ -196,10 +196,22 @@ def model_client(settings: Settings) -> ClaudeWhenNeeded:
         for secret in (settings.anthropic_api_key, settings.anthropic_auth_token)
     )
     try:
-        endpoint = Endpoint.of(key, base_url, settings.model_read_timeout, token)
+        endpoint = _cloud(settings) or Endpoint.of(key, base_url, settings.model_read_timeout, token)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap)
+    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap, settings.model_table().name_sent)
+
+
+def _cloud(settings: Settings) -> Endpoint | None:
+    timeout, bearer = settings.model_read_timeout, settings.aws_bearer_token_bedrock
+    if settings.model_provider == "bedrock":
+        token = bearer.get_secret_value() if bearer else None
+        url = settings.anthropic_bedrock_base_url
+        return Endpoint.in_cloud("bedrock", url, timeout, region=settings.aws_region, token=token)
+    if settings.model_provider == "vertex":
+        region, project = settings.cloud_ml_region, settings.anthropic_vertex_project_id
+        return Endpoint.in_cloud("vertex", settings.anthropic_vertex_base_url, timeout, region=region, project=project)
+    return None
 
 
 def secret_of(settings: Settings) -> str:

@@ -21,7 +21,6 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 from outlast.client import (
-    LOCAL_MODEL,
     ServerUnavailableError,
     Settings,
     SettingsError,
@@ -96,10 +95,9 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
 
 def _announce(client: Client, settings: Settings, task_queue: str, served: Served) -> None:
     names = ", ".join(workflow.__name__ for workflow in served.workflows)
-    model = LOCAL_MODEL if settings.local else settings.anthropic_base_url or "Claude"
     print(  # noqa: T201
         f"worker ready: task queue {task_queue!r} in namespace {client.namespace!r} at "
-        f"{client.service_client.config.target_host}\n  workflows: {names}\n  models: {model}\n"
+        f"{client.service_client.config.target_host}\n  workflows: {names}\n  models: {settings.model_source}\n"
         f"  content store: {settings.store_url}",
         flush=True,
     )

@@ -20,6 +20,7 @@ from outlast.telemetry.gates import watch_gates
 from outlast.tools.tool import Tool
 from outlast.worker.arguments import WorkerArgumentError, check_workflows, runs_in_thread
 from outlast.worker.registry import Feature
+from outlast.worker.sandbox import SharingRunner
 
 STICKY_TIMEOUT = timedelta(seconds=5)
 """How long a task waits for the worker that last held its run, before any other may take it. Whoever starts on the machine of a
@@ -36,15 +37,18 @@ CACHED_WORKFLOWS = 1000
 """Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
 
 
-def sandbox(*shared: str) -> WorkflowRunner:
-    """Return the sandbox that workflows run in; modules in `shared`, beside the library's, are not imported anew for each run."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH, *shared)
-    return SandboxedWorkflowRunner(restrictions=restrictions)
+def sandbox(*shared: str) -> SandboxedWorkflowRunner:
+    """Return the SDK's sandbox for workflows; modules in `shared`, beside the library's, are not imported anew for each run."""
+    return SandboxedWorkflowRunner(restrictions=_restrictions(*shared))
+
+
+def _restrictions(*shared: str) -> SandboxRestrictions:
+    return SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH, *shared)
 
 
 def runner_of(settings: Settings, shared: Sequence[str] = ()) -> WorkflowRunner:
-    """Return where workflow code runs by the settings: in the sandbox, or, with WORKFLOW_SANDBOX=off, without one."""
-    return UnsandboxedWorkflowRunner() if settings.workflow_sandbox == "off" else sandbox(*shared)
+    """Return where a worker process runs workflow code: a sandbox that imports it once; none with WORKFLOW_SANDBOX=off."""
+    return UnsandboxedWorkflowRunner() if settings.workflow_sandbox == "off" else SharingRunner(_restrictions(*shared))
 
 
 @asynccontextmanager

@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from anthropic import AsyncAnthropic
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from outlast.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part
 from outlast.llm.activities import AgentActivities
-from outlast.llm.base import ModelSpec, ModelTable
-from outlast.llm.claude import ClaudeLLM, make_client
+from outlast.llm.base import LLM, ModelSpec, ModelTable
+from outlast.llm.claude import ClaudeLLM, SdkClient, make_client
 from outlast.storage.activities import ContentStore
 from tests.doubles.wire import MODEL, Wire, serving
 
@@ -43,7 +42,7 @@ def asking(text: str = "How are the tides?", **fields: Any) -> ModelRequest:
 class Caller:
     """Runs `call_model` the way a worker does."""
 
-    llm: ClaudeLLM
+    llm: LLM
     agent: AgentActivities
     env: ActivityEnvironment
 
@@ -64,7 +63,7 @@ class Caller:
         self.env.info = replace(self.env.info, heartbeat_timeout=timedelta(seconds=seconds))
 
 
-def calling(client: AsyncAnthropic, store: ContentStore) -> Caller:
+def calling(client: SdkClient, store: ContentStore) -> Caller:
     """Build a caller of one client."""
     llm, env = ClaudeLLM(client), ActivityEnvironment()
     env.info = replace(env.info, start_to_close_timeout=ENOUGH)

@@ -28,7 +28,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
-    events: Sequence[str | asyncio.Event] = ()
+    events: Sequence[str | bytes | asyncio.Event] = ()
     ending: Literal["whole", "close", "reset"] = "whole"
 
 
@@ -39,6 +39,7 @@ class Hit:
     headers: dict[str, str]
     body: dict[str, Any]
     path: str = ""
+    raw: bytes = b""
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -87,7 +88,8 @@ class Wire:
                     hit.left.set()
                     return
             else:
-                writer.write(f"{len(piece.encode()):x}\r\n{piece}\r\n".encode())
+                data = piece.encode() if isinstance(piece, str) else piece
+                writer.write(b"%x\r\n%s\r\n" % (len(data), data))
                 await writer.drain()
         if reply.ending == "whole":
             writer.write(b"0\r\n\r\n" if reply.events else b"")
@@ -103,7 +105,8 @@ class Wire:
 async def _request(reader: asyncio.StreamReader) -> Hit:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return Hit(headers, json.loads(await reader.readexactly(int(headers["content-length"]))), first.split(" ")[1])
+    raw = await reader.readexactly(int(headers["content-length"]))
+    return Hit(headers, json.loads(raw), first.split(" ")[1], raw)
 
 
 async def _released(gate: asyncio.Event, reader: asyncio.StreamReader) -> bool:

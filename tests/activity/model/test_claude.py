@@ -25,6 +25,7 @@ from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall, Progress
 from outlast.llm.body import LARGE
 from outlast.llm.claude import client_of, make_client
+from outlast.llm.clients import claude_clients
 from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
 from outlast.storage.activities import ContentStore
@@ -344,7 +345,7 @@ async def test_what_was_read_for_one_call_is_not_read_for_the_next(
 async def test_a_redirect_to_another_server_is_not_given_the_key(
     wire: Wire, store: ContentStore, monkeypatch: pytest.MonkeyPatch, with_aiohttp: bool
 ) -> None:
-    monkeypatch.setattr(claude, "installed", lambda _: with_aiohttp)
+    monkeypatch.setattr(claude_clients, "installed", lambda _: with_aiohttp)
     async with serving() as other, make_client("the-key", wire.url, 5.0, "the-token") as client:
         other.replies = [answer("Yes.")]
         wire.replies = [Reply(status=307, headers={"location": f"{wire.url}/v1/here"}, body="{}")]

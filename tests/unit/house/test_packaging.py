@@ -16,6 +16,7 @@ from tests import installed
 from tests.real_process import PROJECT
 
 PLACES = {
+    "bedrock": ("outlast.llm.clients",),
     "cli": ("outlast.cli", "outlast.devstack"),
     "devstack": ("outlast.devstack.local_model",),
     "documents": ("outlast.documents.formats",),
@@ -101,7 +102,7 @@ def test_each_extra_is_checked_by_modules_that_it_brings() -> None:
         for module in modules:
             assert providers(module) & brought, f"{name}: {module}"
     named = installed.EXTRAS["all"][0].partition("[")[2].rstrip("]").split(",")
-    assert set(named) == set(EXTRAS) - {"postgres", "testing"}
+    assert set(named) == set(EXTRAS) - {"bedrock", "postgres", "testing", "vertex"}
 
 
 PUBLIC = """
@@ -157,6 +158,7 @@ from temporalio.exceptions import ApplicationError
 from outlast.documents.formats.extraction import extract
 from outlast.documents.formats.feed import read_feed
 from outlast.llm.claude import make_client
+from outlast.llm.endpoint import Endpoint
 from outlast.notices.channels import channels
 from outlast.routing.training import train
 from outlast.settings import Settings
@@ -176,6 +178,8 @@ uses = {
     "documents": lambda: extract(b"<html><body>text</body></html>", "a.html"),
     "search": lambda: read_feed(b"<rss/>", "a feed"),
     "router": lambda: train(None),
+    "bedrock": lambda: Endpoint.in_cloud("bedrock", None, 1.0),
+    "vertex": lambda: Endpoint.in_cloud("vertex", None, 1.0),
 }
 said = {}
 for name, use in uses.items():
@@ -199,7 +203,7 @@ def test_without_extras_the_core_imports_and_each_feature_names_the_command(tmp_
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ran.stdout, ran.stderr
     said = json.loads(ran.stdout)
-    assert set(said) == set(PLACES) - {"cli", "devstack"}
+    assert set(said) == {"vertex", *PLACES} - {"cli", "devstack"}
     for name, message in said.items():
         assert f"not installed here: pip install 'outlast[{name}]'" in message
     assert ran.returncode == 2

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from outlast.contracts import Effect
 from outlast.plugin import OutlastPlugin
@@ -15,7 +16,7 @@ from outlast.testing import scripted
 from outlast.tools.tool import Tool, tool
 from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows
 from outlast.worker.registry import Registry
-from outlast.worker.serving import runner_of, sandbox
+from outlast.worker.serving import runner_of
 
 
 class Nothing(BaseModel):
@@ -130,5 +131,5 @@ def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path
 
 
 def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:
-    assert type(runner_of(settings)) is type(sandbox())
+    assert isinstance(runner_of(settings), SandboxedWorkflowRunner)
     assert isinstance(runner_of(settings.model_copy(update={"workflow_sandbox": "off"})), UnsandboxedWorkflowRunner)
