@@ -34,7 +34,7 @@ class Served:
         """Send one request with the token of a caller ("" for none)."""
         given = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        data = {"json": body if body is not None else {}} if method == "POST" else {}
+        data: dict[str, Any] = {"json": body if body is not None else {}} if method == "POST" else {}
         return self.client.request(method, self.url + path, headers=given, timeout=timeout, **data)
 
     def start(self, workflow: str, body: Any, key: str, who: str = EVERYTHING) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def long_plan() -> dict[str, Any]:
 def test_a_client_that_drops_a_hundred_times_misses_nothing(served: Served) -> None:
     served.stack.api.script(latency=0.05)
     served.start("plan", long_plan(), "dropped")
-    chance = random.Random(7)  # noqa: S311 - where a client drops is no secret
+    chance = random.Random(7)
     seen: list[dict[str, Any]] = []
     drops, gate = 0, None
     while not (seen and seen[-1]["event"] == "run_ended"):
