@@ -53,7 +53,7 @@ def in_order(events: list[Any]) -> list[str]:
                 open_calls.add(event.tool_call_id)
             case "TOOL_CALL_END":
                 open_calls.remove(event.tool_call_id)
-    assert not (open_messages or open_steps or open_calls)
+    assert (open_messages, open_steps, open_calls) == (set(), set(), set())
     return kinds
 
 
