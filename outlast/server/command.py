@@ -69,6 +69,9 @@ def run_server(host: str, port: int, names: Sequence[str], ready: str) -> None:
 
 
 async def _serve(reach: "Reach", host: str, port: int, names: Sequence[str], ready: str) -> None:
+    from outlast.extras import require
+
+    require("http", "the server")
     from outlast.cli.web.serving import LOOPBACK, listen, loopback
     from outlast.cli.web.serving import serve as run
     from outlast.server.app import LARGEST, Server

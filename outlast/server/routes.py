@@ -15,6 +15,10 @@ START, READ, DECIDE = Scope
 
 def operations(feeds: Feeds) -> list[Operation]:
     """List them, with one operation for each workflow that can be started."""
+    return [*_starting(), *_looking(feeds), *_steering(feeds), *_deciding()]
+
+
+def _starting() -> list[Operation]:
     return [
         Operation(
             "list_workflows", "GET", "/workflows", READ, "The workflows that can be started", starting.list_workflows,
@@ -32,6 +36,11 @@ def operations(feeds: Feeds) -> list[Operation]:
             "keep_content", "PUT", "/contents", START, "Keep a text or a file, for requests that refer to one",
             starting.keep, gives={201: Content},
         ),
+    ]  # fmt: skip
+
+
+def _looking(feeds: Feeds) -> list[Operation]:
+    return [
         Operation(
             "list_runs", "GET", "/runs", READ, "Runs, the newest first", runs.list_runs,
             query=runs.ListQuery, gives={200: runs.RunsListed},
@@ -57,6 +66,11 @@ def operations(feeds: Feeds) -> list[Operation]:
             events_of(feeds), query=EventsQuery, gives={200: SSE}, fails=(404,),
             headers={LAST_ID: "The id of the last event that was seen; events after it follow."},
         ),
+    ]  # fmt: skip
+
+
+def _steering(feeds: Feeds) -> list[Operation]:
+    return [
         Operation(
             "message", "POST", "/runs/{id}/messages", START, "Send a message to an agent's session",
             conversations.say_it, body=conversations.SayBody, headers=KEYED,
@@ -66,6 +80,15 @@ def operations(feeds: Feeds) -> list[Operation]:
             "cancel", "POST", "/runs/{id}/cancel", START, "Ask a run to stop", runs.cancel,
             gives={202: runs.Cancelled, 200: runs.Cancelled}, fails=(404,),
         ),
+        Operation(
+            "agui", "POST", "/agui/{agent}", START, "Talk to an agent by the AG-UI protocol", agui.run_agent(feeds),
+            body=agui.RunAgentInput, gives={200: SSE}, fails=(409,),
+        ),
+    ]  # fmt: skip
+
+
+def _deciding() -> list[Operation]:
+    return [
         Operation(
             "list_gates", "GET", "/gates", READ, "What waits for people, of all runs", gates.inbox,
             gives={200: gates.GatesListed},
@@ -82,10 +105,6 @@ def operations(feeds: Feeds) -> list[Operation]:
         Operation(
             "answer", "POST", "/runs/{id}/answers", DECIDE, "Answer a question of a run", gates.answer,
             body=gates.AnswerBody, gives={202: gates.AnswerTaken}, fails=(404, 409),
-        ),
-        Operation(
-            "agui", "POST", "/agui/{agent}", START, "Talk to an agent by the AG-UI protocol", agui.run_agent(feeds),
-            body=agui.RunAgentInput, gives={200: SSE}, fails=(409,),
         ),
     ]  # fmt: skip
 
