@@ -6,15 +6,17 @@ from typing import NoReturn
 
 import typer
 
-from cli import COMMAND_LINE, results, start
+from cli import COMMAND_LINE, results
+from cli.start import COMMANDS
 from outlast.cli import app
-from samples.refund import command as refund
+from outlast.cli.kinds import register_kind
+from samples.refund import mounting as refund
 
 
 def build_app() -> typer.Typer:
     """Build the app with all commands."""
-    results.register()
-    return app.build_app(COMMAND_LINE, [start, refund])
+    _register()
+    return app.build_app(COMMAND_LINE, COMMANDS | refund.COMMANDS)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -24,7 +26,13 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the command line and leave."""
-    app.leave(build_app())
+    _register()
+    app.leave(COMMAND_LINE, COMMANDS | refund.COMMANDS)
+
+
+def _register() -> None:
+    results.register()
+    register_kind(refund.KIND)
 
 
 if __name__ == "__main__":

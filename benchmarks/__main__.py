@@ -1,6 +1,6 @@
 """Takes the figures: `python -m benchmarks [--quick] [--only NAME,…] [--reps N] [--out DIR]`.
 
-A whole run takes about half an hour and writes `benchmarks/results/latest.json` and `docs/performance.md`. With `--only`
+A whole run takes about twenty-five minutes and writes `benchmarks/results/latest.json` and `docs/performance.md`. With `--only`
 the figures named are taken anew and the others kept. `--quick` tries everything once, small, and keeps nothing unless
 `--out` says where.
 """
@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.machine import describe
 from benchmarks.plan import FIGURES, QUICK, Extent, take
 from benchmarks.report.page import page
+from benchmarks.report.plots import plots
 from benchmarks.targets import judge
 from tests.real_process import PROJECT
 
@@ -32,7 +33,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="everything once and small, to see that it works")
     parser.add_argument("--only", help=f"comma-separated, of: {', '.join(FIGURES)}")
-    parser.add_argument("--reps", type=int, help="repetitions (default 5)")
+    parser.add_argument("--reps", type=int, help="repetitions (default 3)")
     parser.add_argument("--out", type=Path, help="directory for latest.json and performance.md")
     arguments = parser.parse_args()
     arguments.names = arguments.only.split(",") if arguments.only else list(FIGURES)
@@ -77,6 +78,8 @@ def main() -> int:
         "figures": taken,
     }
     for verdict in result["targets"]:
+        if verdict["measured"] is None:
+            continue
         mark = "reached    " if verdict["reached"] else "NOT reached"
         print(f"{mark}  {verdict['name']}: {verdict['measured']:,g} (wanted {verdict['wanted']})")
     if places:
@@ -86,6 +89,10 @@ def main() -> int:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
             print(f"written: {place}")
+        images = places[1].parent / "images"
+        images.mkdir(exist_ok=True)
+        for name, picture in plots(taken).items():
+            (images / name).write_text(picture)
     return 0
 
 

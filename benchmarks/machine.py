@@ -71,9 +71,17 @@ def cpu_seconds(pid: int) -> float:
 
 def peak_memory_mb(pid: int) -> float:
     """Return the largest resident memory a process has had (VmHWM), in MB of 2**20 bytes."""
+    return _status_mb(pid, "VmHWM")
+
+
+def memory_mb(pid: int) -> float:
+    """Return the resident memory that a process has now, in MB of 2**20 bytes."""
+    return _status_mb(pid, "VmRSS")
+
+
+def _status_mb(pid: int, field: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    peak = next(line for line in lines if line.startswith("VmHWM"))
-    return round(int(peak.split()[1]) / 1024, 1)
+    return round(int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024, 1)
 
 
 def reset_peak_memory(pid: int) -> None:

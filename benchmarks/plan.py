@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import crash, crowd, gathering, speed, streams, telemetry_cost, throughput
+from benchmarks.figures import (
+    busy,
+    client,
+    crash,
+    crowd,
+    gathering,
+    processes,
+    speed,
+    start,
+    streams,
+    telemetry_cost,
+    throughput,
+)
 from benchmarks.machine import commit
 from benchmarks.sides import SideName
 from benchmarks.stack import Stack, open_stack
@@ -23,18 +35,26 @@ GRAPHS_TIMED = ("chain20", "fan50", "rand60")
 class Extent:
     """How much is done: repetitions, latencies, and sizes."""
 
-    reps: int = 5
+    reps: int = 3
     latencies: tuple[float, ...] = (0.2, 2.0)
     runs: int = RUNS
     gather_size: int = MEGABYTE
     crash_latency: float = 0.2
     patience: float = 10.0
-    telemetry: tuple[tuple[int, float, int], ...] = ((40, 0.05, 20), (20, 2.0, 8))
+    telemetry: tuple[tuple[int, float, int], ...] = ((40, 0.05, 10), (20, 2.0, 4))
     """Runs at once, seconds of a call, rounds: once as fast as the machine can, and once as models answer."""
     crowd: tuple[tuple[int, float], ...] = ((300, 2.0), (1000, 0.5))
     """Plans at once, and seconds of a call."""
-    streams: tuple[int, int, float] = (streams.STREAMS, streams.DELTAS, streams.PACE)
-    """Streams at once, pieces of each, seconds between them."""
+    streams: tuple[int, ...] = (50, 200, 400)
+    """Streams at once."""
+    pieces: tuple[int, float] = (client.DELTAS, client.PACE)
+    """Pieces of each stream, and seconds between them."""
+    stopped: tuple[int, float, float] = (20, 2.0, 8.0)
+    """Plans, seconds of a call, seconds for which the worker is stopped."""
+    asked: tuple[int, float] = (300, 2.0)
+    """Plans at once, one of which is asked for its status now and then, and seconds of a call."""
+    processes: int = 200
+    """Plans at once on one worker process, and on two."""
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -43,7 +63,7 @@ class Extent:
 
     @property
     def few(self) -> int:
-        return min(self.reps, 3)
+        return min(self.reps, 2)
 
 
 QUICK = Extent(
@@ -55,7 +75,11 @@ QUICK = Extent(
     patience=0.0,
     telemetry=((4, 0.05, 2),),
     crowd=((10, 0.05),),
-    streams=(3, 20, 0.001),
+    streams=(3, 20),
+    pieces=(20, 0.001),
+    stopped=(2, 0.3, 1.0),
+    asked=(10, 0.1),
+    processes=5,
     quick=True,
 )
 
@@ -99,8 +123,28 @@ async def _crash(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return figures
 
 
-async def _streams(_stack: Stack, extent: Extent) -> list[dict[str, Any]]:
-    return [await streams.measure(*extent.streams, extent.few)]
+async def _client(_stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await client.measure(extent.streams[0], *extent.pieces, extent.few)]
+
+
+async def _streams(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await streams.measure(stack, count, *extent.pieces) for count in extent.streams]
+
+
+async def _stopped(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await busy.stopped(stack, *extent.stopped)]
+
+
+async def _asked(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await busy.asked(stack, *extent.asked)]
+
+
+async def _processes(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await processes.measure(stack, extent.processes, (1, 2), extent.few)]
+
+
+async def _start(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await start.measure(stack, extent.reps)]
 
 
 FIGURES: dict[str, Figure] = {
@@ -108,21 +152,27 @@ FIGURES: dict[str, Figure] = {
     "throughput": _throughput,
     "telemetry": _telemetry,
     "crowd": _crowd,
+    "asked": _asked,
+    "stopped": _stopped,
+    "processes": _processes,
     "streams": _streams,
+    "client": _client,
+    "start": _start,
     "gather": _gather,
     "crash": _crash,
 }
 """All figures by name; `gather` and `crash` come last, because they put fresh workers in the place of the warm ones."""
+
+OVER_HTTP = {"crowd", "asked", "stopped", "processes", "streams", "client", "start"}
+"""Figures of the product over HTTP alone."""
 
 
 def _sides(names: list[str], extent: Extent) -> tuple[SideName, ...]:
     """Return those that the figures need: each is a worker that takes memory and time from the others."""
     if names == ["telemetry"]:
         return telemetry_cost.SIDES
-    if names == ["crowd"]:
+    if set(names) <= OVER_HTTP:
         return (SideName.PRODUCT_HTTP,)
-    if names == ["streams"]:
-        return ()
     sides = QUICK_SIDES if extent.quick else ALL
     return (*sides, SideName.SEEN) if "telemetry" in names else sides
 

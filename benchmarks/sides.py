@@ -51,13 +51,24 @@ class Side:
     log: Path
     api: MessagesApi | None = None
     sink: RealProcess | None = None
+    queue: str = ""
+
+    @property
+    def task_queue(self) -> str:
+        """Where its worker works."""
+        return self.queue or self.name.value
+
+    @property
+    def address(self) -> str:
+        """The address of its server."""
+        return self.client.service_client.config.target_host
 
     async def start(
         self, dag: Dag, latency: float, size: int, *, heartbeat: float = 0.0, limit: float | None = None
     ) -> WorkflowHandle[Any, Any]:
         """Start a run of the graph; `heartbeat` is for the baseline (the product has its own), `limit` in seconds."""
         run = uuid4().hex[:8]
-        options: dict[str, Any] = {"id": run, "task_queue": self.name.value}
+        options: dict[str, Any] = {"id": run, "task_queue": self.task_queue}
         if limit is not None:
             options["execution_timeout"] = timedelta(seconds=limit)
         if not self.name.is_product:

@@ -114,6 +114,42 @@ def _sink(place: Path) -> Iterator[RealProcess]:
         process.stop()
 
 
+@contextmanager
+def own_worker(side: Side, queue: str, url: str, *arguments: str, ready: int = 1) -> Iterator[RealProcess]:
+    """Run a fresh `worker.py` for a figure of its own, on the server of `side`, until the block ends.
+
+    `ready` is how many processes say that they are ready before the block begins.
+    """
+    place = side.log.parent / queue
+    place.mkdir(exist_ok=True)
+    process = RealProcess(
+        command=[sys.executable, "worker.py", *arguments],
+        log=place / "worker.log",
+        env=_environment(place, side.address, url, queue),
+    )
+    process.start()
+    try:
+        process.wait_until(lambda: process.output.count("worker ready") >= ready, f"worker of {queue}", timeout=60)
+        yield process
+    finally:
+        process.stop()
+
+
+def _environment(place: Path, address: str, url: str, queue: str, endpoint: str | None = None) -> dict[str, str]:
+    environment = stack_environment(
+        place,
+        address,
+        url,
+        TASK_QUEUE=queue,
+        SHUTDOWN_GRACE="5",
+        WORKFLOW_SANDBOX=os.environ.get("WORKFLOW_SANDBOX"),
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+    )
+    # The sandbox imports modules anew for every run; without bytecode files it would compile them every time.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
 def _worker(
     name: SideName, place: Path, on: DevServer, api: MessagesApi | None, sink: RealProcess | None = None
 ) -> RealProcess:
@@ -125,15 +161,5 @@ def _worker(
     else:
         command = ["worker.py"] if api else ["-m", "benchmarks.product_worker", *log]
         endpoint = f"http://127.0.0.1:{sink.command[-1]}" if sink else None
-        environment = stack_environment(
-            place,
-            on,
-            api or NOBODY,
-            TASK_QUEUE=name.value,
-            SHUTDOWN_GRACE="5",
-            WORKFLOW_SANDBOX=os.environ.get("WORKFLOW_SANDBOX"),
-            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
-        )
-    # The sandbox imports modules anew for every run; without bytecode files it would compile them every time.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment = _environment(place, on.address, api.url if api else NOBODY, name.value, endpoint)
     return RealProcess(command=[sys.executable, *command], log=place / "worker.log", env=environment)

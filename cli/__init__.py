@@ -10,6 +10,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 COMMAND_LINE = CommandLine(
     "python starter.py",
     worker="python worker.py",
+    workflows=("workflows", "samples.refund.workflow"),
     examples=(
         ("demo", "six documents, and a kill -9 in the middle"),
         ("demo --showcase", "each pattern in under a minute, with recorded answers"),

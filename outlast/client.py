@@ -206,6 +206,6 @@ def _tracing(settings: Settings) -> "list[Plugin]":
     from outlast.telemetry.traces import tracing
 
     try:
-        return tracing(settings.otel_exporter_otlp_endpoint)
+        return tracing(settings.otel_exporter_otlp_endpoint, sealed=settings.payload_keys is not None)
     except TelemetryError as error:
         raise SettingsError(str(error)) from error

@@ -14,6 +14,8 @@ class CommandLine:
     """What commands begin with."""
     worker: str = ""
     """The command that starts its worker, "" where there is none that it knows of."""
+    workflows: tuple[str, ...] = ()
+    """Modules whose workflows `replay` tries."""
     examples: tuple[tuple[str, str], ...] = (
         ("list", "the runs there are"),
         ("inbox --serve", "what waits for people, as web pages"),

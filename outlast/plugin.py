@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
@@ -29,11 +28,13 @@ from outlast.activity.heartbeat import Keeper
 from outlast.activity.outages import OutageWaits
 from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
+from outlast.storage.garbage.users import note_user
 from outlast.tools.tool import Tool
 from outlast.worker.admission import AdmittedByLag, Lag
 from outlast.worker.arguments import WorkerArgumentError, activity_name, check_activities, check_tools, with_agents
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
 from outlast.worker.registry import OWN_WORKFLOWS, Feature, Registry, model_client
+from outlast.worker.versioning import check_unversioned, deployment_of, versioned_runner, with_build
 from outlast.workflow.policies import spaced_queue
 
 PASSED_THROUGH = ("outlast",)
@@ -72,9 +73,12 @@ class OutlastPlugin(SimplePlugin):
         agents_dir: The folder of the agents' files. Default: that of the settings.
         settings: Settings of one's own. Default: the environment and `.env`.
         llm: What answers the agents. Default: Claude, by the settings.
+        deployment: The deployment that the worker is a build of (Worker Versioning). Default: that of the settings. A
+            `deployment_config` of the worker is kept.
+        build_id: Which build. Default: that of the settings.
 
     Raises:
-        WorkerArgumentError: A tool, an activity or the folder is wrong.
+        WorkerArgumentError: A tool, an activity, the folder or the build is wrong.
         SettingsError: A setting is wrong, or a data converter cannot be extended.
     """
 
@@ -87,10 +91,14 @@ class OutlastPlugin(SimplePlugin):
         agents_dir: str | Path | None = None,
         settings: Settings | None = None,
         llm: LLM | None = None,
+        deployment: str = "",
+        build_id: str = "",
     ) -> None:
         check_tools(tools)
         check_activities(activities)
-        self._settings = settings = with_agents(settings or load_settings(), agents_dir)
+        self._settings = settings = with_build(
+            with_agents(settings or load_settings(), agents_dir), deployment, build_id
+        )
         self._tools, self._activities, self._features, self._llm = tools, activities, features, llm
         super().__init__(
             "outlast",
@@ -124,8 +132,11 @@ class OutlastPlugin(SimplePlugin):
         config["max_heartbeat_throttle_interval"] = min(
             config.get("max_heartbeat_throttle_interval", HEARTBEAT_THROTTLE), HEARTBEAT_THROTTLE
         )
+        # An update of over 2 MB passes the server and is part of what the worker answers: the SDK's own check would fail
+        # that task again and again. The server turns down the update alone; our converter checks what we send.
+        config["disable_payload_error_limit"] = True
         config["graceful_shutdown_timeout"] = config.get("graceful_shutdown_timeout") or part.grace
-        return _admitting(config, part.lag)
+        return _admitting(_versioned(config, self._settings), part.lag)
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
         """Run a worker, with what runs beside it."""
@@ -179,11 +190,12 @@ class WorkerPart(Interceptor):
         self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
         try:
             await hand_back(self._settings.state_dir, client)
+            await note_user(client, self.registry.store.objects)
             async with AsyncExitStack() as running:
                 running.enter_context(Keeper.of_this_process())
                 await running.enter_async_context(self.lag.measured())
                 if self.registry.one_by_one:
-                    await running.enter_async_context(self._one_by_one(client, worker.task_queue))
+                    await running.enter_async_context(self._one_by_one(worker))
                 self.ready.set()
                 if self._own_llm is not None:
                     self._own_llm.prepare()
@@ -194,15 +206,16 @@ class WorkerPart(Interceptor):
             if self._own_llm is not None:
                 await self._own_llm.aclose()
 
-    def _one_by_one(self, client: Client, task_queue: str) -> Worker:
+    def _one_by_one(self, worker: Worker) -> Worker:
         return Worker(
-            client,
-            task_queue=spaced_queue(task_queue),
+            worker.client,
+            task_queue=spaced_queue(worker.task_queue),
             activities=self.registry.one_by_one,
             max_concurrent_activities=1,
             max_concurrent_activity_task_polls=1,
             interceptors=[self],
             graceful_shutdown_timeout=self.grace,
+            deployment_config=worker.config(active_config=True).get("deployment_config"),
         )
 
 
@@ -217,6 +230,17 @@ def _sharing(runner: WorkflowRunner | None) -> WorkflowRunner:
     if type(runner) is not SandboxedWorkflowRunner:
         return runner
     return replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def _versioned(config: WorkerConfig, settings: Settings) -> WorkerConfig:
+    """Give a worker its build, and let its workflow classes say which of their runs stay with it."""
+    build = config.get("deployment_config") or deployment_of(settings)
+    if build is None or not build.use_worker_versioning:
+        check_unversioned(config.get("workflows") or ())
+        return config
+    config["deployment_config"] = build
+    config["workflow_runner"] = versioned_runner(config["workflow_runner"])
+    return config
 
 
 def _admitting(config: WorkerConfig, lag: Lag) -> WorkerConfig:

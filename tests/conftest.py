@@ -78,7 +78,7 @@ def binary(name: str) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path, heartbeat_timeout=10, shutdown_grace=1, _env_file=None)
+    return Settings(state_dir=tmp_path, heartbeat_timeout=10, shutdown_grace=1, gate_deadline=300, _env_file=None)
 
 
 @pytest.fixture

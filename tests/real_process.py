@@ -78,7 +78,7 @@ def clean_environment(**settings: str | None) -> dict[str, str]:
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # importing everything anew takes seconds
     # Several stacks run at once in tests, beside that of a developer, so none of them takes the usual ports; and
     # a worker that is missing is missing on purpose.
-    kept |= {"UP_PORT": "0", "UP_UI_PORT": "0", "WORKER_WAIT": "0", "QUERY_WAIT": "15"}
+    kept |= {"UP_PORT": "0", "UP_UI_PORT": "0", "WORKER_WAIT": "0", "QUERY_WAIT": "15", "GATE_DEADLINE": "300"}
     kept |= {**NOTHING_OUTSIDE, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
     return kept | {name: value for name, value in settings.items() if value is not None}
 

@@ -5,6 +5,7 @@ a session that was cancelled leaves a conversation that a later one can go on fr
 """
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
@@ -22,6 +23,9 @@ NOTES_CARRIED = 50
 @workflow.defn
 class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult]):
     """Lets one agent work on one task until it answers or meets a limit."""
+
+    versioning_behavior = VersioningBehavior.AUTO_UPGRADE
+    """It may go on for days, and no build should have to be kept for it."""
 
     @workflow.init
     def __init__(self, request: AgentSessionRequest) -> None:
@@ -100,7 +104,10 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             "budget": self.budget.carried,
         }
         self.trace.continued()
-        workflow.continue_as_new(self.request.model_copy(update=onward))
+        workflow.continue_as_new(
+            self.request.model_copy(update=onward),
+            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+        )
 
     def _progress(self) -> SessionProgress:
         if self._loop is None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.answers import Answer
@@ -39,6 +40,9 @@ from outlast.workflow.keeping import (
 @workflow.defn
 class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
     """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
+
+    versioning_behavior = VersioningBehavior.AUTO_UPGRADE
+    """People look at its stages, which may take them days; no build should have to be kept for that."""
 
     @workflow.init
     def __init__(self, request: StagedRequest) -> None:

@@ -1,124 +1,53 @@
-"""Many streamed answers at once: CPU that the client of the Messages API takes for each piece of text, no Temporal around it.
-
-The same streams are read by the SDK's own `messages.stream` over its default transport and by the product's client, in turn,
-in one process. The server is a process of its own, so that only the client is counted. `python -m benchmarks.figures.streams`
-takes it alone.
-"""
+"""Streams through a whole worker: plans whose steps all stream at once, from an API that streams as a model does and counts."""
 
 import asyncio
-import json
-import sys
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
-import anthropic
+from temporalio.client import Client
 
-from benchmarks.machine import calibration_ms, spread
-from outlast.llm.base import ModelCall, Progress
-from outlast.llm.claude import ClaudeLLM, make_client
-from tests.doubles.wire import ending, message_start, text_block
+from benchmarks.machine import Load, calibration_ms, cpu_seconds, memory_mb, peak_memory_mb, reset_peak_memory
+from benchmarks.sides import AGENT, SideName
+from benchmarks.stack import Stack, own_worker
+from benchmarks.stream_server import stream_server
+from outlast.contracts import Plan, PlanRequest, PlanStep
+from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
-STREAMS, DELTAS, PACE = 50, 400, 0.02
-WORDS = " the tide turns"
-CALL = ModelCall(model="claude-test", messages=(("user", "How are the tides?"),), max_tokens=5000)
-"""One call, the same for all streams."""
-
-Ask = Callable[[], Awaitable[int]]
+STEPS = 10
+"""Steps of each plan, none of which waits for another."""
 
 
-async def measure(streams: int, deltas: int, pace: float, reps: int) -> dict[str, Any]:
-    """Read `streams` answers of `deltas` pieces at once, one each `pace` seconds, by both clients, `reps` times in turn."""
-    taken: dict[str, list[float]] = {"sdk": [], "product": []}
-    async with _server(deltas, pace) as url:
-        for _ in range(reps):
-            for name, client in (("sdk", _sdk), ("product", _product)):
-                async with client(url) as ask:
-                    await ask()  # opens what is opened once
-                    started = time.process_time()
-                    answers = await asyncio.gather(*(ask() for _ in range(streams)))
-                    taken[name].append((time.process_time() - started) / (streams * deltas) * 1e6)
-                    if set(answers) != {deltas * len(WORDS)}:
-                        raise RuntimeError(f"{name} read {set(answers)} characters")
-    return {
-        "streams": streams,
-        "deltas": deltas,
-        "pace_s": pace,
-        "calibration_ms": calibration_ms(),
-        "us_per_delta": {name: spread(values, 1) for name, values in taken.items()},
-        "ratio": round(min(taken["product"]) / min(taken["sdk"]), 3),
-    }
+async def measure(stack: Stack, streams: int, deltas: int, pace: float) -> dict[str, Any]:
+    """Let a fresh worker run plans with `streams` steps at once, each answered in `deltas` pieces, one every `pace` seconds."""
+    side = stack.sides[SideName.PRODUCT_HTTP]
+    queue = f"streams-{streams}"
+    with (
+        stream_server(side.log.parent, deltas, pace) as api,
+        own_worker(side, queue, api.url, "--max-activities", str(streams)) as worker,
+    ):
+        await _run(side.client, queue, 1)  # imports and opens what is imported and opened once
+        before, idle = api.calls()["begun"], memory_mb(worker.pid)
+        reset_peak_memory(worker.pid)
+        load, cpu, started = Load([*stack.pids, worker.pid, api.pid]), cpu_seconds(worker.pid), time.perf_counter()
+        await asyncio.gather(*(_run(side.client, queue, min(STEPS, streams)) for _ in range(max(1, streams // STEPS))))
+        seconds, used = time.perf_counter() - started, cpu_seconds(worker.pid) - cpu
+        return {
+            "streams": streams,
+            "deltas": deltas,
+            "pace_s": pace,
+            "calibration_ms": calibration_ms(),
+            "calls": api.calls()["begun"] - before,
+            "wall_s": round(seconds, 2),
+            "own_s": round(deltas * pace, 2),
+            "cpu_ms_per_1000_deltas": round(used * 1e6 / (streams * deltas), 1),
+            "worker_cores": round(used / seconds, 3),
+            "idle_mb": idle,
+            "mb_per_stream": round((peak_memory_mb(worker.pid) - idle) / streams, 3),
+            "other_cores": load.others(),
+        }
 
 
-@asynccontextmanager
-async def _sdk(url: str) -> Any:
-    """The SDK as it comes, read as the product read it before."""
-    async with anthropic.AsyncAnthropic(api_key="x", base_url=url, max_retries=0) as client:
-
-        async def ask() -> int:
-            characters = 0
-            messages: Any = [{"role": role, "content": text} for role, text in CALL.messages]
-            async with client.messages.stream(model=CALL.model, max_tokens=5000, messages=messages) as stream:
-                async for each in stream:
-                    characters += len(each.text) if each.type == "text" else 0
-            return characters
-
-        yield ask
-
-
-@asynccontextmanager
-async def _product(url: str) -> Any:
-    async with make_client("x", url, 60) as client:
-        llm = ClaudeLLM(client)
-
-        async def ask() -> int:
-            return len((await llm.answer(CALL, Progress())).text)
-
-        yield ask
-
-
-@asynccontextmanager
-async def _server(deltas: int, pace: float) -> Any:
-    command = [sys.executable, "-m", "benchmarks.figures.streams", "--serve", str(deltas), str(pace)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _serve(deltas: int, pace: float) -> None:
-    """Answer every request with the same stream."""
-    start, piece, end = text_block(WORDS)
-    before, after = message_start() + start, end + "".join(ending())
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(int(length.split(b":")[1]))
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n")
-        writer.write(b"transfer-encoding: chunked\r\n\r\n" + _chunk(before))
-        for _ in range(deltas):
-            writer.write(_chunk(piece))
-            await asyncio.sleep(pace)
-        writer.write(_chunk(after) + b"0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1000)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    await server.serve_forever()
-
-
-def _chunk(text: str) -> bytes:
-    return f"{len(text.encode()):x}\r\n{text}\r\n".encode()
-
-
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
-        asyncio.run(_serve(int(sys.argv[2]), float(sys.argv[3])))
-    else:
-        print(json.dumps(asyncio.run(measure(STREAMS, DELTAS, PACE, 3)), indent=1))
+async def _run(client: Client, queue: str, steps: int) -> None:
+    plan = Plan(steps=tuple(PlanStep(step=number, agent=AGENT, input=f"Part {number}.") for number in range(steps)))
+    request = PlanRequest(plan=plan, max_parallel=steps)
+    await client.execute_workflow(PlanAndExecuteWorkflow.run, request, id=f"{queue}-{time.time_ns()}", task_queue=queue)

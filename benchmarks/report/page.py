@@ -3,20 +3,30 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.report.gains import gains, sizing
+from benchmarks.report.plots import plots
 from benchmarks.report.sections import SECTIONS
 from benchmarks.report.shortfall import explain
 from benchmarks.report.tables import TITLES, latency_of, number, show, table, taken
 
 Row = Mapping[str, Any]
 
+PICTURES = {
+    "bench-history.svg": "Bytes of history per step, beside bare Temporal",
+    "bench-makespan.svg": "Makespan of the graphs, beside bare Temporal",
+    "bench-streams.svg": "Seconds until all streams are done",
+}
 GRAPHS = {"chain20": "chain of 20", "fan50": "fan-out of 50", "rand60": "random graph of 60"}
 
 HEAD = """# Performance
 
-Written by `make bench` from `benchmarks/results/latest.json`; edit `benchmarks/report/page.py`, not this page.
+Written by `make bench` from `benchmarks/results/latest.json`; edit `benchmarks/report/`, not this page.
+"""
+
+METHOD = """## How it was measured
 
 ```sh
-make bench                                           # everything, about half an hour
+make bench                                           # everything, about twenty-five minutes
 .venv/bin/python -m benchmarks --only rand60,crash   # these anew, the others kept
 .venv/bin/python -m benchmarks --quick               # does it work at all, a minute or two
 ```
@@ -27,28 +37,36 @@ values, no heartbeat). Both make the same model calls, in turn, in one run. Firs
 worker's process, on the embedded default server. HTTP: the real client of the Messages API streams from a local server with
 a set latency; client and server of that API share the same cores. Answers are 2 kB of text.
 
-This is one dev server and one worker on a small machine that others use too. Compare columns of one row, not rows with
+This is one dev server and one worker on a small machine that others may use too. Compare columns of one row, not rows with
 other machines: "other cores" is what others used meanwhile, "loop" is how long a fixed piece of Python took.
 """
+
+SIZING = """How much of each a core carries, derived from the figures below. A worker is a process, and computes on one core:
+`worker.py --processes auto` runs one on each. Temporal Cloud or a cluster takes the server's part."""
 
 
 def page(result: Row) -> str:
     """Return the whole page."""
     figures = result["figures"]
     timed = [row for graph in GRAPHS for row in figures.get(graph, ())]
-    sections = [HEAD, _machine(result), "## What we mean to reach\n\n" + _targets(result["targets"])]
+    pictures = {name: f"![{title}](images/{name})" for name, title in PICTURES.items() if name in plots(figures)}
+    sections = [HEAD, "## What you gain\n\n" + "\n".join(gains(figures)), pictures.get("bench-history.svg", "")]
+    if sized := sizing(figures):
+        sections.append(f"## How large a machine\n\n{SIZING}\n\n{sized}")
+    sections += ["## What we mean to reach\n\n" + _targets(result["targets"])]
     if missed := explain(result):
         sections.append("### What is not reached, and where the time goes\n\n" + "\n\n".join(missed))
+    sections += [METHOD, _machine(result)]
     if timed:
         sections.append("## One run: makespan ÷ longest path of model calls\n\n" + _ratios(timed))
+        sections.append(pictures.get("bench-makespan.svg", ""))
         sections.append("## What noise touches least: history and calls\n\n" + _histories(timed))
         sections.append("## Where the time of a run goes\n\n" + _legs(timed))
-    sections += [
-        f"## {title}\n\n" + "\n\n".join(write(row) for row in figures[name])
-        for name, title, write in SECTIONS
-        if figures.get(name)
-    ]
-    return "\n\n".join(section.strip() for section in sections) + "\n"
+    for name, title, write in SECTIONS:
+        if figures.get(name):
+            sections.append(f"## {title}\n\n{write(figures[name])}")
+            sections.append(pictures.get(f"bench-{name}.svg", ""))
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
 def _machine(result: Row) -> str:
@@ -64,10 +82,17 @@ def _machine(result: Row) -> str:
 
 def _targets(verdicts: Sequence[Row]) -> str:
     rows = [
-        (verdict["name"], verdict["wanted"], f"{verdict['measured']:,g}", "yes" if verdict["reached"] else "**no**")
+        (
+            verdict["name"],
+            verdict["wanted"],
+            "not taken yet" if verdict["measured"] is None else f"{verdict['measured']:,g}",
+            {True: "yes", False: "**no**", None: ""}[verdict["reached"]],
+        )
         for verdict in verdicts
     ]
-    return table(("first column", "wanted", "measured", "reached"), rows)
+    return "First column (scripted model), unless HTTP or streams are named.\n\n" + table(
+        ("", "wanted", "measured", "reached"), rows
+    )
 
 
 def _across(

@@ -1,6 +1,6 @@
-"""The figures that stand on their own: throughput, large texts, crash."""
+"""The figures that stand on their own: throughput, streams, large texts, crash, start."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.report.tables import TITLES, latency_of, show, table, taken
@@ -62,12 +62,84 @@ def _crowd(row: Row) -> str:
     )
 
 
-def _streams(row: Row) -> str:
+def _streams(rows: Sequence[Row]) -> str:
+    lines = [
+        (
+            f"{row['streams']}",
+            f"{row['calls']}",
+            f"{row['wall_s']:g}",
+            f"{row['cpu_ms_per_1000_deltas']:g}",
+            f"{row['worker_cores']:g}",
+            f"{row['mb_per_stream']:g}",
+            f"{row['other_cores']:g}",
+        )
+        for row in rows
+    ]
+    row = rows[0]
+    head = (
+        "streams",
+        "calls made",
+        "seconds",
+        "worker CPU, ms per 1,000 pieces",
+        "worker, cores",
+        "MB per stream",
+        "other cores",
+    )
+    return (
+        f"Plans whose steps all stream at once through one worker, each answer in {row['deltas']} pieces, one every "
+        f"{row['pace_s'] * 1000:g} ms ({row['own_s']:g} s for a stream alone; {taken(row)}). The CPU is all of the worker's: "
+        "the runs around the streams included; what serves the streams shares the same cores.\n\n" + table(head, lines)
+    )
+
+
+def _client(row: Row) -> str:
     names = {"sdk": "SDK, its own transport", "product": "product"}
     return (
         f"{row['streams']} streams of {row['deltas']} pieces at once, one each {row['pace_s'] * 1000:g} ms, read in turn by "
         f"both clients ({taken(row)}); CPU of the client for each piece, in µs. Product ÷ SDK: {row['ratio']}.\n\n"
         + table(tuple(names.values()), [[show(row["us_per_delta"][name]) for name in names]])
+    )
+
+
+def _stopped(row: Row) -> str:
+    return (
+        f"{row['runs']} plans of six steps, calls of {latency_of(row)}, the worker stopped for "
+        f"{row['stopped_s']:g} s with SIGSTOP "
+        f"while calls ran ({taken(row)}): **{row['calls']} calls for {row['calls_wanted']}**, {row['failed_runs']} runs failed."
+    )
+
+
+def _asked(row: Row) -> str:
+    return (
+        f"One of {row['runs']} plans of six steps (calls of {latency_of(row)}) is asked for its status "
+        f"every quarter of a second, "
+        f"while the worker is at work on all of them ({taken(row)}): {row['answered']} of {row['asked']} "
+        f"questions were answered, "
+        f"**{row['in_time']:.0%} within 2 s**, the median after {row['median_s']:g} s, the last after {row['longest_s']:g} s. "
+        "Where no answer comes in QUERY_WAIT, `status` shows what the history says."
+    )
+
+
+def _processes(row: Row) -> str:
+    lines = [
+        (count, show(each["runs_per_s"]), "/".join(map(str, each["calls"])), show(each["server_cpu_ms_per_run"]))
+        for count, each in row["processes"].items()
+    ]
+    return (
+        f"`worker.py --processes N`: {row['runs']} plans of six steps at once over HTTP, calls of "
+        f"{latency_of(row)} ({taken(row)}). "
+        "The Temporal server and the Messages API run on the same cores.\n\n"
+        + table(("processes", "runs a second", "calls", "server CPU a run, ms"), lines)
+    )
+
+
+def _start(row: Row) -> str:
+    commands = {f"`{name}`": show(spread) for name, spread in row["command_cpu_s"].items()}
+    return (
+        f"A worker is ready {show(row['ready_s'])} s after its start, for {show(row['ready_cpu_s'])} s "
+        f"of CPU ({taken(row)}). CPU of "
+        f"the commands, user and system, in seconds; `import temporalio.client` alone: {show(row['sdk_cpu_s'])}.\n\n"
+        + table(tuple(commands), [tuple(commands.values())])
     )
 
 
@@ -123,11 +195,20 @@ def _crash(row: Row) -> str:
     )
 
 
-SECTIONS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
-    ("throughput", "Many runs at once", _throughput),
-    ("telemetry", "What telemetry costs", _telemetry),
-    ("crowd", "A crowd: plans started at once", _crowd),
+def _each(write: Callable[[Row], str]) -> Callable[[Sequence[Row]], str]:
+    return lambda rows: "\n\n".join(map(write, rows))
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[Sequence[Row]], str]], ...] = (
+    ("throughput", "Many runs at once", _each(_throughput)),
+    ("crowd", "A crowd: plans started at once", _each(_crowd)),
+    ("asked", "Looking on while the worker is busy", _each(_asked)),
+    ("stopped", "A worker that stands still for a while", _each(_stopped)),
+    ("processes", "Several worker processes", _each(_processes)),
     ("streams", "Many streamed answers at once", _streams),
-    ("gather", "30 × 1 MB into one", _gather),
-    ("crash", "kill -9 of the worker in the tenth call", _crash),
+    ("client", "The model client alone", _each(_client)),
+    ("gather", "30 × 1 MB into one", _each(_gather)),
+    ("crash", "kill -9 of the worker in the tenth call", _each(_crash)),
+    ("start", "Start of workers and commands", _each(_start)),
+    ("telemetry", "What telemetry costs", _each(_telemetry)),
 )

@@ -48,7 +48,7 @@ class Demo:
         self._client = client
         self._state = state
         self._board = board
-        self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+        self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes, seal=settings.seal())
         self._names: list[str] = []
         self._before_crash: Trace | None = None
         self._killed: Child | None = None

@@ -59,7 +59,7 @@ class Tour:
         self._stops = (PIPELINE, *STOPS) if documents else STOPS
         usual = state.task_queue or settings.task_queue
         self._task_queue = f"{usual}-tour" if recorded else usual
-        self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes)
+        self._store = ContentStore.open(settings.store_url, settings.content_inline_bytes, seal=settings.seal())
         self._runs: dict[str, str] = {}
 
     async def run(self) -> bool:

@@ -18,12 +18,12 @@ from cli.demo.tour_shop import Shop
 from outlast.approvals.tokens import granted
 from outlast.cli.kinds import partial, prefix_of
 from outlast.cli.leaving import cause_of
+from outlast.cli.reaching import open_store
 from outlast.client import Settings
 from outlast.contracts import ChangeState, GateView, Part, RunStatus
 from outlast.devstack.board import Board
 from outlast.devstack.parts import local_environment
 from outlast.devstack.state import StackState
-from outlast.storage.activities import ContentStore
 from samples.refund import WORKFLOW
 from samples.refund.contracts import RefundRequest, RefundResult
 from samples.refund.file import cents, read_refund
@@ -71,7 +71,7 @@ class RefundStop:
 
     async def _start(self, began: datetime) -> Handle:
         wanted = await asyncio.to_thread(read_refund, SAMPLE, {})
-        store = ContentStore.open(self._settings.store_url, self._settings.content_inline_bytes)
+        store = open_store(self._settings)
         request = RefundRequest(
             order=wanted.order,
             text=Part.of(await store.keep(wanted.text)),

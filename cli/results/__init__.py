@@ -11,6 +11,7 @@ from outlast.cli.kinds import (
     RunKind,
     register_kind,
 )
+from outlast.storage.garbage.kinds import RecordKind, register_record
 
 KINDS = (
     RunKind(PLAN, "plan", "plan", "outlast.cli.results.plans:PAGE", request="outlast.contracts:PlanRequest"),
@@ -44,8 +45,12 @@ KINDS = (
     RunKind(STAGED, "staged", "staged", "cli.results.staged:PAGE", request="outlast.stages.contracts:StagedRequest"),
 )
 
+FOUND = RecordKind("found in a search", frozenset({"source", "text"}), frozenset({"found", "notes", "cached"}))
+"""What `activities.search` remembers for the day, in the content store."""
+
 
 def register() -> None:
     """Let the commands know these workflows."""
     for kind in KINDS:
         register_kind(kind)
+    register_record(FOUND)

@@ -55,6 +55,19 @@ class StartOptions:
             metavar="NAME",
         ),
     ] = None
+    gate_deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--gate-deadline", help="How long people have at its gates: such as 90s, 30m, 24h, 3d.", metavar="TIME"
+        ),
+    ] = None
+    approver: Annotated[
+        list[str] | None,
+        typer.Option(help="Who may decide at its gates; give it once for each person.", metavar="NAME"),
+    ] = None
+    needed: Annotated[
+        int | None, typer.Option(help="How many different people must approve at its gates.", min=1, max=100)
+    ] = None
     on_fallback: Annotated[
         str | None,
         typer.Option(
@@ -126,7 +139,8 @@ class StartOptions:
         from outlast.command_line import command
 
         requester = user_name() if self.requester is None else self.requester.strip()
-        request = request.model_copy(update={"requester": requester, **({"stream": True} if self.stream else {})})
+        update = {"requester": requester, "gate": self._gate(request), **({"stream": True} if self.stream else {})}
+        request = request.model_copy(update=update)
         handle, attached = await start(
             reach,
             workflow,
@@ -143,6 +157,27 @@ class StartOptions:
             print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
         else:
             print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
+
+    def _gate(self, request: "BaseModel") -> Any:
+        """Return the request's policy of gates with what these options say; raises LeavingError that names a wrong one."""
+        from pydantic import ValidationError
+
+        from outlast.cli.leaving import WRONG, LeavingError
+        from outlast.settings.base import seconds_of
+
+        policy: Any = getattr(request, "gate")  # noqa: B009  # every request has one; its class is not imported for --help
+        try:
+            said = given(needed=self.needed, eligible=tuple(self.approver) if self.approver else None)
+            said |= {"deadline": seconds_of(self.gate_deadline)} if self.gate_deadline is not None else {}
+            return type(policy).model_validate(dict(policy) | said) if said else policy
+        except ValidationError as error:
+            found = error.errors(include_input=False)[0]
+            option = {"deadline": "--gate-deadline", "needed": "--needed"}.get(
+                str((*found["loc"], "")[0]), "--approver"
+            )
+            raise LeavingError(WRONG, f"{option}: {found['msg'].removeprefix('Value error, ')}") from None
+        except ValueError as error:
+            raise LeavingError(WRONG, f"--gate-deadline: {error}") from None
 
     def _priority(self) -> "Priority":
         """Return what the server orders the run's tasks by; raises LeavingError for a name that it would refuse."""

@@ -226,7 +226,7 @@ class GateBook:
     def _count(self, name: str, decision: Decision, now: datetime, *, message: bool) -> GateRecord:
         yes = Approver(by=decision.by or SOMEBODY, when=now, reason=decision.reason)
         gate = self._change(name, approvers=(*self.gates[name].approvers, yes))
-        if len(gate.approvers) < gate.policy.needed:
+        if len(gate.approvers) < gate.needed:
             return self._record(now, RecordKind.COUNTED, name, decision, reason=decision.reason, message=message)
         by = tuple(each.by for each in gate.approvers)
         return self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message)

@@ -186,7 +186,7 @@ class Gates:
     ) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
-        terms, now = await self._authentication.learn(action.ref), workflow.now()
+        terms, now = await self._authentication.learn(action), workflow.now()
         checked = await self._authentication.checked(self._book.early, now)
         async with self._authentication.turn:
             return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
@@ -210,7 +210,7 @@ class Gates:
         if reset := after_reset(terms):
             self._trace.notice(RESET)
         try:
-            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset))
+            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset, terms.policy))
         except ValueError as error:
             raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
         for record in self._book.records[seen:]:

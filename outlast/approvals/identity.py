@@ -12,7 +12,7 @@ from datetime import datetime
 from temporalio import workflow
 
 from outlast.approvals.identity_activities import GateTermsActivities
-from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, UsedToken, hashed
+from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, ProposedAction, UsedToken, hashed
 from outlast.errors import text_of
 from outlast.workflow import policies
 from outlast.workflow.activity_calls import run_activity
@@ -33,14 +33,13 @@ class Authentication:
         self.known = False
         self.used: dict[str, UsedToken] = {}
 
-    async def learn(self, ref: str | None = None) -> GateTerms:
-        """Read the terms anew, for each gate: a run may wait for weeks, and a demand once made is never taken back.
-
-        `ref` is where the arguments of the action are kept, if they are.
+    async def learn(self, action: ProposedAction) -> GateTerms:
+        """Read the terms for an action anew: a run may wait for weeks, and a demand once made is never taken back.
 
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
-        terms = await run_activity(GateTermsActivities.gate_terms, GateTermsRequest(ref=ref), **policies.gate_terms())
+        asked = GateTermsRequest(ref=action.ref, risk=action.risk, tool=action.tool)
+        terms = await run_activity(GateTermsActivities.gate_terms, asked, **policies.gate_terms())
         demanded = terms.demands_token or self.terms.demands_token
         self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
         return self.terms

@@ -13,6 +13,7 @@ from outlast.contracts import (
     SUMMARY_LENGTH,
     ArgumentsShown,
     Content,
+    DeploymentPolicy,
     GateTerms,
     GateTermsRequest,
     Identity,
@@ -25,13 +26,20 @@ from outlast.storage.activities import ContentStore
 class GateTermsActivities:
     """Knows the secret that decisions are signed with (none: names are taken on trust), and the other terms.
 
-    `store` holds the arguments that are too large for history.
+    `store` holds the arguments that are too large for history, `policy` is what the deployment says of its gates.
     """
 
     def __init__(
-        self, secret: str = "", *, channels: int = 0, webhooks: int = 0, store: ContentStore | None = None
+        self,
+        secret: str = "",
+        *,
+        channels: int = 0,
+        webhooks: int = 0,
+        store: ContentStore | None = None,
+        policy: DeploymentPolicy | None = None,
     ) -> None:
         self._secret = secret
+        self._policy = policy
         self._store = store
         self._terms = GateTerms(channels=channels, webhooks=webhooks, demands_token=bool(secret))
 
@@ -43,7 +51,9 @@ class GateTermsActivities:
     async def gate_terms(self, request: GateTermsRequest) -> GateTerms:
         """Return the terms by which gates open here, for this run; arguments that cannot be read hold up no gate."""
         arguments = await self._arguments(request.ref) if request.ref and self._store is not None else None
-        return self._terms.model_copy(update={"run": activity.info().workflow_run_id or "", "arguments": arguments})
+        policy = self._policy.of(request.risk, request.tool) if self._policy is not None else None
+        run = activity.info().workflow_run_id or ""
+        return self._terms.model_copy(update={"run": run, "arguments": arguments, "policy": policy})
 
     async def _arguments(self, ref: str) -> ArgumentsShown | None:
         assert self._store is not None

@@ -46,6 +46,7 @@ class Facts:
     arguments: ArgumentsShown | None = None
     run: str = ""
     after_reset: bool = False
+    policy: GatePolicy | None = None
 
     def of(self, action: ProposedAction) -> dict[str, Any]:
         """Return them as fields of the state of a gate."""
@@ -65,9 +66,11 @@ def new_gate(
     name: str, action: ProposedAction, policy: GatePolicy, now: datetime, requester: str, facts: Facts
 ) -> GateState:
     """Make the state of a gate that opens now; raises ValueError where too few people may approve at it."""
-    if policy.eligible and len(able(policy, requester)) < policy.needed:
+    policy = policy.within(facts.policy)
+    needed = policy.needed or 1
+    if policy.eligible and len(able(policy, requester)) < needed:
         raise ValueError(
-            f"policy.needed: {policy.needed} must approve, but of those named only {len(able(policy, requester))} may"
+            f"policy.needed: {needed} must approve, but of those named only {len(able(policy, requester))} may"
         )
     return GateState(
         name=name,
@@ -109,7 +112,7 @@ def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
         return why
     who, policy = named(decision.by), gate.policy
     requester = "" if policy.requester_may_approve else named(gate.requester)
-    if not who and (gate.may_decide or policy.needed > 1 or requester or gate.editor):
+    if not who and (gate.may_decide or gate.needed > 1 or requester or gate.editor):
         return "it does not say by whom; send your name"
     if requester and who == requester:
         return f"{decision.by} {NOT_BY_REQUESTER}"
@@ -133,8 +136,8 @@ def objection_to_edit(gate: GateState, decision: Decision) -> str:
     if not named(decision.by):
         return "an edit needs the name of who made it, because another must approve it"
     left = len(able(policy, gate.requester, decision.by))
-    if policy.eligible and left < policy.needed:
-        return f"{policy.needed} others must approve an edit, and only {left} could; deny it instead"
+    if policy.eligible and left < gate.needed:
+        return f"{gate.needed} others must approve an edit, and only {left} could; deny it instead"
     return ""
 
 

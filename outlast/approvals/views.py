@@ -59,7 +59,7 @@ def view_of(gate: GateState) -> GateView:
         ref=action.ref,
         target=action.target,
         risk=action.risk,
-        needed=gate.policy.needed,
+        needed=gate.needed,
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,

@@ -1,35 +1,65 @@
 """The command line: the commands that work on any run, and beside them those of an application.
 
-outlast --help                                                         the commands of the library alone
-sys.exit(run(build_app(CommandLine("python starter.py"), [start])))    with those of an application
+outlast --help                                                                the commands of the library alone
+sys.exit(run(build_app(CommandLine("python starter.py"), {"plan": "cli.start.plan:plan"})))   with those of an application
 """
 
 import gc
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import NoReturn
 
 import typer
 
-from outlast.cli import control, explain, leaving, namespaces, observe, operate
-from outlast.cli.decisions import audit, inbox, steering
-from outlast.cli.decisions import commands as deciding
-from outlast.cli.web import codec_server
+from outlast.cli import leaving
 from outlast.command_line import CommandLine, use_command_line
 from outlast.private_files import PRIVATE
-from outlast.server import command as server
+
+FIRST = {"up": "outlast.cli.operate:up"}
+COMMANDS = {
+    "list": "outlast.cli.observe:list_runs",
+    "status": "outlast.cli.observe:status",
+    "watch": "outlast.cli.observe:watch",
+    "result": "outlast.cli.observe:result",
+    "trace": "outlast.cli.observe:trace",
+    "why": "outlast.cli.explain:why",
+    "report": "outlast.cli.explain:report",
+    "cancel": "outlast.cli.control:cancel",
+    "rollback": "outlast.cli.control:rollback",
+    "answer": "outlast.cli.control:answer",
+    "pause": "outlast.cli.decisions.steering:pause",
+    "resume": "outlast.cli.decisions.steering:resume",
+    "approve": "outlast.cli.decisions.commands:approve",
+    "deny": "outlast.cli.decisions.commands:deny",
+    "decide": "outlast.cli.decisions.commands:decide",
+    "approver-token": "outlast.cli.decisions.commands:approver_token",
+    "inbox": "outlast.cli.decisions.inbox:inbox",
+    "serve": "outlast.server.command:serve",
+    "serve-token": "outlast.server.command:serve_token",
+    "audit": "outlast.cli.decisions.audit:audit",
+    "replay": "outlast.cli.runs.replay:replay",
+    "gc": "outlast.cli.operate:gc",
+    "setup-namespace": "outlast.cli.namespaces:setup_namespace",
+    "payload-key": "outlast.cli.web.codec_server:payload_key",
+    "codec-server": "outlast.cli.web.codec_server:codec_server",
+}
+"""The commands of the library and where each stands; those of an application come between the two tables."""
 
 
-class Group(Protocol):
-    """A module with commands."""
+def build_app(
+    command_line: CommandLine | None = None,
+    commands: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+) -> typer.Typer:
+    """Build the app with all commands; messages name its command line.
 
-    def register(self, app: typer.Typer) -> None:
-        """Mount them."""
-
-
-def build_app(command_line: CommandLine | None = None, groups: Sequence[Group] = ()) -> typer.Typer:
-    """Build the app with all commands, those of the application's groups among them; messages name its command line."""
+    Args:
+        command_line: How people here type commands. Default: `outlast`.
+        commands: Those of the application: each name with its place, `module:function`.
+        arguments: What the app will be given, if that is known: where it begins with a command, only that one is imported.
+    """
     command_line = command_line or CommandLine()
     use_command_line(command_line)
     app = typer.Typer(
@@ -40,12 +70,17 @@ def build_app(command_line: CommandLine | None = None, groups: Sequence[Group] =
         rich_markup_mode=None,  # plain help: the rich one imports for a quarter of a second
         add_completion=False,
     )
-    operate.register(app)
-    for group in groups:
-        group.register(app)
-    for module in (observe, explain, control, steering, deciding, inbox, server, audit, namespaces, codec_server):
-        module.register(app)
+    places = {**FIRST, **(commands or {}), **COMMANDS}
+    asked = {name: place for name, place in places.items() if name in arguments[:1]}
+    for name, place in (asked or places).items():
+        module, _, function = place.partition(":")
+        app.command(name)(getattr(import_module(module), function))
+    app.callback()(_nothing)
     return app
+
+
+def _nothing() -> None:
+    """Stand where options of all commands would; without it, typer takes an app of one command for that command."""
 
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
@@ -53,15 +88,16 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
     return leaving.run(app, arguments)
 
 
-def leave(app: typer.Typer) -> NoReturn:
+def leave(command_line: CommandLine | None = None, commands: Mapping[str, str] | None = None) -> NoReturn:
     """Run the command of this process's arguments, and end the process; nothing runs afterwards."""
     # A command's imports make objects that all stay; looking for garbage among them costs an eighth of a short command,
     # and one look at all of them still a thirtieth.
     gc.set_threshold(200_000)
     os.umask(PRIVATE)  # what it writes (texts, reports, the state directory) is for its user alone
-    leaving.leave(run(app, sys.argv[1:]))
+    arguments = sys.argv[1:]
+    leaving.leave(run(build_app(command_line, commands, arguments), arguments))
 
 
 def main() -> NoReturn:
     """Run the command line of the library."""
-    leave(build_app())
+    leave()

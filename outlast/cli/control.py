@@ -11,13 +11,6 @@ WAIT = 10.0
 """Seconds to wait for a cancelled run to end."""
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(cancel)
-    app.command()(rollback)
-    app.command()(answer)
-
-
 def cancel(run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]) -> None:
     """Ask a run to stop, and say what came of it."""
     from outlast.cli.reaching import reaching
@@ -50,15 +43,14 @@ async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple
     from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
     from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.reaching import no_worker
     from outlast.cli.runs.ended_rollback import roll_back_ended, rollback_page
     from outlast.contracts import Changes, RollbackAnswer
 
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         return await roll_back_ended(reach, found, checkpoint)
-    if not await reach.served(found.task_queue):
-        raise no_worker(found.task_queue, f"{workflow_id!r} goes on as it is")
+    if not await reach.served(found):
+        raise await reach.no_worker(found, f"{workflow_id!r} goes on as it is")
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     given = [{"checkpoint": checkpoint}] if checkpoint else []
     answer = await handle.execute_update("rollback", args=given, result_type=RollbackAnswer)
@@ -111,7 +103,7 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
     from temporalio.exceptions import CancelledError
 
     from outlast.cli.leaving import cause_of
-    from outlast.cli.reaching import no_worker, word
+    from outlast.cli.reaching import word
     from outlast.command_line import command
 
     found = await reach.find(workflow_id)
@@ -119,8 +111,8 @@ async def _cancel(reach: "Reach", workflow_id: str) -> str:
         return f"{workflow_id} had ended already ({word(found.status)}); nothing was cancelled"
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     await handle.cancel()
-    if not await reach.served(found.task_queue):
-        raise no_worker(found.task_queue, f"{workflow_id!r} is asked to stop, and does once a worker is back")
+    if not await reach.served(found):
+        raise await reach.no_worker(found, f"{workflow_id!r} is asked to stop, and does once a worker is back")
     try:
         async with asyncio.timeout(WAIT):
             await handle.result()

@@ -11,12 +11,6 @@ if TYPE_CHECKING:
     from outlast.contracts import RunStatus
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(why)
-    app.command()(report)
-
-
 def why(
     run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")],
     step: Annotated[str | None, typer.Argument(help="The step to explain; none: all that went wrong.")] = None,

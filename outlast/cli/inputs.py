@@ -53,7 +53,7 @@ def read_plan_file(file: Path, option: str) -> Plan:
     Raises LeavingError with line and column, or with the field.
     """
     data = read_json(file, option)
-    plan, problems, changes = read_plan(data)
+    plan, problems, changes = read_plan(data, own=True)
     for change in changes:
         say(f"{option} {file}: {change.change}")
     if plan is None:

@@ -150,6 +150,10 @@ def _of_rpc(error: "RPCError") -> tuple[int, str]:
             return WRONG, f"the server refuses: {text}. Check TEMPORAL_API_KEY, TEMPORAL_TLS_* and TEMPORAL_NAMESPACE."
         case RPCStatusCode.INVALID_ARGUMENT | RPCStatusCode.NOT_FOUND:
             return WRONG, text
+        case RPCStatusCode.RESOURCE_EXHAUSTED if "larger than max" in text:
+            return WRONG, f"the message is too large for the server: {text}. Hand large texts over by reference."
+        case RPCStatusCode.RESOURCE_EXHAUSTED:
+            return UNSERVED, f"the Temporal server takes no more at the moment ({text}); try again later"
     return UNSERVED, f"the Temporal server does not answer ({text}). {start_a_server()}"
 
 

@@ -2,15 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
-
-
-def register(app: typer.Typer) -> None:
-    """Mount the command."""
-    app.command()(setup_namespace)
 
 
 def setup_namespace() -> None:

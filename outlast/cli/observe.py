@@ -18,15 +18,6 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command("list")(list_runs)
-    app.command()(status)
-    app.command()(watch)
-    app.command()(result)
-    app.command()(trace)
-
-
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
     failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
@@ -126,7 +117,7 @@ def result(
 
     from outlast.cli.kinds import page_of
     from outlast.cli.printing import print_json
-    from outlast.cli.reaching import no_worker, reaching
+    from outlast.cli.reaching import reaching
     from outlast.cli.runs.running import finish
     from outlast.command_line import command as command_of
 
@@ -139,8 +130,8 @@ def result(
             if no_wait:
                 print(f"{run_id} is still running: {command_of('watch', run_id)}")
                 return
-            if not await reach.served_soon(found.task_queue):
-                raise no_worker(found.task_queue, f"run {run_id!r} is still running")
+            if not await reach.served_soon(found):
+                raise await reach.no_worker(found, f"run {run_id!r} is still running")
         kind = page_of(found.workflow_type).result
         handle = reach.client.get_workflow_handle(run_id, run_id=found.run_id, result_type=kind)
         await finish(reach, handle, found.workflow_type, as_json=as_json)

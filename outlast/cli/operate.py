@@ -1,4 +1,4 @@
-"""`up`: the embedded stack.
+"""`up`, the embedded stack, and `gc`, which clears the content store.
 
 Everything but typer is imported when a command runs, so that `--help` stays quick.
 """
@@ -6,11 +6,6 @@ Everything but typer is imported when a command runs, so that `--help` stays qui
 from typing import Annotated
 
 import typer
-
-
-def register(app: typer.Typer) -> None:
-    """Add `up`."""
-    app.command()(up)
 
 
 def up(
@@ -39,3 +34,28 @@ def up(
     own = worker_command(worker) if worker is not None else ()
     options = StackOptions(port=port, ui_port=ui_port, worker=not no_worker, worker_command=own, model=model)
     raise typer.Exit(run_up(options))
+
+
+def gc(
+    delete: Annotated[bool, typer.Option("--delete", help="Do it; without, it only says what would be done.")] = False,
+    older_than: Annotated[
+        str, typer.Option(help="Leave what is younger, and what is in the trash for less: 12h, 1d, 2w.", metavar="AGE")
+    ] = "1d",
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(help="A namespace that uses the store; may be given again. Default: TEMPORAL_NAMESPACE alone."),
+    ] = None,
+    forget: Annotated[
+        list[str] | None, typer.Option(help="Id of a namespace that is no more, as a refusal shows it.", metavar="ID")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Take content away that no open or retained run refers to. It may run beside workers, as often as you like.
+
+    What nothing refers to goes to the trash, from where whoever needs it brings it back; what was there for AGE is deleted.
+    """
+    from outlast.cli.reaching import reaching
+    from outlast.cli.runs.garbage import Wanted, run_gc
+
+    wanted = Wanted(delete, older_than, tuple(namespace or ()), tuple(forget or ()))
+    reaching(lambda reach: run_gc(reach, wanted, as_json=as_json))

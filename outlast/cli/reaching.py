@@ -8,16 +8,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.client import (
     Client,
+    WorkflowExecution,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
@@ -34,12 +33,10 @@ from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
+from outlast.worker.routing import Served, served_by
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-
-FRESH = timedelta(seconds=75)
-"""How recently a living worker has polled: a poll waits a minute for work."""
 
 QUERY_DEADLINE = timedelta(seconds=2)
 """How long one look of `watch` waits for a worker; it looks again."""
@@ -67,7 +64,7 @@ PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
 
 class WorkerBusyError(LeavingError):
-    """A query was not answered in time, although a worker polls its task queue: the worker is busy, or has just died."""
+    """A worker polls the task queue and does not answer: it is busy, has just died, or is not the build of the run."""
 
 
 @dataclass(frozen=True)
@@ -81,35 +78,44 @@ class Reach:
         """Open the content store; it `waits` for one that is away. Raises LeavingError naming CONTENT_STORE_URL."""
         return open_store(self.settings, waits=waits)
 
-    async def served(self, task_queue: str) -> bool:
-        """Whether a worker has polled the task queue lately."""
-        return bool(await self.workers(task_queue))
+    async def served(self, of: str | WorkflowExecution) -> bool:
+        """Whether a worker has polled lately that may take a run, or a new run of a task queue."""
+        return (await self._served_by(of)).serves(_info(of))
 
     async def workers(self, task_queue: str) -> list[str]:
-        """Return the workers that have polled the task queue lately, each as `pid@host`."""
-        request = DescribeTaskQueueRequest(
-            namespace=self.client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-        answer = await self.client.workflow_service.describe_task_queue(request)
-        oldest = datetime.now(UTC) - FRESH
-        return [each.identity for each in answer.pollers if each.last_access_time.ToDatetime(UTC) > oldest]
+        """Return the workers that have polled the task queue lately, each as `pid@host`, whatever builds they are."""
+        return [identity for identity, _ in (await self._served_by(task_queue)).workers]
 
-    async def served_soon(self, task_queue: str) -> bool:
-        """Whether a worker polls the task queue, or does so within WORKER_WAIT seconds: one that starts needs a few."""
-        if await self.served(task_queue):
+    async def served_soon(self, of: str | WorkflowExecution) -> bool:
+        """Whether such a worker polls, or does so within WORKER_WAIT seconds: one that starts needs a few."""
+        if await self.served(of):
             return True
         deadline = time.monotonic() + self.settings.worker_wait
         if self.settings.worker_wait:
-            say(
-                f"no worker serves task queue {task_queue!r} yet; waits up to {self.settings.worker_wait:g} s for one …"
-            )
+            wait = f"waits up to {self.settings.worker_wait:g} s for one …"
+            say(f"no worker serves task queue {_queue(of)!r} yet; {wait}")
         while time.monotonic() < deadline:
             await asyncio.sleep(0.25)
-            if await self.served(task_queue):
+            if await self.served(of):
                 return True
         return False
+
+    async def lacking(self, of: str | WorkflowExecution) -> tuple[str, str]:
+        """Say which worker is missing, and how to start it."""
+        lacks = (await self._served_by(of)).lacks(_info(of))
+        plain = (f"no worker serves task queue {_queue(of)!r}", start_a_worker(worker_of(_queue(of))))
+        return lacks or plain
+
+    async def no_worker(self, of: str | WorkflowExecution, why: str) -> LeavingError:
+        """Build the error that says so."""
+        lacks, advice = await self.lacking(of)
+        # An ended run stays with its build, which may be gone for good: its history is what there is then.
+        ended = not isinstance(of, str) and of.status is not WorkflowExecutionStatus.RUNNING
+        kind = WorkerBusyError if ended and await self.workers(_queue(of)) else LeavingError
+        return kind(UNSERVED, f"{why}: {lacks}. {advice}")
+
+    async def _served_by(self, of: str | WorkflowExecution) -> Served:
+        return await served_by(self.client, _queue(of))
 
     async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
@@ -149,9 +155,9 @@ class Reach:
 
         Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none.
         """
-        if not await self.served(found.task_queue):
-            raise no_worker(
-                found.task_queue, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
+        if not await self.served(found):
+            raise await self.no_worker(
+                found, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
             )
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
         within = within or timedelta(seconds=self.settings.query_wait)
@@ -161,8 +167,8 @@ class Reach:
             if error.status not in NOBODY_ANSWERS:
                 raise
             state = f"run {found.id!r} is {word(found.status)}"
-            if not await self.served(found.task_queue):
-                raise no_worker(found.task_queue, state) from error
+            if not await self.served(found):
+                raise await self.no_worker(found, state) from error
             raise WorkerBusyError(
                 UNSERVED,
                 f"{state}: the worker is busy, or has just died; it did not answer within {within.total_seconds():g} s",
@@ -186,6 +192,7 @@ def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
             state_dir=settings.state_dir.resolve(),
             waits=settings.store_wait if waits else 0.0,
             on_outage=_report_outage,
+            seal=settings.seal(),
         )
     except ValueError as error:
         raise LeavingError(WRONG, str(error)) from error
@@ -197,12 +204,13 @@ def _report_outage(why: str) -> None:
     say(f"{why}; still waiting, nothing is lost …" if why else "the content store answers again")
 
 
-def no_worker(task_queue: str, why: str = "") -> LeavingError:
-    """Build the error that says how to start a worker."""
-    before = f"{why}: " if why else ""
-    return LeavingError(
-        UNSERVED, f"{before}no worker serves task queue {task_queue!r}. {start_a_worker(worker_of(task_queue))}"
-    )
+def _queue(of: str | WorkflowExecution) -> str:
+    return of if isinstance(of, str) else of.task_queue
+
+
+def _info(of: str | WorkflowExecution) -> WorkflowExecutionInfo | None:
+    """Return what the server knows of a run: a described one has its build."""
+    return of.raw_description.workflow_execution_info if isinstance(of, WorkflowExecutionDescription) else None
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

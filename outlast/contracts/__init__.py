@@ -2,7 +2,12 @@
 
 Open `requests.py` first: what all requests and results share. Others import every name from here, not from the files.
 These models live in the histories of open runs: fields are added with a default and never renamed.
+
+Plans, models, tools and agents are imported when a name of theirs is first used: half the time of all, and `status` needs none.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from outlast.contracts.actions import (
     ARGUMENTS_SHOWN,
@@ -17,10 +22,11 @@ from outlast.contracts.actions import (
     digest_of,
     hashed,
     invisible,
+    named,
     same_digest,
     shown,
+    visible,
 )
-from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
 from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
 from outlast.contracts.changes import (
     KEEP,
@@ -65,62 +71,9 @@ from outlast.contracts.gates import (
     Decision,
     GateDecision,
     GateOutcome,
-    GatePolicy,
     GatesCarried,
     GateState,
-    OnTimeout,
     UsedToken,
-    named,
-    visible,
-)
-from outlast.contracts.models import (
-    CUT_NOTE,
-    SMALL_MODEL_HINT,
-    STREAM_TOPIC,
-    Message,
-    ModelFailure,
-    ModelRequest,
-    ModelTurn,
-    StopReason,
-    Streamed,
-    ToolAnswer,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
-from outlast.contracts.notices import (
-    Notice,
-    NoticeRequest,
-    NoticeSent,
-    WebhookBody,
-    WebhookDelivered,
-    WebhookDelivery,
-    WebhookEvent,
-    WebhookRequest,
-    WebhookSent,
-)
-from outlast.contracts.plans import (
-    MAX_PARALLEL,
-    MAX_STEPS,
-    OnStepFailure,
-    Plan,
-    PlanChange,
-    PlanReport,
-    PlanRequest,
-    PlanResult,
-    PlanShape,
-    PlanStep,
-    StepAnswer,
-    StepId,
-)
-from outlast.contracts.requests import (
-    CARRIED,
-    ChangingResult,
-    RollbackRequest,
-    RollbackResult,
-    RunRequest,
-    RunResult,
-    carried_in,
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
@@ -137,18 +90,92 @@ from outlast.contracts.runs import (
     StepState,
     Trace,
 )
-from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, CheckpointWhen, Pause, PauseAnswer
-from outlast.contracts.tools import (
-    AppendRequest,
-    ToolCard,
-    ToolRequest,
-    ToolResult,
-    Toolset,
-    ToolsetRequest,
-    Transcript,
-    UndoRequest,
-    UndoResult,
+from outlast.contracts.steering import (
+    NO_CHECKPOINT,
+    CheckpointPolicy,
+    CheckpointWhen,
+    DeploymentPolicy,
+    GatePolicy,
+    OnTimeout,
+    Pause,
+    PauseAnswer,
 )
+
+if TYPE_CHECKING:
+    from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
+    from outlast.contracts.models import (
+        CUT_NOTE,
+        SMALL_MODEL_HINT,
+        STREAM_TOPIC,
+        Message,
+        ModelFailure,
+        ModelRequest,
+        ModelTurn,
+        StopReason,
+        Streamed,
+        ToolAnswer,
+        ToolCall,
+        ToolSpec,
+        Usage,
+    )
+    from outlast.contracts.notices import (
+        Notice,
+        NoticeRequest,
+        NoticeSent,
+        WebhookBody,
+        WebhookDelivered,
+        WebhookDelivery,
+        WebhookEvent,
+        WebhookRequest,
+        WebhookSent,
+    )
+    from outlast.contracts.plans import (
+        MAX_PARALLEL,
+        MAX_STEPS,
+        OnStepFailure,
+        Plan,
+        PlanChange,
+        PlanReport,
+        PlanRequest,
+        PlanResult,
+        PlanShape,
+        PlanStep,
+        StepAnswer,
+        StepId,
+    )
+    from outlast.contracts.requests import (
+        CARRIED,
+        ChangingResult,
+        RollbackRequest,
+        RollbackResult,
+        RunRequest,
+        RunResult,
+        carried_in,
+    )
+    from outlast.contracts.tools import (
+        AppendRequest,
+        ToolCard,
+        ToolRequest,
+        ToolResult,
+        Toolset,
+        ToolsetRequest,
+        Transcript,
+        UndoRequest,
+        UndoResult,
+    )
+
+_MODULES = {
+    "agents": "AgentCard Catalog CatalogRequest Prices",
+    "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC Message ModelFailure ModelRequest ModelTurn StopReason Streamed "
+    "ToolAnswer ToolCall ToolSpec Usage",
+    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent "
+    "WebhookRequest WebhookSent",
+    "plans": "MAX_PARALLEL MAX_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest PlanResult PlanShape PlanStep "
+    "StepAnswer StepId",
+    "requests": "CARRIED ChangingResult RollbackRequest RollbackResult RunRequest RunResult carried_in",
+    "tools": "AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
+}
+_PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "ARGUMENTS_SHOWN",
@@ -194,6 +221,7 @@ __all__ = [
     "Contract",
     "Decision",
     "DecisionLog",
+    "DeploymentPolicy",
     "Effect",
     "Extent",
     "FallbackTaken",
@@ -287,3 +315,11 @@ __all__ = [
     "shown",
     "visible",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from its module when it is first used."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return value

@@ -234,3 +234,19 @@ def same_digest(whole: str, named: str) -> bool:
     """Whether a person means this digest: written in full, or its first 12 characters or more."""
     wanted = named.strip().rstrip("…").casefold()
     return len(wanted) >= SHORT_DIGEST and whole.startswith(wanted)
+
+
+def visible(text: str) -> str:
+    """Leave out the characters that nothing shows: format characters, fillers, variation selectors."""
+    return "".join(one for one in text if not invisible(one) or one.isspace())
+
+
+def named(name: str) -> str:
+    """Write a person's name as it is compared: neither case, spaces, compatibility forms nor invisible characters count.
+
+    Letters of other scripts that look alike do count: signed decisions (APPROVER_SECRET) prevent impersonation.
+    """
+    if name.isascii() and name.isprintable():
+        return " ".join(name.split()).casefold()
+    folded = unicodedata.normalize("NFKC", visible(unicodedata.normalize("NFKC", name))).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())

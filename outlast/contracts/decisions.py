@@ -9,8 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from outlast.contracts.actions import ArgumentsShown, hashed
+from outlast.contracts.actions import ArgumentsShown, Risk, hashed
 from outlast.contracts.base import Contract, Summary
+from outlast.contracts.steering import GatePolicy
 
 NOISE_KEPT = 200
 """Records of messages that changed nothing, kept in one log; more are only counted, or a flood would fill the run."""
@@ -146,6 +147,10 @@ class GateTermsRequest(Contract):
 
     ref: str | None = None
     """Arguments to read, as their key in the content store; None where there are none to read."""
+    risk: Risk = Risk.MEDIUM
+    """Risk of the action that the gate is for."""
+    tool: str = ""
+    """Name of the tool that it calls; empty: none."""
 
 
 class GateTerms(Contract):
@@ -164,6 +169,8 @@ class GateTerms(Contract):
     """Run id of the asking run: after a reset it tells gates opened before from those opened since."""
     arguments: ArgumentsShown | None = None
     """The arguments that were asked for; None where the store did not give them."""
+    policy: GatePolicy | None = None
+    """What the deployment says of gates for this action; None: nothing."""
 
 
 class IdentityRequest(Contract):

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from outlast.contracts.actions import ProposedAction, Risk
+from outlast.contracts.actions import ProposedAction, Risk, named
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import RecordKind
-from outlast.contracts.gates import GateOutcome, named
+from outlast.contracts.gates import GateOutcome
 
 GATES_MEMO = "gates"
 RECORDS_MEMO = "gate_records"

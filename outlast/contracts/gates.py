@@ -4,30 +4,17 @@ An open gate can wait for weeks and go through several deploys and continuations
 schema, and none of it in a coroutine.
 """
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
-from outlast.contracts.actions import Approval, ArgumentsShown, ProposedAction, Risk, invisible
+from outlast.contracts.actions import Approval, ArgumentsShown, ProposedAction
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import DecisionLog, Verdict
-
-YEAR = 31_536_000.0
-"""Longest deadline, in seconds."""
-
-
-class OnTimeout(StrEnum):
-    """What the end of the time means; never a yes."""
-
-    DENY = "deny"
-    HALT = "halt"
-    """The whole run fails with Halted: what runs is cancelled, nothing else starts, no fallback is asked."""
-    ESCALATE = "escalate"
-    """The gate goes to `escalate_to` for as long again, once, and is denied then."""
+from outlast.contracts.steering import GatePolicy
 
 
 class GateOutcome(StrEnum):
@@ -39,49 +26,6 @@ class GateOutcome(StrEnum):
     TIMED_OUT = "timed out"
     HALTED = "halted"
     CANCELLED = "cancelled"
-
-
-class GatePolicy(Contract):
-    """Who must approve, and for how long they are waited for; one denial by anybody who may decide settles a gate."""
-
-    needed: int = Field(default=1, ge=1, le=100)
-    """How many different people must approve, from 1 to 100."""
-    eligible: tuple[str, ...] = ()
-    """Names of those who may decide; empty: anybody."""
-    requester_may_approve: bool = False
-    """Whether whoever asked for the run may approve what it proposes."""
-    deadline: float = Field(default=300.0, gt=0, le=YEAR)
-    """How long people have, in seconds, at most a year."""
-    deadlines: Mapping[Risk, float] = Field(default_factory=dict)
-    """How long they have for an action of a given risk, in seconds; `deadline` holds for the others."""
-    remind_every: float | None = Field(default=None, ge=1)
-    """Seconds between reminders while the gate waits; None: no reminder."""
-    escalate_after: float | None = Field(default=None, gt=0)
-    """Seconds after which `escalate_to` may decide as well; None: they may not, unless the time-out escalates."""
-    escalate_to: tuple[str, ...] = ()
-    """Names of those to whom the gate is escalated."""
-    on_timeout: OnTimeout = OnTimeout.DENY
-    """What happens at the deadline."""
-    edit_needs_another_approver: bool = True
-    """Whether a person who edits the arguments does not count among their approvers."""
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> "GatePolicy":
-        if (self.escalate_after is not None or self.on_timeout is OnTimeout.ESCALATE) and not self.escalate_to:
-            raise ValueError("escalate_to: name the people to whom the gate is escalated")
-        wrong = [risk for risk, seconds in self.deadlines.items() if not 0 < seconds <= YEAR]
-        if wrong:
-            raise ValueError(f"deadlines.{wrong[0]}: give seconds, more than 0 and at most {YEAR:.0f}")
-        people = {named(name) for name in (*self.eligible, *self.escalate_to)}
-        if self.eligible and len(people) < self.needed:
-            raise ValueError(
-                f"needed: {self.needed} people must approve, but eligible and escalate_to name {len(people)}"
-            )
-        return self
-
-    def seconds(self, risk: Risk) -> float:
-        """Return how long people have for an action of that risk."""
-        return self.deadlines.get(risk, self.deadline)
 
 
 class Approver(Contract):
@@ -142,6 +86,17 @@ class GateState(Contract):
     """Run id under which it opened."""
     after_reset: bool = False
     """Whether it opened in a run that had been reset."""
+
+    @field_validator("policy")
+    @classmethod
+    def _leaves_nothing_open(cls, policy: GatePolicy) -> GatePolicy:
+        """Fill in what a gate of an earlier version left to the defaults of then."""
+        return policy.within(None)
+
+    @property
+    def needed(self) -> int:
+        """How many different people must approve."""
+        return self.policy.needed or 1
 
     @property
     def pending(self) -> bool:
@@ -235,19 +190,3 @@ class GatesCarried(Contract):
     """The audit trail, as far as it is taken along."""
     tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
     """Tokens that have counted, by their number, as long as they are valid."""
-
-
-def visible(text: str) -> str:
-    """Leave out the characters that nothing shows: format characters, fillers, variation selectors."""
-    return "".join(one for one in text if not invisible(one) or one.isspace())
-
-
-def named(name: str) -> str:
-    """Write a person's name as it is compared: neither case, spaces, compatibility forms nor invisible characters count.
-
-    Letters of other scripts that look alike do count: signed decisions (APPROVER_SECRET) prevent impersonation.
-    """
-    if name.isascii() and name.isprintable():
-        return " ".join(name.split()).casefold()
-    folded = unicodedata.normalize("NFKC", visible(unicodedata.normalize("NFKC", name))).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())

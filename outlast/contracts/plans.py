@@ -9,7 +9,7 @@ from outlast.contracts.base import Content, Contract
 from outlast.contracts.changes import Changes
 from outlast.contracts.requests import RunRequest, RunResult
 from outlast.contracts.runs import StepRow, Trace
-from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy
+from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, GatePolicy
 
 MAX_STEPS = 100
 
@@ -37,6 +37,8 @@ class PlanStep(Contract):
     """Ids of the steps that must be done first, and whose answers it is given."""
     confirm: bool = False
     """Whether a person must approve the step before it starts."""
+    gate: GatePolicy | None = None
+    """Who must approve it and until when, where that differs from the run's gates; counts in a person's own plan alone."""
 
 
 class Plan(Contract):

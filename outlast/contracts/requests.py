@@ -8,8 +8,8 @@ from pydantic import Field
 
 from outlast.contracts.base import Content, Contract
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
-from outlast.contracts.gates import GatePolicy
 from outlast.contracts.runs import Budget, BudgetShown, RunState, Spend
+from outlast.contracts.steering import GatePolicy
 
 
 @dataclass(frozen=True)

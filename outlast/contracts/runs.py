@@ -7,8 +7,7 @@ from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
 from outlast.contracts.gate_views import GateView
-from outlast.contracts.gates import GatePolicy
-from outlast.contracts.steering import Pause
+from outlast.contracts.steering import GatePolicy, Pause
 
 
 class StepState(StrEnum):

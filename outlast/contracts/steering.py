@@ -1,18 +1,127 @@
-"""How people steer a running workflow: pauses and checkpoints.
+"""How people steer a running workflow: by which policy gates wait for them, checkpoints, pauses.
 
-A checkpoint without a decision is never an approval: by default it stops the run after 300 s and keeps what
-is done.
+A checkpoint without a decision is never an approval: at the end of its time it stops the run and keeps what is
+done.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from outlast.contracts.actions import Risk, named
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.gates import GatePolicy
+
+YEAR = 31_536_000.0
+"""Longest deadline, in seconds."""
+
+DEADLINE = 300.0
+"""How long people have, in seconds, where neither the run nor its deployment says anything."""
+
+
+class OnTimeout(StrEnum):
+    """What the end of the time means; never a yes."""
+
+    DENY = "deny"
+    HALT = "halt"
+    """The whole run fails with Halted: what runs is cancelled, nothing else starts, no fallback is asked."""
+    ESCALATE = "escalate"
+    """The gate goes to `escalate_to` for as long again, once, and is denied then."""
+
+
+class GatePolicy(Contract):
+    """Who must approve, and for how long they are waited for; one denial by anybody who may decide settles a gate.
+
+    What it leaves open, the deployment decides (`DeploymentPolicy`): the policy of an open gate leaves nothing open.
+    """
+
+    needed: int | None = Field(default=None, ge=1, le=100)
+    """How many different people must approve, from 1 to 100; None: as many as the deployment says, else one."""
+    eligible: tuple[str, ...] = ()
+    """Names of those who may decide; empty: those of the deployment, else anybody."""
+    requester_may_approve: bool = False
+    """Whether whoever asked for the run may approve what it proposes."""
+    deadline: float | None = Field(default=None, gt=0, le=YEAR)
+    """How long people have, in seconds, at most a year; None: as long as the deployment says, else 300 s."""
+    deadlines: Mapping[Risk, float] = Field(default_factory=dict)
+    """How long they have for an action of a given risk, in seconds; `deadline` holds for the others."""
+    remind_every: float | None = Field(default=None, ge=1)
+    """Seconds between reminders while the gate waits; None: no reminder."""
+    escalate_after: float | None = Field(default=None, gt=0)
+    """Seconds after which `escalate_to` may decide as well; None: they may not, unless the time-out escalates."""
+    escalate_to: tuple[str, ...] = ()
+    """Names of those to whom the gate is escalated."""
+    on_timeout: OnTimeout = OnTimeout.DENY
+    """What happens at the deadline."""
+    edit_needs_another_approver: bool = True
+    """Whether a person who edits the arguments does not count among their approvers."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> "GatePolicy":
+        if (self.escalate_after is not None or self.on_timeout is OnTimeout.ESCALATE) and not self.escalate_to:
+            raise ValueError("escalate_to: name the people to whom the gate is escalated")
+        wrong = [risk for risk, seconds in self.deadlines.items() if not 0 < seconds <= YEAR]
+        if wrong:
+            raise ValueError(f"deadlines.{wrong[0]}: give seconds, more than 0 and at most {YEAR:.0f}")
+        people = {named(name) for name in (*self.eligible, *self.escalate_to)}
+        if self.eligible and len(people) < (self.needed or 1):
+            raise ValueError(
+                f"needed: {self.needed} people must approve, but eligible and escalate_to name {len(people)}"
+            )
+        return self
+
+    def seconds(self, risk: Risk) -> float:
+        """Return how long people have for an action of that risk."""
+        return self.deadlines.get(risk) or self.deadline or DEADLINE
+
+    def over(self, other: "GatePolicy") -> "GatePolicy":
+        """Return another policy with all that this one says."""
+        nothing = GatePolicy()
+        said = {name: value for name, value in dict(self).items() if value != getattr(nothing, name)}
+        return other.model_copy(update=said)
+
+    def within(self, deployment: "GatePolicy | None") -> "GatePolicy":
+        """Return the policy that holds in a deployment; it leaves nothing open.
+
+        A run may ask for more people than the deployment, for more time or less, and for some of the eligible; not for
+        fewer people or for others. `deployment` is what the deployment says of this action; None: nothing.
+        """
+        over = deployment or GatePolicy()
+        known = {named(name) for name in over.eligible}
+        some = tuple(name for name in self.eligible if named(name) in known) if known else self.eligible
+        return self.model_copy(
+            update={
+                "needed": max(self.needed or 1, over.needed or 1),
+                "eligible": some or over.eligible,
+                "deadline": self.deadline or over.deadline or DEADLINE,
+                "remind_every": self.remind_every or over.remind_every,
+                "escalate_after": self.escalate_after or over.escalate_after,
+                "escalate_to": self.escalate_to or over.escalate_to,
+                "on_timeout": over.on_timeout if self.on_timeout is OnTimeout.DENY else self.on_timeout,
+                "requester_may_approve": self.requester_may_approve or over.requester_may_approve,
+            }
+        )
+
+
+class DeploymentPolicy(Contract):
+    """What a deployment says of its gates: for all, for actions of a risk, for a tool; the later of these goes first."""
+
+    general: GatePolicy = GatePolicy()
+    """For all gates."""
+    risk: Mapping[Risk, GatePolicy] = Field(default_factory=dict)
+    """For actions of a given risk."""
+    tools: Mapping[str, GatePolicy] = Field(default_factory=dict)
+    """For calls of a tool, by its name."""
+
+    def of(self, risk: Risk, tool: str) -> GatePolicy:
+        """Return what is said of an action: each field by whoever says something of it, the tool first."""
+        said: dict[str, Any] = {}
+        for policy in (self.general, self.risk.get(risk), self.tools.get(tool)):
+            said |= {name: getattr(policy, name) for name in policy.model_fields_set} if policy is not None else {}
+        return GatePolicy.model_validate(said)
 
 
 class CheckpointWhen(StrEnum):

@@ -35,6 +35,7 @@ from outlast.llm.prompting import (
     shortened,
 )
 from outlast.storage.activities import ContentStore, encodable
+from outlast.storage.names import this_call
 from outlast.storage.paid_replies import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tools.tool import read_specs
@@ -69,7 +70,7 @@ class AgentActivities:
             try:
                 if (finished := await self._finished(request)) is not None:
                     return finished
-                wasted = await self._attempts.earlier(_call_name(), request)
+                wasted = await self._attempts.earlier(this_call("call"), request)
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
@@ -77,7 +78,7 @@ class AgentActivities:
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
-                await self._replies.keep(_call_name(), paid.dumped())
+                await self._replies.keep(this_call("call"), paid.dumped())
                 turn = await self._turn(request, paid, beginning)
                 model_called(request, turn)
                 return turn
@@ -88,7 +89,7 @@ class AgentActivities:
             except asyncio.CancelledError as error:
                 details = activity.cancellation_details()
                 if progress.paid().plus(wasted) == Usage() or details is None or not details.cancel_requested:
-                    await self._attempts.failed(_call_name(), request, progress.paid())
+                    await self._attempts.failed(this_call("call"), request, progress.paid())
                     raise
                 # A cancelled activity can say nothing; a failed one can say what it cost.
                 cancelled = non_retryable(ErrorKind.CANCELLED, "cancelled")
@@ -114,7 +115,7 @@ class AgentActivities:
         """Find the reply of an earlier attempt of this very call, and make its turn."""
         if is_first_attempt():
             return None
-        kept = await self._replies.find(_call_name())
+        kept = await self._replies.find(this_call("call"))
         paid = PaidReply.loaded(kept) if kept is not None else None
         if paid is None:
             return None
@@ -220,12 +221,12 @@ class AgentActivities:
         details = error.details[0] if error.details else None
         if not isinstance(details, ModelFailure):
             if progress.usage == Usage() and wasted == Usage():
-                await self._attempts.failed(_call_name(), request, Usage())
+                await self._attempts.failed(this_call("call"), request, Usage())
                 return error
             details = ModelFailure(model=request.model, usage=progress.paid())
         if is_away(error, details):
             details = details.model_copy(update={"away": True})
-        await self._attempts.failed(_call_name(), request, details.usage)
+        await self._attempts.failed(this_call("call"), request, details.usage)
         usd = self._models.usd(details.model, details.usage) + self._models.usd(request.model, wasted)
         details = details.model_copy(update={"usage": details.usage.plus(wasted)})
         return ApplicationError(
@@ -236,12 +237,6 @@ class AgentActivities:
             next_retry_delay=error.next_retry_delay,
             category=error.category,
         )
-
-
-def _call_name() -> str:
-    """Name this call, the same in every attempt; with the run's id, so that a run that was reset asks anew."""
-    info = activity.info()
-    return f"call/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"
 
 
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})

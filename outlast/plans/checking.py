@@ -58,6 +58,7 @@ FIXES = {
     "input": "say in one text what the agent shall do",
     "depends_on": "list the ids of the steps it needs, or none",
     "confirm": "write true where a person must approve the step first, or leave it out",
+    "gate": "write an object with needed, eligible, deadline (seconds), or leave it out",
 }
 """What to do about each field of a step that cannot be read."""
 
@@ -69,11 +70,12 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
-def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
+def read_plan(data: Any, *, own: bool = False) -> tuple[Plan | None, list[str], list[PlanChange]]:
     """Read a plan from JSON data (an object with `steps`, or the bare list), leniently where the meaning is plain.
 
     The order of steps is read wherever it stands. Returns the plan, or None and what is wrong with its form; and in both
-    cases what was read otherwise than written.
+    cases what was read otherwise than written. Who must approve a step is taken from a person's `own` plan alone: no model
+    says who watches over it.
     """
     if isinstance(data, Plan):
         return data, [], []
@@ -86,6 +88,8 @@ def read_plan(data: Any) -> tuple[Plan | None, list[str], list[PlanChange]]:
         wrong = [_form_problem(each["loc"], each["msg"]) for each in error.errors()]
         more = [f"… and {len(wrong) - FORM_PROBLEMS_SHOWN} more of this kind"]
         return None, found + wrong[:FORM_PROBLEMS_SHOWN] + more * (len(wrong) > FORM_PROBLEMS_SHOWN), changes
+    if not own:
+        plan = Plan(steps=tuple(step.model_copy(update={"gate": None}) if step.gate else step for step in plan.steps))
     return None if found else plan, found, changes
 
 

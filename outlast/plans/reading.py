@@ -31,6 +31,7 @@ FIELDS = {
         "prerequisites",
     ),
     "confirm": ("confirm", "confirmation", "approval", "needsapproval", "requiresapproval"),
+    "gate": ("gate",),
 }
 """Each field of a step with the names it goes by, in lower case and without separators."""
 

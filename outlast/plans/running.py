@@ -120,7 +120,10 @@ class PlanRunning:
         )
         try:
             decision = await gates.open(
-                action, check=_input_missing, describe=lambda edited: described(str(edited.input["input"]))
+                action,
+                step.gate.over(gates.policy) if step.gate else None,
+                check=_input_missing,
+                describe=lambda edited: described(str(edited.input["input"])),
             )
             if not decision.approved:
                 raise non_retryable(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")

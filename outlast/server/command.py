@@ -14,12 +14,6 @@ CONNECTIONS = 1000
 """Most connections at once; each client that follows events holds one."""
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(serve)
-    app.command("serve-token")(serve_token)
-
-
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to serve on; other than this machine's own needs SERVE_TOKENS.")

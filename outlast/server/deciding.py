@@ -75,7 +75,7 @@ def outcome_line(gate: str, record: GateRecord | None) -> str:
 
 async def _deliver(reach: Reach, seen: RunSeen, message: Mapping[str, Any]) -> GateRecord | None:
     handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
-    if await reach.served(seen.found.task_queue):
+    if await reach.served(seen.found):
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 record: GateRecord = await handle.execute_update("decide", dict(message), result_type=GateRecord)

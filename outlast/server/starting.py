@@ -79,7 +79,7 @@ def starting(kind: RunKind) -> Callable[[Call], Awaitable[Answer]]:
         key = call.request.headers.get(KEY) or call.request.query_params.get("id") or ""
         request = in_name_of(call.caller, call.body)
         existed, found = await start_run(call.reach, kind, request, key)
-        served = await call.reach.served(found.task_queue)
+        served = await call.reach.served(found)
         answer = Started(
             id=found.id, run_id=found.run_id, type=found.workflow_type, status=word(found.status), served=served
         )

@@ -45,7 +45,7 @@ async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunS
         return seen
     waiting = tuple(await in_full(reach, found, seen.shown.waiting))
     seen = replace(seen, shown=seen.shown.model_copy(update={"waiting": waiting}))
-    if not await reach.served(found.task_queue):
+    if not await reach.served(found):
         return seen
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
     try:

@@ -1,16 +1,17 @@
 """Settings of models and agents: the provider, its waits, and the files that describe them."""
 
 import json
-import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
-from outlast.llm.base import ModelTable
 from outlast.settings.base import SettingsError, SettingsGroup, web_address
+
+if TYPE_CHECKING:
+    from outlast.llm.base import ModelTable
 
 LOCAL_MODEL = "smollm2-135m-instruct"
 MODELS = Path(__file__).parents[1] / "llm" / "models.toml"
@@ -91,8 +92,12 @@ class ModelSettings(SettingsGroup):
             return self.anthropic_vertex_base_url or "Claude on Google Vertex AI"
         return LOCAL_MODEL if self.local else self.anthropic_base_url or "Claude"
 
-    def model_table(self) -> ModelTable:
+    def model_table(self) -> "ModelTable":
         """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
+        import tomllib
+
+        from outlast.llm.base import ModelTable  # of no use to most commands, and slow to import
+
         try:
             table = ModelTable.model_validate(tomllib.loads(self.models_file.read_text()))
         except (OSError, ValueError) as error:

@@ -1,8 +1,19 @@
-"""Settings of people: who decides at gates, and where notices to them go."""
+"""Settings of people: who decides at gates, until when, and where notices to them go."""
 
-from pydantic import Field, SecretStr, field_validator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from outlast.settings.base import SettingsGroup, web_address
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import NoDecode
+
+from outlast.file_names import own_file
+from outlast.settings.base import SettingsError, SettingsGroup, seconds_of, web_address
+
+if TYPE_CHECKING:
+    from outlast.contracts import DeploymentPolicy, GatePolicy
+
+YEAR = 31_536_000.0
+"""Longest deadline of a gate, in seconds."""
 
 
 class PeopleSettings(SettingsGroup):
@@ -14,6 +25,14 @@ class PeopleSettings(SettingsGroup):
     """Your own token, for the command line: made by `outlast approver-token`."""
     approver: str = ""
     """Your name at gates, for the starter. Default: the user name of the operating system."""
+    gate_deadline: Annotated[float, NoDecode] = Field(default=86_400.0, gt=0, le=YEAR)
+    """How long people have at a gate of a run that does not say it: seconds, or such as `90s`, `30m`, `24h`, `3d`."""
+    gate_approvers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names of those who may decide at gates, by comma; a run may name some of them. Default: anybody."""
+    gate_needed: int = Field(default=1, ge=1, le=100)
+    """How many different people must approve; a run may ask for more."""
+    gates_file: Path = Field(default_factory=lambda: own_file("gates.toml"))
+    """More of that, by risk and by tool. Default: `gates.toml`, in the working folder or beside the program, if there is one."""
     notify_urls: SecretStr | None = None
     """Where notices of gates go, as apprise writes it: `mailto://…`, `slack://…`; several by space or comma."""
     web_ui_url: str = ""
@@ -25,3 +44,63 @@ class PeopleSettings(SettingsGroup):
     @classmethod
     def _is_link(cls, value: str | None) -> str | None:
         return web_address(value)
+
+    @field_validator("gate_deadline", mode="before")
+    @classmethod
+    def _reads_units(cls, value: object) -> object:
+        return seconds_of(value)
+
+    @field_validator("gate_approvers", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    def gate_policy(self) -> "DeploymentPolicy":
+        """Return what this deployment says of its gates; raises SettingsError naming GATES_FILE and the wrong entry."""
+        import tomllib
+
+        from outlast.contracts import DeploymentPolicy
+
+        said: dict[str, Any] = {
+            "deadline": self.gate_deadline,
+            "eligible": self.gate_approvers,
+            "needed": self.gate_needed,
+        }
+        try:
+            read = tomllib.loads(self.gates_file.read_text()) if self.gates_file.is_file() else {}
+            risk, tools = read.pop("risk", {}), read.pop("tools", {})
+            return DeploymentPolicy(
+                general=_policy("", said | read),
+                risk={name: _policy(f"risk.{name}", each) for name, each in risk.items()},
+                tools={name: _policy(f"tools.{name}", each) for name, each in tools.items()},
+            )
+        except (OSError, ValueError, AttributeError) as error:
+            raise SettingsError(f"GATES_FILE={self.gates_file}: {_reason(error)}") from error
+
+
+_TIMES = ("deadline", "remind_every", "escalate_after")
+
+
+def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
+    """Read one table of the file; names and times are written as in the settings."""
+    from outlast.contracts import GatePolicy
+
+    known = [name for name in GatePolicy.model_fields if name not in ("eligible", "deadlines")]
+    fields = {"eligible" if name == "approvers" else name: value for name, value in entry.items()}
+    unknown = sorted(set(fields) - set(GatePolicy.model_fields))
+    if unknown:
+        raise ValueError(f"{where}.{unknown[0]} is unknown".lstrip(".") + "; known are approvers, " + ", ".join(known))
+    try:
+        for name in _TIMES:
+            if name in fields:
+                fields[name] = seconds_of(fields[name])
+        return GatePolicy.model_validate(fields)
+    except ValueError as error:
+        raise ValueError(f"{where or 'the beginning'}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        found = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, found['loc']))}: {found['msg'].removeprefix('Value error, ')}".lstrip(": ")
+    return str(error)

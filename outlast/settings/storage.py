@@ -2,11 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, field_validator
 
 from outlast.extras import require
 from outlast.settings.base import SettingsGroup
+
+if TYPE_CHECKING:
+    from outlast.storage.sealing import Seal
 
 
 class StorageSettings(SettingsGroup):
@@ -20,7 +24,10 @@ class StorageSettings(SettingsGroup):
     payload_limit_bytes: int = Field(default=512 * 1024, ge=1024, le=2 * 1024 * 1024)
     """Largest single message in history; the server's own limit is 2 MB."""
     payload_keys: SecretStr | None = None
-    """Keys that messages in history are encrypted with, `name:base64` by comma, the newest first (`outlast payload-key`)."""
+    """Keys that messages in history and content are encrypted with, `name:base64` by comma, the newest first
+    (`outlast payload-key`)."""
+    content_encrypted: bool = True
+    """Whether content is encrypted where PAYLOAD_KEYS is set; encrypted content is read either way."""
     state_dir: Path = Path(".agentic")
     store_wait: float = Field(default=3600.0, ge=0, le=10800)
     """Longest time, in seconds, that work waits for a content store that is away, before it fails."""
@@ -47,3 +54,13 @@ class StorageSettings(SettingsGroup):
     def store_url(self) -> str:
         """The content store's URL, defaults resolved."""
         return self.content_store_url or (self.state_dir.resolve() / "content").as_uri()
+
+    def seal(self) -> "Seal":
+        """Return what encrypts content with PAYLOAD_KEYS; without keys it is written in clear."""
+        from outlast.storage.sealing import Seal
+
+        if self.payload_keys is None:
+            return Seal()
+        from outlast.storage.payload_codec import read_keys
+
+        return Seal(read_keys(self.payload_keys.get_secret_value()), writes=self.content_encrypted)

@@ -1,6 +1,6 @@
 """The content store: texts and files by the sha-256 of their bytes, written once, checked on every read.
 
-It sits on obstore, so a URL decides where it lives: a local directory (default), S3, GCS or Azure. Starter and worker must
+A URL decides where it lives: a local directory (default), S3, GCS or Azure. Starter and worker must
 see the *same* store; where they do not, the first read fails with an error that names the setting. A store that is away is
 an outage, which every operation waits for; only in a store that is there can a text be missing.
 """
@@ -11,14 +11,8 @@ import logging
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import LocalStore, ObjectStore, from_url
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -26,17 +20,11 @@ from outlast.activity.waiting import Patience
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.cache import ContentCache
-from outlast.storage.marker import StoreMarker
-
-if TYPE_CHECKING:
-    from obstore.store import RetryConfig
+from outlast.storage.objects import Objects
+from outlast.storage.sealing import KeyMissingError, Seal, SealBrokenError
 
 INLINE_LIMIT = 1024
 """Texts up to this many bytes of UTF-8 travel inline by default."""
-
-RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
-"""How long a request to a store over the network is repeated. obstore's own three minutes outlast every time-out of ours, so
-nobody would learn what is wrong; Temporal repeats the activity anyway."""
 
 DEFAULT_SUMMARY_LENGTH = 120
 """Characters of a summary that nobody wrote; shorter than allowed, because every step of every run stores one."""
@@ -45,8 +33,6 @@ READS_AT_ONCE = 4
 """How many texts of one request are read at the same time; each is in memory twice while it is."""
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
-_NO_STORE = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
-"""How object stores say that not a text but the whole store is missing."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,18 +61,15 @@ class ContentStore:
 
     def __init__(
         self,
-        store: ObjectStore | None,
-        url: str,
+        objects: Objects,
         inline_limit: int = INLINE_LIMIT,
         *,
-        marker: StoreMarker | None = None,
         patience: Patience | None = None,
         cache_bytes: int = 0,
     ) -> None:
-        self._opened = store
-        self._url = url
+        self.objects = objects
+        """What lies behind, for those who look after the store as a whole."""
         self._inline_limit = inline_limit
-        self._marker = marker
         self._patience = patience or Patience()
         self._cache = ContentCache(cache_bytes)
 
@@ -105,6 +88,7 @@ class ContentStore:
         waits: float = 0.0,
         on_outage: Callable[[str], None] = lambda _: None,
         cache_bytes: int = 0,
+        seal: Seal | None = None,
     ) -> "ContentStore":
         """Open the store at a URL (`file:///dir`, `s3://bucket/prefix`, `gs://…`, `az://…`); a new directory is made.
 
@@ -115,32 +99,25 @@ class ContentStore:
             waits: Seconds that an operation waits for a store that is away.
             on_outage: Called once with the reason when the store is away, and once with "" when it is back.
             cache_bytes: Most bytes of texts that are kept in memory, so that none of them is read again; 0 for none.
+            seal: What encrypts and decrypts, `settings.seal()`. Default: everything is written in clear.
 
         Raises:
             ValueError: The URL is none of a store; the message names CONTENT_STORE_URL.
         """
         patience = Patience(waits, on_outage)
-        if urlsplit(url).scheme == "file":
-            directory = Path(unquote(urlsplit(url).path))
-            marker = StoreMarker.of(directory, url, state_dir)
-            return cls(None, url, inline_limit, marker=marker, patience=patience, cache_bytes=cache_bytes)
-        try:
-            opened = from_url(url, retry_config=RETRIES)
-        except (BaseError, ValueError) as error:
-            raise ValueError(f"CONTENT_STORE_URL={url} cannot be opened: {_brief(error)}") from None
-        return cls(opened, url, inline_limit, patience=patience, cache_bytes=cache_bytes)
+        return cls(Objects.open(url, state_dir, seal), inline_limit, patience=patience, cache_bytes=cache_bytes)
 
     async def put(self, data: bytes) -> str:
         """Keep bytes and return their reference; the same bytes are kept once."""
         ref = reference(data)
-        await self._patience.outlast(lambda: self._write(_key(ref), data, replaces_broken=True))
+        await self._patience.outlast(lambda: self.objects.write(content_key(ref), data, replaces_broken=True))
         self._cache.keep(ref, data)
         return ref
 
     async def get(self, ref: str) -> bytes:
         """Return the bytes of a reference; what was read or written lately is not read again.
 
-        Raises ContentMissing or ContentAltered (non-retryable), ContentUnavailable (retryable).
+        Raises ContentMissing or ContentAltered (non-retryable), ContentUnavailable (retryable; also for a key that is missing).
         """
         if (held := self._cache.get(ref)) is not None:
             return held
@@ -148,17 +125,25 @@ class ContentStore:
             raise non_retryable(
                 ErrorKind.CONTENT_MISSING, f"{ref[:60]!r} is not a content reference (43 characters of base64)"
             )
-        data = await self._patience.outlast(lambda: self._read(_key(ref)))
-        if data is None:
+        found = await self._patience.outlast(lambda: self.objects.read(content_key(ref)))
+        if found is None:
             raise non_retryable(
                 ErrorKind.CONTENT_MISSING,
-                f"content {ref} is not in this worker's content store ({self._url}). If it was written by another "
+                f"content {ref} is not in this worker's content store ({self.objects.url}). If it was written by another "
                 f"process, that process uses another store: set CONTENT_STORE_URL to the same URL for both.",
             )
+        without: KeyMissingError | None = None
+        try:
+            data = await self.objects.opened(content_key(ref), found)
+        except (KeyMissingError, SealBrokenError) as error:
+            without = error if isinstance(error, KeyMissingError) else None
+            data = bytes(found)  # perhaps a file of somebody's that merely begins as an encrypted one does
         if reference(data) != ref:
+            if without is not None:
+                raise self._sealed(f"content {ref}", without)
             raise non_retryable(
                 ErrorKind.CONTENT_ALTERED,
-                f"content {ref} in {self._url} was changed after it was written; restore it from a backup, "
+                f"content {ref} in {self.objects.url} was changed after it was written; restore it from a backup, "
                 "or start the run anew.",
             )
         self._cache.keep(ref, data)
@@ -170,48 +155,37 @@ class ContentStore:
         Raises ContentUnavailable, without waiting for the store unless it `waits`.
         """
         if waits:
-            await self._patience.outlast(lambda: self._write(_named(name), data, anew=anew))
+            await self._patience.outlast(lambda: self.objects.write(named_key(name), data, anew=anew))
         else:
-            await self._write(_named(name), data, anew=anew)
+            await self.objects.write(named_key(name), data, anew=anew)
 
     async def recall(self, name: str) -> bytes | None:
-        """Return what was kept under a name, or None where the store is there and holds nothing. Raises ContentUnavailable."""
-        return await self._patience.outlast(lambda: self._read(_named(name)))
+        """Return what was kept under a name, or None where the store is there and holds nothing. Raises ContentUnavailable.
 
-    def _store(self) -> ObjectStore:
-        """Return the store behind; raises ContentUnavailable where it is away."""
-        if self._marker is not None and self._marker.away:
-            raise self._unavailable(FileNotFoundError(self._marker.why()))
-        if self._opened is None:
-            assert self._marker is not None
-            self._opened = LocalStore(self._marker.root)
-        return self._opened
+        A record that was damaged comes back empty, as a power cut leaves one.
+        """
+        found = await self._patience.outlast(lambda: self.objects.read(named_key(name)))
+        return None if found is None else await self.unseal(name, found)
 
-    async def _write(self, key: str, data: bytes, *, anew: bool = False, replaces_broken: bool = False) -> None:
-        """Write bytes where there are none yet; with `replaces_broken` also where some were lost, as a power cut does it."""
+    def seal(self, name: str, record: bytes) -> bytes:
+        """Encrypt a record as the store does it, for a file beside the store."""
+        return self.objects.seal.close(named_key(name), record)
+
+    async def unseal(self, name: str, found: bytes | memoryview) -> bytes:
+        """Decrypt a record; one that was damaged is empty. Raises ContentUnavailable where its key is missing."""
         try:
-            try:
-                await obstore.put_async(self._store(), key, data, mode="overwrite" if anew else "create")
-            except AlreadyExistsError:
-                if replaces_broken and (await obstore.head_async(self._store(), key))["size"] != len(data):
-                    await obstore.put_async(self._store(), key, data)
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from None
-        # It may have gone while this was written, which made its directory anew.
-        self._store()
+            return await self.objects.opened(named_key(name), found)
+        except KeyMissingError as error:
+            raise self._sealed("a record", error) from None
+        except SealBrokenError as error:
+            _log.warning("a record in the content store cannot be decrypted: %s", error)
+            return b""
 
-    async def _read(self, key: str) -> bytes | None:
-        """Return the bytes of a key, or None where there are none; raises ContentUnavailable."""
-        try:
-            result = await obstore.get_async(self._store(), key)
-            return bytes(await result.bytes_async())
-        except (NotFoundError, FileNotFoundError) as error:
-            if _NO_STORE.search(str(error)):
-                raise self._unavailable(error) from None
-            self._store()  # it may have gone meanwhile
-            return None
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from None
+    def _sealed(self, what: str, error: Exception) -> ApplicationError:
+        return retryable(
+            ErrorKind.CONTENT_UNAVAILABLE,
+            f"{what} in {self.objects.url} cannot be read: {error}; set the same keys for every worker and starter.",
+        )
 
     async def keep(
         self, text: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
@@ -253,13 +227,6 @@ class ContentStore:
                 ErrorKind.INPUT_INVALID, f"content {ref} is a file, not a text: extract its text first"
             ) from None
 
-    def _unavailable(self, error: Exception) -> ApplicationError:
-        return retryable(
-            ErrorKind.CONTENT_UNAVAILABLE,
-            f"the content store at {self._url} does not answer ({_brief(error)}); "
-            "check CONTENT_STORE_URL and its credentials.",
-        )
-
 
 class ContentActivities:
     """Activities that keep texts for workflows, which must not hold them."""
@@ -283,15 +250,12 @@ def log_outage(why: str) -> None:
     _log.warning("%s; activities wait for it", why) if why else _log.warning("the content store answers again")
 
 
-def _brief(error: Exception) -> str:
-    # obstore appends a dump of its internals, which would be kept in history forever.
-    return f"{type(error).__name__}: {str(error).partition('Debug source')[0].strip()[:500]}"
+def named_key(name: str) -> str:
+    """Return the key of what is kept under a name."""
+    return f"named/{content_key(reference(name.encode()))}"
 
 
-def _named(name: str) -> str:
-    return f"named/{_key(reference(name.encode()))}"
-
-
-def _key(ref: str) -> str:
+def content_key(ref: str) -> str:
+    """Return the key of a reference."""
     # Two levels keep directories small enough for file systems that list them.
     return f"{ref[:2]}/{ref}"

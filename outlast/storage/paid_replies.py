@@ -19,6 +19,7 @@ from outlast.contracts import ModelFailure, ModelRequest, Usage
 from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.storage.activities import ContentStore, encodable
+from outlast.storage.names import attempt_record
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class PaidAttempts:
         """Return what all earlier attempts used together."""
         total = Usage()
         for attempt in range(1, activity.info().attempt):
-            kept = await self._store.recall(_name(call, attempt))
+            kept = await self._store.recall(attempt_record(call, attempt))
             if kept is not None:
                 total = total.plus(Usage.model_validate_json(kept))
             elif request.reserved is not None:
@@ -95,7 +96,7 @@ class PaidAttempts:
             return
         with suppress(ApplicationError):
             await self._store.remember(
-                _name(call, activity.info().attempt),
+                attempt_record(call, activity.info().attempt),
                 paid.model_dump_json().encode(),
                 waits=not activity.is_cancelled(),  # a cancelled call has no next attempt, and a worker that stops must not hang
             )
@@ -132,7 +133,3 @@ def prompt_bound(call: ModelCall, window: int) -> int:
 
 def _bytes_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
-
-
-def _name(call: str, attempt: int) -> str:
-    return f"{call}/attempt-{attempt}"

@@ -27,6 +27,7 @@ from temporalio.converter import (
     SerializationContext,
     WithSerializationContext,
 )
+from temporalio.exceptions import ApplicationError
 
 from outlast.contracts import Contract
 from outlast.errors import ErrorKind, non_retryable
@@ -34,6 +35,10 @@ from outlast.redaction import SECRETS
 
 SERVER_LIMIT = 2 * 1024 * 1024
 """Largest message that a Temporal server takes, in bytes."""
+
+
+FAILURE_CHARACTERS = 20_000
+"""Longest message and longest stack of one failure in history; of a longer one the middle is left out."""
 
 
 class WithoutDefaults(PydanticJSONPlainPayloadConverter):
@@ -122,9 +127,26 @@ class RedactingFailureConverter(DefaultFailureConverter):
     """Whether messages and stacks go where the codec encrypts them."""
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
-        """Write a failure; the SDK calls this for each cause as well."""
-        super().to_failure(exception, payload_converter, failure)
+        """Write a failure; the SDK calls this for each cause as well.
+
+        A failure that is too large for the server is never reported: the task comes again and fails again. So texts are cut, and
+        details that are too large are left out and named in their place.
+        """
+        try:
+            super().to_failure(exception, payload_converter, failure)
+        except ApplicationError as error:
+            if error.type != ErrorKind.PAYLOAD_TOO_LARGE or not isinstance(exception, ApplicationError):
+                raise
+            failure.Clear()
+            super().to_failure(_without_details(exception, error.message), payload_converter, failure)
         _redact(failure)
+        for name in ("message", "stack_trace"):
+            text = getattr(failure, name)
+            if len(text) > FAILURE_CHARACTERS:
+                half = FAILURE_CHARACTERS // 2
+                setattr(
+                    failure, name, f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+                )
         if self.sealed:  # as the SDK does it, but after the redaction
             written = {"message": failure.message, "stack_trace": failure.stack_trace}
             failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([written])[0])
@@ -135,6 +157,18 @@ class SealedFailureConverter(RedactingFailureConverter):
     """The same, for a converter that encrypts."""
 
     sealed = True
+
+
+def _without_details(error: ApplicationError, why: str) -> ApplicationError:
+    made = ApplicationError(
+        f"{error.message} (its details are left out: {why})",
+        type=error.type,
+        non_retryable=error.non_retryable,
+        next_retry_delay=error.next_retry_delay,
+        category=error.category,
+    )
+    made.__cause__, made.__traceback__ = error.__cause__, error.__traceback__
+    return made
 
 
 def _redact(failure: Failure) -> None:

@@ -8,8 +8,10 @@ import asyncio
 import hashlib
 import logging
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from temporalio import activity
@@ -19,6 +21,8 @@ from outlast.errors import ErrorKind
 from outlast.storage.activities import ContentStore
 
 FOLDER = "spool"
+KEPT = timedelta(days=7)
+"""How long a record stays on this machine whose call does not come back."""
 HANGS = 2.0
 """Seconds that the store may take before a record is kept on this machine as well."""
 _log = logging.getLogger(__name__)
@@ -40,7 +44,7 @@ class Spool:
         except (ApplicationError, TimeoutError) as error:
             if isinstance(error, ApplicationError) and error.type != ErrorKind.CONTENT_UNAVAILABLE:
                 raise
-            await asyncio.to_thread(self._write, name, record)
+            await asyncio.to_thread(self._write, name, self.store.seal(name, record))
             await self._move(name, record)
 
     async def find(self, name: str) -> bytes | None:
@@ -48,10 +52,21 @@ class Spool:
         path = self._path(name)
         if path is not None:
             with suppress(OSError):
-                record = await asyncio.to_thread(path.read_bytes)
+                record = await self.store.unseal(name, await asyncio.to_thread(path.read_bytes))
                 await self._move(name, record)
                 return record
         return await self.store.recall(name)
+
+    def clean(self) -> None:
+        """Delete records of calls that never came back; no call is tried again for so long."""
+        if self.directory is None:
+            return
+        oldest = time.time() - KEPT.total_seconds()
+        with suppress(OSError):
+            for path in (self.directory / FOLDER).iterdir():
+                with suppress(OSError):
+                    if path.is_file() and path.stat().st_mtime < oldest:
+                        path.unlink()
 
     async def _move(self, name: str, record: bytes) -> None:
         await self.store.remember(name, record)

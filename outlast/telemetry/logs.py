@@ -20,18 +20,25 @@ MESSAGE_SHOWN = 2000
 IDS = ("workflow_id", "run_id", "workflow_type", "activity_type", "attempt")
 
 
-def log_to_stderr(level: str, form: str) -> None:
-    """Set up logs: `form` json or text, or "" for text on a terminal and JSON elsewhere."""
+def log_to_stderr(level: str, form: str, *, sealed: bool = False) -> None:
+    """Set up logs: `form` json or text, or "" for text on a terminal and JSON elsewhere.
+
+    Where messages in history are `sealed`, logs name an exception by its type alone: its text may quote what a run is about.
+    """
     handler = logging.StreamHandler(sys.stderr)
     as_json = form == "json" or (not form and not sys.stderr.isatty())
     # As JSON the ids are fields, and need not stand in the message as well.
     workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = not as_json
-    handler.setFormatter(JsonLines() if as_json else Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    formatter = JsonLines() if as_json else Brief("%(asctime)s %(levelname)s %(name)s %(message)s")
+    formatter.sealed = sealed
+    handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 class Brief(logging.Formatter):
     """Writes an exception as one line; its stack only where everything is wanted (DEBUG). Secrets are left out."""
+
+    sealed = False
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
@@ -39,6 +46,8 @@ class Brief(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         """Write the exception."""
+        if self.sealed:
+            return f"  {getattr(ei[1], 'type', None) or ei[0].__name__} (its text is encrypted in the run's history)"
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             return super().formatException(ei)
         return f"  {ei[0].__name__}: {SECRETS(' '.join(str(ei[1]).split()))[:MESSAGE_SHOWN]}"

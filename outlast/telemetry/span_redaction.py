@@ -12,16 +12,23 @@ from opentelemetry.trace import Status
 
 from outlast.redaction import SECRETS
 
+TEXTS = ("exception.message", "exception.stacktrace")
+"""Attributes of events that quote what a run is about."""
+
 
 class Redacting(SpanExporter):
-    """Hands spans on to another exporter, secrets replaced in names, attributes, events and status."""
+    """Hands spans on to another exporter, secrets replaced in names, attributes, events and status.
 
-    def __init__(self, inner: SpanExporter) -> None:
+    Where messages in history are `sealed`, the texts of errors are left out; their types stay.
+    """
+
+    def __init__(self, inner: SpanExporter, *, sealed: bool = False) -> None:
         self._inner = inner
+        self._sealed = sealed
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export a batch."""
-        return self._inner.export([_redacted(span) for span in spans])
+        return self._inner.export([_redacted(span, sealed=self._sealed) for span in spans])
 
     def shutdown(self) -> None:
         """End the inner exporter."""
@@ -32,10 +39,12 @@ class Redacting(SpanExporter):
         return self._inner.force_flush(timeout_millis)
 
 
-def _redacted(span: ReadableSpan) -> ReadableSpan:
+def _redacted(span: ReadableSpan, *, sealed: bool) -> ReadableSpan:
     attributes = _clean(span.attributes)
-    events = [(event, _clean(event.attributes)) for event in span.events]
-    status = SECRETS(span.status.description or "")
+    events = [
+        (event, _without_texts(event.attributes) if sealed else _clean(event.attributes)) for event in span.events
+    ]
+    status = "" if sealed else SECRETS(span.status.description or "")
     unchanged = attributes is None and all(clean is None for _, clean in events)
     if unchanged and status == (span.status.description or "") and SECRETS(span.name) == span.name:
         return span
@@ -64,3 +73,9 @@ def _clean(attributes: Mapping[str, Any] | None) -> dict[str, Any] | None:
     clean = {name: SECRETS.deeply(value) for name, value in held.items() if not isinstance(value, int | float)}
     changed = {name: value for name, value in clean.items() if value != held[name] and value != list(held[name])}
     return held | changed if changed else None
+
+
+def _without_texts(attributes: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    held = dict(attributes or {})
+    kept = {name: value for name, value in held.items() if name not in TEXTS}
+    return _clean(kept) or (kept if len(kept) < len(held) else None)

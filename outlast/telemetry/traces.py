@@ -26,10 +26,11 @@ SERVICE = "outlast"
 ANTHROPIC_CONTENT = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
 
 
-def tracing(endpoint: str | None) -> "list[Plugin]":
+def tracing(endpoint: str | None, *, sealed: bool = False) -> "list[Plugin]":
     """Set up traces, where they are wanted, and return the plugins for the client.
 
-    Raises TelemetryError where they are to go over gRPC, which this exporter does not speak, or the extra is missing.
+    Where messages in history are `sealed`, spans name errors by their type alone. Raises TelemetryError where they are to go
+    over gRPC, which this exporter does not speak, or the extra is missing.
     """
     if over_grpc("TRACES", endpoint):
         raise TelemetryError(
@@ -50,12 +51,12 @@ def tracing(endpoint: str | None) -> "list[Plugin]":
         os.environ.setdefault(ANTHROPIC_CONTENT, "content")
     if not hasattr(trace.get_tracer_provider(), "add_span_processor"):
         # A provider cannot be replaced once it is set: a process that connects twice keeps its first.
-        trace.set_tracer_provider(_provider(endpoint))
+        trace.set_tracer_provider(_provider(endpoint, sealed=sealed))
     ties = SimplePlugin("Ties", interceptors=[TyingInterceptor(content=content)])
     return [OpenTelemetryPlugin(add_temporal_spans=True), ties]
 
 
-def _provider(endpoint: str | None) -> trace.TracerProvider:
+def _provider(endpoint: str | None, *, sealed: bool) -> trace.TracerProvider:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -75,7 +76,7 @@ def _provider(endpoint: str | None) -> trace.TracerProvider:
     # Everyone asks anew for each span, and the SDK builds and compares a scope, and a warning, every time.
     provider.get_tracer = cache(provider.get_tracer)  # type: ignore[method-assign]
     address = address_of("TRACES", endpoint)
-    provider.add_span_processor(BatchSpanProcessor(Redacting(OTLPSpanExporter(endpoint=address))))
+    provider.add_span_processor(BatchSpanProcessor(Redacting(OTLPSpanExporter(endpoint=address), sealed=sealed)))
     logging.getLogger(EXPORTER).addFilter(Unreachable(address))
     return provider
 

@@ -130,7 +130,9 @@ async def agent_environment(
                 workflow_runner=workflow_runner or sandbox(),
             ),
         ):
-            yield AgentEnvironment(environment.client, llm, own, ContentStore.open(own.store_url), environment)
+            yield AgentEnvironment(
+                environment.client, llm, own, ContentStore.open(own.store_url, seal=own.seal()), environment
+            )
 
 
 async def _server(settings: Settings, *, time_skipping: bool) -> WorkflowEnvironment:

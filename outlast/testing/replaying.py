@@ -13,7 +13,7 @@ from outlast.client import data_converter as our_converter
 from outlast.storage.payload_guard import SERVER_LIMIT
 from outlast.worker.arguments import check_workflows
 from outlast.worker.registry import OWN_WORKFLOWS
-from outlast.worker.replay import read_history, replay_failure
+from outlast.worker.replay import WAYS_OUT, read_history, replay_failure
 from outlast.worker.serving import sandbox
 
 Histories: TypeAlias = str | PathLike[str] | WorkflowHistory
@@ -21,8 +21,7 @@ Histories: TypeAlias = str | PathLike[str] | WorkflowHistory
 
 _BROKEN = """{broken} of {tried} histories do not replay; runs like them would stand still under this code:
 {each}
-Keep the old path where temporalio.workflow.patched(…) is false, and put the new one where it is true. Where no such run can be
-left, record the history anew."""
+{ways_out}"""
 
 
 async def assert_replays(
@@ -66,7 +65,9 @@ async def assert_replays(
     failures = [(history.workflow_id, await replay_failure(replayer, history)) for history in found]
     broken = [f"  {name}: {failure}" for name, failure in failures if failure]
     if broken:
-        raise AssertionError(_BROKEN.format(broken=len(broken), tried=len(found), each="\n".join(broken)))
+        raise AssertionError(
+            _BROKEN.format(broken=len(broken), tried=len(found), each="\n".join(broken), ways_out=WAYS_OUT)
+        )
     return len(found)
 
 

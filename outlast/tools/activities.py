@@ -24,6 +24,7 @@ from outlast.errors import ErrorKind, non_retryable, retryable, text_of
 from outlast.file_names import readable
 from outlast.redaction import SECRETS
 from outlast.storage.activities import ContentStore, encodable
+from outlast.storage.names import this_call
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tools.mcp.config import McpConfig
 from outlast.tools.mcp.servers import McpServers
@@ -102,7 +103,7 @@ class ToolActivities:
 
     async def _call(self, request: ToolRequest) -> ToolResult:
         started = time.monotonic()
-        finished = await self._outcomes.find(_call_name()) if not is_first_attempt() else None
+        finished = await self._outcomes.find(this_call("tool")) if not is_first_attempt() else None
         if finished is not None:
             return await self._result(ToolOutcome.model_validate_json(finished))
         self._check_known(request)
@@ -124,7 +125,7 @@ class ToolActivities:
             attempt=activity.info().attempt,
             undo=_reported(undo, request.key),
         )
-        await self._outcomes.keep(_call_name(), outcome.model_dump_json().encode())
+        await self._outcomes.keep(this_call("tool"), outcome.model_dump_json().encode())
         result = await self._result(outcome)
         tool_called(request, result)
         return result
@@ -252,9 +253,3 @@ def _reported(undo: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 _UNDO: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
-
-
-def _call_name() -> str:
-    """Name this call, the same in every attempt; with the run's id, so that a run that was reset calls anew."""
-    info = activity.info()
-    return f"tool/{info.namespace}/{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"

@@ -12,6 +12,10 @@ from temporalio import activity
 
 from outlast.contracts import Contract
 from outlast.storage.activities import ContentStore, reference
+from outlast.storage.names import undo_record
+
+UNDONE = b'{"undone":true}'
+"""What stands in the mark of a call that was undone; that it is there is what counts."""
 
 
 class UndoRecord(Contract):
@@ -30,20 +34,22 @@ class UndoRecords:
 
     async def find(self, key: str) -> UndoRecord | None:
         """Return the record of a call, or None: then it has had no effect. Raises ContentUnavailable."""
-        kept = await self._store.recall(_name("undo", key))
+        kept = await self._store.recall(undo_record("undo", activity.info().namespace, key))
         return None if kept is None else UndoRecord.model_validate_json(kept)
 
     async def keep(self, key: str, record: UndoRecord) -> None:
         """Keep the record of a call that is about to have its effect; the first one stays. Raises ContentUnavailable."""
-        await self._store.remember(_name("undo", key), record.model_dump_json().encode())
+        await self._store.remember(
+            undo_record("undo", activity.info().namespace, key), record.model_dump_json().encode()
+        )
 
     async def close(self, key: str) -> None:
         """Mark a call as undone, or as one that must not happen any more. Raises ContentUnavailable."""
-        await self._store.remember(_name("undone", key), b"{}")
+        await self._store.remember(undo_record("undone", activity.info().namespace, key), UNDONE)
 
     async def closed(self, key: str) -> bool:
         """Whether a call must not have its effect any more. Raises ContentUnavailable."""
-        return await self._store.recall(_name("undone", key)) is not None
+        return await self._store.recall(undo_record("undone", activity.info().namespace, key)) is not None
 
 
 def digest(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -52,8 +58,3 @@ def digest(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 _CALL: TypeAdapter[tuple[str, dict[str, Any]]] = TypeAdapter(tuple[str, dict[str, Any]])
-
-
-def _name(kind: str, key: str) -> str:
-    # The key holds the workflow's id, which is unique within its namespace alone.
-    return f"{kind}/{activity.info().namespace}/{key}"

@@ -113,6 +113,7 @@ class Registry:
                 waits=settings.store_wait,
                 on_outage=log_outage,
                 cache_bytes=settings.content_cache_bytes,
+                seal=settings.seal(),
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
@@ -122,7 +123,11 @@ class Registry:
         check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         self.gate_terms = GateTermsActivities(
-            secret_of(settings), channels=len(self._channels), webhooks=len(settings.webhook_urls), store=self.store
+            secret_of(settings),
+            channels=len(self._channels),
+            webhooks=len(settings.webhook_urls),
+            store=self.store,
+            policy=settings.gate_policy(),
         )
         self.activities = self._standard(llm, [*standard, *tools])
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
@@ -134,6 +139,7 @@ class Registry:
         """Build the activities of the library."""
         settings, store, models = self.settings, self.store, self.settings.model_table()
         spool = Spool(store, settings.state_dir.resolve())
+        spool.clean()
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from temporalio.client import Client
 from temporalio.runtime import Runtime
+from temporalio.service import RPCError
 
 from outlast.client import (
     ServerUnavailableError,
@@ -38,7 +39,9 @@ from outlast.worker.arguments import WorkerArgumentError, check_activities, chec
 from outlast.worker.processes import Pool, how_many
 from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.replay import check
+from outlast.worker.routing import UNVERSIONED, Build, served_by
 from outlast.worker.serving import CACHED_WORKFLOWS, runner_of, running_worker
+from outlast.worker.versioning import with_build
 
 
 @dataclass(frozen=True)
@@ -86,21 +89,32 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000)
-        _announce(client, settings, task_queue, served)
+        await _announce(client, settings, task_queue, served)
         await stop.wait()
         print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
         if health:
             health.close()
 
 
-def _announce(client: Client, settings: Settings, task_queue: str, served: Served) -> None:
+async def _announce(client: Client, settings: Settings, task_queue: str, served: Served) -> None:
     names = ", ".join(workflow.__name__ for workflow in served.workflows)
     print(  # noqa: T201
         f"worker ready: task queue {task_queue!r} in namespace {client.namespace!r} at "
         f"{client.service_client.config.target_host}\n  workflows: {names}\n  models: {settings.model_source}\n"
-        f"  content store: {settings.store_url}",
+        f"  content store: {settings.store_url}{await _build(client, settings, task_queue)}",
         flush=True,
     )
+
+
+async def _build(client: Client, settings: Settings, task_queue: str) -> str:
+    """Say which build this is, and how it becomes one that gets runs if it does not."""
+    build = Build(settings.temporal_deployment_name, settings.temporal_worker_build_id)
+    if build == UNVERSIONED:
+        return ""
+    waits = f"; it gets no new runs until 'temporal worker deployment set-current-version {build.named}'"
+    with suppress(RPCError):  # a worker's credentials may not reach so far
+        return f"\n  {build}{'' if build in (await served_by(client, task_queue)).routed else waits}"
+    return f"\n  {build}"
 
 
 def _arguments() -> argparse.Namespace:
@@ -109,6 +123,12 @@ def _arguments() -> argparse.Namespace:
         "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
     )
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
+    parser.add_argument(
+        "--deployment", default="", metavar="NAME", help="the deployment that this is a build of (Worker Versioning)"
+    )
+    parser.add_argument(
+        "--build-id", default="", metavar="ID", help="which build of it: the image's tag, or the commit"
+    )
     parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
     parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
@@ -118,7 +138,7 @@ def _arguments() -> argparse.Namespace:
         "--replay",
         nargs="+",
         metavar="HISTORY",
-        help="work on nothing: replay histories with this code (files, ids of runs, or 'open' for all open runs) and leave",
+        help="work on nothing: replay histories with this code (files, folders, ids of runs, or 'open') and leave",
     )
     return parser.parse_args()
 
@@ -127,6 +147,8 @@ def _pool(arguments: argparse.Namespace) -> Pool:
     passed = ["--max-activities", str(arguments.max_activities)]
     passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
     passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
+    passed += ["--deployment", arguments.deployment] if arguments.deployment else []
+    passed += ["--build-id", arguments.build_id] if arguments.build_id else []
     return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
 
 
@@ -140,6 +162,8 @@ def run_worker(
     settings: Settings | None = None,
     shared: Sequence[str] = (),
     task_queue: str = "",
+    deployment: str = "",
+    build_id: str = "",
 ) -> NoReturn:
     """Run a worker process by its command line (`--help` shows it), and leave.
 
@@ -155,6 +179,9 @@ def run_worker(
         settings: Settings of one's own. Default: the environment and `.env`.
         shared: Modules without state that the workflow sandbox need not import anew for each run.
         task_queue: The task queue to serve where `--task-queue` names none. Default: that of the settings (TASK_QUEUE).
+        deployment: The deployment that this is a build of, where `--deployment` names none (docs/deploy.md). Default: that of the
+            settings (TEMPORAL_DEPLOYMENT_NAME), and none where they have none: Worker Versioning is off.
+        build_id: Which build. Default: that of the settings (TEMPORAL_WORKER_BUILD_ID).
 
     Example:
         ```python
@@ -169,7 +196,9 @@ def run_worker(
             "'async with outlast.running_worker(client, …)'"
         )
     served = Served(tuple(workflows), tuple(tools), tuple(activities), tuple(features), tuple(shared), task_queue)
-    code = _run(served, settings, agents_dir)
+    arguments = _arguments()
+    arguments.deployment, arguments.build_id = arguments.deployment or deployment, arguments.build_id or build_id
+    code = _run(served, settings, agents_dir, arguments)
     flush()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -177,20 +206,22 @@ def run_worker(
     os._exit(code)
 
 
-def _run(served: Served, settings: Settings | None, agents_dir: str | Path | None) -> int:
-    arguments = _arguments()
+def _run(
+    served: Served, settings: Settings | None, agents_dir: str | Path | None, arguments: argparse.Namespace
+) -> int:
     guard_process()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False
     try:
         settings = with_agents(settings or load_settings(), agents_dir)
-        log_to_stderr(settings.log_level, settings.log_format)
+        settings = with_build(settings, arguments.deployment, arguments.build_id)
+        log_to_stderr(settings.log_level, settings.log_format, sealed=settings.payload_keys is not None)
         check_workflows(served.workflows)
         check_tools(served.tools)
         check_activities(served.activities)
         if arguments.replay:
             known = (*OWN_WORKFLOWS, *served.workflows)
-            return 0 if asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared))) else 1
+            return asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared)))
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())
         asyncio.run(_serve(settings, arguments, served))

@@ -29,9 +29,16 @@ worker that died ends that wait (`outlast.worker.crash_notes`); a busy worker is
 EAGER_ACTIVITIES = 64
 """Activities of one workflow task that may start here without another round trip; the SDK's default is 3."""
 
+WORKFLOW_TASKS = 16
+"""Workflow tasks and queries at the same time. Most of each is waiting, for the server or for a local activity on a busy event
+loop; with few of them, a question about one run waits behind the tasks of hundreds."""
+
+WORKFLOW_POLLS = 4
+"""Questions for workflow tasks at the same time; with more of them, a busy server only has more to answer."""
+
 WORKFLOW_THREADS = 4
-"""Workflow tasks at the same time. Each is a thread that computes; more of them only keep the event loop waiting for its turn,
-and its heartbeats with it: with the SDK's 100, runs that crowd in lost calls that were fine."""
+"""Threads that compute workflow tasks. More of them only keep the event loop waiting for its turn, and its heartbeats with it:
+with the SDK's 100, runs that crowd in lost calls that were fine."""
 
 CACHED_WORKFLOWS = 1000
 """Runs kept in memory between their tasks, as the SDK has it; with 0 every task replays its run from the beginning."""
@@ -103,6 +110,7 @@ async def running_worker(
     )
     check_workflows(workflows)
     _check_client(client)
+    threads = ThreadPoolExecutor(WORKFLOW_THREADS, thread_name_prefix="workflow-tasks")
     worker = Worker(
         client,
         task_queue=task_queue or settings.task_queue,
@@ -111,17 +119,21 @@ async def running_worker(
         workflow_runner=workflow_runner or runner_of(settings, shared),
         activity_executor=ThreadPoolExecutor(max_activities) if any(map(runs_in_thread, activities)) else None,
         max_concurrent_activities=max_activities,
-        max_concurrent_workflow_tasks=WORKFLOW_THREADS,
-        max_concurrent_workflow_task_polls=WORKFLOW_THREADS,
+        workflow_task_executor=threads,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
+        max_concurrent_workflow_task_polls=WORKFLOW_POLLS,
         max_cached_workflows=max_cached_workflows,
         max_eager_activity_reservations_per_workflow_task=EAGER_ACTIVITIES,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
     part = part_of(worker.config(active_config=True))
     assert part is not None
-    async with worker, _watching(client, metrics):
-        await part.ready.wait()  # what a dead worker ran is handed back by then
-        yield worker
+    try:
+        async with worker, _watching(client, metrics):
+            await part.ready.wait()  # what a dead worker ran is handed back by then
+            yield worker
+    finally:
+        threads.shutdown(wait=False)
 
 
 def _check_client(client: Client) -> None:

@@ -4,6 +4,7 @@ Left to the SDK, a result that does not decode fails the workflow task again and
 Here it is read as far as it can be (a text for a model's answer), and is a failure of this one call otherwise.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from outlast.errors import ErrorKind, non_retryable
 
 Result = TypeVar("Result")
 
+MOST_AT_ONCE = 1000
+"""Activities of one run at the same time. A server takes 2,000 and refuses the whole task that asks for more, again and again."""
+
 
 @dataclass(frozen=True)
 class Unusable:
@@ -30,11 +34,18 @@ class Unusable:
 async def run_activity(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
     """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used."""
     name, kind = _defined(method)
-    raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+    async with _running():
+        raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
     made = read_result(raw, kind, request)
     if isinstance(made, Unusable):
         raise _error(name, made.why)
     return cast(Result, made)
+
+
+def _running() -> asyncio.Semaphore:
+    """Return what counts the activities of this run; where there is room, entering it takes no turn of the event loop."""
+    run = vars(workflow.instance())
+    return cast(asyncio.Semaphore, run.setdefault("_activities_running", asyncio.Semaphore(MOST_AT_ONCE)))
 
 
 def read_result(raw: RawValue | None, kind: type[Any], request: Any) -> Any:

@@ -15,6 +15,7 @@ from functools import partial, wraps
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from outlast.agents.agents import Agents
@@ -65,6 +66,9 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
     """What people see as the kind of the run; by default the words of the class's name."""
     undoes: ClassVar[bool] = True
     """Whether the managed run undoes what tools changed; False for a workflow that sees to it itself, or changes nothing."""
+
+    versioning_behavior: ClassVar[VersioningBehavior] = VersioningBehavior.PINNED
+    """Where workers have builds: whether a run stays with the one that began it, or moves to each new one (AUTO_UPGRADE)."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let the `run` that the class defines be managed, and give it an `__init__` that takes the same request."""

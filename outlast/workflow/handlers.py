@@ -7,6 +7,7 @@ takes any arguments, never raises, and puts what it does not understand where pe
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import to_json
 from temporalio import workflow
 from temporalio.common import RawValue
 
@@ -25,12 +26,16 @@ from outlast.contracts import (
     Verdict,
     WaitingActions,
 )
+from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
 from outlast.workflow.state import ExecutionState
 
 LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
 """A run does not wait at its end for the check of a decision: there is no gate any more that it could count at."""
+
+UPDATE_LIMIT = 1024 * 1024
+"""Most bytes of an update, as JSON."""
 
 
 class MessageHandlers:
@@ -144,3 +149,20 @@ class MessageHandlers:
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
         """Keep a signal that this workflow does not know."""
         self.trace.notice(f"signal {name!r} with {len(args)} inputs means nothing to this run")
+
+    def check_size(self, *args: Any) -> None:
+        """Refuse an update that history cannot hold: a server takes one of up to 4 MB, and ends the run that accepts it.
+
+        Raises PayloadTooLarge, which the sender sees and the run does not.
+        """
+        size = len(to_json(args, bytes_mode="base64", fallback=repr))
+        if size > UPDATE_LIMIT:
+            raise non_retryable(
+                ErrorKind.PAYLOAD_TOO_LARGE,
+                f"the update is {size:,} bytes, over {UPDATE_LIMIT:,}; hand large texts over by reference",
+            )
+
+    pause_asked.validator(check_size)
+    resume_asked.validator(check_size)
+    decide_now.validator(check_size)
+    roll_back_asked.validator(check_size)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.start.begin import StartOptions, given, starts_run
-from outlast.cli.kinds import RunKind, register_kind
 from samples.refund import TASK_QUEUE, WORKFLOW
 
 if TYPE_CHECKING:
@@ -15,21 +14,6 @@ if TYPE_CHECKING:
 FailAt = Literal["booking"]
 NO_LEDGER = "https://ledger.invalid/bookings"
 """A ledger that is nowhere: names that end in .invalid never lead to an address (RFC 2606)."""
-KIND = RunKind(
-    WORKFLOW,
-    command="refund",
-    prefix="refund",
-    page="samples.refund.page:PAGE",
-    task_queue=TASK_QUEUE,
-    worker="python -m samples.refund.worker",
-    request="samples.refund.contracts:RefundRequest",
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Mount the command, and let the other commands know these runs."""
-    register_kind(KIND)
-    app.command()(refund)
 
 
 @starts_run(without=("on_fallback",))

@@ -15,13 +15,15 @@ while the call runs), `outcome` one of answered, failed (status), broken (stream
 - `latency`: seconds before each answer; `size`: characters of each text answer;
 - `outage`: the HTTP status that every call gets until it is 0 again;
 - `hold`: true keeps every call waiting until it is false again, for tests that need something to be going on;
+- `release`: lets calls go on that a rule holds under one of these names;
 - `rules`: put in front of the rules given before. For each call the first rule counts whose `system`, `user` and `model`
   occur in the call's and whose `times` are not used up. What a rule can do (unset: as without the rule):
   `text` or `data` (sent as JSON) to answer, `size`, `latency`, `stop_reason`, `usage` {input_tokens, …};
   `status` with `error_type`, `message`, `headers`: an HTTP error; `stream_error`: an error of this type within the stream;
   `breaks`: "connection" drops the connection in the middle of the answer, "stream" ends the stream cleanly there,
   "silence" says nothing more from there on;
-  `piece` characters in each event of the stream, `pace` seconds after each.
+  `piece` characters in each event of the stream, `pace` seconds after each;
+  `hold` keeps the call waiting until this name is released.
 
   `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far;
   with `before_turn` the rule counts for conversations of fewer answers alone.
@@ -33,6 +35,7 @@ import argparse
 import asyncio
 import json
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -67,6 +70,7 @@ class Double:
         self._rules: list[Rule] = []
         self._outage = 0
         self._free.set()
+        self._released: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.hits: list[dict[str, Any]] = []
 
     def change(self, script: Script) -> None:
@@ -77,6 +81,8 @@ class Double:
         self._outage = self._outage if script.outage is None else script.outage
         if script.hold is not None:
             (self._free.clear if script.hold else self._free.set)()
+        for name in script.release:
+            self._released[name].set()
 
     async def messages(self, request: Request) -> Response:
         """Answer one call of the Messages API."""
@@ -153,6 +159,8 @@ class Double:
 
     async def _wait(self, rule: Rule) -> None:
         await self._free.wait()
+        if rule.hold:
+            await self._released[rule.hold].wait()
         await asyncio.sleep(self._latency if rule.latency is None else rule.latency)
 
 

@@ -29,6 +29,7 @@ class Rule(BaseModel):
     tool: str = ""
     input: dict[str, Any] = {}
     before_turn: int | None = None
+    hold: str = ""
     piece: int = 2048
     pace: float = 0.0
 
@@ -49,4 +50,5 @@ class Script(BaseModel):
     size: int | None = None
     hold: bool | None = None
     outage: int | None = None
+    release: list[str] = []
     rules: list[Rule] = []

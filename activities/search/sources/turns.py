@@ -26,7 +26,7 @@ class SharedTurns:
 
     async def wait(self) -> None:
         """Wait for the first free turn, and return as it begins; raises ContentUnavailable."""
-        mine = uuid4().hex.encode()
+        mine = b"turn " + uuid4().hex.encode()
         # From the next border on, so that a turn is never taken in its middle, close to the one that follows.
         first = int(time.time() / self._seconds) + 1
         for number in range(first, first + AHEAD):

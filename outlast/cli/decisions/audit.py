@@ -10,11 +10,6 @@ if TYPE_CHECKING:
     from outlast.cli.recorded.decisions import Audit
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the command."""
-    app.command()(audit)
-
-
 def audit(
     run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")] = "",
     file: Annotated[

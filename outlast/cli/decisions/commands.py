@@ -22,14 +22,6 @@ Digest = Annotated[
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(approve)
-    app.command()(deny)
-    app.command()(decide)
-    app.command("approver-token")(approver_token)
-
-
 def approve(run_id: Run, gate: Gate = "", who: Who = "", reason: Reason = "", digest: Digest = "") -> None:
     """Approve what waits at a gate. Exit code 2 with the reason if it is refused.
 

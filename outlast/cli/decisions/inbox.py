@@ -11,11 +11,6 @@ PAGE = 20
 """Gates on one page."""
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the command."""
-    app.command()(inbox)
-
-
 def inbox(
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve it as web pages, where people decide: the same as 'serve'.")

@@ -59,7 +59,7 @@ async def whole(reach: Reach, found: WorkflowExecutionDescription, gates: Sequen
     What cannot be had in full, or is no longer what the gate is about, stays cut.
     """
     shown = [await _kept_whole(reach, gate) for gate in gates]
-    if all(gate.whole for gate in shown) or not await reach.served(found.task_queue):
+    if all(gate.whole for gate in shown) or not await reach.served(found):
         return shown
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
     try:

@@ -43,7 +43,7 @@ async def send_message(
 ) -> M | None:
     """Send an update, or where no worker answers the signal of the same name (None); raises LeavingError if it is refused."""
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
-    if await reach.served(found.task_queue):
+    if await reach.served(found):
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 answered: M = await handle.execute_update(name, dict(message), result_type=answer)

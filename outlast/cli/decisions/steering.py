@@ -12,12 +12,6 @@ Who = Annotated[str, typer.Option("--as", help="Your name. Default: APPROVER, or
 Reason = Annotated[str, typer.Option(help="Why, for whoever looks at the run.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(pause)
-    app.command()(resume)
-
-
 def pause(run_id: Run, reason: Reason = "", who: Who = "") -> None:
     """Let a run start nothing new until it is resumed; what runs finishes. Exit code 2 if it changes nothing."""
     _steer(run_id, "pause", reason, who)

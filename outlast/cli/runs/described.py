@@ -14,7 +14,6 @@ from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import known
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, WorkerBusyError, word
-from outlast.cli.recorded.status import recorded_status
 from outlast.cli.rendering import duration, safe
 from outlast.contracts import RunStatus, Trace
 
@@ -85,6 +84,8 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
         status = await reach.ask(found, "status", RunStatus)
         return Standing(status, await reach.ask(found, "trace", Trace) if trace else Trace())
     except WorkerBusyError as busy:
+        from outlast.cli.recorded.status import recorded_status
+
         gates = (await gates_of(found)).waiting
         status, calls = await recorded_status(reach, found, gates)
         if not (status.steps or gates or known(found.workflow_type)):

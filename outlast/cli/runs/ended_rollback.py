@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import ROLLBACK
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.cli.reaching import PATIENT_DEADLINE, Reach, no_worker, word
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
 from outlast.cli.rendering import safe
 from outlast.command_line import command
 from outlast.contracts import (
@@ -31,8 +31,8 @@ async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, che
     Raises LeavingError where there is nothing to undo.
     """
     ended = f"{found.id} had ended already ({word(found.status)})"
-    if not await reach.served(found.task_queue):
-        raise no_worker(found.task_queue, f"{ended}, and only a worker knows what it changed")
+    if not await reach.served(found):
+        raise await reach.no_worker(found, f"{ended}, and only a worker knows what it changed")
     changes = await reach.ask(found, "changes", Changes, within=PATIENT_DEADLINE)
     if not changes.having(ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED):
         raise LeavingError(

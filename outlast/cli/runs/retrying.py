@@ -6,8 +6,6 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.client import WorkflowExecutionDescription
 
-from outlast.cli.recorded.events import failure_of
-
 REASON = 160
 """Characters of an error that are shown."""
 
@@ -19,6 +17,8 @@ def retries_of(found: WorkflowExecutionDescription, now: datetime | None = None)
     for pending in found.raw_description.pending_activities:
         if not pending.HasField("last_failure"):
             continue
+        from outlast.cli.recorded.events import failure_of  # slow to import, and seldom needed
+
         text, kind = failure_of(pending.last_failure)
         retries.append(
             {

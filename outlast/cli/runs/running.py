@@ -28,17 +28,17 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli import rendering as pages
-from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of, worker_of
+from outlast.cli.kinds import known, page_of, partial, prefix_of, queue_of
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, cause_of, say
 from outlast.cli.printing import plain, print_json
-from outlast.cli.reaching import Reach, no_worker, word
+from outlast.cli.reaching import Reach, word
 from outlast.cli.results import Page, Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
 from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
 from outlast.client import missing_attributes
-from outlast.command_line import command, start_a_worker
+from outlast.command_line import command
 from outlast.contracts import BudgetShown, Changes, RunResult, RunState, RunStatus
 
 Handle = WorkflowHandle[Any, Any]
@@ -65,8 +65,9 @@ async def start(
     queue = task_queue or queue_of(workflow) or reach.settings.task_queue
     if not await (reach.served(queue) if detach else reach.served_soon(queue)):
         if not detach:
-            raise no_worker(queue, "nothing was started")
-        say(f"no worker serves task queue {queue!r}; the run waits for one. {start_a_worker(worker_of(queue))}")
+            raise await reach.no_worker(queue, "nothing was started")
+        lacks, advice = await reach.lacking(queue)
+        say(f"{lacks}; the run waits for one. {advice}")
     try:
         handle = await begin(
             reach, workflow, request, workflow_id=workflow_id, summary=summary, queue=queue, priority=priority

@@ -95,7 +95,7 @@ class _WatchAll:
     async def _ask(self, found: Sequence[WorkflowExecution]) -> dict[str, RunStatus]:
         """Ask those that have just ended, and of those that run the ones not asked for longest."""
         queues = {run.task_queue for run in found}
-        served = dict(zip(queues, await asyncio.gather(*map(self._reach.served, queues)), strict=True))
+        served = dict(zip(queues, await asyncio.gather(*map(self._reach.workers, queues)), strict=True))
         askable = [run for run in found if served[run.task_queue] and run.status is not CONTINUED]
         askable.sort(key=lambda run: (run.close_time is None, self._asked.get(run.run_id, 0.0)))
         now = asyncio.get_running_loop().time()

@@ -16,12 +16,6 @@ LARGEST = 32 * 1024 * 1024
 """Longest request, in bytes: a page of history with full payloads."""
 
 
-def register(app: typer.Typer) -> None:
-    """Mount the commands."""
-    app.command()(payload_key)
-    app.command()(codec_server)
-
-
 def payload_key(
     name: Annotated[str, typer.Argument(help="Its name; another one for each new key.", metavar="NAME")] = "1",
 ) -> None:

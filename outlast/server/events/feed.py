@@ -156,7 +156,7 @@ class Feed:
         """Ask the worker; where none answers, take what was known last, with the gates that the server knows of."""
         handle = self.reach.client.get_workflow_handle(found.id, run_id=found.run_id)
         try:
-            if await self.reach.served(found.task_queue):
+            if await self.reach.served(found):
                 answered: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
                 return answered
         except WorkflowQueryFailedError:

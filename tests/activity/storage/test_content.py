@@ -21,11 +21,14 @@ from outlast.storage.activities import (
     READS_AT_ONCE,
     ContentActivities,
     ContentStore,
+    content_key,
+    named_key,
     reference,
     summarise,
 )
 from outlast.storage.cache import ENTRY_BYTES, LARGEST_SHARE, ContentCache
 from outlast.storage.marker import MARKER
+from outlast.storage.sealing import MAGIC, Seal
 from tests.activity.conftest import point_s3_at
 from tests.activity.storage.storing import count_reads
 
@@ -113,6 +116,42 @@ async def test_what_was_lost_is_written_anew_where_its_text_comes_again(tmp_path
     file.write_bytes(b"")
     assert await ContentStore.open(url, cache_bytes=10**6).put(b"first") == ref
     assert await ContentStore.open(url).get(ref) == b"first"
+
+
+async def test_with_keys_a_store_holds_no_text_in_clear(url: str, tmp_path: Path, caplog: Any) -> None:
+    old, new = b"o" * 32, b"n" * 32
+    before, first = ContentStore.open(url), ContentStore.open(url, seal=Seal({"old": old}))
+    now = ContentStore.open(url, seal=Seal({"new": new, "old": old}))
+    refs = [await before.put(b"quokka in clear"), await first.put(b"quokka " * 50_000), await now.put(b"quokka now")]
+    await before.remember("a", b"quokka in clear")
+    await first.remember("b", b"quokka")
+    assert refs[1] == reference(b"quokka " * 50_000)
+    assert [await now.get(ref) for ref in refs] == [b"quokka in clear", b"quokka " * 50_000, b"quokka now"]
+    assert [await now.recall(name) for name in "abc"] == [b"quokka in clear", b"quokka", None]
+    await now.remember("a", b"other")
+    assert await now.recall("a") == b"quokka in clear"
+    for kept in (content_key(refs[1]), content_key(refs[2]), named_key("b")):
+        assert b"quokka" not in bytes(await now.objects.read(kept) or b"")
+    unread = await fails(before, refs[2])
+    assert (unread.type, unread.non_retryable) == (ErrorKind.CONTENT_UNAVAILABLE, False)
+    assert "encrypted with the key 'new', which is not there" in unread.message
+    with pytest.raises(ApplicationError, match="PAYLOAD_KEYS"):
+        await before.recall("b")
+    await before.put(b"quokka now")  # one without the key writes nothing in clear over it
+    await now.put(b"quokka in clear")  # what lay there from before is encrypted where its text comes again
+    for ref in (refs[0], refs[2]):
+        assert b"quokka" not in bytes(await now.objects.read(content_key(ref)) or b"")
+    assert await now.get(refs[0]) == b"quokka in clear"
+    await now.objects.write(content_key(refs[0]), b"moved", anew=True)
+    altered = await fails(ContentStore.open(url, seal=Seal({"new": new})), refs[0])
+    assert (altered.type, altered.non_retryable) == (ErrorKind.CONTENT_ALTERED, True)
+
+
+async def test_a_file_that_begins_as_an_encrypted_one_is_no_riddle(tmp_path: Path) -> None:
+    for seal in (None, Seal({"k": bytes(32)})):
+        for data in (MAGIC, MAGIC + b"\x01k" + bytes(40)):
+            ref = await ContentStore.open(tmp_path.as_uri()).put(data)
+            assert await ContentStore.open(tmp_path.as_uri(), seal=seal).get(ref) == data
 
 
 async def test_two_stores_that_should_be_one_are_told(url: str, tmp_path: Path) -> None:

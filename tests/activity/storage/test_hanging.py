@@ -12,12 +12,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from outlast.activity.outages import OutageWaits
+from outlast.activity.waiting import Patience
 from outlast.contracts import Part, ToolRequest
 from outlast.errors import ErrorKind
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore
+from outlast.storage.objects import Objects
 from outlast.storage.spool import FOLDER, Spool
 from tests.activity.conftest import TABLE, asking
 from tests.activity.storage.storing import LONG, Away, attempts, kind_of, opened
@@ -82,10 +84,10 @@ async def test_who_is_cancelled_while_the_store_is_away_does_not_wait_for_it(tmp
     assert caught.value.details[0].usage.input_tokens > 0
 
 
-class HangingStore(ContentStore):
+class HangingObjects(Objects):
     """A mount whose server is gone: what is written neither ends nor fails."""
 
-    async def _write(self, key: str, data: bytes, *, anew: bool = False, replaces_broken: bool = False) -> None:
+    async def write(self, key: str, data: bytes, *, anew: bool = False, replaces_broken: bool = False) -> None:
         await asyncio.sleep(60)
 
 
@@ -94,7 +96,7 @@ async def test_an_answer_is_kept_here_while_the_store_hangs_and_a_hanging_store_
 ) -> None:
     monkeypatch.setattr("outlast.storage.spool.HANGS", 0.05)
     state = tmp_path / "state"
-    store = HangingStore.open((tmp_path / "texts").as_uri(), waits=3600)
+    store = ContentStore(HangingObjects.open((tmp_path / "texts").as_uri()), patience=Patience(3600))
     env = ActivityEnvironment()
     env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=1))
     agent = AgentActivities(ScriptedLLM(lambda _: LONG), store, TABLE, Spool(store, state))

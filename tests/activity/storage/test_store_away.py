@@ -16,6 +16,7 @@ from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore, reference
 from outlast.storage.marker import MARKER
+from outlast.storage.sealing import Seal
 from outlast.storage.spool import FOLDER
 from tests.activity.conftest import asking
 from tests.activity.storage.storing import LONG, Away, attempts, kind_of, opened
@@ -89,7 +90,7 @@ async def test_an_answer_that_meets_a_store_that_is_away_is_in_hand_until_it_is_
 
 
 async def test_an_answer_outlives_its_worker_although_the_store_is_away(tmp_path: Path, away: Away) -> None:
-    store, state = opened(tmp_path), tmp_path / "state"
+    store, state = opened(tmp_path, seal=Seal({"k": bytes(32)})), tmp_path / "state"
 
     async def answer(_: ModelCall) -> str:
         away.go()
@@ -103,6 +104,7 @@ async def test_an_answer_outlives_its_worker_although_the_store_is_away(tmp_path
         assert caught.value.type == ErrorKind.CONTENT_UNAVAILABLE
     (kept,) = (state / FOLDER).iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
+    assert LONG[:7].encode() not in kept.read_bytes()
     away.back()
     turn = await attempt(3)
     assert (await store.text(turn.content), len(llm.calls), turn.attempt) == (LONG + "\ufffd", 1, 1)

@@ -241,5 +241,5 @@ def test_replay_of_open_runs_tries_those_that_this_worker_serves(stack: Stack, s
     assert done.returncode == 0, done.stdout + done.stderr
     assert "open: replays" in done.stdout
     last = done.stdout.splitlines()[-1]
-    assert "left out, because this worker does not serve them: " in last
+    assert "of workflows that this code does not have: " in last
     assert "Strange (1)" in last

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks.plan import FIGURES
 from benchmarks.report.page import page
+from benchmarks.report.plots import plots
 from benchmarks.targets import TARGETS, judge
 from tests.guides import commands
 from tests.real_process import PROJECT, clean_environment
@@ -69,6 +71,12 @@ def test_the_committed_page_is_made_from_the_committed_result() -> None:
     latest = json.loads(LATEST.read_text())
     assert LATEST.stat().st_size < 50_000
     assert (PROJECT / "docs" / "performance.md").read_text() == page(latest)
+    pictures = plots(latest["figures"])
+    assert len(pictures) >= 2
+    for name, picture in pictures.items():
+        assert (PROJECT / "docs" / "images" / name).read_text() == picture
+        assert len(picture) < 200_000
+        ElementTree.fromstring(picture)
     assert latest["targets"] == judge(latest["figures"])
     assert [verdict["name"] for verdict in latest["targets"]] == [target.name for target in TARGETS]
 

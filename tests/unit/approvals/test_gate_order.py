@@ -64,7 +64,7 @@ class Model:
     def hear(self, verdict: Verdict, by: str, amount: int | None, edit: int | None, *, early: bool = False) -> None:
         if self.outcome != "pending" or (amount is not None and amount != self.amount):
             return
-        policy = self.policy
+        policy, needed = self.policy, self.policy.needed or 1
         people = policy.eligible + (policy.escalate_to if self.escalated else ())
         if policy.eligible and by not in people and not (verdict is Verdict.DENY and by and by == self.requester):
             return
@@ -75,17 +75,17 @@ class Model:
             return
         if early and self.risk is not Risk.LOW and amount is None:
             return
-        must_be_known = policy.needed > 1 or bool(self.requester) or bool(self.editor)
+        must_be_known = needed > 1 or bool(self.requester) or bool(self.editor)
         if by == self.requester != "" or (not by and must_be_known) or (self.editor and by == self.editor):
             return
         if edit is not None and edit != self.amount:
             left = {*policy.eligible, *policy.escalate_to} - {by, self.requester}
-            if not by or (policy.eligible and len(left) < policy.needed):
+            if not by or (policy.eligible and len(left) < needed):
                 return
             self.amount, self.yes, self.editor = edit, [], by
             return
         self.yes.append(by)
-        if len(self.yes) >= policy.needed:
+        if len(self.yes) >= needed:
             self.outcome = "approved"
 
 

@@ -17,7 +17,7 @@ from outlast.consensus.votes import OnTie, RuleKind
 from outlast.contracts import OnStepFailure
 from outlast.routing.requests import RouteRequest
 from starter import build_app
-from tests.processes import PROJECT
+from tests.processes import PROJECT, clean_environment
 from tests.served import EVERY_WORKFLOW
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
@@ -81,6 +81,40 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     loaded = ended.stdout.splitlines()[-1].split()
     assert "typer" in loaded
     assert [name for name in heavy if name in loaded] == []
+
+
+LOOKING = """
+import os, sys
+import starter
+from outlast.cli import leaving
+
+def leave(code):
+    print("loaded:", *sorted(sys.modules), flush=True)
+    os._exit(code)
+
+leaving.leave = leave
+starter.main()
+"""
+
+
+@pytest.mark.parametrize("command", [["status", "none"], ["list"], ["approve", "none"]])
+def test_a_command_that_looks_or_decides_imports_what_it_needs_alone(command: list[str]) -> None:
+    """They are typed all day, and each import that they do without is time that somebody waits."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LOOKING, *command],
+        cwd=PROJECT,
+        env=clean_environment(TEMPORAL_ADDRESS="127.0.0.1:9"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 3, ended.stderr
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert "temporalio.client" in loaded
+    needless = {"cli.start.begin", "outlast.cli.inbox.command", "outlast.cli.recorded.events", "outlast.llm.base"}
+    needless |= {f"outlast.contracts.{name}" for name in ("models", "plans", "requests", "tools")}
+    assert loaded & {*needless, "anthropic", "aiohttp"} == set()
 
 
 def test_help_names_every_command() -> None:

@@ -47,6 +47,7 @@ READ_BY: dict[str, set[str]] = {
     "content-store": set(),
     "content-bucket": {"MASTER", "BUCKET"},  # deploy/content-store/bucket.sh
     "worker": OURS,
+    "worker-before": OURS,
     "starter": OURS,
     "codec-server": OURS,
     "observability": {"GF_AUTH_ANONYMOUS_ENABLED"},  # grafana/docker-otel-lgtm: docker/run-grafana.sh
@@ -99,7 +100,7 @@ def test_everything_that_a_service_names_exists(name: str) -> None:
     assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
     if build := service.get("build"):
         assert f"AS {build['target']}\n" in (ROOT / build["dockerfile"]).read_text()
-    if "image" in service and "build" not in service and name not in ("starter", "codec-server"):
+    if "image" in service and "build" not in service and name not in ("starter", "codec-server", "worker-before"):
         assert re.search(r":v?\d+\.\d+", service["image"]), f"{service['image']} is not pinned"
 
 
@@ -123,7 +124,7 @@ def test_a_stop_lets_running_calls_finish() -> None:
     worker = SERVICES["worker"]
     grace = float(worker["environment"]["SHUTDOWN_GRACE"])
     assert float(worker["stop_grace_period"].removesuffix("s")) >= grace + 20
-    deployment = manifest("Deployment", "agents-worker")
+    deployment = manifest("Deployment", "agents-worker-1-0-0")
     (config,) = (each for each in kubernetes() if each["kind"] == "ConfigMap")
     pod = deployment["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= float(config["data"]["SHUTDOWN_GRACE"]) + 20
@@ -186,7 +187,12 @@ def test_the_manifests_fit_each_other_and_the_code() -> None:
         line for line in (ROOT / "deploy/image/Dockerfile").read_text().splitlines() if '"worker.py"' in line
     )
     assert f'"--health-port", "{ports["health"]}", "--metrics-port", "{ports["metrics"]}"' in command
-    assert {variable["name"] for variable in container["env"]} <= SECRET_FILES
+    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    build = env.pop("TEMPORAL_WORKER_BUILD_ID")
+    assert env.keys() <= SECRET_FILES
+    assert container["image"].endswith(f":{build}"), "the image's tag is the build"
+    assert spec["selector"]["matchLabels"]["build"] == build, "each build has pods of its own"
+    assert parts["Deployment"]["metadata"]["name"].endswith(build.replace(".", "-"))
     scaled = parts["ScaledObject"]["spec"]
     assert scaled["scaleTargetRef"]["name"] == parts["Deployment"]["metadata"]["name"]
     trigger = scaled["triggers"][0]["metadata"]
@@ -194,6 +200,23 @@ def test_the_manifests_fit_each_other_and_the_code() -> None:
     assert (trigger["endpoint"], trigger["namespace"], trigger["taskQueue"]) == (
         data["TEMPORAL_ADDRESS"], data["TEMPORAL_NAMESPACE"], data["TASK_QUEUE"],
     )  # fmt: skip
+    assert (trigger["workerDeploymentName"], trigger["workerDeploymentBuildId"]) == (
+        data["TEMPORAL_DEPLOYMENT_NAME"], build,
+    )  # fmt: skip
+
+
+def test_a_build_is_its_image_and_the_build_before_runs_beside_it() -> None:
+    new, before = SERVICES["worker"], SERVICES["worker-before"]
+    assert "build" not in before, "it would be built from the code of today"
+    for service, tag in ((new, "IMAGE_TAG"), (before, "PREVIOUS_TAG")):
+        assert service["image"] == f"outlast-worker:${{{tag}:-local}}"
+        assert f"{{{tag}:-local}}" in service["environment"]["TEMPORAL_WORKER_BUILD_ID"]
+    differ = {"build", "image", "profiles", "environment"}
+    assert {name: new[name] for name in new.keys() - differ} == {name: before[name] for name in before.keys() - differ}
+    builds = {"TEMPORAL_DEPLOYMENT_NAME", "TEMPORAL_WORKER_BUILD_ID"}
+    assert {name: new["environment"][name] for name in new["environment"].keys() - builds} == {
+        name: before["environment"][name] for name in before["environment"].keys() - builds
+    }
 
 
 def test_the_codec_server_is_reached_by_its_service_alone() -> None:

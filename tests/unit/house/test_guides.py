@@ -1,24 +1,18 @@
 """What the guides list is what the code has: every type of error, the value of every limit, every public name."""
 
-import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from pydantic import BaseModel
-
 import outlast
 import outlast.testing
-from outlast.client import Settings
 from outlast.errors import ErrorKind
+from tests.limits_page import PAGE, ROW, written
 from tests.processes import PROJECT
 
 ERROR = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-LIMIT = re.compile(r"^\| ([^|]+) \| ([\d.]+)(?: \w+)? \| ([A-Z_]+|[a-z_.]+:[\w.]+) \| [^|]+ \|$", re.MULTILINE)
-LIMITS = LIMIT.findall((PROJECT / "docs" / "limits.md").read_text())
 
 
 def test_every_type_of_error_has_its_entry_and_no_other() -> None:
@@ -28,24 +22,12 @@ def test_every_type_of_error_has_its_entry_and_no_other() -> None:
         assert all(len(part.strip()) > 1 for part in cells), name
 
 
-def test_every_row_of_the_limits_is_read() -> None:
-    text = (PROJECT / "docs" / "limits.md").read_text()
+def test_the_limits_are_written_from_the_code() -> None:
+    text = PAGE.read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| limit")]
-    assert len(rows) == len(LIMITS) > 30
-
-
-@pytest.mark.parametrize(("what", "value", "where"), LIMITS, ids=[row[2] for row in LIMITS])
-def test_a_limit_has_the_value_that_the_guide_says(what: str, value: str, where: str) -> None:
-    if ":" not in where:
-        found = Settings.model_fields[where.lower()].default
-    else:
-        module, _, name = where.partition(":")
-        owner, _, field = name.partition(".")
-        found = getattr(importlib.import_module(module), owner)
-        if field:
-            assert issubclass(found, BaseModel)
-            found = found.model_fields[field].default
-    assert float(value) == found, what
+    assert len(rows) == len(ROW.findall(text)) > 30, "a row is not read"
+    assert text == written(text), "write it anew: python -m tests.limits_page"
+    assert written(text.replace("| 524288 bytes", "| 1 bytes")) == text
 
 
 def test_the_site_is_built_without_a_warning_and_has_every_public_name(tmp_path: Path) -> None:

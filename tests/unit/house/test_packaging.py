@@ -1,16 +1,19 @@
 """The distribution: what its core and its extras bring, what each module imports of them, and what is public."""
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import outlast
+import outlast.contracts
 from outlast.extras import EXTRAS
 from tests import installed
 from tests.real_process import PROJECT
@@ -20,7 +23,10 @@ PLACES = {
     "cli": ("outlast.cli", "outlast.devstack", "outlast.server"),
     "devstack": ("outlast.devstack.local_model",),
     "documents": ("outlast.documents.formats",),
-    "encryption": ("outlast.storage.payload_codec",),
+    "encryption": (
+        "outlast.storage.payload_codec",
+        "outlast.storage.sealing",
+    ),
     "mcp": ("outlast.tools.mcp",),
     "notify": ("outlast.notices",),
     "otel": ("outlast.telemetry",),
@@ -126,15 +132,27 @@ def test_importing_the_library_costs_little_and_every_public_name_is_there() -> 
     assert sorted(outlast.__all__) == outlast.__all__ == [name for name in dir(outlast) if name in outlast.__all__]
 
 
+def typed(package: ModuleType) -> dict[str, str]:
+    """What the type checker alone imports into a package: each name and its module."""
+    [block] = [node for node in ast.parse(inspect.getsource(package)).body if isinstance(node, ast.If)]
+    return {
+        name.name: str(node.module) for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+
+
 def test_mypy_and_python_see_the_same_public_names() -> None:
-    tree = ast.parse(Path(outlast.__file__).read_text())
-    [block] = [node for node in tree.body if isinstance(node, ast.If)]
-    typed = {name.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names}
-    assert typed == outlast._PLACES
-    assert {*typed, "__version__"} == set(outlast.__all__)
+    assert typed(outlast) == outlast._PLACES
+    assert {*typed(outlast), "__version__"} == set(outlast.__all__)
     assert outlast.__version__ == installed.METADATA["version"]
     with pytest.raises(AttributeError, match="module 'outlast' has no attribute 'nothing'"):
         _ = outlast.nothing
+
+
+def test_contracts_that_are_imported_later_are_all_there() -> None:
+    assert typed(outlast.contracts) == outlast.contracts._PLACES
+    assert all(hasattr(outlast.contracts, name) for name in outlast.contracts.__all__)
+    with pytest.raises(AttributeError, match=r"module 'outlast\.contracts' has no attribute 'nothing'"):
+        _ = outlast.contracts.nothing
 
 
 BARE = """

@@ -51,6 +51,8 @@ def test_no_group_hides_a_check_of_another() -> None:
         ("HEARTBEAT_TIMEOUT", "0.1", "greater than or equal to 0.5"),
         ("MODEL_READ_TIMEOUT", "soon", "valid number"),
         ("SHUTDOWN_GRACE", "-1", "greater than or equal to 0"),
+        ("TEMPORAL_DEPLOYMENT_NAME", "my.agents", "holds no '.', ':' or blank"),
+        ("TEMPORAL_WORKER_BUILD_ID", "1.0", "needs the deployment's name beside it"),
         ("MODEL_ALIASES", "opus=my-model", 'must be JSON such as {"opus": "my-model"}'),
         ("MODEL_ALIASES", '["opus"]', "valid dictionary"),
         ("MODEL_ALIASES", '{"opus": 5}', "valid string"),

@@ -1,11 +1,13 @@
 """What is given to a worker wrongly: each message names the argument and says what to do."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from temporalio import activity, workflow
+from temporalio.common import VersioningBehavior
 from temporalio.worker import UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
@@ -17,6 +19,10 @@ from outlast.tools.tool import Tool, tool
 from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows
 from outlast.worker.registry import Registry
 from outlast.worker.serving import runner_of
+from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, versioned_runner, with_build
+from outlast.workflow.base import AgentWorkflow
+from tests.real_process import PROJECT
+from tests.served import EVERY_WORKFLOW
 
 
 class Nothing(BaseModel):
@@ -133,3 +139,53 @@ def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path
 def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:
     assert isinstance(runner_of(settings), SandboxedWorkflowRunner)
     assert isinstance(runner_of(settings.model_copy(update={"workflow_sandbox": "off"})), UnsandboxedWorkflowRunner)
+
+
+def test_a_build_needs_its_deployment_and_names_that_the_server_takes(settings: Settings) -> None:
+    assert deployment_of(settings) is None
+    build = deployment_of(with_build(settings, "agents", "1.0"))
+    assert build is not None
+    assert build.version.to_canonical_string() == "agents.1.0"
+    assert build.default_versioning_behavior is VersioningBehavior.PINNED
+    for deployment, build_id, message in (
+        ("agents", "", "is missing: a worker of deployment 'agents' has to say which build it is"),
+        ("", "1.0", "needs the deployment's name beside it"),
+        ("my.agents", "1.0", "a deployment's name holds no '.', ':' or blank"),
+        ("agents", "two words", "a build's id holds no blank"),
+    ):
+        with pytest.raises(WorkerArgumentError, match=message):
+            with_build(settings, deployment, build_id)
+
+
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class Upgraded:
+    @workflow.run
+    async def run(self) -> None: ...
+
+
+def test_a_behavior_in_a_decorator_needs_a_build() -> None:
+    """The server refuses each task of it from a worker that has none, and the run would stand still."""
+    message = r"Upgraded has a versioning_behavior.*--build-id.*versioning_behavior = VersioningBehavior.AUTO_UPGRADE"
+    with pytest.raises(WorkerArgumentError, match=message):
+        check_unversioned([Triage, Upgraded])
+
+
+def test_classes_report_their_behavior_in_a_runner_that_is_not_somebody_elses(settings: Settings) -> None:
+    class TheirRunner(UnsandboxedWorkflowRunner):
+        pass
+
+    theirs = TheirRunner()
+    assert versioned_runner(theirs) is theirs
+    assert isinstance(versioned_runner(UnsandboxedWorkflowRunner()), VersionedRunner)
+    assert getattr(versioned_runner(runner_of(settings)), "runner_class", None) is VersionedRunner
+
+
+def test_the_guide_says_the_behavior_of_each_workflow_with_the_reason() -> None:
+    guide = (PROJECT / "docs" / "deploy.md").read_text()
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (pinned|auto-upgrade) \| \w.* \|$", guide, re.MULTILINE)
+    said = {name.strip("`"): behavior for names, behavior in rows for name in names.split(", ")}
+    assert said == {
+        each.__name__: each.versioning_behavior.name.lower().replace("_", "-")
+        for each in EVERY_WORKFLOW
+        if issubclass(each, AgentWorkflow)
+    }

@@ -68,6 +68,7 @@ BAD: dict[Rule, list[tuple[str, str]]] = {
         (FLOW, "@workflow.defn(failure_exception_types=[ValueError])\nclass A: ..."),
     ],
     rules.runs_are_managed: [(FLOW, f"@workflow.defn\n{RUN}(self, request: Plan) -> Plan: ...")],
+    rules.upgrades_when_continued: [(FLOW, "workflow.continue_as_new(self.request)")],
     rules.bounded_policies: [
         (POLICIES, f"{POLICY}other()"),
         (POLICIES, f"{POLICY}ActivityConfig({START}, {RETRY})"),

@@ -312,6 +312,16 @@ def runs_are_managed(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: {node.name}: derive it from AgentWorkflow[…], which manages its run"
 
 
+def upgrades_when_continued(source: Source) -> Iterator[str]:
+    """A run that continues as new begins on the current build: a pinned one would keep its old build for ever."""
+    for name, node in calls(source.tree):
+        if name == "workflow.continue_as_new" and "initial_versioning_behavior" not in {
+            one.arg for one in node.keywords
+        }:
+            fix = "pass initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE"
+            yield f"{source.path}:{node.lineno}: {fix}, or a pinned run never leaves its build"
+
+
 WORKFLOW_RULES: tuple[Rule, ...] = (
     is_deterministic,
     imports_on_top,
@@ -322,4 +332,5 @@ WORKFLOW_RULES: tuple[Rule, ...] = (
     bounded_policies,
     only_failures_are_caught,
     runs_are_managed,
+    upgrades_when_continued,
 )

@@ -15,7 +15,10 @@ from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from outlast.activity.heartbeat import Keeper, Watched, heartbeats
+from outlast.client import Settings, data_converter
+from outlast.llm.scripted import ScriptedLLM
 from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
+from outlast.worker.serving import WORKFLOW_THREADS, running_worker
 
 
 @activity.defn
@@ -62,6 +65,65 @@ async def test_a_loop_that_is_blocked_for_longer_than_the_time_out_loses_no_call
             time.sleep(2.5)  # noqa: ASYNC251 - a blocked loop is what is tested
             assert await handle.result() == 1, "the first attempt finished"
     assert keeper.sent >= 2
+
+
+class Waiting:
+    """Activities that wait until they may go on."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.free = asyncio.Event()
+
+    @activity.defn(name="held")
+    async def held(self) -> None:
+        self.begun += 1
+        await self.free.wait()
+
+
+@workflow.defn
+class HeldWorkflow:
+    """Its workflow task waits for a local activity, unless it just waits."""
+
+    @workflow.run
+    async def run(self, held: bool) -> None:
+        await workflow.wait_condition(lambda: held)
+        await workflow.execute_local_activity("held", start_to_close_timeout=timedelta(seconds=100))
+
+    @workflow.query
+    def there(self) -> bool:
+        return True
+
+
+async def test_a_question_does_not_wait_behind_the_workflow_tasks_of_others(
+    real_server: str, settings: Settings
+) -> None:
+    """A worker at work on hundreds of runs has as many tasks that wait for something; here each waits for the test."""
+    client = await Client.connect(real_server, data_converter=data_converter(settings.payload_limit_bytes))
+    queue, waiting = uuid4().hex, Waiting()
+    llm = ScriptedLLM(lambda call: call.model)
+    async with running_worker(
+        client,
+        workflows=[HeldWorkflow],
+        activities=[waiting.held],
+        settings=settings,
+        llm=llm,
+        task_queue=queue,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        asked = await client.start_workflow(HeldWorkflow.run, False, id=queue, task_queue=queue)
+        assert await asked.query(HeldWorkflow.there)
+        others = [
+            await client.start_workflow(HeldWorkflow.run, True, id=f"{queue}-{number}", task_queue=queue)
+            for number in range(WORKFLOW_THREADS * 2)
+        ]
+        while waiting.begun < WORKFLOW_THREADS:  # noqa: ASYNC110 - another task counts
+            await asyncio.sleep(0.02)
+        try:
+            assert await asyncio.wait_for(asked.query(HeldWorkflow.there), 5)
+        finally:
+            waiting.free.set()
+        await asyncio.gather(*(other.result() for other in others))
+        await asked.terminate()
 
 
 async def test_what_a_dead_worker_ran_starts_again_when_the_next_one_begins(real_server: str, tmp_path: Path) -> None:

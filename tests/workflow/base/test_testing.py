@@ -103,6 +103,7 @@ async def test_histories_that_do_not_replay_are_named_with_what_to_do(tmp_path: 
         await assert_replays(tmp_path, workflows=[AgentSessionWorkflow])
     assert "  changed: " in str(caught.value)
     assert "another_activity" in str(caught.value)
+    assert "AgentSessionWorkflow does not replay from event " in str(caught.value)
     assert "workflow.patched" in str(caught.value)
     whole = WorkflowHistory.from_json("session", recorded.read_text())
     assert await assert_replays([whole, recorded], workflows=[AgentSessionWorkflow]) == 2

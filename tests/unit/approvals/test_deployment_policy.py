@@ -1,0 +1,92 @@
+"""What a deployment says of its gates, and what a run may say beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from outlast.contracts import DeploymentPolicy, GatePolicy, OnTimeout, Risk
+from outlast.plans.checking import read_plan
+from outlast.settings import Settings, SettingsError
+
+FILE = """
+deadline = "12h"
+remind_every = "4h"
+
+[risk.high]
+needed = 2
+deadline = "3d"
+
+[tools.pay]
+approvers = ["ada", "bob", "cy"]
+needed = 2
+on_timeout = "halt"
+"""
+
+
+def said(tmp_path: Path, text: str = FILE, **fields: object) -> DeploymentPolicy:
+    file = tmp_path / "gates.toml"
+    file.write_text(text)
+    return Settings.model_validate({"gates_file": file, **fields}).gate_policy()
+
+
+def test_the_tool_goes_before_the_risk_and_both_before_the_rest(tmp_path: Path) -> None:
+    policy = said(tmp_path, gate_approvers="ann, bob")
+
+    plain, high, pay = policy.of(Risk.LOW, ""), policy.of(Risk.HIGH, "mail"), policy.of(Risk.HIGH, "pay")
+    assert (plain.deadline, plain.needed, plain.eligible) == (43_200, 1, ("ann", "bob"))
+    assert (high.deadline, high.needed, high.remind_every) == (259_200, 2, 14_400)
+    assert (pay.deadline, pay.needed, pay.eligible) == (259_200, 2, ("ada", "bob", "cy"))
+    assert pay.on_timeout is OnTimeout.HALT
+
+
+def test_without_a_file_the_settings_hold(tmp_path: Path) -> None:
+    policy = Settings.model_validate({"gates_file": tmp_path / "none", "gate_deadline": "90m"}).gate_policy()
+    assert policy.of(Risk.HIGH, "pay") == GatePolicy(deadline=5400, needed=1)
+    assert Settings(gates_file=tmp_path / "none").gate_policy().of(Risk.LOW, "").deadline == 86_400
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('deadline = "soon"', "the beginning: 'soon' is no time; write seconds, or such as 90s, 30m, 24h, 3d"),
+        ("[tools.pay]\nneeded = 0", "tools.pay: needed: Input should be greater than or equal to 1"),
+        ("[risk.huge]\nneeded = 2", "risk.huge"),
+        ("[tools.pay]\nwho = 'me'", "tools.pay.who is unknown; known are approvers, "),
+        ("[tools.pay]\nneeded = 2\napprovers = ['a']", "tools.pay: needed: 2 people must approve, but eligible"),
+        ("deadline = ", "Invalid value"),
+        ("tools = 3", "int"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        said(tmp_path, text)
+    assert str(caught.value).startswith(f"GATES_FILE={tmp_path / 'gates.toml'}: ")
+    assert message in str(caught.value)
+
+
+def test_a_run_may_ask_for_more_but_not_for_less() -> None:
+    house = GatePolicy(needed=2, eligible=("ada", "bob", "cy"), deadline=600, remind_every=60)
+
+    assert GatePolicy().within(house) == house
+    assert GatePolicy(needed=3).within(house).needed == 3
+    weaker = GatePolicy(needed=1, eligible=("mallory",), deadline=60).within(house)
+    assert (weaker.needed, weaker.eligible, weaker.deadline) == (2, house.eligible, 60)
+    assert GatePolicy(eligible=("Ada", "bob", "mallory")).within(house).eligible == ("Ada", "bob")
+
+
+def test_without_a_deployment_it_is_as_it_always_was() -> None:
+    assert GatePolicy().within(None) == GatePolicy(needed=1, deadline=300)
+    assert GatePolicy(deadlines={Risk.HIGH: 9}).within(None).seconds(Risk.HIGH) == 9
+
+
+def test_only_a_plan_of_ones_own_says_who_approves_a_step() -> None:
+    steps = {"steps": [{"step": "pay", "agent": "a", "input": "Pay.", "confirm": True, "gate": {"needed": 2}}]}
+
+    mine, _, _ = read_plan(steps, own=True)
+    models, _, _ = read_plan(steps)
+
+    assert mine is not None
+    assert mine.steps[0].gate == GatePolicy(needed=2)
+    assert mine.steps[0].gate.over(GatePolicy(deadline=60)) == GatePolicy(needed=2, deadline=60)
+    assert models is not None
+    assert models.steps[0].gate is None

@@ -1,0 +1,1 @@
+"""Runs that an earlier release started finish on the code of today."""
