@@ -16,6 +16,7 @@ for _module in (
     "outlast.cli.runs.running",
     "cli.start.begin",
     "outlast.cli.runs.waiting",
+    "outlast.server.app",
     "temporalio.envconfig",
     "tests.doubles.messages_api",
 ):
