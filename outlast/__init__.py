@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         RunState,
     )
     from outlast.extras import MissingExtraError
+    from outlast.forks.forking import fork, retry
+    from outlast.forks.reading import ForkError
     from outlast.gather import each, gather
     from outlast.plans.execute import PlanOutcome, run_plan
     from outlast.plugin import OutlastPlugin
@@ -64,6 +66,8 @@ _MODULES = {
     "outlast.contracts": "Budget ChangingResult Content Effect GatePolicy Part "
     "Plan PlanStep ProposedAction RollbackPolicy RunRequest RunResult RunState",
     "outlast.extras": "MissingExtraError",
+    "outlast.forks.forking": "fork retry",
+    "outlast.forks.reading": "ForkError",
     "outlast.gather": "each gather",
     "outlast.plans.execute": "PlanOutcome run_plan",
     "outlast.plugin": "OutlastPlugin",
@@ -92,6 +96,7 @@ __all__ = [
     "Content",
     "Effect",
     "Feature",
+    "ForkError",
     "GatePolicy",
     "MissingExtraError",
     "NeverHappenedError",
@@ -120,8 +125,10 @@ __all__ = [
     "__version__",
     "connect",
     "each",
+    "fork",
     "gather",
     "load_settings",
+    "retry",
     "review",
     "route",
     "run_plan",

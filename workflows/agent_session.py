@@ -33,6 +33,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.state.paused = request.paused
         self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
+        self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
 
     @workflow.run
@@ -40,7 +41,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         """Run the loop; raises the typed cause when the model gives up, after what was changed is rolled back by policy."""
         await self.agents.read((request.agent,))
         self._loop = self._resumed(request)
-        self.state.add(StepRow(step=STEP, agent=request.agent, input=" ".join(request.task.split())[:200]))
+        self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
         self.state.begin(STEP)
         try:
             ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
@@ -61,14 +62,16 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
 
     def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
         """Build the loop, with the conversation of the session that this one goes on from."""
-        card = self.agents.card(request.agent)
+        card = self.agents.card(self._agent)
         before = request.continues or SessionProgress()
         if before.toolset is not None:
             self.agents.adopt(card, before.toolset)
         self.undo.adopt(before.changes)
         self.state.spend = before.spend
         self.trace.fallbacks += before.hops
-        task = (Message(parts=(Part(text=request.task),)),) if before.transcript and request.task.strip() else ()
+        # A fork goes on from a conversation in which its task was said.
+        says_task = before.transcript and request.task.strip() and request.forked is None
+        task = (Message(parts=(Part(text=request.task),)),) if says_task else ()
         return AgentLoop(
             self.agents,
             STEP,
@@ -115,7 +118,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         state = self._loop.state
         return SessionProgress(
             transcript=state.transcript,
-            toolset=self.agents.read_toolset(self.agents.card(self.request.agent)),
+            toolset=self.agents.read_toolset(self.agents.card(self._agent)),
             left=state.left,
             turns=state.turns,
             tool_calls=state.tool_calls,

@@ -80,6 +80,11 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             )
         return result
 
+    @workflow.query(description="The plan as it stands; empty before it is made")
+    def plan(self) -> Plan:
+        """Return the plan."""
+        return self._plan
+
     async def _read_agents(self, request: PlanRequest) -> None:
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""
         given = request.plan is not None and request.on_step_failure is not OnStepFailure.REPLAN

@@ -13,7 +13,7 @@ from activities.search.activities import SearchActivities
 from activities.search.contracts import Finding, Findings, FoundRequest, SearchRequest, SourceKind
 from outlast.agents.agents import Agents
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState
+from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState, hashed
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.gather import gather
@@ -130,13 +130,23 @@ class SourceRound:
         self._state.begin(step)
         try:
             with self._agents.run.trace.spans.within(step):
-                findings = await self._found_by(step, kind, seconds)
+                findings = await self._found_once(step, kind, seconds)
         except ENDINGS as error:
             self._state.end(step, StepState.FAILED, note=text_of(error))
             raise
         self.notes += [f"{kind}: {note}" for note in findings.notes]
         note = f"{len(findings.found)} findings" + (", remembered from today" if findings.cached else "")
         self._state.end(step, StepState.DONE, output=findings.text, note=note)
+        return findings
+
+    async def _found_once(self, step: str, kind: SourceKind, seconds: float) -> Findings:
+        """Search a source, unless this run is a fork and takes over what was found before; nothing found is searched again."""
+        asked = hashed({"query": self._query, "limit": self._limit, "first": self._taken.get(kind, 0) + 1})
+        outcomes = self._agents.outcomes
+        taken = outcomes.take_data(step, asked)
+        findings = await self._found_by(step, kind, seconds) if taken is None else Findings.model_validate(taken)
+        if findings.found:
+            outcomes.keep_data(step, asked, findings.model_dump(mode="json"))
         return findings
 
     async def _found_by(self, step: str, kind: SourceKind, seconds: float) -> Findings:

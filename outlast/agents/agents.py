@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from outlast.agents.answers import Answer, Check, Model, TypedAnswer, problems_of, schema_of
 from outlast.agents.asking import MAX_REPAIRS, Ask
 from outlast.agents.cards import AgentCards
+from outlast.agents.outcomes import digest_of_ask
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
 from outlast.errors import ErrorKind, non_retryable, text_of
@@ -120,8 +121,11 @@ class Agents(AgentCards):
         wait_for_cost: bool = False,
         shared_parts: int = 0,
         check: Check | None = None,
+        planned: Sequence[Part] | None = None,
     ) -> Answer:
         """Ask an agent, its fallbacks if need be, as a part of a step that has begun.
+
+        A forked run does not ask what the run before it has asked with the same words: it takes that answer over.
 
         Args:
             step: The step that the calls count for.
@@ -134,11 +138,16 @@ class Agents(AgentCards):
             wait_for_cost: Whether cancelling waits until the running call has reported what it cost.
             shared_parts: How many of the first parts other agents are given as well, at about the same time.
             check: Lists what is wrong with an answer that fits `schema`, which then is sent back as well.
+            planned: What it was to be given before people changed that; a fork of the run knows the step by it.
 
         Raises:
             ApplicationError: When nobody answers.
         """
         await self.ready()
+        asked = digest_of_ask(agent, parts if planned is None else planned, schema)
+        if (taken := self.outcomes.take(step, asked)) is not None:
+            self.outcomes.keep(step, asked, taken)
+            return taken
         ask = Ask(
             self,
             step,
@@ -151,4 +160,11 @@ class Agents(AgentCards):
             shared_parts=shared_parts,
             check=check,
         )
-        return await ask.of(agent)
+        answer = await ask.of(self.outcomes.agent_for(step, agent))
+        if schema is None or answer.data is not None or accept_invalid:
+            self.outcomes.keep(step, asked, answer)
+        return answer
+
+    def is_done(self, step: str, agent: str, parts: Sequence[Part], schema: dict[str, Any] | None = None) -> bool:
+        """Whether a forked run takes the answer to this over, so that nobody is asked."""
+        return self.outcomes.has(step, digest_of_ask(agent, parts, schema))

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from temporalio import workflow
 
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.outcomes import Outcomes
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import AgentCard, Catalog, CatalogRequest, Toolset, ToolsetRequest
 from outlast.errors import ErrorKind, non_retryable
@@ -32,6 +33,7 @@ class AgentCards:
         self.allowed = tuple(allowed)
         self.catalog = Catalog(agents=())
         self.acts = Acts(run.undo.change)
+        self.outcomes = Outcomes()
         self._is_read = False
         self._toolsets: dict[tuple[tuple[str, ...], tuple[str, ...]], Toolset] = {}
         self._reading = asyncio.Lock()
@@ -46,9 +48,15 @@ class AgentCards:
         Raises:
             ApplicationError: CatalogInvalid where no agent can be read, UnknownAgent for a name that nobody has.
         """
+        others = self.outcomes.agents
+        on_models = tuple(name for name in others if "@" in name)
+        if names:
+            names = list(dict.fromkeys((*names, *(name.partition("@")[0] for name in others))))
         self.catalog = await workflow.execute_local_activity_method(
             CatalogActivities.read_catalog,
-            CatalogRequest(agents=tuple(names), known_only=known_only, measured=self.run.budget.limited),
+            CatalogRequest(
+                agents=tuple(names), known_only=known_only, measured=self.run.budget.limited, on_models=on_models
+            ),
             **policies.local_call("read the agents"),
         )
         self.run.state.heartbeat = self.catalog.heartbeat

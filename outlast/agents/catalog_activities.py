@@ -123,6 +123,7 @@ class CatalogActivities:
         wanted = [agent for agent in agents if agent.front.name in reached]
         longest = max(80, min(DESCRIPTION_CHARACTERS, CATALOG_CHARACTERS // max(len(wanted), 1)))
         cards = [card for agent in wanted for card in await self._cards(agent, request, names, longest)]
+        cards += [card for agent in wanted for card in await self._on_models(agent, request, cards, longest)]
         return Catalog(
             agents=tuple(cards),
             heartbeat=self._heartbeat,
@@ -147,6 +148,17 @@ class CatalogActivities:
             for name in models
         ]
         return [own, *others]
+
+    async def _on_models(
+        self, agent: AgentFile, request: CatalogRequest, there: Sequence[AgentCard], longest: int
+    ) -> list[AgentCard]:
+        """Make the cards of an agent on the models on which the run wants it as well."""
+        known = [card.name for card in there]
+        links = [link for link in request.on_models if link not in known and link.partition("@")[0] == agent.front.name]
+        return [
+            await self._card(agent, link, link.partition("@")[2], [], longest, measured=request.measured)
+            for link in dict.fromkeys(links)
+        ]
 
     async def _card(
         self, agent: AgentFile, name: str, model_name: str, chain: Sequence[str], longest: int, *, measured: bool

@@ -87,6 +87,8 @@ async def _recorded(
     held: Reservation | None,
 ) -> ModelTurn:
     started = workflow.now()
+    first = workflow.info().original_execution_run_id
+    request = request.model_copy(update={"number": run.state.next_call(step), "run": first})
     try:
         turn = await run_activity(
             AgentActivities.call_model,

@@ -125,6 +125,8 @@ async def _once_more(
         text = f"{card.name} was not called again after a reset: {why}"
         return _refused(call, f"{text}. It may have been done before. Go on."), text
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
+    if act is None and made == call:
+        act = _act_of(agents, step, agent, call)
     answer = await call_tool(agents.run, step, agent, card, made, specs, decision.approval, act)
     return answer, f"{card.name} was approved again after a reset by {', '.join(decision.by)}"
 
@@ -194,3 +196,10 @@ async def decide_on_stuck(gates: Gates, change: Change, error: str) -> StuckDeci
         policy = policy.model_copy(update={"on_timeout": OnTimeout.DENY})
     decision = await gates.open(action, policy, check=lambda _: (NOT_EDITED,))
     return StuckDecision.RETRY if decision.approved else StuckDecision.GIVE_UP
+
+
+def _act_of(agents: AgentCards, step: str, agent: str, call: ToolCall) -> Act | None:
+    """Return what this very call began before, so that it is made again under the same key; None if it never got so far."""
+    key = f"{workflow.info().workflow_id}/{step}/{call.id}"
+    known = [one.seq for one in agents.run.undo.changes.changes if one.key == key or one.key.startswith(f"{key}/")]
+    return Act(step, agent, call, known[-1]) if known else None

@@ -13,18 +13,44 @@ from functools import reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from outlast.forks import SESSION, STAGED
+
 if TYPE_CHECKING:
     from outlast.cli.result_texts import Page, Reader
     from outlast.contracts import ChangingResult, RunRequest
+
+__all__ = [
+    "ANY_PAGE",
+    "CONSENSUS",
+    "DOCUMENTS",
+    "PLAN",
+    "REQUESTS",
+    "RESEARCH",
+    "ROLLBACK",
+    "SESSION",
+    "STAGED",
+    "ResultPage",
+    "RunKind",
+    "kind_of",
+    "kinds",
+    "known",
+    "page_of",
+    "partial",
+    "prefix_of",
+    "queue_of",
+    "register_kind",
+    "request_of",
+    "shared_in",
+    "types_of",
+    "worker_of",
+]
 
 PLAN = "PlanAndExecuteWorkflow"
 DOCUMENTS = "DocumentAnalysisWorkflow"
 RESEARCH = "ParallelResearchWorkflow"
 ROLLBACK = "RollbackWorkflow"
-SESSION = "AgentSessionWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
-STAGED = "StagedDeliveryWorkflow"
 
 
 @dataclass(frozen=True)
@@ -53,7 +79,7 @@ class RunKind:
     worker: str = ""
     """The command that starts such a worker, for advice."""
     request: str = ""
-    """What it is started with, as `module:class` of a RunRequest; empty: the HTTP API does not start it."""
+    """Its request as `module:name`: the HTTP API starts runs with it, and edits are checked by it; empty: neither."""
 
     def load_request(self) -> "type[RunRequest]":
         """Import what it is started with."""
@@ -126,6 +152,11 @@ def page_of(workflow: str) -> ResultPage:
 def prefix_of(workflow: str) -> str:
     """Return how ids of its runs begin."""
     return _KINDS[workflow].prefix if workflow in _KINDS else "run"
+
+
+def request_of(workflow: str) -> str:
+    """Return what a workflow is started with as `module:name`, or "" where that is not known."""
+    return _KINDS[workflow].request if workflow in _KINDS else ""
 
 
 def queue_of(workflow: str) -> str:

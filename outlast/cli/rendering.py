@@ -173,6 +173,7 @@ def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
         Text(safe(f"{one.id} asks: {one.text} → {command('answer', status.workflow_id)} TEXT"), style="bold")
         for one in status.questions
     ]
+    forked = [Text(safe(f"forked from {status.forked}"))] if status.forked else []
     text = f"{status.paused.description} → {command('resume', status.workflow_id)}" if status.paused else ""
     paused = [Text(safe(text), style="bold")] if text else []
     gates = [
@@ -184,7 +185,7 @@ def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
     ]
     rows = steps_table(status.steps, height)
     tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
-    return Group(head, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
+    return Group(head, *forked, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
 
 
 def gate_line(run: str, gate: GateView, waits: str = "waits") -> str:

@@ -66,6 +66,8 @@ class CatalogRequest(Contract):
     """Whether names that no agent has are left out; otherwise they are refused."""
     measured: bool = False
     """Whether to give prices and sizes as well: runs with a budget need them, and others do not carry them."""
+    on_models: tuple[str, ...] = ()
+    """Agents that are wanted on another model as well, each as `AGENT@MODEL`."""
 
 
 class Catalog(Contract):

@@ -102,6 +102,8 @@ class StopReason(StrEnum):
 
 CUT_NOTE = "the answer is cut off at its token limit"
 """How the note of a step ends whose last call stopped at MAX_TOKENS or CONTEXT_EXCEEDED."""
+TAKEN_NOTE = "taken over from"
+"""How a note on a step begins whose answer is that of the run before, which this one was forked from."""
 
 
 SMALL_MODEL_HINT = "x-small-model-hint"
@@ -115,6 +117,10 @@ class ModelRequest(Contract):
     """Name of the agent that asks."""
     step: str = ""
     """The step of the run that the call is made for."""
+    number: int = 0
+    """How many model calls the step had made before."""
+    run: str = ""
+    """Run id that the run began with: after a reset it has another one, and what was paid before is not paid again."""
     model: str
     """The model's name in the API."""
     messages: tuple[Message, ...]

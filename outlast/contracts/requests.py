@@ -1,12 +1,12 @@
 """What every run is started with and what every run gives back; the requests and results of workflows derive from these."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from outlast.contracts.base import Content, Contract
+from outlast.contracts.base import Content, Contract, Part
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
 from outlast.contracts.runs import Budget, BudgetShown, RunState, Spend
 from outlast.contracts.steering import GatePolicy
@@ -21,6 +21,58 @@ MOST_WEBHOOKS = 5
 """Addresses that one run reports to."""
 CARRIED = Carried()
 """Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
+
+
+class StepOutcome(Contract):
+    """What a step of a run came to, so that another run can take it over."""
+
+    step: str
+    """Id or name of the step."""
+    asked: str
+    """Digest of what it was asked; it is taken over only by a step that is asked the same."""
+    agent: str = ""
+    """Who answered in the end; empty where no agent was asked."""
+    content: Content = Content()
+    """The answer as text."""
+    data: dict[str, Any] | None = None
+    """The answer as data; None where it has none."""
+    notes: tuple[str, ...] = ()
+    """What happened on the way that people should know."""
+    findings: tuple[Part, ...] = ()
+    """What the model found on the web by itself."""
+    wrong: tuple[str, ...] = ()
+    """How the data breaks its schema, where the asker takes that."""
+    left_out_characters: int = 0
+    """How much of its material the model was not shown, in characters."""
+
+
+class StepOutcomes(Contract):
+    """Outcomes of a run's steps, as many as fit into one answer of the `outcomes` query."""
+
+    outcomes: tuple[StepOutcome, ...] = ()
+    """The outcomes, in the order in which the steps ended."""
+    total: int = 0
+    """How many there are in all."""
+
+
+class Fork(Contract):
+    """From which run another one was forked, and what it takes over of it.
+
+    What the earlier run changed in the world stays that run's: it is neither undone nor done again here.
+    """
+
+    run: str
+    """Workflow id of the earlier run."""
+    run_id: str = ""
+    """Run id of it."""
+    start: str = ""
+    """From where on all is done again, in words (`step 30`); empty: whatever had not ended well."""
+    outcomes: tuple[str, ...] = ()
+    """Keys in the content store of the outcomes that are taken over, as lists in JSON."""
+    agents: Mapping[str, str] = Field(default_factory=dict)
+    """Who does a step in place of its agent, by the step: an agent, or `AGENT@MODEL`."""
+    changed: tuple[str, ...] = ()
+    """Steps whose tools changed something that still stands, so that none of them may run again; empty where they may."""
 
 
 class RunRequest(Contract):
@@ -53,6 +105,8 @@ class RunRequest(Contract):
         default=(), max_length=MOST_WEBHOOKS
     )
     """Addresses that hear when a gate of the run opens, and when it ends, beside those of WEBHOOK_URLS."""
+    forked: Fork | None = None
+    """From which run it was forked; None: it was not."""
 
 
 class RunResult(Contract):

@@ -218,6 +218,8 @@ class RunStatus(Contract):
     """Tools that its agents name and lack, with the reason."""
     tools_changed: tuple[str, ...] = ()
     """Tools that are otherwise than their servers have them."""
+    forked: str = ""
+    """From which run it was forked, and from where on, in words; empty: it was not."""
 
 
 class RunReport(Contract):

@@ -35,7 +35,7 @@ from outlast.llm.prompting import (
     shortened,
 )
 from outlast.storage.activities import ContentStore, encodable
-from outlast.storage.names import this_call
+from outlast.storage.names import this_call, this_reply
 from outlast.storage.paid_replies import PaidAttempts, PaidReply, hold, prompt_bound
 from outlast.storage.spool import Spool, is_first_attempt
 from outlast.tools.tool import read_specs
@@ -78,7 +78,7 @@ class AgentActivities:
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
-                await self._replies.keep(this_call("call"), paid.dumped())
+                await self._replies.keep(this_reply(request), paid.dumped())
                 turn = await self._turn(request, paid, beginning)
                 model_called(request, turn)
                 return turn
@@ -112,10 +112,12 @@ class AgentActivities:
             raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", failure) from None
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
-        """Find the reply of an earlier attempt of this very call, and make its turn."""
-        if is_first_attempt():
+        """Find the reply of an earlier attempt of this very call, or of the same call before a reset, and make its turn."""
+        if is_first_attempt() and request.run in ("", activity.info().workflow_run_id):
             return None
-        kept = await self._replies.find(this_call("call"))
+        kept = await self._replies.find(this_reply(request))
+        if kept is None:
+            kept = await self._replies.find(this_call("call"))  # where version 0.2.0 kept it
         paid = PaidReply.loaded(kept) if kept is not None else None
         if paid is None:
             return None

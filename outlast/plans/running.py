@@ -54,22 +54,32 @@ class PlanRunning:
 
         Once `until(outcomes)` holds, no other step starts, and it returns when the running ones have ended.
         """
-        steps = {step.step: step for step in plan.steps}
+        planned = {step.step: step for step in plan.steps}
+        steps = dict(planned)
         ends = ends_of(plan)
         self.announce(plan)
+
+        def schema_of(name: str) -> dict[str, Any] | None:
+            return self._schema if name in ends else None
+
+        def is_done(name: str) -> bool:
+            """Whether a forked run takes the step over, so that nobody has to approve it again."""
+            step = planned[name]
+            return self._agents.is_done(self._prefix + name, step.agent, self._parts(step), schema_of(name))
 
         async def confirm(name: str) -> None:
             steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
 
         async def execute(name: str) -> Answer:
             step = steps[name]
-            parts = [*self._material, Part(text=step.input)]
-            for dependency in step.depends_on:
-                answer = self.outcomes[dependency].value
-                assert answer is not None
-                parts.append(Part.of(answer.content, label=f"step {dependency}"))
-            schema = self._schema if name in ends else None
-            answer = await self._agents.ask(step.agent, parts, step=self._prefix + name, schema=schema)
+            schema = schema_of(name)
+            answer = await self._agents.ask(
+                step.agent,
+                self._parts(step),
+                step=self._prefix + name,
+                schema=schema,
+                planned=self._parts(planned[name]),
+            )
             if schema is not None and answer.data is None:
                 why = f"{answer.agent} stopped before its answer fitted the schema"
                 self._agents.run.state.end(self._prefix + name, StepState.FAILED, note=why)
@@ -86,11 +96,20 @@ class PlanRunning:
             after_failure=after,
             until=until,
             # A step that waits for a person takes no place from those that could run.
-            prepare=lambda name: confirm(name) if steps[name].confirm else None,
+            prepare=lambda name: confirm(name) if steps[name].confirm and not is_done(name) else None,
             # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
             ends_branch=is_refused if after is AfterFailure.DRAIN else None,
             on_skip=self._skipped,
         )
+
+    def _parts(self, step: PlanStep) -> list[Part]:
+        """Return what a step is given: its input, and the answers that it depends on."""
+        parts = [*self._material, Part(text=step.input)]
+        for dependency in step.depends_on:
+            answer = self.outcomes[dependency].value
+            assert answer is not None
+            parts.append(Part.of(answer.content, label=f"step {dependency}"))
+        return parts
 
     def announce(self, plan: Plan) -> None:
         """Show the steps that have no outcome yet."""

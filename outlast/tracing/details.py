@@ -25,6 +25,7 @@ def details(status: RunStatus) -> str:
     tokens = status.spend.input_tokens + status.spend.output_tokens
     lines = [
         f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
+        *([f"\nforked from {_cell(status.forked)}"] if status.forked else []),
         *([f"\n**{_cell(status.paused.description)}**; go on: {_resume(status.workflow_id)}"] if status.paused else []),
         "",
         "| | step | agent | waits for | result, note |",

@@ -47,6 +47,7 @@ class RunTrace:
         self.notices: list[str] = []
         self.fallbacks: list[FallbackTaken] = []
         self.rollback = ""
+        self.forked = ""
         self.gates: tuple[GateView, ...] = ()
         self.budget: BudgetShown | None = None
         self._state = state
@@ -215,6 +216,7 @@ class RunTrace:
             budget=self.budget,
             tools_missing=state.tools.missing,
             tools_changed=state.tools.changed[-NOTICES_KEPT:],
+            forked=self.forked,
         )
 
     def all_calls(self) -> Trace:

@@ -26,6 +26,7 @@ from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
+from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
@@ -168,6 +169,7 @@ class Registry:
             self.gate_terms.check_identity,
             notices.tell_people,
             webhooks.deliver_webhook,
+            OutcomeActivities(store).read_outcomes,
             RoutePickActivities(store).check_picks,
             calling.read_toolset,
             calling.call_tool,

@@ -19,6 +19,7 @@ from temporalio.common import VersioningBehavior
 from temporalio.exceptions import is_cancelled_exception
 
 from outlast.agents.agents import Agents
+from outlast.agents.outcomes import Outcomes, forked_in_words
 from outlast.agents.tool_gates import decide_on_stuck
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
@@ -111,6 +112,10 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.undo.on_denied, self.undo.on_fallback = request.on_denied, request.on_fallback
         self.budget = Budgeting(self.state, self.trace, self.gates)
         self.agents = Agents(self)
+        self.agents.outcomes = Outcomes(request.forked)
+        if request.forked is not None:
+            self.state.stand_ins = request.forked.agents
+            self.trace.forked = forked_in_words(request.forked)
         self._run_is_managed = False
 
     async def run(self, request: Request) -> Result:
@@ -164,6 +169,7 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     if request.stream:
         flow.state.streaming = Streaming()
     try:
+        await flow.agents.outcomes.read()
         result = await (_guarded(flow, run, request) if flow.undoes else run(flow, request))
         result = await _completed(flow, result)
     except ENDINGS as ended:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from outlast.agents.agents import Agents
 from outlast.approvals.choices import answered
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
@@ -22,6 +23,7 @@ from outlast.contracts import (
     PauseAnswer,
     RollbackAnswer,
     RunStatus,
+    StepOutcomes,
     Trace,
     Verdict,
     WaitingActions,
@@ -41,6 +43,7 @@ UPDATE_LIMIT = 1024 * 1024
 class MessageHandlers:
     """The signals, updates and queries of every run."""
 
+    agents: Agents
     gates: Gates
     pausing: Pausing
     people: People
@@ -134,6 +137,13 @@ class MessageHandlers:
     def changes(self) -> Changes:
         """Return the changes of the run."""
         return self.undo.changes
+
+    @workflow.query(
+        description="What this run's steps came to, from the one of the given number on: what a fork takes over"
+    )
+    def outcomes(self, *args: Any) -> StepOutcomes:
+        """Return the outcomes of steps, as many as fit into a message."""
+        return self.agents.outcomes.page(args)
 
     @workflow.query(description="Steps, spend and state of this run")
     def status(self) -> RunStatus:

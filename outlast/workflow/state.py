@@ -4,7 +4,8 @@ Patterns and agents read it to decide what comes next. The trace is notified of 
 It lives in the workflow's memory and is rebuilt by replay, so it may use workflow time only.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from temporalio import workflow
@@ -58,6 +59,9 @@ class ExecutionState:
         self.webhooks = 0
         """How many addresses of the deployment hear of the run; known once agents were read or a gate has opened."""
         self.watcher: Watcher | None = None
+        self.stand_ins: Mapping[str, str] = {}
+        """Who does a step in place of its agent, by the step."""
+        self._calls: Counter[str] = Counter()
 
     def unused(self, name: str) -> str:
         """Return a name that no step has yet: this one, or this one with a number."""
@@ -80,7 +84,7 @@ class ExecutionState:
         """Mark a step as running."""
         update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}
         if agent:
-            update["agent"] = agent
+            update["agent"] = self.stand_ins.get(step, agent)
         self._update(step, update)
         if self.watcher is not None:
             self.watcher.step_began(self.steps[step])
@@ -96,6 +100,11 @@ class ExecutionState:
         for step in steps:
             if (row := self.steps.pop(step, None)) and self.watcher is not None:
                 self.watcher.step_dropped(row)
+
+    def next_call(self, step: str) -> int:
+        """Number the model calls of a step, from 0 on: the same numbers after a reset."""
+        self._calls[step] += 1
+        return self._calls[step] - 1
 
     def charge(self, spend: Spend) -> None:
         """Add what a model call cost."""

@@ -8,6 +8,7 @@ from typing import Any
 from outlast.contracts import OnStepFailure, PlanRequest, StopReason, Usage
 from outlast.documents.contracts import DocumentSource
 from outlast.errors import ErrorKind, non_retryable
+from outlast.forks.preparing import Wanted, prepare
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
@@ -83,6 +84,16 @@ NOBODY = plan_json(step(1, "nobody"))
 EDGES = json.dumps({"nodes": [step(1), step(2)], "edges": [[1, 2]]})
 LONG = "\n\n".join(f"Clause {n}. " + "The tenant shall keep the premises in good repair. " * 8 for n in range(60))
 
+
+async def _forked(runner: Runner) -> PlanRequest:
+    """Go on from a step of a plan that has ended, with another agent on another model."""
+    first = await runner.start(PLAN, PlanRequest(plan=BRANCHES))
+    await first.result()
+    wanted = Wanted(from_step=BRANCHES.steps[-1].step, agent="analyst", model="haiku")
+    prepared = await prepare(runner.env.client, runner.store, first.id, wanted)
+    return PlanRequest.model_validate(prepared.request)
+
+
 PLAN_PATHS: dict[str, Path] = {
     "plan-generated": planned(lambda: scripted(GRAPH), task="write about tides"),
     "plan-repaired": planned(lambda: scripted(plan_json(step(2, "WRITER", depends_on=[1, 1]), step(1))), task="t"),
@@ -93,6 +104,7 @@ PLAN_PATHS: dict[str, Path] = {
     "plan-given": planned(lambda: scripted(), plan=BRANCHES),
     "plan-narrow": planned(lambda: scripted(), plan=BRANCHES, max_parallel=1),
     "plan-dry-run": planned(lambda: scripted(), plan=BRANCHES, dry_run=True),
+    "plan-forked": Path(PLAN, _forked, lambda: scripted()),
     "plan-refused": planned(lambda: scripted(), plan=plan_of(step(1, "nobody"))),
     "plan-nothing-to-do": planned(lambda: scripted()),
     "plan-skips-dependents": planned(lambda: failing("1"), plan=BRANCHES),

@@ -7,11 +7,24 @@ import re
 
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
+from outlast.agents.outcomes import forked_in_words
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory, read_history
 from outlast.cli.recorded.why import spend_of
-from outlast.contracts import CallTrace, GateView, ModelRequest, RunState, RunStatus, Spend, StepRow, StepState, Trace
+from outlast.contracts import (
+    CallTrace,
+    Fork,
+    GateView,
+    ModelRequest,
+    RunState,
+    RunStatus,
+    Spend,
+    StepRow,
+    StepState,
+    Trace,
+)
+from outlast.forks import FORKED_MEMO
 
 STATES = {
     WorkflowExecutionStatus.RUNNING: RunState.RUNNING,
@@ -42,8 +55,17 @@ async def recorded_status(
         steps=tuple(rows_of(history).values()),
         spend=spend,
         gates=gates,
+        forked=await _forked(found),
     )
     return status, Trace(calls=tuple(calls))
+
+
+async def _forked(found: WorkflowExecutionDescription) -> str:
+    """Read from the memo of a run where it comes from; "" where it is no fork."""
+    memo = (await found.memo()).get(FORKED_MEMO)
+    if not isinstance(memo, dict):
+        return ""
+    return forked_in_words(Fork(run=str(memo.get("run", "")), start=str(memo.get("from", ""))))
 
 
 def rows_of(history: RunHistory) -> dict[str, StepRow]:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from outlast.cli.recorded.events import Ended
 from outlast.cli.recorded.reading import Call, RunHistory
-from outlast.contracts import CUT_NOTE, FallbackTaken, ModelRequest, StepRow, StepState, StopReason, ToolRequest
+from outlast.contracts import (
+    CUT_NOTE,
+    TAKEN_NOTE,
+    FallbackTaken,
+    ModelRequest,
+    StepRow,
+    StepState,
+    StopReason,
+    ToolRequest,
+)
 
 ODD_SHOWN = 200
 ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
@@ -71,7 +80,11 @@ def suspicions(
     elif row is not None and row.note:
         # The call that was cut off is named already, with its tokens.
         cut = any(call.turn is not None and call.turn.stop_reason in CUT for call in calls)
-        notes = [note for note in row.note.split("; ") if not (cut and note.endswith(CUT_NOTE))]
+        notes = [
+            note
+            for note in row.note.split("; ")
+            if not (cut and note.endswith(CUT_NOTE)) and not note.startswith(TAKEN_NOTE)
+        ]
         found += [Suspicion(step, "; ".join(notes))] if notes else []
     return found
 

@@ -3,6 +3,7 @@
 Every text may come from a model. Jinja escapes all of them, and no text is ever marked as safe.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,12 @@ def html(report: Report, now: datetime) -> str:
     )
 
 
-def compared(one: Report, other: Report, now: datetime) -> str:
-    """Return a page that holds two runs side by side."""
-    return (
-        _environment().get_template("compare.html").render(reports=(one, other), rows=comparison(one, other), now=now)
-    )
+def compared(one: Report, other: Report, now: datetime, steps: Sequence[Any] = ()) -> str:
+    """Return a page that holds two runs side by side; `steps` are pairs of a step in both, as `diff` reads them."""
+    rows = comparison(one, other)
+    if steps:
+        rows = [each for each in rows if not each[0].startswith("step ")]
+    return _environment().get_template("compare.html").render(reports=(one, other), rows=rows, now=now, steps=steps)
 
 
 def comparison(one: Report, other: Report) -> list[tuple[str, str, str, str]]:

@@ -73,7 +73,7 @@ async def start(
             reach, workflow, request, workflow_id=workflow_id, summary=summary, queue=queue, priority=priority
         )
     except WorkflowAlreadyStartedError as error:
-        return await _attached(reach, workflow, error.workflow_id), True
+        return await attached(reach, workflow, error.workflow_id), True
     say(f"started {handle.id}" + _where(reach, handle.id))
     return handle, False
 
@@ -118,7 +118,8 @@ async def marks(reach: Reach, workflow: str) -> TypedSearchAttributes:
     )
 
 
-async def _attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
+async def attached(reach: Reach, workflow: str, workflow_id: str) -> Handle:
+    """Return the handle of the run that goes under this id; raises LeavingError where it has ended or is another workflow's."""
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         ended = f"run {workflow_id!r} has ended already ({word(found.status)})"

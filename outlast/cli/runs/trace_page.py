@@ -39,7 +39,7 @@ def call_line(call: CallTrace) -> Text:
 def _head(status: RunStatus) -> Text:
     return Text.assemble(
         (safe(status.workflow_id), "bold"), f" · {status.pattern} · ", (status.state, STYLES[status.state]),
-        f" · {money(status.spend)}",
+        f" · {money(status.spend)}", safe(f" · forked from {status.forked}" if status.forked else ""),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ A history that cannot be read could refer to anything, so it ends the search.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from google.protobuf.message import Message
 from pydantic_core import from_json
@@ -16,8 +17,9 @@ from temporalio.client import Client
 from temporalio.converter import PayloadCodec
 from temporalio.service import RPCError, RPCStatusCode
 
+from outlast.contracts import ModelRequest
 from outlast.storage.activities import content_key, named_key
-from outlast.storage.names import attempt_record, call_record, undo_record
+from outlast.storage.names import attempt_record, call_record, reply_record, undo_record
 from outlast.storage.payload_codec import ENCODING
 
 AT_ONCE = 8
@@ -102,12 +104,24 @@ class Histories:
                 scheduled = event.activity_task_scheduled_event_attributes.activity_id
                 running[event.event_id] = scheduled
                 names = (call_record(kind, namespace, workflow_id, run_id, scheduled) for kind in ("call", "tool"))
-                take({named_key(name) for name in names})
+                take({named_key(name) for name in names} | await self._reply(event, workflow_id, run_id))
             elif event.event_type in _ENDED:
                 running.pop(_scheduled_by(event), None)
         for scheduled in running.values():
             call = call_record("call", namespace, workflow_id, run_id, scheduled)
             take({named_key(attempt_record(call, attempt)) for attempt in range(1, MOST_ATTEMPTS + 1)})
+
+    async def _reply(self, event: HistoryEvent, workflow_id: str, run_id: str) -> set[str]:
+        """Return the key of the reply to a model call, whose name holds what was asked."""
+        wanted = event.activity_task_scheduled_event_attributes
+        if wanted.activity_type.name != "call_model":
+            return set()
+        found: set[str] = set()
+        for payload in await readable(list(wanted.input.payloads), self._codec, f"a call of run {workflow_id!r}"):
+            with suppress(ValueError):
+                request = ModelRequest.model_validate_json(payload.data)
+                found.add(named_key(reply_record(self._client.namespace, workflow_id, run_id, request)))
+        return found
 
     async def _schedules(self) -> AsyncIterator[set[str]]:
         """Find what the runs that schedules start will be given."""

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -110,9 +110,12 @@ class Desk:
         """End what serves."""
         self._serving.close()
 
-    def begin(self, run: str, *, held: bool = False, **request: Any) -> str:
-        """Start a plan of three steps, the second of which changes a file; `held` leaves its first call unanswered."""
-        self.stack.api.script(hold=held, rules=[WRITES])
+    def begin(self, run: str, *, held: bool = False, rules: Sequence[Any] = (), **request: Any) -> str:
+        """Start a plan of three steps, the second of which changes a file; `held` leaves its first call unanswered.
+
+        `rules` say how else the model answers.
+        """
+        self.stack.api.script(hold=held, rules=[*rules, WRITES])
 
         async def started(client: Client) -> None:
             await client.start_workflow(
@@ -186,6 +189,13 @@ def ended(desk: Desk, run: str) -> str:
     """Let a run go to its end."""
     desk.begin(run)
     return desk.until(run, lambda status: status.state == "completed", "has ended")
+
+
+def failed(desk: Desk, run: str) -> str:
+    """Let the last step of a run fail, which succeeds when it is tried again."""
+    refusal = {"status": 400, "error_type": "invalid_request_error", "message": "not today"}
+    desk.begin(run, rules=[{"user": "Write it up", "times": 2, **refusal}])
+    return desk.until(run, lambda status: status.state == "failed", "has failed")
 
 
 def free_ports(*of_the_text: str) -> dict[str, int]:

@@ -17,7 +17,7 @@ from outlast.contracts import SEARCH_ATTRIBUTES, RunStatus
 from tests.doubles.otlp import Collector, collector
 from tests.guides import OWN, commands, needs_more, texts
 from tests.processes import wait_for
-from tests.resilience.guides.desk import PLANS, Desk, at_a_gate, at_work, ended, free_ports, served
+from tests.resilience.guides.desk import PLANS, Desk, at_a_gate, at_work, ended, failed, free_ports, served
 from tests.stacks import whole_stack
 
 pytestmark = pytest.mark.timeout(240)
@@ -32,6 +32,7 @@ STATES: tuple[tuple[str, Making], ...] = (
     (r"(--name|starter.py) pause", at_work),
     (r"temporal .* rollback", at_work),
     (r" rollback ID", ended),
+    (r" retry ID", failed),
     (r'"edit": {"plan"', lambda desk, run: at_a_gate(desk, run, checkpoint="steps=2")),
     (rf"{DECIDING.pattern}|inbox|watch --all", at_a_gate),
 )
@@ -156,6 +157,9 @@ CHECKS: tuple[tuple[str, Callable[[Typed], None]], ...] = (
     (r"temporal .* rollback", _is_rolled_back),
     (r" rollback ID", _says("undone")),
     (r" audit ID", _says("ada")),
+    (r" fork ID .*--(agent|model|input|id)", _says("taken over from RUN")),
+    (r" retry ID", _says("taken over from RUN")),
+    (r" diff ID", _says("the same in both: 1, 2")),
     (r" inbox$", _says("approve RUN")),
     (r" inbox --serve", _serves("Sign in", "8288")),
     (r" show -w ID", _says('"state":"completed"')),

@@ -1,0 +1,195 @@
+"""Reads all of an earlier run that a fork of it needs: what it was asked, its steps and their outcomes, what it changed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from outlast.contracts import Changes, Plan, RunStatus, StepOutcome, StepOutcomes
+from outlast.errors import ErrorKind, kind_of
+from outlast.storage.activities import ContentStore
+
+M = TypeVar("M", bound=BaseModel)
+QUERY_SECONDS = 30.0
+"""How long a worker may take to read an ended run's history anew and to answer."""
+CHECKS_AT_ONCE = 16
+NO_ANSWER = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
+
+
+class ForkError(Exception):
+    """A run cannot be forked, or not like this; the message says why and what to do."""
+
+
+class NoWorkerAnswersError(ForkError):
+    """Only a worker knows what a run came to, and none answers."""
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A run as a fork of it sees it; `request` is what it was started with, as JSON data, `plan` its plan if it has one."""
+
+    found: WorkflowExecutionDescription
+    request: Mapping[str, Any]
+    status: RunStatus
+    outcomes: tuple[StepOutcome, ...]
+    changes: Changes
+    plan: Plan | None = None
+    progress: Mapping[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        """Its workflow id."""
+        return self.found.id
+
+    @property
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self.found.status is WorkflowExecutionStatus.RUNNING
+
+
+async def read_run(client: Client, workflow_id: str) -> EarlierRun:
+    """Read an earlier run; raises ForkError where there is none, it is none of agents, or a part of it is gone."""
+    found = await described(client, workflow_id)
+    status = await _asked(client, found, "status", RunStatus)
+    plan = await _asked_if_known(client, found, "plan")
+    return EarlierRun(
+        found=found,
+        request=await _request_of(client, found),
+        status=status,
+        outcomes=await _outcomes(client, found),
+        changes=await _asked(client, found, "changes", Changes),
+        plan=Plan.model_validate(plan) if plan and plan.get("steps") else None,
+        progress=await _asked_if_known(client, found, "progress"),
+    )
+
+
+async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
+    """Describe a run; raises ForkError where there is none (any more)."""
+    try:
+        return await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise ForkError(
+            f"there is no run {workflow_id!r}: none was started under that id, or the server has deleted it, history and all, "
+            "after its retention time"
+        ) from error
+
+
+async def history(client: Client, workflow_id: str, run_id: str) -> AsyncIterator[HistoryEvent]:
+    """Yield the events of one part of a run; raises ForkError where the server has deleted it."""
+    try:
+        async for event in client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history_events():
+            yield event
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise ForkError(
+            f"a part of run {workflow_id} is gone (run id {run_id}): the server keeps the history of what has ended for its "
+            "retention time only; start the task anew"
+        ) from error
+
+
+async def missing_contents(store: ContentStore, named: Mapping[str, str]) -> list[str]:
+    """Name what is gone, or is not what was written, of contents that are each given as its key and what it is."""
+    gone: list[str] = []
+    waiting = iter(named.items())
+
+    async def check() -> None:
+        for ref, name in waiting:
+            try:
+                await store.get(ref)
+            except ApplicationError as error:
+                if kind_of(error) not in (ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED):
+                    raise
+                gone.append(f"{name} ({ref[:12]}…)")
+
+    async with asyncio.TaskGroup() as checking:
+        for _ in range(min(CHECKS_AT_ONCE, len(named))):
+            checking.create_task(check())
+    return gone
+
+
+def references(data: Any) -> Iterator[str]:
+    """Yield the keys of all contents that JSON data refers to."""
+    if isinstance(data, Mapping):
+        ref = data.get("ref")
+        if isinstance(ref, str):
+            yield ref
+        for each in data.values():
+            yield from references(each)
+    elif isinstance(data, (list, tuple)):
+        for each in data:
+            yield from references(each)
+
+
+async def _request_of(client: Client, found: WorkflowExecutionDescription) -> Mapping[str, Any]:
+    """Return what a run was first started with: later parts of it carry their state in the request."""
+    run_id = found.run_id
+    while True:
+        async for event in history(client, found.id, run_id):
+            started = event.workflow_execution_started_event_attributes
+            break
+        else:
+            raise ForkError(f"run {found.id} has no history that could be read")
+        run_id = started.continued_execution_run_id
+        if not run_id:
+            break
+    values = await client.data_converter.decode(started.input.payloads)
+    if len(values) != 1 or not isinstance(values[0], dict):
+        raise ForkError(
+            f"run {found.id} is a {found.workflow_type}, which is no workflow of agents: it takes no request"
+        )
+    return values[0]
+
+
+async def _outcomes(client: Client, found: WorkflowExecutionDescription) -> tuple[StepOutcome, ...]:
+    read: list[StepOutcome] = []
+    while True:
+        page = await _asked(client, found, "outcomes", StepOutcomes, len(read))
+        read += page.outcomes
+        if not page.outcomes or len(read) >= page.total:
+            return tuple(read)
+
+
+async def _asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:
+    try:
+        return answer.model_validate(await _query(client, found, query, *given))
+    except WorkflowQueryFailedError as error:
+        raise ForkError(
+            f"run {found.id} is a {found.workflow_type} and does not say what it came to ({error}); only a workflow of agents "
+            "can be forked, by a worker that can read its history"
+        ) from error
+
+
+async def _asked_if_known(client: Client, found: WorkflowExecutionDescription, query: str) -> Mapping[str, Any] | None:
+    try:
+        answer = await _query(client, found, query)
+    except WorkflowQueryFailedError:
+        return None  # a workflow of another kind
+    return answer if isinstance(answer, Mapping) else None
+
+
+async def _query(client: Client, found: WorkflowExecutionDescription, query: str, *given: Any) -> Any:
+    handle = client.get_workflow_handle(found.id, run_id=found.run_id)
+    try:
+        return await handle.query(query, args=given, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
+    except RPCError as error:
+        if error.status not in NO_ANSWER:
+            raise
+        raise NoWorkerAnswersError(
+            f"no worker on task queue {found.task_queue!r} answers for run {found.id}, and only a worker knows what its steps "
+            "came to; start one, or try again when it is less busy"
+        ) from error
