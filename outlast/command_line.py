@@ -59,11 +59,15 @@ def start_a_server() -> str:
     return f"Start one with '{command('up')}', or set TEMPORAL_ADDRESS."
 
 
-def start_a_worker(own: str = "") -> str:
-    """Return the advice how to start a worker; `own` is the command of one that serves nothing else."""
+def start_a_worker(own: str = "", *, options: str = "") -> str:
+    """Return the advice how to start a worker; `own` is the command of one that serves nothing else, `options` one's own."""
     if own:
         return f"Start one with '{own}'."
     worker = _current.worker or ("python worker.py" if Path("worker.py").is_file() else "")
+    if worker and options:
+        return f"Start one with '{worker} {options}'."
     if worker:
         return f"Start one with '{worker}' or '{command('up')}'."
+    if options:
+        return f"Start yours with {options}."
     return f"Start yours, or let '{command('up')}' start it: {_current.program} up --worker 'python your_worker.py'."

@@ -115,9 +115,15 @@ def non_retryable(kind: ErrorKind, message: str, *details: Any) -> ApplicationEr
     return ApplicationError(_written(message), *details, type=kind, non_retryable=True, category=category)
 
 
-def retryable(kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None) -> ApplicationError:
-    """Build an error that a later attempt may not meet; `after` overrides the retry policy's delay."""
-    return ApplicationError(_written(message), *details, type=kind, next_retry_delay=after)
+def retryable(
+    kind: ErrorKind, message: str, *details: Any, after: timedelta | None = None, benign: bool = False
+) -> ApplicationError:
+    """Build an error that a later attempt may not meet; `after` overrides the retry policy's delay.
+
+    One that is `benign` is no trouble of the worker's, which neither logs nor counts it as a failure.
+    """
+    category = ApplicationErrorCategory.BENIGN if benign else ApplicationErrorCategory.UNSPECIFIED
+    return ApplicationError(_written(message), *details, type=kind, next_retry_delay=after, category=category)
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -1,51 +1,39 @@
 """`OutlastPlugin`: agents in a Temporal worker of your own, beside your own workflows."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from temporalio import activity
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
-    ActivityInboundInterceptor,
-    FixedSizeSlotSupplier,
-    Interceptor,
     Worker,
     WorkerConfig,
-    WorkerTuner,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from outlast.activity.attempts import Attempts
-from outlast.activity.heartbeat import Keeper
-from outlast.activity.outages import OutageWaits
-from outlast.client import Settings, extended_converter, has_our_converter, load_settings, missing_attributes
+from outlast.client import Settings, extended_converter, has_our_converter, load_settings
 from outlast.llm.base import LLM
-from outlast.storage.garbage.users import note_user
 from outlast.tools.tool import Tool
-from outlast.worker.admission import AdmittedByLag, Lag
-from outlast.worker.arguments import WorkerArgumentError, activity_name, check_activities, check_tools, with_agents
-from outlast.worker.crash_notes import CrashNotes, NotesCrashes, hand_back
-from outlast.worker.registry import OWN_WORKFLOWS, Feature, Registry, model_client
+from outlast.worker.admission import Lag
+from outlast.worker.arguments import (
+    WorkerArgumentError,
+    check_activities,
+    check_tools,
+    with_agents,
+)
+from outlast.worker.part import HEARTBEAT_THROTTLE, SLOTS, WorkerPart, part_of, tuner
+from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.versioning import check_unversioned, deployment_of, versioned_runner, with_build
-from outlast.workflow.policies import spaced_queue
 
 PASSED_THROUGH = ("outlast",)
 """Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
 
-HEARTBEAT_THROTTLE = timedelta(seconds=0.5)
-"""Longest time the SDK holds a heartbeat back. Its default is four fifths of the time-out: a busy machine that is late by the
-remaining fifth would lose running calls, and pay them again."""
-
-SLOTS = 100
-"""Activities, local activities and workflow tasks at the same time where a worker sets none, as the SDK has it."""
+PLUGIN_TIMEOUT = timedelta(seconds=60)
+"""How long the SDK lets a plugin end after its worker has."""
 
 
 class OutlastPlugin(SimplePlugin):
@@ -76,9 +64,10 @@ class OutlastPlugin(SimplePlugin):
         deployment: The deployment that the worker is a build of (Worker Versioning). Default: that of the settings. A
             `deployment_config` of the worker is kept.
         build_id: Which build. Default: that of the settings.
+        model_classes: The classes of models whose queues its workers serve beside their own. Default: all there are.
 
     Raises:
-        WorkerArgumentError: A tool, an activity, the folder or the build is wrong.
+        WorkerArgumentError: A tool, an activity, a class, the folder or the build is wrong.
         SettingsError: A setting is wrong, or a data converter cannot be extended.
     """
 
@@ -93,6 +82,7 @@ class OutlastPlugin(SimplePlugin):
         llm: LLM | None = None,
         deployment: str = "",
         build_id: str = "",
+        model_classes: Sequence[str] | None = None,
     ) -> None:
         check_tools(tools)
         check_activities(activities)
@@ -100,6 +90,7 @@ class OutlastPlugin(SimplePlugin):
             with_agents(settings or load_settings(), agents_dir), deployment, build_id
         )
         self._tools, self._activities, self._features, self._llm = tools, activities, features, llm
+        self._model_classes = model_classes
         super().__init__(
             "outlast",
             data_converter=self._extended,
@@ -124,7 +115,7 @@ class OutlastPlugin(SimplePlugin):
                 "plugins: OutlastPlugin must be among those of the client, which converts the messages: "
                 "Client.connect(…, plugins=[OutlastPlugin(…)])"
             )
-        part = WorkerPart(self._settings, self._llm, self._tools, self._activities, self._features)
+        part = WorkerPart(self._settings, self._llm, self._tools, self._activities, self._features, self._model_classes)
         check_activities(config.get("activities") or (), part.registry.activities)
         config = super().configure_worker(config)
         config["activities"] = [*(config.get("activities") or ()), *part.registry.activities]
@@ -136,6 +127,9 @@ class OutlastPlugin(SimplePlugin):
         # that task again and again. The server turns down the update alone; our converter checks what we send.
         config["disable_payload_error_limit"] = True
         config["graceful_shutdown_timeout"] = config.get("graceful_shutdown_timeout") or part.grace
+        # The workers beside it stop with it, and have as long; the SDK gives a plugin a minute.
+        cut_off = config.get("plugin_shutdown_timeout", PLUGIN_TIMEOUT)
+        config["plugin_shutdown_timeout"] = max(cut_off, part.grace + PLUGIN_TIMEOUT) if cut_off else None
         return _admitting(_versioned(config, self._settings), part.lag)
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
@@ -144,84 +138,8 @@ class OutlastPlugin(SimplePlugin):
         if part is None or part.running:
             await next(worker)
             return
-        async with part.beside(worker):
+        async with part.beside(worker.client, worker.task_queue, worker):
             await next(worker)
-
-
-class WorkerPart(Interceptor):
-    """What one worker has of ours: its activities, what wraps them, and what runs beside the worker."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        llm: LLM | None,
-        tools: Sequence[Tool],
-        activities: Sequence[Callable[..., Any]],
-        features: Sequence[Feature],
-    ) -> None:
-        self._settings = settings
-        self._own_llm = model_client(settings) if llm is None else None
-        answering = llm or self._own_llm
-        assert answering is not None
-        self.registry = Registry(settings, answering, tools=tools, activities=activities, features=features)
-        self.lag = Lag()
-        self.running = False
-        self.ready = asyncio.Event()
-        self._names = {activity_name(each) for each in (*self.registry.activities, *self.registry.one_by_one)}
-        self._around: tuple[Interceptor, ...] = ()
-
-    @property
-    def grace(self) -> timedelta:
-        """How long running calls may finish when the worker stops."""
-        return timedelta(seconds=self._settings.shutdown_grace)
-
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
-        """Stand around each of our activities; those of others pass by."""
-        if activity.info().activity_type not in self._names:
-            return next
-        return reduce(lambda inner, each: each.intercept_activity(inner), reversed(self._around), next)
-
-    @asynccontextmanager
-    async def beside(self, worker: Worker) -> AsyncIterator[None]:
-        """Run what belongs beside a worker: crash notes, late heartbeats, the measured lag, the worker of the spaced queue."""
-        client, self.running = worker.client, True
-        self.registry.gate_terms.set_indexed(await missing_attributes(client) == [])
-        notes = CrashNotes.open(self._settings.state_dir, client.namespace)
-        self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
-        try:
-            await hand_back(self._settings.state_dir, client)
-            await note_user(client, self.registry.store.objects)
-            async with AsyncExitStack() as running:
-                running.enter_context(Keeper.of_this_process())
-                await running.enter_async_context(self.lag.measured())
-                if self.registry.one_by_one:
-                    await running.enter_async_context(self._one_by_one(worker))
-                self.ready.set()
-                if self._own_llm is not None:
-                    self._own_llm.prepare()
-                yield
-        finally:
-            notes.close()
-            await self.registry.aclose()
-            if self._own_llm is not None:
-                await self._own_llm.aclose()
-
-    def _one_by_one(self, worker: Worker) -> Worker:
-        return Worker(
-            worker.client,
-            task_queue=spaced_queue(worker.task_queue),
-            activities=self.registry.one_by_one,
-            max_concurrent_activities=1,
-            max_concurrent_activity_task_polls=1,
-            interceptors=[self],
-            graceful_shutdown_timeout=self.grace,
-            deployment_config=worker.config(active_config=True).get("deployment_config"),
-        )
-
-
-def part_of(config: WorkerConfig) -> WorkerPart | None:
-    """Return what a worker has of ours, None for one without the plugin."""
-    return next((each for each in config.get("interceptors") or () if isinstance(each, WorkerPart)), None)
 
 
 def _sharing(runner: WorkflowRunner | None) -> WorkflowRunner:
@@ -247,11 +165,12 @@ def _admitting(config: WorkerConfig, lag: Lag) -> WorkerConfig:
     """Let a worker without a tuner of its own take no activity while its event loop is late."""
     if config.get("tuner") is not None:
         return config
-    config["tuner"] = WorkerTuner.create_composite(
-        workflow_supplier=FixedSizeSlotSupplier(config.get("max_concurrent_workflow_tasks") or SLOTS),
-        activity_supplier=AdmittedByLag(config.get("max_concurrent_activities") or SLOTS, lag),
-        local_activity_supplier=FixedSizeSlotSupplier(config.get("max_concurrent_local_activities") or SLOTS),
-        nexus_supplier=FixedSizeSlotSupplier(config.get("max_concurrent_nexus_tasks") or SLOTS),
+    config["tuner"] = tuner(
+        lag,
+        config.get("max_concurrent_activities") or SLOTS,
+        config.get("max_concurrent_workflow_tasks") or SLOTS,
+        config.get("max_concurrent_local_activities") or SLOTS,
+        config.get("max_concurrent_nexus_tasks") or SLOTS,
     )
     config["max_concurrent_workflow_tasks"] = config["max_concurrent_activities"] = None
     config["max_concurrent_local_activities"] = config["max_concurrent_nexus_tasks"] = None

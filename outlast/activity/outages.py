@@ -40,6 +40,9 @@ OWN_ATTEMPTS = {
 REMEMBERED = 20_000
 """Calls whose troubles are kept in mind; the oldest are forgotten first, which only gives them more attempts."""
 LONGEST_PAUSE = 30.0
+SCARCE = 100
+"""Attempts that the server still allows for a call, below which they are spread over the wait: a provider that asks for a second
+each time would use them up long before PROVIDER_WAIT is over."""
 JITTER = 0.2
 
 
@@ -99,7 +102,8 @@ class OutageWaits(worker.Interceptor):
         waited = now - trouble.since
         if waited >= seconds:
             return _given_up(error, f"; waited {waited:.0f} s for it ({setting}={seconds:.0f})")
-        return error if info.is_local else _later(error, trouble.outages, seconds - waited)
+        most = info.retry_policy.maximum_attempts if info.retry_policy else 0
+        return error if info.is_local else _later(error, trouble.outages, seconds - waited, most - info.attempt)
 
     def _outage(self, error: ApplicationError, request: object) -> tuple[str, float] | None:
         """Return which setting bounds the wait for what is away, and by how many seconds; None where nothing is away."""
@@ -192,10 +196,15 @@ def _changes_something(request: object) -> bool:
     return not isinstance(request, ToolRequest) or request.changes
 
 
-def _later(error: ApplicationError, outages: int, left: float) -> ApplicationError:
-    """Set the next attempt: as the server asked, else after a pause that doubles, and no later than the wait ends."""
+def _later(error: ApplicationError, outages: int, left: float, attempts: int) -> ApplicationError:
+    """Set the next attempt: as the server asked, else after a pause that doubles, and no later than the wait ends.
+
+    Where few of the `attempts` are left that the server allows, they are spread over the time that is left.
+    """
     pause = min(2.0 ** min(outages - 1, 10), LONGEST_PAUSE) * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads load
     wanted = error.next_retry_delay or timedelta(seconds=pause)
+    if 0 < attempts < SCARCE:
+        wanted = max(wanted, timedelta(seconds=left / attempts))
     return _copy(error, error.message, after=min(wanted, timedelta(seconds=max(left, 0.1))))
 
 

@@ -182,6 +182,7 @@ class CatalogActivities:
             prices=spec.prices if measured else None,
             system_bytes=len(agent.prompt.encode()) if measured else 0,
             without=front.without,
+            model_class=self._models.class_of(model_name),
         )
 
     async def _prompt(self, prompt: str) -> str:

@@ -60,15 +60,17 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     from outlast.cli.printing import plain, print_json
     from outlast.cli.reaching import reaching
     from outlast.cli.rendering import safe, show, status_page
+    from outlast.cli.runs.class_queues import class_waits
     from outlast.cli.runs.described import described, described_page, held_lines, standing
     from outlast.cli.runs.retrying import retries_of, retry_lines
 
-    async def command(reach: "Reach") -> "tuple[WorkflowExecutionDescription, Standing | None]":
+    async def command(reach: "Reach") -> "tuple[WorkflowExecutionDescription, Standing | None, list[str]]":
         found = await reach.find(run_id, ours=False)
-        return found, await standing(reach, found)
+        return found, await standing(reach, found), await class_waits(reach, found)
 
-    found, stands = reaching(command)
+    found, stands, waits = reaching(command)
     server = described(found) | {"retries": retries_of(found)}
+    server["held"] = [*server["held"], *waits]
     if as_json:
         extra = {name: server[name] for name in ("held", "retries") if server[name]}
         busy = {"busy": stands.busy} if stands and stands.busy else {}

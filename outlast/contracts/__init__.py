@@ -102,22 +102,12 @@ from outlast.contracts.steering import (
 )
 
 if TYPE_CHECKING:
+    # fmt: off
+    # isort: off
     from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
     from outlast.contracts.models import (
-        CUT_NOTE,
-        SMALL_MODEL_HINT,
-        STREAM_TOPIC,
-        TAKEN_NOTE,
-        Message,
-        ModelFailure,
-        ModelRequest,
-        ModelTurn,
-        StopReason,
-        Streamed,
-        ToolAnswer,
-        ToolCall,
-        ToolSpec,
-        Usage,
+        CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn, StopReason,
+        Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
     from outlast.contracts.notices import (
         Notice,
@@ -131,42 +121,18 @@ if TYPE_CHECKING:
         WebhookSent,
     )
     from outlast.contracts.plans import (
-        MAX_PARALLEL,
-        MAX_STEPS,
-        OnStepFailure,
-        Plan,
-        PlanChange,
-        PlanReport,
-        PlanRequest,
-        PlanResult,
-        PlanShape,
-        PlanStep,
-        StepAnswer,
-        StepId,
+        MAX_PARALLEL, MAX_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape, PlanStep,
+        StepAnswer, StepId,
     )
     from outlast.contracts.requests import (
-        CARRIED,
-        ChangingResult,
-        Fork,
-        RollbackRequest,
-        RollbackResult,
-        RunRequest,
-        RunResult,
-        StepOutcome,
-        StepOutcomes,
+        CARRIED, ChangingResult, Fork, RollbackRequest, RollbackResult, RunRequest, RunResult, StepOutcome, StepOutcomes,
         carried_in,
     )
     from outlast.contracts.tools import (
-        AppendRequest,
-        ToolCard,
-        ToolRequest,
-        ToolResult,
-        Toolset,
-        ToolsetRequest,
-        Transcript,
-        UndoRequest,
-        UndoResult,
+        AppendRequest, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, Transcript, UndoRequest, UndoResult,
     )
+    # isort: on
+    # fmt: on
 
 _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",

@@ -55,6 +55,8 @@ class AgentCard(Contract):
     """Size of the system prompt in bytes; 0 where the catalog was not asked to be `measured`."""
     without: tuple[str, ...] = ()
     """Tools that it may not use although `tools` names all of them, or all of a server."""
+    model_class: str = ""
+    """Class of its model, whose calls have a task queue of their own; empty where it is in none."""
 
 
 class CatalogRequest(Contract):

@@ -7,22 +7,23 @@ decides (repair, fallback). A raw exception is never raised, because its class w
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from outlast.activity.attempts import model_called, model_failed
 from outlast.activity.heartbeat import heartbeats
 from outlast.activity.outages import is_away
+from outlast.activity.rate_pauses import RatePauses
 from outlast.activity.waiting import reportable
 from outlast.agents.transcript_activities import EMPTY, Transcripts
 from outlast.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Part, StopReason, ToolCall, Usage
 from outlast.documents.parsing.pool import PARSERS
 from outlast.documents.parsing.schemas import schema_problem
 from outlast.errors import ErrorKind, non_retryable, retryable, text_of
-from outlast.llm.answers import Answered, read_answer
+from outlast.llm.answers import Answered, read_answer, web_findings
 from outlast.llm.base import LLM, ModelCall, ModelReply, ModelSpec, ModelTable, Progress
 from outlast.llm.prompting import (
     CONTINUE,
@@ -46,8 +47,16 @@ from outlast.tracing.live_text_settings import streamed
 class AgentActivities:
     """Calls models on behalf of agents."""
 
-    def __init__(self, llm: LLM, store: ContentStore, models: ModelTable, spool: Spool | None = None) -> None:
+    def __init__(
+        self,
+        llm: LLM,
+        store: ContentStore,
+        models: ModelTable,
+        spool: Spool | None = None,
+        pauses: RatePauses | None = None,
+    ) -> None:
         self._llm = llm
+        self._pauses = pauses or RatePauses(models.class_of)
         self._store = store
         self._models = models
         self._transcripts = Transcripts(store)
@@ -71,10 +80,12 @@ class AgentActivities:
                 if (finished := await self._finished(request)) is not None:
                     return finished
                 wasted = await self._attempts.earlier(this_call("call"), request)
+                limit = self._pauses.limit_of(request.model, activity.info().task_queue)
+                self._pauses.check(limit, _now(started))
                 call, beginning, left_out = await self._resolve(request)
                 bound = prompt_bound(call, self._models.spec(request.model).window) if request.reserved else 0
                 hold(request, bound, wasted)
-                reply = await self._answer(call, progress, started)
+                reply = await self._answer(call, progress, started, limit)
                 progress.usage, progress.counted = reply.usage, True
                 ms = round((time.monotonic() - started) * 1000)
                 paid = PaidReply(reply, ms, activity.info().attempt, left_out, bound, wasted)
@@ -84,7 +95,8 @@ class AgentActivities:
                 return turn
             except ApplicationError as error:
                 priced = await self._priced(error, request, progress, wasted)
-                model_failed(request, priced)
+                if error.category is not ApplicationErrorCategory.BENIGN:  # one that is was not sent
+                    model_failed(request, priced)
                 raise priced from error.__cause__
             except asyncio.CancelledError as error:
                 details = activity.cancellation_details()
@@ -98,18 +110,29 @@ class AgentActivities:
                 unexpected = retryable(ErrorKind.UNEXPECTED, f"{type(error).__name__}: {text_of(error)}")
                 raise await self._priced(unexpected, request, progress, wasted) from error
 
-    async def _answer(self, call: ModelCall, progress: Progress, started: float) -> ModelReply:
-        """Make the call within this attempt's time: a time-out that only the server notices tells no cost, and never counts."""
+    async def _answer(self, call: ModelCall, progress: Progress, started: float, shares: str) -> ModelReply:
+        """Make the call within this attempt's time: a time-out that only the server notices tells no cost, and never counts.
+
+        A refusal for the rate holds back whatever `shares` the limit of the call.
+        """
+        # Another call may have been refused while this one was put together.
+        self._pauses.check(shares, _now(started))
         whole = activity.info().start_to_close_timeout
         seconds = reportable(whole.total_seconds()) - (time.monotonic() - started) if whole else None
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._llm.answer(call, progress)
+                reply = await self._llm.answer(call, progress)
+        except ApplicationError as error:
+            if error.type == ErrorKind.RATE_LIMITED:
+                await self._pauses.refused(shares, _now(started), error.next_retry_delay)
+            raise
         except TimeoutError:
             if not limit.expired():
                 raise
             failure = ModelFailure(model=call.model, usage=progress.paid())
             raise retryable(ErrorKind.TIMED_OUT, f"no whole answer in {seconds:.0f} s", failure) from None
+        self._pauses.answered(shares)
+        return reply
 
     async def _finished(self, request: ModelRequest) -> ModelTurn | None:
         """Find the reply of an earlier attempt of this very call, or of the same call before a reset, and make its turn."""
@@ -241,6 +264,11 @@ class AgentActivities:
         )
 
 
+def _now(started: float) -> float:
+    """Return the time by the server's clock, in an attempt that began at `started` by the machine's monotonic one."""
+    return activity.info().started_time.timestamp() + time.monotonic() - started
+
+
 _ANSWERED = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE})
 
 
@@ -261,27 +289,3 @@ def _shared(request: ModelRequest, texts: Mapping[Part, str], spec: ModelSpec) -
 def _rendered(message: Message, texts: Mapping[Part, str]) -> str:
     text = render([(part.label, texts[part]) for part in message.parts])
     return text if text.strip() else EMPTY
-
-
-def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """List what a provider's own web search found: title, url, age and what the answer takes from it, each page once.
-
-    The pages themselves come encrypted, so all that is known of one is what the model quoted from it.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for block in blocks:
-        results = block.get("content") if block.get("type") == "web_search_tool_result" else None
-        for result in results if isinstance(results, list) else []:
-            url = str(result.get("url", ""))
-            if url and url not in found:
-                found[url] = {
-                    "title": str(result.get("title", "")),
-                    "url": url,
-                    "published": str(result.get("page_age") or ""),
-                    "text": "",
-                }
-        for citation in block.get("citations") or [] if block.get("type") == "text" else []:
-            page = found.get(str(citation.get("url", "")))
-            if page is not None and str(block.get("text", "")) not in page["text"]:
-                page["text"] = f"{page['text']} {block.get('text', '')}".strip()
-    return list(found.values())

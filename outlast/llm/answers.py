@@ -7,7 +7,7 @@ wait for a parser process, so call `read_answer` in a thread (`PARSERS.off_loop`
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,3 +180,27 @@ def _breaks(data: dict[str, Any], schema: dict[str, Any]) -> tuple[str, ...]:
         return violations(data, schema)
     except SchemaInvalidError as error:
         raise non_retryable(ErrorKind.INPUT_INVALID, f"the output schema cannot be used: {error}") from None
+
+
+def web_findings(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """List what a provider's own web search found: title, url, age and what the answer takes from it, each page once.
+
+    The pages themselves come encrypted, so all that is known of one is what the model quoted from it.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for block in blocks:
+        results = block.get("content") if block.get("type") == "web_search_tool_result" else None
+        for result in results if isinstance(results, list) else []:
+            url = str(result.get("url", ""))
+            if url and url not in found:
+                found[url] = {
+                    "title": str(result.get("title", "")),
+                    "url": url,
+                    "published": str(result.get("page_age") or ""),
+                    "text": "",
+                }
+        for citation in block.get("citations") or [] if block.get("type") == "text" else []:
+            page = found.get(str(citation.get("url", "")))
+            if page is not None and str(block.get("text", "")) not in page["text"]:
+                page["text"] = f"{page['text']} {block.get('text', '')}".strip()
+    return list(found.values())

@@ -4,9 +4,9 @@ A `ModelCall` is complete (texts, not references), so an implementation needs no
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from outlast.contracts import Prices, StopReason, ToolCall, ToolSpec, Usage
 
@@ -158,26 +158,65 @@ class ModelSpec(BaseModel):
 Provider = Literal["anthropic", "bedrock", "vertex"]
 
 
+class ModelClass(BaseModel):
+    """Models whose calls share one limit of their provider: they have a task queue of their own, for all workers together.
+
+    `models` are aliases or names. `per_second` is how many calls all workers together begin in a second; without it, as many
+    as they take. `concurrent` is how many calls each worker process makes at the same time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[str, ...] = ()
+    per_second: float | None = Field(default=None, gt=0)
+    concurrent: int = Field(default=100, ge=1, le=10_000)
+
+
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""A class's name is part of the name of its task queue, and an argument of `worker.py --model-class`."""
+
+
 class ModelTable(BaseModel):
-    """Which model an alias means, and what each model can do and costs."""
+    """Which model an alias means, what each model can do and costs, and which of them share a limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSpec] = Field(default_factory=dict)
+    classes: dict[ClassName, ModelClass] = Field(default_factory=dict)
     only: str | None = None
     provider: Provider = "anthropic"
+
+    @model_validator(mode="after")
+    def _has_each_model_in_one_class(self) -> "ModelTable":
+        found: dict[str, str] = {}
+        if "none" in self.classes:
+            raise ValueError("a class cannot be named none: 'worker.py --model-class none' means no class")
+        for name, limits in self.classes.items():
+            for model in map(self._meant, limits.models):
+                if found.setdefault(model, name) != name:
+                    raise ValueError(f"{model} is in two classes, {found[model]} and {name}; leave it in one")
+        return self
 
     def resolve(self, name: str) -> str:
         """Turn an alias into a model's name; other names stay, unless `only` one model is served.
 
         An alias may name another one, so that MODEL_ALIASES='{"opus": "sonnet"}' means what it says.
         """
+        return self.only or self._meant(name)
+
+    def class_of(self, name: str) -> str:
+        """Return the class of an alias or a model, "" where it is in none."""
+        model = self._meant(name)
+        found = (each for each, limits in self.classes.items() if model in map(self._meant, limits.models))
+        return next(found, "")
+
+    def _meant(self, name: str) -> str:
         seen: set[str] = set()
         while name in self.aliases and name not in seen:
             seen.add(name)
             name = self.aliases[name]
-        return self.only or name
+        return name
 
     def spec(self, model: str) -> ModelSpec:
         """Return the row of a model; a model that is not in the table gets default limits and no price."""

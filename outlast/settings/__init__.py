@@ -69,7 +69,9 @@ def load_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         for found in error.errors(include_input=False):
-            problems.append(f"{str(found['loc'][0]).upper()}: {found['msg'].removeprefix('Value error, ')}")
+            name, *within = map(str, found["loc"])
+            place = f"{'.'.join(within)}: " if within else ""
+            problems.append(f"{name.upper()}: {place}{found['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(problems)) from None  # what pydantic holds on to are the values themselves
     if problems:
         raise SettingsError("; ".join(problems))

@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 LOCAL_MODEL = "smollm2-135m-instruct"
 MODELS = Path(__file__).parents[1] / "llm" / "models.toml"
 """The model table that the library brings."""
+
+_EXAMPLES = {
+    "model_aliases": '{"opus": "my-model"}',
+    "model_classes": '{"opus": {"models": ["opus"], "per_second": 2, "concurrent": 8}}',
+}
 
 
 def _models_file() -> Path:
@@ -52,6 +57,8 @@ class ModelSettings(SettingsGroup):
     """Models and what they cost. Default: `models.toml`, in the working folder or beside the program, else the library's own."""
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Overrides of aliases, as JSON: {"opus": "my-model"}."""
+    model_classes: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(default_factory=dict)
+    """Classes of models on top of the table's, as JSON: {"opus": {"models": ["opus"], "per_second": 2, "concurrent": 8}}."""
     retry_after_cap: float = Field(default=60.0, gt=0)
     """Longest wait, in seconds, that a model API may ask for before the fallback runs."""
     provider_wait: float = Field(default=900.0, ge=0, le=10800)
@@ -61,15 +68,15 @@ class ModelSettings(SettingsGroup):
     model_read_timeout: float = Field(default=120.0, gt=0)
     """Longest silence, in seconds, within a stream."""
 
-    @field_validator("model_aliases", mode="before")
+    @field_validator("model_aliases", "model_classes", mode="before")
     @classmethod
-    def _read_aliases(cls, value: object) -> object:
+    def _read_json(cls, value: object, about: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         try:
             return json.loads(value)
         except ValueError as error:
-            raise ValueError('must be JSON such as {"opus": "my-model"}') from error
+            raise ValueError(f"must be JSON such as {_EXAMPLES[about.field_name or '']}") from error
 
     @field_validator("anthropic_base_url", "anthropic_bedrock_base_url", "anthropic_vertex_base_url")
     @classmethod
@@ -93,7 +100,7 @@ class ModelSettings(SettingsGroup):
         return LOCAL_MODEL if self.local else self.anthropic_base_url or "Claude"
 
     def model_table(self) -> "ModelTable":
-        """Read the model table with this environment's overrides; raises SettingsError naming MODELS_FILE."""
+        """Read the model table with this environment's overrides; raises SettingsError naming what is wrong."""
         import tomllib
 
         from outlast.llm.base import ModelTable  # of no use to most commands, and slow to import
@@ -102,6 +109,17 @@ class ModelSettings(SettingsGroup):
             table = ModelTable.model_validate(tomllib.loads(self.models_file.read_text()))
         except (OSError, ValueError) as error:
             raise SettingsError(f"MODELS_FILE={self.models_file} cannot be read: {error}") from error
-        aliases = {**table.aliases, **self.model_aliases}
-        update = {"aliases": aliases, "only": LOCAL_MODEL if self.local else None, "provider": self.model_provider}
-        return table.model_copy(update=update)
+        laid_over = {
+            "aliases": {**table.aliases, **self.model_aliases},
+            "classes": {**table.classes, **self.model_classes},
+            "only": LOCAL_MODEL if self.local else None,
+            "provider": self.model_provider,
+        }
+        try:  # checked once more: an alias can bring the models of two classes together
+            return ModelTable.model_validate({**dict(table), **laid_over})
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, found['loc']))} {found['msg'].removeprefix('Value error, ')}".strip()
+                for found in error.errors(include_input=False)
+            )
+            raise SettingsError(f"MODEL_CLASSES and MODEL_ALIASES, with {self.models_file}: {wrong}") from error

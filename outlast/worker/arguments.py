@@ -98,6 +98,21 @@ def check_tools(tools: Sequence[Tool], standard: Sequence[Tool] = ()) -> None:
             )
 
 
+def check_model_classes(names: Sequence[str], known: Iterable[str]) -> None:
+    """Check classes of models: the settings have each.
+
+    Raises:
+        WorkerArgumentError: `model_classes` is wrong.
+    """
+    there = sorted(known)
+    for name in names:
+        if name not in there:
+            which = f"there are {', '.join(there)}" if there else "there are none"
+            raise WorkerArgumentError(
+                f"model_classes: there is no class {name!r}, {which}; make it in models.toml ([classes.{name}]) or MODEL_CLASSES"
+            )
+
+
 def with_agents(settings: Settings, agents_dir: str | Path | None) -> Settings:
     """Return the settings with another folder of agents, where one is given.
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from outlast.activity.outages import Waits
+from outlast.activity.rate_pauses import RatePauses
 from outlast.agents.catalog_activities import CatalogActivities
 from outlast.agents.files import DEFAULTS
 from outlast.agents.transcript_activities import TranscriptActivities
@@ -130,17 +131,20 @@ class Registry:
             store=self.store,
             policy=settings.gate_policy(),
         )
-        self.activities = self._standard(llm, [*standard, *tools])
+        self.models = settings.model_table()
+        spool = Spool(self.store, settings.state_dir.resolve())
+        spool.clean()
+        self.pauses = RatePauses(self.models.class_of)
+        self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
+        self.activities = self._standard([*standard, *tools], spool)
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
         self.activities += added
         self.one_by_one = [each for feature in features for each in feature.one_by_one(self)]
 
-    def _standard(self, llm: LLM, tools: Sequence[Tool]) -> list[Callable[..., Any]]:
+    def _standard(self, tools: Sequence[Tool], spool: Spool) -> list[Callable[..., Any]]:
         """Build the activities of the library."""
-        settings, store, models = self.settings, self.store, self.settings.model_table()
-        spool = Spool(store, settings.state_dir.resolve())
-        spool.clean()
+        settings, store, models = self.settings, self.store, self.models
         claims, calling = ClaimActivities(store), ToolActivities(store, tools, self._servers, spool)
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
@@ -159,7 +163,7 @@ class Registry:
             webhooks=len(settings.webhook_urls),
         )
         return [
-            AgentActivities(llm, store, models, spool).call_model,
+            self.call_model,
             catalog.read_catalog,
             claims.collect_claims,
             claims.group_claims,

@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from temporalio.client import Client
+from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
@@ -35,13 +36,24 @@ from outlast.telemetry.metrics import runtime
 from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
-from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows, with_agents
+from outlast.worker.arguments import (
+    WorkerArgumentError,
+    check_activities,
+    check_model_classes,
+    check_tools,
+    check_workflows,
+    with_agents,
+)
 from outlast.worker.processes import Pool, how_many
 from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.replay import check
 from outlast.worker.routing import UNVERSIONED, Build, served_by
-from outlast.worker.serving import CACHED_WORKFLOWS, runner_of, running_worker
+from outlast.worker.serving import CACHED_WORKFLOWS, runner_of, running_model_worker, running_worker
 from outlast.worker.versioning import with_build
+from outlast.workflow.policies import class_queue
+
+NO_CLASS = "none"
+"""What `--model-class` names for a worker that leaves the classes of models to others."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,33 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
     task_queue = arguments.task_queue or served.task_queue or settings.task_queue
-    async with running_worker(
+    meter = exporting.metric_meter if measured else None
+    async with _working(client, settings, task_queue, arguments, served, meter):
+        health = await serve_health(arguments.host, arguments.health_port)
+        # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
+        # with Python's own threshold, a busy worker spends a twentieth of its time looking.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000)
+        await _announce(client, settings, task_queue, served, arguments.model_classes)
+        await stop.wait()
+        print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
+        if health:
+            health.close()
+
+
+def _working(
+    client: Client,
+    settings: Settings,
+    task_queue: str,
+    arguments: argparse.Namespace,
+    served: Served,
+    metrics: MetricMeter | None,
+) -> AbstractAsyncContextManager[object]:
+    """Return what works: a whole worker, or one that makes calls to models of some classes alone."""
+    if arguments.model_classes and arguments.model_classes != [NO_CLASS]:
+        return running_model_worker(client, settings, task_queue, arguments.model_classes)
+    return running_worker(
         client,
         workflows=served.workflows,
         tools=served.tools,
@@ -81,29 +119,31 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
         max_activities=arguments.max_activities,
         max_cached_workflows=arguments.max_cached_workflows,
         shared=served.shared,
-        metrics=exporting.metric_meter if measured else None,
-    ):
-        health = await serve_health(arguments.host, arguments.health_port)
-        # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
-        # with Python's own threshold, a busy worker spends a twentieth of its time looking.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000)
-        await _announce(client, settings, task_queue, served)
-        await stop.wait()
-        print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
-        if health:
-            health.close()
-
-
-async def _announce(client: Client, settings: Settings, task_queue: str, served: Served) -> None:
-    names = ", ".join(workflow.__name__ for workflow in served.workflows)
-    print(  # noqa: T201
-        f"worker ready: task queue {task_queue!r} in namespace {client.namespace!r} at "
-        f"{client.service_client.config.target_host}\n  workflows: {names}\n  models: {settings.model_source}\n"
-        f"  content store: {settings.store_url}{await _build(client, settings, task_queue)}",
-        flush=True,
+        metrics=metrics,
+        model_classes=() if arguments.model_classes else None,
     )
+
+
+async def _announce(
+    client: Client, settings: Settings, task_queue: str, served: Served, asked: Sequence[str] | None
+) -> None:
+    alone = [name for name in asked or () if name != NO_CLASS]
+    limits = settings.model_table().classes
+    classes = [
+        f"  calls to {name}: task queue {class_queue(task_queue, name)!r}, {limits[name].concurrent} at the same time"
+        + (f", all workers together {limits[name].per_second:g} a second" if limits[name].per_second else "")
+        for name in (alone if asked else limits)
+    ]
+    names = ", ".join(workflow.__name__ for workflow in served.workflows)
+    served_here = f"calls of the runs of {task_queue!r} alone" if alone else f"task queue {task_queue!r}"
+    lines = [
+        f"worker ready: {served_here} in namespace {client.namespace!r} at {client.service_client.config.target_host}",
+        *([] if alone else [f"  workflows: {names}"]),
+        f"  models: {settings.model_source}",
+        *classes,
+        f"  content store: {settings.store_url}{await _build(client, settings, task_queue)}",
+    ]
+    print("\n".join(lines), flush=True)  # noqa: T201
 
 
 async def _build(client: Client, settings: Settings, task_queue: str) -> str:
@@ -123,6 +163,14 @@ def _arguments() -> argparse.Namespace:
         "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
     )
     parser.add_argument("--task-queue", help="task queue to serve (default: TASK_QUEUE)")
+    parser.add_argument(
+        "--model-class",
+        dest="model_classes",
+        action="append",
+        metavar="NAME",
+        help="serve the queue of this class of models (models.toml) and nothing else; may be given again; "
+        f"{NO_CLASS}: serve everything but the classes",
+    )
     parser.add_argument(
         "--deployment", default="", metavar="NAME", help="the deployment that this is a build of (Worker Versioning)"
     )
@@ -147,6 +195,7 @@ def _pool(arguments: argparse.Namespace) -> Pool:
     passed = ["--max-activities", str(arguments.max_activities)]
     passed += ["--max-cached-workflows", str(arguments.max_cached_workflows)]
     passed += ["--task-queue", arguments.task_queue] if arguments.task_queue else []
+    passed += [part for name in arguments.model_classes or () for part in ("--model-class", name)]
     passed += ["--deployment", arguments.deployment] if arguments.deployment else []
     passed += ["--build-id", arguments.build_id] if arguments.build_id else []
     return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
@@ -219,6 +268,8 @@ def _run(
         check_workflows(served.workflows)
         check_tools(served.tools)
         check_activities(served.activities)
+        alone = [name for name in arguments.model_classes or () if name != NO_CLASS]
+        check_model_classes(alone, settings.model_table().classes)
         if arguments.replay:
             known = (*OWN_WORKFLOWS, *served.workflows)
             return asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared)))

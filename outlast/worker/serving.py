@@ -15,10 +15,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from outlast.client import Settings, has_our_converter, load_settings, missing_attributes
 from outlast.llm.base import LLM
-from outlast.plugin import PASSED_THROUGH, OutlastPlugin, part_of
+from outlast.plugin import PASSED_THROUGH, OutlastPlugin
 from outlast.telemetry.gates import watch_gates
 from outlast.tools.tool import Tool
 from outlast.worker.arguments import WorkerArgumentError, check_workflows, runs_in_thread
+from outlast.worker.part import WorkerPart, part_of
 from outlast.worker.registry import Feature
 from outlast.worker.sandbox import SharingRunner
 
@@ -75,6 +76,7 @@ async def running_worker(
     shared: Sequence[str] = (),
     workflow_runner: WorkflowRunner | None = None,
     metrics: MetricMeter | None = None,
+    model_classes: Sequence[str] | None = None,
 ) -> AsyncIterator[Worker]:
     """Run a worker within a program that has its own event loop and its own client, while the block runs.
 
@@ -93,6 +95,7 @@ async def running_worker(
         shared: Modules without state that the sandbox need not import anew for each run.
         workflow_runner: Where workflow code runs. Default: by the settings.
         metrics: Where gates that wait are reported, if the namespace has our search attributes.
+        model_classes: The classes of models whose queues it serves beside its own. Default: all there are.
 
     Raises:
         WorkerArgumentError: An argument is wrong; the message names it and the fix.
@@ -106,7 +109,13 @@ async def running_worker(
     """
     settings = settings or load_settings()
     plugin = OutlastPlugin(
-        tools=tools, activities=activities, features=features, agents_dir=agents_dir, settings=settings, llm=llm
+        tools=tools,
+        activities=activities,
+        features=features,
+        agents_dir=agents_dir,
+        settings=settings,
+        llm=llm,
+        model_classes=model_classes,
     )
     check_workflows(workflows)
     _check_client(client)
@@ -134,6 +143,22 @@ async def running_worker(
             yield worker
     finally:
         threads.shutdown(wait=False)
+
+
+@asynccontextmanager
+async def running_model_worker(
+    client: Client, settings: Settings, task_queue: str, model_classes: Sequence[str]
+) -> AsyncIterator[None]:
+    """Make the calls to models of some classes, and nothing else, for runs of a task queue, while the block runs.
+
+    Raises:
+        WorkerArgumentError: There is no such class.
+        SettingsError: A setting is wrong; the message names it.
+    """
+    _check_client(client)
+    part = WorkerPart(settings, None, (), (), (), model_classes)
+    async with part.beside(client, task_queue):
+        yield
 
 
 def _check_client(client: Client) -> None:

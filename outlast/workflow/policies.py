@@ -18,10 +18,14 @@ RETRY_WAITS = 180.0
 OUTAGES = timedelta(hours=6)
 """How much longer a call may take with outages of the store and the provider. How long they are really waited out is a setting
 of the worker, which counts the attempts that are a call's own failure (`outlast.activity.outages`)."""
+TURN = 604_800
+"""How many seconds longer a call may take that waits in the queue of its model's class, until the rate lets it begin."""
 MOST_ATTEMPTS = 200
 """Attempts with outages; a call that kills its worker each time must end one day."""
 LONGEST_PAUSE = timedelta(seconds=60)
 """Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that the failure is not retryable."""
+OF_CLASS = "-model-"
+"""What stands between the name of a task queue and a class of models in the name of that class's queue."""
 LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
@@ -29,10 +33,15 @@ LOCAL_RETRIES = timedelta(seconds=10)
 def call_model(card: AgentCard, heartbeat: float, summary: str, *, wait_for_cost: bool = False) -> ActivityConfig:
     """Bound one model call by its agent's time-out; attempts wait 1 s, then 2 s, … or as long as the server asks.
 
-    With `wait_for_cost`, cancelling waits until the call has reported what it cost.
+    With `wait_for_cost`, cancelling waits until the call has reported what it cost. A model of a class has a queue of its own,
+    where a call may wait long for its turn.
     """
     whole = card.timeout * card.attempts + RETRY_WAITS
-    return _outlasting(card.timeout, whole, heartbeat, summary, reports=wait_for_cost)
+    bounded = _outlasting(card.timeout, whole, heartbeat, summary, reports=wait_for_cost)
+    if card.model_class:
+        bounded["task_queue"] = class_queue(workflow.info().task_queue, card.model_class)
+        bounded["schedule_to_close_timeout"] = timedelta(seconds=whole + TURN) + OUTAGES
+    return bounded
 
 
 def extract_text(heartbeat: float, summary: str) -> ActivityConfig:
@@ -125,6 +134,16 @@ def deliver_webhook(summary: str) -> ActivityConfig:
 def spaced_queue(task_queue: str) -> str:
     """Name the task queue of searches that a source wants spaced; the worker of that queue runs one at a time."""
     return f"{task_queue}-arxiv"
+
+
+def class_queue(task_queue: str, model_class: str) -> str:
+    """Name the task queue of the calls to a class of models, by the queue of the runs that make them."""
+    return f"{task_queue}{OF_CLASS}{model_class}"
+
+
+def class_in(queue: str, task_queue: str) -> str:
+    """Return the class whose calls, of the runs of `task_queue`, a queue is for; "" for any other queue."""
+    return queue.removeprefix(task_queue + OF_CLASS) if queue.startswith(task_queue + OF_CLASS) else ""
 
 
 def search(heartbeat: float, timeout: float, summary: str, *, task_queue: str | None = None) -> ActivityConfig:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temporalio.client import WorkflowHandle
@@ -22,7 +22,7 @@ class Path:
     `agents` (name to front matter) are agents of its own instead of the project's. `sources` are what is searched; without
     them a source would reach the network, and nobody could record the path again. `answers` are what a person says, one after the
     other, once the run asks; `decisions` (name of the signal, and its input) once it waits at a gate; `people` is what they do
-    beside that. `tools` are there beside the standard ones.
+    beside that. `tools` are there beside the standard ones, `settings` change what the worker is set to.
     """
 
     workflow: Callable[..., Any]
@@ -36,10 +36,12 @@ class Path:
     people: Callable[[WorkflowHandle[Any, Any]], Awaitable[None]] | None = None
     decisions: tuple[tuple[str, Any], ...] = ()
     tools: tuple[Tool, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @asynccontextmanager
     async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
         """Run the workers of this path."""
         ours = with_agents(runner, runner.settings.state_dir / "agents", self.agents) if self.agents else runner
+        ours = replace(ours, settings=ours.settings.model_copy(update=dict(self.settings)))
         async with ours.worker(self.script(), self.sources(), tools=self.tools) as llm:
             yield llm

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from outlast.contracts import OnStepFailure, PlanRequest, StopReason, Usage
@@ -121,6 +122,10 @@ PLAN_PATHS: dict[str, Path] = {
     "plan-fallback-agent": planned(lambda: refusing, plan=plan_of(step(1))),
     "plan-continued": planned(lambda: cutting, local=False, plan=plan_of(step(1))),
     "plan-compacted": planned(lambda: narrow, plan=plan_of(step(1), step(2, depends_on=[1]))),
+    "plan-of-a-class": replace(
+        planned(lambda: scripted(), local=False, plan=plan_of(step(1), step(2, "request-classifier", depends_on=[1]))),
+        settings={"model_classes": {"dear": {"models": ["sonnet"]}}},
+    ),
     "plan-cancelled": planned(lambda: lambda call: _never(), plan=plan_of(step(1), step(2)), cancel=True),
 }
 

@@ -35,6 +35,7 @@ from outlast.cli.reaching import Reach, word
 from outlast.cli.results import Page, Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.changes_page import change_lines, changes_of, left_behind
+from outlast.cli.runs.class_queues import waits_of
 from outlast.cli.runs.described import described, described_page
 from outlast.cli.runs.waiting import may_be_left, result_of
 from outlast.client import missing_attributes
@@ -200,7 +201,7 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
     """
     with may_be_left(handle.id), _progress() as seen:
         try:
-            result, error = await result_of(handle, seen=seen), None
+            result, error = await result_of(handle, seen=seen, waits=lambda: waits_of(reach, handle.id)), None
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
     ended = await read_ended(reach, handle.id, workflow, result, error)

@@ -5,7 +5,8 @@ ask again, and only the run's own end, or Ctrl-C, ends the waiting.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,6 +28,7 @@ PATIENCE = 5.0
 """Seconds before a run without a terminal is asked whether any worker has it."""
 
 Seen = Callable[[RunStatus], None]
+Waits = Callable[[], Awaitable[list[str]]]
 
 
 @contextmanager
@@ -40,18 +42,24 @@ def may_be_left(workflow_id: str) -> Iterator[None]:
         raise
 
 
-async def result_of(handle: WorkflowHandle[Any, Any], *, seen: Seen | None = None, every: float = 1.0) -> Any:
+async def result_of(
+    handle: WorkflowHandle[Any, Any], *, seen: Seen | None = None, every: float = 1.0, waits: Waits | None = None
+) -> Any:
     """Wait for the run's result; `seen` is called with its status every `every` seconds.
+
+    What `waits` returns, asked every few seconds, is said once.
 
     Raises WorkflowFailureError when the run failed, and RPCError only where asking again is no use.
     """
-    attending = asyncio.create_task(_attend(handle, seen, every))
+    attending = [asyncio.create_task(_attend(handle, seen, every))]
+    attending += [asyncio.create_task(_tell_waits(waits))] if waits else []
     try:
         return await outlasting(handle, say)
     finally:
-        attending.cancel()
-        with suppress(asyncio.CancelledError):
-            await attending
+        for task in attending:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def outlasting(handle: WorkflowHandle[Any, Any], tell: Callable[[str], None] | None = None) -> Any:
@@ -93,6 +101,30 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
             else:
                 _say_what_waits(status, asked)
         await asyncio.sleep(every if seen else PATIENCE)
+
+
+async def _tell_waits(waits: Waits) -> None:
+    """Say once of each queue that its calls wait, and why."""
+    told = Told(say)
+    while True:
+        await asyncio.sleep(PATIENCE)
+        with suppress(RPCError):
+            told.tell(await waits())
+
+
+class Told:
+    """Says each line once, whatever the numbers in it are."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def tell(self, lines: Sequence[str]) -> None:
+        """Say those that are new."""
+        for line in lines:
+            if (text := re.sub(r"\d+", "", line)) not in self._told:
+                self._told.add(text)
+                self._tell(line)
 
 
 def _say_what_waits(status: RunStatus, asked: set[str]) -> None:

@@ -5,6 +5,7 @@ then. So each look asks the server first which run that id means now.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +28,8 @@ from outlast.cli.recorded.status import recorded_status
 from outlast.cli.rendering import money
 from outlast.cli.results import Reader, without_tools
 from outlast.cli.results.anything import AnyPage
-from outlast.cli.runs.waiting import may_be_left, outlasting
+from outlast.cli.runs.class_queues import class_waits
+from outlast.cli.runs.waiting import PATIENCE, Told, may_be_left, outlasting
 from outlast.cli.watching.calls import Calls
 from outlast.cli.watching.outages import SERVER, WORKER, Outages
 from outlast.cli.watching.showing import Display, displayed
@@ -76,6 +78,7 @@ class Watch:
         self._first = found.raw_description.workflow_execution_info.first_run_id
         self._display = display
         self._outages = Outages(display.print_line)
+        self._waits, self._waits_next = Told(display.print_line), time.monotonic() + PATIENCE
         self._calls = Calls(reach, found)
         self._texts = Texts(reach, found.id, display.write) if stream else None
         self._following: asyncio.Task[None] | None = None
@@ -120,6 +123,10 @@ class Watch:
         if found.raw_description.workflow_execution_info.first_run_id != self._first:
             return  # the id has been given to another run since
         status = await self._status(found)
+        if time.monotonic() >= self._waits_next:
+            self._waits_next = time.monotonic() + PATIENCE
+            with suppress(RPCError):
+                self._waits.tell(await class_waits(self._reach, found))
         if self._texts:
             await self._texts.show(found, self._calls)
         if status is not None:

@@ -65,6 +65,21 @@ async def test_a_card_says_all_a_run_needs(directory: Path, store: ContentStore)
     assert (helper.max_tokens, other.max_tokens) == (50, 900)  # never more than the model gives
 
 
+async def test_a_card_names_the_class_of_its_model_by_alias_or_name(directory: Path, store: ContentStore) -> None:
+    classes = {"dear": {"models": ["sonnet"]}, "own": {"models": ["own-model"], "per_second": 2}}
+    table = ModelTable.model_validate({**TABLE.model_dump(), "classes": classes})
+    cards = (await read(directory, store, table=table)).agents
+    # `other` means the same model by another alias.
+    assert {card.name: card.model_class for card in cards} == {
+        "helper": "",
+        "last": "own",
+        "other": "dear",
+        "writer": "dear",
+    }
+    local = table.model_copy(update={"only": "local"})
+    assert [card.model_class for card in (await read(directory, store, "writer", table=local)).agents][-1] == "dear"
+
+
 async def test_a_run_that_needs_few_agents_records_them_and_their_fallbacks(
     directory: Path, store: ContentStore
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -18,6 +19,7 @@ from outlast.storage.activities import ContentStore, reference
 from outlast.storage.marker import MARKER
 from outlast.storage.sealing import Seal
 from outlast.storage.spool import FOLDER
+from outlast.workflow.policies import MOST_ATTEMPTS
 from tests.activity.conftest import asking
 from tests.activity.storage.storing import LONG, Away, attempts, kind_of, opened
 
@@ -212,3 +214,22 @@ async def test_the_pause_of_an_outage_doubles_to_half_a_minute_and_is_the_server
         pauses.append(said.next_retry_delay.total_seconds())
     for pause, least in zip(pauses, (1, 2, 4, 8, 16, 30, 30, 50), strict=True):
         assert least <= pause <= least * 1.2
+
+
+async def test_a_provider_that_asks_for_a_second_each_time_does_not_use_up_the_attempts() -> None:
+    """They are as many as the server allows, and last for as long as a rate limit is waited out."""
+    waits, env = OutageWaits(Waits(provider=900)), ActivityEnvironment()
+    asked = retryable(ErrorKind.RATE_LIMITED, "429", ModelFailure(status=429), after=timedelta(seconds=1))
+    began = now = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(1, MOST_ATTEMPTS + 1):
+        policy = RetryPolicy(maximum_attempts=MOST_ATTEMPTS)
+        env.info = replace(env.info, activity_type="call_model", attempt=number, started_time=now, retry_policy=policy)
+        said = env.run(waits.after, ("run", "1"), asked, MODEL)
+        assert isinstance(said, ApplicationError)
+        if said.non_retryable:
+            break
+        assert said.next_retry_delay is not None
+        assert number > MOST_ATTEMPTS / 2 or said.next_retry_delay == timedelta(seconds=1)
+        now += said.next_retry_delay
+    assert "(PROVIDER_WAIT=900)" in str(said)
+    assert (now - began).total_seconds() >= 900

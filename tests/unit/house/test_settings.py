@@ -56,6 +56,8 @@ def test_no_group_hides_a_check_of_another() -> None:
         ("MODEL_ALIASES", "opus=my-model", 'must be JSON such as {"opus": "my-model"}'),
         ("MODEL_ALIASES", '["opus"]', "valid dictionary"),
         ("MODEL_ALIASES", '{"opus": 5}', "valid string"),
+        ("MODEL_CLASSES", "opus", 'must be JSON such as {"opus": {"models"'),
+        ("MODEL_CLASSES", '{"opus": 5}', "opus: Input should be a valid dictionary"),
         ("CONTENT_STORE_URL", "texts/here", "s3://bucket/prefix or file:///directory"),
         ("CONTENT_STORE_URL", "/texts/here", "s3://bucket/prefix or file:///directory"),
         ("CONTENT_STORE_URL", "file://texts/here", "three slashes"),
@@ -73,6 +75,28 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert str(caught.value).startswith(f"{variable}: ")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (
+            '{"a": {"models": ["opus"]}, "b": {"models": ["claude-opus-5-5"]}}',
+            "claude-opus-5-5 is in two classes, a and b",
+        ),
+        ('{"a b": {}}', "classes.a b.[key] String should match pattern"),
+        ('{"opus": {"models": ["opus"], "per_second": 0}}', "classes.opus.per_second Input should be greater than 0"),
+        ('{"opus": {"model": "opus"}}', "classes.opus.model Extra inputs are not permitted"),
+        ('{"none": {}}', "a class cannot be named none"),
+    ],
+)
+def test_classes_that_do_not_fit_the_model_table_are_refused(
+    monkeypatch: pytest.MonkeyPatch, classes: str, said: str
+) -> None:
+    monkeypatch.setenv("MODEL_CLASSES", classes)
+    with pytest.raises(SettingsError, match=r"MODEL_CLASSES and MODEL_ALIASES, with .*models\.toml: ") as caught:
+        load_settings().model_table()
     assert said in str(caught.value)
 
 
