@@ -9,6 +9,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "devstack": ("xllamacpp",),
     "documents": ("bs4", "lxml", "pypdf"),
     "encryption": ("cryptography",),
+    "http": ("ag_ui", "sse_starlette"),
     "mcp": ("mcp",),
     "notify": ("apprise",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),

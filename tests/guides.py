@@ -31,6 +31,7 @@ OWN = {
     "README": "test_readme.py",
     "cookbook": "test_guides.py",
     "extending": "test_guides.py",
+    "http": "test_http_guide.py",
     "performance": "test_benchmarks.py",
     "quickstart": "test_guides.py",
     "resilience": "test_resilience.py",

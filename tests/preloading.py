@@ -16,6 +16,7 @@ for _module in (
     "outlast.cli.runs.running",
     "cli.start.begin",
     "outlast.cli.runs.waiting",
+    "outlast.server.app",
     "temporalio.envconfig",
     "outlast.testing.messages_api.double",
 ):

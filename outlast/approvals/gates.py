@@ -44,11 +44,13 @@ from outlast.contracts import (
     GateTerms,
     GateView,
     ProposedAction,
+    RecordKind,
     Verdict,
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
+from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal
@@ -74,6 +76,7 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
+        self.webhooks: Webhooks | None = None
         self._trace = trace
         self._book = GateBook()
         self._authentication = Authentication()
@@ -212,6 +215,8 @@ class Gates:
     ) -> GateState:
         seen = len(self._book.records)
         self.indexed = self.indexed or terms.indexed
+        if self.webhooks is not None:
+            self.webhooks.known(terms.webhooks)
         self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
         for early, why in refused:
             self._book.refuse(early, why, now, message=False)
@@ -298,3 +303,6 @@ class Gates:
                 gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))
                 self.notifier.begin(notify(news), f"{record.gate} is {record.kind}")
+            if record.kind is RecordKind.OPENED and self.webhooks:
+                view = self._view(self._book.gates[record.gate])
+                self.notifier.begin(self.webhooks.gate_opened(view, self.requester), f"{record.gate} has opened")

@@ -109,7 +109,9 @@ if TYPE_CHECKING:
         CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn, StopReason,
         Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
-    from outlast.contracts.notices import Notice, NoticeRequest, NoticeSent
+    from outlast.contracts.notices import (
+        Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest, WebhookSent,
+    )
     from outlast.contracts.plans import (
         MAX_PARALLEL, MAX_STEPS, PLANNED_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape,
         PlanStep, StepAnswer, StepId,
@@ -129,7 +131,7 @@ _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
     "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn StopReason Streamed "
     "ToolAnswer ToolCall ToolSpec Usage",
-    "notices": "Notice NoticeRequest NoticeSent",
+    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest WebhookSent",
     "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
     "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",
@@ -145,20 +147,20 @@ __all__ = [
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
     "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver",
     "ArgumentsShown", "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
-    "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content",
-    "Contract", "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
-    "GateDecision", "GateNews", "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms",
-    "GateTermsRequest", "GateView", "GatesCarried", "GatesShown", "Identity", "IdentityRequest", "Message",
-    "ModelFailure", "ModelRequest", "ModelTurn", "Notice", "NoticeRequest", "NoticeSent", "OnFallback",
-    "OnStepFailure", "OnTimeout", "Packed", "PackedRequest", "Part", "Pause", "PauseAnswer", "Plan", "PlanChange",
-    "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices", "ProposedAction", "Question",
-    "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest", "RollbackResult",
-    "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend", "StateCarried",
-    "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason", "StoreRequest",
-    "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest", "ToolResult",
-    "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult", "UndoablePair",
-    "Usage", "UsedToken", "Verdict", "WaitingActions", "breaks", "carried_in", "digest_of", "hashed", "invisible",
-    "named", "same_digest", "shown", "visible",
+    "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
+    "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
+    "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
+    "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",
+    "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "Packed", "PackedRequest", "Part", "Pause",
+    "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
+    "ProposedAction", "Question", "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest",
+    "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend",
+    "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
+    "StoreRequest", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
+    "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
+    "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WebhookBody", "WebhookDelivered", "WebhookDelivery",
+    "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named",
+    "same_digest", "shown", "visible",
 ]  # fmt: skip
 
 

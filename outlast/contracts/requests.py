@@ -18,6 +18,8 @@ class Carried:
     """The mark of a field that only continue-as-new may fill."""
 
 
+MOST_WEBHOOKS = 5
+"""Addresses that one run reports to."""
 CARRIED = Carried()
 """Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
 
@@ -212,6 +214,10 @@ class RunRequest(Contract):
     """Whether its calls publish what the models write, which puts those texts into the run's history."""
     part_before: Annotated[RunCarried | None, CARRIED] = None
     """What the part before hands over; only a run that continues as new has it."""
+    webhooks: tuple[Annotated[str, Field(pattern="^https?://", max_length=2000)], ...] = Field(
+        default=(), max_length=MOST_WEBHOOKS
+    )
+    """Addresses that hear when a gate of the run opens, and when it ends, beside those of WEBHOOK_URLS."""
     forked: Fork | None = None
     """From which run it was forked; None: it was not."""
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
+from temporalio.exceptions import is_cancelled_exception
 
 from outlast.agents.agents import Agents
 from outlast.agents.outcomes import Outcomes, forked_in_words
@@ -31,7 +32,8 @@ from outlast.contracts import (
     RunState,
     carried_in,
 )
-from outlast.errors import ErrorKind, non_retryable
+from outlast.errors import ErrorKind, non_retryable, text_of
+from outlast.notices.webhooks import Webhooks
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
@@ -110,6 +112,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.people = People(self.state, self.trace)
         self.gates = Gates(self.trace)
         self.gates.policy, self.gates.requester = request.gate, request.requester
+        self.gates.webhooks = self.webhooks = Webhooks(request.webhooks, self.state)
         self.pausing = Pausing(self.state, self.trace)
         self.undo = Rollback(self.state, self.trace)
         self.undo.on_stuck = partial(decide_on_stuck, self.gates)
@@ -185,6 +188,8 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     except ENDINGS as ended:
         error = failure_of(ended)
         await flow.budget.close()
+        state = RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED
+        _report_end(flow, state, text_of(error))
         await flow.gates.notifier.finish()
         flow.state.broke_off(error)
         noted = flow.state.tools.in_error(flow.budget.in_error(error))
@@ -192,11 +197,18 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
             raise
         raise noted from ended
     await flow.budget.close()
+    _report_end(flow, RunState.FAILED if flow.budget.stopped else result.state, flow.budget.stopped)
     await flow.gates.notifier.finish()
     result = flow.budget.in_result(flow.state.tools.in_result(result))
     if flow.budget.stopped:
         raise non_retryable(ErrorKind.BUDGET_REACHED, flow.budget.stopped, result)
     return result
+
+
+def _report_end(flow: Workflow, state: RunState, error: str = "") -> None:
+    """Tell whoever wants to hear of it how the run ends; what becomes of that changes nothing here."""
+    if flow.webhooks:
+        flow.gates.notifier.begin(flow.webhooks.run_ended(state, error), f"the run is {state}")
 
 
 async def _guarded(flow: Workflow, run: Run, request: Any) -> Any:

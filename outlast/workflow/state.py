@@ -57,6 +57,8 @@ class ExecutionState:
         """Where its calls publish what the models write; None where they do not."""
         self.heartbeat = 10.0
         """Seconds between the heartbeats of the worker's activities."""
+        self.webhooks = 0
+        """How many addresses of the deployment hear of the run; known once agents were read or a gate has opened."""
         self.watcher: Watcher | None = None
         self.leaves: Callable[[], bool] = lambda: False
         """Asked wherever work begins: whether nothing new may start, because the run continues as new."""

@@ -1,6 +1,7 @@
 """Kill any process at any moment, and the work goes on where it was: real processes, `kill -9`, and a count of model calls."""
 
 import asyncio
+import random
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from outlast.client import data_converter
-from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep
+from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState
 from tests.processes import DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 

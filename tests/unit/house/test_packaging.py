@@ -20,7 +20,7 @@ from tests.real_process import PROJECT
 
 PLACES = {
     "bedrock": ("outlast.llm.clients",),
-    "cli": ("outlast.cli", "outlast.devstack"),
+    "cli": ("outlast.cli", "outlast.devstack", "outlast.server"),
     "devstack": ("outlast.devstack.local_model",),
     "documents": ("outlast.documents.formats",),
     "encryption": (

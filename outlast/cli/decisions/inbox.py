@@ -12,9 +12,12 @@ PAGE = 20
 
 
 def inbox(
-    serve: Annotated[bool, typer.Option("--serve", help="Serve it as web pages, where people decide.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve it as web pages, where people decide: the same as 'serve'.")
+    ] = False,
     host: Annotated[
-        str, typer.Option(help="Address to serve on; other than this machine's own needs APPROVER_SECRET.")
+        str,
+        typer.Option(help="Address to serve on; other than this machine's own needs APPROVER_SECRET or SERVE_TOKENS."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to serve on; 0 takes a free one.", min=0, max=65535)] = 8288,
     name: Annotated[list[str] | None, typer.Option(help="A host name by which people reach it; repeatable.")] = None,
@@ -27,9 +30,9 @@ def inbox(
 ) -> None:
     """List all gates that wait for people, nearest deadline first. It needs no worker."""
     if serve:
-        from outlast.cli.inbox.serving import serve_inbox
+        from outlast.server.command import run_server
 
-        serve_inbox(host, port, name or ())
+        run_server(host, port, name or (), "inbox ready")
         return
     from outlast.cli.decisions.listing import waiting_gates
     from outlast.cli.printing import plain, print_json

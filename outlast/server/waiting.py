@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.decisions.listing import whole as in_full
-from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach
 from outlast.contracts import RECORDS_MEMO, Content, DecisionLog, GatesShown, RunStatus, StepState
+from outlast.server.operations import find
 
 OUTPUTS = 30
 """Steps whose outputs a page shows."""
@@ -39,14 +38,9 @@ class RunSeen:
 
 
 async def see_run(reach: Reach, workflow_id: str, *, whole: bool = True) -> RunSeen:
-    """Look at a run; raises LeavingError if there is none. Without `whole` no worker is asked."""
-    try:
-        found = await reach.client.get_workflow_handle(workflow_id).describe()
-    except RPCError as error:
-        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
-            raise LeavingError(WRONG, f"there is no run {workflow_id!r}") from error
-        raise
-    seen = RunSeen(found, await _shown(found), await _records(found))
+    """Look at a run; raises HttpError if there is none. Without `whole` no worker is asked."""
+    found = await find(reach, workflow_id)
+    seen = RunSeen(found, await shown_gates(found), await _records(found))
     if not whole:
         return seen
     waiting = tuple(await in_full(reach, found, seen.shown.waiting))
@@ -80,7 +74,8 @@ async def _outputs(reach: Reach, status: RunStatus) -> dict[str, str]:
     return dict(zip([row.step for row in done], texts, strict=True))
 
 
-async def _shown(run: WorkflowExecution) -> GatesShown:
+async def shown_gates(run: WorkflowExecution) -> GatesShown:
+    """Read what waits at a run's gates; nothing from memos of others."""
     try:
         return await gates_of(run)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Renders the inbox. Every text may come from a model; Jinja escapes all of them, and none is ever marked as safe."""
+"""Renders the pages. Every text may come from a model; Jinja escapes all of them, and none is ever marked as safe."""
 
 from datetime import datetime
 from functools import cache
@@ -13,6 +13,7 @@ from outlast.contracts import SHORT_DIGEST
 
 FOLDER = Path(__file__).parent
 STYLE = (FOLDER / "style.css").read_text()
+SCRIPT = (FOLDER / "live.js").read_text()
 
 
 def render(template: str, **data: Any) -> str:
@@ -39,6 +40,7 @@ def _environment() -> Environment:
     made.filters |= {
         "exact": Exact,
         "left": left,
+        "took": seconds,
         "short": lambda digest: digest[:SHORT_DIGEST],
         "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",
     }

@@ -13,19 +13,19 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 
 from outlast.approvals.tokens import decided
 from outlast.cli.decisions.messaging import with_way_out
-from outlast.cli.inbox.sessions import Session
-from outlast.cli.inbox.waiting import RunSeen
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach
 from outlast.contracts import GateRecord, RecordKind, Verdict, hashed
 from outlast.errors import text_of
+from outlast.server.access import Caller
+from outlast.server.waiting import RunSeen
 
 ANSWERS_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
-class PageDecision:
-    """What a person decided on a page: `digest` is that of the action shown there, `edit` replaces all its arguments."""
+class Decided:
+    """What a person decided: `digest` is that of the action that they saw, `edit` replaces all its arguments."""
 
     gate: str
     verdict: Verdict
@@ -34,33 +34,35 @@ class PageDecision:
     edit: Mapping[str, Any] | None = None
 
 
-async def send(reach: Reach, seen: RunSeen, session: Session, decision: PageDecision) -> str:
-    """Send a decision, signed where the session has a token; returns the outcome, raises LeavingError where it is refused."""
+async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, channel: str) -> GateRecord | None:
+    """Send a decision, signed where the caller has an approver token; None where it counts once a worker is back.
+
+    Raises LeavingError where it is refused.
+    """
     run = seen.found
     message: dict[str, Any] = {
         "gate": decision.gate,
         "verdict": str(decision.verdict),
-        "by": session.who,
+        "by": caller.name,
         "digest": decision.digest,
-        "channel": "inbox",
+        "channel": channel,
     }
     if decision.reason:
         message["reason"] = decision.reason
     if decision.edit is not None:
         message["edit"] = dict(decision.edit)
-    if session.grant:
+    if caller.grant:
         chain = run.raw_info.first_run_id or run.run_id
         bounds = {"run": run.id, "gate": decision.gate, "digest": decision.digest, "verdict": str(decision.verdict)}
         bounds["edit"] = "" if decision.edit is None else hashed(decision.edit)
-        message["token"] = decided(session.grant, **bounds, chain=chain)
-    record = await _deliver(reach, seen, message)
-    if record is None:
-        return f"{decision.gate}: sent; no worker answers now, so it counts once one is back"
-    return outcome_line(decision.gate, record)
+        message["token"] = decided(caller.grant, **bounds, chain=chain)
+    return await _deliver(reach, seen, message)
 
 
-def outcome_line(gate: str, record: GateRecord) -> str:
+def outcome_line(gate: str, record: GateRecord | None) -> str:
     """Return the outcome of a decision in one line."""
+    if record is None:
+        return f"{gate}: sent; no worker answers now, so it counts once one is back"
     signed = " (signed)" if record.verified else ""
     after = {
         RecordKind.EDITED: "; with other arguments it is another action, and waits for the yes that its policy demands",
