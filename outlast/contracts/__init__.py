@@ -110,7 +110,8 @@ if TYPE_CHECKING:
         Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
     from outlast.contracts.notices import (
-        Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest, WebhookSent,
+        Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest,
+        WebhookSent,
     )
     from outlast.contracts.plans import (
         MAX_PARALLEL, MAX_STEPS, PLANNED_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape,
@@ -131,7 +132,8 @@ _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
     "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn StopReason Streamed "
     "ToolAnswer ToolCall ToolSpec Usage",
-    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest WebhookSent",
+    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest "
+    "WebhookSent",
     "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
     "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",

@@ -36,7 +36,7 @@ def test_nothing_set_means_the_embedded_default(tmp_path: Path) -> None:
 def test_no_group_hides_a_check_of_another() -> None:
     """Of two validators of one name pydantic keeps one, and says nothing of the other."""
     groups = [group for group in Settings.__mro__ if group.__module__.startswith("outlast.settings.")]
-    checks = [name for group in groups for name in vars(group).get("__pydantic_decorators__").field_validators]
+    checks = [name for group in groups for name in vars(group)["__pydantic_decorators__"].field_validators]
     own = [name for group in groups for name, value in vars(group).items() if name in checks and callable(value)]
     assert len(own) == len(set(own))
 

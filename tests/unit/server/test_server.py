@@ -21,7 +21,7 @@ def test_a_token_is_known_by_its_hash_alone() -> None:
     tokens = Tokens((entry, new_token("bob", [Scope.DECIDE])[1]))
     caller = tokens.caller(f" {token}\n")
     assert caller is not None
-    assert (caller.name, caller.scopes) == ("Ada Lovelace", {Scope.READ, Scope.START})
+    assert (caller.name, caller.scopes) == ("Ada Lovelace", frozenset({Scope.READ, Scope.START}))
     assert tokens.caller(token[:-1]) is None
     assert tokens.caller(entry) is None
     assert not Tokens(())
