@@ -44,13 +44,16 @@ from outlast.contracts import (
     GateTerms,
     GateView,
     ProposedAction,
+    RecordKind,
     Verdict,
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
 from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
+from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
+from outlast.workflow import journal
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
@@ -73,12 +76,13 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
+        self.webhooks: Webhooks | None = None
         self._trace = trace
         self._book = GateBook()
         self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
-        self._allowed: dict[str, None] = {}
+        self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 
     @property
@@ -121,11 +125,23 @@ class Gates:
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
-        it, and HaltedError where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
+        again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
         """
-        before = denied_before(self._book.gates.values(), action)
-        if before is not None:
+        asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
+        decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
+        if decision.approval is not None and decision.approval.run in self.runs:
+            run = (
+                await self._authentication.learn(decision.action)
+            ).run  # who acts knows its own part of the run alone
+            return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": run})})
+        return decision
+
+    async def _open(
+        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
+    ) -> GateDecision:
+        check, describe, takes = how
+        if (before := denied_before(self._book.gates.values(), action)) is not None:
             self._trace.notice(
                 f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
             )
@@ -172,9 +188,9 @@ class Gates:
 
     def allow(self, action: ProposedAction) -> None:
         """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
-        if action.tool in self._allowed:
+        if action.tool in self.allowed:
             return
-        self._allowed[action.tool] = None
+        self.allowed[action.tool] = None
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
@@ -199,6 +215,8 @@ class Gates:
     ) -> GateState:
         seen = len(self._book.records)
         self.indexed = self.indexed or terms.indexed
+        if self.webhooks is not None:
+            self.webhooks.known(terms.webhooks)
         self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
         for early, why in refused:
             self._book.refuse(early, why, now, message=False)
@@ -268,7 +286,7 @@ class Gates:
         self._trace.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not (self._book.gates or self._allowed):
+        if not new or not (self._book.gates or self.allowed):
             return
         self._published = new[-1].seq
         shown = waiting[:GATES_IN_MEMO]
@@ -285,3 +303,6 @@ class Gates:
                 gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))
                 self.notifier.begin(notify(news), f"{record.gate} is {record.kind}")
+            if record.kind is RecordKind.OPENED and self.webhooks:
+                view = self._view(self._book.gates[record.gate])
+                self.notifier.begin(self.webhooks.gate_opened(view, self.requester), f"{record.gate} has opened")

@@ -23,6 +23,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
 )
 from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -30,7 +31,8 @@ from outlast.cli.kinds import known, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
-from outlast.contracts import RunStatus
+from outlast.contracts import RunStatus, Trace
+from outlast.errors import text_of
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
 from outlast.worker.routing import Served, served_by
@@ -46,6 +48,19 @@ PATIENT_DEADLINE = timedelta(seconds=10)
 
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
+
+PASSING = frozenset(
+    {
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""What a server says, or does not say, while it goes down or comes up."""
 
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
@@ -163,6 +178,19 @@ class Reach:
                 f"{state}: the worker is busy, or has just died; it did not answer within {within.total_seconds():g} s",
             ) from error
         return answered
+
+    async def trace(self, found: WorkflowExecutionDescription) -> Trace:
+        """Query the calls of a run, those of its earlier parts too where it has continued as new; raises as `ask`."""
+        trace = await self.ask(found, "trace", Trace)
+        if not trace.earlier:
+            return trace
+        try:
+            texts = await self.store(waits=False).texts(trace.earlier)
+        except ApplicationError as error:
+            say(f"the calls of {len(trace.earlier)} earlier parts are left out: {text_of(error)}")
+            return trace
+        before = [call for text in texts.values() for call in Trace.model_validate_json(text).calls]
+        return trace.model_copy(update={"calls": (*before, *trace.calls), "earlier": ()})
 
     def page_of(self, workflow_id: str) -> str:
         """Return the run's page in the Web UI of the embedded stack, or "" where we know of none."""

@@ -14,8 +14,8 @@ from outlast.contracts import GateNews, GateOutcome, Notice, NoticeRequest, Reco
 from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
 from outlast.tracing.trace import RunTrace
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import FAILURES
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -54,6 +54,7 @@ class Notifier:
         """Send the notice `what` in a task of its own; a failure is noted in the status and changes nothing."""
 
         async def notified() -> None:
+            journal.begin(None)
             try:
                 await notifying
             except FAILURES as error:
@@ -115,7 +116,7 @@ def notice_of(news: GateNews) -> Notice:
 
 async def _notify(trace: RunTrace, channel: int, notice: Notice) -> None:
     try:
-        await run_activity(
+        await run_activity_anew(
             NoticeActivities.tell_people,
             NoticeRequest(channel=channel, notice=notice),
             **policies.tell_people(f"notify people by channel {channel}: {notice.gate} is {notice.kind}"),

@@ -7,6 +7,7 @@ whatever is looked for there seems never to have existed. So a store counts as t
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 MARKER = ".content-store"
@@ -39,11 +40,16 @@ class StoreMarker:
         marker._make()
         return marker
 
+    @cached_property
+    def _file(self) -> Path:
+        """The marker; every operation of the store looks for it, and to build a path costs more than the look."""
+        return self.root / MARKER
+
     @property
     def present(self) -> bool:
         """Whether the marker is where it belongs."""
         try:
-            return (self.root / MARKER).exists()
+            return self._file.exists()
         except OSError:  # a stale or unreadable mount
             return False
 
@@ -61,7 +67,7 @@ class StoreMarker:
         # A store that can only be read is read without a marker.
         with suppress(OSError):
             if not self.present:
-                (self.root / MARKER).write_text(MARKER_TEXT)
+                self._file.write_text(MARKER_TEXT)
             self.used = True
             if self.note is not None and not self.note.exists():
                 self.note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -24,6 +24,10 @@ SAMPLE = 0.05
 """Seconds between two looks at the loop."""
 PER_SAMPLE = 16
 """Most activities that are taken between two looks: the lag of what has just been taken shows only at the next one."""
+QUIET = 0.01
+"""Seconds of lag below which the loop has nothing to do."""
+PER_QUIET_SAMPLE = 64
+"""Most that are taken while it has nothing to do: the steps of a fan-out start at once."""
 
 
 class Lag:
@@ -87,7 +91,8 @@ class AdmittedByLag(CustomSlotSupplier):
         with self._lock:
             if self._sample != self._lag.samples:
                 self._sample, self._taken = self._lag.samples, 0
-            if self._used >= self._most or self._taken >= PER_SAMPLE or self._lag.seconds > MOST_LAG:
+            at_once = PER_QUIET_SAMPLE if self._lag.seconds < QUIET else PER_SAMPLE
+            if self._used >= self._most or self._taken >= at_once or self._lag.seconds > MOST_LAG:
                 return False
             self._used += 1
             self._taken += 1

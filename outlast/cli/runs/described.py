@@ -83,7 +83,7 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
     """
     try:
         status = await reach.ask(found, "status", RunStatus)
-        return Standing(status, await reach.ask(found, "trace", Trace) if trace else Trace())
+        return Standing(status, await reach.trace(found) if trace else Trace())
     except WorkerBusyError as busy:
         from outlast.cli.recorded.status import recorded_status
 

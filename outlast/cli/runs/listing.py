@@ -28,6 +28,8 @@ STYLES = {"completed": "green", "running": "yellow", "failed": "red", "timed out
 AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FAILED = ("Failed", "TimedOut", "Terminated")
+DELIVERY = "WebhookWorkflow"
+"""Deliveries of webhooks: each belongs to a run, and none is one of agents."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ def type_term(types: Sequence[str] = (), *, marked: bool) -> str:
     """Write which workflow types to look for as a term of a query, "" for all.
 
     Runs of agents are those that a starter marked, and those of a type that the application registered. The library alone knows
-    no types, and runs that a program started carry no mark: then every run is listed.
+    no types, and runs that a program started carry no mark: then every run is listed but for
+    deliveries of webhooks.
     """
     registered = [kind.workflow for kind in kinds()]
     if not types and registered == [ROLLBACK]:
-        return ""
+        return f"WorkflowType != '{DELIVERY}'"
     names = types_of(types) if types else registered
     term = f"WorkflowType IN ({', '.join(map(quoted_name, names))})"
     return f"(AgentPattern IS NOT NULL OR {term})" if marked and not types else term

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -169,6 +169,61 @@ def _where(reach: Reach, workflow_id: str) -> str:
     return f" · {page}" if page else ""
 
 
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that has ended, with its texts: `data` is the typed result as JSON, `error` why it failed."""
+
+    id: str
+    result: Any
+    page: Page | None
+    data: str
+    error: WorkflowFailureError | None
+
+    @property
+    def budget(self) -> BudgetShown | None:
+        """How it stands with its budget."""
+        return self.result.budget if isinstance(self.result, RunResult) else None
+
+    @property
+    def tools_missing(self) -> Sequence[str]:
+        """The tools that its agents lacked."""
+        return self.result.tools_missing if isinstance(self.result, RunResult) else ()
+
+    @property
+    def changes(self) -> Changes:
+        """What its tools changed."""
+        if self.result is not None:
+            return changes_of(self.result, self.page)
+        return left_behind(self.error.cause if self.error else None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        data = self.page.data() if self.page else {"state": "failed"}
+        data |= {"data": json.loads(self.data)} if self.data else {}
+        data |= {"tools_missing": list(self.tools_missing)} if self.tools_missing else {}
+        data |= {"budget": plain(self.budget)} if self.budget else {}
+        data |= {"changed": plain(self.changes)} if self.changes.changes or self.changes.forgotten else {}
+        return {"id": self.id, **data, **({"error": cause_of(self.error)} if self.error else {})}
+
+
+async def read_ended(
+    reach: Reach, workflow_id: str, workflow: str, result: Any, error: WorkflowFailureError | None
+) -> EndedRun:
+    """Fetch the texts of a result; raises LeavingError where they cannot be read, unless the run failed anyway."""
+    page, data = None, ""
+    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is shown, readable page or not
+        if result is not None:
+            reader = Reader(reach.store(), reach.settings, workflow_id)
+            page = await page_of(workflow).read(reader, result)
+            data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
+    if isinstance(page, AnyPage):
+        # A workflow of others may well return a `state` of its own, {"state": "failed"} of a payment say.
+        if page.shared and not await reach.is_agent_run(await reach.find(workflow_id, ours=False)):
+            page = replace(page, shared=None)
+        result = page.shared
+    return EndedRun(workflow_id, result, page, data, error)
+
+
 async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
     """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed.
 
@@ -179,28 +234,16 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
             result, error = await result_of(handle, seen=seen, waits=lambda: waits_of(reach, handle.id)), None
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
-    page, data = None, ""
-    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is shown, readable page or not
-        if result is not None:
-            reader = Reader(reach.store(), reach.settings, handle.id)
-            page = await page_of(workflow).read(reader, result)
-            data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
-    if isinstance(page, AnyPage):
-        # A workflow of others may well return a `state` of its own, {"state": "failed"} of a payment say.
-        if page.shared and not await reach.is_agent_run(await reach.find(handle.id, ours=False)):
-            page = replace(page, shared=None)
-        result = page.shared
+    ended = await read_ended(reach, handle.id, workflow, result, error)
+    page, result = ended.page, ended.result
     if result is None and not known(workflow):
         await _show_foreign(reach, handle.id, page, error, as_json=as_json)
         return
-    budget = result.budget if isinstance(result, RunResult) else None
-    tools_missing = result.tools_missing if isinstance(result, RunResult) else ()
-    changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
-        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing, data)
+        print_json(ended.as_json())
     else:
-        shown = [*page.lines(), *_data_lines(data), *pages.budget_lines(budget)] if page is not None else []
-        pages.show([*shown, *pages.missing_tools(tools_missing), *change_lines(changes)])
+        shown = [*page.lines(), *_data_lines(ended.data), *pages.budget_lines(ended.budget)] if page is not None else []
+        pages.show([*shown, *pages.missing_tools(ended.tools_missing), *change_lines(ended.changes)])
     complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
@@ -218,23 +261,6 @@ async def _show_foreign(
         pages.show([*(page.lines() if page else []), *changes, *described_page(data)])
     if failure:
         raise LeavingError(FAILED, cause_of(failure))
-
-
-def _print_json(
-    workflow_id: str,
-    page: Page | None,
-    budget: BudgetShown | None,
-    changes: Changes,
-    error: str,
-    tools_missing: Sequence[str],
-    typed: str,
-) -> None:
-    data = page.data() if page else {"state": "failed"}
-    data |= {"data": json.loads(typed)} if typed else {}
-    data |= {"tools_missing": list(tools_missing)} if tools_missing else {}
-    data |= {"budget": plain(budget)} if budget else {}
-    data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
-    print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
 
 
 def _data_lines(data: str) -> list[RenderableType]:

@@ -11,26 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from outlast.cli.leaving import say
-from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
+from outlast.cli.reaching import NOBODY_ANSWERS, PASSING, PATIENT_DEADLINE
 from outlast.cli.rendering import gate_line
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
-
-PASSING = frozenset(
-    {
-        RPCStatusCode.ABORTED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.INTERNAL,
-        RPCStatusCode.RESOURCE_EXHAUSTED,
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.UNKNOWN,
-    }
-)
-"""What a server says, or does not say, while it goes down or comes up."""
 
 NO_ANSWER = "no worker answers for this run: the worker is busy or gone, and the run goes on once one is there."
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from outlast.worker import crash_notes
-from outlast.worker.admission import MOST_LAG, PER_SAMPLE, AdmittedByLag, Lag
+from outlast.worker.admission import MOST_LAG, PER_QUIET_SAMPLE, PER_SAMPLE, QUIET, AdmittedByLag, Lag
 from outlast.worker.crash_notes import FOLDER, CrashNotes
 
 RUN = ("workflow", "run")
@@ -71,6 +71,12 @@ def test_a_long_life_does_not_make_a_long_file(tmp_path: Path, monkeypatch: pyte
 
 async def test_room_is_bounded_and_given_back_and_closed_while_the_loop_is_late() -> None:
     lag = Lag()
+    quiet = AdmittedByLag(200, lag)
+    taken = [quiet.try_reserve_slot(None) for _ in range(PER_QUIET_SAMPLE + 1)]  # type: ignore[arg-type]
+    assert (taken[:-1].count(None), taken[-1]) == (0, None), (
+        "a loop with nothing to do takes the steps of a fan-out at once"
+    )
+    lag.seconds = QUIET
     rooms = AdmittedByLag(PER_SAMPLE + 2, lag)
     permits = [rooms.try_reserve_slot(None) for _ in range(PER_SAMPLE + 1)]  # type: ignore[arg-type]
     assert permits[:-1].count(None) == 0

@@ -226,7 +226,9 @@ def _written(annotation: ast.expr | None) -> str:
     return ast.unparse(annotation).strip("'") if annotation else ""
 
 
-ACTIVITY_CALL = re.compile(r"(workflow\.(execute|start)_(local_)?activity(_method|_class)?|run_activity)$")
+ACTIVITY_CALL = re.compile(
+    r"(workflow\.(execute|start)_(local_)?activity(_method|_class)?|run_(activity|local)(_anew)?)$"
+)
 
 
 def policy_for_each_call(source: Source) -> Iterator[str]:
