@@ -36,15 +36,13 @@ class Triggers:
 
     async def signed_by(self, request: Request) -> Caller | None:
         """Return who signed a request, None where a token is to say who sends it; raises HttpError for a wrong signature."""
-        headers = request.headers
-        if STANDARD not in headers and HUB not in headers:
+        headers, name = request.headers, unquote(request.path_params["name"])
+        secret, is_signed = self._secrets.get(name, ""), STANDARD in headers or HUB in headers
+        if not is_signed and (not secret or "authorization" in headers):
             return None
-        name = unquote(request.path_params["name"])
-        secret, body = self._secrets.get(name, ""), await request.body()
-        if not secret or not (_standard(secret, request, body) if STANDARD in headers else _hub(secret, request, body)):
-            raise HttpError(
-                401, f"{STANDARD if STANDARD in headers else HUB}: not signed by the secret of this trigger"
-            )
+        check = _standard if STANDARD in headers else _hub
+        if not secret or not check(secret, request, await request.body()):
+            raise HttpError(401, f"{STANDARD} or {HUB}: not signed by the secret of this trigger")
         return Caller(f"trigger {name}", frozenset({Scope.START}))
 
     async def fire(self, call: Call) -> Answer:
