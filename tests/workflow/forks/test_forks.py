@@ -12,6 +12,7 @@ from outlast.cli.reaching import Reach
 from outlast.cli.recorded.status import recorded_status
 from outlast.contracts import (
     DecisionLog,
+    GatePolicy,
     Plan,
     PlanRequest,
     PlanStep,
@@ -109,6 +110,7 @@ async def test_only_what_depends_on_the_step_is_done_again(real_runner: Runner) 
 async def test_an_edited_plan_asks_what_was_edited_and_what_comes_after_it(real_runner: Runner) -> None:
     edited = [step.model_dump(mode="json") for step in chain(4).steps]
     edited[2]["input"] = "do 3 otherwise"
+    edited[2]["gate"] = {"needed": 2}
     edited.append({"step": "5", "agent": "writer", "input": "do 5", "depends_on": ["1"]})
     async with real_runner.worker(answer) as llm:
         first = await real_runner.start(RUN, PlanRequest(plan=chain(4)))
@@ -118,6 +120,8 @@ async def test_an_edited_plan_asks_what_was_edited_and_what_comes_after_it(real_
         await second.result()
         assert asked(llm) == {"3 otherwise": 1, "4": 1, "5": 1}
         assert (await status_of(second)).forked == f"{first.id}, from what was edited on"
+        # It is a person's plan: who must approve a step stays in it.
+        assert (await second.query("plan", result_type=Plan)).steps[2].gate == GatePolicy(needed=2)
         llm.calls.clear()
         # A fork of a fork: what that one took over is taken over as well.
         third = await forked(real_runner, second.id, from_step="4", agent="analyst", text="do 4 well")
