@@ -87,7 +87,7 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
         run_id=earlier.found.run_id,
         start=_start_in_words(wanted),
         outcomes=await _kept(store, taken),
-        agents=_agents(earlier, rows, wanted, planned=plan is not None),
+        agents=_agents(earlier, plan, rows, wanted),
         changed=tuple(sorted({change.step for change in standing})),
     )
     request = {**earlier.request, **_stages(earlier, again), **wanted.edit}
@@ -217,10 +217,15 @@ async def _kept(store: ContentStore, taken: Sequence[StepOutcome]) -> tuple[str,
     return tuple([await store.put(page.model_dump_json().encode()) for page in pages])
 
 
-def _agents(earlier: EarlierRun, rows: Sequence[StepRow], wanted: Wanted, *, planned: bool) -> dict[str, str]:
-    """Say who does a step in place of its agent; a plan names its agents itself, but no models."""
+def _agents(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], wanted: Wanted) -> dict[str, str]:
+    """Say who does a step in place of its agent; a plan names its agents itself, but no models.
+
+    What an earlier fork said of a step holds on, unless the plan now names another agent for it, or is made anew.
+    """
     before = Fork.model_validate(earlier.request.get("forked") or {"run": ""})
-    agents = dict(before.agents)
+    planned = {step.step: step.agent for step in earlier.plan.steps} if earlier.plan else {}
+    now = {step.step: step.agent for step in plan.steps} if plan else {}
+    agents = {step: who for step, who in before.agents.items() if planned.get(step) == now.get(step)}
     if not (wanted.agent or wanted.model):
         return agents
     own = next(row.agent for row in rows if row.step == wanted.from_step).partition("@")[0]
@@ -231,7 +236,7 @@ def _agents(earlier: EarlierRun, rows: Sequence[StepRow], wanted: Wanted, *, pla
         )
     if wanted.model:
         agents[wanted.from_step] = f"{agent}@{wanted.model}"
-    elif planned:
+    elif plan is not None:
         agents.pop(wanted.from_step, None)
     else:
         agents[wanted.from_step] = agent

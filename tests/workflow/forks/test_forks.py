@@ -148,6 +148,23 @@ async def test_a_step_is_done_by_another_model_of_the_same_agent(real_runner: Ru
         assert (await status_of(second)).steps[1].agent == "writer@claude-haiku-4-5"
 
 
+async def test_an_edited_plan_goes_before_what_an_earlier_fork_said_of_a_step(real_runner: Runner) -> None:
+    edited = [step.model_dump(mode="json") for step in chain(3).steps]
+    edited[1]["agent"] = "analyst"
+    async with real_runner.worker(answer):
+        first = await real_runner.start(RUN, PlanRequest(plan=chain(3)))
+        await first.result()
+        second = await forked(real_runner, first.id, from_step="2", model="claude-haiku-4-5")
+        await second.result()
+        third = await forked(real_runner, second.id, edit={"plan": {"steps": edited}})
+        await third.result()
+        assert {row.step: row.agent for row in (await status_of(third)).steps}["2"] == "analyst"
+        # What was said of a step that stays as it is goes on to hold.
+        fourth = await forked(real_runner, second.id, from_step="2")
+        await fourth.result()
+        assert (await status_of(fourth)).steps[1].agent == "writer@claude-haiku-4-5"
+
+
 async def test_a_plan_that_a_planner_made_is_not_planned_again(real_runner: Runner) -> None:
     def script(call: ModelCall) -> str:
         if call.system.startswith("You plan work"):
