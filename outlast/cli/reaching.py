@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -156,8 +156,10 @@ class Reach:
     ) -> M:
         """Query a run.
 
-        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none.
+        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none, or
+        the run has not begun.
         """
+        must_have_begun(found)
         if not await self.served(found):
             raise await self.no_worker(
                 found, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
@@ -227,6 +229,19 @@ def _queue(of: str | WorkflowExecution) -> str:
 def _info(of: str | WorkflowExecution) -> WorkflowExecutionInfo | None:
     """Return what the server knows of a run: a described one has its build."""
     return of.raw_description.workflow_execution_info if isinstance(of, WorkflowExecutionDescription) else None
+
+
+def begins_at(found: WorkflowExecution) -> datetime | None:
+    """Return when a run begins that was started with a delay; None where it has begun."""
+    waits = found.status is WorkflowExecutionStatus.RUNNING and found.execution_time
+    return found.execution_time if waits and waits > datetime.now(UTC) else None
+
+
+def must_have_begun(found: WorkflowExecution) -> None:
+    """Raise LeavingError for a run that was started with a delay and waits for its time."""
+    if when := begins_at(found):
+        shown = when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        raise LeavingError(WRONG, f"run {found.id!r} begins at {shown} and has done nothing yet")
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio.api.history.v1 import HistoryEvent
@@ -17,9 +17,12 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.contracts import Changes, Plan, RunStatus, StepOutcome, StepOutcomes
+from outlast.contracts import Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
 from outlast.storage.activities import ContentStore
+
+if TYPE_CHECKING:
+    from outlast.forks.changes import Made
 
 M = TypeVar("M", bound=BaseModel)
 QUERY_SECONDS = 30.0
@@ -32,21 +35,28 @@ class ForkError(Exception):
     """A run cannot be forked, or not like this; the message says why and what to do."""
 
 
+class NoRunError(ForkError):
+    """There is no such run (any more)."""
+
+
 class NoWorkerAnswersError(ForkError):
     """Only a worker knows what a run came to, and none answers."""
 
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """A run as a fork of it sees it; `request` is what it was started with, as JSON data, `plan` its plan if it has one."""
+    """A run as a fork of it sees it; `request` is what it was started with, as JSON data, `plan` its plan if it has one.
+
+    `changes` are read apart from the rest, by `changes.with_changes`.
+    """
 
     found: WorkflowExecutionDescription
     request: Mapping[str, Any]
     status: RunStatus
     outcomes: tuple[StepOutcome, ...]
-    changes: Changes
     plan: Plan | None = None
     progress: Mapping[str, Any] | None = None
+    changes: "tuple[Made, ...]" = ()
 
     @property
     def id(self) -> str:
@@ -62,27 +72,26 @@ class EarlierRun:
 async def read_run(client: Client, workflow_id: str) -> EarlierRun:
     """Read an earlier run; raises ForkError where there is none, it is none of agents, or a part of it is gone."""
     found = await described(client, workflow_id)
-    status = await _asked(client, found, "status", RunStatus)
+    status = await asked(client, found, "status", RunStatus)
     plan = await _asked_if_known(client, found, "plan")
     return EarlierRun(
         found=found,
-        request=await _request_of(client, found),
+        request=await request_of(client, found),
         status=status,
         outcomes=await _outcomes(client, found),
-        changes=await _asked(client, found, "changes", Changes),
         plan=Plan.model_validate(plan) if plan and plan.get("steps") else None,
         progress=await _asked_if_known(client, found, "progress"),
     )
 
 
-async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
+async def described(client: Client, workflow_id: str, run_id: str | None = None) -> WorkflowExecutionDescription:
     """Describe a run; raises ForkError where there is none (any more)."""
     try:
-        return await client.get_workflow_handle(workflow_id).describe()
+        return await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        raise ForkError(
+        raise NoRunError(
             f"there is no run {workflow_id!r}: none was started under that id, or the server has deleted it, history and all, "
             "after its retention time"
         ) from error
@@ -135,7 +144,7 @@ def references(data: Any) -> Iterator[str]:
             yield from references(each)
 
 
-async def _request_of(client: Client, found: WorkflowExecutionDescription) -> Mapping[str, Any]:
+async def request_of(client: Client, found: WorkflowExecutionDescription) -> Mapping[str, Any]:
     """Return what a run was first started with: later parts of it carry their state in the request."""
     run_id = found.run_id
     while True:
@@ -158,13 +167,14 @@ async def _request_of(client: Client, found: WorkflowExecutionDescription) -> Ma
 async def _outcomes(client: Client, found: WorkflowExecutionDescription) -> tuple[StepOutcome, ...]:
     read: list[StepOutcome] = []
     while True:
-        page = await _asked(client, found, "outcomes", StepOutcomes, len(read))
+        page = await asked(client, found, "outcomes", StepOutcomes, len(read))
         read += page.outcomes
         if not page.outcomes or len(read) >= page.total:
             return tuple(read)
 
 
-async def _asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:
+async def asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:
+    """Ask a run that is a workflow of agents; raises ForkError for another one, and where nobody answers."""
     try:
         return answer.model_validate(await _query(client, found, query, *given))
     except WorkflowQueryFailedError as error:

@@ -9,14 +9,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from outlast.agents.sessions import SessionProgress
-from outlast.contracts import Change, ChangeState, Message, ModelRequest, ModelTurn, Part, Transcript
+from outlast.contracts import Message, ModelRequest, ModelTurn, Part, Transcript
+from outlast.forks.changes import Made
 from outlast.forks.reading import EarlierRun, ForkError, history
 
 STEP = "session"
 GO_ON = "Go on with the task."
 CALL = "call_model"
-STANDING = (ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
-"""States of a change that is in the world, or may be."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class SessionStart:
 
     progress: Mapping[str, Any]
     turns: tuple[str, ...]
-    repeated: tuple[Change, ...] = ()
+    repeated: tuple[Made, ...] = ()
     step: str = STEP
 
 
@@ -65,7 +64,7 @@ async def session_from(client: Client, earlier: EarlierRun, number: int | None, 
     return _start(progress, number - 1, _changed_by(earlier, turns[number - 1 :]), text)
 
 
-def _start(progress: SessionProgress, turns: int, repeated: tuple[Change, ...], text: str) -> SessionStart:
+def _start(progress: SessionProgress, turns: int, repeated: tuple[Made, ...], text: str) -> SessionStart:
     if not text and progress.turns and not progress.left:
         text = GO_ON  # a model goes on only from what somebody has said
     if text:
@@ -82,17 +81,16 @@ def _messages(turns: list[Turn]) -> int:
     return count
 
 
-def _changed_by(earlier: EarlierRun, turns: list[Turn]) -> tuple[Change, ...]:
+def _changed_by(earlier: EarlierRun, turns: list[Turn]) -> tuple[Made, ...]:
     """Return what the tools changed that these turns called, as far as it still stands."""
     calls = {call.id for turn in turns if turn.answer for call in turn.answer.tool_calls}
     keys = {f"{earlier.id}/{STEP}/{call}" for call in calls}
-    changes = earlier.changes.changes
-    return tuple(one for one in changes if one.state in STANDING and _is_of(one, keys))
+    return tuple(one for one in earlier.changes if one.stands and _is_of(one.change.key, keys))
 
 
-def _is_of(change: Change, keys: set[str]) -> bool:
+def _is_of(key: str, keys: set[str]) -> bool:
     """Whether a change has one of these keys; a key that was used before has a number behind it."""
-    return change.key in keys or change.key.rpartition("/")[0] in keys
+    return key in keys or key.rpartition("/")[0] in keys
 
 
 async def _turns(client: Client, earlier: EarlierRun) -> list[Turn]:

@@ -9,6 +9,8 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from activities.search.contracts import SourceKind
 from outlast.agents.sessions import AgentSessionRequest, SessionLimits
+from outlast.cli.reaching import Reach
+from outlast.cli.runs.ended_rollback import roll_back_ended
 from outlast.contracts import ROLL_BACK_ALL, Plan, PlanRequest, PlanStep, RunState, RunStatus
 from outlast.errors import ErrorKind, non_retryable
 from outlast.forks.forking import fork, retry
@@ -265,6 +267,28 @@ async def test_no_effect_is_repeated_or_undone_by_a_fork(real_runner: Runner) ->
         assert (workspace / "a.md").read_text() == "X"
         keys = [change["key"] for change in (await third.query("changes"))["changes"]]
         assert [key.partition("/")[0] for key in keys] == [third.id]
+
+
+async def test_a_fork_of_a_fork_repeats_no_effect_of_the_first_run(real_runner: Runner) -> None:
+    workspace = workspace_of(real_runner)
+    async with real_runner.worker(writing("a.md")):
+        first = await real_runner.start(PLAN, PlanRequest(plan=filing()))
+        await first.result()
+        (workspace / "a.md").write_text("changed since")
+        second = await forked(real_runner, first.id, from_step="2")
+        await second.result()
+        with pytest.raises(ForkError, match=rf"changed something in run {first.id} .*rollback {first.id}"):
+            await forked(real_runner, second.id, from_step="1")
+        # It is rolled back by another workflow, as it has ended, and then the step counts as done in neither run.
+        reach = Reach(real_runner.settings, real_runner.env.client)
+        (workspace / "a.md").write_text("X")
+        _, whole = await roll_back_ended(reach, await first.describe(), "")
+        assert whole
+        assert not (workspace / "a.md").exists()
+        for run in (first.id, second.id):
+            await (await forked(real_runner, run, from_step="2")).result()
+            assert (workspace / "a.md").read_text() == "X"
+            (workspace / "a.md").unlink()
 
 
 async def test_a_step_that_is_asked_something_else_does_not_repeat_its_effect(real_runner: Runner) -> None:
