@@ -27,7 +27,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.kinds import known, worker_of
+from outlast.cli.kinds import known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
@@ -102,15 +102,16 @@ class Reach:
                 return True
         return False
 
-    async def lacking(self, of: str | WorkflowExecution) -> tuple[str, str]:
-        """Say which worker is missing, and how to start it."""
+    async def lacking(self, of: str | WorkflowExecution, workflow: str = "") -> tuple[str, str]:
+        """Say which worker is missing, and how to start it; `workflow` is what shall run on a queue."""
         lacks = (await self._served_by(of)).lacks(_info(of))
-        plain = (f"no worker serves task queue {_queue(of)!r}", start_a_worker(worker_of(_queue(of))))
-        return lacks or plain
+        workflow = workflow if isinstance(of, str) else of.workflow_type
+        advice = worker_elsewhere(workflow, _queue(of)) or start_a_worker(worker_of(_queue(of)))
+        return lacks or (f"no worker serves task queue {_queue(of)!r}", advice)
 
-    async def no_worker(self, of: str | WorkflowExecution, why: str) -> LeavingError:
+    async def no_worker(self, of: str | WorkflowExecution, why: str, workflow: str = "") -> LeavingError:
         """Build the error that says so."""
-        lacks, advice = await self.lacking(of)
+        lacks, advice = await self.lacking(of, workflow)
         # An ended run stays with its build, which may be gone for good: its history is what there is then.
         ended = not isinstance(of, str) and of.status is not WorkflowExecutionStatus.RUNNING
         kind = WorkerBusyError if ended and await self.workers(_queue(of)) else LeavingError

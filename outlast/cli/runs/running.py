@@ -70,8 +70,8 @@ async def start(
     queue = task_queue or queue_of(workflow) or reach.settings.task_queue
     if not await (reach.served(queue) if detach or delay else reach.served_soon(queue)):
         if not (detach or delay):
-            raise await reach.no_worker(queue, "nothing was started")
-        lacks, advice = await reach.lacking(queue)
+            raise await reach.no_worker(queue, "nothing was started", workflow)
+        lacks, advice = await reach.lacking(queue, workflow)
         say(f"{lacks}; the run waits for one. {advice}")
     try:
         handle = await _beginning.get()(

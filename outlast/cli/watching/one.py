@@ -29,6 +29,7 @@ from outlast.cli.rendering import local_time, money
 from outlast.cli.results import Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.class_queues import class_waits
+from outlast.cli.runs.retrying import wait_lines, waits_of
 from outlast.cli.runs.waiting import PATIENCE, Told, may_be_left, outlasting
 from outlast.cli.watching.calls import Calls
 from outlast.cli.watching.outages import SERVER, WORKER, Outages
@@ -132,7 +133,9 @@ class Watch:
         if self._texts:
             await self._texts.show(found, self._calls)
         if status is not None:
-            self._look = look_at(status, self._trace, self._retries(found))
+            self._look = look_at(
+                status, self._trace, self._retries(found), wait_lines(await waits_of(self._reach, found))
+            )
             self._display.show(self._look)
 
     async def _status(self, found: WorkflowExecutionDescription) -> RunStatus | None:
