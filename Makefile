@@ -28,8 +28,8 @@ test: parts ## Run all tests
 parts: .venv/.dev ## Install the browser, PostgreSQL and promtool that some tests need, where that may be done
 	$(BIN)/python -m tests.parts
 
-chaos: .venv/.dev ## Kill the worker at every boundary of do and undo, take store and API away at ten moments each (40 minutes), and print what became of each run
-	OUTAGE_MOMENTS=10 $(BIN)/python -m pytest tests/resilience/crashes/test_rollback_crashes.py tests/resilience/crashes/test_outages.py -n 0 -s -q
+chaos: .venv/.dev ## Strike every pattern with every fault, 400 times (25 minutes), count what should not be, and write it into docs/resilience.md
+	$(BIN)/python -m tests.resilience.chaos --write
 
 lint: .venv/.dev ## Check style and formatting
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from benchmarks.figures import (
     crash,
     crowd,
     gathering,
+    long,
     processes,
     speed,
     start,
@@ -55,6 +56,8 @@ class Extent:
     """Plans at once, one of which is asked for its status now and then, and seconds of a call."""
     processes: int = 200
     """Plans at once on one worker process, and on two."""
+    long: tuple[int, int] = (long.STEPS, long.TURNS)
+    """Steps of a plan, and turns of a session."""
     quick: bool = False
 
     def reps_at(self, latency: float) -> int:
@@ -80,6 +83,7 @@ QUICK = Extent(
     stopped=(2, 0.3, 1.0),
     asked=(10, 0.1),
     processes=5,
+    long=(60, 20),
     quick=True,
 )
 
@@ -147,6 +151,10 @@ async def _start(stack: Stack, extent: Extent) -> list[dict[str, Any]]:
     return [await start.measure(stack, extent.reps)]
 
 
+async def _long(_stack: Stack, extent: Extent) -> list[dict[str, Any]]:
+    return [await long.measure(*extent.long)]
+
+
 FIGURES: dict[str, Figure] = {
     **{graph: _timed(graph) for graph in GRAPHS_TIMED},
     "throughput": _throughput,
@@ -158,6 +166,7 @@ FIGURES: dict[str, Figure] = {
     "streams": _streams,
     "client": _client,
     "start": _start,
+    "long": _long,
     "gather": _gather,
     "crash": _crash,
 }
@@ -173,6 +182,8 @@ def _sides(names: list[str], extent: Extent) -> tuple[SideName, ...]:
         return telemetry_cost.SIDES
     if set(names) <= OVER_HTTP:
         return (SideName.PRODUCT_HTTP,)
+    if names == ["long"]:
+        return ()
     sides = QUICK_SIDES if extent.quick else ALL
     return (*sides, SideName.SEEN) if "telemetry" in names else sides
 

@@ -7,7 +7,7 @@ depth, then all of the next) look alike but wait for the slowest of each wave.
 
 import asyncio
 from bisect import insort
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, cast
@@ -15,12 +15,18 @@ from typing import Any, Generic, TypeVar, cast
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from outlast.contracts import BranchCarried
 from outlast.errors import ErrorKind, non_retryable
+from outlast.workflow import journal
+from outlast.workflow.branches import Nodes
 from outlast.workflow.failures import ENDINGS, FAILURES, finished
+from outlast.workflow.graphs import Graph, dependents_of, remaining_paths
 
 T = TypeVar("T")
-Graph = Mapping[str, Sequence[str]]
-"""Each node with the nodes it depends on; the order of nodes breaks ties."""
+
+
+BREATH = 500
+"""Nodes that a run takes over at a stretch when it has continued as new."""
 
 
 class AfterFailure(StrEnum):
@@ -60,47 +66,6 @@ class Outcome(Generic[T]):
         return cast(T, self.value)
 
 
-def remaining_paths(graph: Graph) -> dict[str, int]:
-    """Count, for each node, the nodes on the longest path from it to an end, itself included; raises as `topological`."""
-    order = topological(graph)
-    dependents = dependents_of(graph)
-    lengths: dict[str, int] = {}
-    for node in reversed(order):
-        lengths[node] = 1 + max((lengths[after] for after in dependents[node]), default=0)
-    return lengths
-
-
-def dependents_of(graph: Graph) -> dict[str, list[str]]:
-    """Turn the graph round: each node with the nodes that depend on it, in the order of the graph."""
-    dependents: dict[str, list[str]] = {node: [] for node in graph}
-    for node, dependencies in graph.items():
-        for dependency in dict.fromkeys(dependencies):
-            dependents[dependency].append(node)
-    return dependents
-
-
-def topological(graph: Graph) -> list[str]:
-    """Order the nodes so that each comes after its dependencies, otherwise as they stand.
-
-    Raises ValueError if the graph has a circle or names a node that does not exist.
-    """
-    placed: dict[str, None] = {}
-    for root in graph:
-        # The path from the root down, each node with the dependencies still to visit.
-        path = {} if root in placed else {root: iter(graph[root])}
-        while path:
-            node, waiting = next(reversed(path.items()))
-            dependency = next((name for name in waiting if name not in placed), None)
-            if dependency is None:
-                placed[node] = None
-                path.popitem()
-            elif dependency in path or dependency not in graph:
-                raise ValueError(f"not an acyclic graph: {node} depends on {dependency}")
-            else:
-                path[dependency] = iter(graph[dependency])
-    return list(placed)
-
-
 async def run_graph(
     graph: Graph,
     execute: Callable[[str], Coroutine[Any, Any, T]],
@@ -129,11 +94,14 @@ async def run_graph(
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
     running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip, prepare)
     try:
+        if await running.catch_up():
+            return running.outcomes
         while True:
             if until is not None and until(running.outcomes):
                 running.stopped = True
             running.start_ready(begun_only=running.stopped)
             if not running.tasks and not running.preparing:
+                running.nodes.over = True
                 return running.outcomes
             await workflow.wait(
                 [*running.tasks.values(), *running.preparing.values()], return_when=asyncio.FIRST_COMPLETED
@@ -171,7 +139,8 @@ class _Running(Generic[T]):
         self.outcomes = outcomes
         self.tasks: dict[str, asyncio.Task[T]] = {}
         self.preparing: dict[str, asyncio.Task[None]] = {}
-        self.stopped = False
+        self.nodes = Nodes()
+        self._branch = journal.graph(self.nodes)
         self._cancelled = False
         self._execute = execute
         self._max_parallel = max_parallel
@@ -188,6 +157,71 @@ class _Running(Generic[T]):
         self._ready = [node for node in order if self._waits_for[node] == 0]
         self._blocked = [node for node in order if self._blocker(node) is not None]
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing new starts."""
+        return self.nodes.stopped
+
+    @stopped.setter
+    def stopped(self, stopped: bool) -> None:
+        self.nodes.stopped = stopped
+
+    async def catch_up(self) -> bool:
+        """Take over what an earlier part of the run has done in this graph; returns whether the graph ended there."""
+        before = self._branch.carried if self._branch else None
+        if before is None:
+            return False
+        assert self._branch is not None
+        self._branch.carried = None  # from here on the nodes tell
+        for at, node in enumerate(before.ended, 1):
+            if node not in self.outcomes and node in self._rank:
+                await self._take_over(node, before)
+            if at % BREATH == 0:
+                await journal.breathe()
+        self.stopped, self.nodes.over = before.stopped, before.over
+        for node in () if before.over else before.begun:
+            if node in self._ready:
+                self._ready.remove(node)
+                if (waiting := self._prepare(node)) is not None:
+                    self._prepared[node] = None
+                    self._begin(node, waiting, self.preparing)
+                else:
+                    self._begin(node, self._execute(node), self.tasks)
+        return before.over
+
+    async def _take_over(self, node: str, before: BranchCarried) -> None:
+        """Let a node that has ended find what it gave: it does nothing again, and gets the same outcome in the same order."""
+        assert self._branch is not None
+        if node in self._ready:
+            self._ready.remove(node)
+        if node in before.cancelled:
+            self._settle(node, Outcome(error=asyncio.CancelledError(), cancelled=True))
+            return
+        if (blocker := self._blocker(node)) is not None:
+            self._settle(node, Outcome(skipped_by=blocker))
+            if self._on_skip:
+                self._on_skip(node, blocker)
+            return
+        branch = self._branch.below(node)
+        branch.settled = True
+        with journal.within(branch):
+            try:
+                if (waiting := self._prepare(node)) is not None:
+                    await waiting
+                outcome: Outcome[T] = Outcome(value=await self._execute(node))
+            except FAILURES as error:
+                outcome = Outcome(error=error)
+        branch.settled = False
+        self._settle(node, outcome)
+
+    def _begin(self, node: str, work: Coroutine[Any, Any, Any], among: dict[str, Any]) -> None:
+        """Start a task for a node, in the node's own branch of the run."""
+        self.nodes.begun[node] = None
+        if self._branch is None:
+            among[node] = asyncio.create_task(work)
+        else:
+            among[node] = asyncio.create_task(work, context=journal.context_of(self._branch.below(node)))
+
     def start_ready(self, *, begun_only: bool = False) -> None:
         """Skip what can never start, then start what can, longest remaining path first; `begun_only` what was being prepared."""
         while self._blocked and not begun_only:
@@ -203,10 +237,10 @@ class _Running(Generic[T]):
             elif node not in self._prepared and not begun_only and (waiting := self._prepare(node)) is not None:
                 self._ready.remove(node)
                 self._prepared[node] = None
-                self.preparing[node] = asyncio.create_task(waiting)
+                self._begin(node, waiting, self.preparing)
             elif len(self.tasks) < self._max_parallel and (node in self._prepared or not begun_only):
                 self._ready.remove(node)
-                self.tasks[node] = asyncio.create_task(self._execute(node))
+                self._begin(node, self._execute(node), self.tasks)
 
     def collect(self, ends_branch: Callable[[BaseException], bool] | None) -> bool:
         """Move ended tasks to the outcomes; returns whether one of them failed with more than the end of its branch."""
@@ -237,6 +271,9 @@ class _Running(Generic[T]):
     def _settle(self, node: str, outcome: Outcome[T]) -> None:
         """Record an outcome, and put the nodes it sets free or blocks in line."""
         self.outcomes[node] = outcome
+        self.nodes.ended[node] = None
+        if outcome.error is not None and is_cancelled_exception(outcome.error):
+            self.nodes.cancelled.append(node)
         for after in self._dependents[node]:
             if after not in self._waits_for:
                 continue

@@ -9,6 +9,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "devstack": ("xllamacpp",),
     "documents": ("bs4", "lxml", "pypdf"),
     "encryption": ("cryptography",),
+    "http": ("ag_ui", "sse_starlette"),
     "mcp": ("mcp",),
     "notify": ("apprise",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
@@ -16,10 +17,10 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "router": ("sklearn",),
     "search": ("ddgs", "feedparser"),
     "sql": ("sqlalchemy",),
-    "testing": (),
+    "testing": ("psutil", "starlette", "uvicorn"),
     "vertex": ("google.auth", "requests"),
 }
-"""The modules of each extra (`pyproject.toml`) that our code imports; `testing` brings the time-skipping server, a program."""
+"""The modules of each extra (`pyproject.toml`) that our code imports; `testing` brings servers, which are programs, too."""
 
 
 class MissingExtraError(ImportError, ValueError):

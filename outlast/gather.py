@@ -10,9 +10,11 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from outlast.dag import Outcome, run_graph
 from outlast.errors import ErrorKind, non_retryable
+from outlast.workflow import journal
 from outlast.workflow.failures import finished
 
 T = TypeVar("T")
@@ -48,7 +50,7 @@ async def gather(
         ended = await gather({"a": partial(self.agents.ask, "analyst", text), "b": partial(self.agents.ask, "sceptic", text)})
         ```
     """
-    ends = workflow.time() + deadline if deadline is not None else None
+    ends = journal.now("gather") + deadline if deadline is not None else None
 
     async def run(name: str) -> T:
         limits = [limit for limit in ((each_within or {}).get(name), _left(ends)) if limit is not None]
@@ -96,11 +98,18 @@ async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T])
     """Await work for so long; raises a non-retryable TimedOut error, after the work was cancelled."""
     if seconds is None:
         return await work
+    limit = journal.Limit.here(seconds)
+    if limit.passed:
+        work.close()
+        raise _late(name, limit.seconds)
+    seconds = limit.seconds
     task = asyncio.create_task(work)
-    if seconds > 0:
+    if seconds > 0 or journal.catching_up():
         try:
             await workflow.wait_condition(
-                task.done, timeout=timedelta(seconds=seconds), timeout_summary=f"{name}: {seconds:g} s at most"
+                task.done,
+                timeout=timedelta(seconds=seconds if seconds > 0 else 0.001),
+                timeout_summary=f"{name}: {seconds:g} s at most",
             )
         except TimeoutError:
             pass
@@ -109,8 +118,13 @@ async def within(seconds: float | None, name: str, work: Coroutine[Any, Any, T])
             raise
     if task.done():
         return task.result()
+    limit.passes()
     await _stopped(task)
-    raise non_retryable(ErrorKind.TIMED_OUT, f"{name}: no answer within {max(seconds, 0):g} s")
+    raise _late(name, seconds)
+
+
+def _late(name: str, seconds: float) -> ApplicationError:
+    return non_retryable(ErrorKind.TIMED_OUT, f"{name}: no answer within {max(seconds, 0):g} s")
 
 
 async def _stopped(task: "asyncio.Task[Any]") -> None:

@@ -18,7 +18,6 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from outlast.client import Settings, extended_converter, has_our_converter, load_settings
 from outlast.llm.base import LLM
 from outlast.tools.tool import Tool
-from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.admission import Lag
 from outlast.worker.arguments import (
     WorkerArgumentError,
@@ -27,7 +26,7 @@ from outlast.worker.arguments import (
     with_agents,
 )
 from outlast.worker.part import HEARTBEAT_THROTTLE, SLOTS, WorkerPart, part_of, tuner
-from outlast.worker.registry import Feature
+from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.versioning import check_unversioned, deployment_of, versioned_runner, with_build
 
 PASSED_THROUGH = ("outlast",)
@@ -96,8 +95,8 @@ class OutlastPlugin(SimplePlugin):
             "outlast",
             data_converter=self._extended,
             workflows=lambda theirs: [
-                *(each for each in theirs or () if each is not RollbackWorkflow),
-                RollbackWorkflow,
+                *(each for each in theirs or () if each not in OWN_WORKFLOWS),
+                *OWN_WORKFLOWS,
             ],
             workflow_runner=_sharing,
         )

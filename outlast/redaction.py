@@ -201,15 +201,31 @@ def environment_secrets(environment: Mapping[str, str], prefix: str = "") -> lis
 
 
 class PresentableStream:
-    """A text stream that writes nothing but what people may see; the stream behind it is `raw`."""
+    """A text stream that writes nothing but what people may see; the stream behind it is `raw`.
 
-    def __init__(self, raw: TextIO) -> None:
+    What cannot be written, on a full disk or to a reader that has gone, is an error, unless the stream `may_lose` it.
+    """
+
+    def __init__(self, raw: TextIO, *, may_lose: bool = False) -> None:
         self.raw = raw
+        self._may_lose = may_lose
 
     def write(self, text: str) -> int:
         """Write a text; returns the length of what was given."""
-        self.raw.write(presentable(text))
+        try:
+            self.raw.write(presentable(text))
+        except OSError:
+            if not self._may_lose:
+                raise
         return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        try:
+            self.raw.flush()
+        except OSError:
+            if not self._may_lose:
+                raise
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write texts."""
@@ -220,18 +236,21 @@ class PresentableStream:
         return getattr(self.raw, name)
 
 
-def guard_streams() -> None:
+def guard_streams(*, may_lose: bool = False) -> None:
     """Let all that this process prints, uncaught exceptions and libraries' complaints too, be presentable."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, PresentableStream):
-            setattr(sys, name, PresentableStream(stream))
+            setattr(sys, name, PresentableStream(stream, may_lose=may_lose))
 
 
 def guard_process() -> None:
-    """Let what this process prints be presentable, and the files that it writes be for its user alone."""
+    """Let what this process prints be presentable, and the files that it writes be for its user alone.
+
+    A line of a log that has no room costs that line, and not the calls that the process has in hand.
+    """
     os.umask(PRIVATE)
-    guard_streams()
+    guard_streams(may_lose=True)
 
 
 def _forms(value: str) -> Iterable[str]:

@@ -31,8 +31,10 @@ OWN = {
     "README": "test_readme.py",
     "cookbook": "test_guides.py",
     "extending": "test_guides.py",
+    "http": "test_http_guide.py",
     "performance": "test_benchmarks.py",
     "quickstart": "test_guides.py",
+    "resilience": "test_resilience.py",
 }
 """Guides whose commands belong together or to another program, and the test in `tests/resilience` that runs them."""
 

@@ -16,8 +16,9 @@ for _module in (
     "outlast.cli.runs.running",
     "cli.start.begin",
     "outlast.cli.runs.waiting",
+    "outlast.server.app",
     "temporalio.envconfig",
-    "tests.doubles.messages_api",
+    "outlast.testing.messages_api.double",
 ):
     importlib.import_module(_module)
 

@@ -98,7 +98,7 @@ def dev_server(directory: Path, *, options: Sequence[str] = (), ui: bool = False
 
 @dataclass
 class MessagesApi(ForkedProcess):
-    """The double of the Messages API; what `script` takes stands in `tests.doubles.messages_api`."""
+    """The double of the Messages API; what `script` takes stands in `outlast.testing.messages_api.double`."""
 
     url: str = ""
 
@@ -137,7 +137,7 @@ def messages_api(directory: Path, *, latency: float = 0.0) -> Iterator[MessagesA
     """Run the double of the Messages API; `latency` in seconds for each answer."""
     port = free_port()
     api = MessagesApi(
-        command=["tests/doubles/messages_api.py", "--port", str(port), "--latency", str(latency)],
+        command=["outlast/testing/messages_api/double.py", "--port", str(port), "--latency", str(latency)],
         log=directory / "messages_api.log",
         env=clean_environment(),
         url=f"http://127.0.0.1:{port}",

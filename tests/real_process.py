@@ -22,6 +22,7 @@ OURS = (
     *("TEMPORAL_", "ANTHROPIC_", "OTEL_", "CONTENT_", "PAYLOAD_", "MODEL", "AGENTS_DIR", "STATE_DIR", "TASK_QUEUE"),
     *("WORKSPACE_", "LIBRARY_", "SEARCH", "SEARXNG_", "BRAVE_", "ARXIV_", "NEWS_", "FETCH_", "DATABASE_", "MCP_"),
     *("HTTP_CALL_", "SMTP_", "MAIL_", "WEB_SEARCH", "RESEARCH_", "QUERY_", "WORKFLOW_SANDBOX"),
+    *("SERVE_", "WEBHOOK_", "APPROVER", "NOTIFY_"),
 )
 """Beginnings of variables that the product reads and that must not come in from outside."""
 

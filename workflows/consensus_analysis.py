@@ -38,6 +38,8 @@ NOBODY, CONSENSUS = "nobody", "consensus"
 class ConsensusAnalysisWorkflow(AgentWorkflow[ConsensusRequest, ConsensusResult]):
     """Asks analysts for verdicts and counts them; fails only if every one of them failed."""
 
+    continues = True
+
     pattern = "consensus"
 
     @workflow.init

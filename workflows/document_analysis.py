@@ -21,7 +21,7 @@ from outlast.documents.contracts import DocumentSource, ExtractedText, ExtractRe
 from outlast.documents.digest import Digest, labelled, part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.gather import distinct, each
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import FAILURES
@@ -65,6 +65,8 @@ TYPE_SCHEMA = {
 class DocumentAnalysisWorkflow(AgentWorkflow[DocumentAnalysisRequest, DocumentAnalysisResult]):
     """Analyses documents; fails only if every document failed."""
 
+    continues = True
+
     @workflow.init
     def __init__(self, request: DocumentAnalysisRequest) -> None:
         super().__init__(request)
@@ -91,14 +93,14 @@ class DocumentAnalysisWorkflow(AgentWorkflow[DocumentAnalysisRequest, DocumentAn
 
     async def _analyse(self, name: str) -> DocumentOutcome:
         """Take one document through the pipeline; whatever goes wrong is its outcome, and nobody else's."""
-        started = workflow.now()
+        started = journal.now(name)
         pipeline = _Pipeline(self.agents, name, self._documents[name])
         try:
             outcome = await pipeline.run()
         except FAILURES as error:
             pipeline.failed(text_of(error))
             outcome = DocumentOutcome(name=name, error_kind=kind_of(error), error=text_of(error))
-        seconds = (workflow.now() - started).total_seconds()
+        seconds = journal.now("end") - started
         return outcome.model_copy(update={"seconds": round(seconds, 3)})
 
     async def _keep_report(self) -> Content:

@@ -20,6 +20,7 @@ from outlast.contracts import (
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_local
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.keeping import part_of
 from workflows.contracts.research import ResearchRequest, ResearchResult, SourceOutcome, SourcePlan
@@ -43,6 +44,8 @@ NAME_WHAT_IS_MISSING = (
 @workflow.defn
 class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
     """Researches a topic in several sources at once; fails when fewer than `min_sources` gave findings."""
+
+    continues = True
 
     @workflow.init
     def __init__(self, request: ResearchRequest) -> None:
@@ -148,7 +151,7 @@ class ParallelResearchWorkflow(AgentWorkflow[ResearchRequest, ResearchResult]):
         )
         self._notes += draft.notes
         findings = [finding for one in self._rounds for kind in one.outcomes for finding in one.findings_of(kind)]
-        cited = await workflow.execute_local_activity_method(
+        cited = await run_local(
             SearchActivities.check_citations,
             CiteRequest(text=Part.of(draft.content), findings=tuple(findings)),
             **policies.local_call("check the citations"),

@@ -23,15 +23,17 @@ from outlast.contracts import (
     StepState,
 )
 from outlast.dag import AfterFailure
-from outlast.errors import non_retryable
+from outlast.errors import ErrorKind, non_retryable
 from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
+from outlast.workflow import journal
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.keeping import (
     keep_data,
     keep_report,
+    read_kept,
 )
 
 MAX_REPLANS = 2
@@ -46,6 +48,8 @@ AFTER_FAILURE = {
 class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
     """Plans a task (or takes a person's plan), executes it as a graph, and returns the answers of its last steps."""
 
+    continues = True
+
     @workflow.init
     def __init__(self, request: PlanRequest) -> None:
         super().__init__(request)
@@ -57,6 +61,8 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
         """Run the plan; fails with the typed cause when no last step gave an answer, after a rollback by policy."""
         points = Checkpoints(self.gates, request.checkpoint)
         points.only(CheckpointWhen.AFTER_PLAN, CheckpointWhen.STEPS)
+        if request.kept_plan is not None:
+            request = request.model_copy(update={"plan": await self._kept_plan(request.kept_plan)})
         await self._read_agents(request)
         self._running = PlanRunning(
             self.agents, request.max_parallel, schema=request.result_schema, on_done=self.undo.mark
@@ -84,6 +90,16 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
     def plan(self) -> Plan:
         """Return the plan."""
         return self._plan
+
+    async def _kept_plan(self, kept: Content) -> Plan:
+        """Read a long plan from the content store."""
+        text = await read_kept(kept, "read the plan")
+        try:
+            plan = Plan.model_validate_json(text)
+        except ValueError as error:
+            raise non_retryable(ErrorKind.PLAN_INVALID, f"kept_plan: it holds no plan; {error}") from error
+        await journal.breathe()
+        return plan
 
     async def _read_agents(self, request: PlanRequest) -> None:
         """Read the agents: for a person's plan those that it names, because all of them would weigh on its history."""

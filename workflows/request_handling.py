@@ -27,6 +27,7 @@ from outlast.routing.categories import TICKET_SCHEMA
 from outlast.routing.choosing import ROUTERS, Chooser
 from outlast.routing.requests import RouteAnswer, RouteOutcome, RouteRequest, RouteResult, Ticket
 from outlast.routing.rules import Choice, Route, categories_of, priority_of, problems, route_tools
+from outlast.workflow import journal
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS, FAILURES
 from outlast.workflow.keeping import (
@@ -45,6 +46,8 @@ _SPECS = TypeAdapter(tuple[ToolSpec, ...])
 @workflow.defn
 class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
     """Routes and handles requests; fails only if every request failed."""
+
+    continues = True
 
     @workflow.init
     def __init__(self, request: RouteRequest) -> None:
@@ -89,14 +92,14 @@ class RequestHandlingWorkflow(AgentWorkflow[RouteRequest, RouteResult]):
 
     async def _outcome(self, name: str) -> RouteOutcome:
         """Take one request from its text to its answers; whatever goes wrong is its outcome, and nobody else's."""
-        started = workflow.now()
+        started = journal.now(name)
         try:
             outcome = await self._handle(name, self._texts[name])
         except FAILURES as error:
             if is_cancelled_exception(error):
                 raise
             outcome = RouteOutcome(name=name, router=self.request.router, error=self._failed(error))
-        seconds = (workflow.now() - started).total_seconds()
+        seconds = journal.now("end") - started
         return outcome.model_copy(update={"seconds": round(seconds, 3)})
 
     def _failed(self, error: Exception) -> str:

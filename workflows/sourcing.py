@@ -17,8 +17,8 @@ from outlast.contracts import SUMMARY_LENGTH, Part, StepRow, StepState, hashed
 from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.gather import gather
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_activity, run_local
 from outlast.workflow.failures import ENDINGS
 from workflows.contracts.research import SourceOutcome, SourcePlan
 
@@ -75,12 +75,12 @@ class SourceRound:
         seconds: dict[str, float] = {}
 
         async def branch(name: str) -> SourceOutcome:
-            started = workflow.time()
+            started = journal.now("begun")
             try:
                 return await self._search_and_read(by_name[name], min(by_name[name].timeout, deadline))
             finally:
                 if workflow.in_workflow():  # not where a run that leaves memory is closed
-                    seconds[name] = round(workflow.time() - started, 3)
+                    seconds[name] = round(journal.now("ended") - started, 3)
 
         for plan in plans:
             self._state.add(StepRow(step=self._step(plan.source, "search")))
@@ -166,7 +166,7 @@ class SourceRound:
                 raise
         asked = self._topic if self._number == 1 else Part(text=self._query)
         answer = await self._agents.ask_within(step, SEARCHER, [asked])
-        return await workflow.execute_local_activity_method(
+        return await run_local(
             SearchActivities.number_findings,
             FoundRequest(source=kind, found=answer.findings, limit=self._limit, first=first),
             **policies.local_call("number what the model found"),

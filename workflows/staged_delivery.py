@@ -41,6 +41,7 @@ from outlast.workflow.keeping import (
 class StagedDeliveryWorkflow(AgentWorkflow[StagedRequest, StagedResult]):
     """Takes a task through its stages; fails with the typed cause when a stage gives no output."""
 
+    continues = True
     versioning_behavior = VersioningBehavior.AUTO_UPGRADE
     """People look at its stages, which may take them days; no build should have to be kept for that."""
 

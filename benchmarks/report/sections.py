@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.figures import long
 from benchmarks.report.tables import TITLES, latency_of, show, table, taken
 
 Row = Mapping[str, Any]
@@ -206,6 +207,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Sequence[Row]], str]], ...] = (
     ("stopped", "A worker that stands still for a while", _each(_stopped)),
     ("processes", "Several worker processes", _each(_processes)),
     ("streams", "Many streamed answers at once", _streams),
+    ("long", "Long lives", _each(long.shown)),
     ("client", "The model client alone", _each(_client)),
     ("gather", "30 × 1 MB into one", _each(_gather)),
     ("crash", "kill -9 of the worker in the tenth call", _each(_crash)),

@@ -17,8 +17,8 @@ from temporalio.service import RPCError
 from cli import PROJECT
 from cli.demo.demo_view import ended_steps, finished, progress_table, result_table
 from outlast.cli.leaving import cause_of
+from outlast.cli.reaching import PASSING
 from outlast.cli.rendering import dollars
-from outlast.cli.runs.waiting import PASSING
 from outlast.client import Settings
 from outlast.contracts import RunState, RunStatus, Trace
 from outlast.devstack.board import Board

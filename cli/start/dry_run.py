@@ -6,7 +6,7 @@ from outlast.cli.leaving import FAILED, LeavingError, say
 from outlast.cli.printing import print_json
 from outlast.cli.results.plans import PlanPage
 from outlast.client import load_settings
-from outlast.contracts import Content, PlanReport, PlanRequest, PlanResult, RunState
+from outlast.contracts import MAX_STEPS, Content, PlanReport, PlanRequest, PlanResult, RunState
 from outlast.errors import ErrorKind
 from outlast.plans.checking import problems, repair, shape_of
 
@@ -19,7 +19,7 @@ def dry_run(request: PlanRequest, *, as_json: bool) -> None:
         say(f"agent file left out: {problem}")
     names = sorted(agent.front.name for agent in found)
     plan, changes = repair(request.plan, names)
-    if wrong := problems(plan, names, request.max_steps):
+    if wrong := problems(plan, names, MAX_STEPS):
         raise LeavingError(FAILED, f"{ErrorKind.PLAN_INVALID}: the plan cannot run: {'; '.join(wrong)}")
     report = PlanReport(task=request.task, plan=plan, shape=shape_of(plan), changes=tuple(changes))
     page = PlanPage(PlanResult(state=RunState.COMPLETED, report=Content(size=0), changes=len(changes)), report, {})

@@ -10,7 +10,10 @@ from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
+    from outlast.contracts import PlanRequest
 
+PLAN_INLINE = 100_000
+"""Characters of a plan that travels in the request itself."""
 OnFailure = Literal["skip_dependents", "fail_fast", "replan"]
 
 
@@ -32,7 +35,9 @@ def plan(
         typer.Option(help="What a failed step does to the rest; by default, what depends on it is skipped."),
     ] = None,
     max_parallel: Annotated[int | None, typer.Option(help="Steps at the same time.", min=1, max=200)] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Most steps a plan may have.", min=1, max=500)] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Most steps that the planner may write.", min=1, max=500)
+    ] = None,
     agents: Annotated[str | None, typer.Option(help="Only these agents, by comma: researcher,writer.")] = None,
     fallback_plan: Annotated[
         Path | None, typer.Option(help="JSON plan that runs if the planner gives no valid one.")
@@ -79,6 +84,15 @@ def plan(
 
     async def command(reach: "Reach") -> None:
         summary = " ".join(text.split()) or f"own plan {plan_file}"
-        await options.begin(reach, PLAN, request, summary=summary)
+        await options.begin(reach, PLAN, await _kept(reach, request), summary=summary)
 
     reaching(command)
+
+
+async def _kept(reach: "Reach", request: "PlanRequest") -> "PlanRequest":
+    """Keep a long plan in the content store: the request goes along whenever the run continues as new."""
+    text = request.plan.model_dump_json() if request.plan else ""
+    if len(text) <= PLAN_INLINE:
+        return request
+    kept = await reach.store().keep(text, media_type="application/json", summary="the plan", by_reference=True)
+    return request.model_copy(update={"plan": None, "kept_plan": kept})

@@ -7,6 +7,7 @@ a worker counts as neither. Without it, three attempts are over in four seconds,
 
 import asyncio
 import random
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ from typing import Any
 from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
-from outlast.activity.waiting import bearable
+from outlast.activity.waiting import BEGAN, bearable
 from outlast.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
 from outlast.errors import ErrorKind, non_retryable, retryable
 
@@ -37,6 +38,10 @@ OWN_ATTEMPTS = {
 }
 """How often each activity may fail by itself. Activities that are not listed are bounded by their policy alone."""
 
+BROKEN_PAUSE, BROKEN_FACTOR = 2.0, 4.0
+"""Seconds until a call whose answer broke off is made again, and by how much each further pause is longer. Its attempts are few,
+because each is paid, and what cuts connections, such as a proxy that is replaced, does so for seconds: they must not be over
+before it is."""
 REMEMBERED = 20_000
 """Calls whose troubles are kept in mind; the oldest are forgotten first, which only gives them more attempts."""
 LONGEST_PAUSE = 30.0
@@ -94,7 +99,10 @@ class OutageWaits(worker.Interceptor):
         if outage is None or not isinstance(error, ApplicationError):
             trouble.own, trouble.since, trouble.outages = trouble.own + 1, None, 0
             allowed = request.attempts if isinstance(request, ModelRequest | ToolRequest) else 0
-            return error if trouble.own < (allowed or OWN_ATTEMPTS[info.activity_type]) else _given_up(error)
+            if trouble.own >= (allowed or OWN_ATTEMPTS[info.activity_type]):
+                return _given_up(error)
+            broken = isinstance(error, ApplicationError) and error.type == ErrorKind.MODEL_UNAVAILABLE
+            return _after_a_break(error, trouble.own) if broken and isinstance(error, ApplicationError) else error
         setting, seconds = outage
         now = info.started_time.timestamp()
         trouble.since = now if trouble.since is None else trouble.since
@@ -133,6 +141,7 @@ class _Waiting(worker.ActivityInboundInterceptor):
         seconds = _own_time(info, request)
         if info.attempt == 1:
             self._outages.ended(key)  # a person who resets an activity gives it all its attempts again
+        BEGAN.set(time.monotonic())
         try:
             async with asyncio.timeout(seconds) as limit:
                 result = await super().execute_activity(input)
@@ -173,14 +182,19 @@ def is_away(error: ApplicationError, failure: ModelFailure) -> bool:
 
 
 def _unreachable(error: BaseException) -> bool:
-    """Whether a failed connection lies behind an error: refused, reset, or no such host."""
+    """Whether a failed connection lies behind an error: refused, reset, closed before any answer, or no such host."""
     cause: BaseException | None = error
     for _ in range(10):
         if cause is None:
             return False
         if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
             return True
-        if "ConnectTimeout" in type(cause).__name__ or "ConnectionTimeout" in type(cause).__name__:
+        name = type(cause).__name__
+        if "ConnectTimeout" in name or "ConnectionTimeout" in name or "ConnectError" in name:
+            return (
+                True  # the last one also stands for a server that hung up before it answered, as one that restarts does
+            )
+        if "RemoteProtocolError" in name and "without sending a response" in str(cause):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -206,6 +220,13 @@ def _later(error: ApplicationError, outages: int, left: float, attempts: int) ->
     if 0 < attempts < SCARCE:
         wanted = max(wanted, timedelta(seconds=left / attempts))
     return _copy(error, error.message, after=min(wanted, timedelta(seconds=max(left, 0.1))))
+
+
+def _after_a_break(error: ApplicationError, own: int) -> ApplicationError:
+    """Set the next attempt of a call whose answer broke off, unless the server has."""
+    pause = BROKEN_PAUSE * BROKEN_FACTOR ** (own - 1) * (1 + random.uniform(0, JITTER))  # noqa: S311 - spreads load
+    wanted = error.next_retry_delay or timedelta(seconds=min(pause, LONGEST_PAUSE))
+    return _copy(error, error.message, after=wanted)
 
 
 def _given_up(error: Exception, why: str = "") -> Exception:

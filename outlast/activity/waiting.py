@@ -6,8 +6,8 @@ A short outage is waited out where the operation is, so that an answer that was 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from temporalio import activity
@@ -26,6 +26,8 @@ LEFT_FOR_REPORT = 0.2
 LONGEST_REPORT = 10.0
 LEAST_FOR_OPERATION = 1.0
 """Seconds that a store has for one operation of an activity whose time is nearly over."""
+BEGAN: ContextVar[float] = ContextVar("began")
+"""When the attempt that runs here began, by a clock that nobody sets: the server's clock may be hours from this machine's."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Patience:
         if not self.seconds or not activity.in_activity():
             return self.seconds
         info = activity.info()
-        ran = (datetime.now(UTC) - info.started_time).total_seconds()
+        ran = time.monotonic() - BEGAN.get(time.monotonic())
         if info.is_local:
             return max(0.0, min(self.seconds, LOCAL_SECONDS - ran))
         if info.start_to_close_timeout is None:

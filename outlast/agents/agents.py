@@ -13,6 +13,7 @@ from outlast.agents.outcomes import digest_of_ask
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
 from outlast.errors import ErrorKind, non_retryable, text_of
+from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import keep_data, part_of
 
@@ -65,7 +66,8 @@ class Agents(AgentCards):
             ```
         """
         state = self.run.state
-        step = step or state.unused(agent)
+        given = [task] if isinstance(task, str) else task
+        step = step or journal.fixed(f"step {agent} {journal.digest(*given)}", lambda: state.unused(agent))
         if step not in state.steps:
             first = (
                 task
@@ -145,9 +147,6 @@ class Agents(AgentCards):
         """
         await self.ready()
         asked = digest_of_ask(agent, parts if planned is None else planned, schema)
-        if (taken := self.outcomes.take(step, asked)) is not None:
-            self.outcomes.keep(step, asked, taken)
-            return taken
         ask = Ask(
             self,
             step,
@@ -160,7 +159,14 @@ class Agents(AgentCards):
             shared_parts=shared_parts,
             check=check,
         )
-        answer = await ask.of(self.outcomes.agent_for(step, agent))
+
+        async def answered() -> Answer:
+            return self.outcomes.take(step, asked) or await ask.of(self.outcomes.agent_for(step, agent))
+
+        if journal.here() is None:
+            answer = await answered()
+        else:
+            answer = await journal.once(f"ask {step} {journal.digest(agent, *parts)}", Answer, answered)
         if schema is None or answer.data is not None or accept_invalid:
             self.outcomes.keep(step, asked, answer)
         return answer

@@ -82,6 +82,8 @@ class Ask:
             if is_cancelled_exception(error):
                 raise
             raise non_retryable(kind_of(error), "; ".join([*self.notes, text_of(error)])) from error
+        finally:
+            self.agents.acts.settle(self.step)
 
     async def _ask_one(self, target: str, chain: list[str]) -> Answer:
         attempt = await self._attempt(target)

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from temporalio import workflow
-
 from outlast.agents.catalog_activities import CatalogActivities
 from outlast.agents.outcomes import Outcomes
 from outlast.approvals.pausing import unpaused
@@ -17,8 +15,8 @@ from outlast.contracts import AgentCard, Catalog, CatalogRequest, Toolset, Tools
 from outlast.errors import ErrorKind, non_retryable
 from outlast.tools.activities import ToolActivities
 from outlast.undo.acts import Acts
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_activity, run_local
 from outlast.workflow.context import RunContext
 
 
@@ -52,14 +50,16 @@ class AgentCards:
         on_models = tuple(name for name in others if "@" in name)
         if names:
             names = list(dict.fromkeys((*names, *(name.partition("@")[0] for name in others))))
-        self.catalog = await workflow.execute_local_activity_method(
-            CatalogActivities.read_catalog,
-            CatalogRequest(
-                agents=tuple(names), known_only=known_only, measured=self.run.budget.limited, on_models=on_models
-            ),
-            **policies.local_call("read the agents"),
+        asked = CatalogRequest(
+            agents=tuple(names), known_only=known_only, measured=self.run.budget.limited, on_models=on_models
         )
+
+        async def read() -> Catalog:
+            return await run_local(CatalogActivities.read_catalog, asked, **policies.local_call("read the agents"))
+
+        self.catalog = await journal.once(f"agents {journal.digest(asked)}", Catalog, read, of_run=True)
         self.run.state.heartbeat = self.catalog.heartbeat
+        self.run.state.webhooks = self.catalog.webhooks
         self.run.budget.knows(self.catalog)
         self._is_read = True
         return self.catalog
@@ -104,12 +104,18 @@ class AgentCards:
         names = (card.tools, card.without)
         async with self._reading:
             if names not in self._toolsets:
-                await unpaused(self.run.state)
-                self._toolsets[names] = await run_activity(
-                    ToolActivities.read_toolset,
-                    ToolsetRequest(names=card.tools, without=card.without),
-                    **policies.read_toolset(self.run.state.heartbeat, f"read the tools of {card.name}"),
-                )
+                self._toolsets[names] = await self._read_toolset(card)
             toolset = self._toolsets[names]
             self.run.state.tools.lacks(card.name, toolset.missing, toolset.notices)
             return toolset
+
+    async def _read_toolset(self, card: AgentCard) -> Toolset:
+        async def read() -> Toolset:
+            await unpaused(self.run.state)
+            return await run_activity(
+                ToolActivities.read_toolset,
+                ToolsetRequest(names=card.tools, without=card.without),
+                **policies.read_toolset(self.run.state.heartbeat, f"read the tools of {card.name}"),
+            )
+
+        return await journal.once(f"tools {journal.digest(card.tools, card.without)}", Toolset, read, of_run=True)

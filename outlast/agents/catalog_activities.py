@@ -67,11 +67,14 @@ class CatalogActivities:
         models: ModelTable,
         heartbeat: float,
         defaults: Path | None = None,
+        *,
+        webhooks: int = 0,
     ) -> None:
         self._directory, self._defaults = directory, defaults
         self._store = store
         self._models = models
         self._heartbeat = heartbeat
+        self._webhooks = webhooks
         self._files: tuple[list[AgentFile], list[Problem]] = ([], [])
         self._stamp: Stamp | None = None
         self._fresh_until = 0.0
@@ -124,6 +127,7 @@ class CatalogActivities:
         return Catalog(
             agents=tuple(cards),
             heartbeat=self._heartbeat,
+            webhooks=self._webhooks,
             partial=request.known_only,
             unread=dict(list(unread.items())[:MOST_PROBLEMS]),
         )

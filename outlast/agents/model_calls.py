@@ -15,7 +15,7 @@ from outlast.contracts import AgentCard, ModelFailure, ModelRequest, ModelTurn, 
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.llm.activities import AgentActivities
 from outlast.tracing.live_text import published
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.context import RunContext
 
@@ -29,8 +29,18 @@ async def call_model(
     """Make one model call within the run's budget and record it in the run's log; raises ActivityError.
 
     With `wait_for_cost`, cancelling waits until the call has reported its cost, however it ends then. Raises
-    BudgetReached where the budget does not allow it.
+    BudgetReached where the budget does not allow it. A call that an earlier part of the run has made is not made again.
     """
+
+    async def call() -> ModelTurn:
+        return await _within_budget(run, step, card, request, wait_for_cost=wait_for_cost)
+
+    return await journal.once(f"call {step}", ModelTurn, call)
+
+
+async def _within_budget(
+    run: RunContext, step: str, card: AgentCard, request: ModelRequest, *, wait_for_cost: bool
+) -> ModelTurn:
     request = request.model_copy(update={"attempts": card.attempts, "has_fallback": bool(card.fallbacks), "step": step})
     needed, paid = 0, 0
     while True:

@@ -7,6 +7,7 @@ where a fallback may ask for the same act, of tool and arguments.
 """
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -16,7 +17,7 @@ from outlast.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, Tool
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.tools.activities import ToolActivities
 from outlast.undo.acts import Act
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.context import RunContext
 
@@ -27,6 +28,14 @@ RAISED = frozenset(
 
 SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
 """Failures of a server's tool that mean the server itself."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A call that was made, and its number in the undo log; 0: it changes nothing, or nobody else may ask for it."""
+
+    answer: ToolAnswer
+    change: int
 
 
 async def call_tool(
@@ -43,10 +52,18 @@ async def call_tool(
 
     `act` is what the call does, where other attempts at the step may ask for the same.
     """
-    await unpaused(run.state)
     card = card.of_call(call.input, call.ref)
-    with run.trace.spans.calling(step, "execute_tool", card.name):
-        return await _recorded(run, step, agent, card, call, specs, approval, act)
+
+    async def made() -> _Made:
+        await unpaused(run.state)
+        with run.trace.spans.calling(step, "execute_tool", card.name):
+            answer = await _recorded(run, step, agent, card, call, specs, approval, act)
+        return _Made(answer, act.change if act is not None else 0)
+
+    done = await journal.once(f"tool {call.id}", _Made, made)
+    if act is not None:
+        act.change = done.change
+    return done.answer
 
 
 async def _recorded(

@@ -37,7 +37,8 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.gather import each
 from outlast.undo.acts import Attempt
-from outlast.workflow import policies
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_local
 from outlast.workflow.failures import HaltedError
 
 FULL = 0.75
@@ -114,7 +115,7 @@ class AgentLoop:
         if self.card.tools:
             self._toolset = await self.agents.toolset(self.card)
         self._task = tuple(task)
-        self.started = workflow.time() if self.started is None else self.started
+        self.started = journal.now("begun") if self.started is None else self.started
         if not self.state.turns and not self.state.left:
             self.state.left = (Message(parts=self._task),)
         while True:
@@ -278,7 +279,7 @@ class AgentLoop:
         self.state.left = (Message(parts=(*self._task, Part.of(turn.content, label="what you have done so far"))),)
 
     async def _append(self, messages: tuple[Message, ...]) -> None:
-        self.state.transcript = await workflow.execute_local_activity_method(
+        self.state.transcript = await run_local(
             TranscriptActivities.append_messages,
             AppendRequest(transcript=self.state.transcript, messages=messages),
             **policies.local_call(f"{self.step} · close open calls"),

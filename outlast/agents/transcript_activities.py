@@ -6,7 +6,9 @@ What a model thought and which tools it called must go back to it unchanged, so 
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -14,12 +16,15 @@ from temporalio import activity
 
 from outlast.contracts import AppendRequest, Message, Part, Transcript
 from outlast.errors import ErrorKind, non_retryable
+from outlast.llm.body import characters
 from outlast.llm.prompting import render, resolved
 from outlast.storage.activities import ContentStore
 
 BLOCKS_TYPE = "application/json"
 EMPTY = "(nothing)"
 """Stands for a blank message, which the API refuses; a model may well have answered nothing."""
+TOLD_CHARACTERS = 8_000_000
+"""Characters of conversations that a worker keeps in the form in which they are sent."""
 CHUNK = 16
 """How many entries become one chunk: each message is written twice, and a reader needs a sixteenth of the reads."""
 
@@ -45,6 +50,36 @@ class Transcripts:
 
     def __init__(self, store: ContentStore) -> None:
         self._store = store
+        self._told: OrderedDict[str, tuple[list[dict[str, Any]], int]] = OrderedDict()
+        self._told_characters = 0
+
+    async def conversation(self, ref: str | None, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Return a transcript in the API's form, with `messages` behind it; raises ContentMissing or ContentAltered.
+
+        What was read for the turn before is not read again, nor worked out. Nobody may change what this returns.
+        """
+        if ref is None:
+            return await self.raw(messages)
+        refs = (*await self._before(await self._entry(ref)), ref)
+        known = {each: self._told[each][0] for each in refs if each in self._told}
+        fresh = [each for each in refs if each not in known]
+        entries = await self._entries(fresh)
+        raw = iter(await self.raw(message for entry in entries for message in entry.messages))
+        found = {each: list(islice(raw, len(entry.messages))) for each, entry in zip(fresh, entries, strict=True)}
+        told = [message for each in refs for message in (known.get(each) or found[each])]
+        for each in refs:
+            self._keep_told(each, known.get(each) or found[each])
+        return [*told, *await self.raw(messages)]
+
+    def _keep_told(self, ref: str, told: list[dict[str, Any]]) -> None:
+        """Keep an entry in the API's form; what has not been asked for longest goes first."""
+        if ref in self._told:
+            self._told.move_to_end(ref)
+        elif (size := characters(told)) <= TOLD_CHARACTERS // 16:
+            self._told[ref] = (told, size)
+            self._told_characters += size
+            while self._told_characters > TOLD_CHARACTERS:
+                self._told_characters -= self._told.popitem(last=False)[1][1]
 
     async def messages(self, ref: str | None) -> list[Message]:
         """Return all messages of a transcript, oldest first; raises ContentMissing or ContentAltered."""

@@ -12,6 +12,7 @@ from temporalio import workflow
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import read_answer, with_options
 from outlast.contracts import Effect, GateOutcome, ProposedAction, Question, Risk, Verdict
+from outlast.workflow import journal
 from outlast.workflow.state import ExecutionState
 
 CHOICE = "choice"
@@ -35,9 +36,9 @@ async def choose(
     wanted: dict[str, Any] = {"deadline": seconds, "deadlines": {}, "edit_needs_another_approver": False}
     wanted["requester_may_approve"] = True  # a choice changes nothing outside the run, so the requester may make it
     gates.choices[name] = tuple(options)
-    state.asks(
-        Question(id=name, text=with_options(text, options), deadline=workflow.now() + timedelta(seconds=seconds))
-    )
+    since = journal.now(name) - workflow.time()
+    deadline = workflow.now() + timedelta(seconds=since + seconds)
+    state.asks(Question(id=name, text=with_options(text, options), deadline=deadline))
     try:
         decision = await gates.open(
             action,

@@ -28,6 +28,7 @@ from outlast.approvals.views import (
     index_of,
     memo_of,
     news_of,
+    noise_text,
     timer_text,
     view_of,
 )
@@ -44,13 +45,16 @@ from outlast.contracts import (
     GateTerms,
     GateView,
     ProposedAction,
+    RecordKind,
     Verdict,
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
+from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run
+from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
+from outlast.workflow import journal
 
 RESET = "this run was reset: approvals from before count for nothing that is done from here on"
 
@@ -59,9 +63,8 @@ class Gates:
     """The gates of one run.
 
     `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
-    `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because the server
-    otherwise refuses the workflow task forever, and no `try` sees it. `choices` are the options of gates that choose among
-    some, `waited` the seconds in which any gate was open.
+    `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
+    `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -73,12 +76,13 @@ class Gates:
         self._settling = 0
         self._since = 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
+        self.webhooks: Webhooks | None = None
         self._trace = trace
         self._book = GateBook()
         self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
-        self._allowed: dict[str, None] = {}
+        self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 
     @property
@@ -121,14 +125,22 @@ class Gates:
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        An act that was denied in this run stays denied, without a gate. Raises InputInvalid where nobody could ever approve
-        it, and HaltedError where the policy halts the run.
+        An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
+        again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
         """
-        before = denied_before(self._book.gates.values(), action)
-        if before is not None:
-            self._trace.notice(
-                f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
-            )
+        asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
+        decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
+        if decision.approval is not None and decision.approval.run in self.runs:
+            terms = await self._authentication.learn(decision.action)  # who acts knows its own part of the run alone
+            return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": terms.run})})
+        return decision
+
+    async def _open(
+        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
+    ) -> GateDecision:
+        check, describe, takes = how
+        if (before := denied_before(self._book.gates.values(), action)) is not None:
+            self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
@@ -150,17 +162,15 @@ class Gates:
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
         came = workflow.now()
-        read = gate_messages.read_decision(
-            arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
-        )
+        names = names_for(self._book.gates, self.policy, implied)
+        read = gate_messages.read_decision(arguments, implied, channel, names)
         # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
-        checking = (
-            asyncio.create_task(self._authentication.identified(read, came)) if isinstance(read, Decision) else None
-        )
+        identified = self._authentication.identified
+        checking = asyncio.create_task(identified(read, came)) if isinstance(read, Decision) else None
         async with self._authentication.turn:
             checked = await checking if checking is not None else read
             if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
-                checked = await self._authentication.identified(checked, came)
+                checked = await identified(checked, came)
             return self._take(read, checked, self._book.no_earlier(came), channel)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
@@ -172,9 +182,9 @@ class Gates:
 
     def allow(self, action: ProposedAction) -> None:
         """Put into the log that an action needs no person, because the request of the run allows its tool; once for each tool."""
-        if action.tool in self._allowed:
+        if action.tool in self.allowed:
             return
-        self._allowed[action.tool] = None
+        self.allowed[action.tool] = None
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
@@ -199,6 +209,8 @@ class Gates:
     ) -> GateState:
         seen = len(self._book.records)
         self.indexed = self.indexed or terms.indexed
+        if self.webhooks is not None:
+            self.webhooks.known(terms.webhooks)
         self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
         for early, why in refused:
             self._book.refuse(early, why, now, message=False)
@@ -257,10 +269,7 @@ class Gates:
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""
         if record.kind in NOISE:
-            about = " ".join(
-                part for part in (record.gate, record.verdict, f"by {record.by}" if record.by else "") if part
-            )
-            self._trace.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
+            self._trace.notice(noise_text(record))
 
     def _publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
@@ -268,7 +277,7 @@ class Gates:
         self._trace.waits_at(waiting)
         new = [record for record in self._book.records if record.seq > self._published]
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not (self._book.gates or self._allowed):
+        if not new or not (self._book.gates or self.allowed):
             return
         self._published = new[-1].seq
         shown = waiting[:GATES_IN_MEMO]
@@ -276,12 +285,16 @@ class Gates:
         self._in_memo = {view.name: view for view in shown}
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
-        notify, channels = self.notify, self._authentication.terms.channels
-        if notify is None and channels:
-            notify = partial(notify_by_channels, self._trace, channels)
+        notify = self.notify or self.notifier.by_channels(self._authentication.terms.channels)
         for record in new:
-            count_gate(self._trace.pattern, record, self._book.gates.get(record.gate))
+            gate = self._book.gates.get(record.gate)
+            count_gate(self._trace.pattern, record, gate)
+            if gate is None:
+                continue
             if notify is not None and record.kind in NEWS:
-                gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))
-                self.notifier.begin(notify(news), f"{record.gate} is {record.kind}")
+                self.notifier.begin(notify(news), f"{gate.name} is {record.kind}")
+            if self.webhooks and record.kind is RecordKind.OPENED:
+                self.notifier.begin(
+                    self.webhooks.gate_opened(self._view(gate), self.requester), f"{gate.name} has opened"
+                )

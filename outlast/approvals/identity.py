@@ -15,7 +15,7 @@ from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, ProposedAction, UsedToken, hashed
 from outlast.errors import text_of
 from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import FAILURES
 
 Checked = tuple[Decision, Decision | str]
@@ -39,7 +39,7 @@ class Authentication:
         Not by a local activity: what follows one has another time on replay, and records of gates are chained with their time.
         """
         asked = GateTermsRequest(ref=action.ref, risk=action.risk, tool=action.tool)
-        terms = await run_activity(GateTermsActivities.gate_terms, asked, **policies.gate_terms())
+        terms = await run_activity_anew(GateTermsActivities.gate_terms, asked, **policies.gate_terms())
         demanded = terms.demands_token or self.terms.demands_token
         self.terms, self.known = terms.model_copy(update={"demands_token": demanded}), True
         return self.terms

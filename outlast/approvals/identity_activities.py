@@ -34,13 +34,14 @@ class GateTermsActivities:
         secret: str = "",
         *,
         channels: int = 0,
+        webhooks: int = 0,
         store: ContentStore | None = None,
         policy: DeploymentPolicy | None = None,
     ) -> None:
         self._secret = secret
         self._policy = policy
         self._store = store
-        self._terms = GateTerms(channels=channels, demands_token=bool(secret))
+        self._terms = GateTerms(channels=channels, webhooks=webhooks, demands_token=bool(secret))
 
     def set_indexed(self, indexed: bool) -> None:
         """Set whether gates may set search attributes: only where the namespace has all of ours."""

@@ -13,6 +13,7 @@ from temporalio import workflow
 from outlast.contracts import SUMMARY_LENGTH, Pause, PauseAnswer
 from outlast.tracing.trace import RunTrace
 from outlast.workflow.inputs import only
+from outlast.workflow.journal import catching_up
 from outlast.workflow.state import ExecutionState
 
 SOMEBODY = "somebody"
@@ -54,10 +55,14 @@ class Pausing:
 
 
 async def unpaused(state: ExecutionState) -> None:
-    """Return at once unless the run is paused, and otherwise when it is resumed; never in a run whose work has ended."""
+    """Return at once unless the run is paused, and otherwise when it is resumed; never in a run whose work has ended.
+
+    Nor in one that continues as new: what would begin here begins in the next part. What only repeats what is done passes.
+    """
     # Nothing is awaited where it is not paused: one more turn of the loop would change the order of commands.
-    if state.paused is not None or state.is_ending:
-        await workflow.wait_condition(lambda: state.paused is None and not state.is_ending)
+    held = (state.paused is not None or state.leaves()) and not catching_up()
+    if held or state.is_ending:
+        await workflow.wait_condition(lambda: state.paused is None and not state.is_ending and not state.leaving)
 
 
 def _read(arguments: Sequence[Any]) -> tuple[str, str] | str:

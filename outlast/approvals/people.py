@@ -4,14 +4,16 @@ People send anything, at any time. So an answer is read leniently, kept when it 
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, Question
 from outlast.tracing.trace import RunTrace
+from outlast.workflow import journal
 from outlast.workflow.inputs import plain
 from outlast.workflow.state import ExecutionState
 
@@ -25,16 +27,20 @@ class People:
     def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
         self._state = state
         self._trace = trace
-        self._asked = 0
+        self.asked = 0
+        """How many questions were asked."""
         self._options: dict[str, tuple[str, ...]] = {}
         self._answers: dict[str, str] = {}
 
     async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float = DEFAULT_SECONDS) -> str | None:
         """Put a question and wait for its answer, one of `options` if there are any; None when the time is over."""
-        self._asked += 1
-        name = f"question-{self._asked}"
+        return await journal.once("question", str | None, partial(self._ask, text, options, seconds))
+
+    async def _ask(self, text: str, options: Sequence[str], seconds: float) -> str | None:
+        name = journal.fixed("name", self._next)
         self._options[name] = tuple(options)
         shown = with_options(text, options)
+        seconds = max(0.0, journal.now("asked") + seconds - workflow.time())
         deadline = workflow.now() + timedelta(seconds=seconds)
         self._state.asks(Question(id=name, text=shown, deadline=deadline))
         early = self._answers.pop(name, None)
@@ -51,6 +57,23 @@ class People:
         finally:
             self._state.answered(name)
         return self._answers[name]
+
+    def _next(self) -> str:
+        self.asked += 1
+        return f"question-{self.asked}"
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """Answers to questions that are open, or not asked yet."""
+        return {
+            name: given
+            for name, given in self._answers.items()
+            if name in self._state.questions or name not in self._options
+        }
+
+    def restore(self, asked: int, answers: Mapping[str, str]) -> None:
+        """Go on as the part before ended."""
+        self.asked, self._answers = asked, dict(answers)
 
     def answer(self, arguments: Sequence[Any]) -> None:
         """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""

@@ -7,7 +7,7 @@ cancelled while the gate is open; the gate belongs to the run and stays.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, kind_of, non_retryable, root_of, text_of
 from outlast.tracing.trace import RunTrace
+from outlast.workflow import journal
 from outlast.workflow.failures import finished
 from outlast.workflow.state import ExecutionState
 
@@ -97,6 +98,32 @@ class Budgeting:
     def carried(self) -> Budget | None:
         """The budget as people have raised it, for the next part of this run; what is spent goes along with the log."""
         return self._budget.model_copy(update=self._limits()) if self.limited else None
+
+    @property
+    def asking(self) -> bool:
+        """Whether people are asked for more."""
+        return self._asking is not None and not self._asking.done()
+
+    @property
+    def raised(self) -> int:
+        """How often people raised it."""
+        return self._raised
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know about it."""
+        return tuple(self._warnings)
+
+    @property
+    def experience(self) -> Experience:
+        """What the calls so far have shown."""
+        return self._experience
+
+    def restore(self, raised: int, warnings: Sequence[str], stopped: str) -> None:
+        """Go on as the part before ended; the limits come with the request, and what is spent with the state."""
+        self._raised, self._warnings, self.stopped = raised, list(warnings), stopped
+        self._soft = self._ledger.share(self._state.spend)[0] >= self._budget.soft
+        self._show()
 
     def start(self, budget: Budget | None) -> None:
         """Set the limits."""
@@ -220,6 +247,7 @@ class Budgeting:
 
     async def _ask(self) -> None:
         """Ask people for more: what they approve is added, anything else stops the run."""
+        journal.begin(None)  # the question belongs to the run, and to no call that waits for it
         spent = self._state.spend
         more = self._ledger.proposal(self._budget, spent, [likely() for likely in self._waiting.values()])
         calls = f"{len(self._waiting)} calls wait" if len(self._waiting) > 1 else "a call waits"

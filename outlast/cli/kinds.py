@@ -9,6 +9,7 @@ A workflow that nobody registered has a page that shows whatever it returned.
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from outlast.forks import SESSION, STAGED
 
 if TYPE_CHECKING:
     from outlast.cli.result_texts import Page, Reader
-    from outlast.contracts import ChangingResult
+    from outlast.contracts import ChangingResult, RunRequest
 
 __all__ = [
     "ANY_PAGE",
@@ -30,6 +31,7 @@ __all__ = [
     "STAGED",
     "ResultPage",
     "RunKind",
+    "kind_of",
     "kinds",
     "known",
     "page_of",
@@ -77,7 +79,14 @@ class RunKind:
     worker: str = ""
     """The command that starts such a worker, for advice."""
     request: str = ""
-    """Its request as `module:name`, by which edits are checked; empty: the worker checks them."""
+    """Its request as `module:name`: the HTTP API starts runs with it, and edits are checked by it; empty: neither."""
+
+    def load_request(self) -> "type[RunRequest]":
+        """Import what it is started with."""
+        module, _, name = self.request.partition(":")
+        request = reduce(getattr, name.split("."), import_module(module))
+        assert isinstance(request, type), f"{self.request} is not a class"
+        return request
 
     def load(self) -> ResultPage:
         """Import its page."""
@@ -97,6 +106,26 @@ def register_kind(kind: RunKind) -> None:
 
 
 register_kind(RunKind(ROLLBACK, "rollback", "rollback", "outlast.cli.results.rollbacks:PAGE"))
+
+
+def kind_of(workflow: type, task_queue: str = "") -> RunKind:
+    """Describe a workflow class: its name, and the request that its `run` takes. Raises ValueError for one that takes none."""
+    from typing import get_type_hints
+
+    from temporalio.workflow import _Definition
+
+    from outlast.contracts import RunRequest
+
+    definition = _Definition.from_class(workflow)
+    run = getattr(workflow, "run", None)
+    hints = [hint for name, hint in get_type_hints(run).items() if name != "return"] if run else []
+    taken = next((hint for hint in hints if isinstance(hint, type) and issubclass(hint, RunRequest)), None)
+    if definition is None or definition.name is None or taken is None:
+        raise ValueError(f"{workflow.__name__}: it must have @workflow.defn, and a run that takes a RunRequest")
+    name = definition.name
+    command = name.removesuffix("Workflow").lower()
+    request = f"{taken.__module__}:{taken.__qualname__}"
+    return RunKind(name, command, command, ANY_PAGE, task_queue=task_queue, request=request)
 
 
 def types_of(words: Iterable[str]) -> list[str]:

@@ -58,7 +58,7 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     from rich.text import Text
 
     from outlast.cli.printing import plain, print_json
-    from outlast.cli.reaching import reaching
+    from outlast.cli.reaching import begins_at, reaching
     from outlast.cli.rendering import safe, show, status_page
     from outlast.cli.runs.class_queues import class_waits
     from outlast.cli.runs.described import described, described_page, held_lines, standing
@@ -66,7 +66,8 @@ def status(run_id: RunId, as_json: Json = False) -> None:
 
     async def command(reach: "Reach") -> "tuple[WorkflowExecutionDescription, Standing | None, list[str]]":
         found = await reach.find(run_id, ours=False)
-        return found, await standing(reach, found), await class_waits(reach, found)
+        stands = None if begins_at(found) else await standing(reach, found)
+        return found, stands, await class_waits(reach, found)
 
     found, stands, waits = reaching(command)
     server = described(found) | {"retries": retries_of(found)}

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
 )
 from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -30,7 +31,8 @@ from outlast.cli.kinds import known, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
-from outlast.contracts import RunStatus
+from outlast.contracts import RunStatus, Trace
+from outlast.errors import text_of
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
 from outlast.worker.routing import Served, served_by
@@ -46,6 +48,19 @@ PATIENT_DEADLINE = timedelta(seconds=10)
 
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
+
+PASSING = frozenset(
+    {
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""What a server says, or does not say, while it goes down or comes up."""
 
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
@@ -140,8 +155,10 @@ class Reach:
     ) -> M:
         """Query a run.
 
-        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none.
+        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none, or
+        the run has not begun.
         """
+        must_have_begun(found)
         if not await self.served(found):
             raise await self.no_worker(
                 found, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
@@ -161,6 +178,19 @@ class Reach:
                 f"{state}: the worker is busy, or has just died; it did not answer within {within.total_seconds():g} s",
             ) from error
         return answered
+
+    async def trace(self, found: WorkflowExecutionDescription) -> Trace:
+        """Query the calls of a run, those of its earlier parts too where it has continued as new; raises as `ask`."""
+        trace = await self.ask(found, "trace", Trace)
+        if not trace.earlier:
+            return trace
+        try:
+            texts = await self.store(waits=False).texts(trace.earlier)
+        except ApplicationError as error:
+            say(f"the calls of {len(trace.earlier)} earlier parts are left out: {text_of(error)}")
+            return trace
+        before = [call for text in texts.values() for call in Trace.model_validate_json(text).calls]
+        return trace.model_copy(update={"calls": (*before, *trace.calls), "earlier": ()})
 
     def page_of(self, workflow_id: str) -> str:
         """Return the run's page in the Web UI of the embedded stack, or "" where we know of none."""
@@ -198,6 +228,19 @@ def _queue(of: str | WorkflowExecution) -> str:
 def _info(of: str | WorkflowExecution) -> WorkflowExecutionInfo | None:
     """Return what the server knows of a run: a described one has its build."""
     return of.raw_description.workflow_execution_info if isinstance(of, WorkflowExecutionDescription) else None
+
+
+def begins_at(found: WorkflowExecution) -> datetime | None:
+    """Return when a run begins that was started with a delay; None where it has begun."""
+    waits = found.status is WorkflowExecutionStatus.RUNNING and found.execution_time
+    return found.execution_time if waits and waits > datetime.now(UTC) else None
+
+
+def must_have_begun(found: WorkflowExecution) -> None:
+    """Raise LeavingError for a run that was started with a delay and waits for its time."""
+    if when := begins_at(found):
+        shown = when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        raise LeavingError(WRONG, f"run {found.id!r} begins at {shown} and has done nothing yet")
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
@@ -23,6 +22,7 @@ from outlast.documents.digest import part_characters
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.gather import gather
 from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_local
 
 GROUP = "consensus"
 
@@ -125,7 +125,7 @@ class FreeAnalyses:
 
     async def agree(self, answers: Mapping[str, Answer], agent: str) -> AgreementSummary:
         """Collect the claims of those who answered, have them grouped, and count."""
-        claims = await workflow.execute_local_activity_method(
+        claims = await run_local(
             ClaimActivities.collect_claims,
             ClaimsRequest(
                 answers={name: answer.data or {} for name, answer in answers.items()}, document=tuple(self.material)
@@ -133,7 +133,7 @@ class FreeAnalyses:
             **policies.local_call("collect the claims"),
         )
         grouping = await self._grouped(claims, agent) if len(answers) > 1 and claims.count else None
-        summary = await workflow.execute_local_activity_method(
+        summary = await run_local(
             ClaimActivities.group_claims,
             GroupRequest(claims=Part.of(claims.claims), grouping=grouping),
             **policies.local_call("count who agrees"),

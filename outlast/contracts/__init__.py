@@ -27,7 +27,7 @@ from outlast.contracts.actions import (
     shown,
     visible,
 )
-from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest, Summary
+from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Packed, PackedRequest, Part, StoreRequest, Summary
 from outlast.contracts.changes import (
     KEEP,
     ROLL_BACK_ALL,
@@ -109,13 +109,17 @@ if TYPE_CHECKING:
         CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn, StopReason,
         Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
-    from outlast.contracts.notices import Notice, NoticeRequest, NoticeSent
+    from outlast.contracts.notices import (
+        Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest,
+        WebhookSent,
+    )
     from outlast.contracts.plans import (
-        MAX_PARALLEL, MAX_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape, PlanStep,
-        StepAnswer, StepId,
+        MAX_PARALLEL, MAX_STEPS, PLANNED_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape,
+        PlanStep, StepAnswer, StepId,
     )
     from outlast.contracts.requests import (
-        CARRIED, ChangingResult, Fork, RollbackRequest, RollbackResult, RunRequest, RunResult, StepOutcome, StepOutcomes,
+        CARRIED, ActCarried, BranchCarried, ChangingResult, Fork, Remembered, RollbackRequest, RollbackResult, RunCarried,
+        RunRequest, RunResult, StateCarried, StepOutcome, StepOutcomes,
         carried_in,
     )
     from outlast.contracts.tools import (
@@ -128,34 +132,37 @@ _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
     "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn StopReason Streamed "
     "ToolAnswer ToolCall ToolSpec Usage",
-    "notices": "Notice NoticeRequest NoticeSent",
-    "plans": "MAX_PARALLEL MAX_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest PlanResult PlanShape PlanStep "
+    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest "
+    "WebhookSent",
+    "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
+    "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",
     "requests": "CARRIED ChangingResult Fork RollbackRequest RollbackResult RunRequest RunResult StepOutcome StepOutcomes "
-    "carried_in",
+    "carried_in ActCarried BranchCarried Remembered RunCarried StateCarried",
     "tools": "AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
 }
 _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
-    "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "RECORDS_MEMO",
-    "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC", "SUMMARY_LENGTH",
-    "TAKEN_NOTE", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver", "ArgumentsShown", "Budget",
-    "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change", "ChangeState", "Changes", "ChangingResult",
-    "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract", "Decision", "DecisionLog",
-    "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews", "GateOutcome",
-    "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
+    "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
+    "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
+    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver",
+    "ArgumentsShown", "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
+    "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
+    "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
+    "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
     "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",
-    "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "Part", "Pause", "PauseAnswer", "Plan",
-    "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices", "ProposedAction",
-    "Question", "RecordKind", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest", "RollbackResult",
-    "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend", "StepAnswer", "StepId", "StepOutcome",
-    "StepOutcomes", "StepRow", "StepState", "StopReason", "StoreRequest", "Streamed", "StuckDecision", "Summary",
-    "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest", "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest",
-    "Trace", "Transcript", "UndoRequest", "UndoResult", "UndoablePair", "Usage", "UsedToken", "Verdict",
-    "WaitingActions", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named", "same_digest", "shown",
-    "visible",
+    "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "Packed", "PackedRequest", "Part", "Pause",
+    "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
+    "ProposedAction", "Question", "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest",
+    "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend",
+    "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
+    "StoreRequest", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
+    "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
+    "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WebhookBody", "WebhookDelivered", "WebhookDelivery",
+    "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named",
+    "same_digest", "shown", "visible",
 ]  # fmt: skip
 
 

@@ -83,6 +83,8 @@ class Catalog(Contract):
     """Whether names that were asked for may be missing."""
     unread: Mapping[str, str] = Field(default_factory=dict)
     """Why an agent is missing whose file cannot be read, by the name that a run would ask for."""
+    webhooks: int = 0
+    """Count of the addresses in WEBHOOK_URLS, which hear that the run ended."""
 
     def get(self, name: str) -> AgentCard | None:
         """Return the card of that name, or None."""

@@ -78,3 +78,25 @@ class StoreRequest(Contract):
     """What to show in place of the text, at most 200 characters; empty: its beginning."""
     by_reference: bool = False
     """Whether to keep it out of history however short it is."""
+    earlier: tuple[str, ...] = ()
+    """For a report: keys of step traces (`Trace`) in the content store whose calls come before its own, oldest first."""
+
+
+class PackedRequest(Contract):
+    """Asks for a text of the content store, packed to travel through history."""
+
+    ref: str
+    """Key of the text in the content store."""
+    piece: int = 0
+    """Which piece of the packed text, from 0 on."""
+
+
+class Packed(Contract):
+    """A piece of a packed text."""
+
+    recorded: ClassVar[bool] = False
+
+    data: str
+    """The piece: base64 of a part of the text as xz stream."""
+    pieces: int = 1
+    """How many pieces there are."""

@@ -159,6 +159,8 @@ class GateTerms(Contract):
 
     channels: int = 0
     """Count of the notification channels."""
+    webhooks: int = 0
+    """Count of the addresses in WEBHOOK_URLS."""
     demands_token: bool = False
     """Whether decisions must be signed."""
     indexed: bool = False

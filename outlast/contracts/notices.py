@@ -1,13 +1,14 @@
-"""Notices about a gate: what the activity that sends them gets.
+"""Notices about a gate, and webhooks: what the activities that send them get.
 
 Agent, tool, target and arguments were written by a model. They are data here and are quoted wherever they are shown.
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import Field
 
-from outlast.contracts.base import Contract
+from outlast.contracts.base import Contract, Summary
 
 
 class Notice(Contract):
@@ -65,3 +66,85 @@ class NoticeSent(Contract):
 
     scheme: str
     """What kind of channel it is: `mailto`, `slack`, `json` …"""
+
+
+class WebhookEvent(StrEnum):
+    """What a webhook reports."""
+
+    GATE_OPENED = "gate_opened"
+    RUN_ENDED = "run_ended"
+
+
+class WebhookBody(Contract):
+    """What a webhook says: the body of the request, fields with their default included."""
+
+    delivery: str
+    """Id of the delivery: one that comes twice has the same."""
+    event: WebhookEvent
+    """What happened."""
+    workflow_id: str
+    """Workflow id of the run."""
+    run_id: str
+    """Run id of the run at Temporal."""
+    workflow: str
+    """Type of the workflow."""
+    at: datetime
+    """When it happened, in workflow time (UTC)."""
+    state: str = ""
+    """How the run ended: `completed`, `partial`, `stopped`, `failed`, `cancelled`; empty: it runs."""
+    error: Summary = ""
+    """Why it failed, at most 200 characters; empty: it did not."""
+    usd: float = 0.0
+    """What its model calls cost so far, in USD."""
+    gate: str = ""
+    """Name of the gate that opened; empty: none did."""
+    description: Summary = ""
+    """What shall be done there, at most 200 characters."""
+    risk: str = ""
+    """How bad a wrong approval would be: `low`, `medium` or `high`."""
+    tool: str = ""
+    """Name of the tool to call."""
+    digest: str = ""
+    """Digest of the action: sha-256, hex."""
+    requester: str = ""
+    """Who asked for the run; empty where it names nobody."""
+    deadline: datetime | None = None
+    """When the gate's time ends (UTC); None: no gate opened."""
+
+
+class WebhookRequest(Contract):
+    """Asks to send a webhook to one address."""
+
+    body: WebhookBody
+    """What to send."""
+    number: int = 0
+    """Number of the address in WEBHOOK_URLS, from 1 on; 0: it is `url`."""
+    url: str = ""
+    """An address that the run's own request names."""
+
+
+class WebhookSent(Contract):
+    """The receiver took it."""
+
+    status: int
+    """Status of its answer."""
+
+
+class WebhookDelivery(Contract):
+    """A webhook and all that it goes to."""
+
+    body: WebhookBody
+    """What to send."""
+    count: int = 0
+    """Count of the addresses in WEBHOOK_URLS."""
+    urls: tuple[str, ...] = ()
+    """Addresses that the run's own request names."""
+
+
+class WebhookDelivered(Contract):
+    """What became of a webhook."""
+
+    taken: int = 0
+    """Count of receivers that took it."""
+    failed: tuple[str, ...] = ()
+    """Why others never did."""

@@ -11,9 +11,10 @@ from outlast.contracts.requests import RunRequest, RunResult
 from outlast.contracts.runs import StepRow, Trace
 from outlast.contracts.steering import NO_CHECKPOINT, CheckpointPolicy, GatePolicy
 
-MAX_STEPS = 100
-
-
+MAX_STEPS = 5000
+"""Steps of a plan that a person gives; as a request it must fit into one message."""
+PLANNED_STEPS = 100
+"""Steps that a planner may write, unless the request says otherwise: a model that writes more loses its thread."""
 MAX_PARALLEL = 32
 
 
@@ -66,6 +67,8 @@ class PlanRequest(RunRequest):
     """What shall be done; may be left out where there is a plan."""
     plan: Plan | None = None
     """A person's own plan, which no model rewrites."""
+    kept_plan: Content | None = None
+    """The same in the content store, as JSON: for a plan that is too long for a message."""
     agents: tuple[str, ...] = ()
     """Whom the planner may give steps to; none named means all."""
     planner: str = "planner"
@@ -74,8 +77,8 @@ class PlanRequest(RunRequest):
     """Who does the whole task in one step where no valid plan was made."""
     fallback_plan: Plan | None = None
     """What runs in that case instead of the one step."""
-    max_steps: int = Field(default=MAX_STEPS, ge=1, le=500)
-    """How many steps a plan may have."""
+    max_steps: int = Field(default=PLANNED_STEPS, ge=1, le=500)
+    """How many steps the planner may write; a plan of one's own may have 5,000."""
     max_parallel: int = Field(default=MAX_PARALLEL, ge=1, le=200)
     """How many steps run at once."""
     on_step_failure: OnStepFailure = OnStepFailure.SKIP_DEPENDENTS

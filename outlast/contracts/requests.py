@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Part
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
-from outlast.contracts.runs import Budget, BudgetShown, RunState, Spend
-from outlast.contracts.steering import GatePolicy
+from outlast.contracts.gates import GatesCarried
+from outlast.contracts.runs import Budget, BudgetShown, FallbackTaken, RunState, Spend, StepRow
+from outlast.contracts.steering import GatePolicy, Pause
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,120 @@ class Carried:
     """The mark of a field that only continue-as-new may fill."""
 
 
+MOST_WEBHOOKS = 5
+"""Addresses that one run reports to."""
 CARRIED = Carried()
 """Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
+
+
+class Remembered(Contract):
+    """What came of one thing that a run has done: a value, or the failure that it ended with."""
+
+    value: Any = None
+    """What it gave, as JSON data; None where it failed, or gave nothing."""
+    kind: str = ""
+    """Kind of the failure (`ErrorKind`); empty where it gave a value."""
+    why: str = ""
+    """The failure in words; empty where it gave a value."""
+    activity: bool = False
+    """Whether it was the failure of an activity."""
+
+
+class BranchCarried(Contract):
+    """What one branch of a run has done: the run itself, a node of a graph, an ask that is under way."""
+
+    done: Mapping[str, Remembered] = Field(default_factory=dict)
+    """What is done, by its name in the branch."""
+    inner: Mapping[str, "BranchCarried"] = Field(default_factory=dict)
+    """Branches below it, by name: the nodes of a graph, and what is under way."""
+    ended: tuple[str, ...] = ()
+    """Of a graph: the nodes that have ended or were skipped, in that order."""
+    cancelled: tuple[str, ...] = ()
+    """Of a graph: the ended nodes that were cancelled."""
+    begun: tuple[str, ...] = ()
+    """Of a graph: the nodes that had begun and not ended, in the order in which they began."""
+    stopped: bool = False
+    """Of a graph: whether nothing new starts."""
+    over: bool = False
+    """Of a graph: whether it has ended."""
+
+
+class ActCarried(Contract):
+    """One call that changed something, made by an attempt at a step that failed."""
+
+    agent: str
+    """Name of the agent that made the call."""
+    call: Mapping[str, Any]
+    """The call (`ToolCall`), as JSON data."""
+    change: int = 0
+    """Its number in the undo log; 0: it was never made."""
+    answer: Mapping[str, Any] | None = None
+    """What it answered (`ToolAnswer`), as JSON data; None where it did not."""
+
+
+class StateCarried(Contract):
+    """What a run has done so far, kept in the content store when it continues as new.
+
+    `run` begins anew in the next part, and finds here what is done already: no finished call is made again.
+    """
+
+    recorded: ClassVar[bool] = False
+
+    work: BranchCarried = BranchCarried()
+    """What is done, branch by branch."""
+    steps: tuple[StepRow, ...] = ()
+    """The steps as people see them."""
+    spent: Mapping[str, Spend] = Field(default_factory=dict)
+    """What the model calls of each step cost."""
+    calls: tuple[str, ...] = ()
+    """Keys of the step traces of all parts so far in the content store, oldest first."""
+    hops: tuple[FallbackTaken, ...] = ()
+    """Fallbacks taken, in order."""
+    changes: Changes = Changes()
+    """What its tools changed, and what became of each change."""
+    acts: Mapping[str, tuple[ActCarried, ...]] = Field(default_factory=dict)
+    """What failed attempts changed, by step."""
+    lacking: tuple[tuple[str, str, str], ...] = ()
+    """Tools that agents lack: agent, tool, and the reason in words."""
+    changed: tuple[str, ...] = ()
+    """Tools that are otherwise than their servers have them."""
+    prompts: Mapping[str, float] = Field(default_factory=dict)
+    """Tokens per byte of each model's prompts, as they were measured."""
+    outputs: Mapping[str, float] = Field(default_factory=dict)
+    """Tokens that each agent answers with, as they were measured."""
+
+
+class RunCarried(Contract):
+    """What a run that continues as new hands over: what is done by reference, and what messages may still change."""
+
+    state: Content
+    """What is done (`StateCarried`), in the content store."""
+    parts: int = 1
+    """How many parts the run has had before this one."""
+    spend: Spend = Spend()
+    """What its model calls cost so far."""
+    gates: GatesCarried = GatesCarried()
+    """The gates, their records, and decisions that came early."""
+    allowed: tuple[str, ...] = ()
+    """Tools of which it is recorded that the request allows every call."""
+    runs: tuple[str, ...] = ()
+    """Run ids under which gates of earlier parts opened."""
+    waited: float = 0.0
+    """Seconds in which any gate was open."""
+    paused: Pause | None = None
+    """Who paused it; None: it is not paused."""
+    asked: int = 0
+    """Count of the questions that it asked people."""
+    answers: Mapping[str, str] = Field(default_factory=dict)
+    """Answers that came for questions that are open or not asked yet, by question."""
+    raised: int = 0
+    """How often people raised its budget."""
+    warnings: tuple[str, ...] = ()
+    """What people should know about its budget, in words."""
+    stopped: str = ""
+    """Why its budget ended it; empty: it did not."""
+    notices: tuple[str, ...] = ()
+    """Messages that changed nothing, and why."""
 
 
 class StepOutcome(Contract):
@@ -99,6 +212,12 @@ class RunRequest(Contract):
     """What an agent that failed leaves to its fallback."""
     stream: bool = False
     """Whether its calls publish what the models write, which puts those texts into the run's history."""
+    part_before: Annotated[RunCarried | None, CARRIED] = None
+    """What the part before hands over; only a run that continues as new has it."""
+    webhooks: tuple[Annotated[str, Field(pattern="^https?://", max_length=2000)], ...] = Field(
+        default=(), max_length=MOST_WEBHOOKS
+    )
+    """Addresses that hear when a gate of the run opens, and when it ends, beside those of WEBHOOK_URLS."""
     forked: Fork | None = None
     """From which run it was forked; None: it was not."""
 

@@ -138,6 +138,8 @@ class Trace(Contract):
     """The calls, in the order in which they ended."""
     budget: BudgetShown | None = None
     """Limits, and what was spent of them; None where the run has no budget."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of the traces of earlier parts, oldest first, where the run has continued as new."""
 
 
 class StepRow(Contract):

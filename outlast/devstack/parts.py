@@ -14,8 +14,8 @@ from pathlib import Path
 from outlast.client import Settings
 from outlast.devstack.ports import HOST
 from outlast.devstack.server import server_command
-from outlast.environment import bare_environment
 from outlast.file_names import own_file
+from outlast.processes.environment import bare_environment
 
 NAMESPACE = "default"
 PACKAGES = Path(__file__).resolve().parents[2]

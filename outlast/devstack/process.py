@@ -8,16 +8,15 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from outlast.devstack import leash
 from outlast.devstack.health import answers
 from outlast.devstack.parts import Part
 from outlast.devstack.state import Child, identify
+from outlast.processes.leash import leashed
 
 POLL = 0.05
 """Seconds between looks at a process: no thread to wait in, and nothing that a cancellation could lose."""
@@ -43,11 +42,10 @@ class Process:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.began = time.monotonic()
-        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *part.command]
         with part.log.open("ab") as log:
             self._log_start = log.tell()
             self._popen = subprocess.Popen(  # noqa: S603 - our own command line
-                command,
+                leashed(part.command),
                 env=dict(part.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -48,10 +48,11 @@ def find_temporal() -> Path:
     )
 
 
-def server_command(binary: Path, database: Path, port: int, ui_port: int) -> tuple[str, ...]:
-    """Return the command line of the server with a database file and the Web UI, bound to the loopback."""
+def server_command(binary: Path, database: Path, port: int, ui_port: int | None) -> tuple[str, ...]:
+    """Return the command line of the server with a database file, bound to the loopback, with the Web UI if that has a port."""
     return (
-        *(str(binary), "server", "start-dev", "--ip", HOST, "--port", str(port), "--ui-port", str(ui_port)),
+        *(str(binary), "server", "start-dev", "--ip", HOST, "--port", str(port)),
+        *(("--headless",) if ui_port is None else ("--ui-port", str(ui_port))),
         *("--db-filename", str(database), "--log-level", "error"),
         *(flag for pragma in PRAGMAS for flag in ("--sqlite-pragma", pragma)),
         *(flag for name, kind in SEARCH_ATTRIBUTES.items() for flag in ("--search-attribute", f"{name}={kind}")),

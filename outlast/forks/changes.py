@@ -5,46 +5,25 @@ the run that did the step. And a run that has ended is rolled back by another wo
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
-from outlast.contracts import TAKEN_NOTE, Change, Changes, ChangeState, Fork, RunStatus
+from outlast.command_line import command
+from outlast.contracts import TAKEN_NOTE, Change, Changes, ChangeState, Fork, RunStatus, StepRow
 from outlast.forks.reading import (
     CHECKS_AT_ONCE,
     EarlierRun,
     ForkError,
+    Made,
     NoRunError,
     asked,
     described,
     request_of,
 )
 from outlast.undo import rollback_id
-
-STANDING = (ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
-
-
-@dataclass(frozen=True)
-class Made:
-    """A change, and the workflow id of the run that made it."""
-
-    run: str
-    change: Change
-
-    def __str__(self) -> str:
-        return f"step {self.step} called {self.change.tool}({self.change.arguments}): {self.change.state}"
-
-    @property
-    def step(self) -> str:
-        """The step whose tool made it."""
-        return self.change.step
-
-    @property
-    def stands(self) -> bool:
-        """Whether it is in the world, or may be."""
-        return self.change.state in STANDING
 
 
 async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
@@ -115,3 +94,22 @@ def _fork_of(request: Mapping[str, Any]) -> Fork | None:
 
 def _of_gone(run: str, step: str) -> Change:
     return Change(seq=0, step=step, agent="", tool="a tool", key=f"{run}/{step}", note="the run's history is gone")
+
+
+def standing_changes(earlier: EarlierRun) -> list[Made]:
+    """Return what the run, and those before it, changed and what stands."""
+    return [change for change in earlier.changes if change.stands]
+
+
+def check_effects(standing: Sequence[Made], done: Sequence[str], planned: Sequence[StepRow] | None) -> None:
+    """Refuse to do again what changed something, unless it was undone since or the fork has no such step any more."""
+    names = None if planned is None else [row.step for row in planned]
+    repeated = [one for one in standing if one.step not in done and (names is None or one.step in names)]
+    if not repeated:
+        return
+    runs = list(dict.fromkeys(one.run for one in repeated))
+    raise ForkError(
+        f"steps that would run again changed something in run {', '.join(runs)} that still stands "
+        f"({'; '.join(map(str, repeated[:5]))}). Undo it first: {'; '.join(command('rollback', run) for run in runs)}; or let it "
+        "be done once more: --repeat-effects"
+    )

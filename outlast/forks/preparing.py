@@ -21,7 +21,7 @@ from outlast.contracts import (
     StepState,
 )
 from outlast.forks import SESSION, STAGED
-from outlast.forks.changes import Made, with_changes
+from outlast.forks.changes import check_effects, standing_changes, with_changes
 from outlast.forks.following import edited_steps, following
 from outlast.forks.reading import EarlierRun, ForkError, missing_contents, read_run, references
 from outlast.forks.sessions import session_from
@@ -78,9 +78,9 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
     rows = _rows(earlier, plan)
     again = _again(earlier, plan, rows, wanted)
     taken = [outcome for outcome in earlier.outcomes if outcome.step not in again]
-    standing = [] if wanted.repeat_effects else _standing(earlier)
+    standing = [] if wanted.repeat_effects else standing_changes(earlier)
     done = _done(rows, earlier, taken)
-    _check_effects(standing, done, rows if plan else None)
+    check_effects(standing, done, rows if plan else None)
     await _check_contents(store, earlier, taken, wanted)
     made = Fork(
         run=earlier.id,
@@ -165,29 +165,11 @@ def _again(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], want
     return {name for step in starts if step in names for name in following(rows, step, others)}
 
 
-def _standing(earlier: EarlierRun) -> list[Made]:
-    return [change for change in earlier.changes if change.stands]
-
-
 def _done(rows: Sequence[StepRow], earlier: EarlierRun, taken: Sequence[StepOutcome]) -> tuple[str, ...]:
     """Name the steps that the fork takes over: those that are done, and of which all answers are."""
     there = {outcome.step for outcome in taken}
     done = {row.step for row in earlier.status.steps if row.state is StepState.DONE}
     return tuple(row.step for row in rows if row.step in done and row.step in there)
-
-
-def _check_effects(standing: Sequence[Made], done: Sequence[str], planned: Sequence[StepRow] | None) -> None:
-    """Refuse to do again what changed something, unless it was undone since or the fork has no such step any more."""
-    names = None if planned is None else [row.step for row in planned]
-    repeated = [one for one in standing if one.step not in done and (names is None or one.step in names)]
-    if not repeated:
-        return
-    runs = list(dict.fromkeys(one.run for one in repeated))
-    raise ForkError(
-        f"steps that would run again changed something in run {', '.join(runs)} that still stands "
-        f"({'; '.join(map(str, repeated[:5]))}). Undo it first: {'; '.join(command('rollback', run) for run in runs)}; or let it "
-        "be done once more: --repeat-effects"
-    )
 
 
 async def _check_contents(
@@ -272,7 +254,9 @@ def _start_in_words(wanted: Wanted) -> str:
 
 def _notes(earlier: EarlierRun, done: Sequence[str]) -> tuple[str, ...]:
     notes = []
-    changed = [change for change in _standing(earlier) if change.step in done or earlier.found.workflow_type == SESSION]
+    changed = [
+        change for change in standing_changes(earlier) if change.step in done or earlier.found.workflow_type == SESSION
+    ]
     if changed:
         steps = ", ".join(dict.fromkeys(change.step for change in changed))
         runs = ", ".join(dict.fromkeys(change.run for change in changed))
@@ -292,7 +276,7 @@ async def _of_session(client: Client, store: ContentStore, earlier: EarlierRun, 
     if wanted.from_turn is None and not (wanted.retries or wanted.edit or text or wanted.agent or wanted.model):
         raise ForkError("say from where on (--from-turn N), or what shall be otherwise (--edit FILE)")
     made = await session_from(client, earlier, wanted.from_turn, text)
-    _check_effects(() if wanted.repeat_effects else made.repeated, (), None)
+    check_effects(() if wanted.repeat_effects else made.repeated, (), None)
     named = dict.fromkeys(references(made.progress), "the conversation")
     if gone := await missing_contents(store, named):
         raise ForkError(f"the content store does not hold {gone[0]} of run {earlier.id} any more; start the task anew")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio.api.history.v1 import HistoryEvent
@@ -17,17 +17,15 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.contracts import Plan, RunStatus, StepOutcome, StepOutcomes
+from outlast.contracts import Change, ChangeState, Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
 from outlast.storage.activities import ContentStore
-
-if TYPE_CHECKING:
-    from outlast.forks.changes import Made
 
 M = TypeVar("M", bound=BaseModel)
 QUERY_SECONDS = 30.0
 """How long a worker may take to read an ended run's history anew and to answer."""
 CHECKS_AT_ONCE = 16
+STANDING = (ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
 NO_ANSWER = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 
 
@@ -44,6 +42,27 @@ class NoWorkerAnswersError(ForkError):
 
 
 @dataclass(frozen=True)
+class Made:
+    """A change, and the workflow id of the run that made it."""
+
+    run: str
+    change: Change
+
+    def __str__(self) -> str:
+        return f"step {self.step} called {self.change.tool}({self.change.arguments}): {self.change.state}"
+
+    @property
+    def step(self) -> str:
+        """The step whose tool made it."""
+        return self.change.step
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is in the world, or may be."""
+        return self.change.state in STANDING
+
+
+@dataclass(frozen=True)
 class EarlierRun:
     """A run as a fork of it sees it; `request` is what it was started with, as JSON data, `plan` its plan if it has one.
 
@@ -56,7 +75,7 @@ class EarlierRun:
     outcomes: tuple[StepOutcome, ...]
     plan: Plan | None = None
     progress: Mapping[str, Any] | None = None
-    changes: "tuple[Made, ...]" = ()
+    changes: tuple[Made, ...] = ()
 
     @property
     def id(self) -> str:

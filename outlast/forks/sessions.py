@@ -10,8 +10,7 @@ from temporalio.client import Client
 
 from outlast.agents.sessions import SessionProgress
 from outlast.contracts import Message, ModelRequest, ModelTurn, Part, Transcript
-from outlast.forks.changes import Made
-from outlast.forks.reading import EarlierRun, ForkError, history
+from outlast.forks.reading import EarlierRun, ForkError, Made, history
 
 STEP = "session"
 GO_ON = "Go on with the task."

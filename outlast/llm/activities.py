@@ -179,10 +179,9 @@ class AgentActivities:
 
     async def _history(self, request: ModelRequest) -> list[dict[str, Any]]:
         """Return the conversation in the API's own form, where plain texts cannot hold it."""
-        earlier = await self._transcripts.messages(request.transcript)
-        if not earlier and not any(message.answers or message.blocks for message in request.messages):
+        if request.transcript is None and not any(message.answers or message.blocks for message in request.messages):
             return []
-        raw = await self._transcripts.raw((*earlier, *request.messages))
+        raw = await self._transcripts.conversation(request.transcript, request.messages)
         return shortened(raw, request.context_characters) if request.context_characters is not None else raw
 
     async def _turn(self, request: ModelRequest, paid: PaidReply, beginning: str) -> ModelTurn:

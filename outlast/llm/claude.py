@@ -20,7 +20,7 @@ from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply, Progress
 from outlast.llm.claude_request import parameters_of, shared_prefix
 from outlast.llm.clients.claude_clients import SdkClient, client_of, credentials_of, make_client
-from outlast.llm.endpoint import CredentialsError
+from outlast.llm.endpoint import CredentialsError, Known
 from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, error_for_status
 from outlast.llm.message import MessageBuilder, reply_of
 from outlast.llm.shared_prefixes import SharedPrefixes
@@ -43,11 +43,16 @@ class ClaudeLLM:
         client: SdkClient,
         retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP,
         names: Callable[[str], str] = str,
+        known: Known | None = None,
     ) -> None:
-        """Take the client, the longest wait in seconds that a server may ask for, and what the provider calls each model."""
+        """Take the client, the longest wait in seconds that a server may ask for, and what the provider calls each model.
+
+        `known` says whether the address has answered before.
+        """
         self._client = client
         self._retry_after_cap = retry_after_cap
         self._names = names
+        self._known = known or Known()
         self._prefixes = SharedPrefixes()
 
     async def aclose(self) -> None:
@@ -103,9 +108,12 @@ class ClaudeLLM:
             raise self._broken(f"a tool's arguments are not JSON: {error}", call, progress, headers) from error
         if reply is None:
             raise self._broken("the stream ended before the answer did", call, progress, headers)
+        self._known.note_answer()
         return reply
 
     def _status_error(self, error: anthropic.APIStatusError, call: ModelCall, progress: Progress) -> Exception:
+        if error.type:  # an error in the API's own form: it is the API that answers
+            self._known.note_answer()
         return error_for_status(
             error.status_code,
             error_type=str(error.type) if error.type else None,
@@ -125,6 +133,8 @@ class ClaudeLLM:
     def _reported(
         self, error: ReportedError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
     ) -> Exception:
+        if error.kind:
+            self._known.note_answer()
         status = error.status or 200
         return error_for_status(
             status,
@@ -139,12 +149,13 @@ class ClaudeLLM:
         self, error: NotMessagesApiError, call: ModelCall, progress: Progress, headers: Mapping[str, str]
     ) -> Exception:
         request_id = _id_in(headers)
-        return non_retryable(
-            ErrorKind.MODEL_NOT_FOUND,
-            f"{self._client.base_url} does not speak the Messages API: {error}"
-            f"{f' (request {request_id})' if request_id else ''}; check ANTHROPIC_BASE_URL",
-            ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid()),
-        )
+        said = f"{error}{f' (request {request_id})' if request_id else ''}"
+        failure = ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid())
+        if self._known.answered:  # a gateway or a portal that stands before it, or says that it is being worked on
+            text = f"{self._client.base_url} does not speak the Messages API at this moment: {said}"
+            return retryable(ErrorKind.MODEL_UNAVAILABLE, text, failure)
+        text = f"{self._client.base_url} does not speak the Messages API: {said}; check ANTHROPIC_BASE_URL"
+        return non_retryable(ErrorKind.MODEL_NOT_FOUND, text, failure)
 
     def _broken(self, reason: str, call: ModelCall, progress: Progress, headers: Mapping[str, str]) -> Exception:
         request_id = _id_in(headers)

@@ -5,9 +5,12 @@ The SDK takes longer to import than all else that a worker is made of, and only 
 
 import asyncio
 import gc
+import hashlib
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import httpx2
@@ -101,11 +104,46 @@ class Endpoint:
         )
 
 
+@dataclass
+class Known:
+    """Whether the Messages API was ever answered at an address: a web page afterwards is an outage, and not a wrong address.
+
+    `note` is where this machine keeps it in mind, so that a worker that starts in an outage knows it as well.
+    """
+
+    note: Path | None = None
+    answered: bool = False
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, directory: Path | None) -> "Known":
+        """Look up what is known of an endpoint; the own addresses of Claude and of clouds are no wrong ones."""
+        url = str(endpoint.url.copy_with(query=None))
+        note = None if directory is None else directory / hashlib.sha256(url.encode()).hexdigest()[:16]
+        right = not endpoint.own_url or url.rstrip("/") == CLAUDE_URL
+        return cls(note, right or (note is not None and note.exists()))
+
+    def note_answer(self) -> None:
+        """Keep in mind that it has answered."""
+        if not self.answered:
+            self.answered = True
+            with suppress(OSError):
+                if self.note is not None:
+                    self.note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    self.note.touch()
+
+
 class ClaudeWhenNeeded:
     """Claude at an endpoint; the SDK is imported in a thread, at `prepare` or for the first call."""
 
-    def __init__(self, endpoint: Endpoint, retry_after_cap: float, names: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        retry_after_cap: float,
+        names: Callable[[str], str] = str,
+        known_in: Path | None = None,
+    ) -> None:
         self._endpoint, self._retry_after_cap, self._names = endpoint, retry_after_cap, names
+        self._known = Known.of(endpoint, known_in)
         self._making: asyncio.Task[LLM] | None = None
 
     def prepare(self) -> None:
@@ -127,7 +165,8 @@ class ClaudeWhenNeeded:
     def _make(self) -> LLM:
         claude = importlib.import_module("outlast.llm.claude")
         gc.freeze()  # the SDK is never garbage, and looking through all of it takes longer than most calls
-        return cast("LLM", claude.ClaudeLLM(claude.client_of(self._endpoint), self._retry_after_cap, self._names))
+        client = claude.client_of(self._endpoint)
+        return cast("LLM", claude.ClaudeLLM(client, self._retry_after_cap, self._names, self._known))
 
 
 def _without_version(path: str) -> str:

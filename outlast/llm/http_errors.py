@@ -87,7 +87,10 @@ def error_for_status(
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how many seconds the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or HTTP date."""
+    """Read how many seconds the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or HTTP date.
+
+    A date counts from the server's own, where it says that: this machine's clock may be off.
+    """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -95,13 +98,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     seconds = _number(value)
     if seconds is not None or not value:
         return seconds
+    moment = _moment(value)
+    if moment is None:
+        return None
+    return max(0.0, (moment - (_moment(headers.get("date")) or datetime.now(UTC))).total_seconds())
+
+
+def _moment(value: str | None) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value or "")
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _number(value: str | None) -> float | None:

@@ -7,6 +7,7 @@ without channels nothing is scheduled, and a run keeps the history it always had
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from temporalio import workflow
 
@@ -14,8 +15,8 @@ from outlast.contracts import GateNews, GateOutcome, Notice, NoticeRequest, Reco
 from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
 from outlast.tracing.trace import RunTrace
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import FAILURES
 
 Notify = Callable[[GateNews], Awaitable[None]]
@@ -54,6 +55,7 @@ class Notifier:
         """Send the notice `what` in a task of its own; a failure is noted in the status and changes nothing."""
 
         async def notified() -> None:
+            journal.begin(None)
             try:
                 await notifying
             except FAILURES as error:
@@ -62,6 +64,10 @@ class Notifier:
         task = asyncio.create_task(notified())
         task.add_done_callback(self._ended)
         self._tasks.append(task)
+
+    def by_channels(self, channels: int) -> Notify | None:
+        """Return what notifies people by the channels of this deployment; None without any."""
+        return partial(notify_by_channels, self._trace, channels) if channels else None
 
     async def finish(self) -> None:
         """Wait a few seconds for the notices that are under way when a run ends; raises a bug that one of them hit."""
@@ -115,7 +121,7 @@ def notice_of(news: GateNews) -> Notice:
 
 async def _notify(trace: RunTrace, channel: int, notice: Notice) -> None:
     try:
-        await run_activity(
+        await run_activity_anew(
             NoticeActivities.tell_people,
             NoticeRequest(channel=channel, notice=notice),
             **policies.tell_people(f"notify people by channel {channel}: {notice.gate} is {notice.kind}"),

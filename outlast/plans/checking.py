@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from outlast.contracts import Plan, PlanChange, PlanShape, PlanStep
-from outlast.dag import dependents_of, remaining_paths, topological
 from outlast.plans.cycles import cycle_problems, find_cycle
 from outlast.plans.reading import Reading
+from outlast.workflow.graphs import dependents_of, remaining_paths, topological
 
 PLAN_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -146,7 +146,8 @@ def repair(plan: Plan, agents: Collection[str]) -> tuple[Plan, list[PlanChange]]
         unique = tuple(dict.fromkeys(step.depends_on))
         if unique != step.depends_on:
             changes.append(_deterministic(f"step {step.step}: repeated dependencies dropped"))
-        steps.append(step.model_copy(update={"agent": agent, "depends_on": unique}))
+        same = agent == step.agent and unique == step.depends_on
+        steps.append(step if same else step.model_copy(update={"agent": agent, "depends_on": unique}))
     ordered = _reordered(steps)
     if [step.step for step in ordered] != [step.step for step in steps]:
         order = ", ".join(step.step for step in ordered)

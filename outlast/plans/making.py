@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
 from outlast.agents.model_calls import LENIENTLY
-from outlast.contracts import AgentCard, Part, Plan, PlanChange, PlanRequest, PlanStep
+from outlast.contracts import MAX_STEPS, AgentCard, Part, Plan, PlanChange, PlanRequest, PlanStep
 from outlast.dag import Outcome
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.plans.checking import PLAN_SCHEMA, is_alike, problems, read_plan, repair
@@ -44,7 +44,7 @@ class PlanMaking:
         """Return a valid plan; raises PlanInvalid when a person's plan is wrong, with every problem."""
         request = self._request
         if request.plan is not None:
-            plan, found = self._checked(request.plan, self._executors())
+            plan, found = self._checked(request.plan, self._executors(), MAX_STEPS)
             if found:
                 raise non_retryable(ErrorKind.PLAN_INVALID, "the plan cannot run: " + "; ".join(found))
             return plan
@@ -99,7 +99,7 @@ class PlanMaking:
         plan, repairs = repair(plan, agents)
         found = _reused(plan, kept)
         whole, reordered = repair(_with_kept(plan, kept), agents)
-        found += problems(whole, agents, self._request.max_steps)
+        found += problems(whole, agents, MAX_STEPS)
         return None if found else whole, found, [*changes, *repairs, *reordered]
 
     def _did(self, failures: Mapping[str, str]) -> str:
@@ -132,7 +132,7 @@ class PlanMaking:
             plan, found = self._read(answer)
             if plan is not None:
                 reused = _reused(plan, kept)
-                plan, found = self._checked(_with_kept(plan, kept), self._planned_executors(kept))
+                plan, found = self._checked(_with_kept(plan, kept), self._planned_executors(kept), self._most(kept))
                 found = [*reused, *_needs_denied(plan, denied or {}), *found]
             if plan is not None and not found:
                 return plan
@@ -166,19 +166,19 @@ class PlanMaking:
         self.changes += changes
         return plan, found
 
-    def _checked(self, plan: Plan, agents: Sequence[str]) -> tuple[Plan, list[str]]:
+    def _checked(self, plan: Plan, agents: Sequence[str], max_steps: int) -> tuple[Plan, list[str]]:
         plan, changes = repair(plan, agents)
         self.changes += changes
         unread = dict.fromkeys(step.agent for step in plan.steps if step.agent not in agents)
         reasons = [f"{name}: {self._catalog.unread[name]}" for name in unread if name in self._catalog.unread]
-        return plan, problems(plan, agents, self._request.max_steps) + reasons
+        return plan, problems(plan, agents, max_steps) + reasons
 
     def _fallback(self) -> Plan:
         request = self._request
         named = request.fallback_plan or Plan(
             steps=(PlanStep(step="1", agent=request.fallback_agent, input=request.task),)
         )
-        plan, found = self._checked(named, self._executors())
+        plan, found = self._checked(named, self._executors(), MAX_STEPS)
         if found:
             raise non_retryable(ErrorKind.PLAN_INVALID, "the fallback plan cannot run either: " + "; ".join(found))
         whose = "the given fallback plan" if request.fallback_plan else f"one step for {request.fallback_agent}"
@@ -192,6 +192,10 @@ class PlanMaking:
     def _planned_executors(self, kept: Mapping[str, PlanStep]) -> list[str]:
         # What is finished stays, even by an agent that the planner may not choose.
         return sorted({card.name for card in self._cards()} | {step.agent for step in kept.values()})
+
+    def _most(self, kept: Mapping[str, PlanStep]) -> int:
+        """Return how many steps a planner's plan may have; of a person's plan, what is finished does not count."""
+        return self._request.max_steps + (len(kept) if self._request.plan is not None else 0)
 
     def _cards(self) -> list[AgentCard]:
         wanted = self._request.agents

@@ -13,10 +13,15 @@ from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
 from outlast.agents.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
-from outlast.dag import AfterFailure, Outcome, run_graph, topological
+from outlast.dag import AfterFailure, Outcome, run_graph
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.plans.checking import ends_of, graph_of
+from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS
+from outlast.workflow.graphs import topological
+
+LONG = 500
+"""Steps of a plan that takes a workflow task of its own to lay out; no release before 0.3.0 ran a longer one."""
 
 
 class PlanRunning:
@@ -57,7 +62,11 @@ class PlanRunning:
         planned = {step.step: step for step in plan.steps}
         steps = dict(planned)
         ends = ends_of(plan)
+        if len(plan.steps) > LONG:
+            await journal.breathe()
         self.announce(plan)
+        if len(plan.steps) > LONG:
+            await journal.breathe()
 
         def schema_of(name: str) -> dict[str, Any] | None:
             return self._schema if name in ends else None

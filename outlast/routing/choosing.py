@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.agents.agents import Agents
@@ -50,6 +49,7 @@ from outlast.routing.rules import (
 )
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_local
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import part_of
 
@@ -112,7 +112,7 @@ class Chooser:
 
     async def _trained(self, step: str, text: Part) -> Choice:
         await unpaused(self.agents.run.state)
-        labelled = await workflow.execute_local_activity_method(
+        labelled = await run_local(
             TrainedRouterActivities.label_request,
             LabelRequest(text=text, classifier=self.request.trained),
             **policies.local_call(step),
@@ -223,7 +223,7 @@ class _Picking:
         if turn.stop_reason is not StopReason.TOOL_USE or not turn.tool_calls:
             return ()
         assert self._chooser.specs is not None
-        checked = await workflow.execute_local_activity_method(
+        checked = await run_local(
             RoutePickActivities.check_picks,
             PicksRequest(calls=turn.tool_calls, specs=self._chooser.specs),
             **policies.local_call(f"{self._step} · check the picks"),

@@ -1,8 +1,8 @@
 """All settings, read once from the environment (and `.env`): each field's variable is its name in capitals.
 
 Workflows must never read them: what a workflow needs of them reaches it as data, through an activity, and is recorded.
-A group of settings stands in a file of its own (`models.py` first, then `storage.py`, `people.py`, `tools.py`, `processes.py`);
-`Settings` holds them all.
+A group of settings stands in a file of its own (`models.py` first, then `storage.py`, `people.py`, `tools.py`, `server.py`,
+`processes.py`); `Settings` holds them all.
 """
 
 import os
@@ -10,21 +10,22 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator
 
-from outlast.environment import clean_environment, clean_secret
+from outlast.processes.environment import clean_environment, clean_secret
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 from outlast.settings.base import SettingsError
 from outlast.settings.models import LOCAL_MODEL, MODELS, ModelSettings
 from outlast.settings.people import PeopleSettings
 from outlast.settings.processes import ProcessSettings
+from outlast.settings.server import ServerSettings
 from outlast.settings.tools import ToolSettings
 
 __all__ = ["LOCAL_MODEL", "MODELS", "Settings", "SettingsError", "learn_secrets", "load_settings"]
 
-LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
+LISTS_OF_SECRETS = ("payload_keys", "notify_urls", "trigger_secrets")
 """Settings that hold several secrets, which may stand on lines of their own."""
 
 
-class Settings(ModelSettings, PeopleSettings, ToolSettings, ProcessSettings):
+class Settings(ModelSettings, PeopleSettings, ToolSettings, ServerSettings, ProcessSettings):
     """Everything the environment decides, read once. Each field's variable is its name in capitals."""
 
     @field_validator("*", mode="before")
@@ -52,6 +53,8 @@ class Settings(ModelSettings, PeopleSettings, ToolSettings, ProcessSettings):
                 found += channel_secrets(name, value.get_secret_value())
             elif field == "payload_keys" and value:
                 found += [(name, each.partition(":")[2].strip()) for each in value.get_secret_value().split(",")]
+            elif field == "trigger_secrets":
+                found += [(name, each) for each in self.secrets_of_triggers().values()]
             elif isinstance(value, SecretStr):
                 text = value.get_secret_value()
                 found += credentials_of(name, text) if "://" in text else [(name, text)]

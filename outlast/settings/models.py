@@ -80,7 +80,7 @@ class ModelSettings(SettingsGroup):
 
     @field_validator("anthropic_base_url", "anthropic_bedrock_base_url", "anthropic_vertex_base_url")
     @classmethod
-    def _is_web_address(cls, value: str | None) -> str | None:
+    def _is_model_address(cls, value: str | None) -> str | None:
         return web_address(value)
 
     @property

@@ -42,7 +42,7 @@ class PeopleSettings(SettingsGroup):
 
     @field_validator("web_ui_url", "inbox_url")
     @classmethod
-    def _is_web_address(cls, value: str | None) -> str | None:
+    def _is_link(cls, value: str | None) -> str | None:
         return web_address(value)
 
     @field_validator("gate_deadline", mode="before")

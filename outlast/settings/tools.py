@@ -81,7 +81,7 @@ class ToolSettings(StorageSettings):
 
     @field_validator("arxiv_url", "searxng_url")
     @classmethod
-    def _is_web_address(cls, value: str | None) -> str | None:
+    def _is_search_address(cls, value: str | None) -> str | None:
         return web_address(value)
 
     @property

@@ -22,6 +22,7 @@ from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.cache import ContentCache
 from outlast.storage.objects import Objects
 from outlast.storage.sealing import KeyMissingError, Seal, SealBrokenError
+from outlast.storage.traces import with_earlier
 
 INLINE_LIMIT = 1024
 """Texts up to this many bytes of UTF-8 travel inline by default."""
@@ -237,8 +238,10 @@ class ContentActivities:
     @activity.defn
     async def keep_text(self, request: StoreRequest) -> Content:
         """Write a text to the content store."""
+        earlier = (await self._store.texts(request.earlier)).values()
+        text = with_earlier(request.text, earlier) if earlier else request.text
         return await self._store.keep(
-            request.text,
+            text,
             media_type=request.media_type,
             summary=request.summary,
             by_reference=request.by_reference,

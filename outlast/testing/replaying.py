@@ -11,8 +11,8 @@ from temporalio.worker import Replayer, WorkflowRunner
 
 from outlast.client import data_converter as our_converter
 from outlast.storage.payload_guard import SERVER_LIMIT
-from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.arguments import check_workflows
+from outlast.worker.registry import OWN_WORKFLOWS
 from outlast.worker.replay import WAYS_OUT, read_history, replay_failure
 from outlast.worker.serving import sandbox
 
@@ -51,7 +51,7 @@ async def assert_replays(
     """
     check_workflows(workflows)
     replayer = Replayer(
-        workflows=[*workflows, RollbackWorkflow],
+        workflows=[*workflows, *OWN_WORKFLOWS],
         data_converter=data_converter or our_converter(SERVER_LIMIT),
         workflow_runner=workflow_runner or sandbox(),
     )

@@ -20,8 +20,12 @@ MARKS = {
 ROWS_SHOWN = 100
 
 
-def details(status: RunStatus) -> str:
-    """Render a status as Markdown for the Web UI: a table of steps, what was spent, and what could not be understood."""
+def details(status: RunStatus, steps: int | None = None) -> str:
+    """Render a status as Markdown for the Web UI: a table of steps, what was spent, and what could not be understood.
+
+    `steps` is how many there are, where the status holds only the first of them.
+    """
+    steps = len(status.steps) if steps is None else steps
     tokens = status.spend.input_tokens + status.spend.output_tokens
     lines = [
         f"**{status.pattern}** · {status.state} · {status.spend.calls} calls · {tokens} tokens · ${status.spend.usd:.4f}",
@@ -34,8 +38,8 @@ def details(status: RunStatus) -> str:
     for row in status.steps[:ROWS_SHOWN]:
         result = row.output.summary if row.output else ""
         lines.append(_line(row.state, row.step, row.agent, row.depends_on, result, row.note))
-    if len(status.steps) > ROWS_SHOWN:
-        lines.append(f"\n… and {len(status.steps) - ROWS_SHOWN} more")
+    if steps > ROWS_SHOWN:
+        lines.append(f"\n… and {steps - ROWS_SHOWN} more")
     if status.rollback:
         lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:

@@ -28,6 +28,16 @@ class Shortfall:
         """What is otherwise about the tools that are there."""
         return tuple(self._changed)
 
+    @property
+    def carried(self) -> tuple[tuple[str, str, str], ...]:
+        """What agents lack, for the next part of the run."""
+        return tuple((agent, tool, why) for (agent, tool), why in self._lacking.items())
+
+    def restore(self, lacking: Sequence[tuple[str, str, str]], changed: Sequence[str]) -> None:
+        """Take over what agents lacked in the part before."""
+        self._lacking = {(agent, tool): why for agent, tool, why in lacking}
+        self._changed = dict.fromkeys(changed)
+
     def lacks(self, agent: str, missing: Sequence[str], changed: Sequence[str] = ()) -> None:
         """Record what an agent lacks; `missing` begins with the name of each tool."""
         for name in missing:

@@ -52,7 +52,11 @@ class StepSpans:
     @contextmanager
     def within(self, step: str) -> Iterator[None]:
         """Hold what happens within the block below the span of a step that has begun."""
-        token = context.attach(trace.set_span_in_context(self._open[step]))
+        above = self._open.get(step)
+        if above is None:  # it began in an earlier part of the run
+            yield
+            return
+        token = context.attach(trace.set_span_in_context(above))
         put_away = False
         try:
             yield

@@ -7,6 +7,7 @@ replay, so it may use workflow time only.
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from temporalio import workflow
@@ -28,13 +29,14 @@ from outlast.contracts import (
     Trace,
     Usage,
 )
-from outlast.tracing.details import details
+from outlast.tracing.details import ROWS_SHOWN, details
 from outlast.tracing.indexing import index_end
 from outlast.tracing.run_metrics import count
 from outlast.tracing.spans import StepSpans, annotate
 from outlast.workflow.state import ExecutionState
 
 NOTICES_KEPT = 20
+NOTHING = Spend()
 
 
 class RunTrace:
@@ -50,6 +52,9 @@ class RunTrace:
         self.forked = ""
         self.gates: tuple[GateView, ...] = ()
         self.budget: BudgetShown | None = None
+        self.earlier: tuple[str, ...] = ()
+        """Keys of the traces of the parts of the run before, in the content store."""
+        self.spent_by: dict[str, Spend] = {}
         self._state = state
         self._stale = False
         state.watcher = self
@@ -184,6 +189,8 @@ class RunTrace:
 
     def _keep(self, call: CallTrace) -> None:
         self.calls.append(call)
+        if not call.tool:
+            self.spent_by[call.step] = self.spent(call.step).plus(call.spend)
         annotate(call)
 
     def notice(self, text: str) -> None:
@@ -192,20 +199,18 @@ class RunTrace:
         self.changed()
 
     def spent(self, step: str) -> Spend:
-        """Add up what the model calls of a step cost."""
-        spend = Spend()
-        for call in self.calls:
-            spend = spend.plus(call.spend) if call.step == step else spend
-        return spend
+        """Return what the model calls of a step cost."""
+        return self.spent_by.get(step, NOTHING)
 
-    def status(self) -> RunStatus:
-        """Answer the `status` query."""
+    def status(self, most: int | None = None) -> RunStatus:
+        """Answer the `status` query; with the first steps alone where there are more than `most`."""
         state = self._state
+        rows = tuple(state.steps.values() if most is None else islice(state.steps.values(), most))
         return RunStatus(
             workflow_id=workflow.info().workflow_id,
             pattern=self.pattern,
             state=state.phase,
-            steps=tuple(state.steps.values()),
+            steps=rows,
             spend=state.spend,
             notices=tuple(self.notices),
             hops=tuple(self.fallbacks),
@@ -221,7 +226,7 @@ class RunTrace:
 
     def all_calls(self) -> Trace:
         """Answer the `trace` query."""
-        return Trace(calls=tuple(self.calls), budget=self.budget)
+        return Trace(calls=tuple(self.calls), budget=self.budget, earlier=self.earlier)
 
     def report(self) -> RunReport:
         """Return all that is kept of a run when it ends."""
@@ -235,4 +240,4 @@ class RunTrace:
 
     def _render(self) -> None:
         self._stale = False
-        workflow.set_current_details(details(self.status()))
+        workflow.set_current_details(details(self.status(ROWS_SHOWN), len(self._state.steps)))

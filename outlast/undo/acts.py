@@ -7,13 +7,13 @@ under the key that it had, by which services tell that it is the same.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from temporalio import workflow
 
-from outlast.contracts import Change, ChangeState, Part, ToolAnswer, ToolCall, hashed
+from outlast.contracts import ActCarried, Change, ChangeState, Part, ToolAnswer, ToolCall, hashed
 
 ARGUMENTS_SHOWN = 1000
 ANSWER_SHOWN = 500
@@ -42,6 +42,8 @@ class Act:
     call: ToolCall
     change: int = 0
     answer: ToolAnswer | None = None
+    settled: bool = False
+    """Whether the ask that made it has ended."""
 
     @cached_property
     def digest(self) -> str:
@@ -125,6 +127,20 @@ class Acts:
         known = self._ended.setdefault(attempt.step, [])
         known += [act for act in attempt.acts if act not in known]
 
+    def settle(self, step: str) -> None:
+        """Take note that an ask at a step has ended."""
+        for act in self._ended.get(step, ()):
+            act.settled = True
+
+    def carried(self) -> dict[str, tuple[ActCarried, ...]]:
+        """Return the acts for the next part of the run, but for those of asks under way: these find them again by themselves."""
+        return {step: tuple(_carried(act) for act in acts if act.settled) for step, acts in self._ended.items()}
+
+    def restore(self, carried: Mapping[str, Sequence[ActCarried]]) -> None:
+        """Take over the acts of the parts before."""
+        for step, acts in carried.items():
+            self._ended[step] = [_restored(step, act) for act in acts]
+
     def changes(self, step: str) -> list[int]:
         """Name the changes of the attempts at a step that failed."""
         return [act.change for act in self._ended.get(step, ()) if act.change]
@@ -137,3 +153,13 @@ class Acts:
     def _state(self, change: int) -> ChangeState | None:
         found = self._change_of(change)
         return found.state if found else None
+
+
+def _carried(act: Act) -> ActCarried:
+    answer = act.answer.model_dump(mode="json") if act.answer else None
+    return ActCarried(agent=act.agent, call=act.call.model_dump(mode="json"), change=act.change, answer=answer)
+
+
+def _restored(step: str, act: ActCarried) -> Act:
+    answer = ToolAnswer.model_validate(act.answer) if act.answer is not None else None
+    return Act(step, act.agent, ToolCall.model_validate(act.call), act.change, answer, settled=True)

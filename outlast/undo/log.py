@@ -33,15 +33,20 @@ class UndoLog:
 
     def __init__(self) -> None:
         self.changes: dict[int, Change] = {}
-        self.checkpoints: list[Checkpoint] = []
+        self._points: dict[str, Checkpoint] = {}
+        self._keys: set[str] = set()
         self._seq = 0
         self._ended = 0
         self._forgotten = 0
 
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The points that a rollback can go back to, oldest first."""
+        return tuple(self._points.values())
+
     def register(self, step: str, agent: str, card: ToolCard, arguments: str, key: str) -> Change:
         """Announce a call that is about to change something; a key that is used already gets a number."""
         self._seq += 1
-        used = {change.key for change in self.changes.values()}
         change = Change(
             seq=self._seq,
             step=step,
@@ -49,13 +54,14 @@ class UndoLog:
             tool=card.name,
             arguments=arguments[:ARGUMENTS_SHOWN],
             effect=card.effect,
-            key=f"{key}/{self._seq}" if key in used else key,
+            key=f"{key}/{self._seq}" if key in self._keys else key,
             undo_tool=card.undo if card.effect is Effect.WRITE else "",
             timeout=card.timeout,
         )
         self.changes[change.seq] = change
+        self._keys.add(change.key)
         if len(self.changes) > REMEMBERED:
-            self.changes.pop(next(iter(self.changes)))
+            self._keys.discard(self.changes.pop(next(iter(self.changes))).key)
             self._forgotten += 1
         return change
 
@@ -79,8 +85,8 @@ class UndoLog:
 
     def mark(self, name: str) -> None:
         """Set a checkpoint; an earlier one of that name moves here."""
-        self.checkpoints = [point for point in self.checkpoints if point.name != name]
-        self.checkpoints.append(Checkpoint(name=name, order=self._ended))
+        self._points.pop(name, None)
+        self._points[name] = Checkpoint(name=name, order=self._ended)
 
     def to_undo(self, policy: RollbackPolicy) -> list[int]:
         """List what a rollback undoes, in its order: the calls that never ended, then the last one that did.
@@ -89,7 +95,7 @@ class UndoLog:
         """
         if policy.extent is Extent.KEEP:
             return []
-        point = next((point for point in self.checkpoints if point.name == policy.checkpoint), None)
+        point = self._points.get(policy.checkpoint)
         since = point.order if point is not None else 0
         wanted = [
             change
@@ -114,8 +120,9 @@ class UndoLog:
         """Take over what an earlier part of the same run has changed; another run's changes are none of ours."""
         ours: Iterable[Change] = [each for each in before.changes if each.key.startswith(f"{workflow_id}/")]
         self.changes = {change.seq: change for change in ours}
+        self._keys = {change.key for change in self.changes.values()}
         if self.changes:
-            self.checkpoints = list(before.checkpoints)
+            self._points = {point.name: point for point in before.checkpoints}
             self._forgotten = before.forgotten
         self._seq = max(self.changes, default=0)
         self._ended = max((each.order for each in self.changes.values()), default=0)
@@ -134,7 +141,7 @@ class UndoLog:
         """Return everything, in the order of the calls."""
         return Changes(
             changes=tuple(self.changes.values()),
-            checkpoints=tuple(self.checkpoints),
+            checkpoints=self.checkpoints,
             reason=reason[:SUMMARY_LENGTH],
             forgotten=self._forgotten,
         )

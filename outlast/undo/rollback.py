@@ -6,11 +6,10 @@ of their own, which no cancellation of the run reaches.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
@@ -36,10 +35,10 @@ from outlast.tracing.trace import RunTrace
 from outlast.undo.activities import UndoActivities
 from outlast.undo.acts import Act
 from outlast.undo.log import UndoLog
-from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity
+from outlast.undo.policy import Border, read_policy
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import ENDINGS, failure_of, finished, shielded
-from outlast.workflow.inputs import only
 from outlast.workflow.state import ExecutionState
 
 T = TypeVar("T")
@@ -85,6 +84,8 @@ class Rollback:
 
     def mark(self, checkpoint: str) -> None:
         """Set a checkpoint that a rollback can go back to."""
+        if journal.catching_up():
+            return
         self._undo_log.mark(checkpoint)
 
     def register(
@@ -145,17 +146,26 @@ class Rollback:
         if wanted:
             await shielded(self._undo_some(wanted))
 
-    async def guarded(self, work: Coroutine[Any, Any, T], on_failure: RollbackPolicy) -> T:
+    async def guarded(
+        self, work: Coroutine[Any, Any, T], on_failure: RollbackPolicy, border: Border | None = None
+    ) -> T:
         """Do the work of a run, and roll back by policy when it fails or is cancelled, or when a person asks for it.
 
-        Raises what the work raised, with a word on the rollback; RolledBack where a person asked.
+        At the `border`, where there is one, the run continues as new. Raises what the work raised, with a word on the rollback;
+        RolledBack where a person asked.
         """
         self._guards = True
         task = asyncio.create_task(work)
         try:
-            await workflow.wait_condition(lambda: task.done() or self._asked is not None)
-            if task.done():
-                return task.result()
+            while True:
+                await workflow.wait_condition(
+                    lambda: task.done() or self._asked is not None or (border is not None and border.quiet())
+                )
+                if task.done():
+                    return task.result()
+                if self._asked is not None or border is None:
+                    break
+                await border.cross()
         except ENDINGS as ended:
             error = failure_of(ended)
             await shielded(self._stopped(task))
@@ -190,7 +200,7 @@ class Rollback:
         return answer
 
     def _answer(self, arguments: Sequence[Any]) -> RollbackAnswer:
-        policy = _read(arguments)
+        policy = read_policy(arguments)
         names = [point.name for point in self._undo_log.checkpoints]
         if policy is None:
             return RollbackAnswer(accepted=False, reason='not understood; send nothing, or {"checkpoint": "NAME"}')
@@ -237,7 +247,7 @@ class Rollback:
     async def _undo(self, change: Change) -> None:
         while True:
             try:
-                result = await run_activity(
+                result = await run_activity_anew(
                     UndoActivities.undo_call,
                     UndoRequest(tool=change.undo_tool, key=change.key, input=change.undo),
                     **policies.undo_call(
@@ -273,25 +283,3 @@ class Rollback:
         left = root.details if isinstance(root, ApplicationError) and root.details else (self.changes,)
         details = [self.listed(each) for each in left]
         return non_retryable(kind_of(error), f"{text_of(error)}; rolled back: {self.changes.summary}", *details)
-
-
-def _read(arguments: Sequence[Any]) -> RollbackPolicy | None:
-    """Read whatever a person sent; None if it means nothing."""
-    try:
-        sent = only(arguments)
-    except ValueError:
-        return None
-    if sent is None:
-        return ROLL_BACK_ALL
-    if isinstance(sent, str):
-        sent = {} if sent.casefold() == Extent.ALL else {"checkpoint": sent}
-    if not isinstance(sent, Mapping):
-        return None
-    if not set(sent) <= set(RollbackPolicy.model_fields):
-        return None  # a mistyped checkpoint must not become a rollback of everything
-    extent = Extent.TO_CHECKPOINT if sent.get("checkpoint") else Extent.ALL
-    try:
-        policy = RollbackPolicy.model_validate({"extent": extent, **sent})
-    except ValidationError:
-        return None
-    return None if policy.extent is Extent.KEEP else policy

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from outlast.processes.leash import leashed
+
 HOST = "127.0.0.1"
 ASKED_SECONDS = 3.0
 """How long a worker process has to answer a question for health or metrics."""
@@ -104,9 +106,10 @@ class Pool:
         health, metrics = self._ports[index]
         ports = ["--host", HOST, "--health-port", str(health)]
         ports += ["--metrics-port", str(metrics)] if self.metrics_port is not None else []
-        # In a session of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once.
+        # In a session of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. A process whose
+        # keeper was killed finishes what it has in hand, and ends.
         return await asyncio.create_subprocess_exec(
-            sys.executable, *program(), *self.arguments, *ports, start_new_session=True
+            *leashed([sys.executable, *program(), *self.arguments, *ports], signal.SIGTERM), start_new_session=True
         )
 
     async def _until_end(self, process: Process) -> None:

@@ -21,11 +21,14 @@ from outlast.llm.base import LLM
 from outlast.llm.endpoint import ClaudeWhenNeeded, Endpoint
 from outlast.notices.activities import NoticeActivities
 from outlast.notices.channels import channels
+from outlast.notices.webhook_activities import WebhookActivities
+from outlast.notices.webhooks import WebhookWorkflow
 from outlast.private_files import private_folder
 from outlast.routing.pick_activities import RoutePickActivities
 from outlast.routing.trained_activities import TrainedRouterActivities
 from outlast.storage.activities import ContentActivities, ContentStore, log_outage
 from outlast.storage.outcome_activities import OutcomeActivities
+from outlast.storage.packed_activities import PackedActivities
 from outlast.storage.spool import Spool
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
@@ -33,6 +36,7 @@ from outlast.tools.standard import standard_tools
 from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
+from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.arguments import check_activities, check_tools
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
@@ -71,6 +75,10 @@ class Feature(Protocol):
         for their turn take no slot of the others. A workflow chooses it with `task_queue=…` where it calls the activity.
         """
         ...
+
+
+OWN_WORKFLOWS: tuple[type, ...] = (RollbackWorkflow, WebhookWorkflow)
+"""Workflows of ours that other runs need; every worker serves them."""
 
 
 class Registry:
@@ -118,7 +126,11 @@ class Registry:
         check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         self.gate_terms = GateTermsActivities(
-            secret_of(settings), channels=len(self._channels), store=self.store, policy=settings.gate_policy()
+            secret_of(settings),
+            channels=len(self._channels),
+            webhooks=len(settings.webhook_urls),
+            store=self.store,
+            policy=settings.gate_policy(),
         )
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
@@ -138,16 +150,31 @@ class Registry:
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
         )
+        webhooks = WebhookActivities(
+            settings.webhook_urls,
+            settings.webhook_secret.get_secret_value() if settings.webhook_secret else "",
+            private=settings.webhook_private,
+        )
+        catalog = CatalogActivities(
+            settings.agents_dir,
+            store,
+            models,
+            settings.heartbeat_timeout,
+            DEFAULTS,
+            webhooks=len(settings.webhook_urls),
+        )
         return [
             self.call_model,
-            CatalogActivities(settings.agents_dir, store, models, settings.heartbeat_timeout, DEFAULTS).read_catalog,
+            catalog.read_catalog,
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,
+            PackedActivities(store).read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,
             notices.tell_people,
+            webhooks.deliver_webhook,
             OutcomeActivities(store).read_outcomes,
             RoutePickActivities(store).check_picks,
             calling.read_toolset,
@@ -186,7 +213,8 @@ def model_client(settings: Settings) -> ClaudeWhenNeeded:
         endpoint = _cloud(settings) or Endpoint.of(key, base_url, settings.model_read_timeout, token)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap, settings.model_table().name_sent)
+    known_in = settings.state_dir.resolve() / "providers"
+    return ClaudeWhenNeeded(endpoint, settings.retry_after_cap, settings.model_table().name_sent, known_in)
 
 
 def _cloud(settings: Settings) -> Endpoint | None:

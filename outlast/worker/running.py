@@ -36,7 +36,6 @@ from outlast.telemetry.metrics import runtime
 from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
-from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.arguments import (
     WorkerArgumentError,
     check_activities,
@@ -46,7 +45,7 @@ from outlast.worker.arguments import (
     with_agents,
 )
 from outlast.worker.processes import Pool, how_many
-from outlast.worker.registry import Feature
+from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.replay import check
 from outlast.worker.routing import UNVERSIONED, Build, served_by
 from outlast.worker.serving import CACHED_WORKFLOWS, runner_of, running_model_worker, running_worker
@@ -272,7 +271,7 @@ def _run(
         alone = [name for name in arguments.model_classes or () if name != NO_CLASS]
         check_model_classes(alone, settings.model_table().classes)
         if arguments.replay:
-            known = (RollbackWorkflow, *served.workflows)
+            known = (*OWN_WORKFLOWS, *served.workflows)
             return asyncio.run(check(settings, arguments.replay, known, runner_of(settings, served.shared)))
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar, cast, get_type_hints
 
 from temporalio import activity, workflow
@@ -17,6 +17,7 @@ from temporalio.exceptions import ActivityError
 
 from outlast.contracts import SUMMARY_LENGTH, Content, ModelRequest, ModelTurn, ToolRequest, ToolResult, UndoResult
 from outlast.errors import ErrorKind, non_retryable
+from outlast.workflow import journal
 
 Result = TypeVar("Result")
 
@@ -32,14 +33,42 @@ class Unusable:
 
 
 async def run_activity(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
-    """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used."""
+    """Run an activity by its method; raises ActivityError, of type ResultInvalid where its result cannot be used.
+
+    In a run that has continued as new, one that has ended gives what it gave then.
+    """
+    run = partial(run_activity_anew, method, request, **config)
+    if journal.here() is None:
+        return await run()
     name, kind = _defined(method)
-    async with _running():
-        raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+    return await journal.once(f"{name} {journal.digest(request)}", kind, run)
+
+
+async def run_activity_anew(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run an activity whatever an earlier part of the run knows of it; raises as `run_activity`."""
+    name, kind = _defined(method)
+    with journal.at_work():
+        async with _running():
+            raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
     made = read_result(raw, kind, request)
     if isinstance(made, Unusable):
         raise _error(name, made.why)
     return cast(Result, made)
+
+
+async def run_local(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run a local activity by its method; as `run_activity`, but nobody can complete one by hand."""
+    run = partial(run_local_anew, method, request, **config)
+    if journal.here() is None:
+        return await run()
+    name, kind = _defined(method)
+    return await journal.once(f"{name} {journal.digest(request)}", kind, run)
+
+
+async def run_local_anew(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Run a local activity whatever an earlier part of the run knows of it."""
+    with journal.at_work():
+        return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
 
 
 def _running() -> asyncio.Semaphore:

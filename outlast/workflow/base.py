@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
+from temporalio.exceptions import is_cancelled_exception
 
 from outlast.agents.agents import Agents
 from outlast.agents.outcomes import Outcomes, forked_in_words
@@ -31,10 +32,13 @@ from outlast.contracts import (
     RunState,
     carried_in,
 )
-from outlast.errors import ErrorKind, non_retryable
+from outlast.errors import ErrorKind, non_retryable, text_of
+from outlast.notices.webhooks import Webhooks
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
+from outlast.workflow import journal
+from outlast.workflow.border import Border
 from outlast.workflow.failures import ENDINGS, failure_of
 from outlast.workflow.handlers import MessageHandlers
 from outlast.workflow.keeping import keep_report
@@ -65,6 +69,11 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
     """What people see as the kind of the run; by default the words of the class's name."""
     undoes: ClassVar[bool] = True
     """Whether the managed run undoes what tools changed; False for a workflow that sees to it itself, or changes nothing."""
+    continues: ClassVar[bool] = False
+    """Whether a run whose history has grown long continues as new. Its `run` begins anew then, and all that `self` and the
+    functions of this library do gives at once what it gave before: agents asked, plans, `gather` and `each`, gates, questions,
+    `run_activity`. So set it where `run` does nothing else that must not happen twice (an activity that is started by
+    `workflow.execute_activity`, a child workflow), and where handlers of messages keep nothing in `self`."""
 
     versioning_behavior: ClassVar[VersioningBehavior] = VersioningBehavior.PINNED
     """Where workers have builds: whether a run stays with the one that began it, or moves to each new one (AUTO_UPGRADE)."""
@@ -103,6 +112,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.people = People(self.state, self.trace)
         self.gates = Gates(self.trace)
         self.gates.policy, self.gates.requester = request.gate, request.requester
+        self.gates.webhooks = self.webhooks = Webhooks(request.webhooks, self.state)
         self.pausing = Pausing(self.state, self.trace)
         self.undo = Rollback(self.state, self.trace)
         self.undo.on_stuck = partial(decide_on_stuck, self.gates)
@@ -114,6 +124,10 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
             self.state.stand_ins = request.forked.agents
             self.trace.forked = forked_in_words(request.forked)
         self._run_is_managed = False
+        self._border = Border(self)
+        if self.continues:
+            self.state.leaves = self._border.leaves
+            self._border.restore_messages(request.part_before)
 
     async def run(self, request: Request) -> Result:
         """Do the work of the workflow; to be defined by the subclass, below `@workflow.run`.
@@ -163,15 +177,19 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     """Wrap a `run`: keep its budget, and end it completely, so that it never appears to run forever."""
     _refuse_made_up(request)
     flow.budget.start(request.budget)
+    if flow.continues and request.part_before is not None:
+        await flow._border.restore(request.part_before)
     if request.stream:
         flow.state.streaming = Streaming()
     try:
         await flow.agents.outcomes.read()
-        result = await (_guarded(flow, run, request) if flow.undoes else run(flow, request))
+        result = await (_guarded(flow, run, request) if flow.undoes or flow.continues else run(flow, request))
         result = await _completed(flow, result)
     except ENDINGS as ended:
         error = failure_of(ended)
         await flow.budget.close()
+        state = RunState.CANCELLED if is_cancelled_exception(error) else RunState.FAILED
+        _report_end(flow, state, text_of(error))
         await flow.gates.notifier.finish()
         flow.state.broke_off(error)
         noted = flow.state.tools.in_error(flow.budget.in_error(error))
@@ -179,6 +197,7 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
             raise
         raise noted from ended
     await flow.budget.close()
+    _report_end(flow, RunState.FAILED if flow.budget.stopped else result.state, flow.budget.stopped)
     await flow.gates.notifier.finish()
     result = flow.budget.in_result(flow.state.tools.in_result(result))
     if flow.budget.stopped:
@@ -186,13 +205,20 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
     return result
 
 
+def _report_end(flow: Workflow, state: RunState, error: str = "") -> None:
+    """Tell whoever wants to hear of it how the run ends; what becomes of that changes nothing here."""
+    if flow.webhooks:
+        flow.gates.notifier.begin(flow.webhooks.run_ended(state, error), f"the run is {state}")
+
+
 async def _guarded(flow: Workflow, run: Run, request: Any) -> Any:
     """Undo what tools changed, as far as the request says, when the run fails or is stopped."""
 
     async def work() -> Any:
+        journal.begin(flow._border.work if flow.continues else None)
         return await run(flow, request)
 
-    result = await flow.undo.guarded(work(), request.on_failure)
+    result = await flow.undo.guarded(work(), request.on_failure, flow._border if flow.continues else None)
     if flow.budget.stopped:
         await flow.undo.roll_back(request.on_failure, flow.budget.stopped)
     return flow.undo.listed(result)

@@ -1,13 +1,15 @@
 """Keeps texts of workflows in the content store, so that they weigh nothing in history."""
 
+import base64
 import json
+import lzma
 from typing import Any
 
-from temporalio import workflow
-
-from outlast.contracts import SUMMARY_LENGTH, Content, Contract, Part, StoreRequest
+from outlast.contracts import SUMMARY_LENGTH, Content, Contract, PackedRequest, Part, StoreRequest, Trace
 from outlast.storage.activities import ContentActivities
+from outlast.storage.packed_activities import PackedActivities
 from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_local, run_local_anew
 
 SHORT = 1000
 """Characters of a text that may travel inline; every call that it is given to repeats it in history."""
@@ -17,7 +19,7 @@ async def keep_text(
     text: str, why: str, *, media_type: str = "text/plain", summary: str = "", by_reference: bool = False
 ) -> Content:
     """Keep a text in the content store; `why` is what people see of it, and `by_reference` keeps short ones, too."""
-    return await workflow.execute_local_activity_method(
+    return await run_local(
         ContentActivities.keep_text,
         StoreRequest(text=text, media_type=media_type, summary=summary, by_reference=by_reference),
         **policies.local_call(why[:SUMMARY_LENGTH]),
@@ -25,9 +27,19 @@ async def keep_text(
 
 
 async def keep_report(report: Contract, why: str = "keep the report", summary: str = "report of the run") -> Content:
-    """Keep the record of a run in the content store."""
-    text = report.model_dump_json()
-    return await keep_text(text, why, media_type="application/json", summary=summary, by_reference=True)
+    """Keep the record of a run in the content store; the calls of earlier parts of the run are put before its own."""
+    trace = getattr(report, "trace", None)
+    earlier = trace.earlier if isinstance(trace, Trace) else ()
+    if isinstance(trace, Trace) and earlier:
+        report = report.model_copy(update={"trace": trace.model_copy(update={"earlier": ()})})
+    request = StoreRequest(
+        text=report.model_dump_json(),
+        media_type="application/json",
+        summary=summary,
+        by_reference=True,
+        earlier=earlier,
+    )
+    return await run_local_anew(ContentActivities.keep_text, request, **policies.local_call(why[:SUMMARY_LENGTH]))
 
 
 async def keep_data(data: dict[str, Any], why: str) -> Content:
@@ -38,3 +50,17 @@ async def keep_data(data: dict[str, Any], why: str) -> Content:
 async def part_of(text: str, why: str, label: str = "") -> Part:
     """Return a text as a part of messages: as it is, or kept in the content store where it is long."""
     return Part(text=text, label=label) if len(text) <= SHORT else Part.of(await keep_text(text, why), label=label)
+
+
+async def read_kept(content: Content, why: str) -> bytes:
+    """Read a text of the content store into the run; packed, because it is recorded in history."""
+    if content.ref is None:
+        return (content.text or "").encode()
+    packed: list[str] = []
+    pieces = 1
+    while len(packed) < pieces:
+        request = PackedRequest(ref=content.ref, piece=len(packed))
+        read = await run_local_anew(PackedActivities.read_packed, request, **policies.local_call(why))
+        packed.append(read.data)
+        pieces = read.pieces
+    return lzma.decompress(base64.b64decode("".join(packed)))

@@ -117,6 +117,20 @@ def tell_people(summary: str) -> ActivityConfig:
     )
 
 
+def deliver_webhook(summary: str) -> ActivityConfig:
+    """Bound a webhook to one address: tried for a day, at last every ten minutes, so that it outlasts a receiver's bad night."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=60),
+        schedule_to_close_timeout=timedelta(days=1),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=2),
+            maximum_interval=timedelta(minutes=10),
+            maximum_attempts=MOST_ATTEMPTS,
+        ),
+        summary=summary,
+    )
+
+
 def spaced_queue(task_queue: str) -> str:
     """Name the task queue of searches that a source wants spaced; the worker of that queue runs one at a time."""
     return f"{task_queue}-arxiv"

@@ -5,7 +5,7 @@ It lives in the workflow's memory and is rebuilt by replay, so it may use workfl
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from temporalio import workflow
@@ -14,6 +14,7 @@ from temporalio.exceptions import is_cancelled_exception
 from outlast.contracts import Content, Pause, Question, RunState, Spend, StepRow, StepState
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.shortfall import Shortfall
+from outlast.workflow.journal import catching_up
 
 NOTE_LENGTH = 500
 
@@ -56,10 +57,24 @@ class ExecutionState:
         """Where its calls publish what the models write; None where they do not."""
         self.heartbeat = 10.0
         """Seconds between the heartbeats of the worker's activities."""
+        self.webhooks = 0
+        """How many addresses of the deployment hear of the run; known once agents were read or a gate has opened."""
         self.watcher: Watcher | None = None
+        self.leaves: Callable[[], bool] = lambda: False
+        """Asked wherever work begins: whether nothing new may start, because the run continues as new."""
+        self.leaving = False
+        """Whether it was told so: from then on the run only finishes what is at work."""
+        self._ended_before: set[str] = set()
+        """Steps that ended in an earlier part of the run, and whose end is not repeated yet."""
         self.stand_ins: Mapping[str, str] = {}
         """Who does a step in place of its agent, by the step."""
         self._calls: Counter[str] = Counter()
+
+    def restore(self, steps: Sequence[StepRow]) -> None:
+        """Take over the steps of the parts before, as they were."""
+        self.steps = {row.step: row for row in steps}
+        self._ended_before = {row.step for row in steps if row.ended is not None}
+        self._changed()
 
     def unused(self, name: str) -> str:
         """Return a name that no step has yet: this one, or this one with a number."""
@@ -71,15 +86,21 @@ class ExecutionState:
 
     def add(self, step: StepRow) -> None:
         """Announce a step."""
+        if step.step in self.steps and (catching_up() or step.step in self._ended_before):
+            return
         self.steps[step.step] = step
         self._changed()
 
     def waits(self, step: str, note: str) -> None:
         """Note on a step that has not begun what it waits for."""
+        if catching_up():
+            return
         self._update(step, {"note": note})
 
     def begin(self, step: str, agent: str | None = None) -> None:
         """Mark a step as running."""
+        if step in self._ended_before or catching_up():
+            return
         update: dict[str, Any] = {"state": StepState.RUNNING, "started": workflow.now()}
         if agent:
             update["agent"] = self.stand_ins.get(step, agent)
@@ -89,12 +110,19 @@ class ExecutionState:
 
     def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
         """Mark a step as ended."""
+        if catching_up():
+            return
+        if step in self._ended_before:
+            self._ended_before.discard(step)
+            return
         self._update(step, {"state": state, "ended": workflow.now(), "output": output, "note": note[:NOTE_LENGTH]})
         if self.watcher is not None:
             self.watcher.step_ended(self.steps[step])
 
     def forget(self, steps: Sequence[str]) -> None:
         """Drop steps that a new plan replaced."""
+        if catching_up():
+            return
         for step in steps:
             if (row := self.steps.pop(step, None)) and self.watcher is not None:
                 self.watcher.step_dropped(row)

@@ -11,4 +11,5 @@ KIND = RunKind(
     page="samples.refund.page:PAGE",
     task_queue=TASK_QUEUE,
     worker="python -m samples.refund.worker",
+    request="samples.refund.contracts:RefundRequest",
 )

@@ -13,6 +13,7 @@ from outlast.contracts import Message, ModelFailure, ModelRequest, ModelTurn, Pa
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import LLM, ModelSpec, ModelTable
 from outlast.llm.claude import ClaudeLLM, SdkClient, make_client
+from outlast.llm.endpoint import Known
 from outlast.storage.activities import ContentStore
 from tests.doubles.wire import MODEL, Wire, serving
 
@@ -63,9 +64,9 @@ class Caller:
         self.env.info = replace(self.env.info, heartbeat_timeout=timedelta(seconds=seconds))
 
 
-def calling(client: SdkClient, store: ContentStore) -> Caller:
+def calling(client: SdkClient, store: ContentStore, known: Known | None = None) -> Caller:
     """Build a caller of one client."""
-    llm, env = ClaudeLLM(client), ActivityEnvironment()
+    llm, env = ClaudeLLM(client, known=known), ActivityEnvironment()
     env.info = replace(env.info, start_to_close_timeout=ENOUGH)
     return Caller(llm, AgentActivities(llm, store, TABLE), env)
 

@@ -196,7 +196,7 @@ def _refuses(url: str) -> None:
         assert client.post("/signin", data={"who": "eve"}, headers={"origin": "http://evil.test"}).status_code == 403
         assert client.get("/", headers={"host": "evil.test"}).status_code == 421
         assert "default-src 'none'" in client.get("/signin").headers["content-security-policy"]
-        assert client.get("/gate", params={"run": "no-such-run"}).status_code == 400
+        assert client.get("/gate", params={"run": "no-such-run"}).status_code == 404
 
 
 async def test_a_token_signs_in_and_signs(page: Page, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """An HTTP server on the loopback that sends what a test tells it, byte by byte, and can break off anywhere.
 
-`tests.doubles.messages_api` behaves like the API; this one misbehaves like a network. One request per connection, so a
+`outlast.testing.messages_api.double` behaves like the API; this one misbehaves like a network. One request per connection, so a
 connection that is counted is a request that was sent.
 """
 
@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.doubles.message_bodies import event
+from outlast.testing.messages_api.bodies import event
 
 MODEL = "claude-test"
 

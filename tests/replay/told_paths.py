@@ -1,4 +1,4 @@
-"""The paths of runs whose people are told: a worker with two channels, one of which takes no notice."""
+"""The paths of runs whose people are told: a worker with two channels, one of which takes no notice, and one with a webhook."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +30,27 @@ class ToldPath(Path):
                 yield llm
 
 
+@dataclass(frozen=True)
+class ReportingPath(Path):
+    """A path whose worker knows one address of webhooks."""
+
+    @asynccontextmanager
+    async def worker(self, runner: Runner) -> AsyncIterator[ScriptedLLM]:
+        with hooks({}) as (_, hook):
+            url = hook.replace("json://", "http://")
+            told = {"webhook_urls": (f"{url}/hook",), "webhook_secret": SecretStr("s" * 32), "webhook_private": True}
+            ours = Runner(runner.env, runner.settings.model_copy(update=told), runner.store)
+            async with super().worker(ours) as llm:
+                yield llm
+
+
+def reported() -> Path:
+    async def request(runner: Runner) -> PlanRequest:
+        return confirmed().model_copy(update={"webhooks": ("http://127.0.0.1:9/own",)})
+
+    return ReportingPath(PLAN, request, lambda: lambda _: "said", decisions=(("approve", {"by": "ann"}),))
+
+
 def told(*decisions: tuple[str, dict[str, str]]) -> Path:
     async def request(runner: Runner) -> PlanRequest:
         return confirmed()
@@ -40,4 +61,5 @@ def told(*decisions: tuple[str, dict[str, str]]) -> Path:
 TOLD_PATHS: dict[str, Path] = {
     "told-by-two-approved": told(("approve", {"by": "ann"})),
     "told-by-two-timed-out": told(),
+    "webhooks-of-a-gate-and-the-end": reported(),
 }

@@ -76,9 +76,14 @@ class LibraryIndex:
 
     def _refresh(self, stop: threading.Event) -> list[str]:
         with self._open() as database:
-            with _writing(database):
-                for statement in _SCHEMA:
-                    database.execute(statement)
+            # An index that is up to date is read, also where nothing can be written: a disk is full at times.
+            if (
+                len(database.execute("SELECT name FROM sqlite_master WHERE name IN ('files', 'passages')").fetchall())
+                < 2
+            ):
+                with _writing(database):
+                    for statement in _SCHEMA:
+                        database.execute(statement)
             known = dict(database.execute("SELECT path, stamp FROM files"))
             present = dict(self._files())
             for path in sorted(known.keys() - present.keys()):

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from outlast.cli.kinds import ROLLBACK, kinds, types_of
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.reaching import Reach, word
-from outlast.cli.rendering import row, seconds, table
+from outlast.cli.reaching import Reach, begins_at, word
+from outlast.cli.rendering import local_time, row, seconds, table
 from outlast.client import missing_attributes
 from outlast.command_line import command
 
@@ -28,6 +28,8 @@ STYLES = {"completed": "green", "running": "yellow", "failed": "red", "timed out
 AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FAILED = ("Failed", "TimedOut", "Terminated")
+DELIVERY = "WebhookWorkflow"
+"""Deliveries of webhooks: each belongs to a run, and none is one of agents."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ def type_term(types: Sequence[str] = (), *, marked: bool) -> str:
     """Write which workflow types to look for as a term of a query, "" for all.
 
     Runs of agents are those that a starter marked, and those of a type that the application registered. The library alone knows
-    no types, and runs that a program started carry no mark: then every run is listed.
+    no types, and runs that a program started carry no mark: then every run is listed but for
+    deliveries of webhooks.
     """
     registered = [kind.workflow for kind in kinds()]
     if not types and registered == [ROLLBACK]:
-        return ""
+        return f"WorkflowType != '{DELIVERY}'"
     names = types_of(types) if types else registered
     term = f"WorkflowType IN ({', '.join(map(quoted_name, names))})"
     return f"(AgentPattern IS NOT NULL OR {term})" if marked and not types else term
@@ -93,6 +96,7 @@ async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any
     """Return runs of agents as data, the one that started last first."""
     marked = not wanted.types and await missing_attributes(reach.client) == []
     found = reach.client.list_workflows(wanted.query(marked=marked), limit=max(limit, READ))
+    now = datetime.now(UTC)
     runs = sorted([run async for run in found], key=lambda run: run.start_time, reverse=True)
     return [
         {
@@ -102,7 +106,10 @@ async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any
             "status": word(run.status),
             "started": run.start_time.isoformat(),
             "closed": run.close_time.isoformat() if run.close_time else None,
-            "seconds": round(((run.close_time or datetime.now(UTC)) - run.start_time).total_seconds(), 3),
+            "begins": begins.isoformat() if (begins := begins_at(run)) else None,
+            "seconds": round(
+                max(((run.close_time or now) - (run.execution_time or run.start_time)).total_seconds(), 0), 3
+            ),
         }
         for run in runs[:limit]
     ]
@@ -116,7 +123,9 @@ def runs_page(runs: list[dict[str, Any]], wanted: Wanted) -> list[RenderableType
         return [Text("no runs yet")]
     made = table("id", "type", "status", "started", "took")
     for run in runs:
-        started = datetime.fromisoformat(run["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        status = Text(run["status"], style=STYLES.get(run["status"], ""))
-        row(made, run["id"], run["type"].removesuffix("Workflow"), status, started, seconds(run["seconds"]))
+        started, status = local_time(datetime.fromisoformat(run["started"])), run["status"]
+        if run["begins"]:
+            status = f"begins {local_time(datetime.fromisoformat(run['begins']))}"
+        shown = Text(status, style=STYLES.get(run["status"], ""))
+        row(made, run["id"], run["type"].removesuffix("Workflow"), shown, started, seconds(run["seconds"]))
     return [made]

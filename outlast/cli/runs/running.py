@@ -7,9 +7,11 @@ the first still runs.
 import json
 import secrets
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,38 +57,83 @@ async def start(
     detach: bool,
     task_queue: str | None = None,
     priority: Priority = Priority.default,
-) -> tuple[Handle, bool]:
+    delay: timedelta | None = None,
+) -> tuple[Handle, bool] | None:
     """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
 
-    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none.
+    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none. Returns None
+    where somebody else takes the start, a schedule for one.
     """
     if workflow_id == "":
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
     queue = task_queue or queue_of(workflow) or reach.settings.task_queue
-    if not await (reach.served(queue) if detach else reach.served_soon(queue)):
-        if not detach:
+    if not await (reach.served(queue) if detach or delay else reach.served_soon(queue)):
+        if not (detach or delay):
             raise await reach.no_worker(queue, "nothing was started")
         lacks, advice = await reach.lacking(queue)
         say(f"{lacks}; the run waits for one. {advice}")
-    result_type = page_of(workflow).result
     try:
-        handle: Handle = await reach.client.start_workflow(
+        handle = await _beginning.get()(
+            reach,
             workflow,
             request,
-            id=workflow_id or f"{prefix_of(workflow)}-{secrets.token_hex(4)}",
-            task_queue=queue,
-            result_type=result_type,
+            workflow_id=workflow_id,
+            summary=summary,
+            queue=queue,
             priority=priority,
-            static_summary=summary[:200] or None,
-            search_attributes=await marks(reach, workflow),
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            delay=delay,
         )
     except WorkflowAlreadyStartedError as error:
         return await attached(reach, workflow, error.workflow_id), True
-    say(f"started {handle.id}" + _where(reach, handle.id))
+    if handle is None:
+        return None
+    begun = f"{handle.id} begins at {pages.local_time(datetime.now(UTC) + delay)}" if delay else f"started {handle.id}"
+    say(begun + _where(reach, handle.id))
     return handle, False
+
+
+async def begin(
+    reach: Reach,
+    workflow: str,
+    request: BaseModel,
+    *,
+    workflow_id: str | None = None,
+    summary: str = "",
+    queue: str,
+    priority: Priority = Priority.default,
+    memo: Mapping[str, Any] | None = None,
+    delay: timedelta | None = None,
+) -> Handle:
+    """Start a run, with an id of its own where none is given; raises WorkflowAlreadyStartedError where one has that id."""
+    return await reach.client.start_workflow(
+        workflow,
+        request,
+        id=workflow_id or f"{prefix_of(workflow)}-{secrets.token_hex(4)}",
+        task_queue=queue,
+        result_type=page_of(workflow).result,
+        priority=priority,
+        start_delay=delay,
+        memo=memo,
+        static_summary=summary[:200] or None,
+        search_attributes=await marks(reach, workflow),
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+
+
+Begin = Callable[..., Awaitable[Handle | None]]
+_beginning: ContextVar[Begin] = ContextVar("beginning", default=begin)
+
+
+@contextmanager
+def taking_starts(take: Begin) -> Iterator[None]:
+    """Let `take`, which is called as `begin` is and returns None, have what would be started in this block."""
+    token = _beginning.set(take)
+    try:
+        yield
+    finally:
+        _beginning.reset(token)
 
 
 async def marks(reach: Reach, workflow: str) -> TypedSearchAttributes:
@@ -122,6 +169,61 @@ def _where(reach: Reach, workflow_id: str) -> str:
     return f" · {page}" if page else ""
 
 
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that has ended, with its texts: `data` is the typed result as JSON, `error` why it failed."""
+
+    id: str
+    result: Any
+    page: Page | None
+    data: str
+    error: WorkflowFailureError | None
+
+    @property
+    def budget(self) -> BudgetShown | None:
+        """How it stands with its budget."""
+        return self.result.budget if isinstance(self.result, RunResult) else None
+
+    @property
+    def tools_missing(self) -> Sequence[str]:
+        """The tools that its agents lacked."""
+        return self.result.tools_missing if isinstance(self.result, RunResult) else ()
+
+    @property
+    def changes(self) -> Changes:
+        """What its tools changed."""
+        if self.result is not None:
+            return changes_of(self.result, self.page)
+        return left_behind(self.error.cause if self.error else None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as JSON data."""
+        data = self.page.data() if self.page else {"state": "failed"}
+        data |= {"data": json.loads(self.data)} if self.data else {}
+        data |= {"tools_missing": list(self.tools_missing)} if self.tools_missing else {}
+        data |= {"budget": plain(self.budget)} if self.budget else {}
+        data |= {"changed": plain(self.changes)} if self.changes.changes or self.changes.forgotten else {}
+        return {"id": self.id, **data, **({"error": cause_of(self.error)} if self.error else {})}
+
+
+async def read_ended(
+    reach: Reach, workflow_id: str, workflow: str, result: Any, error: WorkflowFailureError | None
+) -> EndedRun:
+    """Fetch the texts of a result; raises LeavingError where they cannot be read, unless the run failed anyway."""
+    page, data = None, ""
+    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is shown, readable page or not
+        if result is not None:
+            reader = Reader(reach.store(), reach.settings, workflow_id)
+            page = await page_of(workflow).read(reader, result)
+            data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
+    if isinstance(page, AnyPage):
+        # A workflow of others may well return a `state` of its own, {"state": "failed"} of a payment say.
+        if page.shared and not await reach.is_agent_run(await reach.find(workflow_id, ours=False)):
+            page = replace(page, shared=None)
+        result = page.shared
+    return EndedRun(workflow_id, result, page, data, error)
+
+
 async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) -> None:
     """Wait for a run and show its result; raises LeavingError with the cause, in one line, if it failed.
 
@@ -132,28 +234,16 @@ async def finish(reach: Reach, handle: Handle, workflow: str, *, as_json: bool) 
             result, error = await result_of(handle, seen=seen, waits=lambda: waits_of(reach, handle.id)), None
         except WorkflowFailureError as failure:
             result, error = partial(failure.cause, workflow), failure
-    page, data = None, ""
-    with suppress(LeavingError) if error else nullcontext():  # the cause of a failure is shown, readable page or not
-        if result is not None:
-            reader = Reader(reach.store(), reach.settings, handle.id)
-            page = await page_of(workflow).read(reader, result)
-            data = await reader.text(result.data) if isinstance(result, RunResult) and result.data else ""
-    if isinstance(page, AnyPage):
-        # A workflow of others may well return a `state` of its own, {"state": "failed"} of a payment say.
-        if page.shared and not await reach.is_agent_run(await reach.find(handle.id, ours=False)):
-            page = replace(page, shared=None)
-        result = page.shared
+    ended = await read_ended(reach, handle.id, workflow, result, error)
+    page, result = ended.page, ended.result
     if result is None and not known(workflow):
         await _show_foreign(reach, handle.id, page, error, as_json=as_json)
         return
-    budget = result.budget if isinstance(result, RunResult) else None
-    tools_missing = result.tools_missing if isinstance(result, RunResult) else ()
-    changes = changes_of(result, page) if result is not None else left_behind(error.cause if error else None)
     if as_json:
-        _print_json(handle.id, page, budget, changes, cause_of(error) if error else "", tools_missing, data)
+        print_json(ended.as_json())
     else:
-        shown = [*page.lines(), *_data_lines(data), *pages.budget_lines(budget)] if page is not None else []
-        pages.show([*shown, *pages.missing_tools(tools_missing), *change_lines(changes)])
+        shown = [*page.lines(), *_data_lines(ended.data), *pages.budget_lines(ended.budget)] if page is not None else []
+        pages.show([*shown, *pages.missing_tools(ended.tools_missing), *change_lines(ended.changes)])
     complaint = cause_of(error) if error else (page.complaint if page else "") or without_tools(result)
     if complaint:
         raise LeavingError(FAILED, complaint)
@@ -171,23 +261,6 @@ async def _show_foreign(
         pages.show([*(page.lines() if page else []), *changes, *described_page(data)])
     if failure:
         raise LeavingError(FAILED, cause_of(failure))
-
-
-def _print_json(
-    workflow_id: str,
-    page: Page | None,
-    budget: BudgetShown | None,
-    changes: Changes,
-    error: str,
-    tools_missing: Sequence[str],
-    typed: str,
-) -> None:
-    data = page.data() if page else {"state": "failed"}
-    data |= {"data": json.loads(typed)} if typed else {}
-    data |= {"tools_missing": list(tools_missing)} if tools_missing else {}
-    data |= {"budget": plain(budget)} if budget else {}
-    data |= {"changed": plain(changes)} if changes.changes or changes.forgotten else {}
-    print_json({"id": workflow_id, **data, **({"error": error} if error else {})})
 
 
 def _data_lines(data: str) -> list[RenderableType]:

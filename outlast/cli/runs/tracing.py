@@ -12,7 +12,7 @@ from outlast.cli.printing import plain, written_json
 from outlast.cli.reaching import Reach, WorkerBusyError
 from outlast.cli.rendering import show
 from outlast.cli.runs.trace_page import call_line
-from outlast.contracts import CallTrace, Trace
+from outlast.contracts import CallTrace
 
 EVERY = 0.5
 """Seconds between two looks."""
@@ -40,7 +40,7 @@ async def follow_trace(reach: Reach, workflow_id: str, file: Path | None) -> Non
     while True:
         found = await reach.find(workflow_id)
         try:
-            calls = (await reach.ask(found, "trace", Trace)).calls
+            calls = (await reach.trace(found)).calls
         except WorkerBusyError as busy:
             if not warned:
                 say(f"{busy}; still following …")
@@ -48,7 +48,7 @@ async def follow_trace(reach: Reach, workflow_id: str, file: Path | None) -> Non
             await asyncio.sleep(EVERY)
             continue
         warned = False
-        # The trace of a session that continues as new holds the calls of its latest part alone.
+        # A run of an older release that has continued as new tells the calls of its latest part alone.
         fresh = calls[known:] if len(calls) >= known else calls
         known = len(calls)
         if file is None:

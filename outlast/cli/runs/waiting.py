@@ -11,28 +11,18 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from outlast.cli.leaving import say
-from outlast.cli.reaching import NOBODY_ANSWERS, PATIENT_DEADLINE
+from outlast.cli.reaching import NOBODY_ANSWERS, PASSING, PATIENT_DEADLINE
 from outlast.cli.rendering import gate_line
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus
 
-PASSING = frozenset(
-    {
-        RPCStatusCode.ABORTED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.INTERNAL,
-        RPCStatusCode.RESOURCE_EXHAUSTED,
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.UNKNOWN,
-    }
-)
-"""What a server says, or does not say, while it goes down or comes up."""
-
 NO_ANSWER = "no worker answers for this run: the worker is busy or gone, and the run goes on once one is there."
+
+NOT_BEGUN = "task is not scheduled yet"
+"""What the server says of a run that was started with a delay and has not begun."""
 
 LONGEST_PAUSE = 2.0
 """Seconds between two questions to a server that does not answer."""
@@ -103,7 +93,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
         try:
             status = await handle.query("status", result_type=RunStatus, rpc_timeout=PATIENT_DEADLINE)
         except RPCError as error:
-            if not warned and error.status in NOBODY_ANSWERS:
+            if not warned and error.status in NOBODY_ANSWERS and NOT_BEGUN not in error.message:
                 warned = True
                 say(f"{NO_ANSWER} {start_a_worker()}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):

@@ -1,23 +1,14 @@
 """The calls of a run as its history tells them while it grows: each when it is wanted, and again when it has ended.
 
-The server says of a call at work how often it was tried, but not which step it belongs to; only history knows. So
-history is followed by one long poll, through restarts of the server and the parts of a run that continues as new.
+The server says of a call at work how often it was tried, but not which step it belongs to; only history knows.
 """
 
-import asyncio
-from typing import Any
-
-from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
-from temporalio.service import RPCError
+from temporalio.client import WorkflowExecutionDescription
 
 from outlast.cli.reaching import Reach
-from outlast.cli.recorded.events import Ended, RunRecord, take
+from outlast.cli.recorded.events import Ended
+from outlast.cli.recorded.following import follow
 from outlast.cli.recorded.reading import Call, Decoding
-from outlast.cli.runs.waiting import PASSING
-from outlast.storage.payload_codec import unsealed
-
-AGAIN = 1.0
-"""Seconds before a history that broke off is asked for again."""
 
 Key = tuple[str, str]
 """A call's run id and activity id."""
@@ -37,29 +28,12 @@ class Calls:
 
     async def follow(self) -> None:
         """Follow until the run ends; raises RPCError where asking again is no use."""
-        run_id = self._run_id
-        while run_id:
-            record = RunRecord()
-            while record.ended is None:
-                try:
-                    await self._read(run_id, record)
-                except RPCError as error:
-                    if error.status not in PASSING:
-                        raise
-                    await asyncio.sleep(AGAIN)
-            self._old, run_id = 0, record.following
-
-    async def _read(self, run_id: str, record: RunRecord) -> None:
-        """Read on after the events that the record has."""
-        handle: WorkflowHandle[Any, Any] = self._reach.client.get_workflow_handle(self._id, run_id=run_id)
-        async for event in handle.fetch_history_events(wait_new_event=True):
-            if event.event_id <= record.events:
+        async for heard in follow(self._reach, self._id, self._run_id):
+            if heard.activity is None:
                 continue
-            activity = take(record, await unsealed(self._reach.client.data_converter, event))
-            if activity is None:
-                continue
-            key, call = (run_id, activity.id), await self._decoding.call(activity)
-            if activity.how is Ended.OPEN:
+            key, call = (heard.run_id, heard.activity.id), await self._decoding.call(heard.activity)
+            old = heard.run_id == self._run_id and heard.event.event_id <= self._old
+            if heard.activity.how is Ended.OPEN:
                 self.open[key] = call
-            elif self.open.pop(key, None) and event.event_id > self._old:
+            elif self.open.pop(key, None) and not old:
                 self.ended.append((key, call))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from temporalio.service import RPCError
 
-from outlast.cli.reaching import NOBODY_ANSWERS
-from outlast.cli.runs.waiting import NO_ANSWER, PASSING
+from outlast.cli.reaching import NOBODY_ANSWERS, PASSING
+from outlast.cli.runs.waiting import NO_ANSWER
 from outlast.command_line import start_a_worker
 
 SERVER = "the server"

@@ -105,13 +105,17 @@ class BoundedProtocol(H11Protocol):
             self._patience = None
 
 
-def limited(app: ASGIApp, largest: int) -> dict[str, Any]:
+def limited(app: ASGIApp, largest: int, connections: int = MOST_CONNECTIONS) -> dict[str, Any]:
     """Return what uvicorn's configuration needs to serve an app within the limits; `largest` is that of a body, in bytes."""
+
+    class Protocol(BoundedProtocol):
+        most = connections
+
     return {
         "app": WholeBody(app, largest),
-        "http": BoundedProtocol,
+        "http": Protocol,
         "ws": "none",
         "h11_max_incomplete_event_size": HEAD_BYTES,
-        "limit_concurrency": MOST_CONNECTIONS + 1,
+        "limit_concurrency": connections + 1,
         "timeout_keep_alive": 5,
     }

@@ -6,6 +6,9 @@ from typing import Any
 
 from outlast.cli.leaving import WRONG, LeavingError, say
 
+MOST_CONNECTIONS = 64
+ENDS_WITHIN = 3
+"""Seconds in which clients that are being answered get the rest when the server ends."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -25,13 +28,26 @@ def listen(host: str, port: int) -> socket.socket:
         raise LeavingError(WRONG, f"--host {host} --port {port}: {error.strerror or error}") from error
 
 
-async def serve(app: Any, listening: socket.socket, ready: str, host: str, largest: int) -> None:
+async def serve(
+    app: Any,
+    listening: socket.socket,
+    ready: str,
+    host: str,
+    largest: int,
+    connections: int = MOST_CONNECTIONS,
+) -> None:
     """Serve an ASGI app until it is stopped, bodies up to `largest` bytes; says `ready` and its address on stderr."""
     import uvicorn
 
     from outlast.cli.web.limits import limited
 
-    config = uvicorn.Config(**limited(app, largest), log_level="warning", lifespan="off", server_header=False)
+    config = uvicorn.Config(
+        **limited(app, largest, connections),
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=ENDS_WITHIN,
+    )
     shown = f"[{host}]" if ":" in host else host
     say(f"{ready}: http://{shown}:{listening.getsockname()[1]}/")
     await uvicorn.Server(config).serve(sockets=[listening])

@@ -1,6 +1,6 @@
 """The parser process: reads one piece of content after another from stdin, and answers on what was stdout.
 
-It has no secrets in its environment, and ends with its worker: the end of stdin is the end of it.
+It has no secrets in its environment, and ends with its worker, by a signal or by the end of stdin.
 """
 
 import gc

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from outlast.documents.parsing import frames, limits
 from outlast.documents.parsing.limits import Limit, ParsingStoppedError
 from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.processes.leash import leashed
 
 SLOTS = max(2, min(4, os.cpu_count() or 1))
 """Pieces of content that one worker parses at the same time."""
@@ -156,9 +157,10 @@ class _Process:
     def __init__(self, memory: int) -> None:
         self.calls = 0
         self._memory = memory
+        # In the middle of its work it does not look at its input, so the end of that is not enough to end it with its worker.
         # Of the environment it gets nothing: keys and addresses of the worker are none of a parser's business.
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "outlast.documents.parsing.child", str(memory)],
+            leashed([sys.executable, "-P", "-m", "outlast.documents.parsing.child", str(memory)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -210,7 +212,8 @@ class _Process:
             )
         if status == -signal.SIGXCPU:
             return _EndedError(_too_slow(job.seconds))
-        killed = status == -signal.SIGKILL
+        # A stop that goes to all of a group (Ctrl-C, a supervisor) also finds a process that cannot ignore it yet.
+        killed = -status in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         why = "is ended by the system, perhaps for want of memory" if killed else f"ends with status {status}"
         crash = ParsingStoppedError(Limit.CRASH, f"cannot be read: the process that reads it {why}")
         return _EndedError(crash, by_others=killed)

@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from outlast.environment import bare_environment
 from outlast.errors import text_of
+from outlast.processes.environment import bare_environment
+from outlast.processes.leash import kept
 from outlast.redaction import presentable
 from outlast.tools.mcp.config import HttpServer, StdioServer
 from outlast.tools.mcp.results import checking_session
@@ -120,9 +121,11 @@ class McpSession:
             return
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
+        # It must not outlive a worker that was killed: some servers do not notice the end of their input, and some start others.
+        command, *arguments = kept([self._server.command, *self._server.args])
         parameters = StdioServerParameters(
-            command=self._server.command,
-            args=list(self._server.args),
+            command=command,
+            args=arguments,
             env=bare_environment(os.environ) | self._server.env,
             cwd=self._server.cwd,
         )

@@ -8,7 +8,7 @@ of its own; a server that honours them does each once.
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -119,13 +119,11 @@ def http_tools(
 
 
 async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[int, str]:
-    """Send a request to one of the addresses of its host; returns status and text. No redirect is followed."""
+    """Send a request; raises ConnectionError where waiting may help."""
     try:
         async with asyncio.timeout(hosts.seconds):
-            target = hosts.target(asked.url)
-            addresses = await hosts.addresses(target.host, port_of(target))
-            hosts.check_port(target, addresses)
-            status, body = await _ask(hosts, asked, target, addresses, key)
+            headers = {"Idempotency-Key": header_safe(key)}
+            status, body = await request_once(hosts, asked.method, asked.url, headers=headers, body=asked.body)
     except TimeoutError:
         raise ConnectionError(f"{_shown(asked.url)} gave no answer in {hosts.seconds:g} s") from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
@@ -137,19 +135,33 @@ async def _send(hosts: Fetching, asked: HttpCall | HttpUndo, key: str) -> tuple[
     return status, body
 
 
-async def _ask(
-    hosts: Fetching, asked: HttpCall | HttpUndo, target: httpx2.URL, addresses: Sequence[str], key: str
+async def request_once(
+    hosts: Fetching,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: Any = None,
+    content: bytes | None = None,
 ) -> tuple[int, str]:
-    headers = {"Host": target.netloc.decode("ascii"), "User-Agent": PRODUCT, "Idempotency-Key": header_safe(key)}
+    """Send a request to one of the addresses of its host, with a JSON body or with content; returns status and text.
+
+    No redirect is followed. Raises ToolError where it may not be sent, and httpx2's errors where it was not answered.
+    """
+    target = hosts.target(url)
+    addresses = await hosts.addresses(target.host, port_of(target))
+    hosts.check_port(target, addresses)
+    known = {"Host": target.netloc.decode("ascii"), "User-Agent": PRODUCT}
+    sent: dict[str, Any] = {"json": body} if content is None else {"content": content}
     # No proxy from the environment: it would resolve the name again, and connect to what it finds.
     async with httpx2.AsyncClient(verify=certificates(), timeout=hosts.seconds, trust_env=False) as client:
         for position, address in enumerate(addresses, 1):
             request = client.build_request(
-                asked.method,
+                method,
                 target.copy_with(host=address, fragment=None),
-                headers=headers,
-                json=asked.body,
+                headers={**known, **headers},
                 extensions={"sni_hostname": target.raw_host.decode("ascii").strip("[]")},
+                **sent,
             )
             try:
                 response = await client.send(request, stream=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlast.errors import ErrorKind
-from tests.doubles.message_bodies import event
+from outlast.testing.messages_api.bodies import event
 from tests.doubles.wire import MODEL, Reply, block, ending, message_start, text_block
 
 SAID = "High and low."

@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 from outlast.contracts import Part, Usage
 from outlast.errors import ErrorKind
 from outlast.llm.activities import AgentActivities
-from outlast.llm.claude import make_client
+from outlast.llm.claude import client_of, make_client
+from outlast.llm.endpoint import Endpoint, Known
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore
 from tests.activity.conftest import TABLE, Caller, asking, calling, point_s3_at
@@ -125,3 +126,25 @@ async def test_a_slow_content_store_beats_as_well(wire: Wire, caller: Caller, mo
         with pytest.raises(ApplicationError) as caught:
             await caller.call(asking(system=Part(ref="A" * 43)))
     assert (caught.value.type, beaten.is_set(), wire.hits) == (ErrorKind.CONTENT_MISSING, True, [])
+
+
+WEB_PAGE = Reply(
+    body="<!DOCTYPE html><html><body>We will be right back</body></html>", headers={"content-type": "text/html"}
+)
+
+
+@pytest.mark.parametrize("reply", [WEB_PAGE, Reply(events=["what is this\n\n"])], ids=["web page", "garbage"])
+async def test_a_web_page_is_a_wrong_address_at_first_and_an_outage_once_the_address_has_answered(
+    wire: Wire, store: ContentStore, tmp_path: Path, reply: Reply
+) -> None:
+    endpoint = Endpoint.of("key", wire.url, 5.0)
+
+    for whole, error in ((False, ErrorKind.MODEL_NOT_FOUND), (True, None), (False, ErrorKind.MODEL_UNAVAILABLE)):
+        wire.replies = [answer("Yes.") if whole else reply]
+        async with client_of(endpoint) as client:  # as a worker that starts in the middle of it
+            caller = calling(client, store, known=Known.of(endpoint, tmp_path / "providers"))
+            if whole:
+                assert (await caller.call()).content.text == "Yes."
+                continue
+            failed, details = await caller.fail()
+            assert (failed.type, details.away) == (error, not failed.non_retryable)

@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.errors import ERROR_TEXT_LIMIT, ErrorKind
 from outlast.llm.http_errors import DEFAULT_RETRY_AFTER_CAP, RETRY_JITTER
+from outlast.testing.messages_api.bodies import event
 from tests.activity.conftest import Caller, asking
-from tests.doubles.message_bodies import event
 from tests.doubles.wire import Reply, Wire, error, message_start, text_block
 
 DAYS = 4 * 86_400

@@ -1,6 +1,7 @@
 """Local documents: found by their words in every format, indexed once, kept up to date, safe from query syntax."""
 
 import asyncio
+import resource
 import shutil
 import sqlite3
 from pathlib import Path
@@ -155,3 +156,14 @@ async def test_a_file_whose_name_is_not_utf_8_is_found(folder: Path, local: Loca
     (folder / "b\udcfcro.md").write_text("# The office\n\nThe ferry waits.")
     assert await found(local, "ferry") == ["b\\xfcro.md"]
     assert await found(local, "office") == ["b\\xfcro.md"]  # from the index
+
+
+async def test_an_index_that_is_up_to_date_answers_although_no_file_can_grow(folder: Path, local: LocalSource) -> None:
+    (folder / "tides.md").write_text("# Tides\n\nThe moon makes them.")
+    assert await found(local, "moon") == ["tides.md"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        assert await found(local, "moon") == ["tides.md"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

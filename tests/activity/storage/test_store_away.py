@@ -1,16 +1,19 @@
 """A content store that is away is an outage: nothing is made anew, nothing counts as missing, and nothing is paid twice."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from outlast.activity.outages import OutageWaits, Waits
+from outlast.activity.outages import OutageWaits, Waits, is_away
+from outlast.activity.waiting import BEGAN
 from outlast.contracts import ModelFailure, ModelRequest, Part, StopReason, ToolRequest, UndoRequest, Usage
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply
@@ -64,15 +67,25 @@ async def test_operations_wait_for_a_store_that_comes_back_and_say_so_once(tmp_p
 
 
 @pytest.mark.parametrize(("local", "most"), [(False, 1.0), (True, 3.2)])
-async def test_an_activity_stops_waiting_while_it_can_still_report(tmp_path: Path, local: bool, most: float) -> None:
+@pytest.mark.parametrize("clock", [0, 3600, -3600], ids=["right", "an hour ahead", "an hour behind"])
+async def test_an_activity_stops_waiting_while_it_can_still_report(
+    tmp_path: Path, local: bool, most: float, clock: int
+) -> None:
+    """However far this machine's clock is from the server's: it waits, and not for longer than it has."""
     store = opened(tmp_path, waits=3600)
     Away(tmp_path / "texts", False).go()
     env = ActivityEnvironment()
     most_time = timedelta(seconds=60 if local else 1)
-    env.info = replace(env.info, is_local=local, started_time=datetime.now(UTC), start_to_close_timeout=most_time)
+    started = datetime.now(UTC) - timedelta(seconds=clock)
+    env.info = replace(env.info, is_local=local, started_time=started, start_to_close_timeout=most_time)
     began = asyncio.get_running_loop().time()
-    assert await kind_of(env.run(store.put, b"x")) == (ErrorKind.CONTENT_UNAVAILABLE, False)
-    assert asyncio.get_running_loop().time() - began < most
+
+    async def put() -> str:
+        BEGAN.set(time.monotonic())
+        return await store.put(b"x")
+
+    assert await kind_of(env.run(put)) == (ErrorKind.CONTENT_UNAVAILABLE, False)
+    assert most / 4 < asyncio.get_running_loop().time() - began < most
 
 
 async def test_an_answer_that_meets_a_store_that_is_away_is_in_hand_until_it_is_back(
@@ -233,3 +246,33 @@ async def test_a_provider_that_asks_for_a_second_each_time_does_not_use_up_the_a
         now += said.next_retry_delay
     assert "(PROVIDER_WAIT=900)" in str(said)
     assert (now - began).total_seconds() >= 900
+
+
+async def test_a_call_that_broke_off_is_made_again_when_what_cuts_connections_may_be_over() -> None:
+    """Its attempts are few, because each is paid; three within three seconds would all meet a proxy that restarts."""
+    waits, env, pauses = OutageWaits(), ActivityEnvironment(), []
+    env.info = replace(env.info, activity_type="call_model", started_time=datetime(2026, 1, 1, tzinfo=UTC))
+    for _ in range(3):
+        said = env.run(waits.after, ("run", "1"), BROKEN, MODEL)
+        assert isinstance(said, ApplicationError)
+        pauses.append(said.next_retry_delay.total_seconds() if said.next_retry_delay else None)
+    assert pauses[2] is None
+    assert [least <= pause <= least * 1.2 for pause, least in zip(pauses, (2, 8), strict=False) if pause] == [
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "away"),
+    [
+        (httpx2.ConnectError("Server disconnected"), True),
+        (httpx2.RemoteProtocolError("Server disconnected without sending a response."), True),
+        (httpx2.RemoteProtocolError("peer closed connection without sending complete message body"), False),
+        (httpx2.ReadTimeout("silence"), False),
+    ],
+)
+def test_a_server_that_hangs_up_before_it_answers_is_away(cause: Exception, away: bool) -> None:
+    error = retryable(ErrorKind.MODEL_UNAVAILABLE, "the connection failed")
+    error.__cause__ = cause
+    assert is_away(error, ModelFailure()) is away

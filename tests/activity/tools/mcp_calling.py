@@ -18,6 +18,7 @@ from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
 from tests.approving import approved
 from tests.processes import wait_for
+from tests.real_process import command_of
 
 
 class Mcp:
@@ -75,7 +76,8 @@ async def listening(port: int) -> None:
 
 def processes() -> list[psutil.Process]:
     """Return the processes of MCP servers that this test has started, those included that nobody has buried."""
-    return [child for child in psutil.Process().children(recursive=True) if _name(child).startswith("python")]
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if _name(each).startswith("python") and "leash.py" not in command_of(each)]
 
 
 def _name(process: psutil.Process) -> str:

@@ -70,6 +70,13 @@ def test_a_date_without_a_zone_is_universal_time() -> None:
     assert 25 < wait <= 30
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_date_counts_from_the_servers_own_because_the_clock_here_may_be_off(hours: int) -> None:
+    there = datetime.now(UTC) + timedelta(hours=hours)
+    after = {"date": format_datetime(there), "retry-after": format_datetime(there + timedelta(seconds=30))}
+    assert retry_after(after) == 30
+
+
 def test_milliseconds_win_over_seconds() -> None:
     assert retry_after({"retry-after-ms": "1500", "retry-after": "30"}) == 1.5
     assert retry_after({"retry-after-ms": "", "retry-after": "30"}) == 30

@@ -20,8 +20,6 @@ from temporalio.common import RawValue
 
 from outlast.approvals.views import timer_text, view_of
 from outlast.cli import leaving, rendering
-from outlast.cli.inbox.forms import read_arguments, shown_arguments
-from outlast.cli.inbox.pages import render
 from outlast.cli.printing import written_json
 from outlast.cli.result_texts import Reader
 from outlast.cli.results.anything import read_anything
@@ -48,6 +46,8 @@ from outlast.devstack.board import Board
 from outlast.display import displayable, escaped_json
 from outlast.notices.text import as_html, commands, plain, subject
 from outlast.redaction import PresentableStream, Redactor
+from outlast.server.pages.forms import read_arguments, shown_arguments
+from outlast.server.pages.rendering import render
 from outlast.storage.activities import ContentStore
 from outlast.testing.environment import IsolatedSettings
 

@@ -88,5 +88,5 @@ def test_a_type_is_a_command_or_a_workflow_and_runs_that_were_marked_are_listed_
 
 def test_where_nothing_tells_runs_of_agents_from_others_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "_KINDS", {kinds.ROLLBACK: kinds.RunKind(kinds.ROLLBACK, "rollback", "rollback", "")})
-    assert Wanted().query(marked=False) == Wanted().query(marked=True) == ""
-    assert Wanted(running=True).query(marked=False) == "ExecutionStatus IN ('Running')"
+    assert Wanted().query(marked=False) == Wanted().query(marked=True) == "WorkflowType != 'WebhookWorkflow'"
+    assert Wanted(running=True).query(marked=False).endswith(" AND ExecutionStatus IN ('Running')")

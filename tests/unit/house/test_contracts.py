@@ -215,7 +215,10 @@ def test_no_first_request_can_carry_state(kind: Any) -> None:
 def test_the_walk_finds_what_continue_as_new_carries() -> None:
     found = dict(state_in(AgentSessionRequest, "S"))
     assert {"S.gates", "S.paused", "S.continues.changes", "S.continues.toolset", "S.continues.spend"} <= set(found)
-    assert dict(state_in(RollbackRequest, "RollbackRequest")) == {"RollbackRequest.changes": False}
+    assert dict(state_in(RollbackRequest, "RollbackRequest")) == {
+        "RollbackRequest.changes": False,
+        "RollbackRequest.part_before": True,
+    }
     filled = AgentSessionRequest(
         agent="a", gates=GatesCarried(opened=1), continues=SessionProgress(turns=1, notes=("n",))
     )

@@ -20,7 +20,7 @@ from tests.real_process import PROJECT
 
 PLACES = {
     "bedrock": ("outlast.llm.clients",),
-    "cli": ("outlast.cli", "outlast.devstack"),
+    "cli": ("outlast.cli", "outlast.devstack", "outlast.server"),
     "devstack": ("outlast.devstack.local_model",),
     "documents": ("outlast.documents.formats",),
     "encryption": (
@@ -33,6 +33,7 @@ PLACES = {
     "router": ("outlast.routing.training",),
     "search": ("outlast.documents.formats.feed",),
     "sql": ("outlast.tools.standard",),
+    "testing": ("outlast.testing.chaos", "outlast.testing.messages_api"),
 }
 """Where the library may import what an extra brings; everywhere else the core has to do."""
 
@@ -196,6 +197,7 @@ uses = {
     "documents": lambda: extract(b"<html><body>text</body></html>", "a.html"),
     "search": lambda: read_feed(b"<rss/>", "a feed"),
     "router": lambda: train(None),
+    "testing": lambda: importlib.import_module("outlast.testing.chaos"),
     "bedrock": lambda: Endpoint.in_cloud("bedrock", None, 1.0),
     "vertex": lambda: Endpoint.in_cloud("vertex", None, 1.0),
 }
@@ -214,7 +216,7 @@ main()
 
 def test_without_extras_the_core_imports_and_each_feature_names_the_command(tmp_path: Path) -> None:
     blocked = [*(module for modules in EXTRAS.values() for module in modules), "mcp", "httpx"]
-    places = [place for name in ("cli", "documents") for place in PLACES[name]]
+    places = [place for name in ("cli", "documents", "testing") for place in PLACES[name]]
     places += [f"outlast.tools.standard.{name}" for name in ("database", "row")]
     places += [f"outlast.telemetry.{name}" for name in ("lasting", "quiet", "span_redaction", "tying")]
     command = [sys.executable, "-c", BARE, json.dumps(blocked), json.dumps(places), str(tmp_path)]

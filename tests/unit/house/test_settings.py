@@ -33,6 +33,14 @@ def test_nothing_set_means_the_embedded_default(tmp_path: Path) -> None:
     assert {table.resolve(name) for name in ("opus", "sonnet", "haiku", "inherit", "anything")} == {LOCAL_MODEL}
 
 
+def test_no_group_hides_a_check_of_another() -> None:
+    """Of two validators of one name pydantic keeps one, and says nothing of the other."""
+    groups = [group for group in Settings.__mro__ if group.__module__.startswith("outlast.settings.")]
+    checks = [name for group in groups for name in vars(group)["__pydantic_decorators__"].field_validators]
+    own = [name for group in groups for name, value in vars(group).items() if name in checks and callable(value)]
+    assert len(own) == len(set(own))
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
@@ -54,6 +62,13 @@ def test_nothing_set_means_the_embedded_default(tmp_path: Path) -> None:
         ("CONTENT_STORE_URL", "/texts/here", "s3://bucket/prefix or file:///directory"),
         ("CONTENT_STORE_URL", "file://texts/here", "three slashes"),
         ("ANTHROPIC_BASE_URL", "localhost:8080", "must begin with http:// or https://"),
+        ("WEB_UI_URL", "localhost:8233", "must begin with http:// or https://"),
+        ("SEARXNG_URL", "localhost:8080", "must begin with http:// or https://"),
+        ("SERVE_TOKENS", "web:everything:123", "token 1 must be NAME:SCOPES:SHA256"),
+        ("SERVE_ORIGINS", "app.example.org", "must begin with http:// or https://"),
+        ("WEBHOOK_URLS", "https://hooks.example.org,example.org", "must begin with http:// or https://"),
+        ("WEBHOOK_SECRET", "short", "at least 32 items"),
+        ("TRIGGER_SECRETS", "ticket:a secret of sixteen,issue:short", "secret 2 must be NAME:SECRET"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str) -> None:

@@ -195,7 +195,8 @@ def contract_names() -> frozenset[str]:
     bases: dict[str, list[str]] = {}
     for source in sources():
         classes = (node for node in source.tree.body if isinstance(node, ast.ClassDef))
-        bases |= {node.name: [dotted(base) for base in node.bases] for node in classes}
+        for node in classes:  # two modules may have a class of one name
+            bases.setdefault(node.name, []).extend(dotted(base) for base in node.bases)
     names = {"Contract"}
     for _ in bases:
         names |= {name for name, its in bases.items() if names & set(its)}
@@ -226,7 +227,9 @@ def _written(annotation: ast.expr | None) -> str:
     return ast.unparse(annotation).strip("'") if annotation else ""
 
 
-ACTIVITY_CALL = re.compile(r"(workflow\.(execute|start)_(local_)?activity(_method|_class)?|run_activity)$")
+ACTIVITY_CALL = re.compile(
+    r"(workflow\.(execute|start)_(local_)?activity(_method|_class)?|run_(activity|local)(_anew)?)$"
+)
 
 
 def policy_for_each_call(source: Source) -> Iterator[str]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.dag import Outcome, dependents_of, remaining_paths, run_graph, topological
+from outlast.dag import Outcome, run_graph
+from outlast.workflow.graphs import dependents_of, remaining_paths, topological
 from tests.unit.patterns.graphs import DAG, dags, longest, run_fast, steady
 
 WIDE = 1000

@@ -1,5 +1,6 @@
 """No secret of this process leaves it in an error: the settings refuse what cannot be sent, and every seam redacts the rest."""
 
+import errno
 import io
 import json
 import logging
@@ -268,6 +269,22 @@ def test_the_screen_shows_none_whoever_prints(known: str) -> None:
     print(said, file=PresentableStream(raw))
     assert known not in raw.getvalue()
     assert code == 1
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_is_lost_where_it_may_be_and_an_error_elsewhere() -> None:
+    print("stopping", file=PresentableStream(Full(), may_lose=True), flush=True)
+    with pytest.raises(OSError, match="No space"):
+        print("a result", file=PresentableStream(Full()))
 
 
 def test_the_sdk_s_own_word_for_a_bad_header_is_redacted() -> None:

@@ -14,8 +14,8 @@ from outlast.client import Settings
 from outlast.devstack.parts import Part, model_part, server_part, worker_part
 from outlast.devstack.process import Process, rotate
 from outlast.devstack.state import StackState, take_lock, write_state
-from outlast.environment import bare_environment
 from outlast.private_files import PRIVATE, private_folder
+from outlast.processes.environment import bare_environment
 from outlast.storage.activities import ContentStore
 from outlast.tools.mcp.config import McpConfig, StdioServer
 from outlast.tools.mcp.servers import McpServers

@@ -21,8 +21,8 @@ from outlast.errors import ErrorKind, kind_of, non_retryable, retryable
 from outlast.llm.base import ModelCall
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import Stage, StagedRequest
+from outlast.testing.messages_api.bodies import smallest
 from outlast.tools.activities import ToolActivities
-from tests.doubles.message_bodies import smallest
 from tests.real_process import PROJECT
 from tests.workflow.base.test_agent_session import calls, in_turn, task
 from tests.workflow.choosing.researching import Given, citing, hit

@@ -31,13 +31,16 @@ class Hooks(ThreadingHTTPServer):
         self.failing = failing
         self.asked: dict[str, int] = {}
         self.took: dict[str, list[dict[str, Any]]] = {}
+        self.raw: dict[str, list[tuple[dict[str, str], bytes]]] = {}
 
 
 class _Hook(BaseHTTPRequestHandler):
     server: Hooks
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.raw.setdefault(self.path, []).append(({k.lower(): v for k, v in self.headers.items()}, raw))
+        body = json.loads(raw)
         asked = self.server.asked[self.path] = self.server.asked.get(self.path, 0) + 1
         taken = asked > self.server.failing.get(self.path, 0)
         if taken:

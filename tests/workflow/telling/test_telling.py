@@ -1,10 +1,17 @@
-"""People are told of a gate by every channel, once each, and no channel holds a gate up."""
+"""People are told of a gate by every channel, and programs by webhooks; nobody who does not answer holds a run up."""
 
+import base64
+import hashlib
+import hmac
 import shlex
+import time
+from typing import Any
 
+import pytest
 from pydantic import SecretStr
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from outlast.contracts import PlanRequest, StepState
+from outlast.contracts import PlanRequest, RunStatus, StepState, WebhookDelivered
 from tests.workflow.conftest import Runner
 from tests.workflow.people.steering import at_a_checkpoint, decided, status_when
 from tests.workflow.plans.test_plan_and_execute import RUN, plan_of, scripted, step
@@ -47,3 +54,76 @@ async def test_each_channel_is_told_once_and_the_dead_one_holds_nothing_up(runne
     assert f"http://ui.example/namespaces/default/workflows/{handle.id}" in first
     assert last["title"].startswith(f"Gate {gate.name} approved")
     assert "starter.py" not in last["message"], "nothing is left to decide"
+
+
+SECRET = "a secret of thirty-two characters"
+
+
+def reporting_to(runner: Runner, *urls: str, private: bool = True) -> Runner:
+    settings = {"webhook_urls": urls, "webhook_secret": SecretStr(SECRET), "webhook_private": private}
+    return Runner(runner.env, runner.settings.model_copy(update=settings), runner.store)
+
+
+def verified(headers: dict[str, str], body: bytes) -> str:
+    """Check a webhook as its receiver does (docs/http.md); returns the id of the delivery."""
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()).decode()
+    assert hmac.compare_digest(headers["webhook-signature"], f"v1,{expected}")
+    assert abs(time.time() - int(headers["webhook-timestamp"])) < 300
+    return headers["webhook-id"]
+
+
+async def delivered(runner: Runner, handle: WorkflowHandle[Any, Any]) -> list[WebhookDelivered]:
+    """Wait for the deliveries that a run has begun."""
+    begun = [
+        event.start_child_workflow_execution_initiated_event_attributes.workflow_id
+        async for event in handle.fetch_history_events()
+        if event.HasField("start_child_workflow_execution_initiated_event_attributes")
+    ]
+    runs = [runner.env.client.get_workflow_handle(run, result_type=WebhookDelivered) for run in begun]
+    return [await run.result() for run in runs]
+
+
+async def test_webhooks_are_signed_and_delivered_though_the_run_has_ended(runner: Runner) -> None:
+    """A receiver that is away holds nothing up, and gets it once it is back; what it was sent before has the same id."""
+    with hooks({"/away": 3}) as (web, hook):
+        url = hook.replace("json://", "http://")
+        ours = reporting_to(runner, f"{url}/away")
+        request = planned().model_copy(update={"webhooks": (f"{url}/own",)})
+        async with ours.worker(scripted()):
+            handle = await ours.start(RUN, request)
+            gate = (await at_a_checkpoint(handle)).gates[0]
+            await decided(handle, "approve")
+            await handle.result()
+            assert (await handle.query("status", result_type=RunStatus)).notices == ()
+            assert len(web.took.get("/away", ())) < 2, "the run waited for it"
+            assert [each.taken for each in await delivered(runner, handle)] == [2, 2]
+    opened, over = web.took["/own"]
+    assert (opened["event"], opened["gate"], opened["digest"]) == ("gate_opened", gate.name, gate.digest)
+    assert (over["event"], over["state"], over["workflow_id"]) == ("run_ended", "completed", handle.id)
+    assert {body["event"] for body in web.took["/away"]} == {"gate_opened", "run_ended"}
+    for path, sent in web.raw.items():
+        ids = [verified(headers, body) for headers, body in sent]
+        assert set(ids) == {body["delivery"] for body in web.took[path]}, "a repeated delivery has the same id"
+        assert len(ids) == (5 if path == "/away" else 2)
+
+
+async def test_a_failed_run_reports_and_private_addresses_must_be_allowed(runner: Runner) -> None:
+    with hooks({}) as (web, hook):
+        url = hook.replace("json://", "http://")
+        request = PlanRequest(task="", webhooks=(f"{url}/failed",))
+        async with reporting_to(runner, f"{url}/all", private=False).worker(scripted()):
+            refused = await runner.start(RUN, request)
+            with pytest.raises(WorkflowFailureError):
+                await refused.result()
+            (told,) = await delivered(runner, refused)
+            assert (told.taken, len(told.failed)) == (0, 2)
+            assert all("not a public address" in why for why in told.failed)
+            assert web.asked == {}, "an address of this machine was asked"
+        async with reporting_to(runner, f"{url}/all").worker(scripted()):
+            handle = await runner.start(RUN, request)
+            with pytest.raises(WorkflowFailureError):
+                await handle.result()
+            await delivered(runner, handle)
+    assert [(body["event"], body["state"]) for body in web.took["/failed"]] == [("run_ended", "failed")]
+    assert web.took["/failed"][0]["error"]

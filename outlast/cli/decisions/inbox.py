@@ -1,0 +1,80 @@
+"""The command `inbox`: what waits for people in the whole namespace, as text, or with --serve as web pages."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from outlast.cli.decisions.listing import WaitingGate
+
+PAGE = 20
+"""Gates on one page."""
+
+
+def inbox(
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve it as web pages, where people decide: the same as 'serve'.")
+    ] = False,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to serve on; other than this machine's own needs APPROVER_SECRET or SERVE_TOKENS."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes a free one.", min=0, max=65535)] = 8288,
+    name: Annotated[list[str] | None, typer.Option(help="A host name by which people reach it; repeatable.")] = None,
+    indexed: Annotated[
+        bool, typer.Option("--indexed", help="Read only what the index knows; for very large namespaces.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Gates on one page. Default: 20, with --json all.", min=1)] = None,
+    page: Annotated[int, typer.Option(help="Which page, from 1: the gates with later deadlines.", min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """List all gates that wait for people, nearest deadline first. It needs no worker."""
+    if serve:
+        from outlast.server.command import run_server
+
+        run_server(host, port, name or (), "inbox ready")
+        return
+    from outlast.cli.decisions.listing import waiting_gates
+    from outlast.cli.printing import plain, print_json
+    from outlast.cli.reaching import reaching
+
+    waiting = reaching(lambda reach: waiting_gates(reach, indexed=indexed))
+    size = limit or (max(1, len(waiting)) if as_json else PAGE)
+    found = waiting[(page - 1) * size : page * size]
+    if as_json:
+        print_json(
+            [
+                {"id": one.workflow_id, "run_id": one.run_id, "type": one.workflow_type, **plain(one.gate)}
+                | {"turned_down": list(one.turned_down)}
+                for one in found
+            ]
+        )
+        return
+    for line in _lines(found):
+        print(line)
+    pages = max(1, -(-len(waiting) // size))
+    if not waiting:
+        print("nothing waits for people")
+    elif pages > 1 or not found:
+        print(f"page {page} of {pages}, {len(waiting)} gates wait in all" + _onwards(page, pages))
+
+
+def _onwards(page: int, pages: int) -> str:
+    if page > pages:
+        return f": there is no page {page}; the last is --page {pages}"
+    return f"; later deadlines: --page {page + 1}" if page < pages else ""
+
+
+def _lines(found: "list[WaitingGate]") -> list[str]:
+    from datetime import UTC, datetime
+
+    from outlast.cli.decisions.sending import described
+    from outlast.cli.rendering import approving, safe
+
+    now = datetime.now(UTC)
+    lines: list[str] = []
+    for one in found:
+        lines += [f"{one.workflow_id} · {line}" if not at else line for at, line in enumerate(described(one.gate, now))]
+        lines += [f"  not taken: {why}" for why in one.turned_down]
+        lines.append(f"  → {approving(one.workflow_id, one.gate.name)}")
+    return [safe(line) for line in lines]

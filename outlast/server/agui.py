@@ -1,0 +1,182 @@
+"""An AG-UI endpoint on the same events: a thread is a session of an agent, a run of the protocol is one message to it.
+
+A request that is sent again with the same run id sends no message again: it gets the events of the run that it began.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ag_ui.core import (
+    BaseEvent,
+    CustomEvent,
+    RunAgentInput,
+    RunErrorEvent,
+    RunFinishedEvent,
+    RunStartedEvent,
+    StateSnapshotEvent,
+    StepFinishedEvent,
+    StepStartedEvent,
+    TextMessageContentEvent,
+    TextMessageEndEvent,
+    TextMessageStartEvent,
+    ToolCallArgsEvent,
+    ToolCallEndEvent,
+    ToolCallResultEvent,
+    ToolCallStartEvent,
+    UserMessage,
+)
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from outlast.redaction import SECRETS
+from outlast.server.conversations import Message, say
+from outlast.server.events.feed import Feeds
+from outlast.server.events.stream import HEARTBEAT, SEND_WITHIN, Told, told
+from outlast.server.operations import Answer, Call, HttpError, find
+
+THREAD = "agui-"
+"""How the ids of its sessions begin, so that a thread is never taken for a run of somebody else."""
+
+__all__ = ["RunAgentInput", "Translation", "run_agent", "said_in"]
+
+
+def run_agent(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
+    """Make the operation that sends an agent the last message of a thread, and streams what comes of it."""
+
+    async def run(call: Call) -> Answer:
+        given: RunAgentInput = call.body
+        session = THREAD + given.thread_id.replace("~", "-")
+        message = Message(said_in(given), call.params["agent"], given.run_id)
+        said = await say(call.reach, call.caller, session, message)
+        found = await find(call.reach, said.id)
+        translation = Translation(given.thread_id, given.run_id)
+
+        async def sent() -> AsyncIterator[ServerSentEvent]:
+            yield _sse(RunStartedEvent(thread_id=given.thread_id, run_id=given.run_id))
+            async with feeds.of(found) as feed:
+                async for each in told(call.reach, feed):
+                    for event in translation.of(each):
+                        yield _sse(event)
+            if not translation.over:
+                yield _sse(RunErrorEvent(message="the events of this run broke off; send the same run again"))
+
+        return EventSourceResponse(sent(), sep="\n", ping=HEARTBEAT, send_timeout=SEND_WITHIN)
+
+    return run
+
+
+def said_in(given: RunAgentInput) -> str:
+    """Return the last message of the person; raises HttpError where there is none."""
+    last = next((one for one in reversed(given.messages) if isinstance(one, UserMessage)), None)
+    content: Any = last.content if last is not None else ""
+    if isinstance(content, list):
+        content = "\n".join(part.text for part in content if isinstance(getattr(part, "text", None), str))
+    if not str(content or "").strip():
+        raise HttpError(422, "messages: the last message of the user has no text")
+    return str(content)
+
+
+def _sse(event: BaseEvent) -> ServerSentEvent:
+    return ServerSentEvent(data=SECRETS(event.model_dump_json(by_alias=True, exclude_none=True)), sep="\n")
+
+
+@dataclass
+class Written:
+    """How much of a text the client has, and under which message."""
+
+    message: str
+    attempt: int = 1
+    text: str = ""
+
+
+@dataclass
+class Translation:
+    """Turns what is told of one run into events of the protocol, each message closed before the run is."""
+
+    thread: str
+    run: str
+    over: bool = False
+    steps: list[str] = field(default_factory=list)
+    open: dict[str, Written] = field(default_factory=dict)
+
+    def of(self, each: Told) -> Iterator[BaseEvent]:
+        """Yield the events that say the same."""
+        if self.over:
+            return
+        data = each.data
+        if each.kind == "status":
+            yield StateSnapshotEvent(snapshot=data)
+        elif each.kind == "gate":
+            yield CustomEvent(name="gate", value=data)
+        elif each.kind == "text":
+            yield from self._text(data)
+        elif each.kind == "call_started":
+            yield from self._begins(data)
+        elif each.kind == "call_ended":
+            yield from self._ends(data) if data["model"] else self._tool_ends(data)
+        elif each.kind == "run_ended":
+            yield from self._run_ends(data)
+
+    def _begins(self, data: dict[str, Any]) -> Iterator[BaseEvent]:
+        if data["step"] and data["step"] not in self.steps:
+            self.steps.append(data["step"])
+            yield StepStartedEvent(step_name=data["step"])
+        if not data["model"]:
+            yield ToolCallStartEvent(tool_call_id=data["call"], tool_call_name=data["tool"])
+            yield ToolCallArgsEvent(tool_call_id=data["call"], delta=json.dumps(data.get("input", {})))
+            yield ToolCallEndEvent(tool_call_id=data["call"])
+
+    def _text(self, data: dict[str, Any]) -> Iterator[BaseEvent]:
+        written = self.open.get(data["call"])
+        if written is not None and data["attempt"] != written.attempt:  # what that attempt wrote does not count
+            yield from self._close(data["call"])
+            written = None
+        if written is None:
+            if data["start"]:
+                return  # its beginning was not seen: the whole text comes with its end
+            message = data["call"] if data["attempt"] == 1 else f"{data['call']}#{data['attempt']}"
+            written = self.open[data["call"]] = Written(message, data["attempt"])
+            yield TextMessageStartEvent(message_id=message, role="assistant")
+        if data["start"] <= len(written.text):
+            yield from self._write(written, data["text"][len(written.text) - data["start"] :])
+
+    def _ends(self, data: dict[str, Any]) -> Iterator[BaseEvent]:
+        text, call = data.get("text") or "", data["call"]
+        written = self.open.get(call)
+        if written is not None and text.startswith(written.text):
+            yield from self._write(written, text[len(written.text) :])
+            yield from self._close(call)
+            return
+        yield from self._close(call)
+        if text and data["state"] == "done":
+            written = self.open[call] = Written(call if written is None else f"{call}#whole")
+            yield TextMessageStartEvent(message_id=written.message, role="assistant")
+            yield from self._write(written, text)
+            yield from self._close(call)
+
+    def _tool_ends(self, data: dict[str, Any]) -> Iterator[BaseEvent]:
+        content = data.get("text") or data["error"] or data["state"]
+        yield ToolCallResultEvent(
+            message_id=f"{data['call']}:result", tool_call_id=data["call"], content=content, role="tool"
+        )
+
+    def _run_ends(self, data: dict[str, Any]) -> Iterator[BaseEvent]:
+        for call in list(self.open):
+            yield from self._close(call)
+        for step in self.steps:
+            yield StepFinishedEvent(step_name=step)
+        self.over = True
+        if data["status"] == "completed":
+            yield RunFinishedEvent(thread_id=self.thread, run_id=self.run, result={"id": data["id"]})
+        else:
+            yield RunErrorEvent(message=data["error"] or f"the run is {data['status']}", code=data["status"])
+
+    def _write(self, written: Written, delta: str) -> Iterator[BaseEvent]:
+        if delta:
+            written.text += delta
+            yield TextMessageContentEvent(message_id=written.message, delta=delta)
+
+    def _close(self, call: str) -> Iterator[BaseEvent]:
+        if (written := self.open.pop(call, None)) is not None:
+            yield TextMessageEndEvent(message_id=written.message)

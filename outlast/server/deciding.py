@@ -1,0 +1,88 @@
+"""Sends a decision to its run: as an update, which is answered at once, or as a signal, which counts once a worker is back.
+
+The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a few seconds
+the same is sent as a signal; a run takes the same decision twice for one.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+
+from outlast.approvals.tokens import decided
+from outlast.cli.decisions.messaging import with_way_out
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import Reach
+from outlast.contracts import GateRecord, RecordKind, Verdict, hashed
+from outlast.errors import text_of
+from outlast.server.access import Caller
+from outlast.server.waiting import RunSeen
+
+ANSWERS_WITHIN = 5.0
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a person decided: `digest` is that of the action that they saw, `edit` replaces all its arguments."""
+
+    gate: str
+    verdict: Verdict
+    digest: str
+    reason: str = ""
+    edit: Mapping[str, Any] | None = None
+
+
+async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, channel: str) -> GateRecord | None:
+    """Send a decision, signed where the caller has an approver token; None where it counts once a worker is back.
+
+    Raises LeavingError where it is refused.
+    """
+    run = seen.found
+    message: dict[str, Any] = {
+        "gate": decision.gate,
+        "verdict": str(decision.verdict),
+        "by": caller.name,
+        "digest": decision.digest,
+        "channel": channel,
+    }
+    if decision.reason:
+        message["reason"] = decision.reason
+    if decision.edit is not None:
+        message["edit"] = dict(decision.edit)
+    if caller.grant:
+        chain = run.raw_info.first_run_id or run.run_id
+        bounds = {"run": run.id, "gate": decision.gate, "digest": decision.digest, "verdict": str(decision.verdict)}
+        bounds["edit"] = "" if decision.edit is None else hashed(decision.edit)
+        message["token"] = decided(caller.grant, **bounds, chain=chain)
+    return await _deliver(reach, seen, message)
+
+
+def outcome_line(gate: str, record: GateRecord | None) -> str:
+    """Return the outcome of a decision in one line."""
+    if record is None:
+        return f"{gate}: sent; no worker answers now, so it counts once one is back"
+    signed = " (signed)" if record.verified else ""
+    after = {
+        RecordKind.EDITED: "; with other arguments it is another action, and waits for the yes that its policy demands",
+        RecordKind.COUNTED: "; more people must approve",
+        RecordKind.DUPLICATE: f"; {record.reason}",
+        RecordKind.EARLY: f"; {record.reason}",
+    }.get(record.kind, "")
+    return f"{gate}: {record.kind} by {record.by}{signed}{after}"
+
+
+async def _deliver(reach: Reach, seen: RunSeen, message: Mapping[str, Any]) -> GateRecord | None:
+    handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
+    if await reach.served(seen.found):
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                record: GateRecord = await handle.execute_update("decide", dict(message), result_type=GateRecord)
+                return record
+        except WorkflowUpdateFailedError as error:
+            raise LeavingError(WRONG, with_way_out(text_of(error.cause))) from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            pass
+    await handle.signal("decide", dict(message))
+    return None

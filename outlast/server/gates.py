@@ -1,0 +1,149 @@
+"""Operations by which people decide: the gates that wait, a decision at one, and the answer to a question.
+
+Who decides is held to the same rules as in the inbox. With APPROVER_SECRET an approver token proves it, and signs this one
+decision for the run; else the name of the caller's token counts; on this machine alone, without either, a typed name.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from temporalio.client import WorkflowExecutionStatus
+
+from outlast.approvals.tokens import TokenError, grant_of
+from outlast.cli.decisions.listing import waiting_gates, whole
+from outlast.cli.leaving import LeavingError
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
+from outlast.contracts import GateRecord, GatesShown, GateView, RunStatus, Verdict
+from outlast.server.access import Caller, Scope
+from outlast.server.deciding import Decided, outcome_line, send
+from outlast.server.operations import Answer, Body, Call, HttpError
+from outlast.server.waiting import see_run, shown_gates
+
+APPROVER = "Approver-Token"
+SHORTEST_DIGEST = 12
+
+
+class GateListed(BaseModel):
+    """A gate that waits for people."""
+
+    id: str
+    """Workflow id of its run."""
+    type: str
+    """Workflow of its run."""
+    gate: GateView
+    """What waits there."""
+
+
+class GatesListed(BaseModel):
+    """Gates, the one with the nearest deadline first."""
+
+    gates: list[GateListed]
+    """The gates."""
+
+
+class DecideBody(Body):
+    """A decision at a gate."""
+
+    verdict: Literal["approve", "deny"]
+    """What is decided."""
+    digest: str = Field(min_length=SHORTEST_DIGEST, max_length=64, pattern="^[0-9a-f]+$")
+    """Digest of the action that was looked at, its first 12 characters at least."""
+    by: str = Field(default="", max_length=64)
+    """Who decides, where no token says so."""
+    reason: str = Field(default="", max_length=1000)
+    """Why."""
+    edit: dict[str, Any] | None = None
+    """Other arguments, all of them: it is another action then, which waits for its own approval."""
+
+
+class DecisionTaken(BaseModel):
+    """What came of a decision."""
+
+    outcome: str
+    """The outcome in words."""
+    record: GateRecord | None
+    """The record in the decision log; null: no worker answers now, and it counts once one is back."""
+
+
+class AnswerBody(Body):
+    """An answer to a question of a run."""
+
+    answer: str = Field(max_length=100_000)
+    """The answer."""
+    question: str = Field(default="", max_length=200)
+    """Which question, where several are open."""
+
+
+class AnswerTaken(BaseModel):
+    """Whether an answer was sent."""
+
+    question: str
+    """The question that it went to."""
+
+
+async def inbox(call: Call) -> Answer:
+    """List all gates that wait, of all runs."""
+    waiting = await waiting_gates(call.reach)
+    return GatesListed(gates=[GateListed(id=one.workflow_id, type=one.workflow_type, gate=one.gate) for one in waiting])
+
+
+async def gates(call: Call) -> Answer:
+    """List the gates of a run, their arguments whole where they can be had."""
+    found = await call.find()
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        return GatesShown()
+    shown = await shown_gates(found)
+    return shown.model_copy(update={"waiting": tuple(await whole(call.reach, found, shown.waiting))})
+
+
+async def decide(call: Call) -> Answer:
+    """Decide at a gate."""
+    body: DecideBody = call.body
+    found = await call.find()
+    decider = who_decides(call.reach, call.caller, body.by, call.request.headers.get(APPROVER, ""))
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        raise HttpError(409, f"{found.id} has ended already ({word(found.status)}); nothing was sent")
+    gate = call.params["gate"]
+    decision = Decided(gate, Verdict(body.verdict), body.digest, " ".join(body.reason.split()), body.edit)
+    try:
+        seen = await see_run(call.reach, found.id, whole=False)
+        record = await send(call.reach, seen, decider, decision, "http")
+    except (LeavingError, TokenError) as error:
+        raise HttpError(409, str(error)) from error
+    return (202 if record is None else 200), DecisionTaken(outcome=outcome_line(gate, record), record=record)
+
+
+def who_decides(reach: Reach, caller: Caller, given: str, token: str) -> Caller:
+    """Return who decides, and what proves it; raises HttpError where nothing does."""
+    if caller.grant:
+        return caller
+    secret = reach.settings.approver_secret
+    if secret is not None:
+        try:
+            claims = grant_of(secret.get_secret_value(), token, datetime.now(UTC))
+        except TokenError as error:
+            why = str(error) if token else "decisions must be signed; send the token of whoever decides"
+            raise HttpError(401, f"{APPROVER}: {why}", {"WWW-Authenticate": APPROVER}) from error
+        return Caller(claims["sub"], frozenset({Scope.DECIDE}), token.strip())
+    named = " ".join(given.split())
+    if caller.name and named and named.casefold() != caller.name.casefold():
+        raise HttpError(403, f"by: this is the token of {caller.name}")
+    if not (caller.name or named):
+        raise HttpError(422, "by: say who decides")
+    return Caller(caller.name or named, caller.scopes)
+
+
+async def answer(call: Call) -> Answer:
+    """Answer what a run asks a person."""
+    found, body = await call.find(), call.body
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        raise HttpError(409, f"{found.id} has ended already ({word(found.status)}); nothing was answered")
+    status = await call.reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
+    asked = [one.id for one in status.questions if body.question in ("", one.id)]
+    if len(asked) != 1:
+        known = ", ".join(one.id for one in status.questions) or "none"
+        raise HttpError(409, f"question: name one that is open; {found.id} has {known}")
+    handle = call.reach.client.get_workflow_handle(found.id, run_id=found.run_id)
+    await handle.signal("answer", {"question": asked[0], "answer": body.answer})
+    return 202, AnswerTaken(question=asked[0])

@@ -1,0 +1,219 @@
+"""The web pages: sign in, see what waits and what runs, look at one run or one action, talk to an agent, decide.
+
+They work without scripts; with them a run's page changes as the run does. Every form carries the session's secret.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from outlast.cli.decisions.listing import waiting_gates
+from outlast.cli.reaching import Reach
+from outlast.cli.runs.listing import Wanted, newest
+from outlast.client import web_ui_of
+from outlast.command_line import command
+from outlast.server.access import Scope
+from outlast.server.conversations import Message, say
+from outlast.server.operations import HttpError, http_error
+from outlast.server.pages.forms import LARGEST, FormError, read_form
+from outlast.server.pages.gate_page import GatePage, gate_facts
+from outlast.server.pages.rendering import SCRIPT, STYLE, render
+from outlast.server.pages.run_page import run_facts
+from outlast.server.pages.sessions import COOKIE, Session, Sessions, SignInError
+from outlast.server.runs import REPORT_POLICY
+
+PAGE = 20
+"""Gates on one page."""
+RUNS = 30
+"""Runs on the first page."""
+
+Handler = Callable[[Request, Session], Awaitable[Response]]
+
+
+class Pages:
+    """The pages, over one connection."""
+
+    def __init__(self, reach: Reach, sessions: Sessions) -> None:
+        self.reach = reach
+        self.sessions = sessions
+
+    def routes(self) -> list[BaseRoute]:
+        """List the routes."""
+        return [
+            Route("/", self._signed(self.home)),
+            Route("/signin", self.sign_in, methods=["GET", "POST"]),
+            Route("/signout", self._form(self.sign_out), methods=["POST"]),
+            Route("/run", self._signed(self.run)),
+            Route("/run/now", self._signed(self.run_now)),
+            Route("/gate", self._signed(self.gate), methods=["GET"]),
+            Route("/gate", self._form(self.decide), methods=["POST"]),
+            Route("/say", self._form(self.say), methods=["POST"]),
+            Route("/report", self._signed(self.report)),
+            Route("/style.css", _static(STYLE, "text/css")),
+            Route("/live.js", _static(SCRIPT, "text/javascript")),
+        ]
+
+    async def home(self, request: Request, session: Session) -> Response:
+        """Show what waits, nearest deadline first, and the newest runs."""
+        waiting = await waiting_gates(self.reach)
+        asked = request.query_params.get("page", "1")
+        pages = max(1, -(-len(waiting) // PAGE))
+        page = min(max(int(asked), 1), pages) if asked.isdecimal() and len(asked) < 7 else 1
+        return self._page(
+            "home.html",
+            session,
+            waiting=waiting[(page - 1) * PAGE : page * PAGE],
+            count=len(waiting),
+            page=page,
+            pages=pages,
+            runs=await newest(self.reach, RUNS, Wanted()),
+            agent=request.query_params.get("agent", ""),
+        )
+
+    async def sign_in(self, request: Request) -> Response:
+        """Ask who it is, and open a session."""
+        wrong = ""
+        if request.method == "POST":
+            try:
+                number = self.sessions.begin((await _read(request)).get("who", ""))
+            except (SignInError, FormError) as error:
+                wrong = str(error)
+            else:
+                answer = RedirectResponse("/", 303)
+                secure = request.url.scheme == "https"
+                answer.set_cookie(COOKIE, number, httponly=True, samesite="strict", secure=secure)
+                return answer
+        page = render(
+            "signin.html",
+            session=None,
+            notice="",
+            wrong=wrong,
+            signed=bool(self.sessions.secret),
+            tokens=bool(self.sessions.tokens),
+            token_command=command("approver-token", "NAME"),
+            caller_command=command("serve-token", "NAME"),
+        )
+        return HTMLResponse(page, 422 if wrong else 200)
+
+    async def sign_out(self, request: Request, _: Session) -> Response:
+        """Close the session."""
+        self.sessions.end(request.cookies[COOKIE])
+        return RedirectResponse("/signin", 303)
+
+    async def run(self, request: Request, session: Session) -> Response:
+        """Show one run."""
+        run = request.query_params.get("id", "")
+        return self._page("run.html", session, **await run_facts(self.reach, run), web_ui=self._web_ui(run))
+
+    async def run_now(self, request: Request, session: Session) -> Response:
+        """Show the part of a run's page that changes with it; its script asks for it."""
+        facts = await run_facts(self.reach, request.query_params.get("id", ""))
+        return HTMLResponse(render("now.html", session=session, now=_now(), **facts))
+
+    async def say(self, request: Request, session: Session) -> Response:
+        """Send a message to a session, and show the run that answers it."""
+        if Scope.START not in session.scopes:
+            raise HttpError(403, "your token lacks the scope start")
+        form = await _read(request)
+        message = Message(form.get("text", ""), form.get("agent", ""))
+        chat = form.get("id", "").strip() or f"chat-{quote(session.who, safe='')}-{_now():%Y%m%d-%H%M%S-%f}"
+        said = await say(self.reach, session.caller, chat, message)
+        return RedirectResponse(f"/run?{urlencode({'id': said.id})}", 303)
+
+    async def gate(self, request: Request, session: Session) -> Response:
+        """Show one action."""
+        return await self._gate_page(session, request.query_params.get("run", ""), request.query_params.get("gate", ""))
+
+    async def decide(self, request: Request, session: Session) -> Response:
+        """Take a decision on an action; where it cannot be taken, its page comes back with what was typed."""
+        if Scope.DECIDE not in session.scopes:
+            raise HttpError(403, "your token lacks the scope decide")
+        form = await _read(request)
+        run, gate = form.get("run", ""), form.get("gate", "")
+        decided = GatePage(self.reach, session, form)
+        if wrong := await decided.decide():
+            return await self._gate_page(session, run, gate, wrong, form)
+        back = {"id": run} if form.get("back") == "run" else {"run": run, "gate": gate}
+        return RedirectResponse(f"/{'run' if 'id' in back else 'gate'}?{urlencode(back)}", 303)
+
+    async def report(self, request: Request, _: Session) -> Response:
+        """Show the report of a run."""
+        from outlast.cli.report.page import html
+        from outlast.cli.report.reading import read_report
+
+        made = await read_report(self.reach, request.query_params.get("run", ""))
+        return HTMLResponse(html(made, _now()), headers={"Content-Security-Policy": REPORT_POLICY})
+
+    async def _gate_page(
+        self, session: Session, run: str, name: str, wrong: str = "", form: dict[str, str] | None = None
+    ) -> Response:
+        facts = await gate_facts(self.reach, session, run, name, form)
+        answer = self._page("gate.html", session, web_ui=self._web_ui(run), wrong=wrong, **facts)
+        answer.status_code = 422 if wrong else 200
+        return answer
+
+    def _page(self, template: str, session: Session, **data: object) -> HTMLResponse:
+        return HTMLResponse(render(template, session=session, notice=session.noticed(), now=_now(), **data))
+
+    def _web_ui(self, run: str) -> str:
+        """Return the address of a run in the Web UI, "" where none is known."""
+        ui = web_ui_of(self.reach.settings).rstrip("/")
+        return f"{ui}/namespaces/{self.reach.client.namespace}/workflows/{quote(run, safe='')}" if ui else ""
+
+    def _signed(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def handled(request: Request) -> Response:
+            session = self.sessions.find(request.cookies.get(COOKIE, ""))
+            if session is None:
+                return RedirectResponse("/signin", 303)
+            if Scope.READ not in session.scopes:
+                return PlainTextResponse("your token lacks the scope read", 403)
+            return await _answered(handler, request, session)
+
+        return handled
+
+    def _form(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def handled(request: Request) -> Response:
+            session = self.sessions.find(request.cookies.get(COOKIE, ""))
+            try:
+                csrf = (await _read(request)).get("csrf", "")
+            except FormError as error:
+                return PlainTextResponse(str(error), 400)
+            if session is None or not session.sent(csrf):
+                return PlainTextResponse("csrf: this form is not from a page of your session; load the page again", 403)
+            return await _answered(handler, request, session)
+
+        return handled
+
+
+async def _answered(handler: Handler, request: Request, session: Session) -> Response:
+    try:
+        return await handler(request, session)
+    except FormError as error:
+        return PlainTextResponse(str(error), 400)
+    except Exception as error:
+        told = http_error(error)
+        if told is None:
+            raise
+        return PlainTextResponse(str(told), told.status)
+
+
+async def _read(request: Request) -> dict[str, str]:
+    body = await request.body()
+    if len(body) > LARGEST:
+        raise FormError(f"the form is larger than {LARGEST // 1024} kB; shorten the arguments")
+    return read_form(body)
+
+
+def _static(text: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    async def given(_: Request) -> Response:
+        return Response(text, media_type=media_type)
+
+    return given
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

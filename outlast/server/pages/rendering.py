@@ -1,0 +1,47 @@
+"""Renders the pages. Every text may come from a model; Jinja escapes all of them, and none is ever marked as safe."""
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from outlast.cli.printing import Exact, on_page
+from outlast.cli.rendering import seconds
+from outlast.contracts import SHORT_DIGEST
+
+FOLDER = Path(__file__).parent
+STYLE = (FOLDER / "style.css").read_text()
+SCRIPT = (FOLDER / "live.js").read_text()
+
+
+def render(template: str, **data: Any) -> str:
+    """Return a page."""
+    return _environment().get_template(template).render(**data)
+
+
+def left(deadline: datetime, now: datetime) -> str:
+    """Return how long people still have."""
+    remaining = (deadline - now).total_seconds()
+    return f"{seconds(remaining)} left" if remaining > 0 else "time is over"
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        finalize=on_page,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "exact": Exact,
+        "left": left,
+        "took": seconds,
+        "short": lambda digest: digest[:SHORT_DIGEST],
+        "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",
+    }
+    return made

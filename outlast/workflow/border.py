@@ -1,0 +1,160 @@
+"""Where a run continues as new: nothing new starts, what runs finishes, and what is done goes along.
+
+Temporal ends a run whose history passes 51,200 events or 50 MB. So once the server suggests it, a run hands over what it has done
+(`journal`) by reference, and what messages of people may still change in its new request. Its `run` begins anew there, and
+finds everything done.
+"""
+
+from typing import Any, Protocol
+
+from temporalio import workflow
+
+from outlast.agents.agents import Agents
+from outlast.approvals.gates import Gates
+from outlast.approvals.people import People
+from outlast.budget.limits import Budgeting
+from outlast.contracts import BranchCarried, Content, RunCarried, RunRequest, StateCarried, Trace
+from outlast.tracing.trace import RunTrace
+from outlast.undo.rollback import Rollback
+from outlast.workflow.branches import Branch
+from outlast.workflow.journal import breathe
+from outlast.workflow.keeping import keep_report, read_kept
+from outlast.workflow.state import ExecutionState
+
+LEAST_SHARE = 50
+"""A part does at least one 50th of what was done before it: what it takes over weighs on its history, too."""
+KEEP = "keep what is done: the run continues as new"
+
+
+class Flow(Protocol):
+    """The parts of a run that are handed over."""
+
+    request: Any
+    state: ExecutionState
+    trace: RunTrace
+    people: People
+    gates: Gates
+    undo: Rollback
+    budget: Budgeting
+    agents: Agents
+
+
+class Border:
+    """The border between two parts of one run."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.work = Branch()
+        self._flow = flow
+        self._parts = 0
+        self._least = 1
+        self._stays = False
+
+    def leaves(self) -> bool:
+        """Whether nothing new may start, because the run continues as new; asked wherever work begins."""
+        long = self.work.news >= self._least and workflow.info().is_continue_as_new_suggested()
+        state = self._flow.state
+        if long and not (state.leaving or self._stays):
+            # A run of a release that did not do this stays as it is.
+            state.leaving = workflow.patched("continue-as-new")
+            self._stays = not state.leaving
+        return state.leaving
+
+    def quiet(self) -> bool:
+        """Whether the run is to continue as new, and nothing is at work."""
+        flow = self._flow
+        return (
+            flow.state.leaving
+            and not self.work.at_work
+            and not flow.gates.notifier.pending
+            and not flow.budget.asking
+            and not flow.state.is_ending
+            and workflow.all_handlers_finished()
+        )
+
+    async def cross(self) -> None:
+        """Continue as new; returns where something came up while what is done was kept."""
+        news = self.work.news
+        trace = self._flow.trace
+        calls = (
+            await keep_report(Trace(calls=tuple(trace.calls)), KEEP, "step trace of a part") if trace.calls else None
+        )
+        state = self._state((*trace.earlier, *([calls.ref] if calls and calls.ref else [])))
+        kept = await keep_report(state, KEEP, "what the run has done")
+        if self.quiet() and news == self.work.news:
+            trace.continued()
+            request: RunRequest = self._flow.request
+            onward = {"part_before": self._carried(kept), "budget": self._flow.budget.carried}
+            workflow.continue_as_new(
+                request.model_copy(update=onward),
+                initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+            )
+
+    def restore_messages(self, carried: RunCarried | None) -> None:
+        """Take over at once what messages may change: they come before anything else happens."""
+        if carried is None:
+            return
+        flow = self._flow
+        self._parts = carried.parts
+        flow.state.spend, flow.state.paused = carried.spend, carried.paused
+        flow.gates.restore(carried.gates)
+        flow.gates.allowed = dict.fromkeys(carried.allowed)
+        flow.gates.runs = dict.fromkeys(carried.runs)
+        flow.gates.waited = carried.waited
+        flow.people.restore(carried.asked, carried.answers)
+        flow.trace.notices = list(carried.notices)
+
+    async def restore(self, carried: RunCarried) -> None:
+        """Take over what is done."""
+        flow = self._flow
+        flow.budget.restore(carried.raised, carried.warnings, carried.stopped)
+        state = StateCarried.model_validate_json(await read_kept(carried.state, "read what the parts before have done"))
+        self.work = Branch(carried=state.work)
+        await breathe()
+        self._least = max(1, _count(state.work) // LEAST_SHARE)
+        flow.state.restore(state.steps)
+        flow.state.tools.restore(state.lacking, state.changed)
+        flow.trace.earlier, flow.trace.fallbacks = state.calls, list(state.hops)
+        flow.trace.spent_by = dict(state.spent)
+        flow.undo.adopt(state.changes)
+        flow.agents.acts.restore(state.acts)
+        flow.budget.experience.tokens_per_byte = dict(state.prompts)
+        flow.budget.experience.output = dict(state.outputs)
+
+    def _state(self, calls: tuple[str, ...]) -> StateCarried:
+        flow = self._flow
+        return StateCarried(
+            work=self.work.carry(),
+            steps=tuple(flow.state.steps.values()),
+            spent=flow.trace.spent_by,
+            calls=calls,
+            hops=tuple(flow.trace.fallbacks),
+            changes=flow.undo.changes,
+            acts=flow.agents.acts.carried(),
+            lacking=flow.state.tools.carried,
+            changed=flow.state.tools.changed,
+            prompts=flow.budget.experience.tokens_per_byte,
+            outputs=flow.budget.experience.output,
+        )
+
+    def _carried(self, state: Content) -> RunCarried:
+        flow, gates = self._flow, self._flow.gates.carried()
+        return RunCarried(
+            state=state,
+            parts=self._parts + 1,
+            spend=flow.state.spend,
+            gates=gates,
+            allowed=tuple(flow.gates.allowed),
+            runs=tuple(dict.fromkeys((*flow.gates.runs, *(each.run for each in gates.gates if each.run)))),
+            waited=flow.gates.waited,
+            paused=flow.state.paused,
+            asked=flow.people.asked,
+            answers=flow.people.answers,
+            raised=flow.budget.raised,
+            warnings=flow.budget.warnings,
+            stopped=flow.budget.stopped,
+            notices=tuple(flow.trace.notices),
+        )
+
+
+def _count(branch: BranchCarried) -> int:
+    return len(branch.done) + sum(_count(each) for each in branch.inner.values())

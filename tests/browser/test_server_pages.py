@@ -1,0 +1,139 @@
+"""The pages of the server in Chromium, over a real server and worker: a plan as it runs, a gate decided in place, a chat."""
+
+import os
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.async_api import Page, expect
+
+from outlast.contracts import Plan, PlanRequest, PlanStep
+from tests.processes import wait_for
+from tests.resilience.server.serving import Served, served_by
+from tests.stacks import whole_stack
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
+
+WIDTHS = (390, 1440)
+LARGEST_IMAGE = 200_000
+LAUNCH = (
+    ("market", "researcher", "Find what city cyclists in northern Europe miss most.", (), False),
+    ("rivals", "researcher", "List what rival lamps cost and promise.", (), False),
+    ("rules", "researcher", "Find what the law asks of bicycle lamps.", (), False),
+    ("claims", "analyst", "Say which promises we can keep.", ("market", "rivals", "rules"), False),
+    ("letter", "writer", "Write the letter to the shops.", ("claims",), False),
+    ("send", "writer", "Send the letter to 40 shops.", ("letter",), True),
+    ("press", "writer", "Write the note to the press.", ("claims",), False),
+)
+
+
+async def signed_in(page: Page, served: Served, who: str) -> None:
+    await page.goto(f"{served.url}/signin")
+    await page.fill("#who", served.tokens[who])
+    async with page.expect_navigation():
+        await page.click("button.yes")
+
+
+async def fits(page: Page) -> None:
+    """The page is no wider than a phone, nor than a screen."""
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 900})
+        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{page.url} is {wide} px wider than {width}"
+
+
+async def pictured(page: Page, name: str) -> None:
+    """Keep a picture where somebody wants them (SCREENSHOTS is a folder)."""
+    if shots := os.environ.get("SCREENSHOTS"):
+        for width in WIDTHS:
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.screenshot(path=f"{shots}/{name}-{width}.png")
+
+
+async def test_a_run_is_followed_decided_and_talked_to(page: Page, tmp_path: Path) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    with whole_stack(tmp_path) as stack, served_by(stack, tmp_path) as served:
+        await signed_in(page, served, "ada")
+        await _a_plan(page, served)
+        await _a_chat(page, served)
+        await page.goto(served.url)
+        await expect(page.locator(".runs li")).to_have_count(3)
+        await fits(page)
+        await pictured(page, "home")
+        assert said == []
+        await _with_less(page, served)
+
+
+async def _a_plan(page: Page, served: Served) -> None:
+    """The graph changes without a reload, and the gate that opens is decided on the same page."""
+    served.stack.api.script(hold=True)
+    steps = [
+        PlanStep(step=name, agent=agent, input=text, depends_on=before, confirm=confirm)
+        for name, agent, text, before, confirm in LAUNCH
+    ]
+    served.start("plan", PlanRequest(plan=Plan(steps=tuple(steps))).model_dump(mode="json"), "launch", who="start")
+    await page.goto(f"{served.url}/run?id=launch")
+    await expect(page.locator("svg g.running")).to_have_count(3)
+    served.stack.api.script(hold=False, rules=[{"user": "note to the press", "latency": 60}])
+    await expect(page.locator("svg g.done")).to_have_count(5, timeout=20_000)
+    gate = page.locator("form.gate")
+    await expect(gate).to_contain_text("Send the letter to 40 shops.")
+    await expect(page.locator("svg g.running")).to_have_count(1)
+    await fits(page)
+    await pictured(page, "run")
+    if shots := os.environ.get("SCREENSHOTS"):
+        await page.set_viewport_size({"width": 960, "height": 680})
+        await page.screenshot(path=f"{shots}/run.png")
+    await gate.locator("input[name=reason]").fill("the list is checked")
+    async with page.expect_navigation():
+        await gate.locator("button.yes").click()
+    await expect(page.locator("[role=status]")).to_contain_text("approved by ada")
+    await expect(page.locator("svg g.done")).to_have_count(6, timeout=20_000)
+    await expect(page.locator("form.gate")).to_have_count(0)
+    served.ask("POST", "/runs/launch/cancel")
+    await expect(page.locator("#state")).to_have_text("cancelled", timeout=20_000)
+
+
+async def _a_chat(page: Page, served: Served) -> None:
+    """A message begins a session; its answer is seen while it is written; the next message goes on from it."""
+    served.stack.api.script(rules=[{"user": "a long story", "size": 700, "piece": 20, "pace": 0.12}])
+    await page.goto(served.url)
+    await page.fill("#agent", "researcher")
+    await page.fill("#text", "Tell a long story.")
+    async with page.expect_navigation():
+        await page.click("main form.card button.yes")
+    await expect(page.locator("#writing .said p")).to_contain_text("Answer to: Tell a long story.", timeout=20_000)
+    await expect(page.locator("#now .said")).to_have_count(2, timeout=20_000)
+    await expect(page.locator("#writing .said")).to_have_count(0)
+    assert len(await page.locator("#now .said p").last.inner_text()) >= 600
+    await page.fill("#text", "And now a short one.")
+    async with page.expect_navigation():
+        await page.click("main form.card button.yes")
+    await expect(page.locator("#now .said")).to_have_count(4, timeout=20_000)
+    await expect(page.locator("#now .said p").last).to_have_text("Answer to: And now a short one.")
+    assert re.search(r"id=chat-.*~2$", page.url.replace("%7E", "~"))
+    await fits(page)
+    await pictured(page, "chat")
+
+
+async def _with_less(page: Page, served: Served) -> None:
+    """Whoever may only read sees the same without the forms, and a form without the session's secret is refused."""
+    await page.context.clear_cookies()
+    await signed_in(page, served, "read")
+    await expect(page.locator("#agent")).to_have_count(0)
+    cookies = {cookie["name"]: cookie["value"] for cookie in await page.context.cookies()}
+    with httpx2.Client(base_url=served.url, cookies=cookies) as client:
+        assert client.post("/say", data={"csrf": "x", "text": "hello"}).status_code == 403
+        assert client.post("/workflows/plan", json={"task": "x"}).status_code == 401, "a cookie alone starts nothing"
+    await page.context.clear_cookies()
+    await signed_in(page, served, "decide")
+    wait_for(lambda: served.client.get(f"{served.url}/healthz").text == "ok\n", "it still answers")
+    assert "lacks the scope read" in await page.locator("body").inner_text()
+
+
+def test_the_picture_of_the_guide_is_light() -> None:
+    picture = Path(__file__).parents[2] / "docs" / "images" / "run.png"
+    assert 10_000 < picture.stat().st_size < LARGEST_IMAGE

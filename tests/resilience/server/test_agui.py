@@ -1,0 +1,110 @@
+"""AG-UI on the same events: what the published Python models read, in the order that the protocol's clients insist on.
+
+The client from npm was run by hand against the same endpoint; its checks (`verifyEvents`) are those of `in_order` below.
+"""
+
+from typing import Any
+
+import pytest
+from ag_ui.core import Event, RunAgentInput, UserMessage
+from pydantic import TypeAdapter
+
+from tests.resilience.server.serving import Served, parsed
+
+pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(120)]
+
+READ: TypeAdapter[Any] = TypeAdapter(Event)
+
+
+def talk(served: Served, thread: str, run: str, text: str, agent: str = "researcher") -> list[Any]:
+    """Send a message as a client does, and read all events with the published models."""
+    message = UserMessage(id="m1", role="user", content=text)
+    given = RunAgentInput(thread_id=thread, run_id=run, state={}, messages=[message], tools=[], context=[])
+    headers = {"Authorization": f"Bearer {served.tokens['start']}", "Accept": "text/event-stream"}
+    body = given.model_dump(mode="json", by_alias=True, exclude_none=True)
+    url = f"{served.url}/agui/{agent}"
+    with served.client.stream("POST", url, json=body, headers=headers, timeout=60) as answer:
+        assert answer.status_code == 200, answer.read()
+        return [READ.validate_python(each["data"]) for each in parsed(answer.iter_lines())]
+
+
+def in_order(events: list[Any]) -> list[str]:
+    """Check what clients check: a run encloses all, and what was begun is ended once; returns the kinds."""
+    kinds = [str(event.type.value) for event in events]
+    assert kinds[0] == "RUN_STARTED"
+    assert kinds[-1] in ("RUN_FINISHED", "RUN_ERROR")
+    open_messages, open_steps, open_calls = set[str](), set[str](), set[str]()
+    for kind, event in zip(kinds, events, strict=True):
+        match kind:
+            case "TEXT_MESSAGE_START":
+                assert event.message_id not in open_messages
+                open_messages.add(event.message_id)
+            case "TEXT_MESSAGE_CONTENT":
+                assert event.message_id in open_messages
+                assert event.delta
+            case "TEXT_MESSAGE_END":
+                open_messages.remove(event.message_id)
+            case "STEP_STARTED":
+                assert event.step_name not in open_steps
+                open_steps.add(event.step_name)
+            case "STEP_FINISHED":
+                open_steps.remove(event.step_name)
+            case "TOOL_CALL_START":
+                open_calls.add(event.tool_call_id)
+            case "TOOL_CALL_END":
+                open_calls.remove(event.tool_call_id)
+    assert (open_messages, open_steps, open_calls) == (set(), set(), set())
+    return kinds
+
+
+def texts(events: list[Any]) -> list[str]:
+    """Return each message whole."""
+    found: dict[str, str] = {}
+    for event in events:
+        if event.type.value == "TEXT_MESSAGE_CONTENT":
+            found[event.message_id] = found.get(event.message_id, "") + event.delta
+    return list(found.values())
+
+
+def test_a_thread_is_a_session(served: Served) -> None:
+    first = talk(served, "thread-1", "run-1", "Hello.")
+    assert in_order(first)[-1] == "RUN_FINISHED"
+    assert texts(first) == ["Answer to: Hello."]
+    hits = len(served.stack.api.hits())
+    again = talk(served, "thread-1", "run-1", "Hello.")
+    assert texts(again) == texts(first)
+    assert len(served.stack.api.hits()) == hits, "a request that was sent again was paid again"
+    second = talk(served, "thread-1", "run-2", "And now?")
+    assert second[-1].result == {"id": "agui-thread-1~2"}
+    assert served.stack.api.hits()[-1]["turn"] == 1
+
+
+def test_a_long_text_comes_piece_by_piece_and_whole_once(served: Served) -> None:
+    served.stack.api.script(rules=[{"user": "a long story", "size": 600, "piece": 20, "pace": 0.08}])
+    events = talk(served, "thread-2", "run-1", "Tell a long story.")
+    assert in_order(events).count("TEXT_MESSAGE_CONTENT") > 1
+    (text,) = texts(events)
+    assert text.startswith("Answer to: Tell a long story.")
+    assert len(text) == 600
+
+
+def test_a_tool_call_is_told_with_its_result(served: Served) -> None:
+    served.stack.api.script(
+        rules=[{"user": "which files", "tool": "list_files", "input": {"pattern": "**/*"}, "before_turn": 1}]
+    )
+    events = talk(served, "thread-3", "run-1", "Say which files there are.", agent="file-clerk")
+    kinds = in_order(events)
+    assert [kind for kind in kinds if kind.startswith("TOOL")] == [
+        "TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "TOOL_CALL_RESULT",
+    ]  # fmt: skip
+    called = next(event for event in events if event.type.value == "TOOL_CALL_START")
+    assert called.tool_call_name == "list_files"
+
+
+def test_a_run_that_fails_is_an_error(served: Served) -> None:
+    served.stack.api.script(rules=[{"user": "impossible", "status": 400, "message": "no such thing"}])
+    events = talk(served, "thread-4", "run-1", "Do the impossible.")
+    assert in_order(events)[-1] == "RUN_ERROR"
+    assert "no such thing" in events[-1].message
+    nothing = served.ask("POST", "/agui/researcher", {"threadId": "t", "runId": "r", "messages": []})
+    assert nothing.status_code == 422

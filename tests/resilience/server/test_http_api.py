@@ -1,0 +1,206 @@
+"""The HTTP API on real processes: start, look, decide, cancel, talk, and who may not."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from outlast.approvals.tokens import granted
+from outlast.contracts import Plan, PlanRequest, PlanStep
+from outlast.server.access import Scope
+from tests.processes import wait_for
+from tests.resilience.server.serving import Served, served_by
+
+pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
+
+SECRET = "a secret of thirty-two characters"
+OPEN = {"/openapi.json", "/healthz"}
+"""What anybody may read: neither says anything of a run."""
+
+
+def waiting(requester: str = "") -> dict[str, Any]:
+    """A plan whose only step waits for a person."""
+    step = PlanStep(step="send", agent="writer", input="Send the letter.", confirm=True)
+    return dict(PlanRequest(plan=Plan(steps=(step,)), requester=requester).model_dump(mode="json"))
+
+
+def gate_of(served: Served, run: str) -> dict[str, Any]:
+    def found() -> list[dict[str, Any]]:
+        return list(served.ask("GET", f"/runs/{run}/gates").json()["waiting"])
+
+    return wait_for(found, "the gate waits")[0]
+
+
+def test_a_run_is_started_once_by_its_key(served: Served) -> None:
+    body = {"agent": "researcher", "task": "Say hello."}
+    first = served.start("agent", body, "once")
+    assert (first["id"], first["served"]) == ("once", True)
+    again = served.ask("POST", "/workflows/agent", body, Idempotency_Key="once")
+    assert (again.status_code, again.json()["run_id"]) == (200, first["run_id"])
+    other = served.ask("POST", "/workflows/agent", body | {"task": "Something else."}, Idempotency_Key="once")
+    assert other.status_code == 409
+    assert "use another key" in other.json()["error"]
+    ended = served.result("once")
+    assert (ended["status"], ended["result"]["answer"]) == ("completed", "Answer to: Say hello.")
+    assert [call["agent"] for call in served.ask("GET", "/runs/once/trace").json()["calls"]] == ["researcher"]
+    assert "<!doctype html>" in served.ask("GET", "/runs/once/report").text.lower()
+    shown = served.ask("GET", "/runs/once").json()
+    assert (shown["status"], shown["progress"]["state"]) == ("completed", "completed")
+    assert "once" in [run["id"] for run in served.ask("GET", "/runs?limit=100").json()["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/workflows/agent", {"task": "no agent"}, 422, "agent: Field required"),
+        ("/workflows/plan", {"plan": {"steps": "none"}}, 422, "plan"),
+        ("/workflows/agent", {"agent": "a", "task": "t", "gates": {"opened": 5}}, 422, "gates"),
+        ("/workflows/nothing", {}, 404, "Not Found"),
+        ("/runs/nobody/cancel", {}, 404, "there is no run 'nobody'"),
+        ("/runs/no%2Fbody/cancel", {}, 404, "there is no run 'no/body'"),
+        ("/runs/nobody/messages", {"text": "hello"}, 404, "name the agent"),
+        ("/runs/nobody/gates/gate-1", {"verdict": "approve"}, 422, "digest: Field required"),
+    ],
+)
+def test_what_is_wrong_is_named(served: Served, path: str, body: Any, status: int, said: str) -> None:
+    answer = served.ask("POST", path, body)
+    assert answer.status_code == status, answer.text
+    assert said in answer.json()["error"]
+
+
+def test_people_decide_and_the_requester_may_not_approve(served: Served) -> None:
+    assert served.start("plan", waiting(), "own", who="ada")["id"] == "own"
+    gate = gate_of(served, "own")
+    assert gate["requester"] == "ada"
+    approve = {"verdict": "approve", "digest": gate["digest"]}
+    own = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve)
+    assert own.status_code == 409
+    assert "asked for it" in own.json()["error"] or "may not" in own.json()["error"]
+    claimed = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve | {"by": "bob"})
+    assert claimed.status_code == 403
+    assert "token of ada" in claimed.json()["error"]
+    stale = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve | {"digest": "0" * 12}, who="decide")
+    assert stale.status_code == 409
+    other = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve, who="decide")
+    assert other.status_code == 200, other.text
+    assert other.json()["record"]["by"] == "decide"
+    assert served.result("own")["result"]["done"] == 1
+    for_another = served.ask("POST", "/workflows/plan", waiting("bob"))
+    assert for_another.status_code == 403
+    assert "scope decide" in for_another.json()["error"]
+    served.start("plan", waiting("bob"), "for-bob", who="start")
+    assert gate_of(served, "for-bob")["requester"] == "bob"
+    denied = served.ask("POST", "/runs/for-bob/gates/gate-1", approve | {"verdict": "deny"}, who="decide")
+    assert denied.status_code == 200
+
+
+def test_a_run_is_cancelled(served: Served) -> None:
+    served.start("plan", waiting(), "stopped")
+    assert served.ask("GET", "/runs/stopped/result").status_code == 202
+    assert served.ask("POST", "/runs/stopped/cancel").json()["asked"] is True
+    assert served.result("stopped")["status"] == "cancelled"
+    assert served.ask("POST", "/runs/stopped/cancel").json()["asked"] is False
+
+
+def test_an_agent_is_talked_to(served: Served) -> None:
+    """Each message goes on from the conversation before; one that is sent again is not sent twice."""
+    said = served.ask("POST", "/runs/talk/messages", {"agent": "researcher", "text": "My name is Ada."}).json()
+    assert said["id"] == "talk"
+    assert served.result("talk")["result"]["answer"] == "Answer to: My name is Ada."
+    asked = {"text": "What is my name?"}
+    second = [served.ask("POST", "/runs/talk/messages", asked, Idempotency_Key="m2").json()["id"] for _ in range(2)]
+    assert second == ["talk~2", "talk~2"]
+    assert served.result("talk~2")["status"] == "completed"
+    assert served.stack.api.hits()[-1]["turn"] == 1, "the conversation before was not sent along"
+    served.stack.api.script(hold=True)
+    served.ask("POST", "/runs/talk/messages", {"text": "and now?"})
+    busy = served.ask("POST", "/runs/talk~3/messages", {"text": "hurry"})
+    assert busy.status_code == 409
+    assert "still works" in busy.json()["error"]
+    served.stack.api.script(hold=False)
+    assert served.result("talk~3")["status"] == "completed"
+
+
+def test_a_large_text_is_handed_in_by_reference(served: Served) -> None:
+    kept = httpx2.put(
+        f"{served.url}/contents",
+        content=b"Cyclists complain about potholes.",
+        headers={"Authorization": f"Bearer {served.tokens['start']}", "Content-Type": "text/plain"},
+    ).json()
+    source = {"name": "notes.txt", "ref": kept["ref"], "size": kept["size"]}
+    served.start("document", {"documents": [source]}, "handed-in")
+    assert served.result("handed-in")["status"] == "completed"
+
+
+def test_each_route_needs_its_scope(served: Served) -> None:
+    document = served.ask("GET", "/openapi.json", who="").json()
+    routes = [
+        (method.upper(), path, operation["x-scope"])
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert len(routes) >= 22
+    for method, path, needed in routes:
+        url = re.sub(r"{\w+}", "x", path)
+        assert served.ask(method, url, who="").status_code == 401, (method, path)
+        for scope in Scope:
+            status = served.ask(method, url, who=str(scope)).status_code
+            if scope != needed:
+                assert status == 403, (method, path, scope)
+            else:
+                assert status not in (401, 403), (method, path, scope)
+    for path in OPEN:
+        assert served.ask("GET", path, who="").status_code == 200
+    unknown = httpx2.get(f"{served.url}/runs", headers={"Authorization": "Bearer outlast_made-up"})
+    assert unknown.status_code == 401
+    assert unknown.headers["www-authenticate"] == "Bearer"
+
+
+def test_other_hosts_and_pages_of_others_are_refused(served: Served) -> None:
+    assert served.ask("GET", "/runs", Host="evil.example").status_code == 421
+    assert served.ask("POST", "/runs/x/cancel", Origin="http://evil.example").status_code == 403
+    headers = {"Authorization": f"Bearer {served.tokens['ada']}", "Content-Type": "text/plain"}
+    assert httpx2.post(f"{served.url}/runs/x/cancel", content="{}", headers=headers).status_code == 415
+    for method in ("GET", "OPTIONS"):
+        assert "access-control-allow-origin" not in served.ask(method, "/runs", Origin="http://evil.example").headers
+
+
+def test_decisions_are_signed_where_there_is_a_secret(served: Served, tmp_path: Path) -> None:
+    """A server with the approvers' secret takes decisions of approvers alone, whichever token a program has; and its limits."""
+    settings = {"APPROVER_SECRET": SECRET, "SERVE_RATE": "12", "SERVE_ORIGINS": "https://app.example.org"}
+    with served_by(served.stack, tmp_path, **settings) as strict:
+        strict.start("plan", waiting(), "signed")
+        gate = gate_of(served, "signed")
+        path, approve = f"/runs/signed/gates/{gate['name']}", {"verdict": "approve", "digest": gate["digest"]}
+        unsigned = strict.ask("POST", path, approve, who="decide")
+        assert (unsigned.status_code, unsigned.headers["www-authenticate"]) == (401, "Approver-Token")
+        token = granted(SECRET, "bob", datetime.now(UTC), timedelta(hours=1))
+        forged = strict.ask("POST", path, approve, who="decide", Approver_Token=token[:-2] + "xx")
+        assert forged.status_code == 401
+        record = strict.ask("POST", path, approve, who="decide", Approver_Token=token).json()
+        # This stack's workers have no secret, so the run takes no signature for proven.
+        assert "error" in record or record["record"]["by"] == "bob"
+        asked = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "POST"}
+        allowed = httpx2.options(f"{strict.url}/workflows/plan", headers=asked)
+        assert allowed.headers["access-control-allow-origin"] == "https://app.example.org"
+        seen = [strict.ask("GET", "/runs?limit=1", who="read") for _ in range(14)]
+        assert [answer.status_code for answer in seen[:12]] == [200] * 12
+        assert seen[-1].status_code == 429
+        assert 1 <= int(seen[-1].headers["retry-after"]) <= 6
+
+
+def test_other_addresses_need_tokens(served: Served) -> None:
+    refused = served.stack.run("serve", "--host", "0.0.0.0", "--port", "0")
+    assert refused.returncode == 2
+    assert "without SERVE_TOKENS and APPROVER_SECRET anybody could use it" in refused.stderr
+    made = served.stack.run("serve-token", "web", "--scope", "start", "--scope", "read")
+    token, entry = made.stdout.strip(), made.stderr.strip().splitlines()[-1]
+    assert token.startswith("outlast_")
+    assert re.fullmatch(r"web:start\+read:[0-9a-f]{64}", entry)
+    assert token not in entry
+    wrong = served.stack.run("serve", "--port", "0", SERVE_TOKENS="web:everything:123")
+    assert wrong.returncode == 2
+    assert "SERVE_TOKENS: token 1 must be NAME:SCOPES:SHA256" in wrong.stderr

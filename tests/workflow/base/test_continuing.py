@@ -1,0 +1,346 @@
+"""Runs that continue as new after every few events: nothing that is done is done again, and people notice nothing of it."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
+
+from outlast.client import Settings, data_converter
+from outlast.contracts import (
+    ROLL_BACK_ALL,
+    Budget,
+    Changes,
+    DecisionLog,
+    OnStepFailure,
+    Part,
+    Plan,
+    PlanReport,
+    PlanRequest,
+    PlanStep,
+    ProposedAction,
+    RunState,
+    StepState,
+    Trace,
+    breaks,
+)
+from outlast.errors import ErrorKind, non_retryable
+from outlast.llm.base import ModelCall, ModelReply
+from outlast.routing.requests import RequestText, RouteRequest
+from outlast.stages.contracts import Rubric, StagedRequest
+from outlast.storage.activities import ContentStore
+from tests.processes import dev_server
+from tests.replay.test_replay import replayer
+from tests.workflow.base.test_agent_session import calls
+from tests.workflow.budget.budgeting import chain, dear, fan_out, gate_of, priced, status_of
+from tests.workflow.choosing import routing
+from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.plans import staging
+from workflows.plan_and_execute import PlanAndExecuteWorkflow
+from workflows.request_handling import RequestHandlingWorkflow
+
+PLAN = PlanAndExecuteWorkflow.run
+EVENTS = 40
+"""Events after which the server suggests to continue as new: it refuses nothing below its own 51,200."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    options = ("--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={EVENTS}")
+    with dev_server(tmp_path_factory.mktemp("continuing"), options=options) as running:
+        yield running.address
+
+
+@pytest.fixture
+async def runner(server: str, settings: Settings, store: ContentStore) -> Runner:
+    client = await Client.connect(server, data_converter=data_converter(settings.payload_limit_bytes))
+    own = settings.model_copy(update={"task_queue": f"test-{uuid4().hex[:8]}"})
+    return Runner(WorkflowEnvironment.from_client(client), own, store)
+
+
+async def parts_of(handle: WorkflowHandle[Any, Any]) -> int:
+    """Count the parts that a run has had."""
+    return len(await histories(handle))
+
+
+async def histories(handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
+    """Return the histories of all parts of a run, the last one first."""
+    client, found = handle._client, []
+    run_id: str = (await client.get_workflow_handle(handle.id).describe()).run_id
+    while run_id:
+        found.append(await client.get_workflow_handle(handle.id, run_id=run_id).fetch_history())
+        run_id = found[-1].events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+    return found
+
+
+async def replays(handle: WorkflowHandle[Any, Any]) -> None:
+    """Replay all parts of a run."""
+    for history in await histories(handle):
+        await replayer().replay_workflow(history)
+
+
+def task_of(call: ModelCall) -> str:
+    """Return what an agent with tools was asked at first."""
+    return str(call.history[0]["content"] if call.history else call.messages)
+
+
+def questions(asked: list[ModelCall]) -> Counter[str]:
+    """Count the calls by what they ask."""
+    return Counter(call.messages[-1][1] for call in asked)
+
+
+async def test_a_plan_crosses_many_parts_and_no_step_is_done_twice(runner: Runner, tmp_path: Path) -> None:
+    runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
+    async with runner.worker(lambda call: f"answer to {call.messages[-1][1]}") as llm:
+        handle = await runner.start(PLAN, fan_out(40, None, max_parallel=4))
+        result = await handle.result()
+        parts = await parts_of(handle)
+        await replays(handle)
+        status = await status_of(handle)
+        trace = await handle.query("trace", result_type=Trace)
+    assert parts >= 3
+    assert set(questions(llm.calls).values()) == {1}
+    assert (len(llm.calls), result.done, result.spend.calls, result.state) == (40, 40, 40, RunState.COMPLETED)
+    report = PlanReport.model_validate_json(await runner.text(result.report))
+    assert [row.step for row in report.steps] == [str(number) for number in range(1, 41)]
+    assert {row.state for row in report.steps} == {StepState.DONE}
+    assert sorted(call.step for call in report.trace.calls) == sorted(row.step for row in report.steps)
+    ended = [row.ended for row in sorted(report.steps, key=lambda row: int(row.step)) if row.ended]
+    assert len(set(ended)) > parts, "a row keeps the time at which its step ended"
+    assert len(trace.earlier) == parts - 1
+    assert len(status.steps) == 40
+    assert {answer.step: await runner.text(answer.content) for answer in result.answers} == {
+        str(number): f"answer to Question {number}?" for number in range(1, 41)
+    }
+
+
+async def test_steps_that_fail_are_planned_around_once(runner: Runner, tmp_path: Path) -> None:
+    """What failed before a border stays failed behind it, and the planner is asked once."""
+    runner = with_agents(
+        runner, tmp_path / "agents", {"a": "model: sonnet", "planner": "model: sonnet", "generalist": "model: sonnet"}
+    )
+
+    def script(call: ModelCall) -> str:
+        said = call.messages[-1][1]
+        if call.system.startswith("You are planner"):
+            return json.dumps({"steps": [{"step": "n1", "agent": "a", "input": "Once more?", "depends_on": ["1"]}]})
+        if said.startswith("Question 9?"):
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not this one")
+        return "yes"
+
+    asked = chain(14, None, on_step_failure=OnStepFailure.REPLAN, max_parallel=2)
+    assert asked.plan is not None
+    free = [step.model_copy(update={"depends_on": ()}) for step in asked.plan.steps[:13]]
+    plan = Plan(steps=(*free, asked.plan.steps[13].model_copy(update={"depends_on": ("9", "13")})))
+    async with runner.worker(script) as llm:
+        handle = await runner.start(PLAN, asked.model_copy(update={"plan": plan, "max_parallel": 12}))
+        result = await handle.result()
+        assert await parts_of(handle) >= 2
+        await replays(handle)
+    assert max(questions(llm.calls).values()) == 1
+    assert sum(call.system.startswith("You are planner") for call in llm.calls) == 1
+    report = PlanReport.model_validate_json(await runner.text(result.report))
+    rows = {row.step: row.state for row in report.steps}
+    assert rows["n1"] is StepState.DONE
+    assert ("9" in rows, "14" in rows) == (False, False)
+    assert [change.stage for change in report.changes] == ["replan"]
+
+
+async def test_a_tool_agent_of_many_turns_in_a_plan_crosses_borders_between_its_turns(
+    runner: Runner, tmp_path: Path
+) -> None:
+    runner = with_agents(runner, tmp_path / "agents", {"clerk": "model: sonnet\ntools: list_files, write_file"})
+    turns = 12
+
+    def script(call: ModelCall) -> ModelReply | str:
+        turn = sum(message["role"] == "assistant" for message in call.history)
+        name = task_of(call).partition("Write ")[2][0]
+        if turn == turns:
+            return f"done {name}"
+        return calls(("write_file", {"path": f"{name}-{turn}.md", "content": name}), turn=turn)
+
+    steps = tuple(PlanStep(step=name, agent="clerk", input=f"Write {name} now") for name in ("x", "y"))
+    async with runner.worker(script) as llm:
+        handle = await runner.start(PLAN, PlanRequest(plan=Plan(steps=steps)))
+        result = await handle.result()
+        assert await parts_of(handle) >= 3
+        await replays(handle)
+        changes = await handle.query("changes", result_type=Changes)
+    assert len(llm.calls) == 2 * (turns + 1)
+    assert sorted(path.name for path in runner.settings.workspace.iterdir()) == sorted(
+        f"{name}-{turn}.md" for name in ("x", "y") for turn in range(turns)
+    )
+    assert [change.seq for change in changes.changes] == list(range(1, 2 * turns + 1))
+    assert {str(change.state) for change in changes.changes} == {"done"}
+    assert {answer.content.text for answer in result.answers} == {"done x", "done y"}
+    report = PlanReport.model_validate_json(await runner.text(result.report))
+    assert len(report.trace.calls) == 2 * (2 * turns + 1)
+
+
+async def test_what_was_changed_before_a_border_is_undone_behind_it(runner: Runner, tmp_path: Path) -> None:
+    runner = with_agents(runner, tmp_path / "agents", {"clerk": "model: sonnet\ntools: write_file"})
+
+    def script(call: ModelCall) -> ModelReply | str:
+        turn = sum(message["role"] == "assistant" for message in call.history)
+        number = task_of(call).partition("Question ")[2].partition("?")[0]
+        if number == "12":
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "no")
+        return "ok" if turn else calls(("write_file", {"path": f"{number}.md", "content": "x"}), turn=turn)
+
+    asked = chain(12, None, on_failure=ROLL_BACK_ALL)
+    assert asked.plan is not None
+    steps = tuple(step.model_copy(update={"agent": "clerk"}) for step in asked.plan.steps)
+    async with runner.worker(script):
+        handle = await runner.start(PLAN, asked.model_copy(update={"plan": Plan(steps=steps)}))
+        with pytest.raises(Exception, match="Workflow execution failed"):
+            await handle.result()
+        assert await parts_of(handle) >= 2
+        changes = await handle.query("changes", result_type=Changes)
+    assert Counter(str(change.state) for change in changes.changes) == {"undone": 11}
+    assert list(runner.settings.workspace.iterdir()) == []
+
+
+async def test_a_budget_and_what_people_raised_it_by_go_along(runner: Runner, tmp_path: Path) -> None:
+    runner = priced(runner, tmp_path / "agents")
+    async with runner.worker(dear) as llm:
+        handle = await runner.start(PLAN, chain(30, Budget(calls=12, soft=1)))
+        await gate_of(handle)
+        assert len(llm.calls) == 12
+        assert await parts_of(handle) >= 2
+        await replays(handle)
+        await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": 20}})
+        result = await handle.result()
+    assert (len(llm.calls), result.spend.calls, result.state) == (30, 30, RunState.COMPLETED)
+    assert result.budget is not None
+    assert (result.budget.calls, result.budget.raised) == (32, 1)
+
+
+async def test_gates_early_decisions_and_a_pause_go_along(runner: Runner, tmp_path: Path) -> None:
+    """One gate is open at the border, one is settled before it, one is decided before it opens, and the run is paused there."""
+    runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
+    asked = chain(24, None)
+    assert asked.plan is not None
+    confirmed = {"2", "24"}
+    steps = [step.model_copy(update={"confirm": step.step in confirmed}) for step in asked.plan.steps]
+    beside = PlanStep(step="beside", agent="a", input="Beside?", confirm=True)
+    going, paused = asyncio.Event(), asyncio.Event()
+
+    async def answer(call: ModelCall) -> ModelReply:
+        if "Question 12?" in call.messages[-1][1] and not going.is_set():
+            paused.set()
+            await going.wait()
+        return ModelReply("yes", model="m", usage=dear(call).usage, stop_reason=dear(call).stop_reason)
+
+    async with runner.worker(answer) as llm:
+        handle = await runner.start(PLAN, asked.model_copy(update={"plan": Plan(steps=(*steps, beside))}))
+        await _waiting(handle, 1)
+        shown = {gate.description: gate.name for gate in (await status_of(handle)).gates}
+        await _waiting(handle, 1)
+        first = next(name for text, name in shown.items() if "Beside?" in text)
+        await _waiting_for(handle, "Question 2?")
+        second = next(gate.name for gate in (await status_of(handle)).gates if "Question 2?" in gate.description)
+        seen = ProposedAction(description="", agent="a", input={"input": "Question 24?"}).digest
+        early = await handle.execute_update(
+            "decide", {"gate": "gate-3", "by": "eve", "digest": seen, "verdict": "approve"}
+        )
+        assert early["kind"] == "early"
+        await handle.execute_update("decide", {"gate": second, "verdict": "approve", "by": "bob"})
+        await paused.wait()
+        assert (await handle.execute_update("pause", {"by": "ann", "reason": "lunch"}))["accepted"]
+        going.set()
+        before = await parts_of(handle)
+        assert before >= 2
+        status = await status_of(handle)
+        assert status.paused is not None
+        assert [gate.name for gate in status.gates] == [first]
+        assert (await handle.execute_update("resume"))["accepted"]
+        await _calls(llm.calls, 24)
+        assert [gate.name for gate in (await status_of(handle)).gates] == [first]
+        await handle.execute_update("decide", {"gate": first, "verdict": "approve", "by": "cat"})
+        result = await handle.result()
+        log = await handle.query("decisions", result_type=DecisionLog)
+        assert await parts_of(handle) > before
+        await replays(handle)
+    assert set(questions(llm.calls).values()) == {1}
+    assert (len(llm.calls), result.done) == (25, 25)
+    assert breaks(log.records) == ()
+    assert [(record.kind.value, record.by) for record in log.records if record.message] == [
+        ("early", "eve"),
+        ("approved", "bob"),
+        ("approved", "cat"),
+    ]
+
+
+async def _waiting(handle: WorkflowHandle[Any, Any], gates: int) -> None:
+    async with asyncio.timeout(60):
+        while len((await status_of(handle)).gates) < gates:  # noqa: ASYNC110  no event for it
+            await asyncio.sleep(0.05)
+
+
+async def _waiting_for(handle: WorkflowHandle[Any, Any], text: str) -> None:
+    async with asyncio.timeout(60):
+        while not any(text in gate.description for gate in (await status_of(handle)).gates):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def _calls(made: list[ModelCall], count: int) -> None:
+    async with asyncio.timeout(60):
+        while len(made) < count:  # noqa: ASYNC110  no event for it
+            await asyncio.sleep(0.05)
+
+
+async def test_stages_with_reviews_cross_borders(runner: Runner) -> None:
+    stages = tuple(
+        staging.stage(name, attempts=2, rubric=Rubric(criteria=("clear",), good_enough=90, rounds=3))
+        for name in ("one", "two", "three")
+    )
+    scores = (10, 20, 95, 30, 91, 92)
+    async with runner.worker(staging.scripted(scores=scores)) as llm:
+        handle = await runner.start(staging.RUN, StagedRequest(task=staging.TASK, stages=stages))
+        result = await handle.result()
+        assert await parts_of(handle) >= 2
+    kinds = Counter(staging.kind_of_call(call) for call in llm.calls)
+    assert kinds == {"work": 1, "critique": 6, "revision": 3}
+    assert [(output.stage, output.score, output.rounds) for output in result.stages] == [
+        ("one", 95, 3),
+        ("two", 91, 2),
+        ("three", 92, 1),
+    ]
+
+
+async def test_requests_cross_borders(runner: Runner) -> None:
+    text = next(iter(routing.TEXTS.values()))
+    requests = tuple(RequestText(name=f"r{number}", text=Part(text=text)) for number in range(12))
+    async with runner.worker(routing.labelling()) as llm:
+        handle = await runner.start(RequestHandlingWorkflow.run, RouteRequest(requests=requests, max_parallel=2))
+        result = await handle.result()
+        assert await parts_of(handle) >= 2
+    assert [outcome.name for outcome in result.outcomes] == [request.name for request in requests]
+    assert result.spend.calls == len(llm.calls) == sum(1 + len(outcome.answers) for outcome in result.outcomes)
+    assert all(outcome.seconds > 0 for outcome in result.outcomes)
+
+
+async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_path: Path) -> None:
+    runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
+    messages = 40
+    async with runner.worker(lambda _: "yes") as llm:
+        handle = await runner.start(PLAN, chain(40, None))
+        latest = runner.env.client.get_workflow_handle(handle.id)
+        for number in range(messages):
+            early = {"gate": f"g{number}", "verdict": "approve", "by": f"p{number}"}
+            if number % 2:
+                await latest.signal("decide", early)
+            else:
+                assert (await latest.execute_update("decide", early))["kind"] == "early"
+        await handle.result()
+        log = await handle.query("decisions", result_type=DecisionLog)
+        assert await parts_of(handle) >= 3
+    assert len(llm.calls) == 40
+    assert sorted(record.by for record in log.records) == sorted(f"p{number}" for number in range(messages))
+    assert breaks(log.records) == ()
