@@ -47,20 +47,28 @@ async def session_from(client: Client, earlier: EarlierRun, number: int | None, 
     if number is None:
         progress = SessionProgress.model_validate(earlier.progress or {}).resumable
         return _start(progress, progress.turns, (), text)
-    if not 1 <= number <= len(turns):
-        raise ForkError(
-            f"--from-turn {number}: session {earlier.id} has had {len(turns)} turns; choose from 1 to {len(turns)}"
+    taken = SessionProgress.model_validate(earlier.request.get("continues") or {})
+    first, last = taken.turns + 1, taken.turns + len(turns)
+    if not first <= number <= last:
+        others = (
+            f"; it goes on from another session, whose turns 1 to {taken.turns} are forked there" if taken.turns else ""
         )
-    asked = turns[number - 1].asked
-    before = turns[: number - 1]
-    transcript = None if asked.transcript is None else Transcript(ref=asked.transcript, messages=_messages(before))
+        raise ForkError(
+            f"--from-turn {number}: session {earlier.id} has had {len(turns)} turns; choose from {first} to {last}{others}"
+        )
+    asked = turns[number - first].asked
+    before = turns[: number - first]
+    there = taken.transcript.messages if taken.transcript else 0
+    transcript = (
+        None if asked.transcript is None else Transcript(ref=asked.transcript, messages=_messages(before, there))
+    )
     progress = SessionProgress(
         transcript=transcript,
         left=asked.messages,
         turns=number - 1,
-        tool_calls=sum(len(turn.answer.tool_calls) for turn in before if turn.answer),
+        tool_calls=taken.tool_calls + sum(len(turn.answer.tool_calls) for turn in before if turn.answer),
     )
-    return _start(progress, number - 1, _changed_by(earlier, turns[number - 1 :]), text)
+    return _start(progress, number - 1, _changed_by(earlier, turns[number - first :]), text)
 
 
 def _start(progress: SessionProgress, turns: int, repeated: tuple[Made, ...], text: str) -> SessionStart:
@@ -72,9 +80,8 @@ def _start(progress: SessionProgress, turns: int, repeated: tuple[Made, ...], te
     return SessionStart(progress.model_dump(mode="json"), taken, repeated)
 
 
-def _messages(turns: list[Turn]) -> int:
-    """Count the messages of the conversation after these turns; one that was summed up began anew."""
-    count = 0
+def _messages(turns: list[Turn], count: int) -> int:
+    """Count the messages of a conversation of so many after these turns; one that was summed up began anew."""
     for turn in turns:
         count = (count if turn.asked.transcript else 0) + len(turn.asked.messages) + 1
     return count

@@ -351,3 +351,11 @@ async def test_a_session_does_not_repeat_the_effects_of_its_turns(real_runner: R
         await second.result()
         assert len(llm.calls) == 1
         assert (await second.query("changes")).get("changes") is None
+        # The turns of a fork are counted on from those that it took over.
+        with pytest.raises(ForkError, match="has had 1 turns; choose from 2 to 2; it goes on from another session"):
+            await forked(real_runner, second.id, from_turn=1)
+        third = await forked(real_runner, second.id, from_turn=2, text="Surely?")
+        await third.result()
+        before, now = await second.query("progress"), await third.query("progress")
+        assert (now["turns"], now["tool_calls"]) == (before["turns"], before["tool_calls"]) == (2, 1)
+        assert now["transcript"]["messages"] == before["transcript"]["messages"] + 1  # "Surely?" beside "Really?"
