@@ -24,6 +24,7 @@ MORE = re.compile(
     rf"^{SETTING}(?:docker|docker-compose|kubectl|helm|tcld)\s"  # a container engine, a cluster
     r"|\.tmprl\.cloud\b|\b(?:s3|gs|az)://"  # an account
     r"|\b(?:ANTHROPIC|TEMPORAL)_API_KEY="  # a key
+    r"|^temporal (?:worker deployment|workflow update-options) "  # workers of a build: resilience/deploy/test_versions.py
     r"|^pip install 'outlast\["  # an index that has it; tests/resilience/deploy/test_wheel.py installs what is built here
 )
 
