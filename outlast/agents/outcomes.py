@@ -5,6 +5,7 @@ done anew. A step whose tools changed something in the earlier run is never done
 earlier run's to undo.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,14 @@ from outlast.contracts import TAKEN_NOTE, Content, Fork, Part, StepOutcome, Step
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.workflow import policies
+from outlast.workflow.journal import breathe
 
 DIGEST = 16
 """Characters of a digest: enough to tell the few questions that one step may be asked."""
 ANSWER_BYTES = 100_000
 """About how much one answer of the query holds, and one list that a fork reads: far below the limit of a message."""
+BREATH = 200
+"""Steps that are taken over within one workflow task."""
 
 
 class Outcomes:
@@ -28,12 +32,25 @@ class Outcomes:
     def __init__(self, fork: Fork | None = None) -> None:
         self._fork = fork
         self._ended: list[StepOutcome] = []
+        self._again: Counter[tuple[str, str]] = Counter()
+        """Of what was kept in earlier parts of the run: what this part has not come to again yet."""
+        self._took = 0
         self._there: dict[tuple[str, str], list[StepOutcome]] = {}
 
     @property
     def agents(self) -> Sequence[str]:
         """Agents that do steps in place of others, some of them as `AGENT@MODEL`."""
         return tuple(self._fork.agents.values()) if self._fork else ()
+
+    @property
+    def ended(self) -> tuple[StepOutcome, ...]:
+        """What the steps came to so far, all parts of the run together."""
+        return tuple(self._ended)
+
+    def restore(self, ended: Sequence[StepOutcome]) -> None:
+        """Go on from what the steps of earlier parts came to; the run, which begins anew, does not come to all of it again."""
+        self._ended = list(ended)
+        self._again = Counter((one.step, one.asked) for one in ended)
 
     async def read(self) -> None:
         """Read what is taken over, once, before the first step."""
@@ -52,7 +69,7 @@ class Outcomes:
         """Whether a step that is asked this is done already."""
         return bool(self._there.get((step, asked)))
 
-    def take(self, step: str, asked: str) -> Answer | None:
+    async def take(self, step: str, asked: str) -> Answer | None:
         """Return the answer that a step had when it was asked the same, None where it must be asked.
 
         Raises InputInvalid for a step that must not be done again, because its tools changed something that still stands.
@@ -60,6 +77,9 @@ class Outcomes:
         taken = self._taken(step, asked)
         if taken is None or self._fork is None:
             return None
+        self._took += 1
+        if self._took % BREATH == 0:
+            await breathe()
         return Answer(
             taken.content,
             taken.agent,
@@ -78,7 +98,7 @@ class Outcomes:
     def keep(self, step: str, asked: str, answer: Answer) -> None:
         """Remember what a step came to."""
         notes = tuple(note for note in answer.notes if self._fork is None or note != _note(self._fork))
-        self._ended.append(
+        self._keep(
             StepOutcome(
                 step=step,
                 asked=asked,
@@ -94,7 +114,7 @@ class Outcomes:
 
     def keep_data(self, step: str, asked: str, data: dict[str, Any]) -> None:
         """Remember what a step gave that asks no agent."""
-        self._ended.append(StepOutcome(step=step, asked=asked, data=data))
+        self._keep(StepOutcome(step=step, asked=asked, data=data))
 
     def page(self, arguments: Sequence[Any]) -> StepOutcomes:
         """Answer the `outcomes` query: as many as fit into a message, from the one of this number on."""
@@ -107,6 +127,13 @@ class Outcomes:
                 break
             page.append(outcome)
         return StepOutcomes(outcomes=tuple(page), total=len(self._ended))
+
+    def _keep(self, outcome: StepOutcome) -> None:
+        known = (outcome.step, outcome.asked)
+        if self._again[known] > 0:
+            self._again[known] -= 1
+        else:
+            self._ended.append(outcome)
 
     def _taken(self, step: str, asked: str) -> StepOutcome | None:
         waiting = self._there.get((step, asked))

@@ -26,11 +26,13 @@ from outlast.contracts import (
     PlanStep,
     ProposedAction,
     RunState,
+    StepOutcomes,
     StepState,
     Trace,
     breaks,
 )
 from outlast.errors import ErrorKind, non_retryable
+from outlast.forks.forking import fork
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import Rubric, StagedRequest
@@ -90,6 +92,11 @@ def task_of(call: ModelCall) -> str:
     return str(call.history[0]["content"] if call.history else call.messages)
 
 
+def question(call: ModelCall) -> str:
+    """Return what a step is asked, without the answers that it is given."""
+    return call.messages[-1][1].partition("\n")[0]
+
+
 def questions(asked: list[ModelCall]) -> Counter[str]:
     """Count the calls by what they ask."""
     return Counter(call.messages[-1][1] for call in asked)
@@ -118,6 +125,35 @@ async def test_a_plan_crosses_many_parts_and_no_step_is_done_twice(runner: Runne
     assert {answer.step: await runner.text(answer.content) for answer in result.answers} == {
         str(number): f"answer to Question {number}?" for number in range(1, 41)
     }
+
+
+async def test_a_fork_of_a_run_of_many_parts_asks_what_follows_and_crosses_parts_itself(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """Of 30 steps the fork does the last 16 anew: it crosses borders, too, and is forked in turn."""
+    runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
+    store, client = runner.store, runner.env.client
+    async with runner.worker(lambda call: f"answer to {question(call)}") as llm:
+        first = await runner.start(PLAN, chain(30, None))
+        answers = [answer.model_dump(mode="json") for answer in (await first.result()).answers]
+        assert await parts_of(first) >= 2
+        llm.calls.clear()
+        second = await fork(client, first.id, store=store, from_step="15")
+        result = await second.result()
+        assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in range(15, 31)}
+        assert (result["answers"], result["state"], result["spend"]["calls"]) == (answers, RunState.COMPLETED, 16)
+        assert await parts_of(second) >= 2
+        await replays(second)
+        notes = {row.step: row.note for row in (await status_of(second)).steps}
+        outcomes = await second.query("outcomes", result_type=StepOutcomes)
+        llm.calls.clear()
+        result = await (await fork(client, second.id, store=store, from_step="28")).result()
+    assert [step for step, note in notes.items() if note == f"taken over from {first.id}"] == [
+        str(number) for number in range(1, 15)
+    ]
+    assert sorted(int(outcome.step) for outcome in outcomes.outcomes) == list(range(1, 31))
+    assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in (28, 29, 30)}
+    assert result["answers"] == answers
 
 
 async def test_steps_that_fail_are_planned_around_once(runner: Runner, tmp_path: Path) -> None:
