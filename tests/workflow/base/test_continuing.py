@@ -130,29 +130,29 @@ async def test_a_plan_crosses_many_parts_and_no_step_is_done_twice(runner: Runne
 async def test_a_fork_of_a_run_of_many_parts_asks_what_follows_and_crosses_parts_itself(
     runner: Runner, tmp_path: Path
 ) -> None:
-    """Of 30 steps the fork does the last 16 anew: it crosses borders, too, and is forked in turn."""
+    """Of 12 steps the fork does the last 7 anew: it crosses borders, too, and is forked in turn."""
     runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
     store, client = runner.store, runner.env.client
     async with runner.worker(lambda call: f"answer to {question(call)}") as llm:
-        first = await runner.start(PLAN, chain(30, None))
+        first = await runner.start(PLAN, chain(12, None))
         answers = [answer.model_dump(mode="json") for answer in (await first.result()).answers]
         assert await parts_of(first) >= 2
         llm.calls.clear()
-        second = await fork(client, first.id, store=store, from_step="15")
+        second = await fork(client, first.id, store=store, from_step="6")
         result = await second.result()
-        assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in range(15, 31)}
-        assert (result["answers"], result["state"], result["spend"]["calls"]) == (answers, RunState.COMPLETED, 16)
+        assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in range(6, 13)}
+        assert (result["answers"], result["state"], result["spend"]["calls"]) == (answers, RunState.COMPLETED, 7)
         assert await parts_of(second) >= 2
         await replays(second)
         notes = {row.step: row.note for row in (await status_of(second)).steps}
         outcomes = await second.query("outcomes", result_type=StepOutcomes)
         llm.calls.clear()
-        result = await (await fork(client, second.id, store=store, from_step="28")).result()
+        result = await (await fork(client, second.id, store=store, from_step="11")).result()
     assert [step for step, note in notes.items() if note == f"taken over from {first.id}"] == [
-        str(number) for number in range(1, 15)
+        str(number) for number in range(1, 6)
     ]
-    assert sorted(int(outcome.step) for outcome in outcomes.outcomes) == list(range(1, 31))
-    assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in (28, 29, 30)}
+    assert sorted(int(outcome.step) for outcome in outcomes.outcomes) == list(range(1, 13))
+    assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in (11, 12)}
     assert result["answers"] == answers
 
 
@@ -192,7 +192,7 @@ async def test_a_tool_agent_of_many_turns_in_a_plan_crosses_borders_between_its_
     runner: Runner, tmp_path: Path
 ) -> None:
     runner = with_agents(runner, tmp_path / "agents", {"clerk": "model: sonnet\ntools: list_files, write_file"})
-    turns = 12
+    turns = 4
 
     def script(call: ModelCall) -> ModelReply | str:
         turn = sum(message["role"] == "assistant" for message in call.history)
@@ -245,16 +245,16 @@ async def test_what_was_changed_before_a_border_is_undone_behind_it(runner: Runn
 async def test_a_budget_and_what_people_raised_it_by_go_along(runner: Runner, tmp_path: Path) -> None:
     runner = priced(runner, tmp_path / "agents")
     async with runner.worker(dear) as llm:
-        handle = await runner.start(PLAN, chain(30, Budget(calls=12, soft=1)))
+        handle = await runner.start(PLAN, chain(12, Budget(calls=6, soft=1)))
         await gate_of(handle)
-        assert len(llm.calls) == 12
+        assert len(llm.calls) == 6
         assert await parts_of(handle) >= 2
         await replays(handle)
-        await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": 20}})
+        await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": 6}})
         result = await handle.result()
-    assert (len(llm.calls), result.spend.calls, result.state) == (30, 30, RunState.COMPLETED)
+    assert (len(llm.calls), result.spend.calls, result.state) == (12, 12, RunState.COMPLETED)
     assert result.budget is not None
-    assert (result.budget.calls, result.budget.raised) == (32, 1)
+    assert (result.budget.calls, result.budget.raised) == (12, 1)
 
 
 async def test_gates_early_decisions_and_a_pause_go_along(runner: Runner, tmp_path: Path) -> None:
@@ -364,9 +364,9 @@ async def test_requests_cross_borders(runner: Runner) -> None:
 
 async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_path: Path) -> None:
     runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
-    messages = 40
+    messages = 20
     async with runner.worker(lambda _: "yes") as llm:
-        handle = await runner.start(PLAN, chain(40, None))
+        handle = await runner.start(PLAN, chain(14, None))
         latest = runner.env.client.get_workflow_handle(handle.id)
         for number in range(messages):
             early = {"gate": f"g{number}", "verdict": "approve", "by": f"p{number}"}
@@ -377,6 +377,6 @@ async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_pat
         await handle.result()
         log = await handle.query("decisions", result_type=DecisionLog)
         assert await parts_of(handle) >= 3
-    assert len(llm.calls) == 40
+    assert len(llm.calls) == 14
     assert sorted(record.by for record in log.records) == sorted(f"p{number}" for number in range(messages))
     assert breaks(log.records) == ()
