@@ -100,6 +100,12 @@ class StartOptions:
             metavar="NAME",
         ),
     ] = None
+    delay: Annotated[
+        str | None,
+        typer.Option(
+            help="Let it begin that much later, such as 90s, 30m, 2h, 3d; Temporal waits, no worker.", metavar="TIME"
+        ),
+    ] = None
     detach: Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on without you.")] = False
     stream: Annotated[
         bool,
@@ -124,7 +130,7 @@ class StartOptions:
     async def begin(
         self, reach: "Reach", workflow: str, request: "BaseModel", *, summary: str, task_queue: str | None = None
     ) -> None:
-        """Start a run or attach to the one of that id, and show its result unless it is detached.
+        """Start a run or attach to the one of that id, and show its result unless it is detached or a schedule takes it.
 
         Args:
             reach: The server.
@@ -134,6 +140,7 @@ class StartOptions:
             task_queue: Where it goes if not to the usual one.
         """
         from outlast.cli.decisions.users import user_name
+        from outlast.cli.inputs import read_delay
         from outlast.cli.printing import print_json
         from outlast.cli.runs.running import finish, start
         from outlast.command_line import command
@@ -141,7 +148,7 @@ class StartOptions:
         requester = user_name() if self.requester is None else self.requester.strip()
         update = {"requester": requester, "gate": self._gate(request), **({"stream": True} if self.stream else {})}
         request = request.model_copy(update=update)
-        handle, attached = await start(
+        begun = await start(
             reach,
             workflow,
             request,
@@ -150,7 +157,11 @@ class StartOptions:
             detach=self.detach,
             task_queue=task_queue,
             priority=self._priority(),
+            delay=read_delay(self.delay),
         )
+        if begun is None:
+            return  # a schedule has it
+        handle, attached = begun
         if not self.detach:
             await finish(reach, handle, workflow, as_json=self.as_json)
         elif self.as_json:

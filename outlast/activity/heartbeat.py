@@ -19,6 +19,8 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
+from outlast.activity.waiting import in_place
+
 PER_TIMEOUT = 3
 """Heartbeats in each time-out."""
 SHOWN_EVERY = 2.0
@@ -37,7 +39,10 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def heartbeats(details: Callable[[], object] | None = None) -> AsyncIterator[None]:
-    """Send heartbeats while the block runs: three in each time-out, more with `details`, whose result is the progress."""
+    """Send heartbeats while the block runs: three in each time-out, more with `details`, whose result is the progress.
+
+    What is waited for in place is a second detail.
+    """
     timeout = activity.info().heartbeat_timeout
     if not timeout:
         yield
@@ -45,13 +50,16 @@ async def heartbeats(details: Callable[[], object] | None = None) -> AsyncIterat
     keeper = Keeper.running
     interval = timeout.total_seconds() / PER_TIMEOUT
     client = activity.client() if keeper else None
+    waits = in_place()  # before the context is copied
     watched = Watched(activity.info().task_token, interval, details, copy_context(), client)
+    waits.beat = lambda: activity.heartbeat(*watched.progress())
     task = asyncio.create_task(_send_from_loop(watched, keeper))
     if keeper is not None:
         keeper.watched[watched.token] = watched
     try:
         yield
     finally:
+        waits.beat = lambda: None
         if keeper is not None:
             keeper.watched.pop(watched.token, None)
         task.cancel()
@@ -71,9 +79,10 @@ class Watched:
     last: float = field(default_factory=time.monotonic)
 
     def progress(self) -> tuple[object, ...]:
-        """Return how far the activity is; a heartbeat without it is better than none."""
+        """Return how far the activity is, and what it waits for; a heartbeat without either is better than none."""
         try:
-            return () if self.details is None else (self.details(),)
+            waits = in_place().details
+            return () if self.details is None and not waits else (self.details and self.details(), *waits)
         except Exception:
             _log.exception("an activity cannot report its progress")
             return ()

@@ -16,7 +16,7 @@ from typing import Any
 from temporalio import activity, worker
 from temporalio.exceptions import ApplicationError
 
-from outlast.activity.waiting import BEGAN, bearable
+from outlast.activity.waiting import BEGAN, IN_PLACE, InPlace, bearable
 from outlast.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
 from outlast.errors import ErrorKind, non_retryable, retryable
 
@@ -82,6 +82,11 @@ class OutageWaits(worker.Interceptor):
         """Stand around each activity of the worker."""
         return _Waiting(next, self)
 
+    def since(self, key: tuple[str, str]) -> float | None:
+        """Return when a call first met the outage that it still waits out; None where there is none."""
+        trouble = self._troubles.get(key)
+        return trouble.since if trouble is not None else None
+
     def ended(self, key: tuple[str, str]) -> None:
         """Forget a call that has ended."""
         self._troubles.pop(key, None)
@@ -142,6 +147,7 @@ class _Waiting(worker.ActivityInboundInterceptor):
         if info.attempt == 1:
             self._outages.ended(key)  # a person who resets an activity gives it all its attempts again
         BEGAN.set(time.monotonic())
+        IN_PLACE.set(InPlace(self._outages.since(key)))
         try:
             async with asyncio.timeout(seconds) as limit:
                 result = await super().execute_activity(input)

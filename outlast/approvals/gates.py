@@ -28,6 +28,7 @@ from outlast.approvals.views import (
     index_of,
     memo_of,
     news_of,
+    noise_text,
     timer_text,
     view_of,
 )
@@ -49,7 +50,7 @@ from outlast.contracts import (
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run, notify_by_channels
+from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
@@ -62,9 +63,8 @@ class Gates:
     """The gates of one run.
 
     `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
-    `indexed` also writes the search attributes PendingGate and GateDeadline; only where they are registered, because the server
-    otherwise refuses the workflow task forever, and no `try` sees it. `choices` are the options of gates that choose among
-    some, `waited` the seconds in which any gate was open.
+    `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
+    `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -131,10 +131,8 @@ class Gates:
         asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
         if decision.approval is not None and decision.approval.run in self.runs:
-            run = (
-                await self._authentication.learn(decision.action)
-            ).run  # who acts knows its own part of the run alone
-            return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": run})})
+            terms = await self._authentication.learn(decision.action)  # who acts knows its own part of the run alone
+            return decision.model_copy(update={"approval": decision.approval.model_copy(update={"run": terms.run})})
         return decision
 
     async def _open(
@@ -142,9 +140,7 @@ class Gates:
     ) -> GateDecision:
         check, describe, takes = how
         if (before := denied_before(self._book.gates.values(), action)) is not None:
-            self._trace.notice(
-                f"{action.description!r} was asked for again; it was denied at {before.name} and stays so"
-            )
+            self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
@@ -166,17 +162,15 @@ class Gates:
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
         came = workflow.now()
-        read = gate_messages.read_decision(
-            arguments, implied, channel, names_for(self._book.gates, self.policy, implied)
-        )
+        names = names_for(self._book.gates, self.policy, implied)
+        read = gate_messages.read_decision(arguments, implied, channel, names)
         # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
-        checking = (
-            asyncio.create_task(self._authentication.identified(read, came)) if isinstance(read, Decision) else None
-        )
+        identified = self._authentication.identified
+        checking = asyncio.create_task(identified(read, came)) if isinstance(read, Decision) else None
         async with self._authentication.turn:
             checked = await checking if checking is not None else read
             if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
-                checked = await self._authentication.identified(checked, came)
+                checked = await identified(checked, came)
             return self._take(read, checked, self._book.no_earlier(came), channel)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
@@ -275,10 +269,7 @@ class Gates:
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""
         if record.kind in NOISE:
-            about = " ".join(
-                part for part in (record.gate, record.verdict, f"by {record.by}" if record.by else "") if part
-            )
-            self._trace.notice(f"{about or 'a decision'} is {record.kind}: {record.reason}")
+            self._trace.notice(noise_text(record))
 
     def _publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
@@ -294,15 +285,16 @@ class Gates:
         self._in_memo = {view.name: view for view in shown}
         if self.indexed:
             workflow.upsert_search_attributes(index_of(self._book.waiting))
-        notify, channels = self.notify, self._authentication.terms.channels
-        if notify is None and channels:
-            notify = partial(notify_by_channels, self._trace, channels)
+        notify = self.notify or self.notifier.by_channels(self._authentication.terms.channels)
         for record in new:
-            count_gate(self._trace.pattern, record, self._book.gates.get(record.gate))
+            gate = self._book.gates.get(record.gate)
+            count_gate(self._trace.pattern, record, gate)
+            if gate is None:
+                continue
             if notify is not None and record.kind in NEWS:
-                gate = self._book.gates[record.gate]
                 news = news_of(record, gate, self._view(gate))
-                self.notifier.begin(notify(news), f"{record.gate} is {record.kind}")
-            if record.kind is RecordKind.OPENED and self.webhooks:
-                view = self._view(self._book.gates[record.gate])
-                self.notifier.begin(self.webhooks.gate_opened(view, self.requester), f"{record.gate} has opened")
+                self.notifier.begin(notify(news), f"{gate.name} is {record.kind}")
+            if self.webhooks and record.kind is RecordKind.OPENED:
+                self.notifier.begin(
+                    self.webhooks.gate_opened(self._view(gate), self.requester), f"{gate.name} has opened"
+                )

@@ -66,7 +66,7 @@ def new_gate(
     name: str, action: ProposedAction, policy: GatePolicy, now: datetime, requester: str, facts: Facts
 ) -> GateState:
     """Make the state of a gate that opens now; raises ValueError where too few people may approve at it."""
-    policy = policy.within(facts.policy)
+    policy = policy.within(_said_of(action, facts.policy))
     needed = policy.needed or 1
     if policy.eligible and len(able(policy, requester)) < needed:
         raise ValueError(
@@ -83,6 +83,13 @@ def new_gate(
         requester=requester,
         **facts.of(action),
     )
+
+
+def _said_of(action: ProposedAction, deployment: GatePolicy | None) -> GatePolicy | None:
+    """Return what the deployment says of an action; at a checkpoint, which changes nothing outside the run, not who is barred."""
+    if deployment is None or action.tool or action.effect is not Effect.READ:
+        return deployment
+    return deployment.model_copy(update={"requester_may_approve": None, "edit_needs_another_approver": None})
 
 
 def bared(gate: GateState) -> GateState:

@@ -99,6 +99,12 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
     )
 
 
+def noise_text(record: GateRecord) -> str:
+    """Return what the status says of a message that changed nothing."""
+    about = " ".join(part for part in (record.gate, record.verdict, f"by {record.by}" if record.by else "") if part)
+    return f"{about or 'a decision'} is {record.kind}: {record.reason}"
+
+
 def timer_text(gate: GateState) -> str:
     """Return the timer's summary of what it waits for."""
     what = "deadline" if next_due(gate) == gate.deadline else "reminder or escalation"

@@ -29,6 +29,7 @@ COMMANDS = {
     "fork": "outlast.cli.forks.commands:fork",
     "retry": "outlast.cli.forks.commands:retry",
     "diff": "outlast.cli.forks.commands:diff",
+    "schedule": "outlast.cli.schedules.commands:schedule",
     "cancel": "outlast.cli.control:cancel",
     "rollback": "outlast.cli.control:rollback",
     "answer": "outlast.cli.control:answer",
@@ -60,7 +61,7 @@ def build_app(
 
     Args:
         command_line: How people here type commands. Default: `outlast`.
-        commands: Those of the application: each name with its place, `module:function`.
+        commands: Those of the application: each name with its place, `module:function`; or a group of commands, a `typer.Typer`.
         arguments: What the app will be given, if that is known: where it begins with a command, only that one is imported.
     """
     command_line = command_line or CommandLine()
@@ -74,10 +75,15 @@ def build_app(
         add_completion=False,
     )
     places = {**FIRST, **(commands or {}), **COMMANDS}
-    asked = {name: place for name, place in places.items() if name in arguments[:1]}
+    another = arguments[:2] == ["schedule", "add"]  # it is given another command, and runs it
+    asked = {name: place for name, place in places.items() if name in arguments[:1] and not another}
     for name, place in (asked or places).items():
-        module, _, function = place.partition(":")
-        app.command(name)(getattr(import_module(module), function))
+        module, _, attribute = place.partition(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     app.callback()(_nothing)
     return app
 

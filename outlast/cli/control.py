@@ -43,12 +43,14 @@ async def _roll_back(reach: "Reach", workflow_id: str, checkpoint: str) -> tuple
     from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
     from outlast.cli.leaving import WRONG, LeavingError
+    from outlast.cli.reaching import must_have_begun
     from outlast.cli.runs.ended_rollback import roll_back_ended, rollback_page
     from outlast.contracts import Changes, RollbackAnswer
 
     found = await reach.find(workflow_id)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         return await roll_back_ended(reach, found, checkpoint)
+    must_have_begun(found)
     if not await reach.served(found):
         raise await reach.no_worker(found, f"{workflow_id!r} goes on as it is")
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)

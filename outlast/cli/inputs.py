@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.contracts import CheckpointPolicy, Plan
 from outlast.file_names import readable
 from outlast.plans.checking import read_plan
+from outlast.settings.base import seconds_of
 
 STDIN = "-"
+LONGEST_DELAY = 31_536_000.0
+"""Longest that a run may wait before it begins, in seconds."""
 
 
 def read_files(paths: list[Path], limit: int) -> list[tuple[str, bytes]]:
@@ -102,3 +106,16 @@ def read_bytes(file: Path, option: str) -> bytes:
         raise LeavingError(WRONG, f"{option} {file} is a directory; pass a file") from error
     except OSError as error:
         raise LeavingError(WRONG, f"{option} {file} cannot be read ({error.strerror or error})") from error
+
+
+def read_delay(given: str | None) -> timedelta | None:
+    """Read how long a run waits before it begins, such as `2h`; raises LeavingError for what is no such time."""
+    if given is None:
+        return None
+    try:
+        delay = float(str(seconds_of(given)))
+    except ValueError as error:
+        raise LeavingError(WRONG, f"--delay: {error}") from None
+    if not 0 < delay <= LONGEST_DELAY:
+        raise LeavingError(WRONG, f"--delay {given}: write more than 0 and at most {LONGEST_DELAY / 86_400:g}d")
+    return timedelta(seconds=delay)

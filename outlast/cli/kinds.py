@@ -169,6 +169,20 @@ def worker_of(task_queue: str) -> str:
     return next((kind.worker for kind in _KINDS.values() if kind.task_queue == task_queue), "")
 
 
+def worker_elsewhere(workflow: str, task_queue: str) -> str:
+    """Return the advice for a workflow with a queue of its own that was sent to another one, "" where it was not.
+
+    A worker of that workflow alone must not be started there: it would fail the tasks of all others.
+    """
+    kind = _KINDS.get(workflow)
+    if kind is None or not kind.worker or task_queue == kind.task_queue:
+        return ""
+    return (
+        f"Start one that serves {workflow} beside what else runs there, or leave --task-queue out: '{kind.worker}' serves "
+        f"it on {kind.task_queue!r}."
+    )
+
+
 def partial(error: BaseException, workflow: str) -> Any:
     """Return the result that a failed run of this workflow left in its failure, None if it left none."""
     from temporalio.exceptions import ApplicationError

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from outlast.cli.reaching import Reach
     from outlast.cli.runs.described import Standing
+    from outlast.cli.runs.retrying import Waiting
 
 RunId = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -58,29 +59,33 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     from rich.text import Text
 
     from outlast.cli.printing import plain, print_json
-    from outlast.cli.reaching import reaching
+    from outlast.cli.reaching import begins_at, reaching
     from outlast.cli.rendering import safe, show, status_page
     from outlast.cli.runs.class_queues import class_waits
     from outlast.cli.runs.described import described, described_page, held_lines, standing
-    from outlast.cli.runs.retrying import retries_of, retry_lines
+    from outlast.cli.runs.retrying import retries_of, retry_lines, wait_lines, waits_of
 
-    async def command(reach: "Reach") -> "tuple[WorkflowExecutionDescription, Standing | None, list[str]]":
+    async def command(
+        reach: "Reach",
+    ) -> "tuple[WorkflowExecutionDescription, Standing | None, list[str], list[Waiting]]":
         found = await reach.find(run_id, ours=False)
-        return found, await standing(reach, found), await class_waits(reach, found)
+        stands = None if begins_at(found) else await standing(reach, found)
+        return found, stands, await class_waits(reach, found), await waits_of(reach, found)
 
-    found, stands, waits = reaching(command)
-    server = described(found) | {"retries": retries_of(found)}
-    server["held"] = [*server["held"], *waits]
+    found, stands, held, waits = reaching(command)
+    retries = retries_of(found)
+    server = described(found) | {"retries": plain(retries), "waits": plain(waits)}
+    server["held"] = [*server["held"], *held]
     if as_json:
-        extra = {name: server[name] for name in ("held", "retries") if server[name]}
+        extra = {name: server[name] for name in ("held", "retries", "waits") if server[name]}
         busy = {"busy": stands.busy} if stands and stands.busy else {}
         print_json(server if stands is None else plain(stands.status) | extra | busy)
         return
-    retries = [Text(safe(line)) for line in retry_lines(server["retries"])]
+    calls = [Text(safe(line)) for line in (*wait_lines(waits), *retry_lines(retries))]
     if stands is None:
-        show([*described_page(server), *retries])
+        show([*described_page(server), *calls])
     else:
-        show([*_busy_lines(stands), status_page(stands.status), *held_lines(server["held"]), *retries])
+        show([*_busy_lines(stands), status_page(stands.status), *held_lines(server["held"]), *calls])
 
 
 def watch(

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -27,7 +27,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.kinds import known, worker_of
+from outlast.cli.kinds import known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
@@ -102,15 +102,16 @@ class Reach:
                 return True
         return False
 
-    async def lacking(self, of: str | WorkflowExecution) -> tuple[str, str]:
-        """Say which worker is missing, and how to start it."""
+    async def lacking(self, of: str | WorkflowExecution, workflow: str = "") -> tuple[str, str]:
+        """Say which worker is missing, and how to start it; `workflow` is what shall run on a queue."""
         lacks = (await self._served_by(of)).lacks(_info(of))
-        plain = (f"no worker serves task queue {_queue(of)!r}", start_a_worker(worker_of(_queue(of))))
-        return lacks or plain
+        workflow = workflow if isinstance(of, str) else of.workflow_type
+        advice = worker_elsewhere(workflow, _queue(of)) or start_a_worker(worker_of(_queue(of)))
+        return lacks or (f"no worker serves task queue {_queue(of)!r}", advice)
 
-    async def no_worker(self, of: str | WorkflowExecution, why: str) -> LeavingError:
+    async def no_worker(self, of: str | WorkflowExecution, why: str, workflow: str = "") -> LeavingError:
         """Build the error that says so."""
-        lacks, advice = await self.lacking(of)
+        lacks, advice = await self.lacking(of, workflow)
         # An ended run stays with its build, which may be gone for good: its history is what there is then.
         ended = not isinstance(of, str) and of.status is not WorkflowExecutionStatus.RUNNING
         kind = WorkerBusyError if ended and await self.workers(_queue(of)) else LeavingError
@@ -155,8 +156,10 @@ class Reach:
     ) -> M:
         """Query a run.
 
-        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none.
+        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none, or
+        the run has not begun.
         """
+        must_have_begun(found)
         if not await self.served(found):
             raise await self.no_worker(
                 found, f"run {found.id!r} is {word(found.status)}, but only a worker knows its steps"
@@ -226,6 +229,19 @@ def _queue(of: str | WorkflowExecution) -> str:
 def _info(of: str | WorkflowExecution) -> WorkflowExecutionInfo | None:
     """Return what the server knows of a run: a described one has its build."""
     return of.raw_description.workflow_execution_info if isinstance(of, WorkflowExecutionDescription) else None
+
+
+def begins_at(found: WorkflowExecution) -> datetime | None:
+    """Return when a run begins that was started with a delay; None where it has begun."""
+    waits = found.status is WorkflowExecutionStatus.RUNNING and found.execution_time
+    return found.execution_time if waits and waits > datetime.now(UTC) else None
+
+
+def must_have_begun(found: WorkflowExecution) -> None:
+    """Raise LeavingError for a run that was started with a delay and waits for its time."""
+    if when := begins_at(found):
+        shown = when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        raise LeavingError(WRONG, f"run {found.id!r} begins at {shown} and has done nothing yet")
 
 
 def word(status: WorkflowExecutionStatus | None) -> str:

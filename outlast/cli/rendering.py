@@ -106,6 +106,11 @@ def duration(started: datetime | None, ended: datetime | None, now: datetime | N
     return seconds(((ended or now or datetime.now(UTC)) - started).total_seconds())
 
 
+def local_time(when: datetime) -> str:
+    """Write a moment in the time of this machine."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def seconds(count: float) -> str:
     """Write a duration."""
     if count < 60:

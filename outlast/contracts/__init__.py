@@ -106,8 +106,8 @@ if TYPE_CHECKING:
     # isort: off
     from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
     from outlast.contracts.models import (
-        CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn, StopReason,
-        Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
+        CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn, OutageWait,
+        StopReason, Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
     from outlast.contracts.notices import (
         Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest,
@@ -130,8 +130,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
-    "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn StopReason Streamed "
-    "ToolAnswer ToolCall ToolSpec Usage",
+    "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn OutageWait "
+    "StopReason Streamed ToolAnswer ToolCall ToolSpec Usage",
     "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest "
     "WebhookSent",
     "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
@@ -153,7 +153,8 @@ __all__ = [
     "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
     "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",
-    "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "Packed", "PackedRequest", "Part", "Pause",
+    "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
+    "Packed", "PackedRequest", "Part", "Pause",
     "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
     "ProposedAction", "Question", "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest",
     "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend",

@@ -42,8 +42,8 @@ class GatePolicy(Contract):
     """How many different people must approve, from 1 to 100; None: as many as the deployment says, else one."""
     eligible: tuple[str, ...] = ()
     """Names of those who may decide; empty: those of the deployment, else anybody."""
-    requester_may_approve: bool = False
-    """Whether whoever asked for the run may approve what it proposes."""
+    requester_may_approve: bool | None = None
+    """Whether whoever asked for the run may approve what it proposes; None: as the deployment says, else no."""
     deadline: float | None = Field(default=None, gt=0, le=YEAR)
     """How long people have, in seconds, at most a year; None: as long as the deployment says, else 300 s."""
     deadlines: Mapping[Risk, float] = Field(default_factory=dict)
@@ -56,8 +56,8 @@ class GatePolicy(Contract):
     """Names of those to whom the gate is escalated."""
     on_timeout: OnTimeout = OnTimeout.DENY
     """What happens at the deadline."""
-    edit_needs_another_approver: bool = True
-    """Whether a person who edits the arguments does not count among their approvers."""
+    edit_needs_another_approver: bool | None = None
+    """Whether a person who edits the arguments does not count among their approvers; None: as the deployment says, else yes."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> "GatePolicy":
@@ -86,24 +86,39 @@ class GatePolicy(Contract):
     def within(self, deployment: "GatePolicy | None") -> "GatePolicy":
         """Return the policy that holds in a deployment; it leaves nothing open.
 
-        A run may ask for more people than the deployment, for more time or less, and for some of the eligible; not for
-        fewer people or for others. `deployment` is what the deployment says of this action; None: nothing.
+        A run may ask for more people than the deployment, for more time or less, and for some of those whom it names; not for
+        fewer people or for others, nor for what it forbids. `deployment` is what it says of this action; None: nothing.
         """
         over = deployment or GatePolicy()
-        known = {named(name) for name in over.eligible}
-        some = tuple(name for name in self.eligible if named(name) in known) if known else self.eligible
+        eligible = _among(self.eligible, over.eligible, over.eligible)
+        escalate_to = _among(
+            self.escalate_to, over.escalate_to, (*over.eligible, *over.escalate_to) * bool(over.eligible)
+        )
+        on_timeout = over.on_timeout if self.on_timeout is OnTimeout.DENY else self.on_timeout
+        if on_timeout is OnTimeout.ESCALATE and not escalate_to:
+            on_timeout = OnTimeout.DENY  # those to whom the run would escalate may not decide here
+        may = (self.requester_may_approve, over.requester_may_approve)
+        others = (self.edit_needs_another_approver, over.edit_needs_another_approver)
         return self.model_copy(
             update={
                 "needed": max(self.needed or 1, over.needed or 1),
-                "eligible": some or over.eligible,
+                "eligible": eligible,
                 "deadline": self.deadline or over.deadline or DEADLINE,
                 "remind_every": self.remind_every or over.remind_every,
-                "escalate_after": self.escalate_after or over.escalate_after,
-                "escalate_to": self.escalate_to or over.escalate_to,
-                "on_timeout": over.on_timeout if self.on_timeout is OnTimeout.DENY else self.on_timeout,
-                "requester_may_approve": self.requester_may_approve or over.requester_may_approve,
+                "escalate_after": (self.escalate_after or over.escalate_after) if escalate_to else None,
+                "escalate_to": escalate_to,
+                "on_timeout": on_timeout,
+                # The stricter of the two, where both say something.
+                "requester_may_approve": False not in may and True in may,
+                "edit_needs_another_approver": True in others or False not in others,
             }
         )
+
+
+def _among(names: tuple[str, ...], default: tuple[str, ...], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the names that are allowed (nobody listed: all are), and the default where none is."""
+    known = {named(name) for name in allowed}
+    return tuple(name for name in names if not known or named(name) in known) or default
 
 
 class DeploymentPolicy(Contract):

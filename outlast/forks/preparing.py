@@ -11,7 +11,6 @@ from temporalio.client import Client
 from outlast.agents.outcomes import ANSWER_BYTES
 from outlast.command_line import command
 from outlast.contracts import (
-    Change,
     ChangeState,
     Fork,
     Plan,
@@ -22,9 +21,10 @@ from outlast.contracts import (
     StepState,
 )
 from outlast.forks import SESSION, STAGED
+from outlast.forks.changes import check_effects, standing_changes, with_changes
 from outlast.forks.following import edited_steps, following
 from outlast.forks.reading import EarlierRun, ForkError, missing_contents, read_run, references
-from outlast.forks.sessions import STANDING, session_from
+from outlast.forks.sessions import session_from
 from outlast.plans.checking import read_plan
 from outlast.storage.activities import ContentStore
 
@@ -67,7 +67,7 @@ class Prepared:
 
 async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted) -> Prepared:
     """Find out what a fork takes over; raises ForkError where it cannot be made."""
-    earlier = await read_run(client, run)
+    earlier = await with_changes(client, await read_run(client, run))
     if wanted.retries:
         _check_retry(earlier)
     if earlier.found.workflow_type == SESSION:
@@ -78,16 +78,16 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
     rows = _rows(earlier, plan)
     again = _again(earlier, plan, rows, wanted)
     taken = [outcome for outcome in earlier.outcomes if outcome.step not in again]
-    standing = [] if wanted.repeat_effects else _standing(earlier)
+    standing = [] if wanted.repeat_effects else standing_changes(earlier)
     done = _done(rows, earlier, taken)
-    _check_effects(earlier, standing, done, rows if plan else None)
+    check_effects(standing, done, rows if plan else None)
     await _check_contents(store, earlier, taken, wanted)
     made = Fork(
         run=earlier.id,
         run_id=earlier.found.run_id,
         start=_start_in_words(wanted),
         outcomes=await _kept(store, taken),
-        agents=_agents(earlier, rows, wanted, planned=plan is not None),
+        agents=_agents(earlier, plan, rows, wanted),
         changed=tuple(sorted({change.step for change in standing})),
     )
     request = {**earlier.request, **_stages(earlier, again), **wanted.edit}
@@ -119,7 +119,7 @@ def _check_retry(earlier: EarlierRun) -> None:
 def _edited_plan(earlier: EarlierRun, wanted: Wanted) -> Plan | None:
     """Return the plan of the fork; None where the run has none, or a planner shall make another one."""
     if "plan" in wanted.edit:
-        plan, problems, _ = read_plan(wanted.edit["plan"])
+        plan, problems, _ = read_plan(wanted.edit["plan"], own=True)
         if plan is None:
             raise ForkError("the edited plan cannot be read: " + "; ".join(problems))
     elif earlier.plan is None or ("task" in wanted.edit and not wanted.from_step):
@@ -159,14 +159,10 @@ def _again(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], want
         )
     if not (wanted.from_step or wanted.edit or wanted.retries):
         raise ForkError("say from where on (--from-step STEP), or what shall be otherwise (--edit FILE)")
-    undone = {change.step for change in earlier.changes.changes if change.state is ChangeState.UNDONE}
+    undone = {change.step for change in earlier.changes if change.change.state is ChangeState.UNDONE}
     starts = [wanted.from_step, *undone, *edited_steps(earlier.plan, plan)]
     others = [outcome.step for outcome in earlier.outcomes]
     return {name for step in starts if step in names for name in following(rows, step, others)}
-
-
-def _standing(earlier: EarlierRun) -> list[Change]:
-    return [change for change in earlier.changes.changes if change.state in STANDING]
 
 
 def _done(rows: Sequence[StepRow], earlier: EarlierRun, taken: Sequence[StepOutcome]) -> tuple[str, ...]:
@@ -174,21 +170,6 @@ def _done(rows: Sequence[StepRow], earlier: EarlierRun, taken: Sequence[StepOutc
     there = {outcome.step for outcome in taken}
     done = {row.step for row in earlier.status.steps if row.state is StepState.DONE}
     return tuple(row.step for row in rows if row.step in done and row.step in there)
-
-
-def _check_effects(
-    earlier: EarlierRun, standing: Sequence[Change], done: Sequence[str], planned: Sequence[StepRow] | None
-) -> None:
-    """Refuse to do again what changed something, unless it was undone since or the fork has no such step any more."""
-    names = None if planned is None else [row.step for row in planned]
-    repeated = [one for one in standing if one.step not in done and (names is None or one.step in names)]
-    if not repeated:
-        return
-    listed = "; ".join(f"step {one.step} called {one.tool}({one.arguments}): {one.state}" for one in repeated[:5])
-    raise ForkError(
-        f"steps that would run again changed something in run {earlier.id} that still stands ({listed}). Undo it first: "
-        f"{command('rollback', earlier.id)}; or let it be done once more: --repeat-effects"
-    )
 
 
 async def _check_contents(
@@ -218,10 +199,15 @@ async def _kept(store: ContentStore, taken: Sequence[StepOutcome]) -> tuple[str,
     return tuple([await store.put(page.model_dump_json().encode()) for page in pages])
 
 
-def _agents(earlier: EarlierRun, rows: Sequence[StepRow], wanted: Wanted, *, planned: bool) -> dict[str, str]:
-    """Say who does a step in place of its agent; a plan names its agents itself, but no models."""
+def _agents(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], wanted: Wanted) -> dict[str, str]:
+    """Say who does a step in place of its agent; a plan names its agents itself, but no models.
+
+    What an earlier fork said of a step holds on, unless the plan now names another agent for it, or is made anew.
+    """
     before = Fork.model_validate(earlier.request.get("forked") or {"run": ""})
-    agents = dict(before.agents)
+    planned = {step.step: step.agent for step in earlier.plan.steps} if earlier.plan else {}
+    now = {step.step: step.agent for step in plan.steps} if plan else {}
+    agents = {step: who for step, who in before.agents.items() if planned.get(step) == now.get(step)}
     if not (wanted.agent or wanted.model):
         return agents
     own = next(row.agent for row in rows if row.step == wanted.from_step).partition("@")[0]
@@ -232,7 +218,7 @@ def _agents(earlier: EarlierRun, rows: Sequence[StepRow], wanted: Wanted, *, pla
         )
     if wanted.model:
         agents[wanted.from_step] = f"{agent}@{wanted.model}"
-    elif planned:
+    elif plan is not None:
         agents.pop(wanted.from_step, None)
     else:
         agents[wanted.from_step] = agent
@@ -268,11 +254,14 @@ def _start_in_words(wanted: Wanted) -> str:
 
 def _notes(earlier: EarlierRun, done: Sequence[str]) -> tuple[str, ...]:
     notes = []
-    changed = [change for change in _standing(earlier) if change.step in done or earlier.found.workflow_type == SESSION]
+    changed = [
+        change for change in standing_changes(earlier) if change.step in done or earlier.found.workflow_type == SESSION
+    ]
     if changed:
         steps = ", ".join(dict.fromkeys(change.step for change in changed))
+        runs = ", ".join(dict.fromkeys(change.run for change in changed))
         notes.append(
-            f"what the tools of step {steps} changed stays as it is: it is not done again, and only a rollback of {earlier.id} "
+            f"what the tools of step {steps} changed stays as it is: it is not done again, and only a rollback of {runs} "
             "undoes it"
         )
     if earlier.request.get("allowed"):
@@ -287,7 +276,7 @@ async def _of_session(client: Client, store: ContentStore, earlier: EarlierRun, 
     if wanted.from_turn is None and not (wanted.retries or wanted.edit or text or wanted.agent or wanted.model):
         raise ForkError("say from where on (--from-turn N), or what shall be otherwise (--edit FILE)")
     made = await session_from(client, earlier, wanted.from_turn, text)
-    _check_effects(earlier, () if wanted.repeat_effects else made.repeated, (), None)
+    check_effects(() if wanted.repeat_effects else made.repeated, (), None)
     named = dict.fromkeys(references(made.progress), "the conversation")
     if gone := await missing_contents(store, named):
         raise ForkError(f"the content store does not hold {gone[0]} of run {earlier.id} any more; start the task anew")

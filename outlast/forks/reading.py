@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.contracts import Changes, Plan, RunStatus, StepOutcome, StepOutcomes
+from outlast.contracts import Change, ChangeState, Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
 from outlast.storage.activities import ContentStore
 
@@ -25,6 +25,7 @@ M = TypeVar("M", bound=BaseModel)
 QUERY_SECONDS = 30.0
 """How long a worker may take to read an ended run's history anew and to answer."""
 CHECKS_AT_ONCE = 16
+STANDING = (ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
 NO_ANSWER = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 
 
@@ -32,21 +33,49 @@ class ForkError(Exception):
     """A run cannot be forked, or not like this; the message says why and what to do."""
 
 
+class NoRunError(ForkError):
+    """There is no such run (any more)."""
+
+
 class NoWorkerAnswersError(ForkError):
     """Only a worker knows what a run came to, and none answers."""
 
 
 @dataclass(frozen=True)
+class Made:
+    """A change, and the workflow id of the run that made it."""
+
+    run: str
+    change: Change
+
+    def __str__(self) -> str:
+        return f"step {self.step} called {self.change.tool}({self.change.arguments}): {self.change.state}"
+
+    @property
+    def step(self) -> str:
+        """The step whose tool made it."""
+        return self.change.step
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is in the world, or may be."""
+        return self.change.state in STANDING
+
+
+@dataclass(frozen=True)
 class EarlierRun:
-    """A run as a fork of it sees it; `request` is what it was started with, as JSON data, `plan` its plan if it has one."""
+    """A run as a fork of it sees it; `request` is what it was started with, as JSON data, `plan` its plan if it has one.
+
+    `changes` are read apart from the rest, by `changes.with_changes`.
+    """
 
     found: WorkflowExecutionDescription
     request: Mapping[str, Any]
     status: RunStatus
     outcomes: tuple[StepOutcome, ...]
-    changes: Changes
     plan: Plan | None = None
     progress: Mapping[str, Any] | None = None
+    changes: tuple[Made, ...] = ()
 
     @property
     def id(self) -> str:
@@ -62,27 +91,26 @@ class EarlierRun:
 async def read_run(client: Client, workflow_id: str) -> EarlierRun:
     """Read an earlier run; raises ForkError where there is none, it is none of agents, or a part of it is gone."""
     found = await described(client, workflow_id)
-    status = await _asked(client, found, "status", RunStatus)
+    status = await asked(client, found, "status", RunStatus)
     plan = await _asked_if_known(client, found, "plan")
     return EarlierRun(
         found=found,
-        request=await _request_of(client, found),
+        request=await request_of(client, found),
         status=status,
         outcomes=await _outcomes(client, found),
-        changes=await _asked(client, found, "changes", Changes),
         plan=Plan.model_validate(plan) if plan and plan.get("steps") else None,
         progress=await _asked_if_known(client, found, "progress"),
     )
 
 
-async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
+async def described(client: Client, workflow_id: str, run_id: str | None = None) -> WorkflowExecutionDescription:
     """Describe a run; raises ForkError where there is none (any more)."""
     try:
-        return await client.get_workflow_handle(workflow_id).describe()
+        return await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        raise ForkError(
+        raise NoRunError(
             f"there is no run {workflow_id!r}: none was started under that id, or the server has deleted it, history and all, "
             "after its retention time"
         ) from error
@@ -135,7 +163,7 @@ def references(data: Any) -> Iterator[str]:
             yield from references(each)
 
 
-async def _request_of(client: Client, found: WorkflowExecutionDescription) -> Mapping[str, Any]:
+async def request_of(client: Client, found: WorkflowExecutionDescription) -> Mapping[str, Any]:
     """Return what a run was first started with: later parts of it carry their state in the request."""
     run_id = found.run_id
     while True:
@@ -158,13 +186,14 @@ async def _request_of(client: Client, found: WorkflowExecutionDescription) -> Ma
 async def _outcomes(client: Client, found: WorkflowExecutionDescription) -> tuple[StepOutcome, ...]:
     read: list[StepOutcome] = []
     while True:
-        page = await _asked(client, found, "outcomes", StepOutcomes, len(read))
+        page = await asked(client, found, "outcomes", StepOutcomes, len(read))
         read += page.outcomes
         if not page.outcomes or len(read) >= page.total:
             return tuple(read)
 
 
-async def _asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:
+async def asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:
+    """Ask a run that is a workflow of agents; raises ForkError for another one, and where nobody answers."""
     try:
         return answer.model_validate(await _query(client, found, query, *given))
     except WorkflowQueryFailedError as error:

@@ -9,14 +9,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from outlast.agents.sessions import SessionProgress
-from outlast.contracts import Change, ChangeState, Message, ModelRequest, ModelTurn, Part, Transcript
-from outlast.forks.reading import EarlierRun, ForkError, history
+from outlast.contracts import Message, ModelRequest, ModelTurn, Part, Transcript
+from outlast.forks.reading import EarlierRun, ForkError, Made, history
 
 STEP = "session"
 GO_ON = "Go on with the task."
 CALL = "call_model"
-STANDING = (ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED, ChangeState.NOT_UNDOABLE)
-"""States of a change that is in the world, or may be."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class SessionStart:
 
     progress: Mapping[str, Any]
     turns: tuple[str, ...]
-    repeated: tuple[Change, ...] = ()
+    repeated: tuple[Made, ...] = ()
     step: str = STEP
 
 
@@ -49,23 +47,31 @@ async def session_from(client: Client, earlier: EarlierRun, number: int | None, 
     if number is None:
         progress = SessionProgress.model_validate(earlier.progress or {}).resumable
         return _start(progress, progress.turns, (), text)
-    if not 1 <= number <= len(turns):
-        raise ForkError(
-            f"--from-turn {number}: session {earlier.id} has had {len(turns)} turns; choose from 1 to {len(turns)}"
+    taken = SessionProgress.model_validate(earlier.request.get("continues") or {})
+    first, last = taken.turns + 1, taken.turns + len(turns)
+    if not first <= number <= last:
+        others = (
+            f"; it goes on from another session, whose turns 1 to {taken.turns} are forked there" if taken.turns else ""
         )
-    asked = turns[number - 1].asked
-    before = turns[: number - 1]
-    transcript = None if asked.transcript is None else Transcript(ref=asked.transcript, messages=_messages(before))
+        raise ForkError(
+            f"--from-turn {number}: session {earlier.id} has had {len(turns)} turns; choose from {first} to {last}{others}"
+        )
+    asked = turns[number - first].asked
+    before = turns[: number - first]
+    there = taken.transcript.messages if taken.transcript else 0
+    transcript = (
+        None if asked.transcript is None else Transcript(ref=asked.transcript, messages=_messages(before, there))
+    )
     progress = SessionProgress(
         transcript=transcript,
         left=asked.messages,
         turns=number - 1,
-        tool_calls=sum(len(turn.answer.tool_calls) for turn in before if turn.answer),
+        tool_calls=taken.tool_calls + sum(len(turn.answer.tool_calls) for turn in before if turn.answer),
     )
-    return _start(progress, number - 1, _changed_by(earlier, turns[number - 1 :]), text)
+    return _start(progress, number - 1, _changed_by(earlier, turns[number - first :]), text)
 
 
-def _start(progress: SessionProgress, turns: int, repeated: tuple[Change, ...], text: str) -> SessionStart:
+def _start(progress: SessionProgress, turns: int, repeated: tuple[Made, ...], text: str) -> SessionStart:
     if not text and progress.turns and not progress.left:
         text = GO_ON  # a model goes on only from what somebody has said
     if text:
@@ -74,25 +80,23 @@ def _start(progress: SessionProgress, turns: int, repeated: tuple[Change, ...], 
     return SessionStart(progress.model_dump(mode="json"), taken, repeated)
 
 
-def _messages(turns: list[Turn]) -> int:
-    """Count the messages of the conversation after these turns; one that was summed up began anew."""
-    count = 0
+def _messages(turns: list[Turn], count: int) -> int:
+    """Count the messages of a conversation of so many after these turns; one that was summed up began anew."""
     for turn in turns:
         count = (count if turn.asked.transcript else 0) + len(turn.asked.messages) + 1
     return count
 
 
-def _changed_by(earlier: EarlierRun, turns: list[Turn]) -> tuple[Change, ...]:
+def _changed_by(earlier: EarlierRun, turns: list[Turn]) -> tuple[Made, ...]:
     """Return what the tools changed that these turns called, as far as it still stands."""
     calls = {call.id for turn in turns if turn.answer for call in turn.answer.tool_calls}
     keys = {f"{earlier.id}/{STEP}/{call}" for call in calls}
-    changes = earlier.changes.changes
-    return tuple(one for one in changes if one.state in STANDING and _is_of(one, keys))
+    return tuple(one for one in earlier.changes if one.stands and _is_of(one.change.key, keys))
 
 
-def _is_of(change: Change, keys: set[str]) -> bool:
+def _is_of(key: str, keys: set[str]) -> bool:
     """Whether a change has one of these keys; a key that was used before has a number behind it."""
-    return change.key in keys or change.key.rpartition("/")[0] in keys
+    return key in keys or key.rpartition("/")[0] in keys
 
 
 async def _turns(client: Client, earlier: EarlierRun) -> list[Turn]:

@@ -7,6 +7,7 @@ without channels nothing is scheduled, and a run keeps the history it always had
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from temporalio import workflow
 
@@ -63,6 +64,10 @@ class Notifier:
         task = asyncio.create_task(notified())
         task.add_done_callback(self._ended)
         self._tasks.append(task)
+
+    def by_channels(self, channels: int) -> Notify | None:
+        """Return what notifies people by the channels of this deployment; None without any."""
+        return partial(notify_by_channels, self._trace, channels) if channels else None
 
     async def finish(self) -> None:
         """Wait a few seconds for the notices that are under way when a run ends; raises a bug that one of them hit."""

@@ -92,7 +92,7 @@ class PlanMaking:
         """
         if list(edit) != ["plan"]:
             return None, ['edit: send {"plan": {"steps": […]}} with all steps that are still to be done'], []
-        plan, found, changes = read_plan(edit["plan"])
+        plan, found, changes = read_plan(edit["plan"], own=True)
         if plan is None:
             return None, found, changes
         agents = sorted({*self._executors(), *(step.agent for step in kept.values())})
@@ -108,14 +108,15 @@ class PlanMaking:
         return "".join(f"\nBefore it failed, step {step} did this:\n{lines}\n" for step, lines in did.items() if lines)
 
     def _still_confirmed(self, plan: Plan, settled: Mapping[str, PlanStep]) -> Plan:
-        """Have people approve what is like a step that they had to approve: a planner does not take that back."""
+        """Have people approve what is like a step that they had to approve, by its gate: a planner does not take that back."""
         steps = []
         for step in plan.steps:
             like = next((each for each in self._guarded.values() if is_alike(step, each)), None)
-            if like is not None and not step.confirm and step.step not in settled:
-                why = f"step {step.step} must be confirmed, as it is like step {like.step}"
-                self.changes.append(PlanChange(stage="replan", change=why))
-                step = step.model_copy(update={"confirm": True})  # noqa: PLW2901
+            if like is not None and step.step not in settled:
+                if not step.confirm:
+                    why = f"step {step.step} must be confirmed, as it is like step {like.step}"
+                    self.changes.append(PlanChange(stage="replan", change=why))
+                step = step.model_copy(update={"confirm": True, "gate": like.gate})  # noqa: PLW2901
             steps.append(step)
         return Plan(steps=tuple(steps))
 

@@ -30,6 +30,7 @@ from outlast.server.operations import HttpError, Operation, answered, http_error
 from outlast.server.pages.app import Pages
 from outlast.server.pages.sessions import COOKIE, Sessions
 from outlast.server.routes import operations
+from outlast.server.triggers.receiving import Triggers
 
 LARGEST = 2 * 1024 * 1024
 """Most bytes of a body."""
@@ -61,7 +62,7 @@ class Server:
         self._sessions = Sessions(
             secret.get_secret_value() if secret else "", lambda: datetime.now(UTC), self._tokens, starts=self._is_open
         )
-        self.operations = operations(self._feeds)
+        self.operations = operations(self._feeds, Triggers(settings))
         self._pages = Pages(reach, self._sessions) if pages else None
 
     def app(self) -> ASGIApp:
@@ -95,7 +96,8 @@ class Server:
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                caller = self._allowed(operation, request)
+                signer = await operation.signed_by(request) if operation.signed_by else None
+                caller = self._allowed(operation, request, signer)
                 params = {name: unquote(value) for name, value in request.path_params.items()}
                 call = await read_call(operation, self._reach, caller, request, params)
                 return answered(await operation.call(call))
@@ -108,9 +110,9 @@ class Server:
 
         return endpoint
 
-    def _allowed(self, operation: Operation, request: Request) -> Caller:
+    def _allowed(self, operation: Operation, request: Request, signer: Caller | None) -> Caller:
         """Return who calls; raises HttpError where they may not."""
-        caller = self._caller(request)
+        caller = signer or self._caller(request)
         if wait := self._rates.take(caller.name):
             raise HttpError(429, f"more than SERVE_RATE={self._reach.settings.serve_rate} requests in a minute", {
                 "Retry-After": str(int(wait) + 1)

@@ -82,17 +82,19 @@ class Operation:
     """Headers that it knows, and what they are for."""
     fails: tuple[int, ...] = ()
     """Statuses of errors beside those that every operation has."""
+    signed_by: Callable[[Request], Awaitable[Caller | None]] | None = None
+    """Who calls by a signature instead of a token; None where there is none. It raises HttpError for a wrong one."""
 
 
 async def read_call(operation: Operation, reach: "Reach", caller: Caller, request: Request, params: Any) -> Call:
     """Read query and body of a request; raises HttpError naming what is wrong."""
-    query = _validated(operation.query, dict(request.query_params)) if operation.query else None
+    query = validated(operation.query, dict(request.query_params)) if operation.query else None
     body = None
     if operation.method == "POST":
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             # Anything but JSON is sent without asking first, by any page of any origin.
             raise HttpError(415, "Content-Type: must be application/json")
-        body = _validated(operation.body, read_json(await request.body())) if operation.body else None
+        body = validated(operation.body, read_json(await request.body())) if operation.body else None
     return Call(reach, caller, request, params, query, body)
 
 
@@ -108,7 +110,8 @@ def read_json(body: bytes) -> Any:
         raise HttpError(400, f"the body is not JSON: {error}") from error
 
 
-def _validated(model: type[M], data: Any) -> M:
+def validated(model: type[M], data: Any) -> M:
+    """Read a model from JSON data; raises HttpError naming what is wrong."""
     try:
         return model.model_validate(data)
     except ValidationError as error:

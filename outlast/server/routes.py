@@ -6,6 +6,7 @@ from outlast.server.access import Scope
 from outlast.server.events.feed import Feeds
 from outlast.server.events.stream import LAST_ID, EventsQuery, events_of
 from outlast.server.operations import Operation, Problem
+from outlast.server.triggers.receiving import TriggerBody, Triggers
 
 HTML, SSE = "text/html", "text/event-stream"
 DECIDES = {gates.APPROVER: "The approver token of whoever decides; needed where decisions are signed."}
@@ -13,12 +14,12 @@ KEYED = {starting.KEY: "The id of the run. The same key with the same body gives
 START, READ, DECIDE = Scope
 
 
-def operations(feeds: Feeds) -> list[Operation]:
+def operations(feeds: Feeds, triggers: Triggers) -> list[Operation]:
     """List them, with one operation for each workflow that can be started."""
-    return [*_starting(), *_looking(feeds), *_steering(feeds), *_deciding()]
+    return [*_starting(triggers), *_looking(feeds), *_steering(feeds), *_deciding()]
 
 
-def _starting() -> list[Operation]:
+def _starting(triggers: Triggers) -> list[Operation]:
     return [
         Operation(
             "list_workflows", "GET", "/workflows", READ, "The workflows that can be started", starting.list_workflows,
@@ -35,6 +36,11 @@ def _starting() -> list[Operation]:
         Operation(
             "keep_content", "PUT", "/contents", START, "Keep a text or a file, for requests that refer to one",
             starting.keep, gives={201: Content},
+        ),
+        Operation(
+            "trigger", "POST", "/triggers/{name}", START, "Start what triggers.toml says, with what the body has",
+            triggers.fire, body=TriggerBody, signed_by=triggers.signed_by,
+            gives={201: starting.Started, 200: starting.Started}, fails=(404, 409),
         ),
     ]  # fmt: skip
 

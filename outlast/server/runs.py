@@ -23,6 +23,7 @@ from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, word
 from outlast.cli.recorded.status import recorded_status
 from outlast.cli.runs.listing import Wanted, newest, read_since
+from outlast.cli.runs.retrying import Retried, Waiting, retries_of, waits_of
 from outlast.cli.runs.running import read_ended
 from outlast.cli.runs.waiting import outlasting
 from outlast.contracts import RunStatus, Trace
@@ -52,6 +53,10 @@ class RunShown(BaseModel):
     """When it ended (UTC); null: not yet."""
     progress: RunStatus | None = None
     """Its steps, spend, gates and questions; null for a workflow that is none of ours."""
+    waits: list[Waiting] = []
+    """Its calls that wait in place for what is away, such as the content store."""
+    retries: list[Retried] = []
+    """Its calls that have failed and are made again, as in an outage of the provider."""
     from_history: bool = False
     """Whether no worker answered, and `progress` is what its history says."""
 
@@ -156,6 +161,8 @@ async def shown(reach: Reach, found: WorkflowExecutionDescription) -> RunShown:
         started=found.start_time,
         closed=found.close_time,
         progress=progress,
+        waits=await waits_of(reach, found),
+        retries=retries_of(found),
         from_history=not answered,
     )
 

@@ -77,15 +77,19 @@ def starting(kind: RunKind) -> Callable[[Call], Awaitable[Answer]]:
 
     async def start(call: Call) -> Answer:
         key = call.request.headers.get(KEY) or call.request.query_params.get("id") or ""
-        request = in_name_of(call.caller, call.body)
-        existed, found = await start_run(call.reach, kind, request, key)
-        served = await call.reach.served(found)
-        answer = Started(
-            id=found.id, run_id=found.run_id, type=found.workflow_type, status=word(found.status), served=served
-        )
-        return (200 if existed else 201), answer
+        return await start_as(call.reach, kind, in_name_of(call.caller, call.body), key)
 
     return start
+
+
+async def start_as(reach: Reach, kind: RunKind, request: RunRequest, key: str) -> Answer:
+    """Start a run by its key and answer which: 201 where it was started now, 200 where it was there."""
+    existed, found = await start_run(reach, kind, request, key)
+    served = await reach.served(found)
+    answer = Started(
+        id=found.id, run_id=found.run_id, type=found.workflow_type, status=word(found.status), served=served
+    )
+    return (200 if existed else 201), answer
 
 
 def in_name_of(caller: Caller, request: RunRequest) -> RunRequest:

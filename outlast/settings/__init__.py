@@ -21,7 +21,7 @@ from outlast.settings.tools import ToolSettings
 
 __all__ = ["LOCAL_MODEL", "MODELS", "Settings", "SettingsError", "learn_secrets", "load_settings"]
 
-LISTS_OF_SECRETS = ("payload_keys", "notify_urls")
+LISTS_OF_SECRETS = ("payload_keys", "notify_urls", "trigger_secrets")
 """Settings that hold several secrets, which may stand on lines of their own."""
 
 
@@ -53,6 +53,8 @@ class Settings(ModelSettings, PeopleSettings, ToolSettings, ServerSettings, Proc
                 found += channel_secrets(name, value.get_secret_value())
             elif field == "payload_keys" and value:
                 found += [(name, each.partition(":")[2].strip()) for each in value.get_secret_value().split(",")]
+            elif field == "trigger_secrets":
+                found += [(name, each) for each in self.secrets_of_triggers().values()]
             elif isinstance(value, SecretStr):
                 text = value.get_secret_value()
                 found += credentials_of(name, text) if "://" in text else [(name, text)]

@@ -69,13 +69,15 @@ class PeopleSettings(SettingsGroup):
         try:
             read = tomllib.loads(self.gates_file.read_text()) if self.gates_file.is_file() else {}
             risk, tools = read.pop("risk", {}), read.pop("tools", {})
-            return DeploymentPolicy(
+            policy = DeploymentPolicy(
                 general=_policy("", said | read),
                 risk={name: _policy(f"risk.{name}", each) for name, each in risk.items()},
                 tools={name: _policy(f"tools.{name}", each) for name, each in tools.items()},
             )
+            _check_together(policy)
         except (OSError, ValueError, AttributeError) as error:
             raise SettingsError(f"GATES_FILE={self.gates_file}: {_reason(error)}") from error
+        return policy
 
 
 _TIMES = ("deadline", "remind_every", "escalate_after")
@@ -87,7 +89,7 @@ def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
 
     known = [name for name in GatePolicy.model_fields if name not in ("eligible", "deadlines")]
     fields = {"eligible" if name == "approvers" else name: value for name, value in entry.items()}
-    unknown = sorted(set(fields) - set(GatePolicy.model_fields))
+    unknown = sorted(set(fields) - {*known, "eligible"})
     if unknown:
         raise ValueError(f"{where}.{unknown[0]} is unknown".lstrip(".") + "; known are approvers, " + ", ".join(known))
     try:
@@ -97,6 +99,19 @@ def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
         return GatePolicy.model_validate(fields)
     except ValueError as error:
         raise ValueError(f"{where or 'the beginning'}: {_reason(error)}") from error
+
+
+def _check_together(policy: "DeploymentPolicy") -> None:
+    """Raise ValueError for tables that are right each by itself and cannot hold together."""
+    from outlast.contracts import Risk
+
+    for tool in ("", *policy.tools):
+        for risk in Risk:
+            try:
+                policy.of(risk, tool)
+            except ValueError as error:
+                where = f"risk.{risk}" + (f" and tools.{tool}" if tool else "")
+                raise ValueError(f"{where}, with what the rest of the file says: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -33,7 +33,10 @@ def refund(
         FailAt | None, typer.Option(help="See a rollback: book in a ledger that is nowhere, after row and mail.")
     ] = None,
     task_queue: Annotated[
-        str, typer.Option(help="Where its worker works; one is started while this waits if there is none.")
+        str,
+        typer.Option(
+            help="Where its worker works; on its own queue, one is started while this waits if there is none."
+        ),
     ] = TASK_QUEUE,
     *,
     options: StartOptions,

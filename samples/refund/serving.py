@@ -13,6 +13,7 @@ from outlast.devstack.parts import Part, worker_part
 from outlast.devstack.ports import choose_ports
 from outlast.devstack.process import NotStartedError, running
 from outlast.devstack.state import identify
+from samples.refund import TASK_QUEUE
 
 LOOK_EVERY = 2.0
 """Seconds between looks at whether the queue is still served."""
@@ -27,10 +28,14 @@ def refund_worker(settings: Settings, task_queue: str, environment: Mapping[str,
 
 @asynccontextmanager
 async def served(reach: Reach, task_queue: str) -> AsyncIterator[None]:
-    """Keep a task queue served: with a worker of our own whenever no other is there, which ends with the block.
+    """Keep the queue of refunds served: with a worker of our own whenever no other is there, which ends with the block.
 
+    On any other queue none is started: serving refunds alone, it would fail the tasks of all that else runs there.
     Raises LeavingError where that worker does not start.
     """
+    if task_queue != TASK_QUEUE:
+        yield
+        return
     ready = asyncio.Event()
     keeping = asyncio.create_task(_keep(reach, task_queue, ready))
     waiting = asyncio.create_task(ready.wait())

@@ -13,7 +13,7 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError as NotCarriedOutError
 
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.reaching import Reach, word
+from outlast.cli.reaching import Reach, must_have_begun, word
 from outlast.contracts import NOT_BY_REQUESTER
 from outlast.errors import text_of
 
@@ -24,10 +24,14 @@ ANSWERS_WITHIN = 5.0
 
 
 async def open_run(reach: Reach, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
-    """Describe a run that is still running; raises LeavingError where there is none or it has ended."""
+    """Describe a run that is still running; raises LeavingError where there is none, it has ended, or it has not begun.
+
+    A message that it answers would let a delayed run begin at once.
+    """
     found = await reach.find(workflow_id, ours=ours)
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise LeavingError(WRONG, f"{workflow_id} has ended already ({word(found.status)}); nothing was sent")
+    must_have_begun(found)
     return found
 
 

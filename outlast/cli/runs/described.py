@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import known
 from outlast.cli.leaving import LeavingError
-from outlast.cli.reaching import Reach, WorkerBusyError, word
+from outlast.cli.reaching import Reach, WorkerBusyError, begins_at, word
 from outlast.cli.rendering import duration, safe
 from outlast.contracts import RunStatus, Trace
 
@@ -35,7 +35,8 @@ def described(found: WorkflowExecutionDescription) -> dict[str, Any]:
         "state": word(found.status),
         "started": found.start_time.isoformat(),
         "closed": found.close_time.isoformat() if found.close_time else None,
-        "took": duration(found.start_time, found.close_time),
+        "begins": begins.isoformat() if (begins := begins_at(found)) else None,
+        "took": duration(found.execution_time or found.start_time, found.close_time),
         "events": found.history_length,
         "task_queue": found.task_queue,
         "held": held(found),
@@ -44,10 +45,10 @@ def described(found: WorkflowExecutionDescription) -> dict[str, Any]:
 
 def described_page(data: dict[str, Any]) -> list[RenderableType]:
     """Show it."""
-    times = (
-        f"started {data['started'][:19]}Z · {data['took']} · {data['events']} events · task queue {data['task_queue']}"
-    )
-    head = Text.assemble((safe(data["id"]), "bold"), safe(f" · {data['type']} · {data['state']}"))
+    state = "delayed" if data["begins"] else data["state"]
+    begun = f"begins {data['begins'][:19]}Z" if data["begins"] else f"started {data['started'][:19]}Z · {data['took']}"
+    times = f"{begun} · {data['events']} events · task queue {data['task_queue']}"
+    head = Text.assemble((safe(data["id"]), "bold"), safe(f" · {data['type']} · {state}"))
     return [head, Text(safe(times)), *held_lines(data["held"])]
 
 

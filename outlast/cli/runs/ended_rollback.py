@@ -23,6 +23,7 @@ from outlast.contracts import (
     RollbackRequest,
     RollbackResult,
 )
+from outlast.undo import rollback_id
 
 
 async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, checkpoint: str) -> tuple[str, bool]:
@@ -64,8 +65,7 @@ async def _begun(
     reach: Reach, found: WorkflowExecutionDescription, request: RollbackRequest
 ) -> "WorkflowHandle[object, RollbackResult]":
     """Start the rollback of a run, or find the one that was started before; what failed in that one is tried again."""
-    extent = f"-to-{request.policy.checkpoint}" if request.policy.checkpoint else ""
-    name = f"rollback-{found.run_id}{extent}"
+    name = rollback_id(found.run_id, request.policy.checkpoint)
     before = await _before(reach, name)
     reuse = WorkflowIDReusePolicy.REJECT_DUPLICATE
     if before is not None:

@@ -18,7 +18,7 @@ from outlast.cli.runs.listing import AGO, UNITS
 from outlast.command_line import command
 from outlast.storage.garbage.collecting import AGES, LEAST_GRACE, Collector, Report, Tally
 from outlast.storage.garbage.references import Histories, UnreadableError
-from outlast.storage.garbage.users import User, users
+from outlast.storage.garbage.users import UnlistedError, User, users
 from outlast.storage.objects import Objects
 
 TOLD_EVERY = 500
@@ -60,10 +60,15 @@ async def collected(reach: Reach, wanted: Wanted) -> Report:
     """Collect what nothing refers to; raises LeavingError where it is not known what refers to what."""
     grace, objects = wanted.grace, reach.store().objects
     clients = [_of(reach.client, name) for name in wanted.namespaces or (reach.client.namespace,)]
-    await _check_users(objects, clients, wanted.forgotten)
     collector = Collector(objects, [each.namespace for each in clients], grace, delete=wanted.delete)
     try:
+        await _check_users(objects, clients, wanted.forgotten)
         return await collector.collect(Histories(each, _progress) for each in clients)
+    except UnlistedError as error:
+        raise LeavingError(
+            WRONG,
+            f"{error}; nothing was deleted. Take away what is not ours there, such as links and files with odd names",
+        ) from error
     except UnreadableError as error:
         raise LeavingError(
             WRONG,

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from outlast.cli.kinds import ROLLBACK, kinds, types_of
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.reaching import Reach, word
-from outlast.cli.rendering import row, seconds, table
+from outlast.cli.reaching import Reach, begins_at, word
+from outlast.cli.rendering import local_time, row, seconds, table
 from outlast.client import missing_attributes
 from outlast.command_line import command
 
@@ -96,6 +96,7 @@ async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any
     """Return runs of agents as data, the one that started last first."""
     marked = not wanted.types and await missing_attributes(reach.client) == []
     found = reach.client.list_workflows(wanted.query(marked=marked), limit=max(limit, READ))
+    now = datetime.now(UTC)
     runs = sorted([run async for run in found], key=lambda run: run.start_time, reverse=True)
     return [
         {
@@ -105,7 +106,10 @@ async def newest(reach: Reach, limit: int, wanted: Wanted) -> list[dict[str, Any
             "status": word(run.status),
             "started": run.start_time.isoformat(),
             "closed": run.close_time.isoformat() if run.close_time else None,
-            "seconds": round(((run.close_time or datetime.now(UTC)) - run.start_time).total_seconds(), 3),
+            "begins": begins.isoformat() if (begins := begins_at(run)) else None,
+            "seconds": round(
+                max(((run.close_time or now) - (run.execution_time or run.start_time)).total_seconds(), 0), 3
+            ),
         }
         for run in runs[:limit]
     ]
@@ -119,7 +123,9 @@ def runs_page(runs: list[dict[str, Any]], wanted: Wanted) -> list[RenderableType
         return [Text("no runs yet")]
     made = table("id", "type", "status", "started", "took")
     for run in runs:
-        started = datetime.fromisoformat(run["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        status = Text(run["status"], style=STYLES.get(run["status"], ""))
-        row(made, run["id"], run["type"].removesuffix("Workflow"), status, started, seconds(run["seconds"]))
+        started, status = local_time(datetime.fromisoformat(run["started"])), run["status"]
+        if run["begins"]:
+            status = f"begins {local_time(datetime.fromisoformat(run['begins']))}"
+        shown = Text(status, style=STYLES.get(run["status"], ""))
+        row(made, run["id"], run["type"].removesuffix("Workflow"), shown, started, seconds(run["seconds"]))
     return [made]

@@ -7,9 +7,11 @@ the first still runs.
 import json
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,27 +57,39 @@ async def start(
     detach: bool,
     task_queue: str | None = None,
     priority: Priority = Priority.default,
-) -> tuple[Handle, bool]:
+    delay: timedelta | None = None,
+) -> tuple[Handle, bool] | None:
     """Start a run, or attach to the one of that id; returns its handle and whether it was there before.
 
-    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none.
+    Without `task_queue` it goes to the workers of its own, or to those of TASK_QUEUE where the workflow has none. Returns None
+    where somebody else takes the start, a schedule for one.
     """
     if workflow_id == "":
         raise LeavingError(WRONG, "--id is empty; name the run, or leave --id out")
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
     queue = task_queue or queue_of(workflow) or reach.settings.task_queue
-    if not await (reach.served(queue) if detach else reach.served_soon(queue)):
-        if not detach:
-            raise await reach.no_worker(queue, "nothing was started")
-        lacks, advice = await reach.lacking(queue)
+    if not await (reach.served(queue) if detach or delay else reach.served_soon(queue)):
+        if not (detach or delay):
+            raise await reach.no_worker(queue, "nothing was started", workflow)
+        lacks, advice = await reach.lacking(queue, workflow)
         say(f"{lacks}; the run waits for one. {advice}")
     try:
-        handle = await begin(
-            reach, workflow, request, workflow_id=workflow_id, summary=summary, queue=queue, priority=priority
+        handle = await _beginning.get()(
+            reach,
+            workflow,
+            request,
+            workflow_id=workflow_id,
+            summary=summary,
+            queue=queue,
+            priority=priority,
+            delay=delay,
         )
     except WorkflowAlreadyStartedError as error:
         return await attached(reach, workflow, error.workflow_id), True
-    say(f"started {handle.id}" + _where(reach, handle.id))
+    if handle is None:
+        return None
+    begun = f"{handle.id} begins at {pages.local_time(datetime.now(UTC) + delay)}" if delay else f"started {handle.id}"
+    say(begun + _where(reach, handle.id))
     return handle, False
 
 
@@ -89,6 +103,7 @@ async def begin(
     queue: str,
     priority: Priority = Priority.default,
     memo: Mapping[str, Any] | None = None,
+    delay: timedelta | None = None,
 ) -> Handle:
     """Start a run, with an id of its own where none is given; raises WorkflowAlreadyStartedError where one has that id."""
     return await reach.client.start_workflow(
@@ -98,12 +113,27 @@ async def begin(
         task_queue=queue,
         result_type=page_of(workflow).result,
         priority=priority,
+        start_delay=delay,
         memo=memo,
         static_summary=summary[:200] or None,
         search_attributes=await marks(reach, workflow),
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
     )
+
+
+Begin = Callable[..., Awaitable[Handle | None]]
+_beginning: ContextVar[Begin] = ContextVar("beginning", default=begin)
+
+
+@contextmanager
+def taking_starts(take: Begin) -> Iterator[None]:
+    """Let `take`, which is called as `begin` is and returns None, have what would be started in this block."""
+    token = _beginning.set(take)
+    try:
+        yield
+    finally:
+        _beginning.reset(token)
 
 
 async def marks(reach: Reach, workflow: str) -> TypedSearchAttributes:

@@ -21,6 +21,9 @@ from outlast.contracts import RunStatus
 
 NO_ANSWER = "no worker answers for this run: the worker is busy or gone, and the run goes on once one is there."
 
+NOT_BEGUN = "task is not scheduled yet"
+"""What the server says of a run that was started with a delay and has not begun."""
+
 LONGEST_PAUSE = 2.0
 """Seconds between two questions to a server that does not answer."""
 
@@ -90,7 +93,7 @@ async def _attend(handle: WorkflowHandle[Any, Any], seen: Seen | None, every: fl
         try:
             status = await handle.query("status", result_type=RunStatus, rpc_timeout=PATIENT_DEADLINE)
         except RPCError as error:
-            if not warned and error.status in NOBODY_ANSWERS:
+            if not warned and error.status in NOBODY_ANSWERS and NOT_BEGUN not in error.message:
                 warned = True
                 say(f"{NO_ANSWER} {start_a_worker()}")
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError):

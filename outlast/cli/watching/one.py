@@ -21,14 +21,15 @@ from temporalio.service import RPCError
 
 from outlast.cli.decisions.listing import gates_of
 from outlast.cli.kinds import page_of
-from outlast.cli.leaving import FAILED, LeavingError, cause_of
-from outlast.cli.reaching import QUERY_DEADLINE, Reach
+from outlast.cli.leaving import FAILED, LeavingError, cause_of, say
+from outlast.cli.reaching import QUERY_DEADLINE, Reach, begins_at
 from outlast.cli.recorded.events import failure_of
 from outlast.cli.recorded.status import recorded_status
-from outlast.cli.rendering import money
+from outlast.cli.rendering import local_time, money
 from outlast.cli.results import Reader, without_tools
 from outlast.cli.results.anything import AnyPage
 from outlast.cli.runs.class_queues import class_waits
+from outlast.cli.runs.retrying import wait_lines, waits_of
 from outlast.cli.runs.waiting import PATIENCE, Told, may_be_left, outlasting
 from outlast.cli.watching.calls import Calls
 from outlast.cli.watching.outages import SERVER, WORKER, Outages
@@ -48,7 +49,9 @@ LAST_CALLS = 10.0
 async def follow(reach: Reach, workflow_id: str, *, stream: bool = False) -> None:
     """Show a run as it changes, until it ends, with `stream` what its models write; raises LeavingError if it failed."""
     found = await reach.find(workflow_id)
-    if found.status is WorkflowExecutionStatus.RUNNING and not await reach.served(found):
+    if begins := begins_at(found):
+        say(f"{workflow_id} begins at {local_time(begins)}")
+    elif found.status is WorkflowExecutionStatus.RUNNING and not await reach.served(found):
         raise await reach.no_worker(found, f"run {workflow_id!r} is still running")
     kind = page_of(found.workflow_type)
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id, result_type=kind.result)
@@ -130,14 +133,17 @@ class Watch:
         if self._texts:
             await self._texts.show(found, self._calls)
         if status is not None:
-            self._look = look_at(status, self._trace, self._retries(found))
+            self._look = look_at(
+                status, self._trace, self._retries(found), wait_lines(await waits_of(self._reach, found))
+            )
             self._display.show(self._look)
 
     async def _status(self, found: WorkflowExecutionDescription) -> RunStatus | None:
         """Ask the worker; where none answers, return what was last known, with the gates that the server knows of."""
         handle: WorkflowHandle[Any, Any] = self._reach.client.get_workflow_handle(self._id, run_id=found.run_id)
         try:
-            if found.status is not WorkflowExecutionStatus.RUNNING and not await self._reach.served(found):
+            ended_alone = found.status is not WorkflowExecutionStatus.RUNNING and not await self._reach.served(found)
+            if ended_alone or begins_at(found):
                 return None
             status: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
             ended = sum(row.state in ENDED for row in status.steps)

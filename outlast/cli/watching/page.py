@@ -67,8 +67,8 @@ def gate_line(workflow_id: str, gate: GateView, now: datetime) -> str:
 
 
 def retry_lines(look: Look) -> list[str]:
-    """Return which calls are tried again, and why."""
-    return [
+    """Return which calls wait in place, or are tried again, and why."""
+    return [safe(line) for line in look.waits] + [
         safe(
             f"{retry.step or retry.what}: attempt {retry.attempt}"
             + (f", because of {retry.reason}" if retry.reason else "")

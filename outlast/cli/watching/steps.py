@@ -39,6 +39,8 @@ class Look:
     status: RunStatus
     steps: tuple[StepSeen, ...]
     retries: tuple[Retry, ...] = ()
+    waits: tuple[str, ...] = ()
+    """What calls wait for in place, a line each."""
 
     @property
     def progress(self) -> str:
@@ -47,7 +49,7 @@ class Look:
         return f"{done} of {len(self.status.steps)} steps"
 
 
-def look_at(status: RunStatus, trace: Trace, retries: Sequence[Retry] = ()) -> Look:
+def look_at(status: RunStatus, trace: Trace, retries: Sequence[Retry] = (), waits: Sequence[str] = ()) -> Look:
     """Put together what the run and the server say."""
     states = {row.step: row.state for row in status.steps}
     calls: dict[str, list[CallTrace]] = {}
@@ -60,7 +62,7 @@ def look_at(status: RunStatus, trace: Trace, retries: Sequence[Retry] = ()) -> L
         )
         for row in [*unlisted, *status.steps]
     ]
-    return Look(status, tuple(seen), tuple(retries))
+    return Look(status, tuple(seen), tuple(retries), tuple(waits))
 
 
 def _called(step: str, calls: Sequence[CallTrace]) -> StepRow:

@@ -23,7 +23,7 @@ from obstore.exceptions import NotFoundError
 from outlast.storage.garbage.index import Found, Index
 from outlast.storage.garbage.kinds import CONTENT, KEY, ROUTER, UNKNOWN, kind_of
 from outlast.storage.garbage.references import Histories, UnreadableError, keys_in
-from outlast.storage.garbage.users import FOLDER
+from outlast.storage.garbage.users import FOLDER, listed
 from outlast.storage.objects import TRASH, Objects
 from outlast.storage.sealing import KeyMissingError, SealBrokenError
 
@@ -104,7 +104,7 @@ class Collector:
             self._index.close()
 
     async def _list(self) -> None:
-        async for page in obstore.list(self._objects.store()):
+        async for page in listed(self._objects):
             found = []
             for each in page:
                 trashed = each["path"].startswith(TRASH)

@@ -3,21 +3,31 @@
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import obstore
+from obstore.exceptions import BaseError
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.storage.objects import Objects
+from outlast.storage.objects import Objects, brief
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 FOLDER = "users/"
 SECONDS = 5.0
 """How long the start of a worker waits for that."""
 _log = logging.getLogger(__name__)
+
+
+class UnlistedError(Exception):
+    """What lies in a store cannot be listed as a whole; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +66,28 @@ async def note_user(client: Client, objects: Objects) -> None:
 
 
 async def users(objects: Objects) -> list[User]:
-    """Return all namespaces that left a note; raises KeyMissingError where one cannot be read."""
+    """Return all namespaces that left a note; raises ValueError where one cannot be read, and UnlistedError."""
     found = []
-    async for page in obstore.list(objects.store(), FOLDER.rstrip("/")):
+    async for page in listed(objects, FOLDER.rstrip("/")):
         for each in page:
             note = await objects.fetch(each["path"])
             if note is not None:
-                found.append(User(**json.loads(await objects.opened(each["path"], note))))
+                found.append(_read(each["path"], await objects.opened(each["path"], note)))
     return found
+
+
+async def listed(objects: Objects, folder: str | None = None) -> AsyncIterator[Sequence["ObjectMeta"]]:
+    """List what lies in a store, whoever put it there; raises UnlistedError where that cannot be listed as a whole."""
+    try:
+        async for page in obstore.list(objects.store(), folder):
+            yield page
+    except BaseError as error:
+        raise UnlistedError(f"the content store at {objects.url} cannot be listed: {brief(error)}") from error
+
+
+def _read(path: str, note: bytes) -> User:
+    try:
+        read = json.loads(note)
+        return User(id=read["id"], namespace=read["namespace"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no note of ours") from error

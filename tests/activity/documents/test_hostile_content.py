@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Awaitable
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +29,7 @@ CPU_SECONDS = 1
 tested below."""
 MEMORY = limits.MEMORY_BYTES + 100 * 1024**2
 BLOCKED_SECONDS = 0.5
+POPEN = subprocess.Popen
 
 READ = {"no-border.txt", "spaces.txt", "table.docx", "attributes.html", "style.html"}
 """What is only large, and so must be read; anything else may be read or refused."""
@@ -147,6 +151,38 @@ def test_a_parser_that_others_kill_is_replaced() -> None:
     for child in _parsers():
         child.kill()
     assert pool.run_blocking(_reading(b"two")).texts == ("two",)
+    pool.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_parser_that_a_stop_of_its_whole_group_finds_at_its_start_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """As Ctrl-C or a supervisor sends it: it comes before the parser ignores it, and the content is not to blame."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        process = POPEN(command, **options)
+        started.append(process)
+        if len(started) == 1:
+            process.send_signal(number)
+        return process
+
+    monkeypatch.setattr("outlast.documents.parsing.pool.subprocess.Popen", start)
+    pool = ParserPool(1)
+    assert pool.run_blocking(_reading(b"one")).texts == ("one",)
+    assert [process.returncode for process in started] == [-number, None]
+    pool.close()
+
+
+def test_a_parser_at_its_work_finishes_it_when_its_group_is_stopped() -> None:
+    known, pool = _parsers(), ParserPool(1)
+    pool.run_blocking(_reading(b"one"))
+    (parser,) = [each for each in _parsers() if each not in known]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        parser.send_signal(number)
+    assert pool.run_blocking(_reading(b"two")).texts == ("two",)
+    assert [each for each in _parsers() if each not in known] == [parser], "it went on"
     pool.close()
 
 

@@ -21,6 +21,7 @@ from outlast.storage.garbage.collecting import Collector, Report
 from outlast.storage.garbage.index import PAGE
 from outlast.storage.garbage.kinds import UNKNOWN, RecordKind, kind_of, register_record
 from outlast.storage.garbage.references import Histories, UnreadableError, keys_in, payloads_in, readable
+from outlast.storage.garbage.users import UnlistedError, users
 from outlast.storage.objects import TRASH
 from outlast.storage.paid_replies import PaidReply
 from outlast.storage.payload_codec import EncryptionCodec
@@ -229,3 +230,24 @@ async def test_records_of_calls_that_never_came_back_go_from_the_spool_after_a_w
     spool.clean()
     assert (old.exists(), new.exists()) == (False, True)
     Spool(spool.store, tmp_path / "none").clean()
+
+
+async def test_what_others_put_into_a_store_stays_or_is_named(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path.as_uri())
+    kept, lost = await store.put(b"kept" * 100), await store.put(b"lost" * 100)
+    (tmp_path / "zz").mkdir()
+    (tmp_path / "zz" / "a b.txt").write_text("of somebody else")
+    (tmp_path / kept[:2] / f"{kept}#1").write_text("half written by a worker that died")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    report = await collect(store, kept)
+    assert (gone(report), await store.get(kept)) == ({"content": 1}, b"kept" * 100)
+    assert (tmp_path / "zz" / "a b.txt").exists()
+    assert await store.get(lost) == b"lost" * 100  # back from the trash
+
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "notes.txt").write_text('{"id": "1", "by": "somebody else"}')
+    with pytest.raises(ValueError, match=r"users/notes\.txt is no note of ours"):
+        await users(store.objects)
+    (tmp_path / "all").symlink_to(tmp_path)
+    with pytest.raises(UnlistedError, match=r"cannot be listed: .*loop"):
+        await collect(store, kept)

@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from outlast.activity.outages import OutageWaits
 from outlast.activity.waiting import Patience
-from outlast.contracts import Part, ToolRequest
+from outlast.contracts import OutageWait, Part, ToolRequest
 from outlast.errors import ErrorKind
 from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall
@@ -100,12 +100,30 @@ async def test_an_answer_is_kept_here_while_the_store_hangs_and_a_hanging_store_
     env = ActivityEnvironment()
     env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=1))
     agent = AgentActivities(ScriptedLLM(lambda _: LONG), store, TABLE, Spool(store, state))
-    assert await kind_of(env.run(agent.call_model, asking())) == (ErrorKind.CONTENT_UNAVAILABLE, False)
+    call = asking(keeps_transcript=True)
+    assert await kind_of(env.run(agent.call_model, call)) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert len(list((state / FOLDER).iterdir())) == 1
     again = ContentStore.open((tmp_path / "texts").as_uri())
     llm = ScriptedLLM(lambda _: "never")
     turn = await attempts(again, llm, state)(2)
     assert (await again.text(turn.content), llm.calls) == (LONG, [])
+
+
+async def test_a_store_that_hangs_is_shown_as_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlast.activity.waiting.SILENT_SECONDS", 0.05)
+    store = ContentStore(HangingObjects.open((tmp_path / "texts").as_uri()), patience=Patience(3600))
+    env, sent = ActivityEnvironment(), list[tuple[object, ...]]()
+    env.on_heartbeat = lambda *details: sent.append(details)
+    env.info = replace(env.info, started_time=datetime.now(UTC), start_to_close_timeout=timedelta(seconds=1))
+
+    async def put() -> None:
+        await store.put(b"x")
+
+    assert await kind_of(env.run(put)) == (ErrorKind.CONTENT_UNAVAILABLE, False)
+    (_, wait), over = sent
+    assert isinstance(wait, OutageWait)
+    assert "hangs" in wait.reason
+    assert over == (None,)
 
 
 async def test_a_damaged_record_is_a_call_to_make_again(tmp_path: Path) -> None:

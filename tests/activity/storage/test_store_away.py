@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from outlast.activity.heartbeat import heartbeats
 from outlast.activity.outages import OutageWaits, Waits, is_away
-from outlast.activity.waiting import BEGAN
-from outlast.contracts import ModelFailure, ModelRequest, Part, StopReason, ToolRequest, UndoRequest, Usage
+from outlast.activity.waiting import BEGAN, IN_PLACE, InPlace
+from outlast.contracts import ModelFailure, ModelRequest, OutageWait, Part, StopReason, ToolRequest, UndoRequest, Usage
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import ScriptedLLM
@@ -86,6 +88,36 @@ async def test_an_activity_stops_waiting_while_it_can_still_report(
 
     assert await kind_of(env.run(put)) == (ErrorKind.CONTENT_UNAVAILABLE, False)
     assert most / 4 < asyncio.get_running_loop().time() - began < most
+
+
+@pytest.mark.parametrize("progress", [None, lambda: "page 3"])
+async def test_heartbeats_say_what_an_attempt_waits_for_and_since_when(
+    tmp_path: Path, away: Away, progress: Callable[[], object] | None
+) -> None:
+    store, sent = opened(tmp_path, waits=3600), list[tuple[object, ...]]()
+    env = ActivityEnvironment()
+    env.on_heartbeat = lambda *details: sent.append(details)
+    first = datetime.now(UTC) - timedelta(seconds=100)
+    env.info = replace(
+        env.info, attempt=2, started_time=datetime.now(UTC), heartbeat_timeout=timedelta(seconds=60 if progress else 0)
+    )
+
+    async def put() -> None:
+        IN_PLACE.set(InPlace(first.timestamp()))  # an earlier attempt met the outage, too
+        async with heartbeats(progress):
+            asyncio.get_running_loop().call_later(0.3, away.back)
+            await asyncio.gather(*(store.put(bytes([number])) for number in range(3)))
+
+    away.go()
+    await env.run(put)
+    waiting, over = sent
+    assert waiting[0] == (progress and progress())
+    (wait,) = waiting[1:]
+    assert isinstance(wait, OutageWait)
+    assert (wait.waits_for, wait.setting, wait.attempt) == ("the content store", "STORE_WAIT", 2)
+    assert "mount or restore it" in wait.reason
+    assert (wait.since, wait.until) == (first, first + timedelta(hours=1))
+    assert over[1:] == ()
 
 
 async def test_an_answer_that_meets_a_store_that_is_away_is_in_hand_until_it_is_back(

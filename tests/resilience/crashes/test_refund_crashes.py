@@ -151,6 +151,19 @@ def test_detached_it_names_the_command_that_starts_a_worker(stack: Stack) -> Non
     assert serving(stack) == []
 
 
+@pytest.mark.parametrize(("options", "code"), [((), 3), (("--detach",), 0)])
+def test_on_a_queue_of_others_it_starts_no_worker_and_says_which_is_needed(
+    stack: Stack, options: tuple[str, ...], code: int
+) -> None:
+    order = ("--order", "ORD-1002", "--text", "It came late.", "--task-queue", "of-others", *options)
+    ended = stack.run("refund", *order, WORKER_WAIT="0")
+    assert ended.returncode == code, ended.stderr
+    assert "no worker serves task queue 'of-others'" in ended.stderr
+    assert "Start one that serves RefundWorkflow beside what else runs there" in ended.stderr
+    assert "one runs for as long as this waits" not in ended.stderr
+    assert serving(stack) == []
+
+
 def serving(stack: Stack) -> list[str]:
     """The commands of refund workers that the starter has left behind."""
     found = [one for one in psutil.process_iter() if "samples.refund.worker" in command_of(one)]

@@ -26,9 +26,10 @@ SECRET = "a secret of thirty-two characters"
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
-    """A folder with the programs of the guide, and the workflow of the README."""
+    """A folder with the programs of the guide, and the workflow of the README; the server has triggers in a test of their own."""
     for name, text in (files(TEXT) | {"triage.py": files(texts()["README"])["triage.py"]}).items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "triggers.toml").unlink()
     (tmp_path / "starter.py").symlink_to(PROJECT / "starter.py")
     return tmp_path
 

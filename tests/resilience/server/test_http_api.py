@@ -11,7 +11,7 @@ import pytest
 from outlast.approvals.tokens import granted
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.server.access import Scope
-from tests.processes import wait_for
+from tests.processes import running_starter, wait_for
 from tests.resilience.server.serving import Served, served_by
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
@@ -103,6 +103,42 @@ def test_a_run_is_cancelled(served: Served) -> None:
     assert served.ask("POST", "/runs/stopped/cancel").json()["asked"] is True
     assert served.result("stopped")["status"] == "cancelled"
     assert served.ask("POST", "/runs/stopped/cancel").json()["asked"] is False
+
+
+def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(served: Served, tmp_path: Path) -> None:
+    stack = served.stack
+    content, away = stack.directory / "content", stack.directory / "content.away"
+    stack.api.script(hold=True, size=5_000)
+    served.start("agent", {"agent": "researcher", "task": "Be patient."}, "patient")
+    wait_for(stack.api.hits, "the call is made")
+    content.rename(away)
+    try:
+        stack.api.script(hold=False)
+        (wait,) = wait_for(lambda: served.ask("GET", "/runs/patient").json()["waits"], "the call waits")
+        assert (wait["activity"], wait["waits_for"], wait["setting"]) == (
+            "call_model",
+            "the content store",
+            "STORE_WAIT",
+        )
+        assert "mount or restore it" in wait["reason"]
+        since, until = (datetime.fromisoformat(wait[name]) for name in ("since", "until"))
+        assert timedelta(minutes=59) < until - since <= timedelta(hours=1)
+        (seen,) = stack.json("status", "patient")["waits"]
+        assert {name: seen[name] for name in ("activity", "waits_for", "reason")} == {
+            name: wait[name] for name in ("activity", "waits_for", "reason")
+        }
+        line = f"waiting · call_model · for the content store since {since:%Y-%m-%d %H:%M:%S}, until "
+        assert line in stack.done("status", "patient")
+        with running_starter(tmp_path, "watch", "patient", env=stack.env, name="watch") as watching:
+            watching.wait_until(lambda: line in watching.output, "the watcher to see it")
+            away.rename(content)
+            assert watching.wait(60) == 0, watching.output
+            assert watching.output.count("for the content store") == 1
+    finally:
+        if away.exists():
+            away.rename(content)
+    assert served.ask("GET", "/runs/patient").json()["waits"] == []
+    assert len(stack.api.hits()) == 1
 
 
 def test_an_agent_is_talked_to(served: Served) -> None:

@@ -53,6 +53,15 @@ def test_without_a_file_the_settings_hold(tmp_path: Path) -> None:
         ("[risk.huge]\nneeded = 2", "risk.huge"),
         ("[tools.pay]\nwho = 'me'", "tools.pay.who is unknown; known are approvers, "),
         ("[tools.pay]\nneeded = 2\napprovers = ['a']", "tools.pay: needed: 2 people must approve, but eligible"),
+        ("[tools.pay]\ndeadlines = {high = 60}", "tools.pay.deadlines is unknown"),
+        (
+            "approvers = ['a']\n[tools.pay]\nneeded = 2",
+            "risk.low and tools.pay, with what the rest of the file says: needed: 2",
+        ),
+        (
+            "on_timeout = 'escalate'\nescalate_to = ['a']\n[risk.high]\nescalate_to = []",
+            "risk.high, with what the rest",
+        ),
         ("deadline = ", "Invalid value"),
         ("tools = 3", "int"),
     ],
@@ -67,15 +76,46 @@ def test_a_wrong_entry_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_a_run_may_ask_for_more_but_not_for_less() -> None:
     house = GatePolicy(needed=2, eligible=("ada", "bob", "cy"), deadline=600, remind_every=60)
 
-    assert GatePolicy().within(house) == house
+    assert GatePolicy().within(house) == house.within(None)
     assert GatePolicy(needed=3).within(house).needed == 3
     weaker = GatePolicy(needed=1, eligible=("mallory",), deadline=60).within(house)
     assert (weaker.needed, weaker.eligible, weaker.deadline) == (2, house.eligible, 60)
     assert GatePolicy(eligible=("Ada", "bob", "mallory")).within(house).eligible == ("Ada", "bob")
 
 
+def test_a_run_escalates_to_nobody_who_may_not_decide_here() -> None:
+    house = GatePolicy(needed=2, eligible=("ada", "bob"), escalate_to=("boss",), escalate_after=600)
+    opened = GatePolicy(
+        eligible=("ada",), escalate_to=("mallory", "eve"), escalate_after=1, on_timeout=OnTimeout.ESCALATE
+    )
+
+    assert opened.within(house).escalate_to == ("boss",)
+    assert GatePolicy(escalate_to=("Bob", "eve"), escalate_after=1).within(house).escalate_to == ("Bob",)
+    alone = opened.within(GatePolicy(eligible=("ada", "bob")))
+    assert (alone.escalate_to, alone.escalate_after, alone.on_timeout) == ((), None, OnTimeout.DENY)
+    assert opened.within(GatePolicy(needed=2)).escalate_to == ("mallory", "eve")  # where anybody may decide
+
+
+@pytest.mark.parametrize("field", ["requester_may_approve", "edit_needs_another_approver"])
+def test_what_a_deployment_forbids_no_run_allows(tmp_path: Path, field: str) -> None:
+    strict, loose = (True, False) if field.startswith("edit") else (False, True)
+    forbids, allows = ({field: value} for value in (strict, loose))
+    entries = [f"[tools.pay]\n{field} = {str(value).lower()}" for value in (strict, loose)]
+    house, open_house = (said(tmp_path, entry).of(Risk.HIGH, "pay") for entry in entries)
+    # As a worker hands it to a run.
+    house = GatePolicy.model_validate_json(house.model_dump_json())
+
+    assert getattr(GatePolicy.model_validate(allows).within(house), field) is strict
+    assert getattr(GatePolicy.model_validate(allows).within(GatePolicy()), field) is loose
+    assert getattr(GatePolicy().within(open_house), field) is loose
+    assert getattr(GatePolicy.model_validate(forbids).within(open_house), field) is strict
+    assert getattr(GatePolicy().within(GatePolicy()), field) is strict
+
+
 def test_without_a_deployment_it_is_as_it_always_was() -> None:
-    assert GatePolicy().within(None) == GatePolicy(needed=1, deadline=300)
+    assert GatePolicy().within(None) == GatePolicy(
+        needed=1, deadline=300, requester_may_approve=False, edit_needs_another_approver=True
+    )
     assert GatePolicy(deadlines={Risk.HIGH: 9}).within(None).seconds(Risk.HIGH) == 9
 
 

@@ -41,6 +41,7 @@ COMMANDS = [
     "trace",
     "why",
     "report",
+    "schedule",
     "cancel",
     "rollback",
     "answer",
@@ -67,7 +68,15 @@ raise SystemExit(code)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plan", "--help"], ["route", "--help"], ["train-router", "--help"], ["up", "--help"], ["nonsense"]],
+    [
+        ["--help"],
+        ["plan", "--help"],
+        ["schedule", "add", "--help"],
+        ["route", "--help"],
+        ["train-router", "--help"],
+        ["up", "--help"],
+        ["nonsense"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     # Typer itself reads the options of a single command through pydantic; the list of commands has none.

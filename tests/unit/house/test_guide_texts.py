@@ -27,11 +27,14 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 @cache
 def commands_in(program: str) -> dict[str, set[str]]:
-    """Every command of the starter, or of `outlast`, and its options."""
+    """Every command of the starter, or of `outlast`, and its options; those of a group as `group command`."""
     group: Any = typer.main.get_command(library.build_app(COMMAND_LINE) if program == "outlast" else build_app())
+    found = dict(group.commands)
+    for name, command in group.commands.items():
+        found |= {f"{name} {inner}": one for inner, one in getattr(command, "commands", {}).items()}
     return {
         name: {option for parameter in command.params for option in parameter.opts} | {"--help"}
-        for name, command in group.commands.items()
+        for name, command in found.items()
     }
 
 
@@ -44,6 +47,9 @@ def options_in_help(*command: str) -> set[str]:
 
 def missing(typed: str) -> str:
     """Return what a command asks for that is not there; "" where all is, and for what is no command of ours."""
+    typed, _, another = typed.partition(" -- ")
+    if another and (found := missing(f"starter.py {another}")):
+        return found
     words = re.sub(rf"^{SETTING}", "", QUOTED.sub("X", typed)).split()
     options = set(OPTION.findall(" ".join(words)))
     if len(words) > 1 and words[0].endswith("python"):
@@ -54,6 +60,10 @@ def missing(typed: str) -> str:
         if rest[0] not in known:
             return f"{program} has no {rest[0]}"
         program, *rest = rest
+    if rest and any(name.startswith(f"{program} ") for name in known):
+        program, *rest = f"{program} {rest[0]}", *rest[1:]
+        if program not in known:
+            return f"there is no {program}"
     if rest and program in known:
         return ", ".join(options - known[program])
     if program == "worker.py":
@@ -119,6 +129,9 @@ def test_commands_in_sentences_exist(guide: str) -> None:
         "outlast plan 'Compare'",
         "outlast up --worker-less",
         "plan … --budget-eur 1",
+        "schedule ad NAME",
+        "starter.py schedule pause NAME --why X",
+        "schedule add NAME --cron @daily -- plan … --budget-eur 1",
         "worker.py --replays open",
         "make benchs",
         "deploy/none.sh",

@@ -68,6 +68,7 @@ def test_no_group_hides_a_check_of_another() -> None:
         ("SERVE_ORIGINS", "app.example.org", "must begin with http:// or https://"),
         ("WEBHOOK_URLS", "https://hooks.example.org,example.org", "must begin with http:// or https://"),
         ("WEBHOOK_SECRET", "short", "at least 32 items"),
+        ("TRIGGER_SECRETS", "ticket:a secret of sixteen,issue:short", "secret 2 must be NAME:SECRET"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str) -> None:

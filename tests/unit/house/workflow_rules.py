@@ -195,7 +195,8 @@ def contract_names() -> frozenset[str]:
     bases: dict[str, list[str]] = {}
     for source in sources():
         classes = (node for node in source.tree.body if isinstance(node, ast.ClassDef))
-        bases |= {node.name: [dotted(base) for base in node.bases] for node in classes}
+        for node in classes:  # two modules may have a class of one name
+            bases.setdefault(node.name, []).extend(dotted(base) for base in node.bases)
     names = {"Contract"}
     for _ in bases:
         names |= {name for name, its in bases.items() if names & set(its)}

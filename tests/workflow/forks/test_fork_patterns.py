@@ -9,6 +9,8 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from activities.search.contracts import SourceKind
 from outlast.agents.sessions import AgentSessionRequest, SessionLimits
+from outlast.cli.reaching import Reach
+from outlast.cli.runs.ended_rollback import roll_back_ended
 from outlast.contracts import ROLL_BACK_ALL, Plan, PlanRequest, PlanStep, RunState, RunStatus
 from outlast.errors import ErrorKind, non_retryable
 from outlast.forks.forking import fork, retry
@@ -267,6 +269,28 @@ async def test_no_effect_is_repeated_or_undone_by_a_fork(real_runner: Runner) ->
         assert [key.partition("/")[0] for key in keys] == [third.id]
 
 
+async def test_a_fork_of_a_fork_repeats_no_effect_of_the_first_run(real_runner: Runner) -> None:
+    workspace = workspace_of(real_runner)
+    async with real_runner.worker(writing("a.md")):
+        first = await real_runner.start(PLAN, PlanRequest(plan=filing()))
+        await first.result()
+        (workspace / "a.md").write_text("changed since")
+        second = await forked(real_runner, first.id, from_step="2")
+        await second.result()
+        with pytest.raises(ForkError, match=rf"changed something in run {first.id} .*rollback {first.id}"):
+            await forked(real_runner, second.id, from_step="1")
+        # It is rolled back by another workflow, as it has ended, and then the step counts as done in neither run.
+        reach = Reach(real_runner.settings, real_runner.env.client)
+        (workspace / "a.md").write_text("X")
+        _, whole = await roll_back_ended(reach, await first.describe(), "")
+        assert whole
+        assert not (workspace / "a.md").exists()
+        for run in (first.id, second.id):
+            await (await forked(real_runner, run, from_step="2")).result()
+            assert (workspace / "a.md").read_text() == "X"
+            (workspace / "a.md").unlink()
+
+
 async def test_a_step_that_is_asked_something_else_does_not_repeat_its_effect(real_runner: Runner) -> None:
     workspace = workspace_of(real_runner)
     before = PlanStep(step="0", agent="file-clerk", input="do nothing")
@@ -327,3 +351,11 @@ async def test_a_session_does_not_repeat_the_effects_of_its_turns(real_runner: R
         await second.result()
         assert len(llm.calls) == 1
         assert (await second.query("changes")).get("changes") is None
+        # The turns of a fork are counted on from those that it took over.
+        with pytest.raises(ForkError, match="has had 1 turns; choose from 2 to 2; it goes on from another session"):
+            await forked(real_runner, second.id, from_turn=1)
+        third = await forked(real_runner, second.id, from_turn=2, text="Surely?")
+        await third.result()
+        before, now = await second.query("progress"), await third.query("progress")
+        assert (now["turns"], now["tool_calls"]) == (before["turns"], before["tool_calls"]) == (2, 1)
+        assert now["transcript"]["messages"] == before["transcript"]["messages"] + 1  # "Surely?" beside "Really?"

@@ -12,6 +12,7 @@ from outlast.cli.reaching import Reach
 from outlast.cli.recorded.status import recorded_status
 from outlast.contracts import (
     DecisionLog,
+    GatePolicy,
     Plan,
     PlanRequest,
     PlanStep,
@@ -109,6 +110,7 @@ async def test_only_what_depends_on_the_step_is_done_again(real_runner: Runner) 
 async def test_an_edited_plan_asks_what_was_edited_and_what_comes_after_it(real_runner: Runner) -> None:
     edited = [step.model_dump(mode="json") for step in chain(4).steps]
     edited[2]["input"] = "do 3 otherwise"
+    edited[2]["gate"] = {"needed": 2}
     edited.append({"step": "5", "agent": "writer", "input": "do 5", "depends_on": ["1"]})
     async with real_runner.worker(answer) as llm:
         first = await real_runner.start(RUN, PlanRequest(plan=chain(4)))
@@ -118,6 +120,8 @@ async def test_an_edited_plan_asks_what_was_edited_and_what_comes_after_it(real_
         await second.result()
         assert asked(llm) == {"3 otherwise": 1, "4": 1, "5": 1}
         assert (await status_of(second)).forked == f"{first.id}, from what was edited on"
+        # It is a person's plan: who must approve a step stays in it.
+        assert (await second.query("plan", result_type=Plan)).steps[2].gate == GatePolicy(needed=2)
         llm.calls.clear()
         # A fork of a fork: what that one took over is taken over as well.
         third = await forked(real_runner, second.id, from_step="4", agent="analyst", text="do 4 well")
@@ -142,6 +146,23 @@ async def test_a_step_is_done_by_another_model_of_the_same_agent(real_runner: Ru
         assert (call.system, call.model) == (before.system, "claude-haiku-4-5")
         assert before.model != call.model
         assert (await status_of(second)).steps[1].agent == "writer@claude-haiku-4-5"
+
+
+async def test_an_edited_plan_goes_before_what_an_earlier_fork_said_of_a_step(real_runner: Runner) -> None:
+    edited = [step.model_dump(mode="json") for step in chain(3).steps]
+    edited[1]["agent"] = "analyst"
+    async with real_runner.worker(answer):
+        first = await real_runner.start(RUN, PlanRequest(plan=chain(3)))
+        await first.result()
+        second = await forked(real_runner, first.id, from_step="2", model="claude-haiku-4-5")
+        await second.result()
+        third = await forked(real_runner, second.id, edit={"plan": {"steps": edited}})
+        await third.result()
+        assert {row.step: row.agent for row in (await status_of(third)).steps}["2"] == "analyst"
+        # What was said of a step that stays as it is goes on to hold.
+        fourth = await forked(real_runner, second.id, from_step="2")
+        await fourth.result()
+        assert (await status_of(fourth)).steps[1].agent == "writer@claude-haiku-4-5"
 
 
 async def test_a_plan_that_a_planner_made_is_not_planned_again(real_runner: Runner) -> None:

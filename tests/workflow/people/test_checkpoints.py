@@ -10,7 +10,7 @@ from outlast.contracts import PlanRequest, RunState, StepState
 from outlast.errors import text_of
 from outlast.stages.contracts import StagedRequest
 from tests.workflow.conftest import Runner
-from tests.workflow.people.steering import at_a_checkpoint, decided, refusal
+from tests.workflow.people.steering import at_a_checkpoint, decided, refusal, status_when
 from tests.workflow.plans.staging import TASK, one_step, rows_of, stage
 from tests.workflow.plans.staging import scripted as staged_script
 from tests.workflow.plans.test_plan_and_execute import RUN, is_planner, plan_json, plan_of, report_of, scripted, step
@@ -60,6 +60,18 @@ async def test_an_edit_is_refused_with_every_reason_then_taken_and_what_is_done_
         ("checkpoint", "edited by a person after step 2: now 4, 5")
     ]
     assert len(llm.calls) == 4
+
+
+async def test_who_must_approve_a_step_is_kept_where_a_person_edits_the_plan(runner: Runner) -> None:
+    async with runner.worker(scripted()):
+        handle = await runner.start(RUN, request(checkpoint="steps=1"))
+        await at_a_checkpoint(handle)
+        edit = {"plan": {"steps": [{**step(2, depends_on=[1]), "confirm": True, "gate": {"eligible": ["zoe"]}}]}}
+        assert (await decided(handle, "approve", edit=edit)).kind == "edited"
+        await status_when(handle, lambda status: status.gates and "step 2" in status.gates[0].description)
+        assert "zoe" in await refusal(handle)
+        assert (await decided(handle, "approve", by="zoe")).kind == "approved"
+        assert (await handle.result()).state == RunState.COMPLETED
 
 
 async def test_a_person_stops_a_run_which_keeps_what_is_done(runner: Runner) -> None:

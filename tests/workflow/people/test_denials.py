@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from outlast.contracts import OnStepFailure, Plan, PlanReport, PlanRequest, PlanStep, RecordKind, RunState, StepState
+from outlast.contracts import (
+    GatePolicy,
+    OnStepFailure,
+    Plan,
+    PlanReport,
+    PlanRequest,
+    PlanStep,
+    RecordKind,
+    RunState,
+    StepState,
+)
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import Stage, StagedRequest
@@ -100,7 +110,7 @@ async def replanned(
         return slow() if "slowly" in call.messages[-1][1] else "Done."
 
     steps = (
-        PlanStep(step="1", agent="c", input=MAIL, confirm=True),
+        PlanStep(step="1", agent="c", input=MAIL, confirm=True, gate=GatePolicy(eligible=("bob",), deadline=7200)),
         PlanStep(step="2", agent="c", input="And then?", depends_on=("1",)),
         PlanStep(step="3", agent="d", input="Write slowly." if not failing else "Write."),
         PlanStep(step="9", agent="c", input="Finish.", depends_on=("3",)),
@@ -113,6 +123,9 @@ async def replanned(
             go.set()
             result = await handle.result()
         count = await opened(handle)
+        plan = await handle.query("plan", result_type=Plan)
+    # A planner takes neither the confirmation back nor who may give it.
+    assert all(step.gate == steps[0].gate for step in plan.steps if step.confirm)
     report = PlanReport.model_validate_json(await denying.runner.text(result.report))
     return report, result, asked, count
 
