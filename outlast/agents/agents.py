@@ -160,13 +160,14 @@ class Agents(AgentCards):
             check=check,
         )
 
-        async def answered() -> Answer:
-            return self.outcomes.take(step, asked) or await ask.of(self.outcomes.agent_for(step, agent))
-
-        if journal.here() is None:
-            answer = await answered()
-        else:
-            answer = await journal.once(f"ask {step} {journal.digest(agent, *parts)}", Answer, answered)
+        # What is taken over is looked up anew in each part of a run that continues as new; what was answered is found.
+        answer = await self.outcomes.take(step, asked)
+        if answer is None:
+            by = partial(ask.of, self.outcomes.agent_for(step, agent))
+            if journal.here() is None:
+                answer = await by()
+            else:
+                answer = await journal.once(f"ask {step} {journal.digest(agent, *parts)}", Answer, by)
         if schema is None or answer.data is not None or accept_invalid:
             self.outcomes.keep(step, asked, answer)
         return answer

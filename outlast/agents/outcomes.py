@@ -5,6 +5,7 @@ done anew. A step whose tools changed something in the earlier run is never done
 earlier run's to undo.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,15 @@ from outlast.contracts import TAKEN_NOTE, Content, Fork, Part, StepOutcome, Step
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.workflow import policies
+from outlast.workflow.journal import breathe
 
 DIGEST = 16
 """Characters of a digest: enough to tell the few questions that one step may be asked."""
 ANSWER_BYTES = 100_000
 """About how much one answer of the query holds, and one list that a fork reads: far below the limit of a message."""
+PART = {name: field.default for name, field in Part.model_fields.items()}
+BREATH = 200
+"""Steps that are taken over within one workflow task."""
 
 
 class Outcomes:
@@ -27,13 +32,27 @@ class Outcomes:
 
     def __init__(self, fork: Fork | None = None) -> None:
         self._fork = fork
-        self._ended: list[StepOutcome] = []
+        self._ended: list[tuple[str, str, Answer | dict[str, Any]]] = []
+        """Step, digest of what it was asked, and what it gave; a message is made of them only where somebody asks."""
+        self._again: Counter[tuple[str, str]] = Counter()
+        """Of what was kept in earlier parts of the run: what this part has not come to again yet."""
+        self._took = 0
         self._there: dict[tuple[str, str], list[StepOutcome]] = {}
 
     @property
     def agents(self) -> Sequence[str]:
         """Agents that do steps in place of others, some of them as `AGENT@MODEL`."""
         return tuple(self._fork.agents.values()) if self._fork else ()
+
+    @property
+    def ended(self) -> tuple[StepOutcome, ...]:
+        """What the steps came to so far, all parts of the run together."""
+        return tuple(self._outcome(*each) for each in self._ended)
+
+    def restore(self, ended: Sequence[StepOutcome]) -> None:
+        """Go on from what the steps of earlier parts came to; the run, which begins anew, does not come to all of it again."""
+        self._ended = [(one.step, one.asked, _given(one) if one.agent else one.data or {}) for one in ended]
+        self._again = Counter((one.step, one.asked) for one in ended)
 
     async def read(self) -> None:
         """Read what is taken over, once, before the first step."""
@@ -52,7 +71,7 @@ class Outcomes:
         """Whether a step that is asked this is done already."""
         return bool(self._there.get((step, asked)))
 
-    def take(self, step: str, asked: str) -> Answer | None:
+    async def take(self, step: str, asked: str) -> Answer | None:
         """Return the answer that a step had when it was asked the same, None where it must be asked.
 
         Raises InputInvalid for a step that must not be done again, because its tools changed something that still stands.
@@ -60,15 +79,10 @@ class Outcomes:
         taken = self._taken(step, asked)
         if taken is None or self._fork is None:
             return None
-        return Answer(
-            taken.content,
-            taken.agent,
-            taken.data,
-            (*taken.notes, _note(self._fork)),
-            taken.wrong,
-            taken.findings,
-            taken.left_out_characters,
-        )
+        self._took += 1
+        if self._took % BREATH == 0:
+            await breathe()
+        return _given(taken, _note(self._fork))
 
     def take_data(self, step: str, asked: str) -> dict[str, Any] | None:
         """Return what a step gave that asks no agent, as data; None where it must be done. Raises as `take`."""
@@ -77,36 +91,45 @@ class Outcomes:
 
     def keep(self, step: str, asked: str, answer: Answer) -> None:
         """Remember what a step came to."""
-        notes = tuple(note for note in answer.notes if self._fork is None or note != _note(self._fork))
-        self._ended.append(
-            StepOutcome(
-                step=step,
-                asked=asked,
-                agent=answer.agent,
-                content=answer.content,
-                data=answer.data,
-                notes=notes,
-                findings=answer.findings,
-                wrong=answer.wrong,
-                left_out_characters=answer.left_out_characters,
-            )
-        )
+        self._keep(step, asked, answer)
 
     def keep_data(self, step: str, asked: str, data: dict[str, Any]) -> None:
         """Remember what a step gave that asks no agent."""
-        self._ended.append(StepOutcome(step=step, asked=asked, data=data))
+        self._keep(step, asked, data)
 
     def page(self, arguments: Sequence[Any]) -> StepOutcomes:
         """Answer the `outcomes` query: as many as fit into a message, from the one of this number on."""
         first = arguments[0] if arguments and isinstance(arguments[0], int) else 0
         page: list[StepOutcome] = []
         size = 0
-        for outcome in self._ended[first:]:
+        for each in self._ended[first:]:
+            outcome = self._outcome(*each)
             size += len(outcome.model_dump_json())
             if page and size > ANSWER_BYTES:
                 break
             page.append(outcome)
         return StepOutcomes(outcomes=tuple(page), total=len(self._ended))
+
+    def _keep(self, step: str, asked: str, given: Answer | dict[str, Any]) -> None:
+        if self._again[step, asked] > 0:
+            self._again[step, asked] -= 1
+        else:
+            self._ended.append((step, asked, given))
+
+    def _outcome(self, step: str, asked: str, given: Answer | dict[str, Any]) -> StepOutcome:
+        if not isinstance(given, Answer):
+            return StepOutcome(step=step, asked=asked, data=given)
+        return StepOutcome(
+            step=step,
+            asked=asked,
+            agent=given.agent,
+            content=given.content,
+            data=given.data,
+            notes=tuple(note for note in given.notes if self._fork is None or note != _note(self._fork)),
+            findings=given.findings,
+            wrong=given.wrong,
+            left_out_characters=given.left_out_characters,
+        )
 
     def _taken(self, step: str, asked: str) -> StepOutcome | None:
         waiting = self._there.get((step, asked))
@@ -124,7 +147,8 @@ class Outcomes:
 
 def digest_of_ask(agent: str, parts: Sequence[Part], schema: Mapping[str, Any] | None = None) -> str:
     """Name what an agent is asked: the same for the same agent, texts and schema."""
-    asked = [part.model_dump() for part in parts]
+    # As `model_dump` gives it, in a third of the time.
+    asked = [{name: value for name, value in vars(part).items() if value != PART[name]} for part in parts]
     return hashed({"agent": agent, "parts": asked, "schema": schema})[:DIGEST]
 
 
@@ -135,3 +159,15 @@ def forked_in_words(fork: Fork) -> str:
 
 def _note(fork: Fork) -> str:
     return f"{TAKEN_NOTE} {fork.run}"
+
+
+def _given(outcome: StepOutcome, *notes: str) -> Answer:
+    return Answer(
+        outcome.content,
+        outcome.agent,
+        outcome.data,
+        (*outcome.notes, *notes),
+        outcome.wrong,
+        outcome.findings,
+        outcome.left_out_characters,
+    )

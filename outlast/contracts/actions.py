@@ -219,10 +219,13 @@ def digest_of(acting: Acting, *, agent: str = "", target: str = "") -> str:
     return hashed({"agent": agent, "tool": acting.tool, "target": target, **arguments})
 
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def hashed(data: Mapping[str, Any]) -> str:
     """Return the sha-256 (hex) of data as canonical JSON: keys sorted, no spaces, ASCII; raises ValueError for anything else."""
     try:
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        text = CANONICAL.encode(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"arguments: JSON cannot carry them unchanged ({error}); use text, numbers, lists and objects"

@@ -69,6 +69,29 @@ class ActCarried(Contract):
     """What it answered (`ToolAnswer`), as JSON data; None where it did not."""
 
 
+class StepOutcome(Contract):
+    """What a step of a run came to, so that another run can take it over."""
+
+    step: str
+    """Id or name of the step."""
+    asked: str
+    """Digest of what it was asked; it is taken over only by a step that is asked the same."""
+    agent: str = ""
+    """Who answered in the end; empty where no agent was asked."""
+    content: Content = Content()
+    """The answer as text."""
+    data: dict[str, Any] | None = None
+    """The answer as data; None where it has none."""
+    notes: tuple[str, ...] = ()
+    """What happened on the way that people should know."""
+    findings: tuple[Part, ...] = ()
+    """What the model found on the web by itself."""
+    wrong: tuple[str, ...] = ()
+    """How the data breaks its schema, where the asker takes that."""
+    left_out_characters: int = 0
+    """How much of its material the model was not shown, in characters."""
+
+
 class StateCarried(Contract):
     """What a run has done so far, kept in the content store when it continues as new.
 
@@ -99,6 +122,8 @@ class StateCarried(Contract):
     """Tokens per byte of each model's prompts, as they were measured."""
     outputs: Mapping[str, float] = Field(default_factory=dict)
     """Tokens that each agent answers with, as they were measured."""
+    outcomes: tuple[StepOutcome, ...] = ()
+    """What its steps came to, for forks of it; empty where the run, which begins anew, comes to all of that again."""
 
 
 class RunCarried(Contract):
@@ -132,29 +157,6 @@ class RunCarried(Contract):
     """Why its budget ended it; empty: it did not."""
     notices: tuple[str, ...] = ()
     """Messages that changed nothing, and why."""
-
-
-class StepOutcome(Contract):
-    """What a step of a run came to, so that another run can take it over."""
-
-    step: str
-    """Id or name of the step."""
-    asked: str
-    """Digest of what it was asked; it is taken over only by a step that is asked the same."""
-    agent: str = ""
-    """Who answered in the end; empty where no agent was asked."""
-    content: Content = Content()
-    """The answer as text."""
-    data: dict[str, Any] | None = None
-    """The answer as data; None where it has none."""
-    notes: tuple[str, ...] = ()
-    """What happened on the way that people should know."""
-    findings: tuple[Part, ...] = ()
-    """What the model found on the web by itself."""
-    wrong: tuple[str, ...] = ()
-    """How the data breaks its schema, where the asker takes that."""
-    left_out_characters: int = 0
-    """How much of its material the model was not shown, in characters."""
 
 
 class StepOutcomes(Contract):

@@ -117,13 +117,14 @@ class Border:
         flow.trace.spent_by = dict(state.spent)
         flow.undo.adopt(state.changes)
         flow.agents.acts.restore(state.acts)
+        flow.agents.outcomes.restore(state.outcomes)
         flow.budget.experience.tokens_per_byte = dict(state.prompts)
         flow.budget.experience.output = dict(state.outputs)
 
     def _state(self, calls: tuple[str, ...]) -> StateCarried:
-        flow = self._flow
+        flow, work = self._flow, self.work.carry()
         return StateCarried(
-            work=self.work.carry(),
+            work=work,
             steps=tuple(flow.state.steps.values()),
             spent=flow.trace.spent_by,
             calls=calls,
@@ -134,6 +135,7 @@ class Border:
             changed=flow.state.tools.changed,
             prompts=flow.budget.experience.tokens_per_byte,
             outputs=flow.budget.experience.output,
+            outcomes=flow.agents.outcomes.ended if _has_cancelled(work) else (),
         )
 
     def _carried(self, state: Content) -> RunCarried:
@@ -154,6 +156,10 @@ class Border:
             stopped=flow.budget.stopped,
             notices=tuple(flow.trace.notices),
         )
+
+
+def _has_cancelled(branch: BranchCarried) -> bool:
+    return bool(branch.cancelled) or any(_has_cancelled(each) for each in branch.inner.values())
 
 
 def _count(branch: BranchCarried) -> int:

@@ -114,7 +114,7 @@ async def once(what: str, kind: Any, make: Callable[[], Awaitable[T]], *, of_run
             if not is_cancelled_exception(error):
                 branch.keep(name, _failure(error))
             raise
-    branch.keep(name, Remembered.model_construct(value=value))
+    branch.keep(name, Remembered(value=value))
     return value
 
 
@@ -126,7 +126,7 @@ def fixed(what: str, make: Callable[[], T]) -> T:
     name = branch.name(what)
     known = branch.found(name)
     if known is None:
-        known = branch.done[name] = Remembered.model_construct(value=make())
+        known = branch.done[name] = Remembered(value=make())
     value: T = known.value
     return value
 
@@ -153,7 +153,7 @@ class Limit:
         name = branch.name("limit")
         known = branch.found(name)
         if known is None:
-            branch.done[name] = Remembered.model_construct(value=[workflow.time(), False])
+            branch.done[name] = Remembered(value=[workflow.time(), False])
             return cls(seconds, False, name)
         begun, passed = known.value
         return cls(seconds if passed else begun + seconds - workflow.time(), passed, name)
@@ -163,7 +163,7 @@ class Limit:
         branch = _here.get()
         if branch is not None and self._name:
             begun = branch.done[self._name].value[0]
-            branch.done[self._name] = Remembered.model_construct(value=[begun, True])
+            branch.done[self._name] = Remembered(value=[begun, True])
 
 
 async def breathe() -> None:
@@ -190,7 +190,7 @@ def _given(branch: Branch, name: str, known: Remembered, kind: Any) -> Any:
     if kind is None or known.value is None:
         return known.value
     value = _reader(kind).validate_python(known.value)
-    branch.done[name] = Remembered.model_construct(value=value)  # so that it is read once
+    branch.done[name] = Remembered(value=value)  # so that it is read once
     return value
 
 

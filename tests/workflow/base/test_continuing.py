@@ -26,11 +26,13 @@ from outlast.contracts import (
     PlanStep,
     ProposedAction,
     RunState,
+    StepOutcomes,
     StepState,
     Trace,
     breaks,
 )
 from outlast.errors import ErrorKind, non_retryable
+from outlast.forks.forking import fork
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import Rubric, StagedRequest
@@ -90,6 +92,11 @@ def task_of(call: ModelCall) -> str:
     return str(call.history[0]["content"] if call.history else call.messages)
 
 
+def question(call: ModelCall) -> str:
+    """Return what a step is asked, without the answers that it is given."""
+    return call.messages[-1][1].partition("\n")[0]
+
+
 def questions(asked: list[ModelCall]) -> Counter[str]:
     """Count the calls by what they ask."""
     return Counter(call.messages[-1][1] for call in asked)
@@ -118,6 +125,35 @@ async def test_a_plan_crosses_many_parts_and_no_step_is_done_twice(runner: Runne
     assert {answer.step: await runner.text(answer.content) for answer in result.answers} == {
         str(number): f"answer to Question {number}?" for number in range(1, 41)
     }
+
+
+async def test_a_fork_of_a_run_of_many_parts_asks_what_follows_and_crosses_parts_itself(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """Of 12 steps the fork does the last 7 anew: it crosses borders, too, and is forked in turn."""
+    runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
+    store, client = runner.store, runner.env.client
+    async with runner.worker(lambda call: f"answer to {question(call)}") as llm:
+        first = await runner.start(PLAN, chain(12, None))
+        answers = [answer.model_dump(mode="json") for answer in (await first.result()).answers]
+        assert await parts_of(first) >= 2
+        llm.calls.clear()
+        second = await fork(client, first.id, store=store, from_step="6")
+        result = await second.result()
+        assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in range(6, 13)}
+        assert (result["answers"], result["state"], result["spend"]["calls"]) == (answers, RunState.COMPLETED, 7)
+        assert await parts_of(second) >= 2
+        await replays(second)
+        notes = {row.step: row.note for row in (await status_of(second)).steps}
+        outcomes = await second.query("outcomes", result_type=StepOutcomes)
+        llm.calls.clear()
+        result = await (await fork(client, second.id, store=store, from_step="11")).result()
+    assert [step for step, note in notes.items() if note == f"taken over from {first.id}"] == [
+        str(number) for number in range(1, 6)
+    ]
+    assert sorted(int(outcome.step) for outcome in outcomes.outcomes) == list(range(1, 13))
+    assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in (11, 12)}
+    assert result["answers"] == answers
 
 
 async def test_steps_that_fail_are_planned_around_once(runner: Runner, tmp_path: Path) -> None:
@@ -156,7 +192,7 @@ async def test_a_tool_agent_of_many_turns_in_a_plan_crosses_borders_between_its_
     runner: Runner, tmp_path: Path
 ) -> None:
     runner = with_agents(runner, tmp_path / "agents", {"clerk": "model: sonnet\ntools: list_files, write_file"})
-    turns = 12
+    turns = 4
 
     def script(call: ModelCall) -> ModelReply | str:
         turn = sum(message["role"] == "assistant" for message in call.history)
@@ -189,11 +225,11 @@ async def test_what_was_changed_before_a_border_is_undone_behind_it(runner: Runn
     def script(call: ModelCall) -> ModelReply | str:
         turn = sum(message["role"] == "assistant" for message in call.history)
         number = task_of(call).partition("Question ")[2].partition("?")[0]
-        if number == "12":
+        if number == "7":
             raise non_retryable(ErrorKind.MODEL_REJECTED, "no")
         return "ok" if turn else calls(("write_file", {"path": f"{number}.md", "content": "x"}), turn=turn)
 
-    asked = chain(12, None, on_failure=ROLL_BACK_ALL)
+    asked = chain(7, None, on_failure=ROLL_BACK_ALL)
     assert asked.plan is not None
     steps = tuple(step.model_copy(update={"agent": "clerk"}) for step in asked.plan.steps)
     async with runner.worker(script):
@@ -202,23 +238,23 @@ async def test_what_was_changed_before_a_border_is_undone_behind_it(runner: Runn
             await handle.result()
         assert await parts_of(handle) >= 2
         changes = await handle.query("changes", result_type=Changes)
-    assert Counter(str(change.state) for change in changes.changes) == {"undone": 11}
+    assert Counter(str(change.state) for change in changes.changes) == {"undone": 6}
     assert list(runner.settings.workspace.iterdir()) == []
 
 
 async def test_a_budget_and_what_people_raised_it_by_go_along(runner: Runner, tmp_path: Path) -> None:
     runner = priced(runner, tmp_path / "agents")
     async with runner.worker(dear) as llm:
-        handle = await runner.start(PLAN, chain(30, Budget(calls=12, soft=1)))
+        handle = await runner.start(PLAN, chain(12, Budget(calls=6, soft=1)))
         await gate_of(handle)
-        assert len(llm.calls) == 12
+        assert len(llm.calls) == 6
         assert await parts_of(handle) >= 2
         await replays(handle)
-        await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": 20}})
+        await handle.signal("decide", {"verdict": "approve", "by": "alice", "edit": {"calls": 6}})
         result = await handle.result()
-    assert (len(llm.calls), result.spend.calls, result.state) == (30, 30, RunState.COMPLETED)
+    assert (len(llm.calls), result.spend.calls, result.state) == (12, 12, RunState.COMPLETED)
     assert result.budget is not None
-    assert (result.budget.calls, result.budget.raised) == (32, 1)
+    assert (result.budget.calls, result.budget.raised) == (12, 1)
 
 
 async def test_gates_early_decisions_and_a_pause_go_along(runner: Runner, tmp_path: Path) -> None:
@@ -328,9 +364,9 @@ async def test_requests_cross_borders(runner: Runner) -> None:
 
 async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_path: Path) -> None:
     runner = with_agents(runner, tmp_path / "agents", {"a": "model: sonnet"})
-    messages = 40
+    messages = 20
     async with runner.worker(lambda _: "yes") as llm:
-        handle = await runner.start(PLAN, chain(40, None))
+        handle = await runner.start(PLAN, chain(14, None))
         latest = runner.env.client.get_workflow_handle(handle.id)
         for number in range(messages):
             early = {"gate": f"g{number}", "verdict": "approve", "by": f"p{number}"}
@@ -341,6 +377,6 @@ async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_pat
         await handle.result()
         log = await handle.query("decisions", result_type=DecisionLog)
         assert await parts_of(handle) >= 3
-    assert len(llm.calls) == 40
+    assert len(llm.calls) == 14
     assert sorted(record.by for record in log.records) == sorted(f"p{number}" for number in range(messages))
     assert breaks(log.records) == ()
