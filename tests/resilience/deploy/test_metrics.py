@@ -83,8 +83,8 @@ def test_what_happened_is_counted_once_and_under_the_names_that_are_asked_for(
 
     assert waiting[0].sum("agent_gates_waiting", workflow_type="RefundWorkflow") == 1
     assert 0 < waiting[0].sum("agent_gate_age") < 60
-    # A workflow task that was done again counts what it does again. History names those that failed or timed out; one whose answer
-    # the server did not take because a newer one was on its way leaves nothing there, and happens on a busy machine.
+    # A workflow task that was done again counts what it does again. History names those that failed or timed out; one whose
+    # answer the server did not take because a newer one was on its way leaves nothing there, and happens on a busy machine.
     assert 1 <= now.sum("agent_gates_opened", pattern="refund") <= 2 + _repeated(one, one.id_of("refund"))
     assert now.sum("agent_gates_settled", outcome="approved") == 1
     assert now.sum("agent_gate_wait_count", outcome="approved") == 1
