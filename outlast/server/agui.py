@@ -32,7 +32,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from outlast.redaction import SECRETS
 from outlast.server.conversations import Message, say
 from outlast.server.events.feed import Feeds
-from outlast.server.events.stream import HEARTBEAT, SEND_WITHIN, Told, told
+from outlast.server.events.stream import HEARTBEAT, SEND_WITHIN, StreamEvent, stream_events
 from outlast.server.operations import Answer, Call, HttpError, find
 
 THREAD = "agui-"
@@ -55,7 +55,7 @@ def run_agent(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
         async def sent() -> AsyncIterator[ServerSentEvent]:
             yield _sse(RunStartedEvent(thread_id=given.thread_id, run_id=given.run_id))
             async with feeds.of(found) as feed:
-                async for each in told(call.reach, feed):
+                async for each in stream_events(call.reach, feed):
                     for event in translation.of(each):
                         yield _sse(event)
             if not translation.over:
@@ -92,7 +92,7 @@ class Written:
 
 @dataclass
 class Translation:
-    """Turns what is told of one run into events of the protocol, each message closed before the run is."""
+    """Turns the events of one run into those of the protocol, each message closed before the run is."""
 
     thread: str
     run: str
@@ -100,7 +100,7 @@ class Translation:
     steps: list[str] = field(default_factory=list)
     open: dict[str, Written] = field(default_factory=dict)
 
-    def of(self, each: Told) -> Iterator[BaseEvent]:
+    def of(self, each: StreamEvent) -> Iterator[BaseEvent]:
         """Yield the events that say the same."""
         if self.over:
             return

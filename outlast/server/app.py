@@ -102,11 +102,11 @@ class Server:
                 call = await read_call(operation, self._reach, caller, request, params)
                 return answered(await operation.call(call))
             except Exception as error:
-                told = http_error(error)
-                if told is None:
+                refusal = http_error(error)
+                if refusal is None:
                     _log.exception("%s failed", operation.name)
-                    told = HttpError(500, "unexpected, please report this; the log of the server has it")
-                return JSONResponse({"error": str(told)}, told.status, told.headers)
+                    refusal = HttpError(500, "unexpected, please report this; the log of the server has it")
+                return JSONResponse({"error": str(refusal)}, refusal.status, refusal.headers)
 
         return endpoint
 

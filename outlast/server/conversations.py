@@ -38,7 +38,7 @@ class SayBody(Body):
     """Which agent, where the session is new."""
 
 
-class Said(BaseModel):
+class MessageAccepted(BaseModel):
     """What came of a message."""
 
     id: str
@@ -65,7 +65,7 @@ async def say_it(call: Call) -> Answer:
     return 202, await say(call.reach, call.caller, call.params["id"], message)
 
 
-async def say(reach: Reach, caller: Caller, session: str, message: Message) -> Said:
+async def say(reach: Reach, caller: Caller, session: str, message: Message) -> MessageAccepted:
     """Send a message to a session, which begins with the first one; raises HttpError where it cannot take it now."""
     if not message.text.strip():
         raise HttpError(422, "text: say something")
@@ -84,7 +84,7 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> S
             409, f"{last.id} is a {last.workflow_type}, which takes no messages; name a session of an agent"
         )
     if message.key and await last.memo_value(MESSAGE_MEMO, "", type_hint=str) == message.key:
-        return Said(id=last.id, session=session)
+        return MessageAccepted(id=last.id, session=session)
     if last.status is WorkflowExecutionStatus.RUNNING:
         return await _answered(reach, session, last, message)
     asked = await asked_of(reach, last)
@@ -129,7 +129,9 @@ async def asked_of(reach: Reach, run: WorkflowExecutionDescription) -> AgentSess
     raise HttpError(409, f"{run.id} was started with something else than a session's request")
 
 
-async def _begun(reach: Reach, session: str, run: str, request: AgentSessionRequest, message: Message) -> Said:
+async def _begun(
+    reach: Reach, session: str, run: str, request: AgentSessionRequest, message: Message
+) -> MessageAccepted:
     try:
         await begin(
             reach,
@@ -144,16 +146,16 @@ async def _begun(reach: Reach, session: str, run: str, request: AgentSessionRequ
         found = await find(reach, run)
         if not message.key or await found.memo_value(MESSAGE_MEMO, "", type_hint=str) != message.key:
             raise HttpError(409, f"{session} was sent another message just now; look at its answer first") from None
-    return Said(id=run, session=session)
+    return MessageAccepted(id=run, session=session)
 
 
-async def _answered(reach: Reach, session: str, run: WorkflowExecutionDescription, message: Message) -> Said:
+async def _answered(reach: Reach, session: str, run: WorkflowExecutionDescription, message: Message) -> MessageAccepted:
     status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
     if len(status.questions) != 1:
         raise HttpError(409, f"{run.id} still works on the last message; send this one once it has ended")
     handle = reach.client.get_workflow_handle(run.id, run_id=run.run_id)
     await handle.signal("answer", {"question": status.questions[0].id, "answer": message.text})
-    return Said(id=run.id, session=session, answers=status.questions[0].id)
+    return MessageAccepted(id=run.id, session=session, answers=status.questions[0].id)
 
 
 async def _left(reach: Reach, run: WorkflowExecutionDescription) -> SessionProgress | None:

@@ -80,7 +80,7 @@ def _steering(feeds: Feeds) -> list[Operation]:
         Operation(
             "message", "POST", "/runs/{id}/messages", START, "Send a message to an agent's session",
             conversations.say_it, body=conversations.SayBody, headers=KEYED,
-            gives={202: conversations.Said}, fails=(404, 409),
+            gives={202: conversations.MessageAccepted}, fails=(404, 409),
         ),
         Operation(
             "cancel", "POST", "/runs/{id}/cancel", START, "Ask a run to stop", runs.cancel,

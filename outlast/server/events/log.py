@@ -66,7 +66,7 @@ class EventLog:
 
     async def read(self, heard: Followed) -> list[Logged]:
         """Return the events that one event of history tells."""
-        found = [each async for each in self._told(heard)]
+        found = [each async for each in self._events_of(heard)]
         when = heard.event.event_time.ToDatetime(UTC).isoformat()
         base = f"{heard.run_id}:{heard.event.event_id}"
         return [
@@ -74,7 +74,7 @@ class EventLog:
             for number, (kind, data, *texts) in enumerate(found)
         ]
 
-    async def _told(self, heard: Followed) -> Any:
+    async def _events_of(self, heard: Followed) -> Any:
         event = heard.event
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
             began = event.workflow_execution_started_event_attributes

@@ -24,20 +24,20 @@ LAST_ID = "Last-Event-ID"
 
 
 @dataclass(frozen=True)
-class Told:
-    """One thing that a client is told; only what history holds has an id."""
+class StreamEvent:
+    """One event of the stream; only what history holds has an id."""
 
     kind: str
     data: dict[str, Any]
     id: str = ""
 
 
-async def told(reach: Reach, feed: Feed, after: str = "") -> AsyncIterator[Told]:
-    """Yield all that is to be told of a run after an id, until it has ended."""
+async def stream_events(reach: Reach, feed: Feed, after: str = "") -> AsyncIterator[StreamEvent]:
+    """Yield all events of a run after an id, until it has ended."""
     if after and after not in feed.places:
         await feed.caught_up.wait()
         if after not in feed.places:  # the run was reset, or its first part deleted: what was seen is no longer true
-            yield Told("restarted", {"after": after})
+            yield StreamEvent("restarted", {"after": after})
     place = feed.places.get(after, -1) + 1
     version, sent = 0, dict[Key, tuple[int, int]]()
     while True:
@@ -45,10 +45,10 @@ async def told(reach: Reach, feed: Feed, after: str = "") -> AsyncIterator[Told]
         while place < len(feed.events):
             event = feed.events[place]
             place += 1
-            yield Told(event.kind, await _with_text(reach, event), event.id)
+            yield StreamEvent(event.kind, await _with_text(reach, event), event.id)
         if feed.version != version and feed.status is not None:
             version = feed.version
-            yield Told("status", feed.status)
+            yield StreamEvent("status", feed.status)
         for each in _live(feed, sent):
             yield each
         if place < len(feed.events) or feed.version != version:
@@ -63,7 +63,7 @@ async def _with_text(reach: Reach, event: Logged) -> dict[str, Any]:
     return event.data if text is None else {**event.data, "text": text}
 
 
-def _live(feed: Feed, sent: dict[Key, tuple[int, int]]) -> list[Told]:
+def _live(feed: Feed, sent: dict[Key, tuple[int, int]]) -> list[StreamEvent]:
     """Return what is new of the texts that are being written, to a client that was sent so much of them."""
     found = []
     for gone in [key for key in sent if key not in feed.texts]:
@@ -74,7 +74,7 @@ def _live(feed: Feed, sent: dict[Key, tuple[int, int]]) -> list[Told]:
         if end < live.end:
             start = max(end, live.start)
             data = {**live.call, "attempt": live.attempt, "start": start, "text": live.text[start - live.start :]}
-            found.append(Told("text", data))
+            found.append(StreamEvent("text", data))
         sent[key] = live.attempt, live.end
     return found
 
@@ -95,7 +95,7 @@ def events_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
 
         async def sent() -> AsyncIterator[ServerSentEvent]:
             async with feeds.of(found) as feed:
-                async for each in told(call.reach, feed, after):
+                async for each in stream_events(call.reach, feed, after):
                     data = written_json(each.data)
                     yield ServerSentEvent(data=data, event=each.kind, id=each.id or None)
 

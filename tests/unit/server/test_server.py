@@ -12,7 +12,7 @@ from outlast.server.access import Rates, Scope, Tokens, new_token
 from outlast.server.conversations import session_of
 from outlast.server.events.feed import LONGEST_LIVE, Feed, Live
 from outlast.server.events.log import Logged
-from outlast.server.events.stream import Told, told
+from outlast.server.events.stream import StreamEvent, stream_events
 
 
 def test_a_token_is_known_by_its_hash_alone() -> None:
@@ -88,15 +88,15 @@ def add(to: Any, *numbers: int) -> None:
         to.events.append(Logged(f"run:{number}", "call_started", {"n": number}))
 
 
-async def read(source: Any, after: str = "") -> list[Told]:
-    return [each async for each in told(cast(Any, None), cast(Feed, source), after)]
+async def read(source: Any, after: str = "") -> list[StreamEvent]:
+    return [each async for each in stream_events(cast(Any, None), cast(Feed, source), after)]
 
 
 async def test_a_slow_client_is_sent_the_newest_and_no_queue() -> None:
     """While it takes its time, ten pieces and ten states come; it gets one of each, and every event that has an id."""
     source = feed()
     add(source, 1, 2)
-    taken = told(cast(Any, None), cast(Feed, source))
+    taken = stream_events(cast(Any, None), cast(Feed, source))
     first = await anext(taken)
     live = source.texts["run", "5"] = Live({"call": "run:5"})
     for number in range(10):
