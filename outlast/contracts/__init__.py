@@ -81,6 +81,7 @@ from outlast.contracts.runs import (
     BudgetShown,
     CallTrace,
     FallbackTaken,
+    OutageWait,
     Question,
     RunReport,
     RunState,
@@ -106,7 +107,7 @@ if TYPE_CHECKING:
     # isort: off
     from outlast.contracts.agents import AgentCard, Catalog, CatalogRequest, Prices
     from outlast.contracts.models import (
-        CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn, OutageWait,
+        CUT_NOTE, SMALL_MODEL_HINT, STREAM_TOPIC, TAKEN_NOTE, Message, ModelFailure, ModelRequest, ModelTurn,
         StopReason, Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
     from outlast.contracts.notices import (
@@ -130,7 +131,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
-    "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn OutageWait "
+    "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn "
     "StopReason Streamed ToolAnswer ToolCall ToolSpec Usage",
     "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest "
     "WebhookSent",

@@ -1,7 +1,6 @@
 """One model call: what is asked, what came back, and what it cost."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -247,20 +246,3 @@ class Streamed(Contract):
     """The end of the text so far, from `start` on."""
     call: str = ""
     """Id of the activity, where pieces of several calls come in one stream."""
-
-
-class OutageWait(Contract):
-    """What a running activity waits for in place; sent with its heartbeats, after its progress."""
-
-    waits_for: str
-    """What is away."""
-    setting: str
-    """Name of the setting that bounds the wait."""
-    reason: str
-    """What it answered last, or that it does not answer."""
-    since: datetime
-    """When the wait began, by the server's clock."""
-    until: datetime
-    """When it is over at the latest, by the server's clock; the run may allow the call less."""
-    attempt: int = 1
-    """Which attempt of the activity waits, from 1 on: the server keeps heartbeats of earlier ones."""

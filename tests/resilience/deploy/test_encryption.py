@@ -159,7 +159,7 @@ def test_gc_leaves_all_that_runs_refer_to_and_takes_what_a_deleted_run_wrote(
     assert (found["unreferenced"], found["runs"], texts_of(running)) == ({}, 4, before)
 
     running.temporal("workflow", "delete", "--yes", "-w", "gated", "--address", running.server.address)
-    wait_for(lambda: "gated" not in running.runs(), "the run is deleted")
+    wait_for(lambda: "gated" not in running.runs(), "the run is deleted", timeout=120)
     dry = running.done("gc")
     assert texts_of(running) == before
     assert "a dry run: 'python starter.py gc --delete' does it" in dry

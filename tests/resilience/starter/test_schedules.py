@@ -124,8 +124,8 @@ def test_a_delayed_run_says_when_it_begins_and_takes_no_message_but_to_cancel(st
     assert json.loads(waited.stdout)["state"] == "completed"
     assert waited.stderr.splitlines() == [line for line in waited.stderr.splitlines() if "soon begins at" in line]
 
-    stack.done("plan", "Compare tea and coffee", "--delay", "2s", "--id", "watched", "--detach")
-    watching = stack.run("watch", "watched")
+    stack.done("plan", "Compare tea and coffee", "--delay", "2s", "--id", "watched-late", "--detach")
+    watching = stack.run("watch", "watched-late")
     assert watching.returncode == 0, watching.stderr
-    assert "watched begins at 20" in watching.stderr
+    assert "watched-late begins at 20" in watching.stderr
     assert "no worker answers" not in watching.stdout + watching.stderr

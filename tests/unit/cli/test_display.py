@@ -83,7 +83,10 @@ CALL = {
     "error": name("error"),
 }
 CALLS = Trace(calls=(CallTrace(**CALL, started=NOW, ms=5, success=False),))
-RUNS = [{"id": name("run"), "type": name("type"), "status": name("failed"), "started": NOW.isoformat(), "seconds": 1.0}]
+RUNS = [
+    {"id": name("run"), "type": name("type"), "status": name("failed"), "started": NOW.isoformat()}
+    | {"begins": None, "seconds": 1.0}
+]
 NOTICE = Notice(
     workflow_id=name("run"), gate=name("gate-1"), kind="opened", what=name("send"), tool=name("t"), target=name("to"),
     arguments=name("{}"), risk="high", requester=name("me"), deadline=NOW, digest="d" * 64, pending=True,
