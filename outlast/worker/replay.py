@@ -111,6 +111,8 @@ async def check(
 
 async def replay_failure(replayer: Replayer, history: WorkflowHistory) -> str:
     """Replay one history; returns the workflow, the event and the reason where it does not replay, on one line, or ""."""
+    if all(event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED for event in history.events):
+        return ""  # a run that has not begun, such as one with a delay, has decided nothing; the SDK would wait for it for ever
     failure = await _failure(replayer, history)
     if not failure:
         return ""

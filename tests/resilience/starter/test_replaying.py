@@ -62,14 +62,16 @@ def test_runs_of_the_server_by_id_and_all_open_ones(stack: Stack, tmp_path: Path
     stack.api.script(hold=True)
     stack.done("plan", "--plan", str(plan), "--id", "replay-open", "--detach")
     wait_for(lambda: any(hit["outcome"] == "running" for hit in stack.api.hits()), "its call is under way")
-    said = stack.done("replay", "replay-ended", "open")
-    assert {"replay-ended: replays", "replay-open: replays"} <= set(said.splitlines())
+    stack.done("plan", "--plan", str(plan), "--delay", "1h", "--id", "replay-late", "--detach")
+    said = stack.done("replay", "replay-ended", "open", "replay-late")
+    assert {"replay-ended: replays", "replay-open: replays", "replay-late: replays"} <= set(said.splitlines())
     wrong = stack.run("replay", "nobody")
     assert (wrong.returncode, "nobody: there is neither such a file nor such a run" in wrong.stderr) == (2, True)
     alone = starter("replay", "open", env=stack.env, program=OUTLAST)
     assert alone.returncode == 0, "open runs of others are counted, and stop no deploy"
-    assert "of workflows that this code does not have: PlanAndExecuteWorkflow (1)" in alone.stdout
+    assert "of workflows that this code does not have: PlanAndExecuteWorkflow (2)" in alone.stdout
     stack.api.script(hold=False)
+    stack.done("cancel", "replay-late")
     assert stack.json("result", "replay-open")["state"] == "completed"
     gone = starter("replay", "open", env=stack.env | {"TEMPORAL_ADDRESS": "127.0.0.1:1"})
     assert gone.returncode == 3
