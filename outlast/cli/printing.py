@@ -4,12 +4,16 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from outlast.display import escaped_json
 from outlast.redaction import SECRETS, PresentableStream, presentable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def print_json(data: Any) -> None:
@@ -55,3 +59,19 @@ class Exact(str):
 def on_page(value: Any) -> Any:
     """Make what a template puts on a page presentable, before it is escaped."""
     return presentable(value) if type(value) is str else value
+
+
+def page_environment(folder: Path) -> "Environment":
+    """Return what renders the templates of a folder: all that is shown is presentable and escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # few commands make a page
+
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        finalize=on_page,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["utc"] = lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return made

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
-from outlast.cli.printing import counted, on_page
+from outlast.cli.printing import counted, page_environment
 from outlast.cli.rendering import dollars, seconds
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
@@ -127,19 +127,11 @@ def shares_of_time(report: Report) -> list[dict[str, Any]]:
 
 
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(("html",)),
-        undefined=StrictUndefined,
-        finalize=on_page,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = page_environment(TEMPLATES)
     made.filters |= {
         "seconds": seconds,
         "dollars": dollars,
         "counted": counted,
-        "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",
     }
     made.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT}
     return made

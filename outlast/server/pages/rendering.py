@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
-from outlast.cli.printing import Exact, on_page
+from outlast.cli.printing import Exact, page_environment
 from outlast.cli.rendering import seconds
 from outlast.contracts import SHORT_DIGEST
 
@@ -29,19 +29,11 @@ def left(deadline: datetime, now: datetime) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=select_autoescape(("html",)),
-        undefined=StrictUndefined,
-        finalize=on_page,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = page_environment(FOLDER)
     made.filters |= {
         "exact": Exact,
         "left": left,
         "took": seconds,
         "short": lambda digest: digest[:SHORT_DIGEST],
-        "utc": lambda when: f"{when:%Y-%m-%d %H:%M:%S} UTC",
     }
     return made
