@@ -8,8 +8,9 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
+from outlast.agents.answers import LoopEnd, LoopState
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
-from outlast.agents.tool_loop import AgentLoop, LoopEnd, LoopState
+from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.workflow.base import AgentWorkflow
@@ -62,8 +63,10 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
 
     def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
         """Build the loop, with the conversation of the session that this one goes on from."""
-        card = self.agents.card(self._agent)
         before = request.continues or SessionProgress()
+        self._agent = before.agent or self._agent
+        card = self.agents.card(self._agent)
+        self.agents.asked_before = before.asked
         if before.toolset is not None:
             self.agents.adopt(card, before.toolset)
         self.undo.adopt(before.changes)
@@ -86,6 +89,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
                 tool_calls=before.tool_calls,
                 compactions=before.compactions,
                 tokens=_tokens(before.spend),
+                handoffs=before.handoffs,
             ),
             notes=list(before.notes),
             pause=self._continue_if_long,
@@ -118,7 +122,10 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         state = self._loop.state
         return SessionProgress(
             transcript=state.transcript,
-            toolset=self.agents.read_toolset(self.agents.card(self._agent)),
+            toolset=self.agents.read_toolset(self._loop.card),
+            agent=self._loop.card.name if state.handoffs else "",
+            handoffs=state.handoffs,
+            asked=self.agents.asked,
             left=state.left,
             turns=state.turns,
             tool_calls=state.tool_calls,

@@ -6,6 +6,7 @@ A call's key must be the same in every attempt and after a reset, so it is made 
 where a fallback may ask for the same act, of tool and arguments.
 """
 
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -116,3 +117,8 @@ async def _recorded(
         run.undo.completed(change, result)
     run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)
+
+
+def unanswered(call: ToolCall, why: str) -> ToolAnswer:
+    """Answer a call that was not made."""
+    return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)

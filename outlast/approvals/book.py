@@ -52,6 +52,9 @@ class GateBook:
     def __init__(self, carried: GatesCarried | None = None) -> None:
         carried = carried or GatesCarried()
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
+        self.elsewhere = {
+            gate.digest: gate for gate in carried.elsewhere
+        }  # denied in runs that belong together with this one
         self.early: list[Decision] = list(carried.early)
         self.records: list[GateRecord] = list(carried.log.records)
         self._unkept = carried.log.unkept
@@ -79,7 +82,13 @@ class GateBook:
         over = [gate for gate in self.gates.values() if gate.claimed]
         done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
         log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self._unkept)
-        return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
+        early, elsewhere = tuple(self.early), tuple(self.elsewhere.values())
+        return GatesCarried(gates=(*done, *kept), early=early, opened=self.opened, log=log, elsewhere=elsewhere)
+
+    @property
+    def denials(self) -> tuple[GateState, ...]:
+        """The gates at which people denied an action, here or in runs that belong together with this one."""
+        return (*self.elsewhere.values(), *(gate for gate in self.gates.values() if gate.denied))
 
     def open(
         self,

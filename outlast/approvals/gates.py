@@ -68,17 +68,13 @@ class Gates:
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
-        self.policy = GatePolicy()
-        self.requester = ""
-        self.notify = notify
-        self.indexed = indexed
+        self.policy, self.requester = GatePolicy(), ""
+        self.notify, self.indexed = notify, indexed
         self.waited = 0.0
-        self._settling = 0
-        self._since = 0.0
+        self._settling, self._since = 0, 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
-        self._trace = trace
-        self._book = GateBook()
+        self._trace, self._book = trace, GateBook()
         self._authentication = Authentication()
         self._published = 0
         self._in_memo: dict[str, GateView] = {}
@@ -94,6 +90,11 @@ class Gates:
     def actions(self) -> WaitingActions:
         """What waits, whole."""
         return WaitingActions(actions={gate.name: gate.action for gate in self._book.waiting})
+
+    def denials(self, more: Sequence[GateState] = ()) -> tuple[GateState, ...]:
+        """Return what people denied, here and in runs that belong together with this one, once it knows `more`."""
+        self._book.elsewhere |= {gate.digest: gate for gate in more}
+        return self._book.denials
 
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
@@ -139,7 +140,7 @@ class Gates:
         self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
     ) -> GateDecision:
         check, describe, takes = how
-        if (before := denied_before(self._book.gates.values(), action)) is not None:
+        if (before := denied_before(self._book.denials, action)) is not None:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         if not name:

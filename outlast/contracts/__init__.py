@@ -65,6 +65,7 @@ from outlast.contracts.gate_views import (
     GatesShown,
     GateView,
     WaitingActions,
+    WaitsBelow,
 )
 from outlast.contracts.gates import (
     Approver,
@@ -95,6 +96,7 @@ from outlast.contracts.steering import (
     NO_CHECKPOINT,
     CheckpointPolicy,
     CheckpointWhen,
+    DelegationLimits,
     DeploymentPolicy,
     GatePolicy,
     OnTimeout,
@@ -124,7 +126,7 @@ if TYPE_CHECKING:
         carried_in,
     )
     from outlast.contracts.tools import (
-        AppendRequest, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, Transcript, UndoRequest, UndoResult,
+        AgentTool, AppendRequest, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, Transcript, UndoRequest, UndoResult,
     )
     # isort: on
     # fmt: on
@@ -140,7 +142,7 @@ _MODULES = {
     "StepAnswer StepId",
     "requests": "CARRIED ChangingResult Fork RollbackRequest RollbackResult RunRequest RunResult StepOutcome StepOutcomes "
     "carried_in ActCarried BranchCarried Remembered RunCarried StateCarried",
-    "tools": "AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
+    "tools": "AgentTool AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
 }
 _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 
@@ -148,10 +150,11 @@ __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
     "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
-    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver",
+    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AgentTool", "AppendRequest", "Approval", "Approver",
     "ArgumentsShown", "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
-    "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
+    "Decision", "DecisionLog", "DelegationLimits", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
+    "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
     "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",
     "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
@@ -162,9 +165,9 @@ __all__ = [
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
     "StoreRequest", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
-    "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WebhookBody", "WebhookDelivered", "WebhookDelivery",
-    "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named",
-    "same_digest", "shown", "visible",
+    "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WaitsBelow", "WebhookBody", "WebhookDelivered",
+    "WebhookDelivery", "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed",
+    "invisible", "named", "same_digest", "shown", "visible",
 ]  # fmt: skip
 
 

@@ -110,3 +110,18 @@ class GateNews(Contract):
     """Names of those who are notified; empty: all channels."""
     head: str = ""
     """Last hash of the decision log, so that it is also noted outside."""
+
+
+class WaitsBelow(Contract):
+    """An agent that a run has asked, in a run of its own, and that waits for people there."""
+
+    run: str
+    """Workflow id of its run, where people decide."""
+    agent: str
+    """Name of the agent."""
+    gates: tuple[GateView, ...] = ()
+    """Gates that wait."""
+    questions: tuple[str, ...] = ()
+    """Questions that wait, each beginning with its id."""
+    below: tuple["WaitsBelow", ...] = ()
+    """Agents that it asked in turn, and that wait."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
-from outlast.contracts.gate_views import GateView
+from outlast.contracts.gate_views import GateView, WaitsBelow
 from outlast.contracts.steering import GatePolicy, Pause
 
 
@@ -163,6 +163,10 @@ class StepRow(Contract):
     """What it gave; None where it gave nothing."""
     note: str = ""
     """Why it failed, was skipped or went another way; empty: nothing to report."""
+    within: str = ""
+    """Step whose agent asked for this one; empty: no agent did."""
+    run: str = ""
+    """Workflow id of the run that does it; empty: this run does."""
 
 
 class FallbackTaken(Contract):
@@ -176,6 +180,8 @@ class FallbackTaken(Contract):
     """Who was asked instead: an agent, `person`, or a fixed text."""
     reason: Summary = ""
     """Why the agent failed, at most 200 characters."""
+    handoff: bool = False
+    """Whether the agent did not fail, but handed the conversation over."""
 
 
 class Question(Contract):
@@ -222,6 +228,8 @@ class RunStatus(Contract):
     """Tools that are otherwise than their servers have them."""
     forked: str = ""
     """From which run it was forked, and from where on, in words; empty: it was not."""
+    below: tuple[WaitsBelow, ...] = ()
+    """Agents that it asked, each in a run of its own, that wait for people."""
 
 
 class RunReport(Contract):
