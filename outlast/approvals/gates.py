@@ -76,8 +76,7 @@ class Gates:
         self.webhooks: Webhooks | None = None
         self._trace, self._book = trace, GateBook()
         self._authentication = Authentication()
-        self._published = 0
-        self._in_memo: dict[str, GateView] = {}
+        self._published, self._in_memo = 0, dict[str, GateView]()
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 

@@ -47,10 +47,11 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
     @workflow.query(description="What the run that asked has to take over")
     def settled(self) -> Settled:
         """Return what this run has changed and spent, and what people decided in it."""
+        known = {gate.digest for gate in self.request.denied}
         return Settled(
             changes=self.undo.changes,
             spend=self.state.spend,
-            denied=self.gates.denials()[len(self.request.denied) :],
+            denied=tuple(gate for gate in self.gates.denials() if gate.digest not in known),
             raised=self.budget.raised_by,
             lacking=self.state.tools.carried,
             waited=self.gates.waited,
