@@ -151,7 +151,9 @@ async def test_a_fork_of_a_run_of_many_parts_asks_what_follows_and_crosses_parts
     assert [step for step, note in notes.items() if note == f"taken over from {first.id}"] == [
         str(number) for number in range(1, 6)
     ]
-    assert sorted(int(outcome.step) for outcome in outcomes.outcomes) == list(range(1, 13))
+    archived = [StepOutcomes.model_validate_json(await store.text(Part(ref=ref))) for ref in outcomes.earlier]
+    asked = [outcome.step for part in (*archived, outcomes) for outcome in part.outcomes]
+    assert sorted(map(int, asked)) == list(range(1, 13))
     assert Counter(map(question, llm.calls)) == {f"Question {number}?": 1 for number in (11, 12)}
     assert result["answers"] == answers
 
