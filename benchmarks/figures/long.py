@@ -26,6 +26,7 @@ from outlast.contracts import Plan, PlanRequest, PlanStep, StopReason, ToolCall,
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore
+from outlast.worker import memory
 from tests.processes import dev_server
 from tests.real_process import RealProcess, clean_environment
 from worker import working
@@ -188,7 +189,8 @@ def _limit() -> int:
 
 
 async def _serve(address: str, place: Path, agents: Path) -> None:
-    """Work, and write a line for each model call."""
+    """Work as a worker process does, and write a line for each model call."""
+    memory.prepare()
     settings = Settings(
         state_dir=place,
         content_store_url=f"file://{place / 'content'}",
@@ -211,6 +213,7 @@ async def _serve(address: str, place: Path, agents: Path) -> None:
 
         llm = ScriptedLLM(answer)
         async with working(client, settings, llm):
+            memory.started()
             print("worker ready", flush=True)
             await asyncio.Event().wait()
 
