@@ -137,11 +137,11 @@ async def _measured(
     }
 
 
-def _windows(borders: Sequence[int], size: int) -> tuple[slice, slice]:
+def _windows(borders: Sequence[int], size: int) -> tuple[range, range]:
     """Return the calls that are compared, from the first of a part to the first of the next; tenths where parts are few."""
     if len(borders) > 1:
-        return slice(0, borders[0]), slice(borders[-2], borders[-1])
-    return slice(size // 20, size // 10 + size // 20), slice(size - size // 10 - 1, size - 1)
+        return range(borders[0]), range(borders[-2], borders[-1])
+    return range(size // 20, size // 10 + size // 20), range(size - size // 10 - 1, size - 1)
 
 
 async def _history(client: Client, workflow_id: str) -> tuple[list[int], list[int]]:
@@ -171,14 +171,14 @@ async def _history(client: Client, workflow_id: str) -> tuple[list[int], list[in
     return joined, borders[1:]
 
 
-def _cpu(marks: Sequence[Mark], calls: slice) -> float:
-    spent: float = marks[calls.stop].cpu - marks[calls.start].cpu
+def _cpu(marks: Sequence[Mark], calls: range) -> float:
+    spent = marks[calls.stop].cpu - marks[calls.start].cpu
     return round(spent / (calls.stop - calls.start) * 1000, 2)
 
 
-def _mean(sizes: Sequence[int], calls: slice) -> int:
+def _mean(sizes: Sequence[int], calls: range) -> int:
     """Return the mean bytes of calls, with what the next part takes over and not what theirs did: as `_cpu` counts."""
-    total: int = sum(sizes[calls.start + 1 : calls.stop + 1])
+    total = sum(sizes[calls.start + 1 : calls.stop + 1])
     return round(total / (calls.stop - calls.start))
 
 

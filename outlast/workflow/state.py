@@ -93,7 +93,8 @@ class ExecutionState:
         if step.step in self.archive and (row := self.steps.get(step.step)):
             self.steps[step.step] = step.model_copy(update={"agent": row.agent, "state": row.state, "note": row.note})
             return
-        if step.step in self.steps and (catching_up() or step.step in self._ended_before):
+        # What a part before has announced stands as it was then; what is not there was replaced by a new plan since.
+        if catching_up() or (step.step in self.steps and step.step in self._ended_before):
             return
         self.steps[step.step] = step
         self._changed()
