@@ -169,6 +169,15 @@ class StepRow(Contract):
     """Workflow id of the run that does it; empty: this run does."""
 
 
+class ArchivedPart(Contract):
+    """The steps that were done in one part of a run that has continued as new, kept in the content store."""
+
+    ref: str
+    """Key of them (`StepOutcomes`) in the content store."""
+    steps: tuple[str, ...]
+    """Their ids or names, as people see them."""
+
+
 class FallbackTaken(Contract):
     """One fallback that was taken."""
 
@@ -230,6 +239,8 @@ class RunStatus(Contract):
     """From which run it was forked, and from where on, in words; empty: it was not."""
     below: tuple[WaitsBelow, ...] = ()
     """Agents that it asked, each in a run of its own, that wait for people."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of steps of earlier parts (`StepOutcomes`), of which `steps` lacks times and output."""
 
 
 class RunReport(Contract):

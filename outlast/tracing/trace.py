@@ -256,6 +256,7 @@ class RunTrace:
             tools_changed=state.tools.changed[-NOTICES_KEPT:],
             forked=self.forked,
             below=tuple(self.below.values()),
+            earlier=state.archive.refs,
         )
 
     def all_calls(self) -> Trace:
