@@ -19,6 +19,7 @@ from outlast.cli.recorded.reading import read_history
 from outlast.cli.report.figures import Outcome, Report, WorkerAnswers, report_of
 from outlast.cli.result_texts import texts_of
 from outlast.cli.results import Reader
+from outlast.cli.runs.delegates import whole_tree
 from outlast.contracts import Changes, DecisionLog, PlanChange
 
 
@@ -40,9 +41,10 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
 
 async def _queried(reach: Reach, found: WorkflowExecutionDescription) -> WorkerAnswers | None:
     try:
+        status, trace = await whole_tree(reach, await reach.status(found), await reach.trace(found))
         return WorkerAnswers(
-            status=await reach.status(found),
-            trace=await reach.trace(found),
+            status=status,
+            trace=trace,
             decisions=await reach.ask(found, "decisions", DecisionLog),
             changes=await reach.ask(found, "changes", Changes),
         )

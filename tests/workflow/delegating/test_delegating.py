@@ -296,7 +296,7 @@ async def test_a_fork_takes_over_what_an_agent_below_has_answered(runner: Runner
         await first.result()
         asked = len(llm.calls)
         again = await fork(crewed.env.client, first.id, store=crewed.store, from_step="s0")
-        result: PlanResult = await again.result()
+        result = PlanResult.model_validate(await again.result())
     assert [who(call) for call in llm.calls[asked:]] == ["lead", "lead"], "the clerk was not asked again"
     assert result.state is RunState.COMPLETED
 
