@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError
 
 from outlast.agents.answers import Check, LoopEnd, LoopState, checked
 from outlast.agents.cards import AgentCards
-from outlast.agents.delegation.handing import handed_over, refusal, taken
+from outlast.agents.delegation.handing import refusal, taken
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import SessionLimits
 from outlast.agents.tool_calls import unanswered
@@ -251,7 +251,11 @@ class AgentLoop:
 
     async def _hand_over(self) -> None:
         if self._next:
-            self.card, self._toolset = await handed_over(self.agents, self.step, self.card, self._next)
+            origin, self.card = self.card, self.agents.card(self._next)
+            has_tools = self.card.tools or self.card.agents
+            self._toolset = await self.agents.toolset(self.card) if has_tools else Toolset()
+            self.agents.run.trace.handed_over(self.step, origin.name, self._next)
+            self.agents.run.state.done_by(self.step, agent=self._next)
             self.notes.append(f"the conversation was handed over to {self._next}")
             self.state.handoffs, self._next = self.state.handoffs + 1, ""
 

@@ -4,7 +4,6 @@ What is lent counts as spent until then, so several at work at the same time ove
 asks people at a gate of its own run; what they add there is added here.
 """
 
-import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from outlast.budget.ledger import amounts
 from outlast.budget.limits import Budgeting, Reservation
 from outlast.contracts import AgentCard, Budget, Spend
+from outlast.notices.notifying import let_others_run
 
 KEPT = 0.25
 """What the agent that asks keeps, as a part of what one that is asked gets."""
@@ -54,7 +54,7 @@ class Lending(Budgeting):
         place = self._arrived
         self._waiting[place] = lambda: LEAST
         try:
-            await asyncio.sleep(0)  # the others of this moment are counted first
+            await let_others_run()  # the others of this moment are counted first
             async with self._line:
                 await self._fitting(lambda: LEAST)
                 share = self._share(self._borrowing + KEPT)

@@ -28,11 +28,11 @@ def why(
 
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
+    from outlast.cli.recorded.delegates import place_of, wrong_below
     from outlast.cli.recorded.reading import read_history
     from outlast.cli.recorded.why import explain, suspicion_lines, whole
     from outlast.cli.rendering import safe, show
     from outlast.cli.results import Reader
-    from outlast.cli.runs.delegates import place_of, wrong_below
 
     async def command(reach: "Reach") -> None:
         found = await reach.find(run_id, ours=False)

@@ -161,8 +161,8 @@ def trace(
 
     from outlast.cli.leaving import WRONG, LeavingError
     from outlast.cli.reaching import reaching
+    from outlast.cli.recorded.delegates import whole_tree
     from outlast.cli.rendering import show
-    from outlast.cli.runs.delegates import whole_tree
     from outlast.cli.runs.described import standing
     from outlast.cli.runs.trace_page import trace_page
     from outlast.cli.runs.tracing import follow_trace, write_lines

@@ -179,12 +179,11 @@ class RunTrace:
         """Count what the run of an agent that was asked has cost."""
         self.spent_by[step] = self.spent(step).plus(spend)
 
-    def handed_over(self, step: str, origin: str, target: str, reason: str) -> None:
+    def handed_over(self, step: str, origin: str, target: str) -> None:
         """Record that an agent handed its conversation over."""
         self.fallbacks.append(
-            FallbackTaken(step=step, origin=origin, target=target, reason=reason[:SUMMARY_LENGTH], handoff=True)
+            FallbackTaken(step=step, origin=origin, target=target, reason="it goes on with it", handoff=True)
         )
-        count("agent_handoffs", pattern=self.pattern, origin=origin)
 
     def stands(self, budget: BudgetShown | None) -> None:
         """Show how the run stands with its budget."""

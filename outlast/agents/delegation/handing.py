@@ -1,7 +1,6 @@
 """An agent hands its conversation over to another, which goes on with it in the same session, with its own prompt and tools."""
 
-from outlast.agents.cards import AgentCards
-from outlast.contracts import AgentCard, Part, ToolAnswer, ToolCall, ToolCard, Toolset
+from outlast.contracts import Part, ToolAnswer, ToolCall, ToolCard
 
 MOST_HANDOFFS = 10
 """How often one conversation may be handed over: two agents that send it back and forth come to no end."""
@@ -22,12 +21,3 @@ def taken(origin: str, card: ToolCard, call: ToolCall) -> ToolAnswer:
     why = f", because: {reason}" if reason else ""
     text = f"{origin} has handed this conversation over to {card.agent}, who answers from here on{why}"
     return ToolAnswer(id=call.id, content=Part(text=text))
-
-
-async def handed_over(agents: AgentCards, step: str, origin: AgentCard, to: str) -> tuple[AgentCard, Toolset]:
-    """Return the agent that goes on, and its tools."""
-    card = agents.card(to)
-    toolset = await agents.toolset(card) if card.tools or card.agents else Toolset()
-    agents.run.trace.handed_over(step, origin.name, to, "it was handed the conversation")
-    agents.run.state.done_by(step, agent=to)
-    return card, toolset

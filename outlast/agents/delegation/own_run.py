@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, ChildWorkflowError, FailureError, WorkflowAlreadyStartedError
 
 from outlast.agents.answers import Answer
 from outlast.agents.delegation.contracts import (
@@ -35,7 +35,7 @@ from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.context import RunContext
-from outlast.workflow.failures import FAILURES, shielded
+from outlast.workflow.failures import shielded
 
 WORKFLOW = "DelegatedAgentWorkflow"
 MOST_RUNS = 3
@@ -137,10 +137,10 @@ class OwnRun:
             await workflow.wait_condition(lambda: state.paused is not None)
             if state.paused is not None:
                 by = {"by": state.paused.by, "reason": state.paused.reason}
-                with suppress(*FAILURES):
+                with suppress(FailureError):
                     await handle.signal("pause", by)
             await workflow.wait_condition(lambda: state.paused is None)
-            with suppress(*FAILURES):
+            with suppress(FailureError):
                 await handle.signal("resume")
 
     async def _ended(self, run: str) -> DelegateEnded:

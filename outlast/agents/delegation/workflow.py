@@ -8,11 +8,11 @@ import asyncio
 from contextlib import suppress
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 from outlast.agents.delegation.contracts import DelegationRequest, DelegationResult, Settled
 from outlast.contracts import WaitsBelow
 from outlast.workflow.base import AgentWorkflow
-from outlast.workflow.failures import FAILURES
 
 TOLD = "delegate_waits"
 """Signal by which a run hears what waits for people in the run of an agent that it asked."""
@@ -66,7 +66,7 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         while True:
             await workflow.wait_condition(lambda: self._waiting() != self._told)
             self._told = self._waiting()
-            with suppress(*FAILURES):
+            with suppress(FailureError):
                 await workflow.get_external_workflow_handle(above.workflow_id).signal(TOLD, self._told)
 
     def _waiting(self) -> WaitsBelow:

@@ -15,11 +15,11 @@ from temporalio.client import (
 from outlast.cli.kinds import page_of, partial
 from outlast.cli.leaving import LeavingError, cause_of
 from outlast.cli.reaching import Reach, word
+from outlast.cli.recorded.delegates import whole_tree
 from outlast.cli.recorded.reading import read_history
 from outlast.cli.report.figures import Outcome, Report, WorkerAnswers, report_of
 from outlast.cli.result_texts import texts_of
 from outlast.cli.results import Reader
-from outlast.cli.runs.delegates import whole_tree
 from outlast.contracts import Changes, DecisionLog, PlanChange
 
 

@@ -12,8 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from outlast.cli.kinds import ROLLBACK
 from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
+from outlast.cli.recorded.delegates import with_changes_below
 from outlast.cli.rendering import safe
-from outlast.cli.runs.delegates import with_changes_below
 from outlast.command_line import command
 from outlast.contracts import (
     ROLL_BACK_ALL,

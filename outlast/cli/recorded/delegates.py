@@ -84,8 +84,8 @@ async def wrong_below(reach: Reach, status: RunStatus) -> list[Suspicion]:
     async for below in runs_below(reach, status):
         history = await read_history(reach, below.found)
         rows = {row.step: row for row in below.status.steps}
-        for one in whole(history, rows, below.status.hops):
-            found.append(Suspicion(below.step(one.step) if one.step in rows else one.step, one.what, one.fatal))
+        wrong = whole(history, rows, below.status.hops)
+        found += [Suspicion(below.step(one.step) if one.step in rows else "-", one.what, one.fatal) for one in wrong]
     return found
 
 
