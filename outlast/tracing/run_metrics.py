@@ -1,8 +1,7 @@
 """What a run counts and logs: its steps, fallbacks, gates and end. The SDK leaves out what is replayed.
 
-It takes a workflow task that is done again for new, though: one whose end the server did not take because a message came in
-meanwhile, or whose history a question asked for before that end. So what this process has counted for a run it does not count
-again.
+It takes a workflow task that is done again for new, though: one that failed, or whose end the server did not take because a
+message came in meanwhile. So what this process has counted for a run it does not count again.
 
 Each value of a label is a time series that never ends, so runs, tasks and steps are no labels. And a gauge set
 here would hold the value of the last run that set it; what waits now is read from the server
@@ -61,7 +60,7 @@ def _is_new(name: str, labels: dict[str, str]) -> bool:
     if workflow.unsafe.is_replaying():
         return False
     run = workflow.info().run_id
-    before = _counted[run] = _counted.pop(run, None) or Counter()
+    before = _counted[run] = _counted.pop(run, Counter())
     if len(_counted) > RUNS:
         _counted.popitem(last=False)
     new = before[key] < here[key]
