@@ -24,6 +24,8 @@ class Verdict(StrEnum):
 
     APPROVE = "approve"
     DENY = "deny"
+    REVOKE = "revoke"
+    """Takes back that an approval stands for the rest of the run."""
 
 
 class RecordKind(StrEnum):
@@ -50,6 +52,10 @@ class RecordKind(StrEnum):
     UNREADABLE = "unreadable"
     ALLOWED = "allowed"
     """No gate opened: the request of the run allows all calls of this tool."""
+    COVERED = "covered"
+    """No gate opened: an approval that stands for the run covers this call."""
+    REVOKED = "revoked"
+    """An approval stands no longer: from here on each call waits for people again."""
 
 
 NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REFUSED, RecordKind.UNREADABLE)
@@ -79,6 +85,8 @@ class GateRecord(Contract):
     """Digest of the action it is about: sha-256, hex."""
     reason: Summary = ""
     """Why, in the sender's words or the run's, at most 200 characters."""
+    standing: Summary = ""
+    """What else the approval covers in this run, in words, at most 200 characters; empty: this action alone."""
     message: bool = False
     """Whether a person's message caused it, and not the run itself."""
     verified: bool = False
@@ -197,6 +205,8 @@ class IdentityRequest(Contract):
     """What was decided: `approve` or `deny`."""
     edit: str = ""
     """The hash of the edited arguments; empty where nothing is edited."""
+    stop_asking: str = ""
+    """The hash of the bounds within which nobody shall be asked again; empty where the decision is for this action alone."""
 
 
 class Identity(Contract):

@@ -58,6 +58,8 @@ class GatePolicy(Contract):
     """What happens at the deadline."""
     edit_needs_another_approver: bool | None = None
     """Whether a person who edits the arguments does not count among their approvers; None: as the deployment says, else yes."""
+    stop_asking: bool | None = None
+    """Whether an approval may stand for further calls of the tool in the run; None: as the deployment says, else yes."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> "GatePolicy":
@@ -111,6 +113,7 @@ class GatePolicy(Contract):
                 # The stricter of the two, where both say something.
                 "requester_may_approve": False not in may and True in may,
                 "edit_needs_another_approver": True in others or False not in others,
+                "stop_asking": False not in (self.stop_asking, over.stop_asking),
             }
         )
 

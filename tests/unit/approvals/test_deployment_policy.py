@@ -114,7 +114,7 @@ def test_what_a_deployment_forbids_no_run_allows(tmp_path: Path, field: str) -> 
 
 def test_without_a_deployment_it_is_as_it_always_was() -> None:
     assert GatePolicy().within(None) == GatePolicy(
-        needed=1, deadline=300, requester_may_approve=False, edit_needs_another_approver=True
+        needed=1, deadline=300, requester_may_approve=False, edit_needs_another_approver=True, stop_asking=True
     )
     assert GatePolicy(deadlines={Risk.HIGH: 9}).within(None).seconds(Risk.HIGH) == 9
 
