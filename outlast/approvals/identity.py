@@ -62,7 +62,7 @@ class Authentication:
             digest=decision.digest,
             verdict=decision.verdict,
             edit="" if decision.edit is None else hashed(decision.edit),
-            stop_asking="" if decision.stop_asking is None else hashed(dict(decision.stop_asking)),
+            stop_asking="" if decision.stop_asking is None else decision.stop_asking.digest,
         )
         try:
             found = await workflow.execute_local_activity_method(
@@ -86,7 +86,7 @@ class Authentication:
         """Return why a token does not count again; the same message twice is the same decision."""
         content = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
         if decision.stop_asking is not None:
-            content["stop_asking"] = dict(decision.stop_asking)
+            content["stop_asking"] = decision.stop_asking.digest
         fingerprint = hashed(content)
         before = self.used.get(jti)
         if before is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from outlast.contracts.actions import Approval, ArgumentsShown, Produced, ProposedAction
+from outlast.contracts.actions import Approval, ArgumentsShown, Produced, ProposedAction, hashed
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import DecisionLog, Verdict
 from outlast.contracts.steering import GatePolicy
@@ -37,6 +37,16 @@ class Bounds(Contract):
     """Names of the arguments, web addresses, whose scheme, host and port must be those that were approved."""
     at_most: Mapping[str, float] = Field(default_factory=dict)
     """Names of the arguments, numbers from 0 on, and the most that each may be."""
+
+    @property
+    def digest(self) -> str:
+        """By which a signed token names them: sha-256, hex."""
+        return hashed(dict(self))
+
+    @property
+    def as_sent(self) -> dict[str, Any] | bool:
+        """How a message gives them."""
+        return self.model_dump() or True
 
 
 class Approver(Contract):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from temporalio.client import WorkflowExecutionStatus
 
+from outlast.approvals.standing.bounds import read_bounds
 from outlast.approvals.tokens import TokenError, grant_of
 from outlast.cli.decisions.listing import waiting_gates, whole
 from outlast.cli.leaving import LeavingError
@@ -45,8 +46,8 @@ class GatesListed(BaseModel):
 class DecideBody(Body):
     """A decision at a gate."""
 
-    verdict: Literal["approve", "deny"]
-    """What is decided."""
+    verdict: Literal["approve", "deny", "revoke"]
+    """What is decided; `revoke` takes back an approval that stands for the run, at the gate where it was given."""
     digest: str = Field(min_length=SHORTEST_DIGEST, max_length=64, pattern="^[0-9a-f]+$")
     """Digest of the action that was looked at, its first 12 characters at least."""
     by: str = Field(default="", max_length=64)
@@ -55,6 +56,9 @@ class DecideBody(Body):
     """Why."""
     edit: dict[str, Any] | None = None
     """Other arguments, all of them: it is another action then, which waits for its own approval."""
+    stop_asking: bool | dict[str, Any] = False
+    """Whether it stands for further calls of the tool in this run: true, or within bounds: `same` and `same_host` (names of
+    arguments), `at_most` (arguments, and the most that each may be)."""
 
 
 class DecisionTaken(BaseModel):
@@ -104,8 +108,13 @@ async def decide(call: Call) -> Answer:
     decider = who_decides(call.reach, call.caller, body.by, call.request.headers.get(APPROVER, ""))
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise HttpError(409, f"{found.id} has ended already ({word(found.status)}); nothing was sent")
-    gate = call.params["gate"]
-    decision = Decided(gate, Verdict(body.verdict), body.digest, " ".join(body.reason.split()), body.edit)
+    bounds = read_bounds(body.stop_asking)
+    if isinstance(bounds, str):
+        raise HttpError(422, bounds)
+    gate, verdict = call.params["gate"], Verdict(body.verdict)
+    if verdict is not Verdict.APPROVE and bounds is not None:
+        raise HttpError(422, "stop_asking: it goes with the verdict approve; leave it out")
+    decision = Decided(gate, verdict, body.digest, " ".join(body.reason.split()), body.edit, bounds)
     try:
         seen = await see_run(call.reach, found.id, whole=False)
         record = await send(call.reach, seen, decider, decision, "http")

@@ -174,8 +174,8 @@ async def known_of(reach: Reach, found: WorkflowExecutionDescription) -> tuple[R
         return progress, await reach.ask(found, "trace", Trace), True
     except LeavingError:
         with suppress(ValueError):
-            gates = (await gates_of(found)).waiting
-            return *await recorded_status(reach, found, gates), False
+            gates = await gates_of(found)
+            return *await recorded_status(reach, found, gates.waiting, gates.standing), False
     except (WorkflowQueryFailedError, ValueError):
         pass
     return None, Trace(), False

@@ -20,6 +20,7 @@ from outlast.contracts import (
     RunState,
     RunStatus,
     Spend,
+    StandingApproval,
     StepRow,
     StepState,
     Trace,
@@ -34,7 +35,10 @@ STATES = {
 
 
 async def recorded_status(
-    reach: Reach, found: WorkflowExecutionDescription, gates: tuple[GateView, ...] = ()
+    reach: Reach,
+    found: WorkflowExecutionDescription,
+    gates: tuple[GateView, ...] = (),
+    standing: tuple[StandingApproval, ...] = (),
 ) -> tuple[RunStatus, Trace]:
     """Read status and trace of a run from its history.
 
@@ -42,6 +46,7 @@ async def recorded_status(
         reach: The server.
         found: The run.
         gates: What waits for people, as its memo shows it.
+        standing: Approvals that cover further calls, as its memo shows them.
     """
     history = await read_history(reach, found)
     calls = traced(history, found.id)
@@ -55,6 +60,7 @@ async def recorded_status(
         steps=tuple(rows_of(history).values()),
         spend=spend,
         gates=gates,
+        standing=standing,
         forked=await _forked(found),
     )
     return status, Trace(calls=tuple(calls))

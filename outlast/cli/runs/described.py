@@ -87,8 +87,9 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
     except WorkerBusyError as busy:
         from outlast.cli.recorded.status import recorded_status
 
-        gates = (await gates_of(found)).waiting
-        status, calls = await recorded_status(reach, found, gates)
+        shown = await gates_of(found)
+        gates = shown.waiting
+        status, calls = await recorded_status(reach, found, gates, shown.standing)
         if not (status.steps or gates or known(found.workflow_type)):
             return None  # nothing in its history is ours
         return Standing(status, calls, busy=f"{busy}. Shown is what its history says.")

@@ -7,13 +7,25 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
-from outlast.contracts import ROLL_BACK_ALL, GatePolicy, OnTimeout, Plan, PlanRequest, PlanStep, RunState
+from outlast.contracts import (
+    ROLL_BACK_ALL,
+    DecisionLog,
+    GatePolicy,
+    OnTimeout,
+    Plan,
+    PlanRequest,
+    PlanStep,
+    RunState,
+    RunStatus,
+    Trace,
+    breaks,
+)
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import ToolError
 from tests.workflow.base.test_agent_session import calls, in_turn, results, task
 from tests.workflow.conftest import with_agents
-from tests.workflow.people.gating import waiting
+from tests.workflow.people.gating import waiting, waiting_at
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
 
 __all__ = ["bench"]
@@ -70,6 +82,31 @@ async def test_an_irreversible_call_waits_for_a_person(
     assert says in told(llm.calls)
     if "edit" in str(sent):
         assert "shouted hush" in told(llm.calls)
+
+
+async def test_who_need_not_be_asked_again_is_told_in_the_trace(loud: Bench) -> None:
+    shouts = in_turn(
+        calls(("shout", {"text": "fire"}), turn=1),
+        calls(("shout", {"text": "fire"}), turn=2),
+        calls(("shout", {"text": "flood"}), turn=3),
+        "Done.",
+    )
+    async with loud.runner.worker(shouts):
+        handle = await loud.runner.start(SESSION, task(agent="a"))
+        await decide(loud, handle, ("approve", {"by": "ann", "stop_asking": {"same": ["text"]}}))
+        with loud.runner.env.auto_time_skipping_disabled():
+            await waiting_at(handle, "gate-2")
+            await handle.signal("approve", {"by": "bob"})
+            await handle.result()
+        trace = await handle.query("trace", result_type=Trace)
+        status = await handle.query("status", result_type=RunStatus)
+        log = await handle.query("decisions", result_type=DecisionLog)
+    assert loud.did == ["shout", "shout", "shout"]
+    stands = "approved by ann for this run (every call of shout with text fire; gate-1)"
+    approved = [call.approved for call in trace.calls if call.tool]
+    assert approved == ["approved by ann (gate-1)", stands, "approved by bob (gate-2)"]
+    assert f"shout was {stands}" in status.steps[0].note
+    assert (status.standing[0].covered, breaks(log.records)) == (1, ())
 
 
 async def test_a_denied_call_rolls_the_session_back_where_its_request_says_so(loud: Bench) -> None:
