@@ -78,7 +78,6 @@ async def _recorded(
 ) -> ToolAnswer:
     started = workflow.now()
     shown = ", ".join(f"{name}={' '.join(str(value).split())[:60]}" for name, value in call.input.items())
-    approved = approval.description if approval is not None else ""
     change = None if card.effect is Effect.READ else run.undo.register(step, agent, card, call, shown, act)
     request = ToolRequest(
         tool=call.name,
@@ -104,7 +103,7 @@ async def _recorded(
     except ActivityError as error:
         if change is not None:
             run.undo.broke_off(change, error)
-        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started, approved)
+        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started, approval)
         if kind_of(error) in RAISED:
             raise
         if card.server and kind_of(error) in SERVER_LOST:
@@ -115,5 +114,5 @@ async def _recorded(
         run.state.tools.regains(agent, card.name)
     if change is not None:
         run.undo.completed(change, result)
-    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started, approved)
+    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started, approval)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)

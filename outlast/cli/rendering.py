@@ -88,6 +88,11 @@ def approving(run: str, gate: str) -> str:
     return command("approve", run, gate)
 
 
+def answering(run: str, question: str) -> str:
+    """Return the command that answers a question."""
+    return f"{command('answer', run, 'TEXT')} --question {question}"
+
+
 def revoking(run: str, gate: str) -> str:
     """Return the command that takes back an approval that stands for the run."""
     return f"{command('decide', run, gate)} --verdict revoke"

@@ -80,6 +80,7 @@ from outlast.contracts.gates import (
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
+    QUESTION_MEMO,
     Budget,
     BudgetShown,
     CallTrace,
@@ -103,6 +104,7 @@ from outlast.contracts.steering import (
     OnTimeout,
     Pause,
     PauseAnswer,
+    QuestionPolicy,
 )
 
 if TYPE_CHECKING:
@@ -150,6 +152,7 @@ _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() fo
 __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
     "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
+    "QUESTION_MEMO",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
     "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver",
     "ArgumentsShown", "Bounds",
@@ -161,8 +164,9 @@ __all__ = [
     "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
     "Packed", "PackedRequest", "Part", "Pause",
     "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
-    "Produced", "ProposedAction", "Question", "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy",
-    "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend",
+    "Produced", "ProposedAction", "Question", "QuestionPolicy", "RecordKind", "Remembered", "Risk", "RollbackAnswer",
+    "RollbackPolicy", "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult",
+    "RunState", "RunStatus", "Spend",
     "StandingApproval",
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
     "StoreRequest", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from outlast.contracts.actions import ArgumentsShown, Risk, hashed
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.steering import GatePolicy
+from outlast.contracts.steering import GatePolicy, QuestionPolicy
 
 NOISE_KEPT = 200
 """Records of messages that changed nothing, kept in one log; more are only counted, or a flood would fill the run."""
@@ -159,6 +159,8 @@ class GateTermsRequest(Contract):
     """Risk of the action that the gate is for."""
     tool: str = ""
     """Name of the tool that it calls; empty: none."""
+    question: bool = False
+    """Whether they are asked for a question, and not for a gate."""
 
 
 class GateTerms(Contract):
@@ -179,6 +181,8 @@ class GateTerms(Contract):
     """The arguments that were asked for; None where the store did not give them."""
     policy: GatePolicy | None = None
     """What the deployment says of gates for this action; None: nothing."""
+    questions: QuestionPolicy = QuestionPolicy()
+    """What the deployment says of questions; nothing where the terms are for a gate."""
 
 
 class IdentityRequest(Contract):

@@ -181,6 +181,10 @@ class FallbackTaken(Contract):
     """Why the agent failed, at most 200 characters."""
 
 
+QUESTION_MEMO = "question: "
+"""Begins the names of memo fields, one for each question that is open: so it is found without a worker."""
+
+
 class Question(Contract):
     """Something a run asks a person."""
 
@@ -190,6 +194,8 @@ class Question(Contract):
     """The question, at most 200 characters."""
     deadline: datetime
     """Until when it is open (UTC)."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from; empty: any text."""
 
 
 class RunStatus(Contract):

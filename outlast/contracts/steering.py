@@ -124,6 +124,15 @@ def _among(names: tuple[str, ...], default: tuple[str, ...], allowed: tuple[str,
     return tuple(name for name in names if not known or named(name) in known) or default
 
 
+class QuestionPolicy(Contract):
+    """What a deployment says of the questions that runs ask people."""
+
+    deadline: float | None = Field(default=None, gt=0, le=YEAR)
+    """How long people have, in seconds, where whoever asks does not say; None: 300 s."""
+    remind_every: float | None = Field(default=None, ge=1)
+    """Seconds between reminders while a question waits; None: no reminder."""
+
+
 class DeploymentPolicy(Contract):
     """What a deployment says of its gates: for all, for actions of a risk, for a tool; the later of these goes first."""
 
@@ -133,6 +142,8 @@ class DeploymentPolicy(Contract):
     """For actions of a given risk."""
     tools: Mapping[str, GatePolicy] = Field(default_factory=dict)
     """For calls of a tool, by its name."""
+    questions: QuestionPolicy = QuestionPolicy()
+    """For questions, which are no gates."""
 
     def of(self, risk: Risk, tool: str) -> GatePolicy:
         """Return what is said of an action: each field by whoever says something of it, the tool first."""

@@ -12,10 +12,10 @@ from temporalio.client import WorkflowExecutionStatus
 
 from outlast.approvals.standing.bounds import read_bounds
 from outlast.approvals.tokens import TokenError, grant_of
-from outlast.cli.decisions.listing import waiting_gates, whole
+from outlast.cli.decisions.listing import WaitingGate, waiting_for_people, whole
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
-from outlast.contracts import GateRecord, GatesShown, GateView, RunStatus, Verdict
+from outlast.contracts import GateRecord, GatesShown, GateView, Question, RunStatus, Verdict
 from outlast.server.access import Caller, Scope
 from outlast.server.deciding import Decided, outcome_line, send
 from outlast.server.operations import Answer, Body, Call, HttpError
@@ -36,11 +36,24 @@ class GateListed(BaseModel):
     """What waits there."""
 
 
+class QuestionListed(BaseModel):
+    """A question that waits for an answer."""
+
+    id: str
+    """Workflow id of its run."""
+    type: str
+    """Workflow of its run."""
+    question: Question
+    """What is asked."""
+
+
 class GatesListed(BaseModel):
-    """Gates, the one with the nearest deadline first."""
+    """What waits for people, the nearest deadline first."""
 
     gates: list[GateListed]
     """The gates."""
+    questions: list[QuestionListed] = []
+    """The questions."""
 
 
 class DecideBody(Body):
@@ -87,9 +100,15 @@ class AnswerTaken(BaseModel):
 
 
 async def inbox(call: Call) -> Answer:
-    """List all gates that wait, of all runs."""
-    waiting = await waiting_gates(call.reach)
-    return GatesListed(gates=[GateListed(id=one.workflow_id, type=one.workflow_type, gate=one.gate) for one in waiting])
+    """List all gates and questions that wait, of all runs."""
+    listed = GatesListed(gates=[], questions=[])
+    for one in await waiting_for_people(call.reach):
+        run = {"id": one.workflow_id, "type": one.workflow_type}
+        if isinstance(one, WaitingGate):
+            listed.gates.append(GateListed(**run, gate=one.gate))
+        else:
+            listed.questions.append(QuestionListed(**run, question=one.question))
+    return listed
 
 
 async def gates(call: Call) -> Answer:

@@ -14,6 +14,7 @@ from temporalio import workflow
 
 from outlast.contracts import (
     SUMMARY_LENGTH,
+    Approval,
     BudgetShown,
     CallTrace,
     FallbackTaken,
@@ -126,7 +127,7 @@ class RunTrace:
         result: ToolResult | None,
         error: str,
         waited: timedelta,
-        approved: str = "",
+        approval: Approval | None = None,
     ) -> None:
         """Record a tool call: its result (which may be the tool's own error), or the error that ended it; and who approved it."""
         output = result.content.summary or (result.content.text or "") if result else ""
@@ -144,7 +145,7 @@ class RunTrace:
                 input=arguments[:SUMMARY_LENGTH],
                 output=output[:SUMMARY_LENGTH],
                 error=error[:SUMMARY_LENGTH],
-                approved=approved[:SUMMARY_LENGTH],
+                approved=approval.description[:SUMMARY_LENGTH] if approval is not None else "",
             )
         )
 

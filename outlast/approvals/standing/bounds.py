@@ -6,7 +6,6 @@ What cannot be compared for certain is out of bounds, and people are asked again
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from outlast.contracts import (
     SUMMARY_LENGTH,
@@ -25,7 +24,10 @@ MOST_NAMES = 50
 LARGEST = 1e15
 """Larger numbers are not compared exactly."""
 PORTS = {"http": 80, "https": 443}
-HOST = re.compile(r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?|\[[0-9A-Fa-f:.]+\]")
+ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>(?:[a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\])\.?(?::(?P<port>\d{1,5}))?(?:[/?#].*)?",
+    re.IGNORECASE,
+)
 VALUE_SHOWN = 40
 
 
@@ -143,15 +145,12 @@ def host_of(value: Any) -> str | None:
     """Return scheme, host and port of a web address; None for what not everybody reads as the same one."""
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or set(value) & {"\\", " "}:
         return None
-    try:
-        parts = urlsplit(value)
-        port = parts.port or PORTS.get(parts.scheme)
-    except ValueError:
+    found = ADDRESS.fullmatch(value)
+    if found is None:
         return None
-    host, _, _ = parts.netloc.partition(":") if not parts.netloc.startswith("[") else (f"[{parts.hostname}]", "", "")
-    if parts.scheme not in PORTS or not HOST.fullmatch(host):
-        return None
-    return f"{parts.scheme}://{host.lower().rstrip('.')}:{port}"
+    scheme = found["scheme"].lower()
+    port = int(found["port"] or PORTS[scheme])
+    return f"{scheme}://{found['host'].lower()}:{port}" if 0 < port < 65_536 else None
 
 
 def _is_amount(value: Any) -> bool:

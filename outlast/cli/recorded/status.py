@@ -17,6 +17,7 @@ from outlast.contracts import (
     Fork,
     GateView,
     ModelRequest,
+    Question,
     RunState,
     RunStatus,
     Spend,
@@ -39,6 +40,7 @@ async def recorded_status(
     found: WorkflowExecutionDescription,
     gates: tuple[GateView, ...] = (),
     standing: tuple[StandingApproval, ...] = (),
+    questions: tuple[Question, ...] = (),
 ) -> tuple[RunStatus, Trace]:
     """Read status and trace of a run from its history.
 
@@ -46,6 +48,7 @@ async def recorded_status(
         reach: The server.
         found: The run.
         gates: What waits for people, as its memo shows it.
+        questions: What it asks people, as its memo shows it.
         standing: Approvals that cover further calls, as its memo shows them.
     """
     history = await read_history(reach, found)
@@ -61,6 +64,7 @@ async def recorded_status(
         spend=spend,
         gates=gates,
         standing=standing,
+        questions=questions,
         forked=await _forked(found),
     )
     return status, Trace(calls=tuple(calls))

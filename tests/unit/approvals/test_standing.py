@@ -125,7 +125,7 @@ def test_an_approval_once_covers_nothing_else() -> None:
 
 
 def test_each_of_those_who_must_approve_must_want_it_and_the_narrower_bounds_hold() -> None:
-    two = {"needed": 2}
+    two: dict[str, Any] = {"needed": 2}
     made = GateBook()
     opened(made, call(), **two)
     made.decide(yes("Ann", stop_asking=Bounds(at_most={"amount": 100})), at(1))
