@@ -28,6 +28,7 @@ from outlast.approvals.views import (
     decision_of,
     news_of,
     noise_text,
+    report_of,
     timer_text,
     view_of,
 )
@@ -267,7 +268,9 @@ class Gates:
                 self._publish()
 
     def _view(self, gate: GateState) -> GateView:
-        return view_of(gate).model_copy(update={"signed": self._authentication.terms.demands_token})
+        terms = self._authentication.terms
+        report = report_of(terms.inbox, workflow.info().workflow_id)
+        return view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""

@@ -58,6 +58,15 @@ def beginning_of(content: Content | None) -> str:
     return text if len(text) <= SUMMARY_LENGTH else f"{text[: SUMMARY_LENGTH - 1]}…"
 
 
+def report_of(inbox: str, workflow_id: str) -> str:
+    """Return the address of a run's report in the inbox; "" where none is known."""
+    quoted = "".join(
+        one if one.isascii() and (one.isalnum() or one in "-._~") else "".join(f"%{byte:02X}" for byte in one.encode())
+        for one in workflow_id
+    )
+    return f"{inbox.rstrip('/')}/report?run={quoted}" if inbox else ""
+
+
 def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
     """Name the gate that waits with the nearest deadline; nothing waits, nothing is indexed."""
     first = min(waiting, key=lambda gate: gate.deadline, default=None)

@@ -181,6 +181,8 @@ class GateTerms(Contract):
     """The arguments that were asked for; None where the store did not give them."""
     policy: GatePolicy | None = None
     """What the deployment says of gates for this action; None: nothing."""
+    inbox: str = ""
+    """Address of the inbox, for links; empty: none is set."""
     questions: QuestionPolicy = QuestionPolicy()
     """What the deployment says of questions; nothing where the terms are for a gate."""
 

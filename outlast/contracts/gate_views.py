@@ -65,6 +65,8 @@ class GateView(Contract):
     """Whether an approval may stand for further calls of the tool in this run."""
     before: tuple[Produced, ...] = ()
     """What the steps before it produced."""
+    report: str = ""
+    """Address of the run's report; empty: no inbox is set (INBOX_URL)."""
 
     @property
     def approval_rule(self) -> str:

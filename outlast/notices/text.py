@@ -35,9 +35,9 @@ def commands(notice: Notice) -> tuple[str, ...]:
     if not (notice.pending and names.isprintable() and presentable(names) == names):
         return ()
     if notice.question:
-        given = shlex.quote(json.dumps({"question": notice.gate, "answer": "…"}, ensure_ascii=False))
+        given = shlex.quote(json.dumps({"question": notice.gate, "answer": "TEXT"}))
         return (
-            f"{command('answer', notice.workflow_id, '…')} --question {shlex.quote(notice.gate)}",
+            f"{command('answer', notice.workflow_id, 'TEXT')} --question {shlex.quote(notice.gate)}",
             f"temporal workflow signal --workflow-id {shlex.quote(notice.workflow_id)} --name answer --input {given}",
         )
     ours = [command(verdict, notice.workflow_id, notice.gate) for verdict in ("approve", "deny")]

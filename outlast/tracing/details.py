@@ -80,6 +80,7 @@ def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
     if gate.tool:
         target = f" on {gate.target}" if gate.target else ""
         lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
+    lines += [f"\n[report]({gate.report})"] if gate.report else []
     lines += [f"\nbefore: {_cell(f'{one.step}: {one.summary}')}" for one in gate.before]
     lines += [f"\n{_cell('; '.join((f'{gate.size:,} bytes', *gate.counts)))}"] if gate.counts else []
     if not gate.whole:

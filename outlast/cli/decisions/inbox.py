@@ -6,6 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from outlast.cli.decisions.listing import WaitingGate, WaitingQuestion
+    from outlast.cli.reaching import Reach
 
 PAGE = 20
 """Gates and questions on one page."""
@@ -40,8 +41,14 @@ def inbox(
     from outlast.cli.decisions.listing import WaitingGate, waiting_for_people
     from outlast.cli.printing import plain, print_json
     from outlast.cli.reaching import reaching
+    from outlast.client import web_ui_of
 
-    waiting = reaching(lambda reach: waiting_for_people(reach, indexed=indexed))
+    async def command(reach: "Reach") -> "tuple[list[WaitingGate | WaitingQuestion], str]":
+        ui = web_ui_of(reach.settings).rstrip("/")
+        pages = f"{ui}/namespaces/{reach.client.namespace}/workflows/{{}}" if ui else ""
+        return await waiting_for_people(reach, indexed=indexed), pages
+
+    waiting, ui = reaching(command)
     size = limit or (max(1, len(waiting)) if as_json else PAGE)
     found = waiting[(page - 1) * size : page * size]
     if as_json:
@@ -57,7 +64,7 @@ def inbox(
             ]
         )
         return
-    for line in _lines(found):
+    for line in _lines(found, ui):
         print(line)
     pages = max(1, -(-len(waiting) // size))
     if not waiting:
@@ -72,8 +79,9 @@ def _onwards(page: int, pages: int) -> str:
     return f"; later deadlines: --page {page + 1}" if page < pages else ""
 
 
-def _lines(found: "list[WaitingGate | WaitingQuestion]") -> list[str]:
+def _lines(found: "list[WaitingGate | WaitingQuestion]", ui: str) -> list[str]:
     from datetime import UTC, datetime
+    from urllib.parse import quote
 
     from outlast.cli.decisions.listing import WaitingGate
     from outlast.cli.decisions.sending import described
@@ -91,5 +99,6 @@ def _lines(found: "list[WaitingGate | WaitingQuestion]") -> list[str]:
             continue
         lines += [f"{one.workflow_id} · {line}" if not at else line for at, line in enumerate(described(one.gate, now))]
         lines += [f"  not taken: {why}" for why in one.turned_down]
+        lines += [f"  Web UI: {ui.format(quote(one.workflow_id, safe=''))}"] if ui else []
         lines.append(f"  → {approving(one.workflow_id, one.gate.name)}")
     return [safe(line) for line in lines]

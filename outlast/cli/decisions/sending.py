@@ -109,6 +109,7 @@ def described(gate: GateView, now: datetime, width: int = ARGUMENTS_SHOWN) -> li
         f"  needs {gate.needed} yes{who}{have} · {seconds(left)} left, until {gate.deadline:%Y-%m-%d %H:%M:%S} UTC",
         *([f"  {gate.approval_rule}"] if gate.approval_rule else []),
         *(f"  before: {one.step}{f' ({one.agent})' if one.agent else ''}: {one.summary}" for one in gate.before),
+        *([f"  report: {gate.report}"] if gate.report else []),
     ]
 
 

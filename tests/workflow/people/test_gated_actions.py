@@ -1,6 +1,7 @@
 """Gates where agents act: irreversible tool calls, confirmed steps, a stuck undo; what was not approved is never done."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +146,10 @@ async def test_a_policy_that_halts_ends_the_run(loud: Bench) -> None:
     assert (kind_of(error), loud.did) == (ErrorKind.HALTED, [])
 
 
-def confirmed(**fields: Any) -> PlanRequest:
+def confirmed(*needs: str, **fields: Any) -> PlanRequest:
     steps = (
         PlanStep(step="look", agent="generalist", input="Look around."),
-        PlanStep(step="act", agent="generalist", input="Act at once.", confirm=True),
+        PlanStep(step="act", agent="generalist", input="Act at once.", confirm=True, depends_on=needs),
         PlanStep(step="tell", agent="generalist", input="Tell.", depends_on=("act",)),
     )
     return PlanRequest(plan=Plan(steps=steps), **fields)
@@ -187,6 +188,24 @@ async def test_a_confirmed_step_waits_and_the_others_go_on(
     assert asked in str([call.messages for call in llm.calls])
     if states_[1] == "failed":
         assert rows["act"]["note"].startswith("gate-1: ")
+
+
+async def test_a_gate_shows_what_led_to_it(loud: Bench) -> None:
+    async with loud.runner.worker(lambda _: "It  rains\nhere. " + "x" * 500):
+        handle = await loud.runner.start(PLAN, confirmed("look"))
+        with loud.runner.env.auto_time_skipping_disabled():
+            (gate,) = await waiting(handle)
+            (one,) = gate.before
+            assert (one.step, one.agent, one.summary[:15]) == ("look", "generalist", "It rains here. ")
+            assert 100 < len(one.summary) <= 200
+            await handle.terminate()
+    words = calls(("shout", {"text": "fire"}), turn=1)
+    async with loud.runner.worker(in_turn(replace(words, text="I see smoke."), "Done.")):
+        handle = await loud.runner.start(SESSION, task(agent="a"))
+        with loud.runner.env.auto_time_skipping_disabled():
+            (gate,) = await waiting(handle)
+            await handle.terminate()
+    assert [(one.step, one.agent, one.summary) for one in gate.before] == [("session", "a", "I see smoke.")]
 
 
 async def test_a_stuck_undo_is_put_before_a_person_even_after_a_cancel(bench: Bench) -> None:
