@@ -69,13 +69,14 @@ class Gates:
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
         self.policy, self.requester = GatePolicy(), ""
         self.notify, self.indexed = notify, indexed
-        self.waited = 0.0
-        self._settling, self._since = 0, 0.0
+        self.waited, self._settling, self._since = 0.0, 0, 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
         self._trace, self._book = trace, GateBook()
-        self._authentication = Authentication()
-        self._published = Published()
+        self._authentication, self._published = Authentication(), Published()
+        self._elsewhere: dict[
+            str, GateState
+        ] = {}  # where runs that belong together with this one were denied something
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 
@@ -91,8 +92,8 @@ class Gates:
 
     def denials(self, more: Sequence[GateState] = ()) -> tuple[GateState, ...]:
         """Return what people denied, here and in runs that belong together with this one, once it knows `more`."""
-        self._book.elsewhere |= {gate.digest: gate for gate in more}
-        return self._book.denials
+        self._elsewhere |= {gate.digest: gate for gate in more}
+        return (*self._elsewhere.values(), *(gate for gate in self._book.gates.values() if gate.denied))
 
     @property
     def run(self) -> str:
@@ -103,7 +104,8 @@ class Gates:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
             self._book.standing.end_before(workflow.info().run_id)
-        return self._book.carried().model_copy(update={"tokens": self._authentication.used})
+        known = {"tokens": self._authentication.used, "elsewhere": tuple(self._elsewhere.values())}
+        return self._book.carried().model_copy(update=known)
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -111,8 +113,8 @@ class Gates:
             return
         self._book = GateBook(carried)
         self._authentication.restore(carried.tokens)
-        views = [self._view(gate) for gate in self._book.waiting]
-        # A memo goes on with the run.
+        self.denials(carried.elsewhere)
+        views = [self._view(gate) for gate in self._book.waiting]  # a memo goes on with the run
         self._published = Published(carried.log.records[-1].seq if carried.log.records else 0, views)
         self._trace.waits_at(views, carried.standing)
 
@@ -149,7 +151,7 @@ class Gates:
         self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, ...]
     ) -> GateDecision:
         check, describe, takes, repeats, earlier = how
-        if (before := denied_before(self._book.denials, action)) is not None:
+        if (before := denied_before(self.denials(), action)) is not None:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         policy, requester = policy or self.policy, requester or self.requester

@@ -54,9 +54,6 @@ class GateBook(Records):
         carried = carried or GatesCarried()
         super().__init__(carried.log)
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
-        self.elsewhere = {
-            gate.digest: gate for gate in carried.elsewhere
-        }  # denied in runs that belong together with this one
         self.early: list[Decision] = list(carried.early)
         self.opened = carried.opened
         self.standing = Given(carried.standing)
@@ -80,18 +77,8 @@ class GateBook(Records):
         log = self._newest(RECORDS_CARRIED)
         standing = tuple(self.standing.approvals.values())
         return GatesCarried(
-            gates=(*done, *kept),
-            early=tuple(self.early),
-            opened=self.opened,
-            log=log,
-            standing=standing,
-            elsewhere=tuple(self.elsewhere.values()),
+            gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log, standing=standing
         )
-
-    @property
-    def denials(self) -> tuple[GateState, ...]:
-        """The gates at which people denied an action, here or in runs that belong together with this one."""
-        return (*self.elsewhere.values(), *(gate for gate in self.gates.values() if gate.denied))
 
     def open(
         self,
