@@ -71,7 +71,7 @@ def _link(value: object) -> object:
 
 def _as_agents(value: object) -> object:
     """Read names of agents as those of tools are read; `true` and `false` stay."""
-    names = value if isinstance(value, bool) else _as_names(value)
+    names = value if isinstance(value, bool) else _as_names(str(value) if isinstance(value, int | float) else value)
     return tuple(slug(str(each)) or str(each) for each in names) if isinstance(names, tuple) else names
 
 

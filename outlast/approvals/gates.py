@@ -72,13 +72,10 @@ class Gates:
         self.waited, self._settling, self._since = 0.0, 0, 0.0
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
-        self._trace, self._book = trace, GateBook()
-        self._authentication, self._published = Authentication(), Published()
-        self._elsewhere: dict[
-            str, GateState
-        ] = {}  # where runs that belong together with this one were denied something
+        self._trace, self._book, self._published = trace, GateBook(), Published()
+        self._authentication, self.notifier = Authentication(), Notifier(trace)
+        self._elsewhere: dict[str, GateState] = {}  # gates of runs that belong together with this one
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
-        self.notifier = Notifier(trace)
 
     @property
     def log(self) -> DecisionLog:
@@ -104,8 +101,8 @@ class Gates:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
             self._book.standing.end_before(workflow.info().run_id)
-        known = {"tokens": self._authentication.used, "elsewhere": tuple(self._elsewhere.values())}
-        return self._book.carried().model_copy(update=known)
+        more = {"tokens": self._authentication.used, "elsewhere": tuple(self._elsewhere.values())}
+        return self._book.carried().model_copy(update=more)
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
