@@ -52,7 +52,8 @@ def why(
         rows = {row.step: row for row in status.steps} if status else {}
         fallbacks = status.hops if status else ()
         if step is None:
-            wrong = [*whole(history, rows, fallbacks), *(await wrong_below(reach, status) if status else ())]
+            found_below = await wrong_below(reach, status) if status else []
+            wrong = list(dict.fromkeys([*whole(history, rows, fallbacks), *found_below]))
             if as_json:
                 print_json([{"step": one.step, "what": one.what, "fatal": one.fatal} for one in wrong])
             else:

@@ -260,8 +260,17 @@ def test_whom_agents_may_ask_is_read_from_their_files_and_from_claude_codes_tool
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        (("agents: [a, x]", "color: red"), ["0.md:4: agents: 'a' names the agent itself", "0.md:4: agents: 'x' is not an agent; choose among a, b"]),
-        (("agents: b", "agents: a"), ["0.md:4: agents: agents ask one another in a circle (a → b → a)", "1.md:4: agents: agents ask"]),
+        (
+            ("agents: [a, x]", "color: red"),
+            [
+                "0.md:4: agents: 'a' names the agent itself",
+                "0.md:4: agents: 'x' is not an agent; choose among a, b",
+            ],
+        ),
+        (
+            ("agents: b", "agents: a"),
+            ["0.md:4: agents: agents ask one another in a circle (a → b → a)", "1.md:4: agents: agents ask"],
+        ),
         (("agents: b", "handoff: a"), []),
         (("handoff: true", "color: red"), ["0.md:4: handoff: there is nobody to hand over to; name the agents in 'agents'"]),
         (("handoff: 3", "color: red"), ["0.md:4: handoff: "]),
