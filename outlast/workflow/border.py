@@ -103,7 +103,7 @@ class Border:
         flow.gates.restore(carried.gates)
         flow.gates.allowed = dict.fromkeys(carried.allowed)
         flow.gates.runs = dict.fromkeys(carried.runs)
-        flow.gates.waited = carried.waited
+        flow.gates.waits.seconds = carried.waited
         flow.people.restore(carried.asked, carried.answers)
         flow.trace.notices = list(carried.notices)
 
@@ -154,7 +154,7 @@ class Border:
             gates=gates,
             allowed=tuple(flow.gates.allowed),
             runs=tuple(dict.fromkeys((*flow.gates.runs, *(each.run for each in gates.gates if each.run)))),
-            waited=flow.gates.waited,
+            waited=flow.gates.waits.seconds,
             paused=flow.state.paused,
             asked=flow.people.asked,
             answers=flow.people.answers,
