@@ -9,11 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
+from outlast.agents.conversation.reading import Said, read_message
 from outlast.agents.sessions import AgentSessionRequest, ConversationView, MessageState, SayAnswer, SessionLimits
-from outlast.contracts import Effect, Question, RunState, RunStatus
+from outlast.contracts import Budget, Effect, GatePolicy, Question, RunState, RunStatus, StopReason, Usage
+from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.tools.tool import tool
 from tests.workflow.base.test_agent_session import SESSION, calls, in_turn, results
@@ -21,6 +24,7 @@ from tests.workflow.conftest import Runner, with_agents
 from workflows.agent_session import AgentSessionWorkflow
 
 Session = WorkflowHandle[Any, Any]
+NOBODY = GatePolicy(deadline=1, deadlines={})
 
 
 def talk(task: str = "", agent: str = "file-clerk", **fields: Any) -> AgentSessionRequest:
@@ -281,3 +285,103 @@ async def test_a_chat_of_50_messages_over_two_days_answers_each_once_and_stays_f
     assert second * 24 < 1.1 * first * 26, sizes
     timers = [each for each in history.events if each.HasField("timer_started_event_attributes")]
     assert len(timers) == 2  # the deadlines of the gates: waiting for people who say something needs none
+
+
+def troubled(call: ModelCall) -> Any:
+    """Fail in each way that a message can, by what it says."""
+    said = heard(call)
+    if "bad words" in said:
+        raise non_retryable(ErrorKind.MODEL_REJECTED, "not like this")
+    if "refuse" in said:
+        return ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), call.model)
+    if "for ever" in str(call.history[-2:]):
+        return calls(("list_files", {}), turn=len(call.history))
+    return echo(call)
+
+
+async def test_a_message_that_fails_or_meets_a_limit_says_so_and_the_next_is_answered(runner: Runner) -> None:
+    async with runner.worker(troubled) as llm:
+        with runner.env.auto_time_skipping_disabled():
+            limits = SessionLimits(turns=2)
+            session = await runner.start(SESSION, talk("bad words", limits=limits, budget=Budget(calls=7, gate=NOBODY)))
+            for number, text in enumerate(("one", "please refuse", "two", "work for ever", "three", "four"), 2):
+                await answered(session, number - 1)
+                await said(session, text)
+            view = await answered(session, 7)
+            with pytest.raises(WorkflowFailureError) as failure:
+                await session.result()
+    model = llm.calls[0].model
+    found = [(each.state, each.reason.partition(" (")[0]) for each in view.messages]
+    assert found == [
+        (MessageState.FAILED, "not like this"),
+        (MessageState.ANSWERED, ""),
+        (MessageState.FAILED, f"{model} refused to go on"),
+        (MessageState.ANSWERED, ""),
+        (MessageState.STOPPED, "its 2 turns are used up"),
+        (MessageState.ANSWERED, ""),
+        (MessageState.FAILED, "the budget is reached"),
+    ]
+    assert kind_of(failure.value.cause) is ErrorKind.BUDGET_REACHED
+    spoken = str([m for m in llm.calls[-1].history if m["role"] == "user"])
+    assert ["bad words" in spoken, "refuse" in spoken, "for ever" in spoken] == [False, False, True]
+
+
+async def test_an_end_at_once_gives_up_what_waits_and_a_later_session_goes_on(real_runner: Runner) -> None:
+    async with real_runner.worker(agent := Chatting()):
+        session = await real_runner.start(SESSION, talk("hold"))
+        await asyncio.wait_for(agent.at_work.wait(), 30)
+        await said(session, "and this?")
+        only_interrupts = await said(session, {"interrupt": True, "text": ""})
+        assert (only_interrupts.accepted, only_interrupts.number, only_interrupts.interrupted) == (True, 0, True)
+        await answered(session, 2)
+        agent.at_work.clear()
+        long = "long " * 1000
+        await said(session, f"{long} hold")
+        await asyncio.wait_for(agent.at_work.wait(), 30)
+        await said(session, "too late")
+        await session.execute_update("end", {"by": "ann", "now": True})
+        assert (await said(session, "hello?")).reason.startswith("the session has been ended")
+        result = await session.result()
+        view = await the_view(session)
+        more = await real_runner.start(SESSION, talk("go on", continues=result.progress.resumable))
+        later = await answered(more, 1)
+        await more.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await more.result()
+    assert [(each.state, each.reason) for each in view.messages] == [
+        (MessageState.INTERRUPTED, "interrupted"),
+        (MessageState.ANSWERED, ""),
+        (MessageState.INTERRUPTED, "interrupted by ann"),
+        (MessageState.FAILED, "the session was ended by ann"),
+    ]
+    assert await real_runner.text(view.messages[2].text) == f"{long} hold"
+    assert (later.messages[0].state, later.total) == (MessageState.ANSWERED, 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ((), "is no message"),
+        ((1, 2), "2 inputs"),
+        (({"text": ""},), "text: it is empty"),
+        (({"texts": "x"},), "nobody knows a field 'texts'"),
+        (({"text": ["x"]},), "text: ['x'] is not a text"),
+        (({"text": "x", "interrupt": "perhaps"},), "interrupt: 'perhaps' is neither"),
+        (({"text": "x", "key": "k" * 201},), "key: more than 200"),
+        (({"ref": "x"},), "ref: 'x' is no key"),
+        (({"ref": "a" * 64, "size": -1},), "size: -1 is no count"),
+        ((True,), "True is no message"),
+    ],
+)
+def test_what_is_no_message_is_answered_with_the_reason(sent: tuple[Any, ...], why: str) -> None:
+    read = read_message(sent)
+    assert isinstance(read, str)
+    assert why in read
+
+
+@pytest.mark.parametrize("sent", ["{not json}", "[1, 2]", "plain", 5, b"bytes", {"text": "x\ud800"}, '{"text": "y"}'])
+def test_what_people_write_is_a_message(sent: Any) -> None:
+    read = read_message((sent,))
+    assert isinstance(read, Said)
+    assert read.says
+    assert read.text.encode()
