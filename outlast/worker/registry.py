@@ -30,6 +30,7 @@ from outlast.storage.activities import ContentActivities, ContentStore, log_outa
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.storage.packed_activities import PackedActivities
 from outlast.storage.spool import Spool
+from outlast.storage.wait_activities import StoreWaitActivities
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
 from outlast.tools.standard import standard_tools
@@ -129,6 +130,7 @@ class Registry:
             secret_of(settings),
             channels=len(self._channels),
             webhooks=len(settings.webhook_urls),
+            inbox=settings.inbox_url,
             store=self.store,
             policy=settings.gate_policy(),
         )
@@ -169,6 +171,7 @@ class Registry:
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,
+            StoreWaitActivities(store).await_store,
             PackedActivities(store).read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,
