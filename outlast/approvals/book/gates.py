@@ -159,8 +159,8 @@ class GateBook(Records):
         given = self.standing.covering(action, policy, requester, signed=self.signed)
         if given is not None:
             self.standing.count(given)
-            by = ", ".join(given.by)
-            self._record(now, RecordKind.COVERED, given.gate, by=by, digest=action.digest, reason=in_words(action))
+            how = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
+            self._record(now, RecordKind.COVERED, given.gate, by=", ".join(given.by), **how)
         return given
 
     def tick(self, now: datetime) -> None:
