@@ -159,7 +159,7 @@ class GateBook(Records):
         given = self.standing.covering(action, policy, requester, signed=self.signed)
         if given is not None:
             self.standing.count(given)
-            how = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
+            how: dict[str, Any] = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
             self._record(now, RecordKind.COVERED, given.gate, by=", ".join(given.by), **how)
         return given
 
