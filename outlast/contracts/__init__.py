@@ -28,7 +28,17 @@ from outlast.contracts.actions import (
     shown,
     visible,
 )
-from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Packed, PackedRequest, Part, StoreRequest, Summary
+from outlast.contracts.base import (
+    SUMMARY_LENGTH,
+    Content,
+    Contract,
+    Packed,
+    PackedRequest,
+    Part,
+    StoreRequest,
+    StoreWait,
+    Summary,
+)
 from outlast.contracts.changes import (
     KEEP,
     ROLL_BACK_ALL,
@@ -170,7 +180,7 @@ __all__ = [
     "RunState", "RunStatus", "Spend",
     "StandingApproval",
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
-    "StoreRequest", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
+    "StoreRequest", "StoreWait", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
     "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WebhookBody", "WebhookDelivered", "WebhookDelivery",
     "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named",
