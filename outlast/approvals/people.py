@@ -50,7 +50,6 @@ class People:
 
     async def _ask(self, text: str, options: Sequence[str], seconds: float | None) -> str | None:
         name = journal.fixed("name", self._next)
-        self._options[name] = tuple(options)
         shown = with_options(text, options)
         asked = journal.now("asked")
         terms = await self._terms() if workflow.patched("questions-told") else None
@@ -59,6 +58,7 @@ class People:
         seconds = max(0.0, asked + given - workflow.time())
         deadline = workflow.now() + timedelta(seconds=seconds)
         question = Question(id=name, text=shown, deadline=deadline, options=tuple(options))
+        self._options[name] = tuple(options)  # from here on: an answer that came before is kept for it
         self._state.asks(question)
         if terms is not None:
             workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})

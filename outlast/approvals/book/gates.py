@@ -204,7 +204,7 @@ class GateBook(Records):
             return self._settle(name, now, RecordKind.DENIED, decision, by=(decision.by or SOMEBODY,), message=fresh)
         edit = {} if decision.edit is None else {"input": decision.edit, "ref": None}
         edited = gate.action.model_copy(update=edit)
-        if why := objection_to_bounds(gate, edited, decision):
+        if why := self.standing.full(decision) or objection_to_bounds(gate, edited, decision):
             return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
         if edited.digest != gate.digest:
             return self._edit(gate, edited, decision, now, message=fresh)
