@@ -88,7 +88,7 @@ class People:
     async def _put(self, question: Question, terms: GateTerms | None) -> str | None:
         """Show a question until it is answered, or its time is over; people are told of it by `terms`."""
         name, remind_every = question.id, terms.questions.remind_every if terms is not None else None
-        self._options[name] = question.options
+        self._options[name] = question.options  # from here on: an answer that came before is kept for it
         self._state.asks(question)
         if terms is not None:
             workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})
