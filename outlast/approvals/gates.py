@@ -45,12 +45,13 @@ from outlast.contracts import (
     GateTerms,
     GateView,
     ProposedAction,
-    RecordKind,
     Verdict,
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run
+from outlast.notices.notifying import Notifier, Notify, let_others_run
+from outlast.notices.slack.thread import RunInSlack
+from outlast.notices.telling import tell
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
@@ -84,6 +85,7 @@ class Gates:
         self._in_memo: dict[str, GateView] = {}
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
+        self.slack = RunInSlack(trace, self.notifier)
 
     @property
     def log(self) -> DecisionLog:
@@ -97,7 +99,8 @@ class Gates:
 
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
-        return self._book.carried().model_copy(update={"tokens": self._authentication.used})
+        others = {"tokens": self._authentication.used, "slack": self.slack.stands}
+        return self._book.carried().model_copy(update=others)
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -105,6 +108,7 @@ class Gates:
             return
         self._book = GateBook(carried)
         self._authentication.restore(carried.tokens)
+        self.slack.restore(carried.slack)
         self._published = carried.log.records[-1].seq if carried.log.records else 0
         views = [self._view(gate) for gate in self._book.waiting]
         self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
@@ -211,6 +215,7 @@ class Gates:
         self.indexed = self.indexed or terms.indexed
         if self.webhooks is not None:
             self.webhooks.known(terms.webhooks)
+        self.slack.known(terms.slack)
         self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
         for early, why in refused:
             self._book.refuse(early, why, now, message=False)
@@ -289,12 +294,5 @@ class Gates:
         for record in new:
             gate = self._book.gates.get(record.gate)
             count_gate(self._trace.pattern, record, gate)
-            if gate is None:
-                continue
-            if notify is not None and record.kind in NEWS:
-                news = news_of(record, gate, self._view(gate))
-                self.notifier.begin(notify(news), f"{gate.name} is {record.kind}")
-            if self.webhooks and record.kind is RecordKind.OPENED:
-                self.notifier.begin(
-                    self.webhooks.gate_opened(self._view(gate), self.requester), f"{gate.name} has opened"
-                )
+            if gate is not None:
+                tell(self, news_of(record, gate, self._view(gate)), notify, self.choices.get(gate.name, ()))

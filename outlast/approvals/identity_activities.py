@@ -35,13 +35,14 @@ class GateTermsActivities:
         *,
         channels: int = 0,
         webhooks: int = 0,
+        slack: bool = False,
         store: ContentStore | None = None,
         policy: DeploymentPolicy | None = None,
     ) -> None:
         self._secret = secret
         self._policy = policy
         self._store = store
-        self._terms = GateTerms(channels=channels, webhooks=webhooks, demands_token=bool(secret))
+        self._terms = GateTerms(channels=channels, webhooks=webhooks, slack=slack, demands_token=bool(secret))
 
     def set_indexed(self, indexed: bool) -> None:
         """Set whether gates may set search attributes: only where the namespace has all of ours."""

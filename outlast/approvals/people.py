@@ -42,7 +42,7 @@ class People:
         shown = with_options(text, options)
         seconds = max(0.0, journal.now("asked") + seconds - workflow.time())
         deadline = workflow.now() + timedelta(seconds=seconds)
-        self._state.asks(Question(id=name, text=shown, deadline=deadline))
+        self._state.asks(Question(id=name, text=shown, deadline=deadline, options=tuple(options)))
         early = self._answers.pop(name, None)
         if early is not None:
             self._take(name, early)
@@ -55,8 +55,12 @@ class People:
         except TimeoutError:
             return None
         finally:
-            self._state.answered(name)
+            self._state.answered(name, self._how(name))
         return self._answers[name]
+
+    def _how(self, name: str) -> str:
+        given = self._answers.get(name)
+        return "nobody answered in time" if given is None else f"answered: {given}"
 
     def _next(self) -> str:
         self.asked += 1

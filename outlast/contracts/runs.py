@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -187,6 +188,10 @@ class Question(Contract):
     """The question, at most 200 characters."""
     deadline: datetime
     """Until when it is open (UTC)."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from; empty: any text."""
+    form: dict[str, Any] | None = None
+    """JSON schema of the object that answers it; None: a text does."""
 
 
 class RunStatus(Contract):

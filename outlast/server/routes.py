@@ -5,7 +5,8 @@ from outlast.server import agui, conversations, gates, runs, starting
 from outlast.server.access import Scope
 from outlast.server.events.feed import Feeds
 from outlast.server.events.stream import LAST_ID, EventsQuery, events_of
-from outlast.server.operations import Operation, Problem
+from outlast.server.operations import FORM, Operation, Problem
+from outlast.server.slack.receiving import SlackActions, SlackBody
 from outlast.server.triggers.receiving import TriggerBody, Triggers
 
 HTML, SSE = "text/html", "text/event-stream"
@@ -14,9 +15,9 @@ KEYED = {starting.KEY: "The id of the run. The same key with the same body gives
 START, READ, DECIDE = Scope
 
 
-def operations(feeds: Feeds, triggers: Triggers) -> list[Operation]:
+def operations(feeds: Feeds, triggers: Triggers, slack: SlackActions) -> list[Operation]:
     """List them, with one operation for each workflow that can be started."""
-    return [*_starting(triggers), *_looking(feeds), *_steering(feeds), *_deciding()]
+    return [*_starting(triggers), *_looking(feeds), *_steering(feeds), *_deciding(slack)]
 
 
 def _starting(triggers: Triggers) -> list[Operation]:
@@ -93,7 +94,7 @@ def _steering(feeds: Feeds) -> list[Operation]:
     ]  # fmt: skip
 
 
-def _deciding() -> list[Operation]:
+def _deciding(slack: SlackActions) -> list[Operation]:
     return [
         Operation(
             "list_gates", "GET", "/gates", READ, "What waits for people, of all runs", gates.inbox,
@@ -111,6 +112,10 @@ def _deciding() -> list[Operation]:
         Operation(
             "answer", "POST", "/runs/{id}/answers", DECIDE, "Answer a question of a run", gates.answer,
             body=gates.AnswerBody, gives={202: gates.AnswerTaken}, fails=(404, 409),
+        ),
+        Operation(
+            "slack_actions", "POST", "/slack/actions", DECIDE, "Take what people click in Slack, signed by Slack",
+            slack.act, body=SlackBody, takes=FORM, signed_by=slack.signed_by, gives={200: "text/plain"},
         ),
     ]  # fmt: skip
 

@@ -59,6 +59,10 @@ class ExecutionState:
         """Seconds between the heartbeats of the worker's activities."""
         self.webhooks = 0
         """How many addresses of the deployment hear of the run; known once agents were read or a gate has opened."""
+        self.slack = False
+        """Whether the deployment shows gates and questions in Slack; known once agents were read."""
+        self.on_question: Callable[[Question, str], None] | None = None
+        """Hears of each question, and how it ended, "" while it waits."""
         self.watcher: Watcher | None = None
         self.leaves: Callable[[], bool] = lambda: False
         """Asked wherever work begins: whether nothing new may start, because the run continues as new."""
@@ -140,11 +144,15 @@ class ExecutionState:
         """Put a question to people."""
         self.questions[question.id] = question
         self._changed()
+        if self.on_question is not None:
+            self.on_question(question, "")
 
-    def answered(self, question: str) -> None:
-        """Take a question back, answered or not."""
-        self.questions.pop(question, None)
+    def answered(self, question: str, how: str = "") -> None:
+        """Take a question back, answered or not; `how` it ended, in words."""
+        asked = self.questions.pop(question, None)
         self._changed()
+        if self.on_question is not None and asked is not None:
+            self.on_question(asked, how or "it is over")
 
     def pause(self, pause: Pause | None) -> None:
         """Pause or resume the run."""
