@@ -166,6 +166,15 @@ class StepRow(Contract):
     """Why it failed, was skipped or went another way; empty: nothing to report."""
 
 
+class ArchivedPart(Contract):
+    """The steps that were done in one part of a run that has continued as new, kept in the content store."""
+
+    ref: str
+    """Key of them (`StepOutcomes`) in the content store."""
+    steps: tuple[str, ...]
+    """Their ids or names, as people see them."""
+
+
 class FallbackTaken(Contract):
     """One fallback that was taken."""
 
@@ -227,6 +236,8 @@ class RunStatus(Contract):
     """Tools that are otherwise than their servers have them."""
     forked: str = ""
     """From which run it was forked, and from where on, in words; empty: it was not."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of steps of earlier parts (`StepOutcomes`), of which `steps` lacks times and output."""
 
 
 class RunReport(Contract):
