@@ -40,7 +40,7 @@ class TeamsChannel:
 
     async def send(self, notice: Notice, links: tuple[str, ...] = ()) -> bool:
         """Send a notice once; returns whether Teams took it, raises ChannelUnavailable or ChannelUnknown where it says no."""
-        body = json.dumps(self._message(notice, links), ensure_ascii=False).encode()
+        body = json.dumps(self.message(notice, links), ensure_ascii=False).encode()
         try:
             async with httpx2.AsyncClient(timeout=SECONDS) as client:
                 answer = await client.post(self._url, content=body, headers={"Content-Type": "application/json"})
@@ -57,7 +57,8 @@ class TeamsChannel:
             ErrorKind.CHANNEL_UNKNOWN, f"TEAMS_WEBHOOK_URL answered {status}: is its flow still there, and switched on?"
         )
 
-    def _message(self, notice: Notice, links: tuple[str, ...]) -> Json:
+    def message(self, notice: Notice, links: tuple[str, ...]) -> Json:
+        """Write the message, which holds one card."""
         message = self._card(notice, links, cut=False)
         if len(json.dumps(message, ensure_ascii=False).encode()) <= LARGEST:
             return message

@@ -66,6 +66,8 @@ def _operation(operation: Operation, references: Any) -> dict[str, Any]:
     }  # fmt: skip
     if operation.scope is not None:
         described["x-scope"] = str(operation.scope)
+    elif operation.signed_by is not None:
+        described["security"] = []  # a signature, in headers of its own
     if operation.body is not None:
         schema = references[operation.body, "validation"]
         described["requestBody"] = {"required": True, "content": {operation.takes: {"schema": schema}}}

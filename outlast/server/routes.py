@@ -12,6 +12,10 @@ from outlast.server.triggers.receiving import TriggerBody, Triggers
 HTML, SSE = "text/html", "text/event-stream"
 DECIDES = {gates.APPROVER: "The approver token of whoever decides; needed where decisions are signed."}
 KEYED = {starting.KEY: "The id of the run. The same key with the same body gives the same run, with another body 409."}
+SIGNED = {
+    "X-Slack-Signature": "Slack's signature of the request, by SLACK_SIGNING_SECRET.",
+    "X-Slack-Request-Timestamp": "When Slack signed it.",
+}
 START, READ, DECIDE = Scope
 
 
@@ -114,8 +118,9 @@ def _deciding(slack: SlackActions) -> list[Operation]:
             body=gates.AnswerBody, gives={202: gates.AnswerTaken}, fails=(404, 409),
         ),
         Operation(
-            "slack_actions", "POST", "/slack/actions", DECIDE, "Take what people click in Slack, signed by Slack",
-            slack.act, body=SlackBody, takes=FORM, signed_by=slack.signed_by, gives={200: "text/plain"},
+            "slack_actions", "POST", "/slack/actions", None, "Take what people click in Slack, signed by Slack",
+            slack.act, body=SlackBody, takes=FORM, signed_by=slack.signed_by,
+            headers=SIGNED, gives={200: "application/json"},
         ),
     ]  # fmt: skip
 

@@ -175,7 +175,7 @@ def _answer(slack: Slack, method: str, given: Json, headers: Any) -> Json:
         return {"ok": False, "error": "invalid_auth"}
     if given.get("channel") not in (CHANNEL, None):
         return {"ok": False, "error": "channel_not_found"}
-    if wrong := _wrong(given.get("blocks") or (given.get("view") or {}).get("blocks") or []):
+    if wrong := wrong_blocks(given.get("blocks") or (given.get("view") or {}).get("blocks") or []):
         return {"ok": False, "error": "invalid_blocks", "response_metadata": {"messages": [wrong]}}
     match method:
         case "chat.postMessage":
@@ -200,7 +200,7 @@ def _answer(slack: Slack, method: str, given: Json, headers: Any) -> Json:
     return {"ok": False, "error": "unknown_method"}
 
 
-def _wrong(blocks: list[Json]) -> str:
+def wrong_blocks(blocks: list[Json]) -> str:
     """Return which documented limit blocks break."""
     if len(blocks) > 50:
         return "more than 50 blocks"
