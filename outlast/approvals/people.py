@@ -42,7 +42,8 @@ class People:
         shown = with_options(text, options)
         seconds = max(0.0, journal.now("asked") + seconds - workflow.time())
         deadline = workflow.now() + timedelta(seconds=seconds)
-        self._state.asks(Question(id=name, text=shown, deadline=deadline, options=tuple(options)))
+        question = Question(id=name, text=shown, deadline=deadline, options=tuple(options))
+        self._state.asks(question)
         early = self._answers.pop(name, None)
         if early is not None:
             self._take(name, early)
@@ -53,14 +54,12 @@ class People:
                 timeout_summary=f"{name}: {shown}"[:200],
             )
         except TimeoutError:
-            return None
+            pass
         finally:
-            self._state.answered(name, self._how(name))
-        return self._answers[name]
-
-    def _how(self, name: str) -> str:
-        given = self._answers.get(name)
-        return "nobody answered in time" if given is None else f"answered: {given}"
+            self._state.answered(name)
+        answer = self._answers.get(name)
+        self._state.ended(question, "nobody answered in time" if answer is None else f"answered: {answer}")
+        return answer
 
     def _next(self) -> str:
         self.asked += 1

@@ -155,12 +155,15 @@ class ExecutionState:
         if self.on_question is not None:
             self.on_question(question, "")
 
-    def answered(self, question: str, how: str = "") -> None:
-        """Take a question back, answered or not; `how` it ended, in words."""
-        asked = self.questions.pop(question, None)
+    def answered(self, question: str) -> None:
+        """Take a question back, answered or not."""
+        self.questions.pop(question, None)
         self._changed()
-        if self.on_question is not None and asked is not None:
-            self.on_question(asked, how or "it is over")
+
+    def ended(self, question: Question, how: str) -> None:
+        """Say how a question ended; not where a run is stopped, or leaves memory."""
+        if self.on_question is not None:
+            self.on_question(question, how)
 
     def pause(self, pause: Pause | None) -> None:
         """Pause or resume the run."""

@@ -9,7 +9,7 @@ import asyncio
 from temporalio import workflow
 
 from outlast.contracts import SUMMARY_LENGTH, GateNews, GateOutcome, Question, RecordKind, SlackPost, SlackThread
-from outlast.errors import text_of
+from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.notices.notifying import NEWS, Notifier
 from outlast.notices.slack.slack_activities import SlackActivities
 from outlast.tracing.trace import RunTrace
@@ -32,6 +32,7 @@ class RunInSlack:
         self._trace = trace
         self._notifier = notifier
         self._is_there = False
+        self._away = 0.0  # when Slack was last given up, in workflow time
         self._turn = asyncio.Lock()
         self.stands = SlackThread()
         """Where its messages stand."""
@@ -59,7 +60,7 @@ class RunInSlack:
 
     def question(self, question: Question, ended: str = "") -> None:
         """Show a question, or how it ended."""
-        if not self._is_there or not workflow.in_workflow():  # where a run leaves memory, nothing has ended
+        if not self._is_there:
             return
         post = self._post(question=question, ended=ended[:SUMMARY_LENGTH])
         self._begin(question.id, post, f"{question.id} is {'over' if ended else 'asked'}", over=bool(ended))
@@ -70,10 +71,13 @@ class RunInSlack:
         return SlackPost.model_validate(run | about)
 
     def _begin(self, name: str, post: SlackPost, what: str, *, over: bool) -> None:
-        self._notifier.begin(self._show(name, post, what, over=over), what)
+        self._notifier.begin(self._show(name, post, what, workflow.time(), over=over), what)
 
-    async def _show(self, name: str, post: SlackPost, what: str, *, over: bool) -> None:
+    async def _show(self, name: str, post: SlackPost, what: str, began: float, *, over: bool) -> None:
         async with self._turn:  # the first message begins the thread, and a change needs to know what it changes
+            if began < self._away:  # each would be tried for as long, and hold up the border of the run
+                self._trace.notice(f"Slack does not show that {what}: it was away")
+                return
             stands = self.stands
             if post.ended and name not in stands.messages:
                 return
@@ -90,6 +94,8 @@ class RunInSlack:
                 )
             except FAILURES as error:
                 self._trace.notice(f"Slack does not show that {what}: {text_of(error)}")
+                if kind_of(error) is not ErrorKind.CHANNEL_UNKNOWN:
+                    self._away = workflow.time()
                 if over:
                     self._forget(name)
                 return

@@ -293,7 +293,13 @@ async def test_questions_are_answered_by_buttons_dialogs_and_forms(desk: Desk) -
         assert empty.json() == {"response_action": "errors", "errors": {"answer": "Write an answer"}}
         await desk.send(slack.submitted(BOB, {"answer": {"text": {"type": "plain_text_input", "value": "Nothing"}}}))
         assert (await typed.result()).answer == "Nothing"
-        await desk.click(BOB, "Which one?", "Answer…") if slack.buttons("Which one?") else None
+
+        gate = await desk.start(Asking(text="Left or right", options=("left", "right"), as_gate=True))
+        await desk.until(lambda: slack.buttons("Left or right"))
+        assert list(slack.buttons("Left or right")) == ["left", "right", "Deny", "Open"]
+        await desk.click(BOB, "Left or right", "right")
+        assert (await gate.result()).answer == "right"
+        assert "approved by bob" in json.dumps(slack.message("Left or right")[1])
 
         filled = await desk.start(Asking(text="How long?", form={"properties": fields, "required": ["name"]}))
         await desk.until(lambda: slack.buttons("How long?"))
