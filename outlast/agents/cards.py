@@ -60,7 +60,6 @@ class AgentCards:
         self.catalog = await journal.once(f"agents {journal.digest(asked)}", Catalog, read, of_run=True)
         self.run.state.heartbeat = self.catalog.heartbeat
         self.run.state.webhooks = self.catalog.webhooks
-        self.run.state.slack = self.run.state.slack or self.catalog.slack
         self.run.budget.knows(self.catalog)
         self._is_read = True
         return self.catalog

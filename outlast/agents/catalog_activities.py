@@ -69,14 +69,12 @@ class CatalogActivities:
         defaults: Path | None = None,
         *,
         webhooks: int = 0,
-        slack: bool = False,
     ) -> None:
         self._directory, self._defaults = directory, defaults
         self._store = store
         self._models = models
         self._heartbeat = heartbeat
         self._webhooks = webhooks
-        self._slack = slack
         self._files: tuple[list[AgentFile], list[Problem]] = ([], [])
         self._stamp: Stamp | None = None
         self._fresh_until = 0.0
@@ -130,7 +128,6 @@ class CatalogActivities:
             agents=tuple(cards),
             heartbeat=self._heartbeat,
             webhooks=self._webhooks,
-            slack=self._slack,
             partial=request.known_only,
             unread=dict(list(unread.items())[:MOST_PROBLEMS]),
         )

@@ -85,8 +85,6 @@ class Catalog(Contract):
     """Why an agent is missing whose file cannot be read, by the name that a run would ask for."""
     webhooks: int = 0
     """Count of the addresses in WEBHOOK_URLS, which hear that the run ended."""
-    slack: bool = False
-    """Whether gates and questions are shown in Slack."""
 
     def get(self, name: str) -> AgentCard | None:
         """Return the card of that name, or None."""

@@ -29,6 +29,7 @@ from outlast.storage.activities import ContentActivities, ContentStore, log_outa
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.storage.packed_activities import PackedActivities
 from outlast.storage.spool import Spool
+from outlast.storage.wait_activities import StoreWaitActivities
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
 from outlast.tools.standard import standard_tools
@@ -131,6 +132,7 @@ class Registry:
             channels=len(self._channels),
             webhooks=len(settings.webhook_urls),
             slack=settings.slack_bot_token is not None,
+            inbox=settings.inbox_url,
             store=self.store,
             policy=settings.gate_policy(),
         )
@@ -164,7 +166,6 @@ class Registry:
             settings.heartbeat_timeout,
             DEFAULTS,
             webhooks=len(settings.webhook_urls),
-            slack=settings.slack_bot_token is not None,
         )
         return [
             self.call_model,
@@ -172,6 +173,7 @@ class Registry:
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,
+            StoreWaitActivities(store).await_store,
             PackedActivities(store).read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,

@@ -27,7 +27,6 @@ from outlast.approvals.people import People
 from outlast.budget.limits import Budgeting
 from outlast.contracts import (
     Content,
-    Question,
     RunRequest,
     RunResult,
     RunState,
@@ -113,8 +112,9 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.people = People(self.state, self.trace)
         self.gates = Gates(self.trace)
         self.gates.policy, self.gates.requester = request.gate, request.requester
-        self.gates.webhooks = self.webhooks = Webhooks(request.webhooks, self.state)
-        self.state.on_question = self._shows
+        self.gates.webhooks = self.webhooks = self.people.webhooks = Webhooks(request.webhooks, self.state)
+        self.people.notifier = self.gates.notifier
+        self.people.slack = self.gates.slack
         self.pausing = Pausing(self.state, self.trace)
         self.undo = Rollback(self.state, self.trace)
         self.undo.on_stuck = partial(decide_on_stuck, self.gates)
@@ -141,13 +141,6 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
             Its result, of which the fields of `RunResult` are filled in afterwards.
         """
         raise NotImplementedError
-
-    def _shows(self, question: Question, ended: str) -> None:
-        slack = self.gates.slack
-        slack.known(self.state.slack)
-        # A choice is a gate, which shows itself; and a run that continues as new goes on asking.
-        if question.id not in self.gates.choices and not self.state.leaving:
-            slack.question(question, ended)
 
     async def keep_report(self) -> Content:
         """Keep the step trace of the run in the content store."""

@@ -60,10 +60,6 @@ class ExecutionState:
         """Seconds between the heartbeats of the worker's activities."""
         self.webhooks = 0
         """How many addresses of the deployment hear of the run; known once agents were read or a gate has opened."""
-        self.slack = False
-        """Whether the deployment shows gates and questions in Slack; known once agents were read."""
-        self.on_question: Callable[[Question, str], None] | None = None
-        """Hears of each question, and how it ended, "" while it waits."""
         self.watcher: Watcher | None = None
         self.leaves: Callable[[], bool] = lambda: False
         """Asked wherever work begins: whether nothing new may start, because the run continues as new."""
@@ -152,18 +148,11 @@ class ExecutionState:
         """Put a question to people."""
         self.questions[question.id] = question
         self._changed()
-        if self.on_question is not None:
-            self.on_question(question, "")
 
     def answered(self, question: str) -> None:
         """Take a question back, answered or not."""
         self.questions.pop(question, None)
         self._changed()
-
-    def ended(self, question: Question, how: str) -> None:
-        """Say how a question ended; not where a run is stopped, or leaves memory."""
-        if self.on_question is not None:
-            self.on_question(question, how)
 
     def pause(self, pause: Pause | None) -> None:
         """Pause or resume the run."""

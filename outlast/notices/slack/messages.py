@@ -19,7 +19,7 @@ TEXT, ARGUMENTS, PIECE = 1_000, 9_000, 3_000
 """Most characters of one fact, of all arguments, and of one block of them."""
 BUTTON, VALUE, BUTTONS, NOTIFICATION = 75, 2_000, 20, 500
 """Slack's limits of a button's text and of its value; most options that are buttons; characters of the notification."""
-APPROVE, DENY, OPTION, ANSWER, OPEN = "approve", "deny", "option", "answer", "open"
+APPROVE, APPROVE_ALL, DENY, OPTION, ANSWER, OPEN = "approve", "approve-all", "deny", "option", "answer", "open"
 """Ids of actions: what a button does."""
 
 Block = dict[str, Any]
@@ -60,6 +60,7 @@ def gate_message(post: SlackPost, news: GateNews, shown: Shown) -> list[Block]:
         ("Tool", " on ".join(each for each in (gate.tool, gate.target) if each)),
         ("Risk", gate.risk if gate.tool else ""),
         ("Asked by", " for ".join(each for each in (gate.agent, gate.requester) if each)),
+        *((f"Before, {each.step}", each.summary) for each in gate.before[-5:]),
         ("Size", "; ".join((f"{gate.size:,} bytes", *gate.counts)) if gate.counts else ""),
         ("Needs", _needs(gate) if waits else ""),
         ("For", _people(news.to, shown) if waits else ""),
@@ -83,9 +84,11 @@ def reminder_message(post: SlackPost, news: GateNews, shown: Shown) -> list[Bloc
 
 def question_message(post: SlackPost, question: Question, shown: Shown) -> list[Block]:
     """Write a question, with its options as buttons, or one that opens a dialog."""
-    when = _fact("Outcome", post.ended) if post.ended else _fact("Until", [_date(question.deadline)])
-    blocks = [_rich(_title(post, question.id, shown), _fact("Question", question.text), when)]
-    if post.ended:
+    when = [_fact("Until", [_date(question.deadline)])] if question.deadline else []
+    over = [_fact("Outcome", post.ended)] if post.ended else when
+    title = f"{question.id} still waits: answer above in this thread" if post.reply else question.id
+    blocks = [_rich(_title(post, title, shown), _fact("Question", question.text), *over)]
+    if post.ended or post.reply:
         return blocks
     options = question.options if len(question.options) <= BUTTONS else ()
     about = {"r": post.workflow_id, "c": post.chain, "q": question.id}
@@ -111,6 +114,8 @@ def _decisions(post: SlackPost, gate: GateView, shown: Shown, *, seen: bool) -> 
         yes = [_button(f"{OPTION}:{n}", one, about | {"a": one}) for n, one in enumerate(post.options)]
     else:  # what is approved is what is seen: without all arguments there is nothing to approve here
         yes = [_button(APPROVE, "Approve", about, "primary")] if seen else []
+        if seen and gate.repeats and (further := _button(APPROVE_ALL, "Approve, and stop asking", about)):
+            yes.append(further | {"confirm": _confirm(gate)})
     return _actions([*yes, _button(DENY, "Deny", about, "danger")], _gate_page(post, gate, shown))
 
 
@@ -128,6 +133,12 @@ def _button(action: str, text: str, value: Mapping[str, str], style: str = "") -
     label = {"type": "plain_text", "text": _line(text, BUTTON) or "…", "emoji": False}
     button = {"type": "button", "action_id": action, "text": label, "value": written}
     return button | ({"style": style} if style else {})
+
+
+def _confirm(gate: GateView) -> Block:
+    text = f"This call, and every further call of {_line(gate.tool, 100)} in this run, whatever its arguments."
+    words = {"title": "Stop asking?", "text": text, "confirm": "Approve all", "deny": "Back"}
+    return {name: {"type": "plain_text", "text": word} for name, word in words.items()}
 
 
 def _link(page: str) -> Block:

@@ -25,7 +25,7 @@ REMINDERS = (RecordKind.REMINDED, RecordKind.ESCALATED)
 class RunInSlack:
     """The Slack thread of one run; does nothing where the deployment has no Slack.
 
-    Whether it has is a setting, which workflow code cannot read: it is known once agents were read or a gate has opened.
+    Whether it has is a setting, which workflow code cannot read: it is known once a gate has opened or a question was asked.
     """
 
     def __init__(self, trace: RunTrace, notifier: Notifier) -> None:
@@ -58,12 +58,13 @@ class RunInSlack:
         over = news.outcome is not GateOutcome.PENDING
         self._begin(news.gate.name, post, f"{news.gate.name} is {news.kind}", over=over)
 
-    def question(self, question: Question, ended: str = "") -> None:
-        """Show a question, or how it ended."""
+    def question(self, question: Question, ended: str = "", *, is_reminder: bool = False) -> None:
+        """Show a question, that it still waits, or how it ended."""
         if not self._is_there:
             return
-        post = self._post(question=question, ended=ended[:SUMMARY_LENGTH])
-        self._begin(question.id, post, f"{question.id} is {'over' if ended else 'asked'}", over=bool(ended))
+        post = self._post(question=question, ended=ended[:SUMMARY_LENGTH], reply=is_reminder)
+        what = "over" if ended else "reminded" if is_reminder else "asked"
+        self._begin(question.id, post, f"{question.id} is {what}", over=bool(ended))
 
     def _post(self, **about: object) -> SlackPost:
         info = workflow.info()

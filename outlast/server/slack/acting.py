@@ -12,10 +12,10 @@ from outlast.approvals.choices import CHOICE
 from outlast.approvals.tokens import granted
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, word
-from outlast.contracts import GateRecord, Question, RunStatus, Verdict
+from outlast.contracts import Bounds, GateRecord, Question, RunStatus, Verdict
 from outlast.notices.slack.api import SlackApi, SlackError
 from outlast.notices.slack.forms import answer_of, dialog
-from outlast.notices.slack.messages import ANSWER, DENY, OPTION
+from outlast.notices.slack.messages import ANSWER, APPROVE_ALL, DENY, OPTION
 from outlast.server.access import Caller, Scope
 from outlast.server.deciding import Decided, message_of, outcome_line, send_within
 from outlast.server.operations import find
@@ -75,7 +75,8 @@ class ClickActions:
             return Done(over, over=over)
         verdict = Verdict.DENY if click.action == DENY else Verdict.APPROVE
         edit = {CHOICE: click.option} if click.action == OPTION else None
-        decision = Decided(click.gate, verdict, click.digest, edit=edit)
+        bounds = Bounds() if click.action == APPROVE_ALL else None
+        decision = Decided(click.gate, verdict, click.digest, edit=edit, stop_asking=bounds)
         message = message_of(seen, self._caller(seen, click, who), decision, "slack")
         try:
             record, later = await send_within(reach, seen, message, ANSWERS_WITHIN)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outlast.notices.slack.messages import ANSWER, APPROVE, DENY, OPTION
+from outlast.notices.slack.messages import ANSWER, APPROVE, APPROVE_ALL, DENY, OPTION
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_click(payload: str) -> Click | None:
         return None
     action = _Data(actions[0])
     kind = action.text("action_id").partition(":")[0]
-    if kind not in (APPROVE, DENY, OPTION, ANSWER):
+    if kind not in (APPROVE, APPROVE_ALL, DENY, OPTION, ANSWER):
         return None
     message = data.part("message")
     blocks = message.data.get("blocks")

@@ -107,6 +107,9 @@ class SlackActions:
                 blocks = stripped(click.blocks, done.over)
                 where = {"channel": click.channel, "ts": click.message}
                 await self._api.call("chat.update", **where, text=escaped(click.text), blocks=blocks)
+        except SlackError as error:
+            _log.warning("what came of a click could not be shown in Slack: %s", error)
+        try:
             if done.later is not None and (text := await _said(done.later, click.gate)):
                 await self._tell(click, text)
         except SlackError as error:

@@ -11,7 +11,7 @@ import pytest
 from outlast.approvals.tokens import granted
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.server.access import Scope
-from tests.processes import running_starter, wait_for
+from tests.processes import PROJECT, running_starter, wait_for
 from tests.resilience.server.serving import Served, served_by
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
@@ -127,6 +127,12 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
         assert {name: seen[name] for name in ("activity", "waits_for", "reason")} == {
             name: wait[name] for name in ("activity", "waits_for", "reason")
         }
+        # A local activity, of which the server does not know, waits as visibly: the run has to keep its agents' prompts.
+        (PROJECT / "agents" / "file-clerk.md").touch()
+        served.start("agent", {"agent": "file-clerk", "task": "Be patient as well."}, "early")
+        (early,) = wait_for(lambda: served.ask("GET", "/runs/early").json()["waits"], "the run waits as it begins")
+        assert (early["activity"], early["waits_for"]) == ("await_store", "the content store")
+        assert "waiting · await_store · for the content store since " in stack.done("status", "early")
         line = f"waiting · call_model · for the content store since {since:%Y-%m-%d %H:%M:%S}, until "
         assert line in stack.done("status", "patient")
         with running_starter(tmp_path, "watch", "patient", env=stack.env, name="watch") as watching:
@@ -138,7 +144,8 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
         if away.exists():
             away.rename(content)
     assert served.ask("GET", "/runs/patient").json()["waits"] == []
-    assert len(stack.api.hits()) == 1
+    assert served.result("early")["status"] == "completed"
+    assert len(stack.api.hits()) == 2
 
 
 def test_an_agent_is_talked_to(served: Served) -> None:

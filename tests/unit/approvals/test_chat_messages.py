@@ -78,6 +78,8 @@ def elements(data: Any) -> list[dict[str, Any]]:
     ("gate", "options", "expected"),
     [
         ({"arguments": '{"a": 1}'}, (), ["approve", "deny", "open"]),
+        ({"arguments": "{}", "repeats": True}, (), ["approve", "approve-all", "deny", "open"]),
+        ({"arguments": "{}", "repeats": True, "whole": False}, (), ["deny", "open"]),
         ({"arguments": "x" * 8_999}, (), ["approve", "deny", "open"]),
         ({"arguments": "x" * 9_001}, (), ["deny", "open"]),
         ({"arguments": "x" * 900, "whole": False, "size": 70_000}, (), ["deny", "open"]),
@@ -85,7 +87,17 @@ def elements(data: Any) -> list[dict[str, Any]]:
         ({}, ("x" * 300, "halt"), ["option:0", "option:1", "deny", "open"]),
         ({"name": "g" * 2_000}, (), ["open"]),
     ],
-    ids=["short", "as long as may be", "too long", "cut", "choice", "long option", "a name too long for a button"],
+    ids=[
+        "short",
+        "a call",
+        "a call that is cut",
+        "as long as may be",
+        "too long",
+        "cut",
+        "choice",
+        "long option",
+        "a name too long for a button",
+    ],
 )
 def test_only_what_is_seen_can_be_approved(gate: dict[str, Any], options: tuple[str, ...], expected: list[str]) -> None:
     about = news(**gate)

@@ -28,7 +28,6 @@ class Asked(RunResult):
 class AskingWorkflow(AgentWorkflow[Asking, Asked]):
     @workflow.run
     async def run(self, request: Asking) -> Asked:
-        self.gates.slack.known(True)
         if request.as_gate:
             seconds = request.seconds
             chosen, _ = await choose(
@@ -41,8 +40,10 @@ class AskingWorkflow(AgentWorkflow[Asking, Asked]):
         deadline = workflow.now() + timedelta(seconds=request.seconds)
         question = Question(id="form-1", text=request.text, deadline=deadline, form=request.form)
         self.state.asks(question)
+        self.gates.slack.known(True)
+        self.gates.slack.question(question)
         self.people._options["form-1"] = ()
         await workflow.wait_condition(lambda: "form-1" in self.people._answers)
         self.state.answered("form-1")
-        self.state.ended(question, "answered by a form")
+        self.gates.slack.question(question, "answered by a form")
         return Asked(answer=self.people._answers["form-1"])
