@@ -183,7 +183,7 @@ class OwnRun:
         for each in settled:
             run.state.charge(each.spend)
             run.trace.spent_below(self.name, each.spend)
-            run.gates.waited += each.waited
+            run.gates.waits.seconds += each.waited
             self.agents.asked_before += each.asked
             self.denied += each.denied
             self.changes += run.undo.take_over(each.changes, self.step)

@@ -54,7 +54,7 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
             denied=tuple(gate for gate in self.gates.denials() if gate.digest not in known),
             raised=self.budget.raised_by,
             lacking=self.state.tools.carried,
-            waited=self.gates.waited,
+            waited=self.gates.waits.seconds,
             asked=self.agents.asked,
         )
 
