@@ -98,7 +98,7 @@ class Border:
         flow.gates.restore(carried.gates)
         flow.gates.allowed = dict.fromkeys(carried.allowed)
         flow.gates.runs = dict.fromkeys(carried.runs)
-        flow.gates.waited = carried.waited
+        flow.gates.waits.seconds = carried.waited
         flow.people.restore(carried.asked, carried.answers)
         flow.trace.notices = list(carried.notices)
 
@@ -153,7 +153,7 @@ class Border:
                     (*flow.gates.runs, *(run for run in (flow.gates.run, *(each.run for each in gates.gates)) if run))
                 )
             ),
-            waited=flow.gates.waited,
+            waited=flow.gates.waits.seconds,
             paused=flow.state.paused,
             asked=flow.people.asked,
             answers=flow.people.answers,
