@@ -167,6 +167,8 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
         outcome=gate.outcome,
         to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
         head=record.hash,
+        by=gate.by,
+        reason=gate.reason,
     )
 
 

@@ -172,6 +172,8 @@ class GateTerms(Contract):
     """Count of the notification channels."""
     webhooks: int = 0
     """Count of the addresses in WEBHOOK_URLS."""
+    slack: bool = False
+    """Whether gates and questions are shown in Slack."""
     demands_token: bool = False
     """Whether decisions must be signed."""
     indexed: bool = False
