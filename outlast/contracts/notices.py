@@ -25,8 +25,8 @@ class Notice(Contract):
     """What happened: `opened`, `reminded`, `escalated`, `approved` …"""
     what: str
     """What shall be done, in words."""
-    deadline: datetime
-    """When the gate's time ends (UTC)."""
+    deadline: datetime | None = None
+    """Until when people may decide or answer (UTC); None: a question that waits until it is answered."""
     digest: str
     """Digest of the action: sha-256, hex."""
     risk: str = ""

@@ -202,8 +202,10 @@ class Question(Contract):
     """Names the question in the answer."""
     text: Summary
     """The question, at most 200 characters."""
-    deadline: datetime
-    """Until when it is open (UTC)."""
+    full: str = ""
+    """The question in full, where `text` is only its beginning."""
+    deadline: datetime | None = None
+    """Until when it is open (UTC); None: until it is answered."""
     options: tuple[str, ...] = ()
     """The answers to choose from; empty: any text."""
     form: dict[str, Any] | None = None

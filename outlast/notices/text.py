@@ -81,7 +81,7 @@ def facts(notice: Notice) -> list[tuple[str, str]]:
         ("Risk", notice.risk),
         ("Asked by", notice.requester),
         ("For", ", ".join(notice.to)),
-        ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending else ""),
+        ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending and notice.deadline else ""),
         ("Digest", notice.digest[:DIGEST]),
     ]
     longest = len(notice.arguments) + 1 if notice.whole else SHOWN

@@ -104,7 +104,7 @@ def outcome_line(gate: str, record: GateRecord | None) -> str:
         RecordKind.EARLY: f"; {record.reason}",
         RecordKind.REVOKED: "; each call waits for people again",
     }.get(record.kind, "")
-    after += f"; from here on nobody is asked about {record.standing} in this run" if record.standing else ""
+    after += f"; from here on {record.standing} is approved in this run" if record.standing else ""
     return f"{gate}: {record.kind} by {record.by}{signed}{after}"
 
 
