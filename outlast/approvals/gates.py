@@ -44,12 +44,13 @@ from outlast.contracts import (
     GateView,
     Produced,
     ProposedAction,
-    RecordKind,
     Verdict,
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run
+from outlast.notices.notifying import Notifier, Notify, let_others_run
+from outlast.notices.slack.thread import RunInSlack
+from outlast.notices.telling import tell
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
@@ -80,6 +81,7 @@ class Gates:
         self._published = Published()
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
+        self.slack = RunInSlack(trace, self.notifier)
 
     @property
     def log(self) -> DecisionLog:
@@ -100,7 +102,7 @@ class Gates:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
             self._book.standing.end_before(workflow.info().run_id)
-        return self._book.carried().model_copy(update={"tokens": self._authentication.used})
+        return self._book.carried().model_copy(update={"tokens": self._authentication.used, "slack": self.slack.stands})
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -108,6 +110,7 @@ class Gates:
             return
         self._book = GateBook(carried)
         self._authentication.restore(carried.tokens)
+        self.slack.restore(carried.slack)
         views = [self._view(gate) for gate in self._book.waiting]
         # A memo goes on with the run.
         self._published = Published(carried.log.records[-1].seq if carried.log.records else 0, views)
@@ -200,6 +203,7 @@ class Gates:
             self.indexed = self.indexed or terms.indexed
             if self.webhooks is not None:
                 self.webhooks.known(terms.webhooks)
+            self.slack.known(terms.slack)
             self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
             for early, why in refused:
                 self._book.refuse(early, why, now, message=False)
@@ -278,12 +282,5 @@ class Gates:
         for record in self._published.update(self._book, waiting, indexed=self.indexed):
             gate = self._book.gates.get(record.gate)
             count_gate(self._trace.pattern, record, gate)
-            if gate is None:
-                continue
-            if notify is not None and record.kind in NEWS:
-                news = news_of(record, gate, self._view(gate))
-                self.notifier.begin(notify(news), f"{gate.name} is {record.kind}")
-            if self.webhooks and record.kind is RecordKind.OPENED:
-                self.notifier.begin(
-                    self.webhooks.gate_opened(self._view(gate), self.requester), f"{gate.name} has opened"
-                )
+            if gate is not None:
+                tell(self, news_of(record, gate, self._view(gate)), notify, self.choices.get(gate.name, ()))

@@ -16,6 +16,7 @@ from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.contracts import QUESTION_MEMO, SUMMARY_LENGTH, GateTerms, GateTermsRequest, Question, QuestionPolicy
 from outlast.errors import text_of
 from outlast.notices.notifying import Notifier, notify_of_question
+from outlast.notices.slack.thread import RunInSlack
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal, policies
@@ -39,6 +40,7 @@ class People:
         self._trace = trace
         self.notifier = Notifier(trace)
         self.webhooks: Webhooks | None = None
+        self.slack: RunInSlack | None = None
         self.asked = 0
         """How many questions were asked."""
         self._options: dict[str, tuple[str, ...]] = {}
@@ -88,7 +90,7 @@ class People:
     async def _put(self, question: Question, terms: GateTerms | None) -> str | None:
         """Show a question until it is answered, or its time is over; people are told of it by `terms`."""
         name, remind_every = question.id, terms.questions.remind_every if terms is not None else None
-        self._options[name] = question.options
+        self._options[name] = question.options  # from here on: an answer that came before is kept for it
         self._state.asks(question)
         if terms is not None:
             workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})
@@ -105,7 +107,10 @@ class People:
                 self._state.answered(name)
                 if terms is not None:
                     workflow.upsert_memo({f"{QUESTION_MEMO}{name}": None})
-        return self._answers.get(name)
+        answer = self._answers.get(name)
+        if self.slack is not None:  # only on this way out: where a run is stopped, or leaves memory, nothing is posted
+            self.slack.question(question, "nobody answered in time" if answer is None else f"answered: {answer}")
+        return answer
 
     async def _answered(self, question: Question, remind_every: float | None) -> bool:
         """Wait for the answer until the deadline, or the next reminder if there is one before; returns whether that is all."""
@@ -132,12 +137,16 @@ class People:
             return GateTerms()
         if self.webhooks is not None:
             self.webhooks.known(terms.webhooks)
+        if self.slack is not None:
+            self.slack.known(terms.slack)
         return terms
 
     def _tell(self, terms: GateTerms, question: Question, kind: str) -> None:
         what = f"{question.id} is {kind}"
         if terms.channels:
             self.notifier.begin(notify_of_question(self._trace, terms.channels, question, kind), what)
+        if self.slack is not None:
+            self.slack.question(question, is_reminder=kind == "reminded")
         if self.webhooks and kind == "asked":
             self.notifier.begin(self.webhooks.question_asked(question), what)
 
