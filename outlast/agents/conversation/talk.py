@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
 
 from outlast.agents.agents import Agents
 from outlast.agents.answers import LoopEnd, LoopState
@@ -182,10 +183,11 @@ class Talk:
         """Account for what was worked on."""
         inbox, by = self.inbox, self.inbox.interrupted_by
         inbox.interrupting, inbox.interrupted_by = False, ""
-        if working.cancelled():
+        error = None if working.cancelled() else working.exception()
+        if working.cancelled() or (error is not None and is_cancelled_exception(error)):
             inbox.settle(MessageState.INTERRUPTED, f"interrupted by {by}" if by else "interrupted")
             self._remark(INTERRUPTED)
-        elif (error := working.exception()) is None:
+        elif error is None:
             ended = working.result()
             self.answer = ended.content if ended.content.size else self.answer
             self.data = ended.data if ended.data is not None else self.data
