@@ -75,7 +75,6 @@ class Gates:
         self.webhooks: Webhooks | None = None
         self._trace, self._book, self._published = trace, GateBook(), Published()
         self._authentication, self.notifier = Authentication(), Notifier(trace)
-        self._elsewhere: dict[str, GateState] = {}  # gates of runs that belong together with this one
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.slack = RunInSlack(trace, self.notifier)
 
@@ -91,8 +90,9 @@ class Gates:
 
     def denials(self, more: Sequence[GateState] = ()) -> tuple[GateState, ...]:
         """Return what people denied, here and in runs that belong together with this one, once it knows `more`."""
-        self._elsewhere |= {gate.digest: gate for gate in more}
-        return (*self._elsewhere.values(), *(gate for gate in self._book.gates.values() if gate.denied))
+        self._book.elsewhere |= {gate.digest: gate for gate in more}
+        book = self._book
+        return (*book.elsewhere.values(), *(gate for gate in book.gates.values() if gate.denied))
 
     @property
     def run(self) -> str:
@@ -103,15 +103,17 @@ class Gates:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
             self._book.standing.end_before(workflow.info().run_id)
-        more = {"slack": self.slack.stands, "elsewhere": tuple(self._elsewhere.values())}
-        return self._book.carried().model_copy(update={"tokens": self._authentication.used, **more})
+        more = {"slack": self.slack.stands, "elsewhere": tuple(self._book.elsewhere.values())}
+        more |= {"tokens": self._authentication.used, "signed": self._authentication.terms.demands_token}
+        return self._book.carried().model_copy(update=more)
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
         if carried == GatesCarried():
             return
         self._book = GateBook(carried)
-        self._authentication.restore(carried.tokens)
+        self._authentication.restore(carried.tokens, signed=carried.signed)
+        self._book.signed = carried.signed
         self.denials(carried.elsewhere)
         self.slack.restore(carried.slack)
         views = [self._view(gate) for gate in self._book.waiting]
@@ -228,7 +230,7 @@ class Gates:
         async with self._authentication.turn:
             self._knows(terms)
             now = self._book.no_earlier(workflow.now())
-            denied = denied_before(self._book.gates.values(), action)
+            denied = denied_before(self.denials(), action)
             given = None if denied else self._book.cover(action, policy.within(terms.policy), requester, now)
             self._publish()
         return covered_by(given, action, workflow.info().workflow_id, terms.run) if given is not None else None

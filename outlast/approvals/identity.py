@@ -95,9 +95,11 @@ class Authentication:
         self.used[jti] = UsedToken(expires=expires, fingerprint=fingerprint)
         return ""
 
-    def restore(self, used: Mapping[str, UsedToken]) -> None:
-        """Take over the tokens that were used in the part of the run before."""
+    def restore(self, used: Mapping[str, UsedToken], *, signed: bool) -> None:
+        """Take over the tokens that were used in the part of the run before, and whether it demanded any."""
         self.used = dict(used)
+        if signed:  # gates that were left open are decided before the terms are read anew
+            self.terms, self.known = GateTerms(demands_token=True), True
 
 
 def admitted(

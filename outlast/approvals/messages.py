@@ -158,7 +158,7 @@ def _denial(arguments: Sequence[Any], channel: str, names: Collection[str]) -> D
         if isinstance(data, Mapping):
             for key, value in data.items():
                 field = _field(key)
-                if field not in (None, "verdict", "edit") and not _wrong(field, value):
+                if field not in (None, "verdict", "edit", "stop_asking") and not _wrong(field, value):
                     found.setdefault(field, _line(str(value)))
         elif isinstance(data, str) and verdict_of(data) is None:
             line = _line(data)

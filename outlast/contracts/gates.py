@@ -283,3 +283,5 @@ class GatesCarried(Contract):
     """Where the messages about them stand in Slack."""
     standing: tuple[StandingApproval, ...] = ()
     """Approvals that cover further calls."""
+    signed: bool = False
+    """Whether decisions must be signed: so it is from the first message on, before anything is known of the deployment."""

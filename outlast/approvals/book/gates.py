@@ -58,6 +58,7 @@ class GateBook(Records):
         self.opened = carried.opened
         self.standing = Given(carried.standing)
         self.signed = False  # whether names must be proven by tokens
+        self.elsewhere: dict[str, GateState] = {}  # denied in runs that belong together with this one
         self.why = ""  # in full why the last message changed nothing; records cut it
         self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
@@ -156,8 +157,7 @@ class GateBook(Records):
         self, action: ProposedAction, policy: GatePolicy, requester: str, now: datetime
     ) -> StandingApproval | None:
         """Return the approval that covers a call, and record that it does; None where people must be asked."""
-        given = self.standing.covering(action, policy, requester, signed=self.signed)
-        if given is not None:
+        if (given := self.standing.covering(action, policy, requester, signed=self.signed)) is not None:
             self.standing.count(given)
             how: dict[str, Any] = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
             self._record(now, RecordKind.COVERED, given.gate, by=", ".join(given.by), **how)
@@ -249,8 +249,8 @@ class GateBook(Records):
         return record
 
     def _settle_covered(self, gate: GateState, now: datetime) -> None:
-        given = self.standing.covering(gate.action, gate.policy, gate.requester, signed=self.signed)
-        if gate.repeats and given is not None:
+        denied = (*self.elsewhere.values(), *self.gates.values())
+        if (given := self.standing.settling(gate, denied, signed=self.signed)) is not None:
             self.standing.count(given)
             reason = given.description[:SUMMARY_LENGTH]
             self._settle(gate.name, now, RecordKind.APPROVED, by=given.by, reason=reason)

@@ -6,6 +6,7 @@ the call itself each time.
 
 from collections.abc import Iterable
 
+from outlast.approvals.rules import denied_before
 from outlast.approvals.standing.bounds import covers, standing_of
 from outlast.contracts import Decision, GatePolicy, GateState, ProposedAction, StandingApproval, named, same_digest
 
@@ -39,6 +40,19 @@ class Given:
                 return given
         return None
 
+    def settling(self, gate: GateState, denied: Iterable[GateState], *, signed: bool) -> StandingApproval | None:
+        """Return the approval that settles a gate which waits; None where people must decide.
+
+        At one of the gates `denied` its act may have been denied meanwhile; and whoever edited it does not approve it.
+        """
+        if not gate.repeats or denied_before(denied, gate.action) is not None:
+            return None
+        editor = gate.editor if gate.policy.edit_needs_another_approver else ""
+        for given in self.approvals.values():
+            if covers(given, gate.action) and _may_cover(given, gate.policy, gate.requester, signed, editor):
+                return given
+        return None
+
     def concerns(self, action: ProposedAction) -> bool:
         """Whether any of them covers a call, whatever the policy says."""
         return any(covers(given, action) for given in self.approvals.values())
@@ -66,10 +80,10 @@ class Given:
         return self.approvals.pop(given.gate)
 
 
-def _may_cover(given: StandingApproval, policy: GatePolicy, requester: str, signed: bool) -> bool:
+def _may_cover(given: StandingApproval, policy: GatePolicy, requester: str, signed: bool, editor: str = "") -> bool:
     if policy.stop_asking is False or (signed and not given.verified):
         return False
-    people = {named(name) for name in given.by}
+    people = {named(name) for name in given.by} - {named(editor)}
     if not policy.requester_may_approve:
         people.discard(named(requester))
     if policy.eligible:

@@ -214,6 +214,31 @@ def test_what_waits_beside_it_within_the_bounds_need_not_be_decided_any_more() -
     assert made.records[-1].reason == "approved by Ann for this run (every call of pay with amount at most 65; gate-1)"
 
 
+def test_what_was_denied_at_another_gate_is_not_approved_at_its_own_by_what_stands() -> None:
+    made = GateBook()
+    for amount in (50, 50, 60):
+        opened(made, call(amount=amount))
+    made.decide(no("Bob", gate="gate-1"), at(1))
+    made.decide(yes("Ann", gate="gate-3", stop_asking=ALL), at(2))
+    assert made.gates["gate-2"].outcome is GateOutcome.PENDING
+    made = GateBook()
+    opened(made, call())
+    opened(made, call())
+    made.elsewhere = {gate.digest: gate.model_copy(update={"outcome": GateOutcome.DENIED}) for gate in made.waiting}
+    made.decide(yes("Ann", gate="gate-1", stop_asking=ALL), at(2))
+    assert made.gates["gate-2"].outcome is GateOutcome.PENDING
+
+
+def test_whoever_edited_a_call_that_waits_does_not_approve_it_at_another_gate() -> None:
+    made = GateBook()
+    opened(made, call())
+    opened(made, call(amount=60))
+    made.decide(yes("Ann", gate="gate-2", edit={"to": "eve", "amount": 7}), at(1))
+    made.decide(yes("Ann", gate="gate-1", stop_asking=ALL), at(2))
+    assert made.gates["gate-2"].outcome is GateOutcome.PENDING
+    assert made.decide(yes("Bob", gate="gate-2"), at(3)).kind is RecordKind.APPROVED
+
+
 def revoke(by: str = "Ann", **fields: Any) -> Decision:
     return Decision(verdict=Verdict.REVOKE, by=by, **fields)
 
@@ -268,6 +293,8 @@ def test_how_it_is_read() -> None:
     assert read({"verdict": "yes", "stop_asking": bounds}, None).stop_asking == Bounds(**bounds)
     assert read({"stop_asking": True}, Verdict.DENY).verdict is Verdict.DENY
     assert read({"verdict": "no", "stop_asking": True}, None).verdict is Verdict.DENY
+    for odd in ("yes", 5, "", 1e300):  # a denial denies, whatever comes with it
+        assert read({"by": "ann", "stop_asking": odd}, Verdict.DENY).verdict is Verdict.DENY
     assert read({"verdict": "revoke", "gate": "gate-1"}, None).verdict is Verdict.REVOKE
     assert "neither approve nor deny" in read({"verdict": "revoke"})
     assert "revoke takes neither" in read({"verdict": "revoke", "stop_asking": True}, None)

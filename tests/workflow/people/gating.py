@@ -198,6 +198,15 @@ async def waiting_at(handle: WorkflowHandle[Any, Any], name: str) -> GateView:
     return found
 
 
+async def next_part(env: WorkflowEnvironment, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
+    """Wait until a run has continued as new."""
+    latest: WorkflowHandle[Any, Any] = env.client.get_workflow_handle(handle.id, result_type=Paid)
+    async with asyncio.timeout(30):
+        while (await latest.describe()).run_id == handle.first_execution_run_id:  # noqa: ASYNC110  no event for it
+            await asyncio.sleep(0.05)
+    return latest
+
+
 async def log_of(handle: WorkflowHandle[Any, Any]) -> DecisionLog:
     log = await handle.query(GatedWorkflow.decisions)
     assert breaks(log.records) == ()

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
+from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.approvals.tokens import decided, granted
-from outlast.contracts import GatePolicy, GateRecord, RecordKind, Risk
-from tests.workflow.people.gating import GatedWorkflow, Job, gated, start, waiting
+from outlast.contracts import GateOutcome, GatePolicy, GateRecord, GateTerms, GateTermsRequest, RecordKind, Risk
+from tests.workflow.people.gating import GatedWorkflow, Job, gated, next_part, start, waiting
 
 SECRET = "a-secret-of-this-deployment-only-0123456789"
 
@@ -77,3 +79,32 @@ async def test_a_decision_before_its_gate_is_held_to_the_terms_that_are_learned_
                     await asyncio.sleep(0.05)
             assert found.approved_by == ("ann",)
             await handle.terminate()
+
+
+async def test_a_gate_that_was_left_open_takes_nothing_unsigned_in_the_next_part_of_the_run(
+    env: WorkflowEnvironment,
+) -> None:
+    known = asyncio.Event()
+    known.set()
+
+    class Slow(GateTermsActivities):
+        @activity.defn
+        async def gate_terms(self, request: GateTermsRequest) -> GateTerms:
+            await known.wait()
+            return await super().gate_terms(request)
+
+    with env.auto_time_skipping_disabled():
+        async with gated(env, terms=Slow(SECRET)):
+            handle = await start(env, Job(policy=GatePolicy(deadline=3600), rolls=True))
+            (gate,) = await waiting(handle)
+            known.clear()
+            await handle.signal("roll")
+            latest = await next_part(env, handle)
+            # This comes before the gate is taken up again, where nothing is known of the deployment yet.
+            await latest.signal("approve", {"by": "mallory", "gate": "gate-1"})
+            known.set()
+            bounds = {"run": latest.id, "gate": "gate-1", "digest": gate.digest, "verdict": "approve"}
+            token = decided(grant("ann"), **bounds, chain=str(handle.first_execution_run_id))
+            await latest.signal("approve", {"token": token})
+            result = await latest.result()
+    assert [(one.by, one.outcome) for one in result.decisions] == [(("ann",), GateOutcome.APPROVED)]

@@ -1,10 +1,7 @@
 """Approvals that stand for the run, in a running workflow: they go along, cover exactly the call made, and are revoked."""
 
-import asyncio
-from typing import Any
-
 import pytest
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from outlast.cli.decisions.listing import gates_of
@@ -12,16 +9,7 @@ from outlast.cli.reaching import Reach
 from outlast.cli.recorded.decisions import audit_run
 from outlast.client import Settings
 from outlast.contracts import GatePolicy, GateRecord, RunStatus
-from tests.workflow.people.gating import Job, Paid, gated, kinds, start, waiting, waiting_at
-
-
-async def next_part(env: WorkflowEnvironment, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
-    """Wait until a run has continued as new."""
-    latest: WorkflowHandle[Any, Any] = env.client.get_workflow_handle(handle.id, result_type=Paid)
-    async with asyncio.timeout(30):
-        while (await latest.describe()).run_id == handle.first_execution_run_id:  # noqa: ASYNC110  no event for it
-            await asyncio.sleep(0.05)
-    return latest
+from tests.workflow.people.gating import Job, gated, kinds, next_part, start, waiting, waiting_at
 
 
 async def test_an_approval_that_stands_goes_along_and_covers_each_call_with_its_own_digest(
