@@ -24,6 +24,8 @@ SHARED_SYSTEM = (
 )
 """The system prompt of all calls that share their material; what stands in the material stays below it in rank."""
 
+GONE = "Not available any more."
+"""Describes tools that a conversation has used before it was handed over to an agent without any."""
 _CACHED = {"type": "ephemeral"}
 
 
@@ -46,10 +48,14 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
     ]
     if call.web_searches:
         tools.append({"type": WEB_SEARCH, "name": "web_search", "max_uses": call.web_searches})
+    choice = call.tool_choice
+    if not tools and (used := _used(call)):
+        # A conversation that was handed over to an agent without tools: the API refuses calls of tools that nobody declares.
+        tools, choice = [{"name": name, "description": GONE, "input_schema": {"type": "object"}} for name in used], "none"
     if tools:
         tools[-1]["cache_control"] = _CACHED
         parameters["tools"] = tools
-        parameters["tool_choice"] = {"type": call.tool_choice}
+        parameters["tool_choice"] = {"type": choice}
     if call.history:
         # The whole conversation so far is read again in the next turn: from the cache, at a tenth of the price.
         parameters["cache_control"] = _CACHED
@@ -57,6 +63,12 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
         # The SDK no longer names it, because current models refuse it; the model table says which still take it.
         parameters["extra_body"] = {"temperature": call.temperature}
     return parameters
+
+
+def _used(call: ModelCall) -> tuple[str, ...]:
+    """Name the tools that the conversation so far has used."""
+    blocks = (block for message in call.history if isinstance(message["content"], list) for block in message["content"])
+    return tuple(dict.fromkeys(str(block["name"]) for block in blocks if block.get("type") == "tool_use"))
 
 
 def shared_prefix(call: ModelCall, parameters: dict[str, Any]) -> str:

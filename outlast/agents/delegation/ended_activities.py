@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.activity.heartbeat import heartbeats
 from outlast.agents.delegation.contracts import DelegateEnded, DelegateRequest, DelegationResult, Settled
-from outlast.errors import ErrorKind, retryable, root_of, text_of
+from outlast.errors import ErrorKind, kind_of, retryable, root_of, text_of
 
 QUERY_SECONDS = 30.0
 """How long a worker may take to read the history of the run anew and to answer."""
@@ -33,7 +33,7 @@ class DelegateActivities:
             except WorkflowFailureError as error:
                 cause = root_of(error.cause)
                 why = text_of(cause)
-                kind = cause.type or "" if isinstance(cause, ApplicationError) else ""
+                kind = kind_of(cause) if isinstance(cause, ApplicationError) else ""
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from outlast.contracts import Question
 from outlast.notices.slack.messages import Block, literal
@@ -33,23 +33,38 @@ def answer_of(view: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """Read what was filled in: the answer, of a form its object as JSON, and what is wrong by the field's id."""
     given: dict[str, Any] = {}
     wrong: dict[str, str] = {}
-    values = (view.get("state") or {}).get("values") or {}
-    for name, elements in values.items():
-        for kind, element in elements.items():
-            option = element.get("selected_option") or {}
-            text = option.get("value") if kind == CHOSEN else element.get("value")
-            if text in (None, ""):
+    values = fields_of(view)
+    for name in values:
+        elements = _inner(values, name)
+        for kind in elements:
+            element = _inner(elements, kind)
+            text = (_inner(element, "selected_option") if kind == CHOSEN else element).get("value")
+            if not isinstance(text, str) or not text:
                 continue
             try:
-                given[name] = text if kind == TEXT else json.loads(text)
-            except ValueError:
+                given[name] = text if kind == TEXT else json.loads(text, parse_constant=_no_number)
+            except (ValueError, RecursionError):
                 wrong[name] = "Write JSON, a text in quotes"
     if view.get("callback_id") != ONE:
         return json.dumps(given, ensure_ascii=False), wrong
     answer = given.get(ONE)
     if not isinstance(answer, str) or not answer.strip():
         wrong.setdefault(ONE, "Write an answer")
-    return str(answer), wrong
+    return str(answer or ""), wrong
+
+
+def fields_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a dialog that was sent, by their ids; none where it has another form."""
+    return _inner(_inner(view, "state"), "values")
+
+
+def _inner(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _one(question: Question) -> Block:

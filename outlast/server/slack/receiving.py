@@ -20,6 +20,7 @@ from outlast.client import Settings
 from outlast.contracts import GateRecord
 from outlast.extras import require
 from outlast.notices.slack.api import SlackApi, SlackError
+from outlast.notices.slack.forms import ONE, fields_of
 from outlast.notices.slack.messages import escaped, stripped
 from outlast.server.access import Caller, Scope
 from outlast.server.deciding import outcome_line
@@ -155,5 +156,4 @@ async def _said(later: "asyncio.Task[GateRecord]", gate: str) -> str:
 
 
 def _first_field(click: Click) -> str:
-    values = (click.view.get("state") or {}).get("values") or {"answer": None}
-    return str(next(iter(values)))
+    return str(next(iter(fields_of(click.view)), ONE))

@@ -25,6 +25,7 @@ from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall, Progress
 from outlast.llm.body import LARGE
 from outlast.llm.claude import client_of, make_client
+from outlast.llm.claude_request import parameters_of
 from outlast.llm.clients import claude_clients
 from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
@@ -115,6 +116,23 @@ async def test_tools_are_sent_and_called(wire: Wire, caller: Caller, model: str,
     body = wire.hits[0].body
     assert body["tools"] == [TOOLS[0], {**TOOLS[1], "cache_control": {"type": "ephemeral"}}]
     assert body["tool_choice"] == {"type": choice}
+
+
+def test_tools_that_a_conversation_has_used_stay_declared_where_an_agent_without_any_goes_on() -> None:
+    used = [
+        {"type": "tool_use", "id": f"t{n}", "name": name, "input": {}}
+        for n, name in enumerate(("tides", "moon", "tides"))
+    ]
+    said = [{"type": "tool_result", "tool_use_id": one["id"], "content": "5"} for one in used]
+    history = (
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": used},
+        {"role": "user", "content": said},
+    )
+    call = ModelCall(model=MODEL, messages=(("user", "And?"),), max_tokens=50, history=history)
+    sent = parameters_of(call)
+    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["tides", "moon"], {"type": "none"})
+    assert "tools" not in parameters_of(replace(call, history=history[:1]))
 
 
 @pytest.mark.parametrize(("model", "sent"), [("warm-model", 0.5), (MODEL, None)])

@@ -135,6 +135,25 @@ def test_a_question_has_its_options_or_a_dialog() -> None:
 
 
 @pytest.mark.parametrize(
+    "state",
+    [
+        None, [], "x", {"values": "x"}, {"values": {"a": None}}, {"values": {"a": [1]}}, {"values": {"a": {"text": 5}}},
+        {"values": {"a": {"json": {"value": 5}}}}, {"values": {"a": {"chosen": {"selected_option": "x"}}}},
+        {"values": {"a": {"chosen": {"selected_option": {"value": [1]}}}}}, {"values": {"a": {"text": {"value": {}}}}},
+    ],
+)  # fmt: skip
+def test_a_dialog_of_another_form_holds_nothing(state: Any) -> None:
+    assert answer_of({"callback_id": "form", "state": state}) == ("{}", {})
+    assert answer_of({"callback_id": "answer", "state": state}) == ("", {"answer": "Write an answer"})
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "[" * 9_000])
+def test_what_is_no_json_is_sent_back_to_whoever_wrote_it(text: str) -> None:
+    view = {"callback_id": "form", "state": {"values": {"a": {"json": {"value": text}}}}}
+    assert answer_of(view) == ("{}", {"a": "Write JSON, a text in quotes"})
+
+
+@pytest.mark.parametrize(
     "payload", ["", "[]", "{}", "1", "[" * 9_000, '{"type": "block_actions", "actions": [1]}', '{"type": []}']
 )
 def test_what_is_no_click_asks_for_nothing(payload: str) -> None:
