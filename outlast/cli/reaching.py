@@ -194,8 +194,9 @@ class Reach:
             return status
         from outlast.contracts import StepOutcomes  # no other look at a run needs the contracts of requests
 
+        fresh = [ref for ref in status.earlier if ref not in self._rows]
         try:
-            texts = await self.store(waits=False).texts(ref for ref in status.earlier if ref not in self._rows)
+            texts = await self.store(waits=False).texts(fresh) if fresh else {}
         except ApplicationError:
             return status
         for ref, text in texts.items():
