@@ -109,6 +109,17 @@ def refusing(call: ModelCall) -> ModelReply:
     return ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), call.model)
 
 
+def leading(call: ModelCall) -> Any:
+    """Ask an agent with tools and one without, side by side, and hand the conversation over."""
+    who = call.system.removeprefix("You are ").removesuffix(".")
+    if who == "b":
+        return in_turn(*WRITING)(call)
+    if who != "a":
+        return "Thought."
+    asked = calls(("ask_b", {"task": "Write"}), ("ask_c", {"task": "Think"}), turn=7)
+    return calls(("hand_over_to_d", {"reason": "it knows"}), turn=8) if call.history else asked
+
+
 REFUSED = ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), "m")
 SESSION_PATHS: dict[str, Path] = {
     "session-tools": session(lambda: in_turn(*WRITING)),
@@ -140,6 +151,9 @@ SESSION_PATHS: dict[str, Path] = {
     "session-conversation-asks-a-person": conversation("plain", "ask", "wrong", "plain"),
     "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
     "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
+    "plan-delegating": chain(
+        lambda: leading, a="agents: [b, c]\nhandoff: d", b="tools: Write, Glob", c="color: red", d="color: blue"
+    ),
     "plan-fallback-model": chain(lambda: failing("claude-sonnet-5-5"), local=False, a="fallback: 'model:opus'"),
     "plan-fallback-canned": chain(lambda: failing("a"), a="fallback: 'say: We will write to you.'"),
     "plan-fallback-person": chain(lambda: failing("a"), a="fallback: person"),
