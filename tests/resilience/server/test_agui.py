@@ -1,14 +1,14 @@
-"""AG-UI on the same events: what the published Python models read, in the order that the protocol's clients insist on.
+"""AG-UI on the same events: what the published Python models read, and what the client from npm takes."""
 
-The client from npm was run by hand against the same endpoint; its checks (`verifyEvents`) are those of `in_order` below.
-"""
-
+import json
+import subprocess
 from typing import Any
 
 import pytest
 from ag_ui.core import Event, RunAgentInput, UserMessage
 from pydantic import TypeAdapter
 
+from tests.parts import AGUI, needed
 from tests.resilience.server.serving import Served, parsed
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(120)]
@@ -108,3 +108,21 @@ def test_a_run_that_fails_is_an_error(served: Served) -> None:
     assert "no such thing" in events[-1].message
     nothing = served.ask("POST", "/agui/researcher", {"threadId": "t", "runId": "r", "messages": []})
     assert nothing.status_code == 422
+
+
+def test_the_client_from_npm_talks_and_takes_every_event(served: Served) -> None:
+    """It checks the order of events itself (`verifyEvents`), and keeps the messages as a chat interface shows them."""
+    served.stack.api.script(
+        rules=[{"user": "which files", "tool": "list_files", "input": {"pattern": "**/*"}, "before_turn": 1}]
+    )
+    node = needed(AGUI)
+    said = ("Say which files there are.", "And now?")
+    command = [node, "talk.js", f"{served.url}/agui/file-clerk", served.tokens["start"], "npm-1", *said]
+    done = subprocess.run(command, cwd=AGUI.npm, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    *events, kept = map(json.loads, done.stdout.splitlines())
+    assert [event["type"] for event in events].count("RUN_FINISHED") == len(said)
+    roles = [message["role"] for message in kept["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user", "assistant"]
+    assert kept["messages"][-1]["content"] == "Answer to: And now?"
+    assert kept["state"]["steps"][0]["agent"] == "file-clerk"
