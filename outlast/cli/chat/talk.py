@@ -1,0 +1,174 @@
+"""What happens in a session as lines of a chat: texts as they are written, tool calls of one line each, what waits for people."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from outlast.cli.decisions.sending import described
+from outlast.cli.reaching import Reach
+from outlast.cli.rendering import safe
+from outlast.cli.watching.call_text import CallText
+from outlast.contracts import GateView, Question, Streamed
+from outlast.server.events.log import Logged, text_of
+from outlast.server.events.stream import StreamEvent
+
+ONE_LINE = 150
+"""Characters of a tool call; the report and the trace have it whole."""
+NOT_ANSWERED = {"failed", "stopped"}
+"""How a message ends that nobody answered."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chat; one that is `aside` is no part of what was said."""
+
+    text: str
+    aside: bool = False
+
+
+class Talk:
+    """Turns events into lines, and knows what is open: `draws` tells that texts are shown while they are written."""
+
+    def __init__(self, *, draws: bool) -> None:
+        self._draws = draws
+        self._texts: dict[str, CallText] = {}
+        self._at_work: set[str] = set()
+        self._open: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self.gates: dict[str, GateView] = {}
+        """What waits for a decision, by name."""
+        self.questions: dict[str, Question] = {}
+        """What waits for an answer, by name."""
+        self.mine: set[str] = set()
+        """Keys of the messages that were typed here: they stand on the screen already."""
+        self.read_to = 0
+        """The last message whose answer was shown."""
+        self.failed = False
+        """Whether a message of this chat was not answered."""
+
+    @property
+    def works(self) -> bool:
+        """Whether the agent does anything now."""
+        return bool(self._at_work)
+
+    @property
+    def question(self) -> str:
+        """The question that a line answers: the oldest one that is open; "" where none is."""
+        return next(iter(self.questions), "")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was said here waits for the agent alone."""
+        return not self._open or bool(self.questions) or bool(self.gates)
+
+    def sent(self, key: str, number: int) -> None:
+        """Take note of a message that was taken, and wait for its answer."""
+        if number == 0 or number > self.read_to:
+            self._open[key] = number
+
+    def lines(self, event: StreamEvent) -> Iterator[Line]:
+        """Yield the lines that an event gives."""
+        data = event.data
+        match event.kind:
+            case "message":
+                yield from self._message(data)
+            case "answer":
+                yield from self._answer(data)
+            case "text" if self._draws:
+                piece = Streamed(attempt=data["attempt"], start=data["start"], text=data["text"])
+                yield from map(Line, self._text(data).feed(piece))
+            case "call_started":
+                self._at_work.add(data["call"])
+            case "call_ended":
+                self._at_work.discard(data["call"])
+                yield from self._written(data) if data["model"] else [_tool_line(data)]
+            case "gate" if data["kind"] != "opened":
+                who = f" by {data['by']}" if data.get("by") else ""
+                yield Line(safe(f"  {data['gate']}: {data['kind']}{who}"), aside=True)
+            case "status":
+                yield from self._waiting(data)
+            case "run_ended":
+                self.failed = self.failed or bool(self._open)
+                why = f": {data['error']}" if data["error"] else ""
+                yield Line(safe(f"the session has ended ({data['status']}){why}"), aside=True)
+
+    async def since(self, reach: Reach, events: Sequence[Logged], read_to: int, most: int) -> list[Line]:
+        """Return what was said after a message that somebody has read, most of it where they have read nothing."""
+        told = [event for event in events if event.kind in ("message", "answer")]
+        new = [event for event in told if max(_numbers(event.data)) > read_to]
+        left_out = max(0, len(new) - 2 * most) if not read_to else 0
+        lines = [Line(f"  … {left_out} earlier lines: trace and report have them", aside=True)] if left_out else []
+        for event in new[left_out:]:
+            text = await text_of(reach, event) or ""
+            who = event.data.get("by") or event.data.get("agent", "")
+            lines += _speech(who, text)
+        for event in events:  # what is at work now began before
+            list(self.lines(StreamEvent(event.kind, event.data))) if event.kind in ("call_started",) else None
+            self._at_work -= {event.data["call"]} if event.kind == "call_ended" else set()
+        self.read_to = max([read_to, *(max(_numbers(event.data)) for event in told if event.kind == "answer")])
+        return lines
+
+    def _message(self, data: dict[str, Any]) -> Iterator[Line]:
+        key, number = data["key"], data["number"]
+        if key in self._open:
+            self._open[key] = number
+        if key in self.mine:
+            if self.works:
+                yield Line(f"  message {number} waits for the next turn", aside=True)
+        elif self._draws:
+            yield from _speech(data["by"], data.get("text", ""))
+
+    def _answer(self, data: dict[str, Any]) -> Iterator[Line]:
+        numbers = _numbers(data)
+        mine = [key for key, number in self._open.items() if number in numbers]
+        for key in mine:
+            del self._open[key]
+        self.read_to = max(self.read_to, *numbers)
+        if mine and data["state"] in NOT_ANSWERED:
+            self.failed = True
+        if not self._draws and mine:
+            yield Line(safe(data.get("text") or f"({data['state']})"))
+
+    def _text(self, data: dict[str, Any]) -> CallText:
+        return self._texts.setdefault(data["call"], CallText(data["agent"]))
+
+    def _written(self, data: dict[str, Any]) -> Iterator[Line]:
+        shown = self._text(data)
+        del self._texts[data["call"]]
+        if data["state"] != "done":
+            yield Line(next(iter(shown.ended(f"✗ {data['error'] or data['state']}"))), aside=True)
+        elif self._draws:
+            yield from map(Line, shown.finish(data.get("text") or ""))
+
+    def _waiting(self, status: dict[str, Any]) -> Iterator[Line]:
+        """Show what has begun to wait for people."""
+        self.gates = {each["name"]: GateView.model_validate(each) for each in status["gates"]}
+        self.questions = {each["id"]: Question.model_validate(each) for each in status["questions"]}
+        for name, gate in self.gates.items():
+            if f"{name} {gate.digest}" not in self._asked:
+                self._asked.add(f"{name} {gate.digest}")
+                yield from (Line(safe(line), aside=True) for line in described(gate, datetime.now(UTC)))
+                yield Line(f"  /approve {name} [REASON] or /deny {name} [REASON]", aside=True)
+        for name, question in self.questions.items():
+            if name not in self._asked:
+                self._asked.add(name)
+                yield Line(safe(f"? {question.text}  (your next line answers it)"), aside=True)
+
+
+def _speech(who: str, text: str) -> Iterator[Line]:
+    for line in text.split("\n"):
+        yield Line(safe(f"{who} │ {line}"))
+
+
+def _numbers(data: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(data["numbers"]) if "numbers" in data else (data["number"],)
+
+
+def _tool_line(data: dict[str, Any]) -> Line:
+    given = json.dumps(data.get("input", {}), ensure_ascii=False)
+    mark = "✓" if data["state"] == "done" else "✗"
+    came = " ".join((data["error"] or data.get("text") or data["state"]).split())
+    line = safe(f"  {mark} {data['tool']} {' '.join(given.split())} → {came}")
+    return Line(line if len(line) <= ONE_LINE else f"{line[: ONE_LINE - 1]}…", aside=True)
