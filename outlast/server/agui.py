@@ -114,8 +114,8 @@ class Translation:
     async def begin(self, feed: Feed, *, answers: bool, alone: bool) -> str:
         """Return the id of the event from which on events are wanted: the message's, or the last where it is still to come.
 
-        A message that `answers` a question is none of its own: what follows is the rest of the answer that is being worked on. One
-        that has a run `alone` is answered by all of it.
+        A message that `answers` a question is none of its own: what follows is the rest of the answer that is being worked on.
+        One that has a run `alone` is answered by all of it.
         """
         await feed.caught_up.wait()
         self.begun = answers or alone

@@ -1,7 +1,7 @@
 """Conversations with an agent's session: messages, which are taken at any time, what became of them, and the end.
 
-`say` is shared by the API, AG-UI and the chat page. What was said is read from history, so no worker has to answer. Runs of one message
-each (`ID`, `ID~2`, `ID~3` …), as sessions were before version 0.3, are read as one conversation, and the next message goes on from them.
+`say` is shared by the API, AG-UI and the chat page. What was said is read from history, so no worker has to answer. Runs of one
+message each (`ID`, `ID~2`, `ID~3` …), as sessions were before version 0.3, are one conversation, which the next message goes on with.
 """
 
 from collections.abc import Awaitable, Callable
@@ -48,7 +48,9 @@ class MessageAccepted(BaseModel):
     session: str
     """Id of the session."""
     number: int = 0
-    """Its number in this run; 0: it answers a question, or no worker answers now and it is numbered once one does."""
+    """Its number in this run; 0: it has none (yet), because it only interrupts, answers a question, or `waits`."""
+    waits: bool = False
+    """Whether no worker answers now: it is numbered and answered once one does."""
     answers: str = ""
     """The question that it answered; empty: it is a turn of its own."""
 
@@ -65,7 +67,9 @@ class MessageShown(BaseModel):
     text: str
     """What was said."""
     state: str
-    """What became of it; `waiting`: the agent has not answered it yet."""
+    """What became of it: waiting, working, answered, interrupted, stopped, failed."""
+    reason: str = ""
+    """Why it was not answered; empty where it was."""
     answer: str = ""
     """What the agent answered; several messages in a row may have one answer, which stands at the last of them."""
 
@@ -121,7 +125,7 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     opening = AgentSessionRequest(agent=slug(message.agent) or message.agent, requester=by, conversation=True)
     said = Said(message.text, by, message.interrupt, message.key)
     taken = await sessions.say(reach, session, said, None if found else opening)
-    return MessageAccepted(id=taken.run, session=session, number=taken.number)
+    return MessageAccepted(id=taken.run, session=session, number=taken.number, waits=not taken.answered)
 
 
 def speaker(caller: Caller, given: str) -> str:
@@ -190,8 +194,9 @@ async def conversation(reach: Reach, feeds: Feeds, run: str) -> Conversation:
             raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
         last, asked = found, await sessions.asked_of(reach, found)
         agent = asked.agent
-        said += [await _alone(reach, found, asked)] if asked.task.strip() else []
-        if asked.conversation:
+        if not asked.conversation:
+            said.append(await _alone(reach, found, asked))
+        else:
             async with feeds.of(found) as feed:
                 said += await _heard(reach, found.id, feed)
     if last is None:
@@ -207,7 +212,7 @@ async def _alone(reach: Reach, run: WorkflowExecutionDescription, asked: AgentSe
         result: AgentSessionResult = await outlasting(handle)
         answer, state = await reach.store().text(result.answer) if result.answer else "", "answered"
     elif run.status is WorkflowExecutionStatus.RUNNING:
-        state = "waiting"
+        state = "working"
     return MessageShown(run=run.id, number=1, by=asked.requester, text=asked.task, state=state, answer=answer)
 
 
@@ -219,12 +224,13 @@ async def _heard(reach: Reach, run: str, feed: Feed) -> list[MessageShown]:
         if event.kind == "message":
             data, text = event.data, await text_of(reach, event) or ""
             said[data["number"]] = MessageShown(
-                run=run, number=data["number"], by=data["by"], text=text, state="waiting"
+                run=run, number=data["number"], by=data["by"], text=text, state=data["state"]
             )
         elif event.kind == "answer":
             numbers = [number for number in event.data["numbers"] if number in said]
             text = await text_of(reach, event) or ""
             for number in numbers:
-                update = {"state": event.data["state"], "answer": text if number == numbers[-1] else ""}
+                update = {"state": event.data["state"], "reason": event.data["reason"]}
+                update |= {"answer": text if number == numbers[-1] else ""}
                 said[number] = said[number].model_copy(update=update)
     return list(said.values())

@@ -38,6 +38,7 @@ class Opening:
     """What a chat needs to know: how its session begins where it does not exist, and how keys of messages begin."""
 
     session: str
+    agent: str
     who: str
     request: AgentSessionRequest | None = None
     priority: Priority = Priority.default
@@ -52,7 +53,7 @@ class Chat:
         self._opening = opening
         self._terminal = terminal
         self._outbox = outbox
-        self._talk = Talk(draws=terminal.draws)
+        self._talk = Talk(opening.agent, draws=terminal.draws)
         self._acting = Acting(reach, opening.who, self._talk, terminal.note)
         self._unsent: asyncio.Queue[Typed] = asyncio.Queue()
         self._sending = 0
@@ -149,8 +150,9 @@ class Chat:
                 told = True
                 await asyncio.sleep(AGAIN)
             else:
-                self._talk.sent(typed.key, taken.number)
-                if not taken.number:
+                if typed.text.strip():
+                    self._talk.sent(typed.key, taken.number)
+                if not taken.answered:
                     self._terminal.note("no worker answers now: your message waits, and is answered once one does")
                 await self._look(taken.run)
                 return

@@ -48,7 +48,7 @@ async def talk(
     say(
         f"{'back in' if found else 'a new session:'} {session}, with {request.agent}, as {who or 'nobody'}; /help tells more"
     )
-    chat = Chat(reach, Opening(session, who, request, priority, key), Terminal(), outbox)
+    chat = Chat(reach, Opening(session, request.agent, who, request, priority, key), Terminal(), outbox)
     try:
         answered = await chat.run()
     finally:

@@ -22,6 +22,7 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from outlast.agents.conversation.contracts import SayAnswer
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError
@@ -52,10 +53,14 @@ class Said:
 
 @dataclass(frozen=True)
 class Taken:
-    """Where a message went: the run that answers it, and its number there; 0: no worker answers now, it counts once one does."""
+    """Where a message went: the run that answers it, and its number there, 0 for one that only interrupts.
+
+    One that no worker has `answered` is numbered once one is back.
+    """
 
     run: str
     number: int = 0
+    answered: bool = False
 
 
 def session_of(run: str) -> str:
@@ -155,16 +160,23 @@ async def _begun(
         operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(SESSION, request, **start)
         try:
             async with asyncio.timeout(TAKEN_WITHIN):
-                number: int = await reach.client.execute_update_with_start_workflow(
-                    "say", asdict(said), start_workflow_operation=operation, result_type=int
+                answer: SayAnswer = await reach.client.execute_update_with_start_workflow(
+                    "say", asdict(said), start_workflow_operation=operation, result_type=SayAnswer
                 )
-                return Taken(run, number)
+                return _taken(run, answer)
         except WorkflowUpdateFailedError as error:
             raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
     await reach.client.start_workflow(SESSION, request, start_signal="say", start_signal_args=[asdict(said)], **start)
     return Taken(run)
+
+
+def _taken(run: str, answer: SayAnswer) -> Taken:
+    """Read what came of a message; raises LeavingError where it was not taken."""
+    if not answer.accepted:
+        raise LeavingError(WRONG, f"{run} does not take it: {answer.reason}")
+    return Taken(run, answer.number, answered=True)
 
 
 async def _said_to(reach: Reach, found: WorkflowExecutionDescription, said: Said) -> Taken:
@@ -174,8 +186,8 @@ async def _said_to(reach: Reach, found: WorkflowExecutionDescription, said: Said
         if await reach.served(found):
             try:
                 async with asyncio.timeout(TAKEN_WITHIN):
-                    number: int = await handle.execute_update("say", asdict(said), result_type=int)
-                    return Taken(found.id, number)
+                    answer: SayAnswer = await handle.execute_update("say", asdict(said), result_type=SayAnswer)
+                    return _taken(found.id, answer)
             except WorkflowUpdateFailedError as error:
                 raise LeavingError(WRONG, f"{found.id} does not take it: {text_of(error.cause)}") from error
             except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):

@@ -16,7 +16,7 @@ from outlast.server.events.stream import StreamEvent
 
 ONE_LINE = 150
 """Characters of a tool call; the report and the trace have it whole."""
-NOT_ANSWERED = {"failed", "stopped"}
+NOT_ANSWERED = ("failed", "stopped")
 """How a message ends that nobody answered."""
 
 
@@ -31,8 +31,10 @@ class Line:
 class Talk:
     """Turns events into lines, and knows what is open: `draws` tells that texts are shown while they are written."""
 
-    def __init__(self, *, draws: bool) -> None:
+    def __init__(self, agent: str, *, draws: bool) -> None:
+        self._agent = agent
         self._draws = draws
+        self._heard: set[int] = set()
         self._texts: dict[str, CallText] = {}
         self._at_work: set[str] = set()
         self._open: dict[str, int] = {}
@@ -71,6 +73,7 @@ class Talk:
     def lines(self, event: StreamEvent) -> Iterator[Line]:
         """Yield the lines that an event gives."""
         data = event.data
+        self._begun(event.kind, data)
         match event.kind:
             case "message":
                 yield from self._message(data)
@@ -79,10 +82,7 @@ class Talk:
             case "text" if self._draws:
                 piece = Streamed(attempt=data["attempt"], start=data["start"], text=data["text"])
                 yield from map(Line, self._text(data).feed(piece))
-            case "call_started":
-                self._at_work.add(data["call"])
             case "call_ended":
-                self._at_work.discard(data["call"])
                 yield from self._written(data) if data["model"] else [_tool_line(data)]
             case "gate" if data["kind"] != "opened":
                 who = f" by {data['by']}" if data.get("by") else ""
@@ -95,27 +95,38 @@ class Talk:
                 yield Line(safe(f"the session has ended ({data['status']}){why}"), aside=True)
 
     async def since(self, reach: Reach, events: Sequence[Logged], read_to: int, most: int) -> list[Line]:
-        """Return what was said after a message that somebody has read, most of it where they have read nothing."""
-        told = [event for event in events if event.kind in ("message", "answer")]
-        new = [event for event in told if max(_numbers(event.data)) > read_to]
+        """Return what was said after a message that somebody has read; the last of it where they have read nothing."""
+        told: dict[tuple[str, int], Logged] = {}
+        for event in events:
+            self._begun(event.kind, event.data)
+            if event.kind in ("message", "answer"):
+                told[event.kind, max(_numbers(event.data))] = event
+                self._heard.update(_numbers(event.data))
+        new = [event for (_, number), event in told.items() if number > read_to]
         left_out = max(0, len(new) - 2 * most) if not read_to else 0
-        lines = [Line(f"  … {left_out} earlier lines: trace and report have them", aside=True)] if left_out else []
+        lines = [Line(f"  … {left_out} earlier lines are left out", aside=True)] if left_out else []
         for event in new[left_out:]:
-            text = await text_of(reach, event) or ""
-            who = event.data.get("by") or event.data.get("agent", "")
-            lines += _speech(who, text)
-        for event in events:  # what is at work now began before
-            list(self.lines(StreamEvent(event.kind, event.data))) if event.kind in ("call_started",) else None
-            self._at_work -= {event.data["call"]} if event.kind == "call_ended" else set()
-        self.read_to = max([read_to, *(max(_numbers(event.data)) for event in told if event.kind == "answer")])
+            text = await text_of(reach, event)
+            lines += _speech(event.data["by"] if event.kind == "message" else self._agent, text) if text else ()
+        self.read_to = max([read_to, *(number for kind, number in told if kind == "answer")])
         return lines
+
+    def _begun(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep account of the calls at work."""
+        if kind == "call_started":
+            self._at_work.add(data["call"])
+        elif kind == "call_ended":
+            self._at_work.discard(data["call"])
 
     def _message(self, data: dict[str, Any]) -> Iterator[Line]:
         key, number = data["key"], data["number"]
         if key in self._open:
             self._open[key] = number
+        if number in self._heard:
+            return
+        self._heard.add(number)
         if key in self.mine:
-            if self.works:
+            if data["state"] == "waiting":
                 yield Line(f"  message {number} waits for the next turn", aside=True)
         elif self._draws:
             yield from _speech(data["by"], data.get("text", ""))
@@ -129,7 +140,9 @@ class Talk:
         if mine and data["state"] in NOT_ANSWERED:
             self.failed = True
         if not self._draws and mine:
-            yield Line(safe(data.get("text") or f"({data['state']})"))
+            yield Line(safe(data.get("text") or ""))
+        elif self._draws and data["state"] != "answered":
+            yield Line(safe(f"  ({data['state']}{': ' if data['reason'] else ''}{data['reason']})"), aside=True)
 
     def _text(self, data: dict[str, Any]) -> CallText:
         return self._texts.setdefault(data["call"], CallText(data["agent"]))

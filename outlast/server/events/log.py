@@ -10,6 +10,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
 
+from outlast.agents.conversation.contracts import MESSAGES_MEMO, MessageLog, MessageState, SaidMessage
 from outlast.cli.printing import plain
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import RUN_ENDS, Ended, failure_of
@@ -29,6 +30,7 @@ from outlast.contracts import (
     ToolRequest,
 )
 
+OPEN = (MessageState.WAITING, MessageState.WORKING)
 LONGEST_TEXT = 200_000
 """Characters of one text that an event holds; the rest is in the report."""
 CONTINUED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
@@ -82,7 +84,8 @@ class EventLog:
             kind = "run_started" if first else "run_continued"
             yield kind, {"id": self._id, "run_id": heard.run_id, "type": began.workflow_type.name}
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
-            for told in await self._gate_news(event.workflow_properties_modified_event_attributes.upserted_memo.fields):
+            fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+            for told in (*await self._gate_news(fields), *await self._message_news(fields)):
                 yield told
         elif heard.activity is not None and heard.activity.name in (MODEL, TOOL):
             yield await self._call(heard)
@@ -128,6 +131,22 @@ class EventLog:
         self._seen = max((record.seq for record in new), default=self._seen)
         return [("gate", self._gate(record.gate, plain(record))) for record in new]
 
+    async def _message_news(self, fields: Any) -> list[tuple[Any, ...]]:
+        """Read what became of messages: those that came or were seen, and those that were answered, together where they were."""
+        log = await self._memo(fields[MESSAGES_MEMO], MessageLog) if MESSAGES_MEMO in fields else None
+        found: list[tuple[Any, ...]] = []
+        last: SaidMessage | None = None
+        for said in log.messages if isinstance(log, MessageLog) else ():
+            data = {"id": self._id, "state": str(said.state), "reason": said.reason}
+            if said.state in OPEN:
+                found.append(("message", data | {"number": said.number, "by": said.by, "key": said.key}, said.text))
+            elif last is not None and (last.state, last.ended, last.answer) == (said.state, said.ended, said.answer):
+                found[-1][1]["numbers"].append(said.number)
+            else:
+                found.append(("answer", data | {"numbers": [said.number]}, said.answer))
+            last = said if said.state not in OPEN else None
+        return found
+
     def _gate(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
         view = self._gates.get(name)
         shown = plain(view) if view is not None else {}
@@ -156,6 +175,8 @@ async def text_of(reach: Reach, event: Logged) -> str | None:
     """Fetch the text of an event; None where there is none, or the store does not give it now."""
     if event.content is None:
         return None
+    if event.content.text is None and event.content.ref is None:
+        return event.content.summary or None  # a long message that has not been put into the store yet
     store = reach.store(waits=False)
     try:
         text = await store.text(event.content)

@@ -131,7 +131,7 @@ class Pages:
         chat = form.get("id", "").strip() or f"chat-{quote(session.who, safe='')}-{_now():%Y%m%d-%H%M%S-%f}"
         said = await say(self.reach, session.caller, chat, message)
         if request.headers.get("accept") == "application/json":
-            return JSONResponse({"id": said.id, "told": "" if said.number or said.answers else UNSERVED})
+            return JSONResponse({"id": said.id, "told": UNSERVED if said.waits else ""})
         return RedirectResponse(f"/run?{urlencode({'id': said.id})}", 303)
 
     async def end(self, request: Request, session: Session) -> Response:
