@@ -29,6 +29,7 @@ from ag_ui.core import (
 )
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from outlast.agents.sessions import MessageState
 from outlast.cli.chat.sessions import KEY_MEMO
 from outlast.redaction import SECRETS
 from outlast.server.conversations import Message, say
@@ -208,6 +209,9 @@ class Translation:
         if self.number and self.number not in data["numbers"]:
             return
         yield from self._closed()
+        if data["state"] == MessageState.FAILED:
+            yield RunErrorEvent(message=data["reason"] or "the message was not answered", code=data["state"])
+            return
         result = {"id": data["id"], "number": data["numbers"][-1], "state": data["state"]}
         yield RunFinishedEvent(thread_id=self.thread, run_id=self.run, result=result)
 

@@ -151,7 +151,9 @@ class Chat:
                 await asyncio.sleep(AGAIN)
             else:
                 if typed.text.strip():
-                    self._talk.sent(typed.key, taken.number)
+                    self._print(await self._talk.sent(self._reach, typed.key, taken.number))
+                if self._talk.works and taken.number and not typed.interrupt:
+                    self._terminal.note(f"  message {taken.number} waits for the agent's next turn")
                 if not taken.answered:
                     self._terminal.note("no worker answers now: your message waits, and is answered once one does")
                 await self._look(taken.run)

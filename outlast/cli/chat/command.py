@@ -14,6 +14,7 @@ from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, say
 from outlast.cli.reaching import Reach
 from outlast.command_line import command
+from outlast.display import quoted
 
 
 async def talk(
@@ -52,7 +53,7 @@ async def talk(
     try:
         answered = await chat.run()
     finally:
-        say(f"come back: {command('chat', request.agent, '--id', session)}")
+        say(f"come back: {command('chat', request.agent)} --id {quoted(session)}")
     if not answered:
         raise LeavingError(FAILED, "not every message was answered")
 

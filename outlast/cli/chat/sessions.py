@@ -22,7 +22,7 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.agents.conversation.contracts import SayAnswer
+from outlast.agents.sessions import SayAnswer
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Any
 
 from outlast.cli.decisions.sending import described
@@ -35,6 +36,7 @@ class Talk:
         self._agent = agent
         self._draws = draws
         self._heard: set[int] = set()
+        self._before: dict[int, Logged] = {}
         self._texts: dict[str, CallText] = {}
         self._at_work: set[str] = set()
         self._open: dict[str, int] = {}
@@ -65,10 +67,20 @@ class Talk:
         """Whether nothing that was said here waits for the agent alone."""
         return not self._open or bool(self.questions) or bool(self.gates)
 
-    def sent(self, key: str, number: int) -> None:
-        """Take note of a message that was taken, and wait for its answer."""
-        if number == 0 or number > self.read_to:
-            self._open[key] = number
+    async def sent(self, reach: Reach, key: str, number: int) -> list[Line]:
+        """Take note of a message that was taken: its answer is waited for, or returned where it was given before."""
+        self._open[key] = number
+        return await self._given(reach)
+
+    async def _given(self, reach: Reach) -> list[Line]:
+        """Return the answers that are known already to messages of this chat; a terminal has shown them with the rest."""
+        lines = []
+        for key, number in list(self._open.items()):
+            if (answer := self._before.get(number)) is not None:
+                del self._open[key]
+                self.failed = self.failed or answer.data["state"] in NOT_ANSWERED
+                lines += [] if self._draws else [Line(safe(await text_of(reach, answer) or ""))]
+        return lines
 
     def lines(self, event: StreamEvent) -> Iterator[Line]:
         """Yield the lines that an event gives."""
@@ -102,14 +114,19 @@ class Talk:
             if event.kind in ("message", "answer"):
                 told[event.kind, max(_numbers(event.data))] = event
                 self._heard.update(_numbers(event.data))
-        new = [event for (_, number), event in told.items() if number > read_to]
+                self._before |= dict.fromkeys(_numbers(event.data), event) if event.kind == "answer" else {}
+        self.read_to = max([read_to, *self._before])
+        if not self._draws:
+            return await self._given(reach)
+        new = [
+            event for (_, number), event in told.items() if number > read_to and event.data.get("key") not in self.mine
+        ]
         left_out = max(0, len(new) - 2 * most) if not read_to else 0
         lines = [Line(f"  … {left_out} earlier lines are left out", aside=True)] if left_out else []
         for event in new[left_out:]:
             text = await text_of(reach, event)
             lines += _speech(event.data["by"] if event.kind == "message" else self._agent, text) if text else ()
-        self.read_to = max([read_to, *(number for kind, number in told if kind == "answer")])
-        return lines
+        return lines + await self._given(reach)
 
     def _begun(self, kind: str, data: dict[str, Any]) -> None:
         """Keep account of the calls at work."""
@@ -125,10 +142,7 @@ class Talk:
         if number in self._heard:
             return
         self._heard.add(number)
-        if key in self.mine:
-            if data["state"] == "waiting":
-                yield Line(f"  message {number} waits for the next turn", aside=True)
-        elif self._draws:
+        if self._draws and key not in self.mine:
             yield from _speech(data["by"], data.get("text", ""))
 
     def _answer(self, data: dict[str, Any]) -> Iterator[Line]:
@@ -145,7 +159,8 @@ class Talk:
             yield Line(safe(f"  ({data['state']}{': ' if data['reason'] else ''}{data['reason']})"), aside=True)
 
     def _text(self, data: dict[str, Any]) -> CallText:
-        return self._texts.setdefault(data["call"], CallText(data["agent"]))
+        width = max(20, get_terminal_size().columns - len(data["agent"]) - 3)
+        return self._texts.setdefault(data["call"], CallText(data["agent"], width))
 
     def _written(self, data: dict[str, Any]) -> Iterator[Line]:
         shown = self._text(data)

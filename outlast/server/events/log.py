@@ -10,7 +10,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
 
-from outlast.agents.conversation.contracts import MESSAGES_MEMO, MessageLog, MessageState, SaidMessage
+from outlast.agents.sessions import MESSAGES_MEMO, MessageLog, MessageState, SaidMessage
 from outlast.cli.printing import plain
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import RUN_ENDS, Ended, failure_of

@@ -1,7 +1,8 @@
 """A chat without a server: what a line means, what is kept of what was typed, and what is shown of what happens."""
 
+import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -54,6 +55,10 @@ def told(talk: Talk, kind: str, **data: Any) -> list[str]:
     return [line.text for line in talk.lines(StreamEvent(kind, data))]
 
 
+def sent(talk: Talk, key: str, number: int) -> list[str]:
+    return [line.text for line in asyncio.run(talk.sent(cast(Any, None), key, number))]
+
+
 MODEL = {"call": "r:1", "step": "session", "agent": "clerk", "model": "m", "tool": "", "error": "", "state": "done"}
 
 
@@ -62,7 +67,7 @@ def test_a_turn_is_shown_as_it_comes_or_whole(draws: bool) -> None:
     """In a terminal the text as it is written; in a pipe the answer alone. Tool calls take a line each, whatever they gave."""
     talk = Talk("clerk", draws=draws)
     talk.mine.add("k1")
-    talk.sent("k1", 1)
+    assert sent(talk, "k1", 1) == []
     assert not talk.settled
     assert told(talk, "message", id="s", number=1, by="ada", key="k1", state="working", reason="", text="Hi") == []
     told(talk, "call_started", **MODEL)
@@ -100,10 +105,10 @@ def test_what_others_say_is_shown_once_and_what_waits_names_its_command() -> Non
 
 def test_a_message_that_nobody_answers_makes_the_chat_fail() -> None:
     talk = Talk("clerk", draws=False)
-    talk.sent("k", 3)
+    sent(talk, "k", 3)
     told(talk, "answer", id="s", numbers=[3], state="failed", reason="the model refused", text=None)
     assert talk.failed
     other = Talk("clerk", draws=False)
-    other.sent("k", 0)
+    sent(other, "k", 0)
     assert told(other, "run_ended", id="s", status="cancelled", error="") == ["the session has ended (cancelled)"]
     assert other.failed
