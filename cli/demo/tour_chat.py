@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from outlast.agents.sessions import ConversationView, MessageState, SaidMessage
-from outlast.agents.sessions import AgentSessionRequest
+from outlast.agents.sessions import AgentSessionRequest, ConversationView, MessageState, SaidMessage
 from outlast.cli.chat.sessions import Said, end, find, say
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, open_store

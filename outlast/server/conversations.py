@@ -1,7 +1,7 @@
 """Conversations with an agent's session: messages, which are taken at any time, what became of them, and the end.
 
 `say` is shared by the API, AG-UI and the chat page. What was said is read from history, so no worker has to answer. Runs of one
-message each (`ID`, `ID~2`, `ID~3` …), as sessions were before version 0.3, are one conversation, which the next message goes on with.
+message each (`ID`, `ID~2`, `ID~3` …), as sessions were before 0.3, are one conversation, which the next message goes on with.
 """
 
 from collections.abc import Awaitable, Callable

@@ -22,8 +22,7 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.agents.sessions import SayAnswer
-from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SayAnswer, SessionProgress
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, must_have_begun
