@@ -65,7 +65,8 @@ class Chat:
         """Chat until there is nothing more to read, or the session has ended; returns whether every message was answered."""
         self._run, _ = await newest(self._reach, self._opening.session)
         for typed in self._outbox.left():
-            self._put(typed)
+            if not self._opening.key or not typed.key.startswith(f"{self._opening.key}-"):  # else it is read again
+                self._put(typed)
         with self._terminal.opened():
             if self._terminal.draws:
                 with suppress(NotImplementedError):

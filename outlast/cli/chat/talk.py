@@ -37,6 +37,7 @@ class Talk:
         self._draws = draws
         self._heard: set[int] = set()
         self._before: dict[int, Logged] = {}
+        self._answered: set[int] = set()
         self._texts: dict[str, CallText] = {}
         self._at_work: set[str] = set()
         self._open: dict[str, int] = {}
@@ -69,7 +70,8 @@ class Talk:
 
     async def sent(self, reach: Reach, key: str, number: int) -> list[Line]:
         """Take note of a message that was taken: its answer is waited for, or returned where it was given before."""
-        self._open[key] = number
+        if number not in self._answered:
+            self._open[key] = number
         return await self._given(reach)
 
     async def _given(self, reach: Reach) -> list[Line]:
@@ -151,6 +153,7 @@ class Talk:
         for key in mine:
             del self._open[key]
         self.read_to = max(self.read_to, *numbers)
+        self._answered.update(numbers)
         if mine and data["state"] in NOT_ANSWERED:
             self.failed = True
         if not self._draws and mine:

@@ -65,10 +65,20 @@ if (now) {
     text.textContent += piece.start <= known ? piece.text.slice(known - piece.start) : ` … ${piece.text}`;
     toEnd(end);
   });
+  source.addEventListener("call_started", (event) => {
+    const call = JSON.parse(event.data);
+    if (talk && call.tool) line(call, "tool").lastChild.textContent = `${call.tool} ${JSON.stringify(call.input)}`;
+  });
+  source.addEventListener("answer", () => writing.querySelectorAll(".tool.ended").forEach((each) => each.remove()));
   source.addEventListener("call_ended", async (event) => {
     const ended = JSON.parse(event.data);
     const shown = [...writing.children].find((each) => each.dataset.call === ended.call);
     if (!shown) return;
+    if (ended.tool) {
+      shown.classList.add("ended");
+      shown.lastChild.append(ended.state === "done" ? " ✓" : ` ✗ ${ended.error}`);
+      return;
+    }
     if (ended.text) shown.lastChild.textContent = ended.text;
     await refresh();
     shown.remove();
