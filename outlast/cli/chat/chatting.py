@@ -151,6 +151,7 @@ class Chat:
                 told = True
                 await asyncio.sleep(AGAIN)
             else:
+                self._talk.begin(taken.run)
                 if typed.text.strip():
                     self._print(await self._talk.sent(self._reach, typed.key, taken.number))
                 if self._talk.works and taken.number and not typed.interrupt:
@@ -175,8 +176,9 @@ class Chat:
                 run = self._run
                 assert run is not None
                 over = run.status is not WorkflowExecutionStatus.RUNNING
+                self._talk.begin(run.id)
                 async with feeds.of(run) as feed:
-                    await self._show(feed, old=first)
+                    await self._show(feed, run.id, old=first)
                 first = False
                 self._run, _ = await newest(self._reach, self._opening.session)
                 if over:  # it had ended before: whoever comes may go on from it
@@ -186,15 +188,16 @@ class Chat:
         finally:
             await feeds.aclose()
 
-    async def _show(self, feed: Feed, *, old: bool) -> None:
+    async def _show(self, feed: Feed, run: str, *, old: bool) -> None:
         after = ""
         if old:
             await feed.caught_up.wait()
-            self._print(await self._talk.since(self._reach, feed.events, self._outbox.read_to, SHOWN))
+            self._print(await self._talk.since(self._reach, feed.events, self._outbox.read_to(run), SHOWN))
             after = feed.events[-1].id if feed.events else ""
         async for event in stream_events(self._reach, feed, after):
             self._print(self._talk.lines(event))
-            self._outbox.read_to = max(self._outbox.read_to, self._talk.read_to)
+            if self._talk.read_to > self._outbox.read_to(run):
+                self._outbox.has_read(run, self._talk.read_to)
             async with self._changed:
                 self._changed.notify_all()
 

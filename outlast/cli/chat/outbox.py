@@ -53,17 +53,16 @@ class Outbox:
                 found.append(Typed(**json.loads(file.read_text())))
         return sorted(found, key=lambda typed: typed.at)
 
-    @property
-    def read_to(self) -> int:
-        """The number of the last message whose answer was shown here; 0: none."""
-        try:
-            return int(self._read.read_text())
-        except (OSError, ValueError):
-            return 0
+    def read_to(self, run: str) -> int:
+        """Return the number of the last message of a run whose answer was shown here; 0: none."""
+        with suppress(OSError, ValueError):
+            read, number = json.loads(self._read.read_text())
+            return int(number) if read == run else 0
+        return 0
 
-    @read_to.setter
-    def read_to(self, number: int) -> None:
-        self._write(self._read, str(number))
+    def has_read(self, run: str, number: int) -> None:
+        """Take note of how far somebody has read."""
+        self._write(self._read, json.dumps([run, number]))
 
     def _file(self, typed: Typed) -> Path:
         return self._folder / f"{_hashed(typed.key)}.json"

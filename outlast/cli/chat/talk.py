@@ -35,12 +35,7 @@ class Talk:
     def __init__(self, agent: str, *, draws: bool) -> None:
         self._agent = agent
         self._draws = draws
-        self._heard: set[int] = set()
-        self._before: dict[int, Logged] = {}
-        self._answered: set[int] = set()
-        self._texts: dict[str, CallText] = {}
-        self._at_work: set[str] = set()
-        self._open: dict[str, int] = {}
+        self._run = ""
         self._asked: set[str] = set()
         self.gates: dict[str, GateView] = {}
         """What waits for a decision, by name."""
@@ -48,10 +43,26 @@ class Talk:
         """What waits for an answer, by name."""
         self.mine: set[str] = set()
         """Keys of the messages that were typed here: they stand on the screen already."""
-        self.read_to = 0
-        """The last message whose answer was shown."""
         self.failed = False
         """Whether a message of this chat was not answered."""
+        self._anew()
+
+    def _anew(self) -> None:
+        self._texts: dict[str, CallText] = {}
+        self._at_work: set[str] = set()
+        self._open: dict[str, int] = {}
+        self._heard: set[int] = set()
+        self._before: dict[int, Logged] = {}
+        self._answered: set[int] = set()
+        self._numbered: dict[str, int] = {}
+        self.read_to = 0
+        """The last message of the run whose answer was shown."""
+
+    def begin(self, run: str) -> None:
+        """Turn to a run of the session: messages are numbered from 1 on in each."""
+        if run != self._run:
+            self._run = run
+            self._anew()
 
     @property
     def works(self) -> bool:
@@ -70,6 +81,7 @@ class Talk:
 
     async def sent(self, reach: Reach, key: str, number: int) -> list[Line]:
         """Take note of a message that was taken: its answer is waited for, or returned where it was given before."""
+        number = number or self._numbered.get(key, 0)  # where no worker answered, history may know the message
         if number not in self._answered:
             self._open[key] = number
         return await self._given(reach)
@@ -77,7 +89,8 @@ class Talk:
     async def _given(self, reach: Reach) -> list[Line]:
         """Return the answers that are known already to messages of this chat; a terminal has shown them with the rest."""
         lines = []
-        for key, number in list(self._open.items()):
+        for key, known in list(self._open.items()):
+            number = known or self._numbered.get(key, 0)
             if (answer := self._before.get(number)) is not None:
                 del self._open[key]
                 self.failed = self.failed or answer.data["state"] in NOT_ANSWERED
@@ -116,6 +129,7 @@ class Talk:
             if event.kind in ("message", "answer"):
                 told[event.kind, max(_numbers(event.data))] = event
                 self._heard.update(_numbers(event.data))
+                self._numbered |= {event.data["key"]: event.data["number"]} if event.kind == "message" else {}
                 self._before |= dict.fromkeys(_numbers(event.data), event) if event.kind == "answer" else {}
         self.read_to = max([read_to, *self._before])
         if not self._draws:
@@ -139,6 +153,7 @@ class Talk:
 
     def _message(self, data: dict[str, Any]) -> Iterator[Line]:
         key, number = data["key"], data["number"]
+        self._numbered[key] = number
         if key in self._open:
             self._open[key] = number
         if number in self._heard:

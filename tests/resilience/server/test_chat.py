@@ -191,6 +191,10 @@ def test_what_cannot_be_is_said_before_anything_is_started(served: Served) -> No
     assert (missing.returncode, "there is no session" in missing.stderr) == (2, True)
     first = served.stack.run("chat", "writer", "--id", "before", "--as", "ada", stdin="My name is Ada.\n")
     assert first.returncode == 0, first.stderr
+    served.ask("POST", "/runs/before/end")
+    served.result("before")
+    onward = served.stack.run("chat", "writer", "--id", "before", "--as", "ada", stdin="Still there?\n")
+    assert (onward.returncode, onward.stdout) == (0, "Answer to: ada: Still there?\n")
     fork = served.stack.run("chat", "writer", "--id", "after", "--as", "ada", "--continues", "before", stdin="And?\n")
     assert fork.stdout == "Answer to: ada: And?\n"
     assert served.stack.api.hits()[-1]["turn"] == 1, "the conversation before was not sent along"

@@ -36,11 +36,12 @@ def test_what_is_typed_is_kept_until_it_is_taken(tmp_path: Path) -> None:
     (file.parent / "cut.json").write_text('{"text": "of')
     later.drop(first)
     assert Outbox(tmp_path, "server", "namespace", "s", "ada").left() == [second]
-    assert later.read_to == 0
-    later.read_to = 7
-    assert Outbox(tmp_path, "server", "namespace", "s", "ada").read_to == 7
+    assert later.read_to("s") == 0
+    later.has_read("s", 7)
+    assert Outbox(tmp_path, "server", "namespace", "s", "ada").read_to("s") == 7
+    assert later.read_to("s~2") == 0, "numbers begin anew in each run"
     other = Outbox(tmp_path, "server", "namespace", "s", "bob")
-    assert (other.left(), other.read_to, other.keeps) == ([], 0, True)
+    assert (other.left(), other.read_to("s"), other.keeps) == ([], 0, True)
     assert file.parent.stat().st_mode & 0o077 == 0
 
 
@@ -66,6 +67,7 @@ MODEL = {"call": "r:1", "step": "session", "agent": "clerk", "model": "m", "tool
 def test_a_turn_is_shown_as_it_comes_or_whole(draws: bool) -> None:
     """In a terminal the text as it is written; in a pipe the answer alone. Tool calls take a line each, whatever they gave."""
     talk = Talk("clerk", draws=draws)
+    talk.begin("s")
     talk.mine.add("k1")
     assert sent(talk, "k1", 1) == []
     assert not talk.settled
