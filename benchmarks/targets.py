@@ -10,6 +10,8 @@ Figures = Mapping[str, Any]
 Reading = Callable[[Figures], float | None]
 RUNS = 200
 MEGABYTE = 1_000_000
+AFTER = 200
+"""Calls after which the memory of a long run is taken for the first time."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ def _worst(figure: str, value: Callable[[Mapping[str, Any]], float], **values: A
         return max((float(value(row)) for row in _rows(figure, **values)(figures)), default=None)
 
     return read
+
+
+def _grown(of: str, early: str, late: str) -> Callable[[Mapping[str, Any]], float]:
+    """Divide what a call costs late in a long run by what it cost early."""
+    return lambda row: float(row[of][late] / row[of][early])
 
 
 def _timed(graph: str, latency: float, field: str, side: str = "product") -> Reading:
@@ -230,6 +237,15 @@ TARGETS = (
         "worker ready after its start, s", 1.0, _worst("start", lambda row: row["ready_s"]["median"]), figure="start"
     ),
     Target("CPU of status, list, trace, approve: the most, s", 0.35, _worst("start", _often_used), figure="start"),
+    *(
+        Target(f"{name}: {what}", limit, _worst("long", _grown(of, early, late), steps=5000, turns=2000), figure="long")
+        for of, name in (("plan", "plan of 5,000 steps"), ("session", "session of 2,000 turns"))
+        for what, early, late, limit in (
+            ("worker CPU a call, late ÷ early", "cpu_ms_early", "cpu_ms_late", 1.2),
+            ("bytes of history a call, late ÷ early", "bytes_early", "bytes_late", 1.2),
+            (f"memory of the worker, at the end ÷ after {AFTER} calls", "mb_first", "mb_end", 1.3),
+        )
+    ),
     Target(
         "runs a second with telemetry on ÷ with it off, calls of 50 ms",
         0.95,

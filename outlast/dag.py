@@ -78,6 +78,7 @@ async def run_graph(
     until: Callable[[Mapping[str, Outcome[T]]], bool] | None = None,
     ends_branch: Callable[[BaseException], bool] | None = None,
     prepare: Callable[[str], Coroutine[Any, Any, None] | None] = lambda _: None,
+    is_kept: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, Outcome[T]]:
     """Execute every node once and return all outcomes; nodes that have one in `outcomes` are not run again.
 
@@ -87,14 +88,17 @@ async def run_graph(
     runs is cancelled; once `until(outcomes)` holds, nothing new starts and what runs finishes. Where `ends_branch(error)`
     holds, only what depends on the node is skipped, whatever `after_failure` says. `prepare(node)` may give what a node
     waits for before it runs, a person for instance: meanwhile it takes no place among `max_parallel`, and an error of it is the
-    node's. Raises ValueError for a graph with a circle or an unknown dependency, and for a width below one. An error that is
+    node's. In a run that has continued as new, a node that was done before and `is_kept` is not executed again to get its value:
+    its outcome has none.
+
+    Raises ValueError for a graph with a circle or an unknown dependency, and for a width below one. An error that is
     no failure (a bug, a halt) is no outcome either: it is raised at once.
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel is {max_parallel}; let at least one node run")
     running = _Running(graph, execute, max_parallel, {} if outcomes is None else outcomes, on_skip, prepare)
     try:
-        if await running.catch_up():
+        if await running.catch_up(is_kept):
             return running.outcomes
         while True:
             if until is not None and until(running.outcomes):
@@ -166,14 +170,19 @@ class _Running(Generic[T]):
     def stopped(self, stopped: bool) -> None:
         self.nodes.stopped = stopped
 
-    async def catch_up(self) -> bool:
+    async def catch_up(self, is_kept: Callable[[str], bool]) -> bool:
         """Take over what an earlier part of the run has done in this graph; returns whether the graph ended there."""
         before = self._branch.carried if self._branch else None
         if before is None:
             return False
         assert self._branch is not None
         self._branch.carried = None  # from here on the nodes tell
-        for at, node in enumerate(before.ended, 1):
+        kept = {node for node in before.ended if is_kept(node)}
+        for node in before.ended:
+            if node in kept and node not in self.outcomes and node in self._rank:
+                self._settle(node, Outcome())
+        self._ready = [node for node in self._ready if node not in kept]
+        for at, node in enumerate((node for node in before.ended if node not in kept), 1):
             if node not in self.outcomes and node in self._rank:
                 await self._take_over(node, before)
             if at % BREATH == 0:

@@ -65,7 +65,7 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             request = request.model_copy(update={"plan": await self._kept_plan(request.kept_plan)})
         await self._read_agents(request)
         self._running = PlanRunning(
-            self.agents, request.max_parallel, schema=request.result_schema, on_done=self.undo.mark
+            self.agents, request.max_parallel, schema=request.result_schema, on_done=self.undo.mark, archives=True
         )
         making = PlanMaking(self.agents, request)
         stops = PlanCheckpoints(points, making, self._running, self.state)
@@ -122,6 +122,7 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             failed = self._running.failures()
             if (again := self._running.to_replan()) and replans:
                 replans -= 1
+                await self._running.recall(step.step for step in self._plan.steps)
                 self._plan = await making.replan(self._plan, self._running.keep_settled(self._plan), again)
                 self._plan = await stops.after_planning(self._plan)
             elif stops.due(self._running.outcomes) and not (failed and after is AfterFailure.CANCEL):
@@ -147,9 +148,11 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
 
     async def _result(self, making: PlanMaking, stopped: str = "") -> PlanResult:
         states = [row.state for row in self.state.steps.values()]
+        ends = ends_of(self._done_part() if stopped else self._plan)
+        await self._running.recall(ends)
         answers = [
             StepAnswer(step=step, content=outcome.value.content, data=await self._kept(step, outcome.value.data))
-            for step in ends_of(self._done_part() if stopped else self._plan)
+            for step in ends
             if (outcome := self._running.outcomes.get(step)) and outcome.value
         ]
         ended = RunState.COMPLETED if self._whole else RunState.PARTIAL if answers else RunState.FAILED
@@ -185,4 +188,4 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             trace=self.trace.all_calls(),
             rollback=self.undo.changes,
         )
-        return await keep_report(report)
+        return await keep_report(report, archived=self.state.archive.refs)

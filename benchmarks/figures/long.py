@@ -1,8 +1,9 @@
-"""Long lives: a plan of 5,000 steps of 10 ms and a session of hundreds of turns; memory, and what a step costs early and late.
+"""Long lives: a plan of 5,000 steps of 10 ms and a session of 2,000 turns; memory, and what a step costs early and late.
 
-Compared are CPU time of the worker and bytes of history, because they are steady beside other work; wall time is not. The
-worker is a process of its own that writes a line for each model call. `python -m benchmarks.figures.long STEPS TURNS` takes
-it alone.
+Compared are CPU time of the worker and bytes of history, because they are steady beside other work; wall time is not. Early and
+late are the first part of the run and the last whole one, each with the border that follows it: what continuing as new costs
+counts. The worker is a process of its own that writes a line for each model call. `python -m benchmarks.figures.long STEPS TURNS`
+takes it alone.
 """
 
 import asyncio
@@ -20,21 +21,21 @@ from temporalio.client import Client, WorkflowHandle
 
 from benchmarks.machine import calibration_ms
 from benchmarks.report.tables import table
+from benchmarks.targets import AFTER
 from outlast.agents.sessions import AgentSessionRequest, SessionLimits
 from outlast.client import Settings, data_converter
 from outlast.contracts import Plan, PlanRequest, PlanStep, StopReason, ToolCall, Usage
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore
+from outlast.worker import memory
 from tests.processes import dev_server
 from tests.real_process import RealProcess, clean_environment
 from worker import working
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
-STEPS, TURNS, LATENCY, WIDTH = 5000, 300, 0.01, 8
-FIRST = 200
-"""Steps after which memory is taken for the first time."""
+STEPS, TURNS, LATENCY, WIDTH = 5000, 2000, 0.01, 8
 AGENT = "---\nname: {name}\ndescription: Works.\nmodel: sonnet\n{tools}---\nYou work."
 QUEUE = "long"
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -62,7 +63,14 @@ async def measure(steps: int, turns: int) -> dict[str, Any]:
                 client, server.address, place / "plan", agents, _plan(client, place / "plan", steps), steps
             )
             session = await _measured(client, server.address, place / "session", agents, _session(client, turns), turns)
-    return {"latency_s": LATENCY, "calibration_ms": calibration_ms(), "plan": plan, "session": session}
+    return {
+        "steps": steps,
+        "turns": turns,
+        "latency_s": LATENCY,
+        "calibration_ms": calibration_ms(),
+        "plan": plan,
+        "session": session,
+    }
 
 
 async def _plan(client: Client, place: Path, steps: int) -> WorkflowHandle[Any, Any]:
@@ -108,25 +116,36 @@ async def _measured(
     finally:
         process.stop()
     lines = [Mark(*map(float, line.split())) for line in marks.read_text().splitlines()]
-    sizes, parts = await _history(client, handle.id)
-    early, late = slice(size // 20, size // 10 + size // 20), slice(size - size // 10 - 1, size - 1)
+    sizes, borders = await _history(client, handle.id)
+    early, late = _windows(borders, size)
+    stored = sum(file.stat().st_size for file in (place / "content").rglob("*") if file.is_file())
     return {
         "size": size,
         "calls": len(lines),
         "state": str(result.state),
         "took_s": round(took, 1),
-        "parts": parts,
-        "cpu_ms_early": _cpu(lines[early]),
-        "cpu_ms_late": _cpu(lines[late]),
-        "bytes_early": _mean(sizes[early]),
-        "bytes_late": _mean(sizes[late]),
-        "mb_first": round(lines[min(FIRST, len(lines) - 1)].mb, 1),
+        "parts": len(borders) + 1,
+        "early": [early.start, early.stop],
+        "late": [late.start, late.stop],
+        "cpu_ms_early": _cpu(lines, early),
+        "cpu_ms_late": _cpu(lines, late),
+        "bytes_early": _mean(sizes, early),
+        "bytes_late": _mean(sizes, late),
+        "stored_per_call": round(stored / max(1, len(lines))),
+        "mb_first": round(lines[min(AFTER, len(lines) - 1)].mb, 1),
         "mb_end": round(lines[-1].mb, 1),
     }
 
 
-async def _history(client: Client, workflow_id: str) -> tuple[list[int], int]:
-    """Return the bytes of history from each model call to the next, over all parts, and how many parts there are."""
+def _windows(borders: Sequence[int], size: int) -> tuple[range, range]:
+    """Return the calls that are compared, from the first of a part to the first of the next; tenths where parts are few."""
+    if len(borders) > 1:
+        return range(borders[0]), range(borders[-2], borders[-1])
+    return range(size // 20, size // 10 + size // 20), range(size - size // 10 - 1, size - 1)
+
+
+async def _history(client: Client, workflow_id: str) -> tuple[list[int], list[int]]:
+    """Return the bytes of history from each model call to the next, over all parts, and which calls begin a new part."""
     run_id: str = (await client.get_workflow_handle(workflow_id).describe()).run_id
     parts: list[list[int]] = []
     while run_id:
@@ -143,18 +162,24 @@ async def _history(client: Client, workflow_id: str) -> tuple[list[int], int]:
         parts.append(sizes)
         run_id = before
     joined: list[int] = []
+    borders: list[int] = []
     for sizes in reversed(parts):
-        # What a part takes over counts for its first call.
-        joined += [sizes[0] + sizes[1], *sizes[2:]] if len(sizes) > 1 else []
-    return joined, len(parts)
+        if len(sizes) > 1:
+            borders.append(len(joined))
+            # What a part takes over counts for its first call.
+            joined += [sizes[0] + sizes[1], *sizes[2:]]
+    return joined, borders[1:]
 
 
-def _cpu(marks: Sequence[Mark]) -> float:
-    return round((marks[-1].cpu - marks[0].cpu) / max(1, len(marks) - 1) * 1000, 2)
+def _cpu(marks: Sequence[Mark], calls: range) -> float:
+    spent = marks[calls.stop].cpu - marks[calls.start].cpu
+    return round(spent / (calls.stop - calls.start) * 1000, 2)
 
 
-def _mean(values: Sequence[int]) -> int:
-    return round(sum(values) / max(1, len(values)))
+def _mean(sizes: Sequence[int], calls: range) -> int:
+    """Return the mean bytes of calls, with what the next part takes over and not what theirs did: as `_cpu` counts."""
+    total = sum(sizes[calls.start + 1 : calls.stop + 1])
+    return round(total / (calls.stop - calls.start))
 
 
 def _resident() -> float:
@@ -172,14 +197,24 @@ def shown(row: Mapping[str, Any]) -> str:
             f"{side['cpu_ms_early']:g} → {side['cpu_ms_late']:g}",
             f"{side['bytes_early']:,} → {side['bytes_late']:,}",
             f"{side['mb_first']:g} → {side['mb_end']:g}",
+            f"{side.get('stored_per_call', 0):,}",
         )
         for name, what in (("plan", "steps"), ("session", "turns"))
         for side in (row[name],)
     ]
-    head = ("", "ended", "parts", "seconds", "CPU of a call, ms", "bytes of a call", "worker, MB")
+    head = (
+        "",
+        "ended",
+        "parts",
+        "seconds",
+        "CPU of a call, ms",
+        "bytes of a call",
+        "worker, MB",
+        "stored, bytes a call",
+    )
     return (
-        f"A call takes {row['latency_s'] * 1000:g} ms. Early → late: a tenth of the calls, near the beginning and at the end; "
-        f"memory after {FIRST} calls and at the end.\n\n" + table(head, lines)
+        f"A call takes {row['latency_s'] * 1000:g} ms. Early → late: the first part of the run and the last whole one, each with "
+        f"the continue-as-new that ends it; memory after {AFTER} calls and at the end.\n\n" + table(head, lines)
     )
 
 
@@ -188,7 +223,8 @@ def _limit() -> int:
 
 
 async def _serve(address: str, place: Path, agents: Path) -> None:
-    """Work, and write a line for each model call."""
+    """Work as a worker process does, and write a line for each model call."""
+    memory.prepare()
     settings = Settings(
         state_dir=place,
         content_store_url=f"file://{place / 'content'}",
@@ -211,6 +247,7 @@ async def _serve(address: str, place: Path, agents: Path) -> None:
 
         llm = ScriptedLLM(answer)
         async with working(client, settings, llm):
+            memory.started()
             print("worker ready", flush=True)
             await asyncio.Event().wait()
 

@@ -43,6 +43,7 @@ def _one(result: Row, verdict: Row) -> str:
         "start": _start,
         "crash": _crash,
         "asked": _asked,
+        "long": _long,
     }
     return f"{begin} {write[figure](row)}" if figure in write else f"{begin} {LATE}"
 
@@ -127,6 +128,17 @@ def _asked(row: Row) -> str:
         f"for the workflow tasks that the worker has taken before it. "
         f"{_noise({'other_cores': {'median': row['other_cores']}})}"
     )
+
+
+def _long(row: Row) -> str:
+    shown = (
+        f"the {of}: {side['cpu_ms_early']:g} → {side['cpu_ms_late']:g} ms, "
+        f"{side['bytes_early']:,} → {side['bytes_late']:,} bytes, "
+        f"{side['mb_first']:g} → {side['mb_end']:g} MB in {side['parts']} parts"
+        for of in ("plan", "session")
+        for side in (row[of],)
+    )
+    return f"A call costs early → late, {'; '.join(shown)}."
 
 
 def _throughput(row: Row, cores: int, against: str) -> str:

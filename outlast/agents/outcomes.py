@@ -51,7 +51,7 @@ class Outcomes:
 
     def restore(self, ended: Sequence[StepOutcome]) -> None:
         """Go on from what the steps of earlier parts came to; the run, which begins anew, does not come to all of it again."""
-        self._ended = [(one.step, one.asked, _given(one) if one.agent else one.data or {}) for one in ended]
+        self._ended = [(one.step, one.asked, answer_of(one) if one.agent else one.data or {}) for one in ended]
         self._again = Counter((one.step, one.asked) for one in ended)
 
     async def read(self) -> None:
@@ -82,7 +82,7 @@ class Outcomes:
         self._took += 1
         if self._took % BREATH == 0:
             await breathe()
-        return _given(taken, _note(self._fork))
+        return answer_of(taken, _note(self._fork))
 
     def take_data(self, step: str, asked: str) -> dict[str, Any] | None:
         """Return what a step gave that asks no agent, as data; None where it must be done. Raises as `take`."""
@@ -97,8 +97,11 @@ class Outcomes:
         """Remember what a step gave that asks no agent."""
         self._keep(step, asked, data)
 
-    def page(self, arguments: Sequence[Any]) -> StepOutcomes:
-        """Answer the `outcomes` query: as many as fit into a message, from the one of this number on."""
+    def page(self, arguments: Sequence[Any], earlier: tuple[str, ...] = ()) -> StepOutcomes:
+        """Answer the `outcomes` query: as many as fit into a message, from the one of this number on.
+
+        Those of steps of earlier parts of the run are in the lists of these keys.
+        """
         first = arguments[0] if arguments and isinstance(arguments[0], int) else 0
         page: list[StepOutcome] = []
         size = 0
@@ -108,7 +111,7 @@ class Outcomes:
             if page and size > ANSWER_BYTES:
                 break
             page.append(outcome)
-        return StepOutcomes(outcomes=tuple(page), total=len(self._ended))
+        return StepOutcomes(outcomes=tuple(page), total=len(self._ended), earlier=earlier)
 
     def _keep(self, step: str, asked: str, given: Answer | dict[str, Any]) -> None:
         if self._again[step, asked] > 0:
@@ -161,7 +164,8 @@ def _note(fork: Fork) -> str:
     return f"{TAKEN_NOTE} {fork.run}"
 
 
-def _given(outcome: StepOutcome, *notes: str) -> Answer:
+def answer_of(outcome: StepOutcome, *notes: str) -> Answer:
+    """Return the answer that a step gave, with more notes."""
     return Answer(
         outcome.content,
         outcome.agent,

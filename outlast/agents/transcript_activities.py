@@ -1,7 +1,8 @@
 """Conversations in the content store: each entry holds its own messages and the references of all that comes before it.
 
-An entry names its predecessors one by one, until there are enough of them to be written as one chunk. So a conversation of N
-turns is N entries and N/16 chunks, each written once, and reading it takes N/16 + 16 reads that do not wait for one another.
+An entry names its predecessors one by one, until there are enough of them to be written as one chunk, and so with chunks. So each
+turn is written three times at most, an entry of turn 2,000 names no more than 60 others, and reading takes as many reads, which
+do not wait for one another.
 What a model thought and which tools it called must go back to it unchanged, so an assistant's turn is kept as the API gave it.
 """
 
@@ -26,7 +27,7 @@ EMPTY = "(nothing)"
 TOLD_CHARACTERS = 8_000_000
 """Characters of conversations that a worker keeps in the form in which they are sent."""
 CHUNK = 16
-"""How many entries become one chunk: each message is written twice, and a reader needs a sixteenth of the reads."""
+"""How many entries become one chunk, and how many chunks a large one."""
 
 
 class Entry(BaseModel):
@@ -38,6 +39,8 @@ class Entry(BaseModel):
     """References of all that comes before, oldest first."""
     chunks: int = 0
     """How many of them, from the first on, are chunks."""
+    large: int = 0
+    """How many of the chunks, from the first on, are made of chunks; versions before 0.3.0 take these for any other."""
     previous: str | None = None
     """The entry before, in transcripts that were begun when an entry named no more than that."""
     count: int
@@ -75,7 +78,7 @@ class Transcripts:
         """Keep an entry in the API's form; what has not been asked for longest goes first."""
         if ref in self._told:
             self._told.move_to_end(ref)
-        elif (size := characters(told)) <= TOLD_CHARACTERS // 16:
+        elif (size := characters(told)) <= TOLD_CHARACTERS // 2:
             self._told[ref] = (told, size)
             self._told_characters += size
             while self._told_characters > TOLD_CHARACTERS:
@@ -92,16 +95,16 @@ class Transcripts:
     async def append(self, ref: str | None, messages: tuple[Message, ...]) -> Transcript:
         """Put messages at the end; returns the longer transcript, the former one stays as it was."""
         earlier: tuple[str, ...] = ()
-        chunks = count = 0
+        chunks = large = count = 0
         if ref is not None:
             last = await self._entry(ref)
-            earlier, chunks, count = (*await self._before(last), ref), last.chunks, last.count
+            earlier, chunks, large, count = (*await self._before(last), ref), last.chunks, last.large, last.count
         if len(earlier) - chunks >= CHUNK:
-            full = earlier[chunks : chunks + CHUNK]
-            earlier = (*earlier[:chunks], await self._chunk(full), *earlier[chunks + CHUNK :])
-            chunks += 1
+            earlier, chunks = await self._folded(earlier, chunks), chunks + 1
+        if chunks - large >= CHUNK:
+            earlier, chunks, large = await self._folded(earlier, large), chunks + 1 - CHUNK, large + 1
         kept = tuple([await self._short(message) for message in messages])
-        entry = Entry(earlier=earlier, chunks=chunks, count=count + len(messages), messages=kept)
+        entry = Entry(earlier=earlier, chunks=chunks, large=large, count=count + len(messages), messages=kept)
         return Transcript(ref=await self._put(entry), messages=entry.count)
 
     async def raw(self, messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -134,11 +137,12 @@ class Transcripts:
             entry = await self._entry(entry.previous)
         return (*entry.earlier, *found)
 
-    async def _chunk(self, refs: Sequence[str]) -> str:
-        """Write entries as one; returns its reference."""
-        entries = await self._entries(refs)
+    async def _folded(self, refs: tuple[str, ...], first: int) -> tuple[str, ...]:
+        """Write some of these entries as one chunk, from the `first` on; returns the references with it in their place."""
+        entries = await self._entries(refs[first : first + CHUNK])
         messages = tuple(message for entry in entries for message in entry.messages)
-        return await self._put(Entry(count=entries[-1].count, messages=messages))
+        chunk = await self._put(Entry(count=entries[-1].count, messages=messages))
+        return (*refs[:first], chunk, *refs[first + CHUNK :])
 
     async def _put(self, entry: Entry) -> str:
         return await self._store.put(entry.model_dump_json(exclude_defaults=True).encode())

@@ -18,7 +18,7 @@ from temporalio import workflow
 
 from outlast.approvals import messages as gate_messages
 from outlast.approvals.book import GateBook
-from outlast.approvals.deadlines import next_due
+from outlast.approvals.deadlines import PeopleTime, next_due
 from outlast.approvals.identity import UNSIGNED, Authentication, Checked, admitted, after_reset
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
 from outlast.approvals.views import (
@@ -64,7 +64,7 @@ class Gates:
 
     `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
     `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
-    `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
+    `choices` are the options of gates that choose among some, `waits` counts the time in which people were waited for.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -72,9 +72,7 @@ class Gates:
         self.requester = ""
         self.notify = notify
         self.indexed = indexed
-        self.waited = 0.0
-        self._settling = 0
-        self._since = 0.0
+        self.waits = PeopleTime()
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
         self._trace = trace
@@ -237,19 +235,11 @@ class Gates:
         return record
 
     async def _settle(self, name: str) -> None:
-        """Wait for people, and count the time in which any gate was open: it is nobody's working time."""
-        if not self._settling:
-            self._since = workflow.time()
-        self._settling += 1
-        try:
+        """Wait for people, and wake for each reminder, the escalation and the deadline."""
+        with self.waits:
             await self._wait(name)
-        finally:
-            self._settling -= 1
-            if not self._settling and workflow.in_workflow():  # not where a run that leaves memory is closed
-                self.waited += workflow.time() - self._since
 
     async def _wait(self, name: str) -> None:
-        """Wake for each reminder, the escalation and the deadline."""
         self._book.tick(workflow.now())
         self._publish()
         while (gate := self._book.gates[name]).pending:

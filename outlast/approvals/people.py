@@ -4,7 +4,8 @@ People send anything, at any time. So an answer is read leniently, kept when it 
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +20,9 @@ from outlast.workflow.state import ExecutionState
 
 DEFAULT_SECONDS = 300.0
 EARLY_KEPT = 50
+
+Check = Callable[[str], Awaitable[str]]
+"""Says what is wrong with an answer; "" for nothing."""
 
 
 class People:
@@ -36,26 +40,54 @@ class People:
         """Put a question and wait for its answer, one of `options` if there are any; None when the time is over."""
         return await journal.once("question", str | None, partial(self._ask, text, options, seconds))
 
+    async def ask_patiently(
+        self, call: str, text: str, options: Sequence[str], form: dict[str, Any] | None, check: Check
+    ) -> str:
+        """Put the question of a tool call, and wait however long it takes for an answer that `check` finds nothing wrong with.
+
+        An answer to a `form` is JSON, as text.
+        """
+
+        async def asked() -> str | None:
+            name = journal.fixed("name", self._next)
+            shown, full = with_options(text, options), " ".join(text.split())
+            question = Question(
+                id=name, text=shown, full="" if full in shown else full, options=tuple(options), form=form
+            )
+            while True:
+                given = await self._put(question, None)
+                if not (wrong := await check(given or "")):
+                    return given
+                del self._answers[name]
+                self._trace.notice(f"{name}: {wrong}"[:500])
+
+        return await journal.once(f"question {call}", str | None, asked) or ""
+
     async def _ask(self, text: str, options: Sequence[str], seconds: float) -> str | None:
         name = journal.fixed("name", self._next)
-        self._options[name] = tuple(options)
-        shown = with_options(text, options)
         seconds = max(0.0, journal.now("asked") + seconds - workflow.time())
         deadline = workflow.now() + timedelta(seconds=seconds)
-        self._state.asks(Question(id=name, text=shown, deadline=deadline))
+        shown = with_options(text, options)
+        return await self._put(Question(id=name, text=shown, deadline=deadline, options=tuple(options)), seconds)
+
+    async def _put(self, question: Question, seconds: float | None) -> str | None:
+        name = question.id
+        self._options[name] = question.options
+        self._state.asks(question)
         early = self._answers.pop(name, None)
         if early is not None:
             self._take(name, early)
         try:
             await workflow.wait_condition(
                 lambda: name in self._answers,
-                timeout=timedelta(seconds=seconds),
-                timeout_summary=f"{name}: {shown}"[:200],
+                timeout=None if seconds is None else timedelta(seconds=seconds),
+                timeout_summary=f"{name}: {question.text}"[:200],
             )
         except TimeoutError:
             return None
         finally:
-            self._state.answered(name)
+            if workflow.in_workflow():  # not where a run that leaves memory is closed
+                self._state.answered(name)
         return self._answers[name]
 
     def _next(self) -> str:
@@ -77,7 +109,7 @@ class People:
 
     def answer(self, arguments: Sequence[Any]) -> None:
         """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
-        question, given = read_answer(arguments)
+        question, given = read_answer(arguments, self._is_form)
         if given is None:
             self._trace.notice(f"answer with {len(arguments)} inputs not understood; send one text")
             return
@@ -91,6 +123,12 @@ class People:
         else:
             why = f"{len(waiting)} questions are open, name one" if len(waiting) > 1 else "no such question is open"
             self._trace.notice(f"answer {given!r} changes nothing: {why}")
+
+    def _is_form(self, question: str) -> bool:
+        """Whether a question is answered with an object: this one, or the one that is open."""
+        asked = self._state.questions
+        named = asked.get(question) if question else next(iter(asked.values()), None) if len(asked) == 1 else None
+        return named is not None and named.form is not None
 
     def _take(self, question: str, given: str) -> None:
         options = self._options[question]
@@ -110,8 +148,8 @@ def with_options(text: str, options: Sequence[str]) -> str:
     return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
 
 
-def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
-    """Find question and answer in whatever was sent."""
+def read_answer(arguments: Sequence[Any], is_form: Callable[[str], bool] = lambda _: False) -> tuple[str, str | None]:
+    """Find question and answer in whatever was sent; the answer to a form (by question) may be an object."""
     if len(arguments) == 2 and all(isinstance(each, str) for each in arguments):
         return str(arguments[0]), str(arguments[1])
     if len(arguments) != 1:
@@ -119,6 +157,10 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
     data = plain(arguments[0])
     if isinstance(data, dict):
         answer = data.get("answer")
+        if isinstance(answer, dict) and is_form(str(data.get("question", ""))):
+            answer = json.dumps(answer, ensure_ascii=False)
+        elif answer is None and is_form(""):
+            answer = json.dumps(data, ensure_ascii=False)
         return str(data.get("question", "")), str(answer) if isinstance(answer, str | int | float) else None
     # What is JSON but no object is an answer as it was written.
     answer = data if isinstance(data, str | int | float) else arguments[0]

@@ -7,7 +7,7 @@ only recent pollers count, and queries have a short deadline.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -31,7 +31,7 @@ from outlast.cli.kinds import known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
-from outlast.contracts import RunStatus, Trace
+from outlast.contracts import RunStatus, StepOutcomes, StepRow, Trace
 from outlast.errors import text_of
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
@@ -45,6 +45,9 @@ QUERY_DEADLINE = timedelta(seconds=2)
 
 PATIENT_DEADLINE = timedelta(seconds=10)
 """The same for commands that cannot do without the answer."""
+
+PARTS_KEPT = 50
+"""Parts of runs whose steps are kept in memory: they never change, and whoever watches a run asks again and again."""
 
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
@@ -75,6 +78,7 @@ class Reach:
 
     settings: Settings
     client: Client
+    _rows: dict[str, tuple[StepRow, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def store(self, *, waits: bool = True) -> ContentStore:
         """Open the content store; it `waits` for one that is away. Raises LeavingError naming CONTENT_STORE_URL."""
@@ -179,6 +183,25 @@ class Reach:
                 f"{state}: the worker is busy, or has just died; it did not answer within {within.total_seconds():g} s",
             ) from error
         return answered
+
+    async def status(self, found: WorkflowExecutionDescription, *, within: timedelta | None = None) -> RunStatus:
+        """Query how a run stands, its steps in full; raises as `ask`."""
+        return await self.in_full(await self.ask(found, "status", RunStatus, within=within))
+
+    async def in_full(self, status: RunStatus) -> RunStatus:
+        """Put times and outputs to steps of earlier parts of a run, which lie in the content store as long as it is there."""
+        if not status.earlier:
+            return status
+        try:
+            texts = await self.store(waits=False).texts(ref for ref in status.earlier if ref not in self._rows)
+        except ApplicationError:
+            return status
+        for ref, text in texts.items():
+            self._rows[ref] = StepOutcomes.model_validate_json(text).rows
+        rows = {row.step: row for ref in status.earlier for row in self._rows[ref]}
+        while len(self._rows) > PARTS_KEPT:
+            del self._rows[next(iter(self._rows))]
+        return status.model_copy(update={"steps": tuple(rows.get(row.step, row) for row in status.steps)})
 
     async def trace(self, found: WorkflowExecutionDescription) -> Trace:
         """Query the calls of a run, those of its earlier parts too where it has continued as new; raises as `ask`."""

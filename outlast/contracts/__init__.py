@@ -77,6 +77,7 @@ from outlast.contracts.gates import (
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
+    ArchivedPart,
     Budget,
     BudgetShown,
     CallTrace,
@@ -148,7 +149,7 @@ __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
     "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
-    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver",
+    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver", "ArchivedPart",
     "ArgumentsShown", "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
     "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",

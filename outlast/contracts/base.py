@@ -80,6 +80,8 @@ class StoreRequest(Contract):
     """Whether to keep it out of history however short it is."""
     earlier: tuple[str, ...] = ()
     """For a report: keys of step traces (`Trace`) in the content store whose calls come before its own, oldest first."""
+    archived: tuple[str, ...] = ()
+    """For a report: keys of steps (`StepOutcomes`) in the content store that take the place of its own of that name."""
 
 
 class PackedRequest(Contract):
@@ -89,6 +91,8 @@ class PackedRequest(Contract):
     """Key of the text in the content store."""
     piece: int = 0
     """Which piece of the packed text, from 0 on."""
+    steps: tuple[str, ...] = ()
+    """Of `StepOutcomes`: the steps whose outcomes are wanted, and no rows; empty: the whole text."""
 
 
 class Packed(Contract):

@@ -9,7 +9,7 @@ from pydantic import Field
 from outlast.contracts.base import Content, Contract, Part
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
 from outlast.contracts.gates import GatesCarried
-from outlast.contracts.runs import Budget, BudgetShown, FallbackTaken, RunState, Spend, StepRow
+from outlast.contracts.runs import ArchivedPart, Budget, BudgetShown, FallbackTaken, RunState, Spend, StepRow
 from outlast.contracts.steering import GatePolicy, Pause
 
 
@@ -124,6 +124,8 @@ class StateCarried(Contract):
     """Tokens that each agent answers with, as they were measured."""
     outcomes: tuple[StepOutcome, ...] = ()
     """What its steps came to, for forks of it; empty where the run, which begins anew, comes to all of that again."""
+    archived: tuple[ArchivedPart, ...] = ()
+    """Steps that nothing else here tells of, but for their state and agent in `steps`."""
 
 
 class RunCarried(Contract):
@@ -160,12 +162,16 @@ class RunCarried(Contract):
 
 
 class StepOutcomes(Contract):
-    """Outcomes of a run's steps, as many as fit into one answer of the `outcomes` query."""
+    """Outcomes of a run's steps: as many as fit into one answer of the `outcomes` query, or those of one part of the run."""
 
     outcomes: tuple[StepOutcome, ...] = ()
     """The outcomes, in the order in which the steps ended."""
     total: int = 0
     """How many there are in all."""
+    rows: tuple[StepRow, ...] = ()
+    """Of a part of the run: the steps as people see them."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of such lists of earlier parts, oldest first, whose outcomes come before these."""
 
 
 class Fork(Contract):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -165,6 +166,15 @@ class StepRow(Contract):
     """Why it failed, was skipped or went another way; empty: nothing to report."""
 
 
+class ArchivedPart(Contract):
+    """The steps that were done in one part of a run that has continued as new, kept in the content store."""
+
+    ref: str
+    """Key of them (`StepOutcomes`) in the content store."""
+    steps: tuple[str, ...]
+    """Their ids or names, as people see them."""
+
+
 class FallbackTaken(Contract):
     """One fallback that was taken."""
 
@@ -185,8 +195,14 @@ class Question(Contract):
     """Names the question in the answer."""
     text: Summary
     """The question, at most 200 characters."""
-    deadline: datetime
-    """Until when it is open (UTC)."""
+    full: str = ""
+    """The question in full, where `text` is only its beginning."""
+    deadline: datetime | None = None
+    """Until when it is open (UTC); None: until it is answered."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from; empty: any text."""
+    form: dict[str, Any] | None = None
+    """JSON schema of the object that answers it; None: a text does."""
 
 
 class RunStatus(Contract):
@@ -222,6 +238,8 @@ class RunStatus(Contract):
     """Tools that are otherwise than their servers have them."""
     forked: str = ""
     """From which run it was forked, and from where on, in words; empty: it was not."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of steps of earlier parts (`StepOutcomes`), of which `steps` lacks times and output."""
 
 
 class RunReport(Contract):

@@ -67,7 +67,7 @@ class Prepared:
 
 async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted) -> Prepared:
     """Find out what a fork takes over; raises ForkError where it cannot be made."""
-    earlier = await with_changes(client, await read_run(client, run))
+    earlier = await with_changes(client, await read_run(client, store, run))
     if wanted.retries:
         _check_retry(earlier)
     if earlier.found.workflow_type == SESSION:

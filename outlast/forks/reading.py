@@ -88,7 +88,7 @@ class EarlierRun:
         return self.found.status is WorkflowExecutionStatus.RUNNING
 
 
-async def read_run(client: Client, workflow_id: str) -> EarlierRun:
+async def read_run(client: Client, store: ContentStore, workflow_id: str) -> EarlierRun:
     """Read an earlier run; raises ForkError where there is none, it is none of agents, or a part of it is gone."""
     found = await described(client, workflow_id)
     status = await asked(client, found, "status", RunStatus)
@@ -97,7 +97,7 @@ async def read_run(client: Client, workflow_id: str) -> EarlierRun:
         found=found,
         request=await request_of(client, found),
         status=status,
-        outcomes=await _outcomes(client, found),
+        outcomes=await _outcomes(client, store, found),
         plan=Plan.model_validate(plan) if plan and plan.get("steps") else None,
         progress=await _asked_if_known(client, found, "progress"),
     )
@@ -183,13 +183,18 @@ async def request_of(client: Client, found: WorkflowExecutionDescription) -> Map
     return values[0]
 
 
-async def _outcomes(client: Client, found: WorkflowExecutionDescription) -> tuple[StepOutcome, ...]:
+async def _outcomes(
+    client: Client, store: ContentStore, found: WorkflowExecutionDescription
+) -> tuple[StepOutcome, ...]:
     read: list[StepOutcome] = []
     while True:
         page = await asked(client, found, "outcomes", StepOutcomes, len(read))
         read += page.outcomes
         if not page.outcomes or len(read) >= page.total:
-            return tuple(read)
+            break
+    texts = await store.texts(page.earlier)
+    before = [outcome for text in texts.values() for outcome in StepOutcomes.model_validate_json(text).outcomes]
+    return (*before, *read)
 
 
 async def asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:

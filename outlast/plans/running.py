@@ -4,13 +4,14 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 Two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
 from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
+from outlast.agents.outcomes import answer_of
 from outlast.agents.tool_gates import reason_of
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph
@@ -28,7 +29,8 @@ class PlanRunning:
     """The running of one plan's steps; `outcomes` tells how each ended.
 
     `prefix` goes before step ids wherever people see them, `material` is what every step sees before its input, and the
-    last steps answer by `schema` if there is one. `on_done` is called with each step that is done.
+    last steps answer by `schema` if there is one. `on_done` is called with each step that is done. Where it `archives`, what
+    steps gave is left behind when the run continues as new: such an outcome has no value until `recall` was called.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class PlanRunning:
         material: Sequence[Part] = (),
         schema: dict[str, Any] | None = None,
         on_done: Callable[[str], None] | None = None,
+        archives: bool = False,
     ) -> None:
         self.outcomes: dict[str, Outcome[Answer]] = {}
         self._agents = agents
@@ -48,6 +51,7 @@ class PlanRunning:
         self._material = tuple(material)
         self._schema = schema
         self._on_done = on_done
+        self._archives = archives
 
     async def run(
         self,
@@ -72,16 +76,21 @@ class PlanRunning:
             return self._schema if name in ends else None
 
         def is_done(name: str) -> bool:
-            """Whether a forked run takes the step over, so that nobody has to approve it again."""
+            """Whether a forked run takes the step over, so that nobody has to approve it again; False where that is not known."""
             step = planned[name]
+            if self._left_behind(step.depends_on):
+                return False
             return self._agents.is_done(self._prefix + name, step.agent, self._parts(step), schema_of(name))
 
         async def confirm(name: str) -> None:
-            steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
+            await self.recall(steps[name].depends_on)
+            if not is_done(name):
+                steps[name] = (await self._confirmed(steps[name])).model_copy(update={"confirm": False})
 
         async def execute(name: str) -> Answer:
             step = steps[name]
             schema = schema_of(name)
+            await self.recall(step.depends_on)
             answer = await self._agents.ask(
                 step.agent,
                 self._parts(step),
@@ -95,6 +104,8 @@ class PlanRunning:
                 raise non_retryable(ErrorKind.OUTPUT_INVALID, why)
             if self._on_done:
                 self._on_done(name)
+            if self._archives and not planned[name].confirm:
+                self._agents.run.state.archive.done(self._prefix + name, journal.here())
             return answer
 
         await run_graph(
@@ -109,7 +120,19 @@ class PlanRunning:
             # What a person has denied is no failure to be planned around: its branch ends, and everything else goes on.
             ends_branch=is_refused if after is AfterFailure.DRAIN else None,
             on_skip=self._skipped,
+            is_kept=lambda name: self._prefix + name in self._agents.run.state.archive,
         )
+
+    async def recall(self, steps: Iterable[str]) -> None:
+        """Read what steps gave that are done and have no value here, because an earlier part of the run did them."""
+        if wanted := self._left_behind(steps):
+            archive = self._agents.run.state.archive
+            for outcome in await archive.read(self._prefix + step for step in wanted):
+                self.outcomes[outcome.step.removeprefix(self._prefix)] = Outcome(value=answer_of(outcome))
+
+    def _left_behind(self, steps: Iterable[str]) -> list[str]:
+        known = ((step, self.outcomes.get(step)) for step in steps)
+        return [step for step, outcome in known if outcome is not None and outcome.ok and outcome.value is None]
 
     def _parts(self, step: PlanStep) -> list[Part]:
         """Return what a step is given: its input, and the answers that it depends on."""

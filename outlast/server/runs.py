@@ -170,8 +170,8 @@ async def shown(reach: Reach, found: WorkflowExecutionDescription) -> RunShown:
 async def known_of(reach: Reach, found: WorkflowExecutionDescription) -> tuple[RunStatus | None, Trace, bool]:
     """Return status and trace of a run, and whether a worker gave them; no status for a workflow that is none of ours."""
     try:
-        progress = await reach.ask(found, "status", RunStatus)
-        return progress, await reach.ask(found, "trace", Trace), True
+        progress = await reach.status(found)
+        return progress, await reach.trace(found), True
     except LeavingError:
         with suppress(ValueError):
             gates = (await gates_of(found)).waiting

@@ -21,8 +21,8 @@ from outlast.contracts import SUMMARY_LENGTH, Content, Part, StoreRequest
 from outlast.errors import ErrorKind, non_retryable, retryable
 from outlast.storage.cache import ContentCache
 from outlast.storage.objects import Objects
+from outlast.storage.parts import with_archived, with_earlier
 from outlast.storage.sealing import KeyMissingError, Seal, SealBrokenError
-from outlast.storage.traces import with_earlier
 
 INLINE_LIMIT = 1024
 """Texts up to this many bytes of UTF-8 travel inline by default."""
@@ -240,6 +240,8 @@ class ContentActivities:
         """Write a text to the content store."""
         earlier = (await self._store.texts(request.earlier)).values()
         text = with_earlier(request.text, earlier) if earlier else request.text
+        if request.archived:
+            text = with_archived(text, (await self._store.texts(request.archived)).values())
         return await self._store.keep(
             text,
             media_type=request.media_type,

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from outlast.contracts import Packed, PackedRequest
 from outlast.storage.activities import ContentStore
+from outlast.storage.parts import only
 
 PIECE = 1_000_000
 """Characters of packed text that travel through history in one message."""
@@ -32,9 +33,12 @@ class PackedActivities:
 
     @activity.defn
     async def read_packed(self, request: PackedRequest) -> Packed:
-        """Read a piece of a text."""
-        self._collect_soon()
+        """Read a piece of a text, or of what some steps came to that it tells of."""
         data = await self._store.get(request.ref)
+        if request.steps:
+            data = only(data, request.steps)
+        else:
+            self._collect_soon()
         packed = b64encode(await asyncio.to_thread(lzma.compress, data, filters=PACKING)).decode()
         start = request.piece * PIECE
         return Packed(data=packed[start : start + PIECE], pieces=max(1, -(-len(packed) // PIECE)))

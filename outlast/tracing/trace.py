@@ -222,6 +222,7 @@ class RunTrace:
             tools_missing=state.tools.missing,
             tools_changed=state.tools.changed[-NOTICES_KEPT:],
             forked=self.forked,
+            earlier=state.archive.refs,
         )
 
     def all_calls(self) -> Trace:

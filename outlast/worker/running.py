@@ -6,7 +6,6 @@ native threads can crash the interpreter at exit, so the process leaves through 
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -36,6 +35,7 @@ from outlast.telemetry.metrics import runtime
 from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
+from outlast.worker import memory
 from outlast.worker.arguments import (
     WorkerArgumentError,
     check_activities,
@@ -85,11 +85,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
     meter = exporting.metric_meter if measured else None
     async with _working(client, settings, task_queue, arguments, served, meter):
         health = await serve_health(arguments.host, arguments.health_port)
-        # What the start made stays; looking through it for garbage holds every call up for a fifth of a second each time. And
-        # with Python's own threshold, a busy worker spends a twentieth of its time looking.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000)
+        memory.started()
         await _announce(client, settings, task_queue, served, arguments.model_classes)
         await stop.wait()
         print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
@@ -258,6 +254,7 @@ def run_worker(
 def _run(
     served: Served, settings: Settings | None, agents_dir: str | Path | None, arguments: argparse.Namespace
 ) -> int:
+    memory.prepare()
     guard_process()
     # The sandbox imports workflow modules anew for every run: without bytecode files it compiles them every time.
     sys.dont_write_bytecode = False

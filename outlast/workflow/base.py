@@ -142,7 +142,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
 
     async def keep_report(self) -> Content:
         """Keep the step trace of the run in the content store."""
-        return await keep_report(self.trace.report())
+        return await keep_report(self.trace.report(), archived=self.state.archive.refs)
 
 
 def _init_like(run: Callable[..., Any], cls: type[Any]) -> Callable[..., None]:

@@ -13,9 +13,10 @@ from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import People
 from outlast.budget.limits import Budgeting
-from outlast.contracts import BranchCarried, Content, RunCarried, RunRequest, StateCarried, Trace
+from outlast.contracts import ArchivedPart, BranchCarried, Content, RunCarried, RunRequest, StateCarried, Trace
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
+from outlast.workflow.archive import in_short
 from outlast.workflow.branches import Branch
 from outlast.workflow.journal import breathe
 from outlast.workflow.keeping import keep_report, read_kept
@@ -78,7 +79,10 @@ class Border:
         calls = (
             await keep_report(Trace(calls=tuple(trace.calls)), KEEP, "step trace of a part") if trace.calls else None
         )
-        state = self._state((*trace.earlier, *([calls.ref] if calls and calls.ref else [])))
+        archived = await self._flow.state.archive.keep(
+            self._flow.state.steps, self._flow.agents.outcomes.ended, "keep the steps that are done"
+        )
+        state = self._state((*trace.earlier, *([calls.ref] if calls and calls.ref else [])), archived)
         kept = await keep_report(state, KEEP, "what the run has done")
         if self.quiet() and news == self.work.news:
             trace.continued()
@@ -99,7 +103,7 @@ class Border:
         flow.gates.restore(carried.gates)
         flow.gates.allowed = dict.fromkeys(carried.allowed)
         flow.gates.runs = dict.fromkeys(carried.runs)
-        flow.gates.waited = carried.waited
+        flow.gates.waits.seconds = carried.waited
         flow.people.restore(carried.asked, carried.answers)
         flow.trace.notices = list(carried.notices)
 
@@ -111,7 +115,7 @@ class Border:
         self.work = Branch(carried=state.work)
         await breathe()
         self._least = max(1, _count(state.work) // LEAST_SHARE)
-        flow.state.restore(state.steps)
+        flow.state.restore(state.steps, state.archived)
         flow.state.tools.restore(state.lacking, state.changed)
         flow.trace.earlier, flow.trace.fallbacks = state.calls, list(state.hops)
         flow.trace.spent_by = dict(state.spent)
@@ -121,12 +125,15 @@ class Border:
         flow.budget.experience.tokens_per_byte = dict(state.prompts)
         flow.budget.experience.output = dict(state.outputs)
 
-    def _state(self, calls: tuple[str, ...]) -> StateCarried:
-        flow, work = self._flow, self.work.carry()
+    def _state(self, calls: tuple[str, ...], archived: tuple[ArchivedPart, ...]) -> StateCarried:
+        flow, work = self._flow, self.work.carry(set(self._flow.state.archive.branches))
+        gone = {step for part in archived for step in part.steps}
+        outcomes = flow.agents.outcomes.ended if _has_cancelled(work) else ()
         return StateCarried(
             work=work,
-            steps=tuple(flow.state.steps.values()),
-            spent=flow.trace.spent_by,
+            steps=tuple(in_short(row) if row.step in gone else row for row in flow.state.steps.values()),
+            archived=archived,
+            spent={step: spend for step, spend in flow.trace.spent_by.items() if step not in gone},
             calls=calls,
             hops=tuple(flow.trace.fallbacks),
             changes=flow.undo.changes,
@@ -135,7 +142,7 @@ class Border:
             changed=flow.state.tools.changed,
             prompts=flow.budget.experience.tokens_per_byte,
             outputs=flow.budget.experience.output,
-            outcomes=flow.agents.outcomes.ended if _has_cancelled(work) else (),
+            outcomes=tuple(outcome for outcome in outcomes if outcome.step not in gone),
         )
 
     def _carried(self, state: Content) -> RunCarried:
@@ -147,7 +154,7 @@ class Border:
             gates=gates,
             allowed=tuple(flow.gates.allowed),
             runs=tuple(dict.fromkeys((*flow.gates.runs, *(each.run for each in gates.gates if each.run)))),
-            waited=flow.gates.waited,
+            waited=flow.gates.waits.seconds,
             paused=flow.state.paused,
             asked=flow.people.asked,
             answers=flow.people.answers,

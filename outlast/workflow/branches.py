@@ -1,5 +1,6 @@
 """The branches of a run: what each has done, and how far it is in taking over what an earlier part of the run has done."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from outlast.contracts import BranchCarried, Remembered
@@ -87,9 +88,9 @@ class Branch:
         self.inner.pop(name, None)
         self.top.news += 1
 
-    def carry(self) -> BranchCarried:
-        """Return all of it for the next part of the run."""
-        inner = self._before | {name: each.carry() for name, each in self.inner.items()}
+    def carry(self, without: Collection["Branch"] = ()) -> BranchCarried:
+        """Return all of it for the next part of the run, but for some branches below."""
+        inner = self._before | {name: each.carry(without) for name, each in self.inner.items() if each not in without}
         own = self.carried or BranchCarried()
         if (nodes := self.nodes) is not None:
             own = BranchCarried(

@@ -143,7 +143,7 @@ class MessageHandlers:
     )
     def outcomes(self, *args: Any) -> StepOutcomes:
         """Return the outcomes of steps, as many as fit into a message."""
-        return self.agents.outcomes.page(args)
+        return self.agents.outcomes.page(args, self.state.archive.refs)
 
     @workflow.query(description="Steps, spend and state of this run")
     def status(self) -> RunStatus:

@@ -3,6 +3,7 @@
 import base64
 import json
 import lzma
+from collections.abc import Sequence
 from typing import Any
 
 from outlast.contracts import SUMMARY_LENGTH, Content, Contract, PackedRequest, Part, StoreRequest, Trace
@@ -26,8 +27,14 @@ async def keep_text(
     )
 
 
-async def keep_report(report: Contract, why: str = "keep the report", summary: str = "report of the run") -> Content:
-    """Keep the record of a run in the content store; the calls of earlier parts of the run are put before its own."""
+async def keep_report(
+    report: Contract,
+    why: str = "keep the report",
+    summary: str = "report of the run",
+    *,
+    archived: Sequence[str] = (),
+) -> Content:
+    """Keep the record of a run in the content store, with the calls of earlier parts and the `archived` steps in full."""
     trace = getattr(report, "trace", None)
     earlier = trace.earlier if isinstance(trace, Trace) else ()
     if isinstance(trace, Trace) and earlier:
@@ -38,6 +45,7 @@ async def keep_report(report: Contract, why: str = "keep the report", summary: s
         summary=summary,
         by_reference=True,
         earlier=earlier,
+        archived=tuple(archived),
     )
     return await run_local_anew(ContentActivities.keep_text, request, **policies.local_call(why[:SUMMARY_LENGTH]))
 
@@ -52,14 +60,14 @@ async def part_of(text: str, why: str, label: str = "") -> Part:
     return Part(text=text, label=label) if len(text) <= SHORT else Part.of(await keep_text(text, why), label=label)
 
 
-async def read_kept(content: Content, why: str) -> bytes:
-    """Read a text of the content store into the run; packed, because it is recorded in history."""
+async def read_kept(content: Content, why: str, *, steps: tuple[str, ...] = ()) -> bytes:
+    """Read a text of the content store into the run, or some `steps` of it; packed, because it is recorded in history."""
     if content.ref is None:
         return (content.text or "").encode()
     packed: list[str] = []
     pieces = 1
     while len(packed) < pieces:
-        request = PackedRequest(ref=content.ref, piece=len(packed))
+        request = PackedRequest(ref=content.ref, piece=len(packed), steps=steps)
         read = await run_local_anew(PackedActivities.read_packed, request, **policies.local_call(why))
         packed.append(read.data)
         pieces = read.pieces

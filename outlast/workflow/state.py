@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from outlast.contracts import Content, Pause, Question, RunState, Spend, StepRow, StepState
+from outlast.contracts import ArchivedPart, Content, Pause, Question, RunState, Spend, StepRow, StepState
 from outlast.tracing.live_text import Streaming
 from outlast.tracing.shortfall import Shortfall
+from outlast.workflow.archive import Archive
 from outlast.workflow.journal import catching_up
 
 NOTE_LENGTH = 500
@@ -64,14 +65,17 @@ class ExecutionState:
         """Asked wherever work begins: whether nothing new may start, because the run continues as new."""
         self.leaving = False
         """Whether it was told so: from then on the run only finishes what is at work."""
+        self.archive = Archive()
+        """Steps of earlier parts of the run of which it holds no more than their rows in short."""
         self._ended_before: set[str] = set()
         """Steps that ended in an earlier part of the run, and whose end is not repeated yet."""
         self.stand_ins: Mapping[str, str] = {}
         """Who does a step in place of its agent, by the step."""
         self._calls: Counter[str] = Counter()
 
-    def restore(self, steps: Sequence[StepRow]) -> None:
+    def restore(self, steps: Sequence[StepRow], archived: Sequence[ArchivedPart]) -> None:
         """Take over the steps of the parts before, as they were."""
+        self.archive.restore(archived)
         self.steps = {row.step: row for row in steps}
         self._ended_before = {row.step for row in steps if row.ended is not None}
         self._changed()
@@ -86,7 +90,11 @@ class ExecutionState:
 
     def add(self, step: StepRow) -> None:
         """Announce a step."""
-        if step.step in self.steps and (catching_up() or step.step in self._ended_before):
+        if step.step in self.archive and (row := self.steps.get(step.step)):
+            self.steps[step.step] = step.model_copy(update={"agent": row.agent, "state": row.state, "note": row.note})
+            return
+        # What a part before has announced stands as it was then; what is not there was replaced by a new plan since.
+        if catching_up() or (step.step in self.steps and step.step in self._ended_before):
             return
         self.steps[step.step] = step
         self._changed()

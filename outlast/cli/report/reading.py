@@ -19,7 +19,7 @@ from outlast.cli.recorded.reading import read_history
 from outlast.cli.report.figures import Outcome, Report, WorkerAnswers, report_of
 from outlast.cli.result_texts import texts_of
 from outlast.cli.results import Reader
-from outlast.contracts import Changes, DecisionLog, PlanChange, RunStatus
+from outlast.contracts import Changes, DecisionLog, PlanChange
 
 
 async def read_report(reach: Reach, workflow_id: str) -> Report:
@@ -41,7 +41,7 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
 async def _queried(reach: Reach, found: WorkflowExecutionDescription) -> WorkerAnswers | None:
     try:
         return WorkerAnswers(
-            status=await reach.ask(found, "status", RunStatus),
+            status=await reach.status(found),
             trace=await reach.trace(found),
             decisions=await reach.ask(found, "decisions", DecisionLog),
             changes=await reach.ask(found, "changes", Changes),

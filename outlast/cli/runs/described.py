@@ -82,7 +82,7 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
     Raises LeavingError where the server knows of no worker that could answer.
     """
     try:
-        status = await reach.ask(found, "status", RunStatus)
+        status = await reach.status(found)
         return Standing(status, await reach.trace(found) if trace else Trace())
     except WorkerBusyError as busy:
         from outlast.cli.recorded.status import recorded_status

@@ -158,7 +158,7 @@ class Feed:
         try:
             if await self.reach.served(found):
                 answered: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
-                return answered
+                return await self.reach.in_full(answered)
         except WorkflowQueryFailedError:
             return None  # not at this moment, or a workflow of others
         except RPCError as error:

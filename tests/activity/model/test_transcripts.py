@@ -10,6 +10,8 @@ from outlast.storage.activities import ContentStore
 from tests.activity.storage.storing import count_reads
 
 LONG = "It is. " * 500
+VERY_LONG = (CHUNK + 1) * CHUNK + 5
+"""Turns of which the first are in a chunk of chunks."""
 
 
 def opened(tmp_path: Path, cache_bytes: int = 10**6) -> Transcripts:
@@ -34,7 +36,7 @@ async def texts(transcripts: Transcripts, ref: str) -> list[str]:
     return [block["text"] for message in raw for block in message["content"]]
 
 
-@pytest.mark.parametrize("turns", [1, 2, CHUNK, CHUNK + 1, CHUNK + 2, 3 * CHUNK + 5])
+@pytest.mark.parametrize("turns", [1, 2, CHUNK, CHUNK + 1, CHUNK + 2, 3 * CHUNK + 5, VERY_LONG])
 async def test_all_turns_come_back_in_their_order(tmp_path: Path, turns: int) -> None:
     ref = await grown(opened(tmp_path), turns)
     expected = [text for number in range(turns) for text in (f"question {number}", f"answer {number}")]
@@ -62,7 +64,7 @@ async def test_a_turn_reads_what_is_new_and_no_more(tmp_path: Path, monkeypatch:
     assert len(reads) <= 2  # the new entry, and a chunk where one became full
 
 
-@pytest.mark.parametrize("turn", [10, 200])
+@pytest.mark.parametrize("turn", [10, 200, VERY_LONG])
 async def test_a_worker_that_knows_nothing_reads_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: int
 ) -> None:
@@ -70,10 +72,23 @@ async def test_a_worker_that_knows_nothing_reads_chunks(
     reads = count_reads(monkeypatch)
     cold = opened(tmp_path, cache_bytes=0)
     assert len(await cold.messages(ref)) == 2 * turn
-    assert len(reads) <= 1 + turn // CHUNK + CHUNK
+    assert len(reads) <= 1 + min(turn // CHUNK, CHUNK) + CHUNK
+    assert (tmp_path / ref[:2] / ref).stat().st_size < 3 * CHUNK * 50, "what a turn writes does not grow with the turns"
     reads.clear()
     await cold.append(ref, (asked(turn),))
-    assert len(reads) <= 1 + CHUNK
+    assert len(reads) <= 1 + 2 * CHUNK
+
+
+async def test_a_worker_of_an_earlier_version_goes_on_with_large_chunks_and_back(tmp_path: Path) -> None:
+    """It does not know of `large`, and leaves it out."""
+    transcripts, store = opened(tmp_path), ContentStore.open(tmp_path.as_uri())
+    ref = await grown(transcripts, VERY_LONG)
+    entry = Entry.model_validate_json(await store.get(ref))
+    assert (entry.large, entry.chunks) == (1, 2)
+    ref = await store.put(entry.model_dump_json(exclude={"large"}).encode())
+    ref = await grown(transcripts, VERY_LONG, ref, first=VERY_LONG)
+    expected = [text for number in range(2 * VERY_LONG) for text in (f"question {number}", f"answer {number}")]
+    assert await texts(opened(tmp_path), ref) == expected
 
 
 async def test_a_transcript_of_the_older_form_is_read_and_goes_on(tmp_path: Path) -> None:
