@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from tests.processes import wait_for
-from tests.resilience.server.serving import Served, served_by
+from tests.resilience.server.serving import Served, served_by, with_mailer
 from tests.stacks import whole_stack
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
@@ -54,12 +54,13 @@ async def test_a_run_is_followed_decided_and_talked_to(page: Page, tmp_path: Pat
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    with whole_stack(tmp_path) as stack, served_by(stack, tmp_path) as served:
+    with whole_stack(tmp_path, **with_mailer(tmp_path)) as stack, served_by(stack, tmp_path) as served:
         await signed_in(page, served, "ada")
         await _a_plan(page, served)
         await _a_chat(page, served)
+        await _a_question(page, served)
         await page.goto(served.url)
-        await expect(page.locator(".runs li")).to_have_count(2)
+        await expect(page.locator(".runs li")).to_have_count(3)
         await fits(page)
         await pictured(page, "home")
         assert said == []
@@ -129,6 +130,28 @@ async def _a_chat(page: Page, served: Served) -> None:
     async with page.expect_navigation():
         await page.click("#talk button.plain")
     await expect(page.locator("#state")).to_have_text("completed", timeout=20_000)
+
+
+async def _a_question(page: Page, served: Served) -> None:
+    """A form is filled in where the conversation stands, and the answer goes back to the agent as data."""
+    fields = {"lamp": {"enum": ["red", "blue"]}, "count": {"type": "integer", "description": "how many"}}
+    asked = {"question": "What do I order?", "form": {"type": "object", "properties": fields, "required": ["lamp"]}}
+    served.stack.api.script(rules=[{"user": "Order", "tool": "ask_person", "input": asked, "before_turn": 1}])
+    said = served.ask("POST", "/runs/asked/messages", {"agent": "mailer", "text": "Order lamps."})
+    assert said.status_code == 202, said.text
+    await page.goto(f"{served.url}/run?id=asked")
+    form = page.locator("form.question")
+    await expect(form).to_contain_text("What do I order?", timeout=20_000)
+    await form.locator("select").select_option("blue")
+    await form.locator("input[type=number]").fill("40")
+    await fits(page)
+    await pictured(page, "question")
+    async with page.expect_navigation():
+        await form.locator("button.yes").click()
+    await expect(page.locator("#now .theirs")).to_have_count(1, timeout=20_000)
+    result = served.stack.api.hits()[-1]
+    assert result["turn"] == 1
+    assert "the answer was sent" in await page.locator("[role=status].notice").inner_text()
 
 
 async def _with_less(page: Page, served: Served) -> None:

@@ -200,12 +200,21 @@ class Talk:
         for name, question in self.questions.items():
             if name not in self._asked:
                 self._asked.add(name)
-                yield Line(safe(f"? {question.text}  (your next line answers it)"), aside=True)
+                yield Line(safe(f"? {question.full or question.text}"), aside=True)
+                how = _example(question.form) if question.form else " or ".join(question.options) or "a text"
+                yield Line(safe(f"  your next line answers {name}: {how}"), aside=True)
 
 
 def _speech(who: str, text: str) -> Iterator[Line]:
     for line in text.split("\n"):
         yield Line(safe(f"{who} │ {line}"))
+
+
+def _example(schema: dict[str, Any]) -> str:
+    """Show what the answer to a form looks like."""
+    fields = schema.get("properties") or {}
+    kinds = {name: about.get("type", "any") if isinstance(about, dict) else "any" for name, about in fields.items()}
+    return f"JSON such as {json.dumps({name: f'<{kind}>' for name, kind in kinds.items()}, ensure_ascii=False)}"
 
 
 def _numbers(data: dict[str, Any]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from outlast.server.conversations import Message, end_session, say
 from outlast.server.events.feed import Feeds
 from outlast.server.gates import send_answer
 from outlast.server.operations import HttpError, find, http_error
-from outlast.server.pages.forms import LARGEST, FormError, read_form
+from outlast.server.pages.forms import LARGEST, FormError, answer_in, read_form
 from outlast.server.pages.gate_page import GatePage, gate_facts
 from outlast.server.pages.rendering import SCRIPT, STYLE, render
 from outlast.server.pages.run_page import run_facts
@@ -148,7 +148,7 @@ class Pages:
         run, question = form.get("run", ""), form.get("question", "")
         found = await find(self.reach, run)
         session.notice = (
-            f"{await send_answer(self.reach, found, session.caller, question, form.get('answer', ''))} is answered."
+            f"{await send_answer(self.reach, found, session.caller, question, answer_in(form))}: the answer was sent."
         )
         return RedirectResponse(f"/run?{urlencode({'id': run})}", 303)
 

@@ -16,7 +16,7 @@ from outlast.contracts import StepState
 from outlast.server.conversations import conversation
 from outlast.server.events.feed import Feeds
 from outlast.server.operations import HttpError, find
-from outlast.server.pages.forms import shown_arguments
+from outlast.server.pages.forms import fields_of, shown_arguments
 from outlast.server.runs import shown
 from outlast.server.waiting import shown_gates
 
@@ -49,6 +49,7 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str) -> dict[str, Any]:
         "gates": [(gate, shown_arguments(gate.arguments) if gate.whole else "") for gate in waiting],
         "said": talk.messages if talk else [],
         "agent": talk.agent if talk else "",
+        "fields_of": fields_of,
         "talks": found.workflow_type == SESSION,
         "session_id": session_of(run),
         "key": secrets.token_hex(16),

@@ -6,7 +6,6 @@ import re
 import select
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,12 +49,12 @@ class Terminal:
         return self.ended()
 
     def ended(self) -> int:
-        def code() -> tuple[int, int] | None:
+        def code() -> list[int]:
             _ = self.shown
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            return (pid, status) if pid else None
+            return [os.waitstatus_to_exitcode(status)] if pid else []
 
-        return os.waitstatus_to_exitcode(wait_for(code, "the chat ends")[1])
+        return wait_for(code, "the chat ends")[0]
 
 
 @contextmanager
@@ -68,7 +67,6 @@ def terminal(served: Served, *arguments: str, **settings: str) -> Iterator[Termi
     opened = Terminal(pid, screen)
     try:
         opened.sees("/help tells more")
-        time.sleep(0)  # it reads from here on
         yield opened
     finally:
         try:
@@ -121,6 +119,7 @@ def test_a_gate_is_decided_in_place_and_tool_calls_take_a_line(served: Served) -
     served.stack.api.script(rules=[
         {"user": "Which files", "tool": "list_files", "input": {"pattern": "**/*"}, "before_turn": 1},
         {"user": "Order lamps", "tool": "send_mail", "input": mail, "before_turn": 3},
+        {"user": "Which lamp", "tool": "ask_person", "input": {"question": "Which?", "options": ["red", "blue"]}, "before_turn": 5},
     ])  # fmt: skip
     options = ("mailer", "--id", "gated", "--as", "ada")
     with terminal(served, *options) as chat:
@@ -137,8 +136,15 @@ def test_a_gate_is_decided_in_place_and_tool_calls_take_a_line(served: Served) -
             bob.sees("gate-1 of gated: denied by bob")
             assert bob.leave() == 0
         chat.sees("gate-1: denied by bob")
+        chat.type("Which lamp do I want?")
+        chat.sees("your next line answers question-1: red or blue")
+        chat.type("green")
+        chat.sees("is not one of red, blue")
+        chat.type("blue")
+        chat.sees("question-1 of gated is answered: blue")
         assert chat.leave() == 0
-    assert conversation(served, "gated")[-1] == ("ada", "Order lamps.", "answered")
+    said = [("ada", text, "answered") for text in ("Which files are there?", "Order lamps.", "Which lamp do I want?")]
+    wait_for(lambda: conversation(served, "gated") == said, "all is answered")
 
 
 def test_a_pipe_says_each_line_once_whatever_is_killed(served: Served, tmp_path: Path) -> None:
@@ -197,4 +203,4 @@ def test_what_cannot_be_is_said_before_anything_is_started(served: Served) -> No
     assert (onward.returncode, onward.stdout) == (0, "Answer to: ada: Still there?\n")
     fork = served.stack.run("chat", "writer", "--id", "after", "--as", "ada", "--continues", "before", stdin="And?\n")
     assert fork.stdout == "Answer to: ada: And?\n"
-    assert served.stack.api.hits()[-1]["turn"] == 1, "the conversation before was not sent along"
+    assert served.stack.api.hits()[-1]["turn"] == 2, "the conversation before was not sent along"

@@ -98,7 +98,9 @@ def test_what_others_say_is_shown_once_and_what_waits_names_its_command() -> Non
     question = {"id": "question-1", "text": "Which one?", "deadline": "2030-01-01T00:00:00Z"}
     lines = told(talk, "status", gates=[gate], questions=[question])
     assert "  /approve gate-1 [REASON] or /deny gate-1 [REASON]" in lines
-    assert lines[-1].startswith("? Which one?")
+    assert lines[-2:] == ["? Which one?", "  your next line answers question-1: a text"]
+    form = question | {"id": "question-2", "form": {"properties": {"amount": {"type": "number"}}}}
+    assert 'JSON such as {"amount": "<number>"}' in told(talk, "status", gates=[gate], questions=[question, form])[-1]
     assert told(talk, "status", gates=[gate], questions=[question]) == []
     assert talk.question == "question-1"
     told(talk, "status", gates=[], questions=[])
