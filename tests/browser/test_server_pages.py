@@ -146,6 +146,7 @@ async def _a_question(page: Page, served: Served) -> None:
     await form.locator("input[type=number]").fill("40")
     await fits(page)
     await pictured(page, "question")
+    await expect(form.locator("select")).to_have_value("blue")
     async with page.expect_navigation():
         await form.locator("button.yes").click()
     await expect(page.locator("#now .theirs")).to_have_count(1, timeout=20_000)

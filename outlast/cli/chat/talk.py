@@ -11,7 +11,7 @@ from outlast.cli.decisions.sending import described
 from outlast.cli.reaching import Reach
 from outlast.cli.rendering import safe
 from outlast.cli.watching.call_text import CallText
-from outlast.contracts import GateView, Question, Streamed
+from outlast.contracts import Content, GateView, Question, Streamed
 from outlast.server.events.log import Logged, text_of
 from outlast.server.events.stream import StreamEvent
 
@@ -168,7 +168,11 @@ class Talk:
         for key in mine:
             del self._open[key]
         self.read_to = max(self.read_to, *numbers)
-        self._answered.update(numbers)
+        if mine:
+            self._answered.update(numbers)
+        else:  # it may be the answer to what a killed chat had said, and this one says again
+            told = Logged("", "answer", data, Content(text=data.get("text") or ""))
+            self._before |= dict.fromkeys(numbers, told)
         if mine and data["state"] in NOT_ANSWERED:
             self.failed = True
         if not self._draws and mine:

@@ -9,6 +9,9 @@ const toEnd = (was) => {
   if (was && talk) window.scrollTo(0, document.body.scrollHeight);
 };
 
+const fields = () => [...now.querySelectorAll("input:not([type=hidden]), select, textarea")];
+const named = (field) => `${field.form.elements.gate?.value ?? field.form.elements.question?.value} ${field.name}`;
+
 let asking = false;
 let again = false;
 const refresh = async () => {
@@ -22,7 +25,10 @@ const refresh = async () => {
     // What somebody types into a form must not be taken from them.
     if (answer.ok && !answer.redirected && !now.contains(document.activeElement)) {
       const end = atEnd();
-      now.innerHTML = await answer.text();
+      const made = await answer.text();
+      const typed = new Map(fields().map((field) => [named(field), field.value]));
+      now.innerHTML = made;
+      for (const field of fields()) field.value = typed.get(named(field)) ?? field.value;
       toEnd(end);
     }
   } catch {
