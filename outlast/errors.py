@@ -106,6 +106,9 @@ class ErrorKind(StrEnum):
 
 
 NO_FAULT = (ErrorKind.CANCELLED, ErrorKind.RESERVATION_SHORT)
+AWAIT_STORE = "await_store"
+"""Detail of a local activity's ContentUnavailable: its run is to wait for the store where the server sees it, then to repeat the
+call. It is the name of the activity that waits."""
 
 
 def non_retryable(kind: ErrorKind, message: str, *details: Any) -> ApplicationError:

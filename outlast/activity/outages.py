@@ -18,10 +18,11 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.activity.waiting import BEGAN, IN_PLACE, InPlace, bearable
 from outlast.contracts import ModelFailure, ModelRequest, ToolRequest, UndoRequest, Usage
-from outlast.errors import ErrorKind, non_retryable, retryable
+from outlast.errors import AWAIT_STORE, ErrorKind, non_retryable, retryable
 
 OWN_ATTEMPTS = {
     "append_messages": 5,
+    "await_store": 5,
     "call_model": 3,
     "call_tool": 3,
     "check_citations": 5,
@@ -33,6 +34,8 @@ OWN_ATTEMPTS = {
     "label_request": 5,
     "number_findings": 5,
     "read_catalog": 3,
+    "read_outcomes": 5,
+    "read_packed": 5,
     "read_toolset": 3,
     "undo_call": 8,
 }
@@ -109,6 +112,9 @@ class OutageWaits(worker.Interceptor):
             broken = isinstance(error, ApplicationError) and error.type == ErrorKind.MODEL_UNAVAILABLE
             return _after_a_break(error, trouble.own) if broken and isinstance(error, ApplicationError) else error
         setting, seconds = outage
+        if info.is_local and error.type == ErrorKind.CONTENT_UNAVAILABLE and seconds:
+            # The server does not know of a local activity, so nobody would see that it waits.
+            return non_retryable(ErrorKind.CONTENT_UNAVAILABLE, error.message, AWAIT_STORE)
         now = info.started_time.timestamp()
         trouble.since = now if trouble.since is None else trouble.since
         trouble.outages += 1

@@ -23,7 +23,8 @@ T = TypeVar("T")
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 LOCAL_SECONDS = 3.0
-"""How long a local activity waits in place: its workflow task is open meanwhile. After that it is tried again later."""
+"""How long a local activity waits in place: its workflow task is open meanwhile. After that its run waits by an activity that the
+server knows of, `await_store`, and the call is made again."""
 LEFT_FOR_REPORT = 0.2
 """Share of an activity's time that is left to report what it could not finish."""
 LONGEST_REPORT = 10.0
@@ -152,9 +153,12 @@ class Patience:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _operation_limit(self, limit: float, started: float) -> float | None:
-        """Return how long the store may hang at one operation, as a mount whose server is gone does; a local one is short."""
-        if not self.seconds or (activity.in_activity() and activity.info().is_local):
+        """Return how long the store may hang at one operation, as a mount whose server is gone does."""
+        if not self.seconds:
             return None
+        if activity.in_activity() and activity.info().is_local:
+            whole = activity.info().start_to_close_timeout
+            return None if whole is None else max(reportable(whole.total_seconds()) - _ran(), LEAST_FOR_OPERATION)
         return max(limit - (time.monotonic() - started), LEAST_FOR_OPERATION)
 
     def _limit(self) -> float:
@@ -162,12 +166,15 @@ class Patience:
         if not self.seconds or not activity.in_activity():
             return self.seconds
         info = activity.info()
-        ran = time.monotonic() - BEGAN.get(time.monotonic())
         if info.is_local:
-            return max(0.0, min(self.seconds, LOCAL_SECONDS - ran))
+            return max(0.0, min(self.seconds, LOCAL_SECONDS - _ran()))
         if info.start_to_close_timeout is None:
             return self.seconds
-        return min(self.seconds, reportable(info.start_to_close_timeout.total_seconds()) - ran)
+        return min(self.seconds, reportable(info.start_to_close_timeout.total_seconds()) - _ran())
+
+
+def _ran() -> float:
+    return time.monotonic() - BEGAN.get(time.monotonic())
 
 
 def reportable(whole: float) -> float:

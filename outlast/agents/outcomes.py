@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temporalio import workflow
-
 from outlast.agents.answers import Answer
 from outlast.contracts import TAKEN_NOTE, Content, Fork, Part, StepOutcome, StepOutcomes, hashed
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.workflow import policies
+from outlast.workflow.activity_calls import run_local_anew
 from outlast.workflow.journal import breathe
 
 DIGEST = 16
@@ -57,7 +56,7 @@ class Outcomes:
     async def read(self) -> None:
         """Read what is taken over, once, before the first step."""
         for ref in self._fork.outcomes if self._fork else ():
-            read = await workflow.execute_local_activity_method(
+            read = await run_local_anew(
                 OutcomeActivities.read_outcomes, Content(ref=ref), **policies.local_call("read what is taken over")
             )
             for outcome in read.outcomes:

@@ -37,6 +37,7 @@ SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
 MOST_OPTIONS = 25
 MOST_CHARACTERS = 2000
 ANSWER_CHARACTERS = 100_000
+FORM_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ async def _recorded(
     except ActivityError as error:
         if change is not None:
             run.undo.broke_off(change, error)
-        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
+        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started, approval)
         if kind_of(error) in RAISED:
             raise
         if card.server and kind_of(error) in SERVER_LOST:
@@ -123,7 +124,7 @@ async def _recorded(
         run.state.tools.regains(agent, card.name)
     if change is not None:
         run.undo.completed(change, result)
-    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
+    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started, approval)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)
 
 
@@ -158,6 +159,8 @@ async def ask_person(run: RunContext, step: str, agent: str, card: ToolCard, cal
     started = workflow.now()
     with run.gates.waits:
         answer = await run.people.ask_patiently(call.id, str(question), [str(each) for each in options], form, check)
+    if answer is None:
+        return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": "nobody answered in time"})), failed=True)
     if form is None:
         result = ToolResult(content=Content(text=answer[:200], size=len(answer.encode())))
         run.trace.tool_called(step, agent, card.name, str(question)[:200], result, "", workflow.now() - started)
@@ -173,4 +176,6 @@ def _wrong(call: ToolCall, question: Any, options: Any, form: Any) -> str:
         return f"options: give a list of up to {MOST_OPTIONS} texts, or leave it out"
     if form is not None and not isinstance(form, dict):
         return "form: give a JSON schema of an object, or leave it out"
+    if form is not None and len(json.dumps(form)) > FORM_CHARACTERS:
+        return f"form: it is longer than {FORM_CHARACTERS:,} characters; ask for less"
     return "give options or a form, not both" if options and form is not None else ""

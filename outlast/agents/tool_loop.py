@@ -254,7 +254,7 @@ class AgentLoop:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
         answer, note = await call_by_effect(
-            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
+            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt, self._last
         )
         self.notes += [note] if note else []
         return answer

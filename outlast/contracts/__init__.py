@@ -16,6 +16,7 @@ from outlast.contracts.actions import (
     Approval,
     ArgumentsShown,
     Effect,
+    Produced,
     ProposedAction,
     Risk,
     UndoablePair,
@@ -27,7 +28,17 @@ from outlast.contracts.actions import (
     shown,
     visible,
 )
-from outlast.contracts.base import SUMMARY_LENGTH, Content, Contract, Packed, PackedRequest, Part, StoreRequest, Summary
+from outlast.contracts.base import (
+    SUMMARY_LENGTH,
+    Content,
+    Contract,
+    Packed,
+    PackedRequest,
+    Part,
+    StoreRequest,
+    StoreWait,
+    Summary,
+)
 from outlast.contracts.changes import (
     KEEP,
     ROLL_BACK_ALL,
@@ -68,15 +79,19 @@ from outlast.contracts.gate_views import (
 )
 from outlast.contracts.gates import (
     Approver,
+    Bounds,
     Decision,
     GateDecision,
     GateOutcome,
     GatesCarried,
     GateState,
+    SlackThread,
+    StandingApproval,
     UsedToken,
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
+    QUESTION_MEMO,
     ArchivedPart,
     Budget,
     BudgetShown,
@@ -101,6 +116,7 @@ from outlast.contracts.steering import (
     OnTimeout,
     Pause,
     PauseAnswer,
+    QuestionPolicy,
 )
 
 if TYPE_CHECKING:
@@ -112,8 +128,8 @@ if TYPE_CHECKING:
         StopReason, Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
     from outlast.contracts.notices import (
-        Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest,
-        WebhookSent,
+        Notice, NoticeRequest, NoticeSent, SlackPost, SlackPosted, WebhookBody, WebhookDelivered, WebhookDelivery,
+        WebhookEvent, WebhookRequest, WebhookSent,
     )
     from outlast.contracts.plans import (
         MAX_PARALLEL, MAX_STEPS, PLANNED_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape,
@@ -134,8 +150,8 @@ _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
     "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn "
     "StopReason Streamed ToolAnswer ToolCall ToolSpec Usage",
-    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest "
-    "WebhookSent",
+    "notices": "Notice NoticeRequest NoticeSent SlackPost SlackPosted WebhookBody WebhookDelivered WebhookDelivery "
+    "WebhookEvent WebhookRequest WebhookSent",
     "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
     "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",
@@ -148,9 +164,11 @@ _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() fo
 __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
     "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
+    "QUESTION_MEMO",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
     "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver", "ArchivedPart",
-    "ArgumentsShown", "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
+    "ArgumentsShown", "Bounds",
+    "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
     "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
@@ -158,10 +176,11 @@ __all__ = [
     "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
     "Packed", "PackedRequest", "Part", "Pause",
     "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
-    "ProposedAction", "Question", "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest",
-    "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend",
+    "Produced", "ProposedAction", "Question", "QuestionPolicy", "RecordKind", "Remembered", "Risk", "RollbackAnswer",
+    "RollbackPolicy", "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult",
+    "RunState", "RunStatus", "SlackPost", "SlackPosted", "SlackThread", "Spend", "StandingApproval",
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
-    "StoreRequest", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
+    "StoreRequest", "StoreWait", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
     "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WebhookBody", "WebhookDelivered", "WebhookDelivery",
     "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named",

@@ -1,5 +1,6 @@
 """What every contract is made of: frozen, lenient to unknown fields, and texts by reference."""
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,6 +83,17 @@ class StoreRequest(Contract):
     """For a report: keys of step traces (`Trace`) in the content store whose calls come before its own, oldest first."""
     archived: tuple[str, ...] = ()
     """For a report: keys of steps (`StepOutcomes`) in the content store that take the place of its own of that name."""
+
+
+class StoreWait(Contract):
+    """Asks to wait for a content store that a local activity did not reach."""
+
+    since: datetime
+    """When the run first met the outage, by its own clock (UTC)."""
+    reason: str
+    """What the store answered, or that it does not answer."""
+    turn: int = 1
+    """How often the run has waited for this one call, from 1 on."""
 
 
 class PackedRequest(Contract):

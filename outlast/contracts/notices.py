@@ -8,7 +8,10 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from outlast.contracts.actions import Produced
 from outlast.contracts.base import Contract, Summary
+from outlast.contracts.gate_views import GateNews
+from outlast.contracts.runs import Question
 
 
 class Notice(Contract):
@@ -22,8 +25,8 @@ class Notice(Contract):
     """What happened: `opened`, `reminded`, `escalated`, `approved` …"""
     what: str
     """What shall be done, in words."""
-    deadline: datetime
-    """When the gate's time ends (UTC)."""
+    deadline: datetime | None = None
+    """Until when people may decide or answer (UTC); None: a question that waits until it is answered."""
     digest: str
     """Digest of the action: sha-256, hex."""
     risk: str = ""
@@ -50,6 +53,12 @@ class Notice(Contract):
     """How much is in the arguments, as `to: 2 items`."""
     ref: str | None = None
     """Key of the whole arguments in the content store; None where they are inline."""
+    before: tuple[Produced, ...] = ()
+    """What the steps before the gate produced."""
+    question: bool = False
+    """Whether it is about a question, whose name is in `gate`."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from, of a question; empty: any text."""
 
 
 class NoticeRequest(Contract):
@@ -68,10 +77,49 @@ class NoticeSent(Contract):
     """What kind of channel it is: `mailto`, `slack`, `json` …"""
 
 
+class SlackPost(Contract):
+    """Asks to show a gate or a question in the Slack thread of its run."""
+
+    workflow_id: str
+    """Workflow id of the run."""
+    workflow: str
+    """Type of the workflow."""
+    chain: str
+    """First run id of the run: tells it from another run of the same workflow id."""
+    gate: GateNews | None = None
+    """What happened at a gate; None: it is about a question."""
+    question: Question | None = None
+    """The question; None: it is about a gate."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from, at a gate that is a choice."""
+    ended: Summary = ""
+    """How the question ended, in words, at most 200 characters; empty while people may answer."""
+    reply: bool = False
+    """Whether it only reminds: a further message, which leaves the one with the buttons as it is."""
+    channel: str = ""
+    """Slack's id of the channel in which the thread stands; empty: SLACK_CHANNEL."""
+    thread: str = ""
+    """Slack's `ts` of the first message of the run; empty: this is the first."""
+    message: str = ""
+    """Slack's `ts` of the message that is to change; empty: post a new one."""
+
+
+class SlackPosted(Contract):
+    """Slack took the message."""
+
+    channel: str
+    """Slack's id of the channel."""
+    thread: str
+    """Slack's `ts` of the first message of the run."""
+    message: str
+    """Slack's `ts` of the message."""
+
+
 class WebhookEvent(StrEnum):
     """What a webhook reports."""
 
     GATE_OPENED = "gate_opened"
+    QUESTION_ASKED = "question_asked"
     RUN_ENDED = "run_ended"
 
 
@@ -99,7 +147,9 @@ class WebhookBody(Contract):
     gate: str = ""
     """Name of the gate that opened; empty: none did."""
     description: Summary = ""
-    """What shall be done there, at most 200 characters."""
+    """What shall be done there, or what is asked, at most 200 characters."""
+    question: str = ""
+    """Name of the question that was asked; empty: none was."""
     risk: str = ""
     """How bad a wrong approval would be: `low`, `medium` or `high`."""
     tool: str = ""
@@ -109,7 +159,7 @@ class WebhookBody(Contract):
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
     deadline: datetime | None = None
-    """When the gate's time ends (UTC); None: no gate opened."""
+    """When the time of the gate or the question ends (UTC); None: neither waits."""
 
 
 class WebhookRequest(Contract):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
 from outlast.contracts.gate_views import GateView
+from outlast.contracts.gates import StandingApproval
 from outlast.contracts.steering import GatePolicy, Pause
 
 
@@ -130,6 +131,8 @@ class CallTrace(Contract):
     """The provider's id of the request, for their support; empty where there was none."""
     tool: str = ""
     """Name of the tool; empty for a model call."""
+    approved: Summary = ""
+    """By whose approval the tool was called, in words; empty: it needed none."""
 
 
 class Trace(Contract):
@@ -188,6 +191,10 @@ class FallbackTaken(Contract):
     """Why the agent failed, at most 200 characters."""
 
 
+QUESTION_MEMO = "question: "
+"""Begins the names of memo fields, one for each question that is open: so it is found without a worker."""
+
+
 class Question(Contract):
     """Something a run asks a person."""
 
@@ -232,6 +239,8 @@ class RunStatus(Contract):
     """Who paused it; None: it is not paused."""
     budget: BudgetShown | None = None
     """How it stands with its budget; None where it has none."""
+    standing: tuple[StandingApproval, ...] = ()
+    """Approvals that cover further calls of their tools in this run."""
     tools_missing: tuple[str, ...] = ()
     """Tools that its agents name and lack, with the reason."""
     tools_changed: tuple[str, ...] = ()

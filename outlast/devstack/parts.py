@@ -30,7 +30,8 @@ class Part:
 
     `checks` maps what is checked to its URL, and all must answer. `grace` is how many seconds it may take to end, `ready_within`
     to get healthy. `needs` names parts that must be healthy before it starts, `hint` helps when it does not start.
-    An answer within `settles_after` seconds does not count: another process may give it, whose port this one fails to bind.
+    An answer counts once it has written `bound` into its log, or has run for `settles_after` seconds: before, another process may
+    give it, whose port this one fails to bind.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Part:
     ready_within: float = 120.0
     needs: tuple[str, ...] = ()
     hint: str = ""
-    settles_after: float = 0.0
+    bound: str = ""
+    settles_after: float = 5.0
 
 
 def local_environment(address: str) -> dict[str, str]:
@@ -74,7 +76,7 @@ def server_part(binary: Path, state_dir: Path, ports: Mapping[str, int]) -> Part
         checks={"Web UI": f"{ui}/", "gRPC, namespace": f"{ui}/api/v1/namespaces/{NAMESPACE}"},
         grace=10.0,
         hint=hint if database.exists() else "",
-        settles_after=0.5,
+        bound="Server:",  # written when it listens on all its ports
     )
 
 

@@ -76,6 +76,12 @@ class Process:
         lines = [_CONTROL.sub("", line).rstrip()[:400] for line in text.splitlines()]
         return [line for line in lines if line][-TAIL_LINES:]
 
+    def wrote(self, text: str) -> bool:
+        """Whether it has written that text."""
+        with self.part.log.open("rb") as log:
+            log.seek(self._log_start)
+            return text.encode() in log.read(65_536)
+
     async def healthy(self) -> None:
         """Wait until all its checks answer; raises NotStartedError where it ends before, or takes longer than `ready_within`."""
         deadline = self.began + self.part.ready_within

@@ -122,7 +122,7 @@ class Supervisor:
         while process.running:
             healthy = not await _failing(part)
             seconds = time.monotonic() - process.began
-            if healthy and seconds >= part.settles_after:
+            if healthy and (process.wrote(part.bound) or seconds >= part.settles_after):
                 self._ready[part.name].set()
                 self._board.ready(part.name, seconds)
                 return None

@@ -75,15 +75,17 @@ async def retry(
     run: str,
     *,
     new_id: str = "",
+    budget: Mapping[str, Any] | None = None,
     repeat_effects: bool = False,
     requester: str = "",
     store: ContentStore | None = None,
 ) -> WorkflowHandle[Any, Any]:
     """Start a run that does what has failed, or was never reached, in a run that has ended; the rest is taken over.
 
-    Args and errors are as for `fork`; raises ForkError as well for a run that still runs, or in which nothing failed.
+    `budget` holds limits that are otherwise than the earlier run's, as `{"usd": 2.0}`; without, it has the same again, unspent.
+    The other args and errors are as for `fork`; raises ForkError as well for a run that still runs, or in which nothing failed.
     """
-    wanted = Wanted(repeat_effects=repeat_effects, retries=True)
+    wanted = Wanted(repeat_effects=repeat_effects, retries=True, budget=budget or {})
     return await start(client, await prepare(client, store or _store(), run, wanted), new_id, requester)
 
 

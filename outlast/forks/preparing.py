@@ -47,6 +47,8 @@ class Wanted:
     text: str = ""
     repeat_effects: bool = False
     retries: bool = False
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    """Limits of the budget that are otherwise than those of the earlier run."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
     """Find out what a fork takes over; raises ForkError where it cannot be made."""
     earlier = await with_changes(client, await read_run(client, store, run))
     if wanted.retries:
-        _check_retry(earlier)
+        _check_retry(earlier, raised=bool(wanted.budget))
     if earlier.found.workflow_type == SESSION:
         return await _of_session(client, store, earlier, wanted)
     if wanted.from_turn is not None:
@@ -93,17 +95,17 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
     request = {**earlier.request, **_stages(earlier, again), **wanted.edit}
     if plan is not None:
         request["plan"] = plan.model_dump(mode="json")
-    return Prepared(earlier, _asked_anew(request, made, wanted), made, done, _notes(earlier, done))
+    return Prepared(earlier, _asked_anew(request, made, wanted), made, done, _notes(earlier, done, wanted))
 
 
-def _check_retry(earlier: EarlierRun) -> None:
+def _check_retry(earlier: EarlierRun, *, raised: bool) -> None:
     if earlier.running:
         raise ForkError(
             f"run {earlier.id} still runs, and what fails in it is tried again by itself; end it first: "
             f"{command('cancel', earlier.id)}; or go on from a step of it in another run: "
             f"{command('fork', earlier.id)} --from-step STEP"
         )
-    if earlier.found.workflow_type == SESSION and earlier.status.state is RunState.PARTIAL:
+    if earlier.found.workflow_type == SESSION and earlier.status.state is RunState.PARTIAL and not raised:
         raise ForkError(
             f"a limit ended session {earlier.id}, and would end it again; raise it: {command('fork', earlier.id)} "
             '--edit FILE, where FILE holds for instance {"limits": {"turns": 100}}'
@@ -241,7 +243,8 @@ def _stages(earlier: EarlierRun, again: set[str]) -> dict[str, Any]:
 def _asked_anew(request: Mapping[str, Any], made: Fork, wanted: Wanted) -> dict[str, Any]:
     """Put the fork into the request; tools that were approved beforehand were approved for the earlier run alone."""
     kept = {name: value for name, value in request.items() if name != "allowed" or name in wanted.edit}
-    return {**kept, "forked": made.model_dump(mode="json")}
+    budget = {"budget": {**(request.get("budget") or {}), **wanted.budget}} if wanted.budget else {}
+    return {**kept, **budget, "forked": made.model_dump(mode="json")}
 
 
 def _start_in_words(wanted: Wanted) -> str:
@@ -252,7 +255,7 @@ def _start_in_words(wanted: Wanted) -> str:
     return "" if wanted.retries else "what was edited"
 
 
-def _notes(earlier: EarlierRun, done: Sequence[str]) -> tuple[str, ...]:
+def _notes(earlier: EarlierRun, done: Sequence[str], wanted: Wanted) -> tuple[str, ...]:
     notes = []
     changed = [
         change for change in standing_changes(earlier) if change.step in done or earlier.found.workflow_type == SESSION
@@ -263,6 +266,12 @@ def _notes(earlier: EarlierRun, done: Sequence[str]) -> tuple[str, ...]:
         notes.append(
             f"what the tools of step {steps} changed stays as it is: it is not done again, and only a rollback of {runs} "
             "undoes it"
+        )
+    budget = earlier.status.budget
+    if wanted.retries and budget is not None and budget.stopped and not wanted.budget:
+        notes.append(
+            f"run {earlier.id} had used up its budget ({budget.line}); this one has the budget of the request again, unspent. "
+            "Where that is too little for what is left: retry with --budget-usd, --budget-tokens or --budget-calls"
         )
     if earlier.request.get("allowed"):
         notes.append("tools that were approved beforehand are not in the fork: people are asked again")
@@ -284,4 +293,6 @@ async def _of_session(client: Client, store: ContentStore, earlier: EarlierRun, 
     agents = {made.step: f"{agent}@{wanted.model}"} if wanted.model else {}
     fork_of = Fork(run=earlier.id, run_id=earlier.found.run_id, start=_start_in_words(wanted), agents=agents)
     request = {**earlier.request, **wanted.edit, "agent": agent, "continues": made.progress}
-    return Prepared(earlier, _asked_anew(request, fork_of, wanted), fork_of, made.turns, _notes(earlier, made.turns))
+    return Prepared(
+        earlier, _asked_anew(request, fork_of, wanted), fork_of, made.turns, _notes(earlier, made.turns, wanted)
+    )

@@ -33,6 +33,9 @@ DEFAULT_SUMMARY_LENGTH = 120
 READS_AT_ONCE = 4
 """How many texts of one request are read at the same time; each is in memory twice while it is."""
 
+PROBE = b"The content store can be written.\n"
+"""What is written to see whether it can be; `gc` finds it unreferenced, like any content, and takes it away."""
+
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{43}")
 _log = logging.getLogger(__name__)
 
@@ -75,6 +78,11 @@ class ContentStore:
         self._cache = ContentCache(cache_bytes)
 
     @property
+    def waits(self) -> float:
+        """Seconds that an operation waits for a store that is away."""
+        return self._patience.seconds
+
+    @property
     def inline_limit(self) -> int:
         """Most bytes of a text that may lie in history."""
         return self._inline_limit
@@ -114,6 +122,16 @@ class ContentStore:
         await self._patience.outlast(lambda: self.objects.write(content_key(ref), data, replaces_broken=True))
         self._cache.keep(ref, data)
         return ref
+
+    async def check(self) -> None:
+        """Write something and read it again, or wait until that is possible; raises ContentUnavailable."""
+        key = content_key(reference(PROBE))
+
+        async def write_and_read() -> None:
+            await self.objects.write(key, PROBE, anew=True)
+            await self.objects.fetch(key)
+
+        await self._patience.outlast(write_and_read)
 
     async def get(self, ref: str) -> bytes:
         """Return the bytes of a reference; what was read or written lately is not read again.

@@ -13,14 +13,25 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from temporalio import activity, workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
-from outlast.contracts import SUMMARY_LENGTH, Content, ModelRequest, ModelTurn, ToolRequest, ToolResult, UndoResult
-from outlast.errors import ErrorKind, non_retryable
-from outlast.workflow import journal
+from outlast.contracts import (
+    SUMMARY_LENGTH,
+    Content,
+    ModelRequest,
+    ModelTurn,
+    StoreWait,
+    ToolRequest,
+    ToolResult,
+    UndoResult,
+)
+from outlast.errors import AWAIT_STORE, ErrorKind, non_retryable, root_of, text_of
+from outlast.workflow import journal, policies
 
 Result = TypeVar("Result")
 
+HEARTBEAT = 30.0
+"""Seconds after which a worker that waits for the store and says nothing is taken for lost."""
 MOST_AT_ONCE = 1000
 """Activities of one run at the same time. A server takes 2,000 and refuses the whole task that asks for more, again and again."""
 
@@ -67,8 +78,25 @@ async def run_local(method: Callable[[Any, Any], Awaitable[Result]], request: An
 
 async def run_local_anew(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
     """Run a local activity whatever an earlier part of the run knows of it."""
+    wait: StoreWait | None = None
     with journal.at_work():
-        return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
+        while True:
+            if wait is not None:
+                await workflow.execute_activity(AWAIT_STORE, wait, **policies.await_store(HEARTBEAT))
+            try:
+                return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
+            except (ActivityError, ApplicationError) as error:
+                if (reason := _store_is_away(error)) is None:
+                    raise
+                since, turn = (wait.since, wait.turn + 1) if wait is not None else (workflow.now(), 1)
+                wait = StoreWait(since=since, reason=reason, turn=turn)
+
+
+def _store_is_away(error: BaseException) -> str | None:
+    """Return what the store answered to a local activity that is to be repeated once it is back; None for any other failure."""
+    cause = root_of(error)
+    awaited = isinstance(cause, ApplicationError) and tuple(cause.details[:1]) == (AWAIT_STORE,)
+    return text_of(error) if awaited else None
 
 
 def _running() -> asyncio.Semaphore:

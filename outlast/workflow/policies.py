@@ -26,6 +26,8 @@ LONGEST_PAUSE = timedelta(seconds=60)
 """Attempts wait 1 s, 2 s, 4 s … up to this, unless the worker sets another pause or says that the failure is not retryable."""
 OF_CLASS = "-model-"
 """What stands between the name of a task queue and a class of models in the name of that class's queue."""
+STORE_LOOK = 600
+"""Seconds of one attempt to wait for the content store."""
 LOCAL_RETRIES = timedelta(seconds=10)
 """Longest pause of a local activity within its workflow task; a longer one is a timer in history."""
 
@@ -61,6 +63,11 @@ def local_call(summary: str) -> LocalActivityConfig:
         local_retry_threshold=LOCAL_RETRIES,
         summary=summary,
     )
+
+
+def await_store(heartbeat: float) -> ActivityConfig:
+    """Bound the wait for a content store that a local activity did not reach."""
+    return _outlasting(STORE_LOOK, STORE_LOOK, heartbeat, "wait for the content store")
 
 
 def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:

@@ -1,9 +1,11 @@
 """Runs of each earlier release, stopped in the middle, finish on the code of today: answers, changes and calls exact.
 
 Five runs at once: one waits at a gate, one is in the middle of a plan, one of a session, one of its rollback, and one is paused.
+Two more have ended on the earlier release: one is forked with the code of today, the other, which failed, is retried.
 """
 
 import json
+import re
 import signal
 import sqlite3
 from collections import Counter
@@ -46,6 +48,8 @@ PLANS = {
     "gate": [step(1, "analyst", "gate: weigh it"), step(2, "writer", "gate: send it", confirm=True)],
     "plan": [step(1, "analyst", "plan: weigh"), step(2, "analyst", "plan: compare"), step(3, "writer", "plan: write")],
     "paused": [step(1, "analyst", "paused: weigh it"), step(2, "writer", "paused: write it")],
+    "ended": [step(number, "writer", f"ended: part {number}") for number in (1, 2, 3)],
+    "broken": [step(number, "writer", f"broken: part {number}") for number in (1, 2, 3)],
 }
 
 
@@ -65,6 +69,9 @@ RULES = [
     },
     {"system": "You are mason.", "before_turn": 2, **writes("rollback", 1)},
     {"system": "You are mason.", "stop_reason": "refusal", "hold": "refusal", "text": ""},
+    {"user": "broken: part 2", "status": 400, "error_type": "invalid_request_error", "message": "no"},
+    {"user": "ended: part", "text": "part done"},
+    {"user": "broken: part", "text": "part done"},
     {"user": "plan: compare", "hold": "switch", "text": "compared"},
     {"user": "paused: weigh it", "hold": "switch", "text": "weighed"},
     *({"user": f"{run}: {word}", "text": f"{run} {word} done"} for run, word in (("gate", "send"), ("plan", "write"))),
@@ -74,13 +81,16 @@ MARKS = {
     "gate": "gate: ",
     "plan": "plan: ",
     "paused": "paused: ",
+    "ended": "ended: ",
+    "broken": "broken: ",
     "session": "You are clerk.",
     "rollback": "You are mason.",
 }
 """What the calls of each run hold."""
 HELD = (("plan: compare", 0), ("paused: weigh", 0), ("You are clerk.", 1), ("You are mason.", 2))
 """The calls that are under way when the worker of the earlier release stops, and the one after which a run is rolled back."""
-CALLS = {"gate": 2, "plan": 3, "paused": 2, "session": 3, "rollback": 3}
+ENDED = {"ended": 3, "broken": 2}
+CALLS = {"gate": 2, "plan": 3, "paused": 2, "session": 3, "rollback": 3, **ENDED}
 
 
 @dataclass
@@ -112,7 +122,8 @@ class Upgrade:
     def under_way(self) -> bool:
         """Whether every run has come as far as it shall: each of these calls is being made."""
         held = {(hit["system"] + hit["user"], hit["turn"]) for hit in self.api.hits() if hit["outcome"] == "running"}
-        return all(any(mark in text and turn == at for text, at in held) for mark, turn in HELD)
+        done = Counter(mark for mark in ENDED for hit in self.api.hits() if MARKS[mark] in hit["user"])
+        return done == ENDED and all(any(mark in text and turn == at for text, at in held) for mark, turn in HELD)
 
 
 @contextmanager
@@ -145,6 +156,7 @@ def test_every_run_of_an_earlier_release_finishes_on_this_code(release: Release,
         }
         with worker(tmp_path, upgrade.server, upgrade.api, **settings):
             finished(upgrade)
+            done_again(upgrade)
 
 
 def in_the_middle(upgrade: Upgrade) -> None:
@@ -167,7 +179,7 @@ def in_the_middle(upgrade: Upgrade) -> None:
             old.kill()
         lock.execute("ROLLBACK")
     assert upgrade.rows() == 1
-    assert upgrade.calls() == {"gate": 1, "plan": 2, "paused": 1, "session": 2, "rollback": 3}
+    assert upgrade.calls() == {"gate": 1, "plan": 2, "paused": 1, "session": 2, "rollback": 3, **ENDED}
 
 
 def begin(upgrade: Upgrade) -> None:
@@ -201,6 +213,19 @@ def finished(upgrade: Upgrade) -> None:
     work = {file.name: file.read_text() for file in (upgrade.folder / "work").iterdir() if file.is_file()}
     assert work == {"session-0.md": "session 0", "session-1.md": "session 1"}
     assert upgrade.calls() == CALLS
+
+
+def done_again(upgrade: Upgrade) -> None:
+    """Fork and retry what ended on the earlier release: exactly the calls of the steps that follow are made."""
+    upgrade.api.reset()
+    failed = starter("result", "broken", env=upgrade.env)
+    assert failed.returncode == 1, failed.stdout
+    for command in (("fork", "ended", "--from-step", "2"), ("retry", "broken")):
+        run = f"{command[1]}-again"
+        made = json.loads(upgrade.command(*command, "--id", run, "--json"))
+        assert (made["state"], made["spend"]["calls"]) == ("completed", 2)
+    calls = [max(re.findall(r"\w+: part \d", hit["user"])) for hit in upgrade.api.hits()]
+    assert calls == ["ended: part 2", "ended: part 3", "broken: part 2", "broken: part 3"]
 
 
 def test_a_clone_without_the_commit_says_what_to_fetch(tmp_path: Path) -> None:

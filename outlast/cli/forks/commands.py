@@ -65,6 +65,15 @@ def fork(
 
 def retry(
     run_id: RunId,
+    budget_usd: Annotated[
+        float | None, typer.Option("--budget-usd", help="What the new run may spend, in USD.", min=0.000001)
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option("--budget-tokens", help="How many tokens it may use, all calls together.", min=1)
+    ] = None,
+    budget_calls: Annotated[
+        int | None, typer.Option("--budget-calls", help="How many model calls it may make.", min=1)
+    ] = None,
     new_id: NewId = None,
     repeat_effects: RepeatEffects = False,
     dry_run: DryRun = False,
@@ -74,11 +83,14 @@ def retry(
 ) -> None:
     """Do in a new run what has failed, or was never reached, in one that has ended; everything finished is kept.
 
-    Exit code 2 for a run that still runs, or in which nothing failed.
+    It has the budget that the run had, unspent, or another one. Exit code 2 for a run that still runs, or in which nothing
+    failed.
     """
     from outlast.forks.preparing import Wanted
 
-    wanted = Wanted(repeat_effects=repeat_effects, retries=True)
+    limits = {"usd": budget_usd, "tokens": budget_tokens, "calls": budget_calls}
+    budget = {name: limit for name, limit in limits.items() if limit is not None}
+    wanted = Wanted(repeat_effects=repeat_effects, retries=True, budget=budget)
     _begin(run_id, wanted, new_id, requester, dry_run=dry_run, detach=detach, as_json=as_json)
 
 

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
+from outlast.approvals.standing.bounds import host_of, read_bounds
+from outlast.contracts import Bounds
 from outlast.display import escaped_json
 
 LARGEST = 256 * 1024
 """Most bytes of a form."""
-FIELDS = 30
+FIELDS = 120
+BOUNDS = 20
+"""Arguments by which the form offers bounds."""
 
 
 class FormError(Exception):
@@ -94,6 +98,48 @@ def edit_of(typed: str, shown: str) -> dict[str, Any] | None:
         return None
     edited = read_arguments(typed)
     return None if _same(edited, read_arguments(shown)) else edited
+
+
+@dataclass(frozen=True)
+class BoundRow:
+    """An argument by which an approval may be bounded: what it offers, and what the form had `chosen` and as the `most`."""
+
+    name: str
+    host: str
+    number: bool
+    chosen: str = ""
+    most: str = ""
+
+
+def bound_rows(arguments: str, form: Mapping[str, str]) -> list[BoundRow]:
+    """List what an approval may be bounded by; nothing where the arguments are not there as data."""
+    try:
+        data = read_arguments(arguments)
+    except FormError:
+        return []
+    rows = []
+    for at, (name, value) in enumerate(list(data.items())[:BOUNDS]):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        chosen, most = form.get(f"bound-{at}", ""), form.get(f"most-{at}", "")
+        rows.append(BoundRow(name, host_of(value) or "", number, chosen, most))
+    return rows
+
+
+def bounds_of(form: Mapping[str, str]) -> Bounds:
+    """Read the bounds that a person chose, a number that was typed among them; raises FormError."""
+    wanted: dict[str, Any] = {}
+    for at in range(BOUNDS):
+        name, chosen, most = (form.get(f"{field}-{at}", "").strip() for field in ("name", "bound", "most"))
+        if chosen:
+            wanted.setdefault(chosen, []).append(name)
+        try:
+            wanted.setdefault("at_most", {}).update({name: float(most)} if most else {})
+        except ValueError as error:
+            raise FormError(f"{name}: at most {most[:40]!r} is no number") from error
+    bounds = read_bounds({field: names for field, names in wanted.items() if names} or True)
+    if not isinstance(bounds, Bounds):
+        raise FormError(str(bounds))
+    return bounds
 
 
 def read_arguments(text: str) -> dict[str, Any]:

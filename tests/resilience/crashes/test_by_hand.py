@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,7 @@ def test_a_workflow_that_is_none_of_ours_has_a_plain_page(
 ) -> None:
     strangers("well", "strange")
     strangers("fail", "broken")
+    stack = replace(stack, env=stack.env | {"QUERY_WAIT": "0.5"})  # nobody will answer
     stack.temporal("workflow", "start", "--type", "Nobody", "--task-queue", "agents", "--workflow-id", "unknown")
     assert "strange · Strange · completed" in stack.done("status", "strange")
     shown = stack.done("result", "strange")

@@ -19,9 +19,11 @@ import pytest
 from rich.console import Console
 
 from outlast.client import Settings
+from outlast.devstack import parts
 from outlast.devstack import stack as stacking
 from outlast.devstack.board import Board
 from outlast.devstack.ports import ANY, RANGE, USUAL, choose_ports, is_free
+from outlast.devstack.server import server_command
 from outlast.devstack.state import StackState, read_state
 from tests.conftest import binary
 from tests.processes import (
@@ -143,6 +145,10 @@ async def test_a_port_that_another_process_takes_meanwhile_is_chosen_anew(
 
     shown = io.StringIO()
     settings = Settings(state_dir=tmp_path, up_port=0, up_ui_port=0, anthropic_base_url=NOBODY, _env_file=None)
+    # On a busy machine the server takes long to find out that its port is taken; meanwhile the other answers for it.
+    monkeypatch.setattr(
+        parts, "server_command", lambda *given: ("/bin/sh", "-c", 'sleep 1; exec "$@"', "sh", *server_command(*given))
+    )
     async with await asyncio.start_server(says_ok, "127.0.0.1", 0) as other:
         taken: int = other.sockets[0].getsockname()[1]
         choices = [lambda *given: choose_ports(*given) | {"ui": taken}]  # it was free when it was looked at

@@ -116,10 +116,11 @@ def test_two_people_talk_in_one_session_and_one_comes_back(served: Served) -> No
 
 def test_a_gate_is_decided_in_place_and_tool_calls_take_a_line(served: Served) -> None:
     mail = {"to": ["shop@example.org"], "subject": "Lamps", "body": "Ten, please."}
+    question = {"question": "Which?", "options": ["red", "blue"]}
     served.stack.api.script(rules=[
         {"user": "Which files", "tool": "list_files", "input": {"pattern": "**/*"}, "before_turn": 1},
         {"user": "Order lamps", "tool": "send_mail", "input": mail, "before_turn": 3},
-        {"user": "Which lamp", "tool": "ask_person", "input": {"question": "Which?", "options": ["red", "blue"]}, "before_turn": 5},
+        {"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 5},
     ])  # fmt: skip
     options = ("mailer", "--id", "gated", "--as", "ada")
     with terminal(served, *options) as chat:

@@ -12,7 +12,7 @@ import pytest
 from outlast.approvals.tokens import granted
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.server.access import Scope
-from tests.processes import running_starter, wait_for
+from tests.processes import PROJECT, running_starter, wait_for
 from tests.resilience.server.serving import Served, served_by
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
@@ -85,6 +85,12 @@ def test_people_decide_and_the_requester_may_not_approve(served: Served) -> None
     assert "token of ada" in claimed.json()["error"]
     stale = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve | {"digest": "0" * 12}, who="decide")
     assert stale.status_code == 409
+    for stands, code, why in (
+        ({"max": 5}, 422, "stop_asking.max: there is no such bound"),
+        (True, 409, "stop_asking: gate-1 is about nothing that an agent may do again"),
+    ):
+        wide = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve | {"stop_asking": stands}, who="decide")
+        assert (wide.status_code, why in wide.json()["error"]) == (code, True), wide.text
     other = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve, who="decide")
     assert other.status_code == 200, other.text
     assert other.json()["record"]["by"] == "decide"
@@ -128,6 +134,12 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
         assert {name: seen[name] for name in ("activity", "waits_for", "reason")} == {
             name: wait[name] for name in ("activity", "waits_for", "reason")
         }
+        # A local activity, of which the server does not know, waits as visibly: the run has to keep its agents' prompts.
+        (PROJECT / "agents" / "file-clerk.md").touch()
+        served.start("agent", {"agent": "file-clerk", "task": "Be patient as well."}, "early")
+        (early,) = wait_for(lambda: served.ask("GET", "/runs/early").json()["waits"], "the run waits as it begins")
+        assert (early["activity"], early["waits_for"]) == ("await_store", "the content store")
+        assert "waiting · await_store · for the content store since " in stack.done("status", "early")
         line = f"waiting · call_model · for the content store since {since:%Y-%m-%d %H:%M:%S}, until "
         assert line in stack.done("status", "patient")
         with running_starter(tmp_path, "watch", "patient", env=stack.env, name="watch") as watching:
@@ -139,7 +151,8 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
         if away.exists():
             away.rename(content)
     assert served.ask("GET", "/runs/patient").json()["waits"] == []
-    assert len(stack.api.hits()) == 1
+    assert served.result("early")["status"] == "completed"
+    assert len(stack.api.hits()) == 2
 
 
 def messages(served: Served, session: str) -> list[dict[str, Any]]:
@@ -231,7 +244,9 @@ def test_each_route_needs_its_scope(served: Served) -> None:
         (method.upper(), path, operation["x-scope"])
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
+        if "security" not in operation
     ]
+    assert served.ask("POST", "/slack/actions").status_code == 401, "Slack has no token, but a signature"
     assert len(routes) >= 22
     for method, path, needed in routes:
         url = re.sub(r"{\w+}", "x", path)

@@ -44,10 +44,26 @@ def test_a_run_stops_at_its_budget_or_goes_on_as_people_decide(stack: Stack, pla
     assert "denied by bob (enough)" in ended.stderr
     assert "1 of 1 calls" in ended.stdout
     assert "of $5.0000 · " in stack.done("trace", "denied")
+    _is_retried(stack)
     stack.done("plan", "--plan", plan, "--budget-calls", "1", "--id", "raised", "--detach")
     decide(stack, "raised", "approve", '{"by": "alice"}')
     assert "budget: 2 of 2 calls · raised once" in stack.done("result", "raised")
     assert "budget: 2 of 2 calls · raised once" in stack.done("status", "raised")
+
+
+def _is_retried(stack: Stack) -> None:
+    """What is left is done with the same budget, unspent, or with another one; what was paid is kept."""
+    before = len(stack.api.hits())
+    again = stack.run("retry", "denied", "--id", "denied-2")
+    assert again.returncode == 0, again.stderr
+    assert "note: run denied had used up its budget ($" in again.stderr
+    assert "retry with --budget-usd, --budget-tokens or --budget-calls" in again.stderr
+    assert len(stack.api.hits()) == before + 1
+    assert "1 of 1 calls" in stack.done("status", "denied-2")
+    shown = stack.run("retry", "denied", "--budget-calls", "7", "--dry-run", "--json")
+    assert '"calls": 7' in shown.stdout
+    assert '"usd": 5.0' in shown.stdout
+    assert "used up" not in shown.stderr + shown.stdout
 
 
 def test_a_call_whose_worker_was_killed_counts_as_the_worst_it_can_have_cost(stack: Stack, plan: str) -> None:
