@@ -1,6 +1,7 @@
 """The conversation of the tour: two people in one session, the second speaks up while the agent works, and both are answered."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
@@ -42,10 +43,11 @@ class ChatStop:
         session = f"tour-chat-{began:%Y%m%d-%H%M%S}"
         opening = AgentSessionRequest(agent=AGENT, requester=SAID[0][0], conversation=True)
         try:
-            for who, text in SAID:
-                await say(self._reach, session, Said(text, who), opening)
             async with asyncio.timeout(AT_MOST.total_seconds()):
-                messages = await self._answered(session)
+                for number, (who, text) in enumerate(SAID, 1):
+                    await say(self._reach, session, Said(text, who), opening)
+                    await self._until(session, number, lambda each: each.state is not MessageState.WAITING)
+                messages = await self._until(session, len(SAID), lambda each: each.state in DONE)
             if (found := await find(self._reach, session)) is not None:
                 await end(self._reach, found, SAID[0][0])
         except (LeavingError, RPCError, TimeoutError) as error:
@@ -59,12 +61,13 @@ class ChatStop:
         self._board.say(f"    python starter.py {COMMAND}\n    {self._state.run_url(session)}")
         return good
 
-    async def _answered(self, session: str) -> tuple[SaidMessage, ...]:
+    async def _until(self, session: str, count: int, holds: Callable[[SaidMessage], bool]) -> tuple[SaidMessage, ...]:
+        """Wait until so many messages are where they shall be."""
         handle: WorkflowHandle[object, object] = self._reach.client.get_workflow_handle(session)
         while True:
             try:
                 view: ConversationView = await handle.query("conversation", result_type=ConversationView)
-                if len(view.messages) == len(SAID) and all(each.state in DONE for each in view.messages):
+                if len(view.messages) == count and all(map(holds, view.messages)):
                     return view.messages
             except (RPCError, WorkflowQueryFailedError):
                 pass  # no worker answers at this moment
