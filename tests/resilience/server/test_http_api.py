@@ -12,7 +12,7 @@ import pytest
 from outlast.approvals.tokens import granted
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.server.access import Scope
-from tests.processes import PROJECT, running_starter, wait_for
+from tests.processes import running_starter, wait_for
 from tests.resilience.server.serving import Served, served_by
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
@@ -135,7 +135,7 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
             name: wait[name] for name in ("activity", "waits_for", "reason")
         }
         # A local activity, of which the server does not know, waits as visibly: the run has to keep its agents' prompts.
-        (PROJECT / "agents" / "file-clerk.md").touch()
+        (stack.directory / "agents" / "file-clerk.md").touch()
         served.start("agent", {"agent": "file-clerk", "task": "Be patient as well."}, "early")
         (early,) = wait_for(lambda: served.ask("GET", "/runs/early").json()["waits"], "the run waits as it begins")
         assert (early["activity"], early["waits_for"]) == ("await_store", "the content store")
