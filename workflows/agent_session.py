@@ -10,6 +10,7 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
+from outlast.agents.answers import LoopEnd, LoopState
 from outlast.agents.conversation.inbox import Inbox
 from outlast.agents.conversation.leaving import continue_conversation
 from outlast.agents.conversation.talk import Talk
@@ -21,7 +22,7 @@ from outlast.agents.sessions import (
     SayAnswer,
     SessionProgress,
 )
-from outlast.agents.tool_loop import AgentLoop, LoopEnd, LoopState
+from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.workflow.base import AgentWorkflow
@@ -108,8 +109,10 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
 
     def _adopt(self, request: AgentSessionRequest) -> tuple[AgentCard, SessionProgress]:
         """Take over what the session has done that this one goes on from."""
-        card = self.agents.card(self._agent)
         before = request.continues or SessionProgress()
+        self._agent = before.agent or self._agent
+        card = self.agents.card(self._agent)
+        self.agents.asked_before = before.asked
         if before.toolset is not None:
             self.agents.adopt(card, before.toolset)
         self.undo.adopt(before.changes)
@@ -179,6 +182,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
                 tool_calls=before.tool_calls,
                 compactions=before.compactions,
                 tokens=_tokens(before.spend),
+                handoffs=before.handoffs,
             ),
             notes=list(before.notes),
             pause=self._continue_if_long,
@@ -228,8 +232,13 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
 
     def _changed_by(self, progress: SessionProgress) -> SessionProgress:
         """Add what the run itself knows."""
+        loop = self._loop
+        card = self._talk.speaker if self._talk is not None else loop.card if loop else self.agents.card(self._agent)
         known = {
-            "toolset": self.agents.read_toolset(self.agents.card(self._agent)),
+            "toolset": self.agents.read_toolset(card),
+            "agent": card.name if card.name != self.request.agent else "",
+            "handoffs": loop.state.handoffs if loop else 0,
+            "asked": self.agents.asked,
             "spend": self.state.spend,
             "hops": tuple(self.trace.fallbacks),
             "changes": self.undo.changes,

@@ -9,10 +9,12 @@ from pydantic import BaseModel
 from outlast.agents.answers import Answer, Check, Model, TypedAnswer, problems_of, schema_of
 from outlast.agents.asking import MAX_REPAIRS, Ask
 from outlast.agents.cards import AgentCards
+from outlast.agents.delegation.calling import delegate
 from outlast.agents.outcomes import digest_of_ask
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState
+from outlast.contracts import SUMMARY_LENGTH, Content, Part, StepRow, StepState, ToolAnswer, ToolCall, ToolCard
 from outlast.errors import ErrorKind, non_retryable, text_of
+from outlast.undo.acts import Attempt
 from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import keep_data, part_of
@@ -171,6 +173,12 @@ class Agents(AgentCards):
         if schema is None or answer.data is not None or accept_invalid:
             self.outcomes.keep(step, asked, answer)
         return answer
+
+    async def delegate(
+        self, step: str, asker: str, card: ToolCard, call: ToolCall, attempt: Attempt | None
+    ) -> tuple[ToolAnswer, str]:
+        """Have another agent do a task for the one that works at a step; returns its answer, and a note ("" for nothing)."""
+        return await delegate(self, step, asker, card, call, attempt)
 
     def is_done(self, step: str, agent: str, parts: Sequence[Part], schema: dict[str, Any] | None = None) -> bool:
         """Whether a forked run takes the answer to this over, so that nobody is asked."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from outlast.contracts import Content, ModelTurn, Part
+from outlast.contracts import Content, Message, ModelTurn, Part, Transcript
 from outlast.errors import ErrorKind, non_retryable
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,6 +56,35 @@ class TypedAnswer(Answer, Generic[Model]):
                 ErrorKind.OUTPUT_INVALID, f"{answer.agent} stopped before its answer fitted {kind.__name__}"
             )
         return cls(**vars(answer), value=kind.model_validate_json(json.dumps(answer.data)))
+
+
+@dataclass
+class LoopState:
+    """How far a loop is; `left` holds the messages that open the next turn."""
+
+    transcript: Transcript | None = None
+    left: tuple[Message, ...] = ()
+    turns: int = 0
+    tool_calls: int = 0
+    compactions: int = 0
+    tokens: int = 0
+    repairs: int = 0
+    handoffs: int = 0
+
+
+@dataclass(frozen=True)
+class LoopEnd:
+    """How a loop ended: the last words, and `stopped` with the reason if a limit ended it.
+
+    `findings` refer to what the model found on the web by itself.
+    """
+
+    content: Content
+    stopped: str = ""
+    findings: tuple[Part, ...] = ()
+    data: dict[str, Any] | None = None
+    wrong: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @lru_cache

@@ -126,7 +126,7 @@ class Ask:
             self.agents.run.trace.fell_back(self.step, card.name, cheaper.name, why)
             card = cheaper
         done_before = attempt.done_before()
-        if card.tools or card.web_searches:
+        if card.tools or card.web_searches or card.agents:
             return await self._loop(card, attempt, [*done_before, *self.parts])
         return await self._ask(card, [*done_before, *self.parts])
 
@@ -144,7 +144,7 @@ class Ask:
         )
         ended = await loop.run(parts)
         self.notes += ended.notes
-        return Answer(ended.content, card.name, ended.data, tuple(self.notes), ended.wrong, ended.findings)
+        return Answer(ended.content, loop.card.name, ended.data, tuple(self.notes), ended.wrong, ended.findings)
 
     async def _person(self) -> Answer:
         question = next((part.text for part in self.parts if part.text and not part.label), self.step)

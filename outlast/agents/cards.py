@@ -11,10 +11,21 @@ from difflib import get_close_matches
 from outlast.agents.catalog_activities import CatalogActivities
 from outlast.agents.outcomes import Outcomes
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import AgentCard, Catalog, CatalogRequest, Toolset, ToolsetRequest
+from outlast.contracts import (
+    AgentCard,
+    AgentTool,
+    Catalog,
+    CatalogRequest,
+    RunRequest,
+    ToolAnswer,
+    ToolCall,
+    ToolCard,
+    Toolset,
+    ToolsetRequest,
+)
 from outlast.errors import ErrorKind, non_retryable
 from outlast.tools.activities import ToolActivities
-from outlast.undo.acts import Acts
+from outlast.undo.acts import Acts, Attempt
 from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity, run_local
 from outlast.workflow.context import RunContext
@@ -23,17 +34,19 @@ from outlast.workflow.context import RunContext
 class AgentCards:
     """The agents that the run `run` may ask, and the tools that they may use.
 
-    `allowed` are irreversible tools that were approved beforehand.
+    `request` is what the run was started with, `allowed` are irreversible tools that were approved beforehand.
     """
 
-    def __init__(self, run: RunContext, allowed: Sequence[str] = ()) -> None:
+    def __init__(self, run: RunContext, request: RunRequest | None = None, allowed: Sequence[str] = ()) -> None:
         self.run = run
+        self.request = request or RunRequest()
         self.allowed = tuple(allowed)
+        self.asked_before = 0
         self.catalog = Catalog(agents=())
         self.acts = Acts(run.undo.change)
         self.outcomes = Outcomes()
         self._is_read = False
-        self._toolsets: dict[tuple[tuple[str, ...], tuple[str, ...]], Toolset] = {}
+        self._toolsets: dict[tuple[tuple[str, ...], ...], Toolset] = {}
         self._reading = asyncio.Lock()
 
     async def read(self, names: Sequence[str] = (), *, known_only: bool = False) -> Catalog:
@@ -71,6 +84,24 @@ class AgentCards:
                 if not self._is_read:
                     await self.read()
 
+    def take_over(self, catalog: Catalog) -> None:
+        """Take the agents as the run has read them that this one is part of."""
+        self.catalog, self._is_read = catalog, True
+        self.run.state.heartbeat = catalog.heartbeat
+        self.run.state.webhooks = catalog.webhooks
+        self.run.budget.knows(catalog)
+
+    @property
+    def asked(self) -> int:
+        """How many agents were asked by others, in this run and in those below it."""
+        return self.asked_before + sum(1 for row in self.run.state.steps.values() if row.within)
+
+    async def delegate(
+        self, step: str, asker: str, card: ToolCard, call: ToolCall, attempt: Attempt | None
+    ) -> tuple[ToolAnswer, str]:
+        """Have another agent do a task for the one that works at a step; returns its answer, and a note ("" for nothing)."""
+        raise NotImplementedError
+
     def card(self, agent: str) -> AgentCard:
         """Return an agent's card; raises UnknownAgent with the names that exist."""
         card = self.catalog.get(agent)
@@ -92,16 +123,16 @@ class AgentCards:
 
     def adopt(self, card: AgentCard, toolset: Toolset) -> None:
         """Take over the tools that an earlier part of this run has read."""
-        self._toolsets[card.tools, card.without] = toolset
+        self._toolsets[_own(card)] = toolset
         self.run.state.tools.lacks(card.name, toolset.missing, toolset.notices)
 
     def read_toolset(self, card: AgentCard) -> Toolset | None:
         """Return the tools of an agent as far as they have been read."""
-        return self._toolsets.get((card.tools, card.without))
+        return self._toolsets.get(_own(card))
 
     async def toolset(self, card: AgentCard) -> Toolset:
         """Return the tools of an agent, read when it is first asked for."""
-        names = (card.tools, card.without)
+        names = _own(card)
         async with self._reading:
             if names not in self._toolsets:
                 self._toolsets[names] = await self._read_toolset(card)
@@ -110,12 +141,24 @@ class AgentCards:
             return toolset
 
     async def _read_toolset(self, card: AgentCard) -> Toolset:
+        found = [self.catalog.get(name) for name in card.agents]
+        agents = [
+            AgentTool(name=each.name, description=each.description, handoff=each.name in card.handoffs)
+            for each in found
+            if each is not None
+        ]
+
         async def read() -> Toolset:
             await unpaused(self.run.state)
             return await run_activity(
                 ToolActivities.read_toolset,
-                ToolsetRequest(names=card.tools, without=card.without),
+                ToolsetRequest(names=card.tools, without=card.without, agents=tuple(agents)),
                 **policies.read_toolset(self.run.state.heartbeat, f"read the tools of {card.name}"),
             )
 
-        return await journal.once(f"tools {journal.digest(card.tools, card.without)}", Toolset, read, of_run=True)
+        return await journal.once(f"tools {journal.digest(*_own(card))}", Toolset, read, of_run=True)
+
+
+def _own(card: AgentCard) -> tuple[tuple[str, ...], ...]:
+    """Return what decides which tools an agent has."""
+    return (card.tools, card.without, *((card.agents, card.handoffs) if card.agents else ()))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from temporalio import activity
 
+from outlast.agents.delegation.naming import Delegates, delegates
 from outlast.agents.files import (
     MODEL,
     AgentFile,
@@ -80,6 +81,7 @@ class CatalogActivities:
         self._fresh_until = 0.0
         self._catalogs: dict[CatalogRequest, Catalog] = {}
         self._prompts: dict[str, str] = {}
+        self._asks: dict[str, Delegates] = {}
 
     @activity.defn
     async def read_catalog(self, request: CatalogRequest) -> Catalog:
@@ -105,6 +107,7 @@ class CatalogActivities:
         unread = _unread(found, problems)
         agents = [agent for agent in found if agent.front.name not in unread]
         names = [agent.front.name for agent in agents]
+        self._asks = delegates({agent.front.name: agent.front for agent in agents})
         asked = [name if name in names else slug(name) if slug(name) in names else name for name in request.agents]
         unknown = [name for name in asked if name not in names]
         if not agents or (not request.known_only and any(slug(name) in unread for name in unknown)):
@@ -166,6 +169,7 @@ class CatalogActivities:
         front = agent.front
         model = self._models.resolve(model_name)
         spec = self._models.spec(model)
+        asks = self._asks[front.name]
         return AgentCard(
             name=name,
             description=_shortened(front.description, longest),
@@ -175,7 +179,7 @@ class CatalogActivities:
             timeout=front.timeout,
             system=Part(ref=await self._prompt(agent.prompt)),
             fallbacks=tuple(chain),
-            tools=tuple(tool for tool in front.tools if not (tool in WEB_SEARCH and spec.web_search)),
+            tools=tuple(tool for tool in asks.tools if not (tool in WEB_SEARCH and spec.web_search)),
             web_searches=MAX_WEB_SEARCHES if spec.web_search and any(tool in WEB_SEARCH for tool in front.tools) else 0,
             temperature=front.temperature,
             continuations=spec.continuations,
@@ -183,6 +187,8 @@ class CatalogActivities:
             system_bytes=len(agent.prompt.encode()) if measured else 0,
             without=front.without,
             model_class=self._models.class_of(model_name),
+            agents=asks.agents,
+            handoffs=asks.handoffs,
         )
 
     async def _prompt(self, prompt: str) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from outlast.agents.delegation.naming import delegates, faults
 from outlast.agents.front_matter import FrontMatterError, decoded, fields_of, header_of, line_of
 from outlast.file_names import readable
 
@@ -68,12 +69,19 @@ def _link(value: object) -> object:
     return slug(value) or value.strip()
 
 
+def _as_agents(value: object) -> object:
+    """Read names of agents as those of tools are read; `true` and `false` stay."""
+    names = value if isinstance(value, bool) else _as_names(str(value) if isinstance(value, int | float) else value)
+    return tuple(slug(str(each)) or str(each) for each in names) if isinstance(names, tuple) else names
+
+
 class FrontMatter(BaseModel):
     """The fields of an agent file; `timeout` in seconds, `max_tokens` for one answer.
 
     `fallback` is who is asked instead when the agent fails, one or a list: another agent, `model:NAME` (this agent on
     another model), `person`, or `say: TEXT` (a canned answer). `without` are tools that it may not use although `tools`
-    names their server or all of them.
+    names their server or all of them. `agents` are others that it may ask as it calls a tool; `handoff` are those to whom
+    it hands its conversation over instead (`true`: all of `agents`).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -88,6 +96,8 @@ class FrontMatter(BaseModel):
         default=(), validation_alias=AliasChoices("disallowedTools", "disallowed-tools", "disallowed_tools")
     )
     fallback: Annotated[tuple[str, ...], BeforeValidator(_as_chain)] = ()
+    agents: Annotated[tuple[str, ...], BeforeValidator(_as_agents)] = ()
+    handoff: Annotated[bool | tuple[str, ...], BeforeValidator(_as_agents)] = False
     max_tokens: int = Field(default=8192, gt=0)
     timeout: float = Field(default=300.0, gt=0, le=86_400)
     temperature: float | None = Field(default=None, ge=0, le=1)
@@ -148,7 +158,10 @@ def read_agents(directory: Path, defaults: Path | None = None) -> tuple[list[Age
         found, _ = _read_agent(path)
         if found is not None and found.front.name not in taken:
             agents[found.front.name] = found
-    problems += _fallbacks(list(agents.values()), {problem.agent for problem in problems})
+    unread = {problem.agent for problem in problems}
+    problems += _fallbacks(list(agents.values()), unread)
+    for name, field, text in faults({name: agent.front for name, agent in agents.items()}, unread):
+        problems.append(Problem(agents[name].path, line_of(agents[name].lines, field), text, name))
     return sorted(agents.values(), key=lambda agent: agent.front.name), problems
 
 
@@ -255,8 +268,10 @@ def _circle(start: str, following: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def with_fallbacks(names: Iterable[str], agents: Iterable[AgentFile]) -> set[str]:
-    """Return the named agents and all whom their fallbacks lead to."""
-    following = {agent.front.name: next_agents(agent) for agent in agents}
+    """Return the named agents, and all whom their fallbacks lead to and whom they may ask."""
+    found = {agent.front.name: agent for agent in agents}
+    asked = delegates({name: agent.front for name, agent in found.items()})
+    following = {name: [*next_agents(agent), *asked[name].agents] for name, agent in found.items()}
     wanted: set[str] = set()
     waiting = list(names)
     while waiting:

@@ -17,7 +17,18 @@ FENCE = "---"
 
 KEYS = frozenset(
     {
-        *("name", "description", "model", "tools", "fallback", "max_tokens", "timeout", "temperature"),
+        *(
+            "name",
+            "description",
+            "model",
+            "tools",
+            "fallback",
+            "max_tokens",
+            "timeout",
+            "temperature",
+            "agents",
+            "handoff",
+        ),
         # Claude Code's, beside those in camel case, and those of public collections
         *("color", "skills", "hooks", "memory", "effort", "background", "isolation"),
         *("author", "capabilities", "category", "date", "domain", "emoji", "license", "metadata", "mode", "permission"),
@@ -33,7 +44,7 @@ TEXTS = ("name", "description")
 NAMES = ("tools", "allowedTools", "allowed-tools", "disallowedTools")
 """The fields that are read as names with commas where they are no YAML, unless they are written as a list of YAML."""
 
-READ = frozenset({*TEXTS, *NAMES, "model", "fallback", "max_tokens", "timeout", "temperature"})
+READ = frozenset({*TEXTS, *NAMES, "model", "fallback", "max_tokens", "timeout", "temperature", "agents", "handoff"})
 """The fields that mean something here: a mistake in any other is none of ours."""
 
 COMMENT = re.compile(r"\s#")

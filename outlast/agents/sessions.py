@@ -68,6 +68,13 @@ class SessionProgress(Contract):
     changes: Annotated[Changes, CARRIED] = Changes()
     """What its tools changed, and what became of each change."""
 
+    agent: Annotated[str, CARRIED] = ""
+    """Who has the conversation; empty: the agent that the request names."""
+    handoffs: Annotated[int, CARRIED] = 0
+    """How often it was handed over."""
+    asked: Annotated[int, CARRIED] = 0
+    """How many agents were asked by others."""
+
     @property
     def resumable(self) -> "SessionProgress":
         """What another session may continue from: the conversation, and how many turns it took."""

@@ -128,6 +128,11 @@ async def _recorded(
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)
 
 
+def unanswered(call: ToolCall, why: str) -> ToolAnswer:
+    """Answer a call that was not made."""
+    return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)
+
+
 async def ask_person(run: RunContext, step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part) -> ToolAnswer:
     """Ask a person what the agent wants to know, and wait; an answer that does not fit is asked for again."""
     question, options, form = (call.input.get(name) for name in ("question", "options", "form"))

@@ -6,7 +6,6 @@ that is cancelled in the middle closes the calls that are open.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +13,12 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from outlast.agents.answers import Check, checked
+from outlast.agents.answers import Check, LoopEnd, LoopState, checked
 from outlast.agents.cards import AgentCards
+from outlast.agents.delegation.handing import refusal, taken
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import SessionLimits
+from outlast.agents.tool_calls import unanswered
 from outlast.agents.tool_gates import call_by_effect
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.contracts import (
@@ -31,6 +32,7 @@ from outlast.contracts import (
     StopReason,
     ToolAnswer,
     ToolCall,
+    ToolCard,
     Toolset,
     Transcript,
 )
@@ -54,34 +56,6 @@ SUM_UP = (
 CUT_OFF = "You were cut off by the token limit. Go on in smaller steps."
 ANSWER_NOW = "You have no turns left. Give the best answer you can now, without tools."
 MAX_PARALLEL_TOOLS = 8
-
-
-@dataclass
-class LoopState:
-    """How far a loop is; `left` holds the messages that open the next turn."""
-
-    transcript: Transcript | None = None
-    left: tuple[Message, ...] = ()
-    turns: int = 0
-    tool_calls: int = 0
-    compactions: int = 0
-    tokens: int = 0
-    repairs: int = 0
-
-
-@dataclass(frozen=True)
-class LoopEnd:
-    """How a loop ended: the last words, and `stopped` with the reason if a limit ended it.
-
-    `findings` refer to what the model found on the web by itself.
-    """
-
-    content: Content
-    stopped: str = ""
-    findings: tuple[Part, ...] = ()
-    data: dict[str, Any] | None = None
-    wrong: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -110,10 +84,11 @@ class AgentLoop:
     task: tuple[Part, ...] = field(default=(), init=False)
     _last: Content = field(default_factory=Content, init=False)
     _findings: list[Part] = field(default_factory=list, init=False)
+    _next: str = field(default="", init=False)
 
     async def run(self, task: Sequence[Part]) -> LoopEnd:
         """Work until the agent answers or a limit is met; raises a non-retryable ApplicationError when the model gives up."""
-        if self.card.tools:
+        if self.card.tools or self.card.agents:
             self._toolset = await self.agents.toolset(self.card)
         self.task = tuple(task)
         self.started = journal.now("begun") if self.started is None else self.started
@@ -199,6 +174,7 @@ class AgentLoop:
             await self._sum_up(shortened=True)
         elif turn.stop_reason is StopReason.TOOL_USE and turn.tool_calls:
             self.state.left = (Message(answers=await self._answers(turn.tool_calls)),)
+            await self._hand_over()
             if self._is_full(turn):
                 await self._sum_up()
         elif turn.stop_reason is StopReason.MAX_TOKENS and (turn.tool_calls or not turn.content.size):
@@ -252,12 +228,34 @@ class AgentLoop:
         card = self._toolset.get(call.name)
         if card is None:
             names = ", ".join(tool.name for tool in self._toolset.tools)
-            return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
-        answer, note = await call_by_effect(
-            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt, self._last
-        )
+            return unanswered(call, f"there is no tool {call.name!r}; there are {names}")
+        if card.handoff:
+            return self._handing(card, call)
+        if card.agent:
+            answer, note = await self.agents.delegate(self.step, self.card.name, card, call, self.attempt)
+        else:
+            answer, note = await call_by_effect(
+                self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt, self._last
+            )
         self.notes += [note] if note else []
         return answer
+
+    def _handing(self, card: ToolCard, call: ToolCall) -> ToolAnswer:
+        """Take note that the conversation goes to another agent, once all calls of this turn are answered."""
+        if why := refusal(self._next, self.state.handoffs, card.agent):
+            return unanswered(call, why)
+        self._next = card.agent
+        return taken(self.card.name, card, call)
+
+    async def _hand_over(self) -> None:
+        if self._next:
+            origin, self.card = self.card, self.agents.card(self._next)
+            has_tools = self.card.tools or self.card.agents
+            self._toolset = await self.agents.toolset(self.card) if has_tools else Toolset()
+            self.agents.run.trace.handed_over(self.step, origin.name, self._next)
+            self.agents.run.state.done_by(self.step, agent=self._next)
+            self.notes.append(f"the conversation was handed over to {self._next}")
+            self.state.handoffs, self._next = self.state.handoffs + 1, ""
 
     def _is_full(self, turn: ModelTurn) -> bool:
         return turn.usage.tokens > (self.card.window - self.card.max_tokens) * FULL
@@ -291,8 +289,4 @@ class AgentLoop:
 
 
 def _closed(calls: Sequence[ToolCall], done: Mapping[str, ToolAnswer], why: str) -> tuple[ToolAnswer, ...]:
-    return tuple(done.get(call.id) or _unanswered(call, why) for call in calls)
-
-
-def _unanswered(call: ToolCall, why: str) -> ToolAnswer:
-    return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": why})), failed=True)
+    return tuple(done.get(call.id) or unanswered(call, why) for call in calls)

@@ -68,19 +68,15 @@ class Gates:
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
-        self.policy = GatePolicy()
-        self.requester = ""
-        self.notify = notify
-        self.indexed = indexed
+        self.policy, self.requester = GatePolicy(), ""
+        self.notify, self.indexed = notify, indexed
         self.waits = PeopleTime()
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
-        self._trace = trace
-        self._book = GateBook()
-        self._authentication = Authentication()
-        self._published = Published()
+        self._trace, self._book, self._published = trace, GateBook(), Published()
+        self._authentication, self.notifier = Authentication(), Notifier(trace)
+        self._elsewhere: dict[str, GateState] = {}  # gates of runs that belong together with this one
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
-        self.notifier = Notifier(trace)
         self.slack = RunInSlack(trace, self.notifier)
 
     @property
@@ -93,6 +89,11 @@ class Gates:
         """What waits, whole."""
         return WaitingActions(actions={gate.name: gate.action for gate in self._book.waiting})
 
+    def denials(self, more: Sequence[GateState] = ()) -> tuple[GateState, ...]:
+        """Return what people denied, here and in runs that belong together with this one, once it knows `more`."""
+        self._elsewhere |= {gate.digest: gate for gate in more}
+        return (*self._elsewhere.values(), *(gate for gate in self._book.gates.values() if gate.denied))
+
     @property
     def run(self) -> str:
         """Run id under which a gate last opened, or a call was last covered; empty where neither happened."""
@@ -102,7 +103,8 @@ class Gates:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
             self._book.standing.end_before(workflow.info().run_id)
-        return self._book.carried().model_copy(update={"tokens": self._authentication.used, "slack": self.slack.stands})
+        more = {"slack": self.slack.stands, "elsewhere": tuple(self._elsewhere.values())}
+        return self._book.carried().model_copy(update={"tokens": self._authentication.used, **more})
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -110,6 +112,7 @@ class Gates:
             return
         self._book = GateBook(carried)
         self._authentication.restore(carried.tokens)
+        self.denials(carried.elsewhere)
         self.slack.restore(carried.slack)
         views = [self._view(gate) for gate in self._book.waiting]
         # A memo goes on with the run.
@@ -149,7 +152,7 @@ class Gates:
         self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, ...]
     ) -> GateDecision:
         check, describe, takes, repeats, earlier = how
-        if (before := denied_before(self._book.gates.values(), action)) is not None:
+        if (before := denied_before(self.denials(), action)) is not None:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         policy, requester = policy or self.policy, requester or self.requester

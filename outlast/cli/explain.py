@@ -24,21 +24,36 @@ def why(
 
     Read from the event history, so it needs no worker.
     """
+    from rich.text import Text
+
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
+    from outlast.cli.recorded.delegates import place_of, wrong_below
     from outlast.cli.recorded.reading import read_history
     from outlast.cli.recorded.why import explain, suspicion_lines, whole
-    from outlast.cli.rendering import show
+    from outlast.cli.rendering import safe, show
     from outlast.cli.results import Reader
 
     async def command(reach: "Reach") -> None:
         found = await reach.find(run_id, ours=False)
         history = await read_history(reach, found)
         status = await _status(reach, run_id)
+        below = await place_of(reach, status, step) if status and step is not None else None
+        if below is not None:  # an agent did it in a run of its own, which is where its calls are
+            found, status, own = below
+            history = await read_history(reach, found)
+            reader = Reader(reach.store(), reach.settings, found.id)
+            page = await explain(history, own, {row.step: row for row in status.steps}, status.hops, reader, call)
+            if as_json:
+                print_json({**page.data(), "run": found.id})
+            else:
+                show([Text(safe(f"{step} is a run of its own: {found.id}"), style="dim"), *page.lines(full=full)])
+            return
         rows = {row.step: row for row in status.steps} if status else {}
         fallbacks = status.hops if status else ()
         if step is None:
-            wrong = whole(history, rows, fallbacks)
+            found_below = await wrong_below(reach, status) if status else []
+            wrong = list(dict.fromkeys([*whole(history, rows, fallbacks), *found_below]))
             if as_json:
                 print_json([{"step": one.step, "what": one.what, "fatal": one.fatal} for one in wrong])
             else:

@@ -157,8 +157,11 @@ def trace(
 
     Who made it, how long it took, what it cost, how it ended, and where the run failed first. With --jsonl the same for programs.
     """
+    from dataclasses import replace
+
     from outlast.cli.leaving import WRONG, LeavingError
     from outlast.cli.reaching import reaching
+    from outlast.cli.recorded.delegates import whole_tree
     from outlast.cli.rendering import show
     from outlast.cli.runs.described import standing
     from outlast.cli.runs.trace_page import trace_page
@@ -169,7 +172,8 @@ def trace(
         stands = await standing(reach, found, trace=True)
         if stands is None:
             raise LeavingError(WRONG, f"run {run_id!r} is a {found.workflow_type}, which keeps no trace of calls")
-        return stands
+        status, calls = await whole_tree(reach, stands.status, stands.trace)
+        return replace(stands, status=status, trace=calls)
 
     if follow:
         reaching(lambda reach: follow_trace(reach, run_id, jsonl))

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from outlast.cli.printing import counted
 from outlast.command_line import command
-from outlast.contracts import BudgetShown, GateView, RunState, RunStatus, Spend, StepRow, StepState
+from outlast.contracts import BudgetShown, GateView, RunState, RunStatus, Spend, StepRow, StepState, WaitsBelow
 from outlast.redaction import PresentableStream, presentable
 
 MARKS = {
@@ -36,6 +36,7 @@ STYLES = {
     RunState.CANCELLED: "red",
 }
 NOTE_SHOWN = 160
+INDENT = "  "
 WIDTH_WITHOUT_TERMINAL = 160
 
 
@@ -144,15 +145,28 @@ def dollars(spend: Spend, digits: int = 4) -> str:
 
 def steps_table(steps: Sequence[StepRow], height: int | None = None) -> RenderableType:
     """Show steps; with `height` lines only as many rows, those that are done left out first."""
-    shown = _fitting(steps, height) if height else list(steps)
+    shown = in_tree(_fitting(steps, height) if height else steps)
     made = table("", "step", "agent", "waits for", "time", "result or reason")
-    for step in shown:
+    for depth, step in shown:
         row(
-            made, mark(step.state), step.step, step.agent, ", ".join(step.depends_on),
+            made, mark(step.state), f"{INDENT * depth}{step.step}", step.agent, ", ".join(step.depends_on),
             duration(step.started, step.ended), result_line(step),
         )  # fmt: skip
     left_out = len(steps) - len(shown)
     return Group(made, Text(f"… and {left_out} more", style="dim")) if left_out else made
+
+
+def in_tree(steps: Sequence[StepRow]) -> list[tuple[int, StepRow]]:
+    """Put each step that an agent asked for below the step that asked, with how deep it stands there."""
+    names = {step.step for step in steps}
+    above: dict[str, list[StepRow]] = {}
+    for step in steps:
+        above.setdefault(step.within if step.within in names else "", []).append(step)
+
+    def below(name: str, depth: int) -> list[tuple[int, StepRow]]:
+        return [found for step in above.pop(name, []) for found in [(depth, step), *below(step.step, depth + 1)]]
+
+    return below("", 0)
 
 
 def result_line(step: StepRow, width: int = NOTE_SHOWN) -> str:
@@ -198,6 +212,7 @@ def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
         )
         for one in status.gates
     ]
+    gates += [Text(safe(line), style="bold") for one in status.below for line in below_lines(one)]
     rows = steps_table(status.steps, height)
     tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
     rest = [*budget_lines(status.budget), *tools, *standing_lines(status), *gates, *questions, *notices]
@@ -216,6 +231,13 @@ def gate_line(run: str, gate: GateView, waits: str = "waits") -> str:
     """Return what a gate waits for, who may not approve it, and the command that does."""
     rule = f" · {gate.approval_rule}" if gate.approval_rule else ""
     return f"{gate.name} {waits}: {gate.description}{rule} → {approving(run, gate.name)}"
+
+
+def below_lines(waits: WaitsBelow) -> list[str]:
+    """Return what waits for people in the run of an agent that was asked, and those below it; people decide in that run."""
+    lines = [f"{waits.agent}: {gate_line(waits.run, gate)}" for gate in waits.gates]
+    lines += [f"{waits.agent} asks: {each} → {command('answer', waits.run)} TEXT" for each in waits.questions]
+    return [*lines, *(line for one in waits.below for line in below_lines(one))]
 
 
 def missing_tools(missing: Sequence[str]) -> list[Text]:

@@ -32,6 +32,7 @@ from outlast.contracts.base import (
     SUMMARY_LENGTH,
     Content,
     Contract,
+    OutageWait,
     Packed,
     PackedRequest,
     Part,
@@ -76,6 +77,7 @@ from outlast.contracts.gate_views import (
     GatesShown,
     GateView,
     WaitingActions,
+    WaitsBelow,
 )
 from outlast.contracts.gates import (
     Approver,
@@ -97,7 +99,6 @@ from outlast.contracts.runs import (
     BudgetShown,
     CallTrace,
     FallbackTaken,
-    OutageWait,
     Question,
     RunReport,
     RunState,
@@ -111,6 +112,7 @@ from outlast.contracts.steering import (
     NO_CHECKPOINT,
     CheckpointPolicy,
     CheckpointWhen,
+    DelegationLimits,
     DeploymentPolicy,
     GatePolicy,
     OnTimeout,
@@ -141,7 +143,7 @@ if TYPE_CHECKING:
         carried_in,
     )
     from outlast.contracts.tools import (
-        AppendRequest, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, Transcript, UndoRequest, UndoResult,
+        AgentTool, AppendRequest, ToolCard, ToolRequest, ToolResult, Toolset, ToolsetRequest, Transcript, UndoRequest, UndoResult,
     )
     # isort: on
     # fmt: on
@@ -157,7 +159,7 @@ _MODULES = {
     "StepAnswer StepId",
     "requests": "CARRIED ChangingResult Fork RollbackRequest RollbackResult RunRequest RunResult StepOutcome StepOutcomes "
     "carried_in ActCarried BranchCarried Remembered RunCarried StateCarried",
-    "tools": "AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
+    "tools": "AgentTool AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
 }
 _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()}
 
@@ -166,11 +168,13 @@ __all__ = [
     "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
     "QUESTION_MEMO",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
-    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver", "ArchivedPart",
+    "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AgentTool",
+    "AppendRequest", "Approval", "Approver", "ArchivedPart",
     "ArgumentsShown", "Bounds",
     "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
-    "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
+    "Decision", "DecisionLog", "DelegationLimits", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
+    "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
     "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",
     "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
@@ -182,9 +186,9 @@ __all__ = [
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
     "StoreRequest", "StoreWait", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
-    "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WebhookBody", "WebhookDelivered", "WebhookDelivery",
-    "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed", "invisible", "named",
-    "same_digest", "shown", "visible",
+    "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WaitsBelow", "WebhookBody", "WebhookDelivered",
+    "WebhookDelivery", "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed",
+    "invisible", "named", "same_digest", "shown", "visible",
 ]  # fmt: skip
 
 

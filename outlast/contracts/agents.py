@@ -57,6 +57,10 @@ class AgentCard(Contract):
     """Tools that it may not use although `tools` names all of them, or all of a server."""
     model_class: str = ""
     """Class of its model, whose calls have a task queue of their own; empty where it is in none."""
+    agents: tuple[str, ...] = ()
+    """Names of the agents that it may ask, or hand its conversation over to."""
+    handoffs: tuple[str, ...] = ()
+    """Those of `agents` to whom it hands the conversation over."""
 
 
 class CatalogRequest(Contract):

@@ -116,3 +116,20 @@ class Packed(Contract):
     """The piece: base64 of a part of the text as xz stream."""
     pieces: int = 1
     """How many pieces there are."""
+
+
+class OutageWait(Contract):
+    """What a running activity waits for in place; sent with its heartbeats, after its progress."""
+
+    waits_for: str
+    """What is away."""
+    setting: str
+    """Name of the setting that bounds the wait."""
+    reason: str
+    """What it answered last, or that it does not answer."""
+    since: datetime
+    """When the wait began, by the server's clock."""
+    until: datetime
+    """When it is over at the latest, by the server's clock; the run may allow the call less."""
+    attempt: int = 1
+    """Which attempt of the activity waits, from 1 on: the server keeps heartbeats of earlier ones."""

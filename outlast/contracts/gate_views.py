@@ -122,3 +122,18 @@ class GateNews(Contract):
     """Names of those who settled the gate; empty where nobody did, or it still waits."""
     reason: Summary = ""
     """Why it was settled so, at most 200 characters; may be empty."""
+
+
+class WaitsBelow(Contract):
+    """An agent that a run has asked, in a run of its own, and that waits for people there."""
+
+    run: str
+    """Workflow id of its run, where people decide."""
+    agent: str
+    """Name of the agent."""
+    gates: tuple[GateView, ...] = ()
+    """Gates that wait."""
+    questions: tuple[str, ...] = ()
+    """Questions that wait, each beginning with its id."""
+    below: tuple["WaitsBelow", ...] = ()
+    """Agents that it asked in turn, and that wait."""

@@ -277,6 +277,8 @@ class GatesCarried(Contract):
     """The audit trail, as far as it is taken along."""
     tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
     """Tokens that have counted, by their number, as long as they are valid."""
+    elsewhere: tuple[GateState, ...] = ()
+    """Gates of other runs that this one is part of, or that are part of it, at which an action was denied."""
     slack: SlackThread = SlackThread()
     """Where the messages about them stand in Slack."""
     standing: tuple[StandingApproval, ...] = ()

@@ -10,7 +10,7 @@ from outlast.contracts.base import Content, Contract, Part
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
 from outlast.contracts.gates import GatesCarried
 from outlast.contracts.runs import ArchivedPart, Budget, BudgetShown, FallbackTaken, RunState, Spend, StepRow
-from outlast.contracts.steering import GatePolicy, Pause
+from outlast.contracts.steering import DelegationLimits, GatePolicy, Pause
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,8 @@ class RunRequest(Contract):
     """Addresses that hear when a gate of the run opens, and when it ends, beside those of WEBHOOK_URLS."""
     forked: Fork | None = None
     """From which run it was forked; None: it was not."""
+    delegation: DelegationLimits = DelegationLimits()
+    """How far its agents may ask other agents."""
 
 
 class RunResult(Contract):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
-from outlast.contracts.gate_views import GateView
+from outlast.contracts.gate_views import GateView, WaitsBelow
 from outlast.contracts.gates import StandingApproval
 from outlast.contracts.steering import GatePolicy, Pause
 
@@ -167,6 +167,10 @@ class StepRow(Contract):
     """What it gave; None where it gave nothing."""
     note: str = ""
     """Why it failed, was skipped or went another way; empty: nothing to report."""
+    within: str = ""
+    """Step whose agent asked for this one; empty: no agent did."""
+    run: str = ""
+    """Workflow id of the run that does it; empty: this run does."""
 
 
 class ArchivedPart(Contract):
@@ -189,6 +193,8 @@ class FallbackTaken(Contract):
     """Who was asked instead: an agent, `person`, or a fixed text."""
     reason: Summary = ""
     """Why the agent failed, at most 200 characters."""
+    handoff: bool = False
+    """Whether the agent did not fail, but handed the conversation over."""
 
 
 QUESTION_MEMO = "question: "
@@ -247,6 +253,8 @@ class RunStatus(Contract):
     """Tools that are otherwise than their servers have them."""
     forked: str = ""
     """From which run it was forked, and from where on, in words; empty: it was not."""
+    below: tuple[WaitsBelow, ...] = ()
+    """Agents that it asked, each in a run of its own, that wait for people."""
     earlier: tuple[str, ...] = ()
     """Keys in the content store of steps of earlier parts (`StepOutcomes`), of which `steps` lacks times and output."""
 
@@ -284,20 +292,3 @@ class Budget(Contract):
     def limited(self) -> bool:
         """Whether it limits anything."""
         return self.usd is not None or self.tokens is not None or self.calls is not None
-
-
-class OutageWait(Contract):
-    """What a running activity waits for in place; sent with its heartbeats, after its progress."""
-
-    waits_for: str
-    """What is away."""
-    setting: str
-    """Name of the setting that bounds the wait."""
-    reason: str
-    """What it answered last, or that it does not answer."""
-    since: datetime
-    """When the wait began, by the server's clock."""
-    until: datetime
-    """When it is over at the latest, by the server's clock; the run may allow the call less."""
-    attempt: int = 1
-    """Which attempt of the activity waits, from 1 on: the server keeps heartbeats of earlier ones."""

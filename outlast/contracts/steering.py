@@ -230,3 +230,12 @@ class PauseAnswer(Contract):
     """Why it did not; empty where it did."""
     paused: Pause | None = None
     """How the run stands now; None: it is not paused."""
+
+
+class DelegationLimits(Contract):
+    """How far agents may ask other agents."""
+
+    depth: int = Field(default=3, ge=0, le=10)
+    """How many agents may ask one another in a row; 0: none may ask."""
+    count: int = Field(default=20, ge=0, le=500)
+    """How many agents may be asked by agents of one run."""

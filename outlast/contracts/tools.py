@@ -29,12 +29,27 @@ class ToolCard(Contract):
     """Names of the arguments it takes; empty: not known."""
     undoable: tuple[UndoablePair, ...] = ()
     """Requests that can be undone although the tool's others cannot."""
+    agent: str = ""
+    """Name of the agent that a call asks; empty: it is no agent."""
+    handoff: bool = False
+    """Whether a call hands the conversation over to that agent."""
 
     def of_call(self, arguments: Mapping[str, Any], ref: str | None = None) -> "ToolCard":
         """Return the card as it holds for one call; arguments by reference are not looked at, and so not undoable."""
         if ref is None and any(pair.inverse_of(arguments) is not None for pair in self.undoable):
             return self.model_copy(update={"effect": Effect.WRITE})
         return self
+
+
+class AgentTool(Contract):
+    """An agent that another one may ask as it calls a tool."""
+
+    name: str
+    """Name of the agent."""
+    description: str
+    """What it is good at, in words; the model chooses by it."""
+    handoff: bool = False
+    """Whether the conversation is handed over to it."""
 
 
 class ToolsetRequest(Contract):
@@ -44,6 +59,8 @@ class ToolsetRequest(Contract):
     """Names of tools, `mcp__server__tool`, `mcp__server` for all of a server, or `*` for all there are."""
     without: tuple[str, ...] = ()
     """Names of those that it may not have."""
+    agents: tuple[AgentTool, ...] = ()
+    """Agents that it may ask."""
 
 
 class Toolset(Contract):

@@ -59,10 +59,12 @@ class Webhooks:
     def __init__(self, urls: tuple[str, ...], state: ExecutionState) -> None:
         self._urls = urls
         self._state = state
+        self.of_part = False
+        """Whether the run is that of an agent which another run has asked: its gates are reported, its end is not."""
 
     def __bool__(self) -> bool:
         """Whether anybody hears of this run; a run that another started is part of what that one reports."""
-        return bool(self._urls or self._state.webhooks) and workflow.info().parent is None
+        return bool(self._urls or self._state.webhooks) and (self.of_part or workflow.info().parent is None)
 
     def known(self, count: int) -> None:
         """Take note of how many addresses the deployment has."""

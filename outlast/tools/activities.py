@@ -32,7 +32,7 @@ from outlast.tools.mcp.session import ServerSlowError
 from outlast.tools.mcp.specs import given
 from outlast.tools.names import EVERY, mcp_name
 from outlast.tools.tool import SPECS, Tool, ToolError, read_specs
-from outlast.tools.toolsets import Listing, choose, servers_of
+from outlast.tools.toolsets import Listing, add_agents, choose, servers_of
 from outlast.undo.records import UndoRecord, UndoRecords, digest
 
 LISTINGS = 2
@@ -74,6 +74,7 @@ class ToolActivities:
         async with heartbeats():
             listings = await self._listings(request.names)
             chosen = choose(request.names, request.without, self._tools, listings)
+            add_agents(chosen, request.agents)
             specs = SPECS.dump_json(tuple(spec for _, spec in chosen.tools.values())).decode()
             kept = await self._store.keep(specs, media_type="application/json", by_reference=True)
             return Toolset(

@@ -2,14 +2,37 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from outlast.contracts import ToolCard, ToolSpec
+from outlast.contracts import AgentTool, ToolCard, ToolSpec
 from outlast.tools.mcp.specs import McpTool
 from outlast.tools.names import ASK_PERSON, EVERY, HOUSEKEEPING, MCP, SETTINGS, McpName, bare, mcp_name, our_name
 from outlast.tools.tool import Tool
 
 MOST_TOOLS = 128
 """How many tools one request may name."""
+
+LONGEST_NAME = 64
+"""Characters of a tool's name, as the API allows them."""
+ASKS = (
+    "Have the agent {} do a task, and get its answer. It knows nothing of this conversation, so give it all that it needs. "
+    "Several may be asked at the same time. What it is for:"
+)
+HANDS_OVER = "Hand this conversation over to the agent {}, which goes on with it in your place. What it is for:"
+TASK: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "task": {"type": "string", "minLength": 1, "description": "What it is to do, complete in itself."},
+        "material": {"type": "string", "description": "A text that it needs for it; leave it out if there is none."},
+    },
+    "required": ["task"],
+    "additionalProperties": False,
+}
+WHY: dict[str, Any] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "description": "Why, in a sentence, for the other agent to read."}},
+    "additionalProperties": False,
+}
 
 Listing = Sequence[McpTool] | str
 """The tools of a server, or why it does not list them."""
@@ -62,6 +85,22 @@ def choose(
         chosen.notices.append(f"{len(left_out)} of {len(chosen.tools)} tools are left out, from {left_out[0]} on")
         chosen.tools = dict(list(chosen.tools.items())[:MOST_TOOLS])
     return chosen
+
+
+def add_agents(chosen: Chosen, agents: Sequence[AgentTool]) -> None:
+    """Put agents before the tools, each as one by which it is asked, or takes the conversation over."""
+    tools: dict[str, tuple[ToolCard, ToolSpec]] = {}
+    for agent in agents:
+        name = f"{'hand_over_to' if agent.handoff else 'ask'}_{agent.name}"[:LONGEST_NAME]
+        what = HANDS_OVER if agent.handoff else ASKS
+        spec = ToolSpec(
+            name=name,
+            description=f"{what.format(agent.name)} {agent.description}",
+            input_schema=WHY if agent.handoff else TASK,
+        )
+        takes = tuple(spec.input_schema["properties"])
+        tools[name] = (ToolCard(name=name, takes=takes, agent=agent.name, handoff=agent.handoff), spec)
+    chosen.tools = {**tools, **{name: tool for name, tool in chosen.tools.items() if name not in tools}}
 
 
 def _ours(chosen: Chosen, name: str, ours: Mapping[str, Tool]) -> None:

@@ -30,6 +30,7 @@ from outlast.contracts import (
     ToolResult,
     Trace,
     Usage,
+    WaitsBelow,
 )
 from outlast.tracing.details import ROWS_SHOWN, details
 from outlast.tracing.indexing import index_end
@@ -53,6 +54,8 @@ class RunTrace:
         self.rollback = ""
         self.forked = ""
         self.gates: tuple[GateView, ...] = ()
+        self.below: dict[str, WaitsBelow] = {}
+        """What waits for people in the runs of agents that were asked, by workflow id."""
         self.standing: tuple[StandingApproval, ...] = ()
         self.budget: BudgetShown | None = None
         self.earlier: tuple[str, ...] = ()
@@ -165,6 +168,35 @@ class RunTrace:
         self.gates, self.standing = tuple(gates), tuple(standing)
         self.changed()
 
+    def waits_below(self, run: str, waits: WaitsBelow | None = None) -> None:
+        """Show what waits for people in the run of an agent that was asked; None: nothing does any more."""
+        self.below.pop(run, None)
+        if waits is not None and (waits.gates or waits.questions or waits.below):
+            self.below[run] = waits
+        self.changed()
+
+    def told_of_waits(self, arguments: Sequence[Any]) -> None:
+        """Hear from such a run what waits there; whatever else is sent is shown, and changes nothing."""
+        try:
+            waits = WaitsBelow.model_validate(arguments[0] if len(arguments) == 1 else None)
+        except ValueError:
+            waits = None
+        known = waits is not None and any(row.run == waits.run for row in self._state.steps.values() if row.run)
+        if waits is None or not known:
+            self.notice("delegate_waits: only a run that this one has started for an agent says what waits there")
+        else:
+            self.waits_below(waits.run, waits)
+
+    def spent_below(self, step: str, spend: Spend) -> None:
+        """Count what the run of an agent that was asked has cost."""
+        self.spent_by[step] = self.spent(step).plus(spend)
+
+    def handed_over(self, step: str, origin: str, target: str) -> None:
+        """Record that an agent handed its conversation over."""
+        self.fallbacks.append(
+            FallbackTaken(step=step, origin=origin, target=target, reason="it goes on with it", handoff=True)
+        )
+
     def stands(self, budget: BudgetShown | None) -> None:
         """Show how the run stands with its budget."""
         self.budget = budget
@@ -235,6 +267,7 @@ class RunTrace:
             tools_missing=state.tools.missing,
             tools_changed=state.tools.changed[-NOTICES_KEPT:],
             forked=self.forked,
+            below=tuple(self.below.values()),
             earlier=state.archive.refs,
         )
 

@@ -78,6 +78,21 @@ class Attempt:
         self.acts.append(act)
         return act
 
+    def asked(self, call: ToolCall, changes: Sequence[Change], answer: ToolAnswer) -> None:
+        """Keep what another agent changed that was asked for it by this call."""
+        for number, change in enumerate(changes):
+            made = ToolCall(id=call.id, name=f"{call.name} · {change.tool}", input={"arguments": change.arguments})
+            self.acts.append(Act(self.step, self.agent, made if number else call, change.seq, answer))
+
+    def repeated(self, call: ToolCall) -> ToolAnswer | None:
+        """Return what an agent answered to this very call in an earlier attempt, where it changed something that stands."""
+        digest = Act(self.step, self.agent, call).digest
+        for act in self.before:
+            if act.change and act.digest == digest and (answer := self.answered(act, call)) is not None:
+                self.acts.append(act)
+                return answer
+        return None
+
     def answered(self, act: Act, call: ToolCall) -> ToolAnswer | None:
         """Return the answer that an act has had already; None where it must be made."""
         if act.answer is None or act.answer.failed or self._state(act.change) not in HAPPENED:

@@ -127,6 +127,26 @@ class UndoLog:
         self._seq = max(self.changes, default=0)
         self._ended = max((each.order for each in self.changes.values()), default=0)
 
+    def take_over(self, changes: Iterable[Change], step: str) -> list[int]:
+        """Add what an agent changed that this step asked, in a run of its own that has ended; returns the numbers here.
+
+        What is known already stays as it is, so that a change is undone once however often its run reports.
+        """
+        added: list[int] = []
+        for change in sorted(changes, key=lambda each: (not each.order, each.order)):
+            if change.key in self._keys:
+                continue
+            self._seq += 1
+            self._ended += bool(change.order)
+            order = self._ended if change.order else 0
+            self.changes[self._seq] = change.model_copy(update={"seq": self._seq, "step": step, "order": order})
+            self._keys.add(change.key)
+            added.append(self._seq)
+        while len(self.changes) > REMEMBERED:
+            self._keys.discard(self.changes.pop(next(iter(self.changes))).key)
+            self._forgotten += 1
+        return added
+
     def reopen(self) -> None:
         """Take the undos that failed as not tried yet, so that the next rollback tries them.
 

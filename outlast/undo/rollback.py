@@ -82,6 +82,10 @@ class Rollback:
         if again:
             self._undo_log.reopen()
 
+    def take_over(self, changes: Changes, step: str) -> list[int]:
+        """Add what an agent changed that this step asked, in a run of its own; returns the numbers of the changes here."""
+        return self._undo_log.take_over(changes.changes, step)
+
     def mark(self, checkpoint: str) -> None:
         """Set a checkpoint that a rollback can go back to."""
         if journal.catching_up():

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from outlast.activity.outages import Waits
 from outlast.activity.rate_pauses import RatePauses
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.delegation.ended_activities import DelegateActivities
+from outlast.agents.delegation.workflow import DelegatedAgentWorkflow
 from outlast.agents.files import DEFAULTS
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.approvals.identity_activities import GateTermsActivities
@@ -78,7 +80,7 @@ class Feature(Protocol):
         ...
 
 
-OWN_WORKFLOWS: tuple[type, ...] = (RollbackWorkflow, WebhookWorkflow)
+OWN_WORKFLOWS: tuple[type, ...] = (RollbackWorkflow, WebhookWorkflow, DelegatedAgentWorkflow)
 """Workflows of ours that other runs need; every worker serves them."""
 
 
@@ -154,11 +156,8 @@ class Registry:
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
         )
-        webhooks = WebhookActivities(
-            settings.webhook_urls,
-            settings.webhook_secret.get_secret_value() if settings.webhook_secret else "",
-            private=settings.webhook_private,
-        )
+        secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
+        webhooks = WebhookActivities(settings.webhook_urls, secret, private=settings.webhook_private)
         catalog = CatalogActivities(
             settings.agents_dir,
             store,
@@ -170,6 +169,7 @@ class Registry:
         return [
             self.call_model,
             catalog.read_catalog,
+            DelegateActivities().read_delegate,
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,

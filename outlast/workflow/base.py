@@ -24,7 +24,7 @@ from outlast.agents.tool_gates import decide_on_stuck
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
-from outlast.budget.limits import Budgeting
+from outlast.budget.lending import Lending
 from outlast.contracts import (
     Content,
     RunRequest,
@@ -119,8 +119,8 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.undo = Rollback(self.state, self.trace)
         self.undo.on_stuck = partial(decide_on_stuck, self.gates)
         self.undo.on_denied, self.undo.on_fallback = request.on_denied, request.on_fallback
-        self.budget = Budgeting(self.state, self.trace, self.gates)
-        self.agents = Agents(self)
+        self.budget = Lending(self.state, self.trace, self.gates)
+        self.agents = Agents(self, request)
         self.agents.outcomes = Outcomes(request.forked)
         if request.forked is not None:
             self.state.stand_ins = request.forked.agents
@@ -209,7 +209,7 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
 
 def _report_end(flow: Workflow, state: RunState, error: str = "") -> None:
     """Tell whoever wants to hear of it how the run ends; what becomes of that changes nothing here."""
-    if flow.webhooks:
+    if flow.webhooks and not flow.webhooks.of_part:
         flow.gates.notifier.begin(flow.webhooks.run_ended(state, error), f"the run is {state}")
 
 

@@ -12,7 +12,7 @@ from temporalio import workflow
 from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import People
-from outlast.budget.limits import Budgeting
+from outlast.budget.lending import Lending
 from outlast.contracts import ArchivedPart, BranchCarried, Content, RunCarried, RunRequest, StateCarried
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
@@ -36,7 +36,7 @@ class Flow(Protocol):
     people: People
     gates: Gates
     undo: Rollback
-    budget: Budgeting
+    budget: Lending
     agents: Agents
 
 

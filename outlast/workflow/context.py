@@ -4,7 +4,7 @@ from typing import Protocol
 
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import People
-from outlast.budget.limits import Budgeting
+from outlast.budget.lending import Lending
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
 from outlast.workflow.state import ExecutionState
@@ -30,7 +30,7 @@ class RunContext(Protocol):
         """The people whom it may ask."""
 
     @property
-    def budget(self) -> Budgeting:
+    def budget(self) -> Lending:
         """What it may spend."""
 
     @property

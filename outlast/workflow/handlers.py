@@ -123,6 +123,13 @@ class MessageHandlers:
         if not await answered(self.gates, self.state, args):
             self.people.answer(args)
 
+    @workflow.signal(
+        name="delegate_waits", description="Sent by the run of an agent that this run asked: what waits there"
+    )
+    def delegate_waits(self, *args: Any) -> None:
+        """Hear what waits for people in the run of an agent."""
+        self.trace.told_of_waits(args)
+
     @workflow.signal(name="rollback", description="Stop and undo what was changed: nothing, or a checkpoint's name")
     def roll_back_signalled(self, *args: Any) -> None:
         """Roll back for a person."""

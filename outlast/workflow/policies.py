@@ -84,6 +84,11 @@ def call_tool(card: ToolCard, heartbeat: float, summary: str) -> ActivityConfig:
     return _outlasting(card.timeout, whole, heartbeat, summary, reports=card.effect is not Effect.READ)
 
 
+def read_delegate(heartbeat: float, summary: str) -> ActivityConfig:
+    """Bound the look at the run of an agent that was asked, which may have to be waited for."""
+    return _outlasting(TURN, TURN, heartbeat, summary)
+
+
 def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
     """Bound one undo by the time-out of the call that it undoes; worth more attempts than the call itself."""
     return _outlasting(timeout, timeout * 8 + RETRY_WAITS, heartbeat, summary)

@@ -116,6 +116,11 @@ class ExecutionState:
         if self.watcher is not None:
             self.watcher.step_began(self.steps[step])
 
+    def done_by(self, step: str, run: str = "", agent: str = "") -> None:
+        """Note which run does a step, or which agent goes on with it."""
+        if not catching_up():
+            self._update(step, ({"run": run} if run else {}) | ({"agent": agent} if agent else {}))
+
     def end(self, step: str, state: StepState, *, output: Content | None = None, note: str = "") -> None:
         """Mark a step as ended."""
         if catching_up():

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
 
 from outlast.agents.agents import Agents
+from outlast.agents.answers import LoopEnd, LoopState
 from outlast.agents.conversation.inbox import Inbox, shown
 from outlast.agents.sessions import ConversationCarried, MessageState, SaidMessage, SessionLimits, SessionProgress
-from outlast.agents.tool_loop import AgentLoop, LoopEnd, LoopState
+from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, Part
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.workflow.failures import ENDINGS, FAILURES, HaltedError, finished
@@ -85,6 +87,11 @@ class Talk:
             raise
 
     @property
+    def speaker(self) -> AgentCard:
+        """Who has the conversation."""
+        return self._loop.card
+
+    @property
     def carried_on(self) -> dict[str, Any]:
         """What the next part of the session must know of the turns so far."""
         state = self._loop.state
@@ -129,6 +136,7 @@ class Talk:
     def _begin(self, left: tuple[Message, ...]) -> None:
         """Begin a loop for what is said now, whose limits begin anew."""
         before = self._loop
+        self.card = before.card  # it may have handed the conversation over
         self._turns += before.state.turns
         self._tool_calls += before.state.tool_calls
         self._compactions += before.state.compactions
@@ -175,10 +183,11 @@ class Talk:
         """Account for what was worked on."""
         inbox, by = self.inbox, self.inbox.interrupted_by
         inbox.interrupting, inbox.interrupted_by = False, ""
-        if working.cancelled():
+        error = None if working.cancelled() else working.exception()
+        if working.cancelled() or (error is not None and is_cancelled_exception(error)):
             inbox.settle(MessageState.INTERRUPTED, f"interrupted by {by}" if by else "interrupted")
             self._remark(INTERRUPTED)
-        elif (error := working.exception()) is None:
+        elif error is None:
             ended = working.result()
             self.answer = ended.content if ended.content.size else self.answer
             self.data = ended.data if ended.data is not None else self.data

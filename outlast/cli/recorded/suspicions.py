@@ -71,7 +71,10 @@ def suspicions(
     found = [Suspicion(step, what, fatal) for call in calls for what, fatal in _of_call(call)]
     found += [Suspicion(step, what) for what in _never_called(calls)]
     found += [
-        Suspicion(step, f"{taken.origin} was given up for {taken.target}: {taken.reason}")
+        Suspicion(
+            step,
+            f"{taken.origin} {'handed over to' if taken.handoff else 'was given up for'} {taken.target}: {taken.reason}",
+        )
         for taken in fallbacks
         if taken.step == step
     ]

@@ -48,7 +48,7 @@ Slot = tuple[str, int]
 def drawing(rows: Mapping[str, StepRow]) -> Drawing:
     """Place every step; a dependency that is no step of the run is left out."""
     depth = depths(rows)
-    needs = {name: [one for one in dict.fromkeys(row.depends_on) if one in rows] for name, row in rows.items()}
+    needs = {name: [one for one in dict.fromkeys(_before(row)) if one in rows] for name, row in rows.items()}
     forward = [(before, name) for name in rows for before in needs[name] if depth[before] < depth[name]]
     columns = _columns(depth, forward)
     tops: dict[Slot, int] = {}
@@ -120,7 +120,12 @@ def depths(rows: Mapping[str, StepRow]) -> dict[str, int]:
     for _ in range(len(rows) + 1):
         before = dict(found)
         for name, row in rows.items():
-            found[name] = 1 + max((found.get(each, -1) for each in row.depends_on if each in rows), default=-1)
+            found[name] = 1 + max((found.get(each, -1) for each in _before(row) if each in rows), default=-1)
         if found == before or max(found.values(), default=0) > len(rows):
             break
     return {name: min(depth, len(rows)) for name, depth in found.items()}
+
+
+def _before(row: StepRow) -> tuple[str, ...]:
+    """Name the steps that a step is drawn behind: those that it waits for, or the one whose agent asked for it."""
+    return row.depends_on or ((row.within,) if row.within else ())

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from outlast.cli.printing import counted, page_environment
-from outlast.cli.rendering import dollars, seconds
+from outlast.cli.rendering import dollars, in_tree, seconds
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.times import Spent, Stretch
@@ -33,8 +33,9 @@ def html(report: Report, now: datetime) -> str:
             now=now,
             lanes=[lane(report, step) for step in report.rows],
             loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],
-            graph=drawing(report.rows) if any(row.depends_on for row in report.rows.values()) else None,
+            graph=drawing(report.rows) if any(row.depends_on or row.within for row in report.rows.values()) else None,
             drawn=DRAWN,
+            tree=in_tree(list(report.rows.values())),
             cut=SUMMARY_LENGTH,
             times=shares_of_time(report),
         )

@@ -15,6 +15,7 @@ from temporalio.client import (
 from outlast.cli.kinds import page_of, partial
 from outlast.cli.leaving import LeavingError, cause_of
 from outlast.cli.reaching import Reach, word
+from outlast.cli.recorded.delegates import whole_tree
 from outlast.cli.recorded.reading import read_history
 from outlast.cli.report.figures import Outcome, Report, WorkerAnswers, report_of
 from outlast.cli.result_texts import texts_of
@@ -40,9 +41,10 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
 
 async def _queried(reach: Reach, found: WorkflowExecutionDescription) -> WorkerAnswers | None:
     try:
+        status, trace = await whole_tree(reach, await reach.status(found), await reach.trace(found))
         return WorkerAnswers(
-            status=await reach.status(found),
-            trace=await reach.trace(found),
+            status=status,
+            trace=trace,
             decisions=await reach.ask(found, "decisions", DecisionLog),
             changes=await reach.ask(found, "changes", Changes),
         )

@@ -79,7 +79,11 @@ def added_up(found: Sequence[Stretch]) -> dict[Spent, float]:
 
 def critical_path(rows: Mapping[str, StepRow]) -> tuple[str, ...]:
     """Name the chain of steps that decided when the last step ended, first to last; none where no step waits for another."""
-    ended = {name: row.ended for name, row in rows.items() if row.ended is not None and row.started is not None}
+    ended = {
+        name: row.ended
+        for name, row in rows.items()
+        if row.ended is not None and row.started is not None and not row.within
+    }
     if not ended or not any(row.depends_on for row in rows.values()):
         return ()
     path = [max(ended, key=lambda name: ended[name])]

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from outlast.cli.kinds import ROLLBACK
 from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
+from outlast.cli.recorded.delegates import with_changes_below
 from outlast.cli.rendering import safe
 from outlast.command_line import command
 from outlast.contracts import (
@@ -35,6 +36,7 @@ async def roll_back_ended(reach: Reach, found: WorkflowExecutionDescription, che
     if not await reach.served(found):
         raise await reach.no_worker(found, f"{ended}, and only a worker knows what it changed")
     changes = await reach.ask(found, "changes", Changes, within=PATIENT_DEADLINE)
+    changes = await with_changes_below(reach, found, changes)
     if not changes.having(ChangeState.DONE, ChangeState.REGISTERED, ChangeState.UNDO_FAILED):
         raise LeavingError(
             WRONG, f"{ended}, and there is nothing to roll back: {changes.summary or 'it changed nothing'}"

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from outlast.cli.rendering import MARKS, STYLES, budget_lines, dollars, duration, money, safe, seconds
+from outlast.cli.rendering import MARKS, STYLES, budget_lines, dollars, duration, in_tree, money, safe, seconds
 from outlast.contracts import CallTrace, RunStatus, Spend, StepRow, StepState, Trace
 
 
@@ -14,9 +14,15 @@ def trace_page(status: RunStatus, trace: Trace) -> list[RenderableType]:
     """Show the whole trace of a run."""
     rows = {row.step: row for row in status.steps}
     tree = Tree(_head(status), guide_style="dim")
-    for step in dict.fromkeys((*(call.step for call in trace.calls), *rows)):
+    branches: dict[str, Tree] = {}
+    begun = dict.fromkeys((*(call.step for call in trace.calls), *rows))
+    if any(row.within for row in rows.values()):  # what an agent was asked stands below the step that asked
+        below = [row.step for _, row in in_tree([rows[step] for step in begun if step in rows])]
+        begun = dict.fromkeys((*(step for step in begun if step not in rows), *below))
+    for step in begun:
         calls = [call for call in trace.calls if call.step == step]
-        branch = tree.add(_step(step, rows.get(step), calls))
+        above = branches.get(rows[step].within, tree) if step in rows else tree
+        branch = branches[step] = above.add(_step(step, rows.get(step), calls))
         for call in calls:
             branch.add(call_line(call))
     return [tree, *budget_lines(status.budget), *_faults(trace.calls)]

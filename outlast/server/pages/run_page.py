@@ -32,7 +32,7 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str) -> dict[str, Any]:
     seen = await shown(reach, found)
     waiting = await whole(reach, found, (await shown_gates(found)).waiting) if seen.closed is None else []
     steps = {row.step: row for row in seen.progress.steps} if seen.progress else {}
-    is_plan = any(row.depends_on for row in steps.values()) and len(steps) <= DRAWN
+    is_plan = any(row.depends_on or row.within for row in steps.values()) and len(steps) <= DRAWN
     talk = None
     if found.workflow_type == SESSION:
         with suppress(HttpError, LeavingError):  # a session that was started by something else than this contract

@@ -20,6 +20,9 @@ from tests.workflow.undo.refunding import Shop, shop_in
 LEASE = PROJECT / "samples" / "documents" / "legal-studio-lease.docx"
 LEDGER = Path(__file__).with_name("ledger_server.py")
 NOTARY = "---\nname: notary\ndescription: Books lines.\nmodel: sonnet\ntools: mcp__ledger\n---\nYou book lines."
+FOREMAN = (
+    "---\nname: foreman\ndescription: Leads.\nmodel: sonnet\nagents: [file-clerk, analyst]\n---\nYou lead the clerks."
+)
 EFFECTS = """
     CREATE TABLE refunded (order_id TEXT);
     CREATE TRIGGER refund_made AFTER INSERT ON refunds BEGIN INSERT INTO refunded VALUES (new.order_id); END;
@@ -43,6 +46,8 @@ ANSWERS = [
         before_turn=TURNS,
         input={"path": "s-{run}-{turn}.md", "content": "new"},
     ),
+    Rule(system="You lead the clerks", tool="ask_file-clerk", before_turn=1, input={"task": "write for {run}"}),
+    Rule(system="You lead the clerks", tool="ask_analyst", before_turn=2, input={"task": "look at {run}"}),
     Rule(system="You book lines", tool="mcp__ledger__book", before_turn=TURNS, input={"line": "{run} {turn}"}),
 ]
 
@@ -108,6 +113,10 @@ class Application:
                 *("agent with MCP", "agent", "notary", "book for {run}", "--allow", "mcp__ledger__book"),
                 check=self._booked,
             ),
+            _scenario(
+                *("delegating, in a budget", "agent", "foreman", "have it written for {run}", "--budget-calls", "60"),
+                check=self._written,
+            ),
             _scenario("refund", *refund, "--amount", "45", prepare=self._order, check=self._refunded),
             _scenario(
                 *("refund with a gate", *refund, "--amount", "150"),
@@ -159,6 +168,7 @@ def application(directory: Path) -> Iterator[Application]:
     spoiler = clerk.replace("name: file-clerk", "name: spoiler").replace("You work with", "You spoil")
     (agents / "spoiler.md").write_text(spoiler.replace("fallback: generalist\n", ""))
     (agents / "notary.md").write_text(NOTARY)
+    (agents / "foreman.md").write_text(FOREMAN)
     (directory / "workspace").mkdir()
     with shop_in(directory) as shop:
         found = Application(directory, shop)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from outlast.agents.files import DEFAULTS, AgentFile, Problem, read_agents
+from outlast.agents.delegation.naming import Delegates, delegates
+from outlast.agents.files import DEFAULTS, AgentFile, Problem, read_agents, with_fallbacks
 from outlast.consensus.votes import ConsensusRequest
 from outlast.consensus.voting import PANEL
 from outlast.contracts import PlanRequest
@@ -234,3 +235,50 @@ def test_fallbacks_lead_somewhere(tmp_path: Path) -> None:
             "or write 'model:NAME', 'person' or 'say: TEXT'"
         ),
     ]
+
+
+def test_whom_agents_may_ask_is_read_from_their_files_and_from_claude_codes_tools(tmp_path: Path) -> None:
+    agents, problems = written(
+        tmp_path,
+        agent("lead", "agents: [clerk, Legal Analyst]", "handoff: clerk", "tools: Read, Task"),
+        agent("clerk", "tools: Write"),
+        agent("legal-analyst"),
+        agent("narrow", "tools: Agent(clerk, nobody), Read"),
+        agent("any", "tools: Task"),
+        agent("passing", "agents: clerk", "handoff: true"),
+    )
+    assert problems == []
+    found = delegates({each.front.name: each.front for each in agents})
+    assert found["lead"] == Delegates(("clerk", "legal-analyst"), ("clerk",), ("Read",))
+    assert found["narrow"] == Delegates(("clerk",), (), ("Read",))
+    assert found["any"] == Delegates(("clerk", "legal-analyst"), (), ()), "all who ask nobody themselves"
+    assert found["passing"].handoffs == ("clerk",)
+    assert found["clerk"] == Delegates(tools=("Write",))
+    assert with_fallbacks(["lead"], agents) == {"lead", "clerk", "legal-analyst"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            ("agents: [a, x]", "color: red"),
+            [
+                "0.md:4: agents: 'a' names the agent itself",
+                "0.md:4: agents: 'x' is not an agent; choose among a, b",
+            ],
+        ),
+        (
+            ("agents: b", "agents: a"),
+            ["0.md:4: agents: agents ask one another in a circle (a → b → a)", "1.md:4: agents: agents ask"],
+        ),
+        (("agents: b", "handoff: a"), []),
+        (("handoff: true", "color: red"), ["0.md:4: handoff: there is nobody to hand over to; name the agents in 'agents'"]),
+        (("handoff: 3", "color: red"), ["0.md:4: handoff: "]),
+    ],
+)  # fmt: skip
+def test_a_file_that_names_agents_wrongly_is_told_by_field_and_line(
+    tmp_path: Path, fields: tuple[str, str], said: list[str]
+) -> None:
+    _, problems = written(tmp_path, agent("a", fields[0]), agent("b", fields[1]))
+    assert len(problems) == len(said), problems
+    assert all(problem.startswith(wanted) for problem, wanted in zip(problems, said, strict=True)), problems

@@ -188,6 +188,8 @@ class Chatting:
             return calls(("ask_person", {"question": "Sure?"}), turn=turn)
         if "pay" in said.rpartition("]")[2]:
             return calls(("pay", {"amount": turn}), turn=turn)
+        if "wrong" in said.rpartition("]")[2]:
+            raise non_retryable(ErrorKind.MODEL_REJECTED, "not like this")
         return f"to {said}"
 
     async def _held(self) -> str:

@@ -1,0 +1,337 @@
+"""Agents that ask agents: side by side, within bounds, one budget, gates, undo, cancelling, forks; and hand-offs."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from outlast.agents.sessions import AgentSessionRequest
+from outlast.contracts import (
+    ROLL_BACK_ALL,
+    Budget,
+    ChangeState,
+    DelegationLimits,
+    Plan,
+    PlanRequest,
+    PlanResult,
+    PlanStep,
+    RunState,
+    RunStatus,
+    StepState,
+)
+from outlast.errors import ErrorKind, kind_of
+from outlast.forks.forking import fork
+from outlast.llm.base import ModelCall, ModelReply
+from tests.workflow.base.test_agent_session import calls, results
+from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, bench, changes_of, states
+from workflows.agent_session import AgentSessionWorkflow
+
+__all__ = ["bench"]
+
+SESSION = AgentSessionWorkflow.run
+FILES = "tools: [Write, Read]"
+CREW = {"lead": "agents: [clerk, thinker]", "clerk": FILES, "thinker": "model: opus"}
+
+
+def who(call: ModelCall) -> str:
+    return call.system.removeprefix("You are ").removesuffix(".")
+
+
+def turn(call: ModelCall) -> int:
+    return sum(message["role"] == "assistant" for message in call.history)
+
+
+def asks(*tasks: tuple[str, str], at: int = 0) -> ModelReply:
+    return calls(*((f"ask_{agent}", {"task": text}) for agent, text in tasks), turn=at)
+
+
+def writes(name: str, at: int = 5) -> ModelReply:
+    return calls(("write_file", {"path": f"{name}.md", "content": name}), turn=at)
+
+
+def crew(first: ModelReply, clerk: Any = None, *more: Any) -> Any:
+    """Let the lead ask, and then say what it was answered; a clerk writes a file named by its task."""
+
+    def script(call: ModelCall) -> Any:
+        if who(call) == "lead":
+            said = [block["content"] for block in results(call)]
+            replies = (first, *more, " | ".join(map(str, said)))
+            return replies[turn(call)]
+        if who(call) == "clerk":
+            if clerk is not None:
+                return clerk(call)
+            name = str(call.messages[0][1]).split()[-1] if not call.history else "x"
+            return writes(name) if turn(call) == 0 else "written"
+        return f"{who(call)} thinks"
+
+    return script
+
+
+def session(**fields: Any) -> AgentSessionRequest:
+    return AgentSessionRequest(agent="lead", task="Lead", **fields)
+
+
+def ours(runner: Runner, tmp_path: Path, agents: Any = None) -> Runner:
+    return with_agents(runner, tmp_path / "agents", agents or CREW)
+
+
+async def test_agents_are_asked_side_by_side_and_one_with_tools_works_in_a_run_of_its_own(
+    runner: Runner, tmp_path: Path
+) -> None:
+    crewed = ours(runner, tmp_path)
+    script = crew(asks(("clerk", "one"), ("thinker", "why"), ("clerk", "two")))
+    async with crewed.worker(script) as llm:
+        handle = await crewed.start(SESSION, session())
+        result = await handle.result()
+        status: RunStatus = await handle.query(AgentSessionWorkflow.status)
+        history = await handle.fetch_history()
+        changes = await handle.query(AgentSessionWorkflow.changes)
+    assert result.state is RunState.COMPLETED
+    assert result.answer.text == "written | thinker thinks | written"
+    assert sorted(path.name for path in crewed.settings.workspace.iterdir()) == ["one.md", "two.md"]
+    rows = {row.step: row for row in status.steps}
+    assert list(rows) == ["session", "session/clerk", "session/thinker", "session/clerk#2"]
+    assert {row.within for row in list(rows.values())[1:]} == {"session"}
+    assert [bool(row.run) for row in rows.values()] == [False, True, False, True]
+    assert {row.state for row in rows.values()} == {StepState.DONE}
+    assert result.spend.calls == len(llm.calls) == 7
+    assert [tool.name for tool in llm.calls[0].tools] == ["ask_clerk", "ask_thinker"]
+    kinds = [event.WhichOneof("attributes") for event in history.events]
+    assert kinds.count("start_child_workflow_execution_initiated_event_attributes") == 2
+    last = max(i for i, kind in enumerate(kinds) if kind == "child_workflow_execution_started_event_attributes")
+    first = kinds.index("child_workflow_execution_completed_event_attributes")
+    assert last < first, "one was waited for before the other began"
+    assert [change.step for change in changes.changes] == ["session", "session"]
+
+
+def plan(*agents: str, **fields: Any) -> PlanRequest:
+    steps = tuple(PlanStep(step=f"s{at}", agent=agent, input="Go") for at, agent in enumerate(agents))
+    return PlanRequest(plan=Plan(steps=steps), **fields)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [(DelegationLimits(depth=0), "no deeper than this"), (DelegationLimits(count=1), "has asked 1 agents")],
+)
+async def test_depth_and_count_are_bounded(runner: Runner, tmp_path: Path, limits: DelegationLimits, said: str) -> None:
+    crewed = ours(runner, tmp_path)
+    script = crew(asks(("thinker", "one"), ("thinker", "two")))
+    result, llm = await crewed.run(script, SESSION, session(delegation=limits))
+    assert said in result.answer.text
+    assert sum(who(call) == "thinker" for call in llm.calls) == limits.count * (limits.depth > 0)
+
+
+async def test_an_agent_below_asks_again_until_the_depth_is_reached(runner: Runner, tmp_path: Path) -> None:
+    agents = {
+        "lead": "agents: [middle]",
+        "middle": "agents: [lower]",
+        "lower": "agents: [thinker]",
+        "thinker": "model: opus",
+    }
+    chain = {"lead": "middle", "middle": "lower", "lower": "thinker"}
+
+    def script(call: ModelCall) -> Any:
+        name = who(call)
+        if name == "thinker":
+            return "deep thought"
+        return asks((chain[name], "go on")) if not call.history else str(results(call)[-1]["content"])
+
+    crewed = ours(runner, tmp_path, agents)
+    result, _ = await crewed.run(script, SESSION, session(delegation=DelegationLimits(depth=3)))
+    assert (result.answer.text, result.spend.calls) == ("deep thought", 7)
+    result, _ = await crewed.run(script, SESSION, session(delegation=DelegationLimits(depth=2)))
+    assert "no deeper than this" in result.answer.text
+
+
+async def test_three_side_by_side_do_not_overshoot_the_budget(runner: Runner, tmp_path: Path) -> None:
+    crewed = ours(runner, tmp_path)
+
+    def script(call: ModelCall) -> Any:
+        if who(call) == "lead":
+            return asks(("clerk", "a"), ("clerk", "b"), ("clerk", "c")) if not call.history else "done"
+        return calls(("list_files", {}), turn=turn(call))  # never ends by itself
+
+    budget = Budget(calls=11, gate={"deadline_seconds": 5})
+    async with crewed.worker(script) as llm:
+        handle = await crewed.start(SESSION, session(budget=budget))
+        result = await handle.result()
+    assert result.spend.calls == len(llm.calls) == 11 - result.budget.calls + result.budget.spent.calls
+    assert sum(who(call) == "clerk" for call in llm.calls) == 9, "each had a third of what was left, but for one call"
+    assert result.budget.spent.calls <= 11
+    assert result.answer.text == "done"
+
+
+SHOUT = ("shout", {"text": "hello"})
+
+
+def shouts(call: ModelCall) -> Any:
+    return calls(SHOUT, turn=7) if not call.history else str(results(call)[-1]["content"])
+
+
+async def test_a_gate_below_is_seen_above_and_a_denial_there_holds_for_all(bench: Bench, tmp_path: Path) -> None:
+    bench.runner = ours(
+        bench.runner, tmp_path, {**CREW, "lead": "agents: clerk\ntools: shout", "clerk": "tools: shout"}
+    )
+    script = crew(asks(("clerk", "shout")), shouts, asks(("clerk", "again"), at=1), calls(SHOUT, turn=2))
+    with bench.runner.env.auto_time_skipping_disabled():
+        async with bench.runner.worker(script):
+            handle = await bench.runner.start(SESSION, session(requester="ann"))
+            below = await waits_below(handle)
+            assert (below.agent, below.gates[0].requester) == ("clerk", "ann")
+            child = bench.runner.env.client.get_workflow_handle(below.run)
+            await child.execute_update("decide", {"gate": below.gates[0].name, "verdict": "deny", "by": "bob"})
+            result = await handle.result()
+            status: RunStatus = await handle.query(AgentSessionWorkflow.status)
+            settled = [
+                await bench.runner.env.client.get_workflow_handle(row.run).query("settled") for row in status.steps[1:]
+            ]
+    assert result.answer.text.count("was not called: it was denied by bob") == 3, (
+        "the lead and a second clerk ask nobody"
+    )
+    assert (status.below, status.gates, bench.did) == ((), (), [])
+    assert [len(each.get("denied", ())) for each in settled] == [1, 0]
+
+
+async def test_a_gate_below_is_approved_and_the_act_is_done(bench: Bench, tmp_path: Path) -> None:
+    bench.runner = ours(bench.runner, tmp_path, {**CREW, "clerk": "tools: shout"})
+    with bench.runner.env.auto_time_skipping_disabled():
+        async with bench.runner.worker(crew(asks(("clerk", "shout")), shouts)):
+            handle = await bench.runner.start(SESSION, session())
+            below = await waits_below(handle)
+            child = bench.runner.env.client.get_workflow_handle(below.run)
+            await child.signal("approve", {"by": "bob"})
+            result = await handle.result()
+            changes = await changes_of(handle)
+    assert (result.answer.text, bench.did) == ("shouted hello", ["shout"])
+    assert [(change.tool, change.step, change.agent) for change in changes.changes] == [("shout", "session", "clerk")]
+
+
+async def waits_below(handle: Any) -> Any:
+    async with asyncio.timeout(30):
+        while True:
+            status: RunStatus = await handle.query(AgentSessionWorkflow.status)
+            if status.below:
+                return status.below[0]
+            await asyncio.sleep(0.05)
+
+
+async def test_a_rollback_above_undoes_what_was_changed_below_once(bench: Bench, tmp_path: Path) -> None:
+    bench.runner = ours(bench.runner, tmp_path)
+    script = crew(asks(("clerk", "one"), ("clerk", "two")), None, REFUSAL)
+    async with bench.runner.worker(script):
+        handle = await bench.runner.start(SESSION, session(on_failure=ROLL_BACK_ALL))
+        cause = await bench.fails(handle)
+        changes = await changes_of(handle)
+    assert kind_of(cause) is ErrorKind.MODEL_REFUSED
+    assert states(changes) == [ChangeState.UNDONE] * 2
+    assert len(bench.undone) == 2
+    assert bench.files == {"a.md": "old"}
+
+
+async def test_an_agent_below_that_fails_is_told_to_the_model_and_its_changes_are_kept_in_mind(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.runner = ours(bench.runner, tmp_path)
+    script = crew(asks(("clerk", "one")), lambda call: writes("one") if not call.history else REFUSAL)
+    async with bench.runner.worker(script) as llm:
+        handle = await bench.runner.start(SESSION, session())
+        result = await handle.result()
+        changes = await changes_of(handle)
+    assert "clerk could not do it" in result.answer.text
+    assert [(change.tool, change.state) for change in changes.changes] == [("write_file", ChangeState.DONE)]
+    assert result.spend.calls == len(llm.calls) == 4
+
+
+@pytest.mark.parametrize("how", ["terminated", "cancelled", "parent"])
+async def test_one_that_is_ended_from_outside_is_taken_over_and_counted(
+    real_runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    bench = Bench(real_runner, monkeypatch)
+    bench.runner = ours(bench.runner, tmp_path)
+    asked = asyncio.Event()
+
+    async def hold() -> str:
+        asked.set()
+        await asyncio.sleep(3600)
+        return "never"
+
+    script = crew(asks(("clerk", "one")), lambda call: hold() if call.history else writes("one"))
+    async with bench.runner.worker(script):
+        handle = await bench.runner.start(SESSION, session(on_failure=ROLL_BACK_ALL))
+        await asked.wait()
+        row = (await handle.query(AgentSessionWorkflow.status)).steps[-1]
+        child = bench.runner.env.client.get_workflow_handle(row.run)
+        if how == "parent":
+            await handle.cancel()
+            await bench.fails(handle)
+            with pytest.raises(WorkflowFailureError):
+                await child.result()
+        else:
+            await (child.terminate("enough") if how == "terminated" else child.cancel())
+            result = await handle.result()
+            assert "clerk could not do it" in result.answer.text
+        changes = await changes_of(handle)
+        spend = (await handle.query(AgentSessionWorkflow.status)).spend
+    assert states(changes) == [ChangeState.UNDONE if how == "parent" else ChangeState.DONE]
+    assert len(bench.undone) == (how == "parent")
+    assert spend.calls == (3 if how == "terminated" else 4 if how == "cancelled" else 3)
+
+
+async def test_a_fork_takes_over_what_an_agent_below_has_answered(runner: Runner, tmp_path: Path) -> None:
+    crewed = ours(runner, tmp_path, {**CREW, "clerk": "tools: Read"})
+    said = iter(["first", "second"])
+
+    def script(call: ModelCall) -> Any:
+        if who(call) == "lead":
+            if call.history:
+                return next(said) + str(results(call)[-1]["content"])
+            return asks(("clerk", "look"))
+        return "seen"
+
+    async with crewed.worker(script) as llm:
+        first = await crewed.start(PLAN, plan("lead"))
+        await first.result()
+        asked = len(llm.calls)
+        again = await fork(crewed.env.client, first.id, store=crewed.store, from_step="s0")
+        result = PlanResult.model_validate(await again.result())
+    assert [who(call) for call in llm.calls[asked:]] == ["lead", "lead"], "the clerk was not asked again"
+    assert result.state is RunState.COMPLETED
+
+
+async def test_a_conversation_is_handed_over(runner: Runner, tmp_path: Path) -> None:
+    crewed = ours(
+        runner,
+        tmp_path,
+        {"lead": "agents: [clerk]\nhandoff: true\ntools: Read", "clerk": "tools: Write\nhandoff: lead"},
+    )
+
+    def script(call: ModelCall) -> Any:
+        if who(call) == "lead":
+            return calls(("hand_over_to_clerk", {"reason": "it writes"}), ("list_files", {}), turn=1)
+        return writes("done", at=turn(call)) if turn(call) == 1 else "it is done"
+
+    async with crewed.worker(script) as llm:
+        handle = await crewed.start(SESSION, session())
+        result = await handle.result()
+        status: RunStatus = await handle.query(AgentSessionWorkflow.status)
+    assert (result.answer.text, result.progress.agent) == ("it is done", "clerk")
+    assert [who(call) for call in llm.calls] == ["lead", "clerk", "clerk"]
+    assert [tool.name for tool in llm.calls[1].tools] == ["hand_over_to_lead", "write_file"]
+    assert "because: it writes" in results(llm.calls[1])[0]["content"]
+    assert [(hop.origin, hop.target, hop.handoff) for hop in status.hops] == [("lead", "clerk", True)]
+    assert status.steps[0].agent == "clerk"
+
+
+async def test_two_that_send_a_conversation_back_and_forth_come_to_an_end(runner: Runner, tmp_path: Path) -> None:
+    crewed = ours(runner, tmp_path, {"lead": "handoff: clerk", "clerk": "handoff: [lead]"})
+
+    def script(call: ModelCall) -> Any:
+        if results(call) and "which is the most" in results(call)[-1]["content"]:
+            return "then I answer"
+        return calls((f"hand_over_to_{'clerk' if who(call) == 'lead' else 'lead'}", {}), turn=turn(call))
+
+    result, llm = await crewed.run(script, SESSION, session())
+    assert (result.answer.text, len(llm.calls)) == ("then I answer", 12)
