@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -35,6 +36,7 @@ from outlast.contracts import RunStatus, StepOutcomes, StepRow, Trace
 from outlast.errors import text_of
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
+from outlast.tracing.rows import with_all
 from outlast.worker.routing import Served, served_by
 
 T = TypeVar("T")
@@ -186,7 +188,14 @@ class Reach:
 
     async def status(self, found: WorkflowExecutionDescription, *, within: timedelta | None = None) -> RunStatus:
         """Query how a run stands, its steps in full; raises as `ask`."""
-        return await self.in_full(await self.ask(found, "status", RunStatus, within=within))
+        return await self.all_steps(found, await self.ask(found, "status", RunStatus, within=within))
+
+    async def all_steps(self, found: WorkflowExecutionDescription, status: RunStatus) -> RunStatus:
+        """Add the steps that did not fit into the answer, in full."""
+        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(found.id, run_id=found.run_id)
+        within = timedelta(seconds=self.settings.query_wait)
+        asking = partial(handle.query, "steps", result_type=StepOutcomes, rpc_timeout=within)
+        return await self.in_full(await with_all(status, asking))
 
     async def in_full(self, status: RunStatus) -> RunStatus:
         """Put times and outputs to steps of earlier parts of a run, which lie in the content store as long as it is there."""

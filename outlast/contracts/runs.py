@@ -233,6 +233,8 @@ class RunStatus(Contract):
     """From which run it was forked, and from where on, in words; empty: it was not."""
     earlier: tuple[str, ...] = ()
     """Keys in the content store of steps of earlier parts (`StepOutcomes`), of which `steps` lacks times and output."""
+    left_out: int = 0
+    """How many steps are missing, because the answer would be too large; the `steps` query gives all, page by page."""
 
 
 class RunReport(Contract):

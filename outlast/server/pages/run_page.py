@@ -1,14 +1,15 @@
 """The page of one run: its graph and steps as they are now, what waits for people, and, of an agent's session, what was said."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from outlast.cli.decisions.listing import whole
 from outlast.cli.kinds import SESSION
 from outlast.cli.reaching import Reach
-from outlast.cli.rendering import money
+from outlast.cli.rendering import money, places_shown
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
-from outlast.cli.report.page import DRAWN
-from outlast.contracts import StepState
+from outlast.cli.report.page import drawable
+from outlast.contracts import StepRow, StepState
 from outlast.server.conversations import conversation, session_of
 from outlast.server.operations import HttpError, find
 from outlast.server.pages.forms import shown_arguments
@@ -18,7 +19,11 @@ from outlast.server.waiting import shown_gates
 OUTPUT_SHOWN = 2_000
 """Characters of a step's output; its report has more."""
 STEPS = 200
-"""Steps that the page lists."""
+"""Steps that the page lists; of more, those that are done are left out first."""
+
+
+def _first(steps: Sequence[StepRow]) -> list[StepRow]:
+    return [steps[place] for place in places_shown([step.state for step in steps], STEPS)]
 
 
 async def run_facts(reach: Reach, run: str) -> dict[str, Any]:
@@ -27,7 +32,6 @@ async def run_facts(reach: Reach, run: str) -> dict[str, Any]:
     seen = await shown(reach, found)
     waiting = await whole(reach, found, (await shown_gates(found)).waiting) if seen.closed is None else []
     steps = {row.step: row for row in seen.progress.steps} if seen.progress else {}
-    is_plan = any(row.depends_on for row in steps.values()) and len(steps) <= DRAWN
     said = []
     if found.workflow_type == SESSION:
         try:
@@ -36,9 +40,9 @@ async def run_facts(reach: Reach, run: str) -> dict[str, Any]:
             said = []  # a session that was started by something else than this contract
     return {
         "run": seen,
-        "steps": list(steps.values())[:STEPS],
+        "steps": _first(list(steps.values())),
         "rows": steps,
-        "graph": drawing(steps) if is_plan else None,
+        "graph": drawing(steps) if drawable(steps) else None,
         "WIDTH": WIDTH,
         "HEIGHT": HEIGHT,
         "done": sum(row.state is StepState.DONE for row in steps.values()),
