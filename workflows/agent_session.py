@@ -1,16 +1,28 @@
-"""One durable, tool-using agent on one task, alone.
+"""One durable, tool-using agent on one task, alone; or in a conversation with people, message by message.
 
 A session may run for days. So when its history grows, it continues as new with a reference to the conversation, and
 a session that was cancelled leaves a conversation that a later one can go on from.
 """
 
+from typing import Any
+
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
-from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
+from outlast.agents.conversation.inbox import Inbox
+from outlast.agents.conversation.leaving import continue_conversation
+from outlast.agents.conversation.talk import Talk
+from outlast.agents.sessions import (
+    AgentSessionRequest,
+    AgentSessionResult,
+    ConversationView,
+    EndAnswer,
+    SayAnswer,
+    SessionProgress,
+)
 from outlast.agents.tool_loop import AgentLoop, LoopEnd, LoopState
-from outlast.contracts import Message, Part, RunState, Spend, StepRow, StepState
+from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
@@ -33,13 +45,19 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.state.paused = request.paused
         self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
+        self._talk: Talk | None = None
+        self._inbox = Inbox(self.trace, request.talk, takes=request.conversation)
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
+        if request.conversation:
+            self._restore(request)
 
     @workflow.run
     async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
         """Run the loop; raises the typed cause when the model gives up, after what was changed is rolled back by policy."""
         await self.agents.read((request.agent,))
+        if request.conversation:
+            return await self._converse(request)
         self._loop = self._resumed(request)
         self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
         self.state.begin(STEP)
@@ -55,13 +73,41 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             await self.undo.roll_back(request.on_failure, ended.stopped)
         return await self._result(ended)
 
+    @workflow.signal(name="say", description="Say something: a text, or {text, by, interrupt, key}")
+    def say_signalled(self, *args: Any) -> None:
+        """Take a message."""
+        self._inbox.say(args)
+
+    @workflow.update(name="say", description="The same, answered at once with the number of the message")
+    def say(self, *args: Any) -> SayAnswer:
+        """Take a message, and answer what came of it."""
+        return self._inbox.say(args)
+
+    @workflow.signal(name="end", description="End the conversation: nothing, your name, or {by, now}")
+    def end_signalled(self, *args: Any) -> None:
+        """End the conversation."""
+        self._inbox.end(args)
+
+    @workflow.update(name="end", description="The same, answered at once")
+    def end(self, *args: Any) -> EndAnswer:
+        """End the conversation, and answer what came of it."""
+        return self._inbox.end(args)
+
+    say.validator(AgentWorkflow.check_size)
+    end.validator(AgentWorkflow.check_size)
+
+    @workflow.query(description="What was said in this session, and what came of each message")
+    def conversation(self) -> ConversationView:
+        """Return the conversation."""
+        return self._inbox.view
+
     @workflow.query(description="How far the session is, and where a later one can go on")
     def progress(self) -> SessionProgress:
         """Return the progress of the session."""
         return self._progress()
 
-    def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
-        """Build the loop, with the conversation of the session that this one goes on from."""
+    def _adopt(self, request: AgentSessionRequest) -> tuple[AgentCard, SessionProgress]:
+        """Take over what the session has done that this one goes on from."""
         card = self.agents.card(self._agent)
         before = request.continues or SessionProgress()
         if before.toolset is not None:
@@ -69,6 +115,53 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.undo.adopt(before.changes)
         self.state.spend = before.spend
         self.trace.fallbacks += before.hops
+        return card, before
+
+    def _restore(self, request: AgentSessionRequest) -> None:
+        """Take over what messages of people may change before the run begins."""
+        carried = request.talk
+        self.people.restore(carried.asked, carried.answers)
+        self.trace.notices = list(carried.notices)
+        self.trace.earlier, self.gates.waited = carried.calls, carried.waited
+        # A fork goes on from a conversation in which its task was said.
+        heard = request.forked is not None and request.continues is not None and bool(request.continues.left)
+        self._inbox.begin(request.task, request.requester, heard=heard)
+
+    async def _converse(self, request: AgentSessionRequest) -> AgentSessionResult:
+        """Answer messages until a person ends the session, or its budget is spent."""
+        card, before = self._adopt(request)
+        self._talk = Talk(
+            self.agents,
+            STEP,
+            card,
+            self._inbox,
+            request.limits,
+            request.result_schema,
+            before,
+            request.talk,
+            long=self._is_long,
+            leave=self._leave,
+        )
+        self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
+        self.state.begin(STEP)
+        try:
+            ended = await self._talk.run()
+        except ENDINGS as error:
+            if isinstance(error, ApplicationError) and kind_of(error) is ErrorKind.BUDGET_REACHED:
+                ended = self._talk.stop(text_of(error))
+            else:
+                self.state.end(STEP, StepState.FAILED, note=text_of(error))
+                raise
+        return await self._result(ended)
+
+    async def _leave(self) -> None:
+        """Continue as new with the conversation; returns where something came up that is against it."""
+        assert self._talk is not None
+        await continue_conversation(self, self._talk, self._progress)
+
+    def _resumed(self, request: AgentSessionRequest) -> AgentLoop:
+        """Build the loop, with the conversation of the session that this one goes on from."""
+        card, before = self._adopt(request)
         # A fork goes on from a conversation in which its task was said.
         says_task = before.transcript and request.task.strip() and request.forked is None
         task = (Message(parts=(Part(text=request.task),)),) if says_task else ()
@@ -96,7 +189,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
 
         Not while notices of a gate are being sent: the server drops activities that are left behind.
         """
-        if not workflow.info().is_continue_as_new_suggested() or self.gates.notifier.pending:
+        if not self._is_long():
             return
         task = "" if self._loop and self._loop.state.turns else self.request.task
         onward = {
@@ -112,23 +205,36 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
         )
 
+    def _is_long(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested() and not self.gates.notifier.pending
+
     def _progress(self) -> SessionProgress:
+        if self._talk is not None:
+            return self._changed_by(SessionProgress(**self._talk.progress()))
         if self._loop is None:
             return self.request.continues or SessionProgress()
         state = self._loop.state
-        return SessionProgress(
-            transcript=state.transcript,
-            toolset=self.agents.read_toolset(self.agents.card(self._agent)),
-            left=state.left,
-            turns=state.turns,
-            tool_calls=state.tool_calls,
-            compactions=state.compactions,
-            started=self._loop.started or 0.0,
-            spend=self.state.spend,
-            hops=tuple(self.trace.fallbacks),
-            notes=tuple(self._loop.notes[-NOTES_CARRIED:]),
-            changes=self.undo.changes,
+        return self._changed_by(
+            SessionProgress(
+                transcript=state.transcript,
+                left=state.left,
+                turns=state.turns,
+                tool_calls=state.tool_calls,
+                compactions=state.compactions,
+                started=self._loop.started or 0.0,
+                notes=tuple(self._loop.notes[-NOTES_CARRIED:]),
+            )
         )
+
+    def _changed_by(self, progress: SessionProgress) -> SessionProgress:
+        """Add what the run itself knows."""
+        known = {
+            "toolset": self.agents.read_toolset(self.agents.card(self._agent)),
+            "spend": self.state.spend,
+            "hops": tuple(self.trace.fallbacks),
+            "changes": self.undo.changes,
+        }
+        return progress.model_copy(update=known)
 
     async def _result(self, ended: LoopEnd) -> AgentSessionResult:
         self.state.end(STEP, StepState.DONE, output=ended.content, note="; ".join(ended.notes))
@@ -141,6 +247,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             progress=self._progress(),
             data=await keep_data(ended.data, "keep the data") if ended.data is not None else None,
             spend=self.state.spend,
+            conversation=self._inbox.view if self.request.conversation else None,
         )
 
 

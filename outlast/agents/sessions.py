@@ -1,5 +1,8 @@
-"""The durable agent: one tool-using agent on one task."""
+"""The durable agent: one tool-using agent on one task, or in a conversation: what people say, and what came of it."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -20,9 +23,12 @@ from outlast.contracts import (
     Transcript,
 )
 
+MESSAGES_MEMO = "messages"
+"""The memo field that holds the messages (`MessageLog`) that have changed; each change is in history, in order."""
+
 
 class SessionLimits(Contract):
-    """Where a tool-using agent stops."""
+    """Where a tool-using agent stops; in a conversation, where it stops to work on one message."""
 
     turns: int = Field(default=50, ge=1, le=10_000)
     """Model turns."""
@@ -74,13 +80,138 @@ class SessionProgress(Contract):
         )
 
 
+class MessageState(StrEnum):
+    """Where a message is; each one ends as one of the last four."""
+
+    WAITING = "waiting"
+    """The agent has not seen it yet: it will at its next turn."""
+    WORKING = "working"
+    """The agent has seen it, and works on it."""
+    ANSWERED = "answered"
+    """The agent has answered."""
+    INTERRUPTED = "interrupted"
+    """A person broke the work on it off; it stays part of the conversation."""
+    STOPPED = "stopped"
+    """A limit of the session ended the work on it; `answer` is what the agent said last, if anything."""
+    FAILED = "failed"
+    """It was not answered; `reason` says why."""
+
+
+class SaidMessage(Contract):
+    """One message of a person to a session, and its answer."""
+
+    number: int
+    """Its number in the session, from 1 on."""
+    text: Content
+    """What was said. While a long text waits, only its summary and size are known."""
+    by: str = ""
+    """Who said it; empty where they did not say."""
+    key: str = ""
+    """The key that it was sent with, by which it is known if it is sent again."""
+    state: MessageState = MessageState.WAITING
+    """Where it is."""
+    at: datetime
+    """When it came, in workflow time (UTC)."""
+    ended: datetime | None = None
+    """When it was answered, or given up; None: not yet."""
+    answer: Content | None = None
+    """The answer. Messages that were worked on together have the same."""
+    reason: str = ""
+    """Why it was not answered; empty where it was."""
+
+
+class MessageLog(Contract):
+    """Messages of a session, in order: those that have changed (in the memo), or older ones (in the content store)."""
+
+    messages: tuple[SaidMessage, ...] = ()
+    """The messages."""
+
+
+class ConversationView(Contract):
+    """What the `conversation` query answers."""
+
+    messages: tuple[SaidMessage, ...] = ()
+    """The last messages, in order of their numbers."""
+    total: int = 0
+    """How many messages there were in all."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of older messages (`MessageLog`), oldest first."""
+    working: bool = False
+    """Whether the agent works on messages now."""
+    ended: bool = False
+    """Whether the session takes no more messages."""
+    people: tuple[str, ...] = ()
+    """Who has spoken, in the order in which they began to."""
+
+
+class SayAnswer(Contract):
+    """What came of a message that was sent."""
+
+    accepted: bool
+    """Whether it was taken: it will be answered, or accounted for."""
+    number: int = 0
+    """Its number in the session; 0 where it was not taken, or only interrupted."""
+    repeated: bool = False
+    """Whether it had been sent before with the same key, so that nothing was added."""
+    interrupted: bool = False
+    """Whether it broke off what the agent was doing."""
+    reason: str = ""
+    """Why it was not taken, and what to do; empty where it was."""
+
+
+class EndAnswer(Contract):
+    """What came of the wish to end a session."""
+
+    accepted: bool
+    """Whether the session ends: at once if it is idle, otherwise after it has answered what it was sent before."""
+    reason: str = ""
+    """Why not; empty where it ends."""
+
+
+class ConversationCarried(Contract):
+    """A conversation as one part of a session hands it to the next."""
+
+    messages: tuple[SaidMessage, ...] = ()
+    """The messages that are not done, and the last ones that are."""
+    total: int = 0
+    """How many messages there were in all."""
+    earlier: tuple[str, ...] = ()
+    """Keys in the content store of older messages (`MessageLog`), oldest first."""
+    keys: Mapping[str, int] = Field(default_factory=dict)
+    """Numbers of the last messages that came with a key, by its digest."""
+    people: tuple[str, ...] = ()
+    """Who has spoken."""
+    ended: bool = False
+    """Whether the session takes no more messages."""
+    turns: int = 0
+    """Model turns for the messages that are worked on."""
+    tokens: int = 0
+    """Tokens of those turns."""
+    compactions: int = 0
+    """How often the conversation was summed up in them."""
+    answer: Content | None = None
+    """The last answer."""
+    calls: tuple[str, ...] = ()
+    """Keys in the content store of the step traces of all parts so far, oldest first."""
+    asked: int = 0
+    """How many questions people were asked."""
+    answers: Mapping[str, str] = Field(default_factory=dict)
+    """Answers that came for questions that are not asked yet, by question."""
+    waited: float = 0.0
+    """Seconds in which a person was waited for."""
+    notices: tuple[str, ...] = ()
+    """Messages that changed nothing, and why."""
+
+
 class AgentSessionRequest(RunRequest):
     """A task for one agent; `on_failure` also holds for a session that is stopped by a limit."""
 
     agent: str
     """Name of the agent."""
     task: str = Field(default="", max_length=200_000)
-    """What the agent is to do; may be left out where a session continues."""
+    """What the agent is to do; may be left out where a session continues, and of a conversation it is the first message."""
+    conversation: bool = False
+    """Whether the session stays open for messages (`say`) after each answer, until it is ended (`end`)."""
     limits: SessionLimits = SessionLimits()
     """Where it stops."""
     allowed: tuple[str, ...] = ()
@@ -93,6 +224,8 @@ class AgentSessionRequest(RunRequest):
     """The gates of the part before."""
     paused: Annotated[Pause | None, CARRIED] = None
     """Set where a session continues as new while it is paused."""
+    talk: Annotated[ConversationCarried, CARRIED] = ConversationCarried()
+    """The conversation of the part before."""
 
 
 class AgentSessionResult(RunResult):
@@ -106,3 +239,5 @@ class AgentSessionResult(RunResult):
     """The step trace of the run, in the content store."""
     progress: SessionProgress = SessionProgress()
     """From where a later session can continue."""
+    conversation: ConversationView | None = None
+    """What was said, and what came of each message; None where the session was no conversation."""

@@ -103,7 +103,7 @@ async def _recorded(
     except ActivityError as error:
         if change is not None:
             run.undo.broke_off(change, error)
-        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started)
+        run.trace.tool_called(step, agent, card.name, shown, None, text_of(error), workflow.now() - started, approval)
         if kind_of(error) in RAISED:
             raise
         if card.server and kind_of(error) in SERVER_LOST:
@@ -114,5 +114,5 @@ async def _recorded(
         run.state.tools.regains(agent, card.name)
     if change is not None:
         run.undo.completed(change, result)
-    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started)
+    run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started, approval)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)

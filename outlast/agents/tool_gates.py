@@ -14,15 +14,18 @@ from temporalio.exceptions import ActivityError
 from outlast.agents.cards import AgentCards
 from outlast.agents.tool_calls import call_tool
 from outlast.approvals.gates import Gates
+from outlast.approvals.views import beginning_of, produced
 from outlast.contracts import (
     SUMMARY_LENGTH,
     Approval,
     Change,
+    Content,
     Effect,
     GateDecision,
     GateOutcome,
     OnTimeout,
     Part,
+    Produced,
     ProposedAction,
     Risk,
     StuckDecision,
@@ -32,24 +35,33 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind, kind_of
 from outlast.undo.acts import Act, Attempt
+from outlast.workflow.state import ExecutionState
 
 BEFOREHAND = "allowed by the request"
 NOT_EDITED = "an undo has no arguments to change; approve it or deny it"
 
 
 async def call_by_effect(
-    agents: AgentCards, step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, attempt: Attempt | None
+    agents: AgentCards,
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    attempt: Attempt | None,
+    said: Content | None = None,
 ) -> tuple[ToolAnswer, str]:
     """Call a tool as its effect demands; returns the answer, and a note on what happened on the way ("" for nothing).
 
-    What an earlier attempt at the step did is not done again, but answered as it was then. Raises as `call_gated`.
+    `said` are the last words of the agent, for whoever must approve the call. What an earlier attempt at the step did is not
+    done again, but answered as it was then. Raises as `call_gated`.
     """
     card = card.of_call(call.input, call.ref)
     act = attempt.act(call) if attempt and card.effect is not Effect.READ else None
     if attempt and act and (before := attempt.answered(act, call)):
         return before, f"{agent} asked for {card.name} again, which {act.agent} had done already"
     if card.effect is Effect.IRREVERSIBLE:
-        answer, note = await call_gated(agents, step, agent, card, call, specs, act)
+        answer, note = await call_gated(agents, step, agent, card, call, specs, act, said)
     else:
         answer, note = await call_tool(agents.run, step, agent, card, call, specs, act=act), ""
     if act is not None:
@@ -58,7 +70,14 @@ async def call_by_effect(
 
 
 async def call_gated(
-    agents: AgentCards, step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part, act: Act | None = None
+    agents: AgentCards,
+    step: str,
+    agent: str,
+    card: ToolCard,
+    call: ToolCall,
+    specs: Part,
+    act: Act | None = None,
+    said: Content | None = None,
 ) -> tuple[ToolAnswer, str]:
     """Call an irreversible tool with a person's yes; returns the answer, and a note on what people decided ("" for nothing).
 
@@ -68,7 +87,8 @@ async def call_gated(
     if card.name in agents.allowed:
         agents.run.gates.allow(action)
         return await call_tool(agents.run, step, agent, card, call, specs, approved_with(action), act), ""
-    decision = await _asked(agents.run.gates, step, card, call, action)
+    before = _before(agents.run.state, step, agent, said)
+    decision = await _asked(agents.run.gates, step, card, call, action, repeats=True, before=before)
     if not decision.approved:
         why = reason_of(decision)
         agents.run.undo.denied(f"{decision.gate}: {card.name} {why}")
@@ -83,7 +103,7 @@ async def call_gated(
             raise
         return await _once_more(agents, step, agent, card, call, specs, decision, act)
     if decision.action.digest == action.digest:
-        return answer, f"{card.name} was approved by {', '.join(decision.by)}"
+        return answer, f"{card.name} was {decision.standing or 'approved by ' + ', '.join(decision.by)}"
     changed = json.dumps(dict(made.input), ensure_ascii=False)
     heading = f"A person changed the arguments to {changed}. What came of it:"
     content = answer.content.model_copy(
@@ -93,14 +113,24 @@ async def call_gated(
     return answer.model_copy(update={"content": content}), note
 
 
-async def _asked(gates: Gates, step: str, card: ToolCard, call: ToolCall, action: ProposedAction) -> GateDecision:
+def _before(state: ExecutionState, step: str, agent: str, said: Content | None) -> tuple[Produced, ...]:
+    """Return what the steps came to that this one was given, and what the agent said last."""
+    row = state.steps.get(step)
+    words = beginning_of(said)
+    last = (Produced(step=step, agent=agent, summary=words),) if words else ()
+    return (*produced(state.steps, row.depends_on if row else ()), *last)
+
+
+async def _asked(
+    gates: Gates, step: str, card: ToolCard, call: ToolCall, action: ProposedAction, **how: Any
+) -> GateDecision:
     """Ask people; an edit may give what the tool takes, and is then described by what it gives."""
 
     def described(edited: ProposedAction) -> str:
         return _in_words(step, edited.agent, card, edited.input)
 
     known = (*card.takes, *(name for name in call.input if name not in card.takes)) if card.takes else None
-    return await gates.open(action, describe=described, takes=known)
+    return await gates.open(action, describe=described, takes=known, **how)
 
 
 async def _once_more(

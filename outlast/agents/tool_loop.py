@@ -7,7 +7,7 @@ that is cancelled in the middle closes the calls that are open.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ from outlast.contracts import (
     Toolset,
     Transcript,
 )
-from outlast.errors import ErrorKind, kind_of, non_retryable
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.gather import each
 from outlast.undo.acts import Attempt
 from outlast.workflow import journal, policies
@@ -88,7 +88,7 @@ class LoopEnd:
 class AgentLoop:
     """One agent with tools at work on one task; `pause` is asked before each turn and may raise to leave there.
 
-    `attempt` knows what earlier attempts at the step did, where there may be some.
+    `border` is waited for there. `attempt` knows what earlier attempts at the step did, where there may be some.
     """
 
     agents: AgentCards
@@ -104,9 +104,10 @@ class AgentLoop:
     state: LoopState = field(default_factory=LoopState)
     notes: list[str] = field(default_factory=list)
     pause: Callable[[], None] | None = None
+    border: Callable[[], Awaitable[None]] | None = None
     attempt: Attempt | None = None
     _toolset: Toolset = field(default_factory=Toolset, init=False)
-    _task: tuple[Part, ...] = field(default=(), init=False)
+    task: tuple[Part, ...] = field(default=(), init=False)
     _last: Content = field(default_factory=Content, init=False)
     _findings: list[Part] = field(default_factory=list, init=False)
 
@@ -114,13 +115,15 @@ class AgentLoop:
         """Work until the agent answers or a limit is met; raises a non-retryable ApplicationError when the model gives up."""
         if self.card.tools:
             self._toolset = await self.agents.toolset(self.card)
-        self._task = tuple(task)
+        self.task = tuple(task)
         self.started = journal.now("begun") if self.started is None else self.started
         if not self.state.turns and not self.state.left:
-            self.state.left = (Message(parts=self._task),)
+            self.state.left = (Message(parts=self.task),)
         while True:
             if self.pause is not None:
                 self.pause()
+            if self.border is not None:
+                await self.border()
             if stopped := self._limit():
                 return self._end(stopped=stopped)
             turn = await self._turn()
@@ -148,11 +151,8 @@ class AgentLoop:
     async def _turn(self) -> ModelTurn | None:
         """Make the next model turn; None when the conversation had to be summed up instead."""
         last = self.state.turns + 1 == self.limits.turns
-        extra = (
-            (*self.state.left, Message(parts=(Part(text=ANSWER_NOW),)))
-            if last and self.state.turns
-            else self.state.left
-        )
+        hurry = (Message(parts=(Part(text=ANSWER_NOW),)),) if last and self.state.turns else ()
+        extra = (*self.state.left, *hurry)
         try:
             turn = await self._call(self._request(extra, tool_choice="none" if last else "auto"))
         except ActivityError as error:
@@ -166,11 +166,8 @@ class AgentLoop:
 
     async def _call(self, request: ModelRequest) -> ModelTurn:
         turn = await call_model(self.agents.run, self.step, self.card, request, wait_for_cost=self.wait_for_cost)
-        usage = turn.usage
         self.state.turns += 1
-        self.state.tokens += (
-            usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-        )
+        self.state.tokens += turn.usage.tokens
         if turn.findings is not None:
             self._findings.append(turn.findings)
         if turn.transcript is not None:
@@ -231,7 +228,6 @@ class AgentLoop:
         """Call the tools of one turn side by side; cancelled in the middle, it closes every call before it leaves."""
         self.state.tool_calls += len(calls)
         done: dict[str, ToolAnswer] = {}
-
         by_id = {call.id: call for call in calls}
         waited = self.agents.run.gates.waited
 
@@ -241,13 +237,14 @@ class AgentLoop:
         try:
             outcomes = await each(by_id, one, max_parallel=MAX_PARALLEL_TOOLS)
         except (asyncio.CancelledError, HaltedError):
-            closed = tuple(done.get(call.id, _unanswered(call, "cancelled")) for call in calls)
-            await self._append((Message(answers=closed),))
+            await self._append((Message(answers=_closed(calls, done, "cancelled")),))
             raise
         if self.started is not None:
             self.started += self.agents.run.gates.waited - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
+                # Whoever goes on after this must find every call answered.
+                self.state.left = (Message(answers=_closed(calls, done, text_of(outcome.error))),)
                 raise outcome.error
         return tuple(done[call.id] for call in calls)
 
@@ -257,15 +254,13 @@ class AgentLoop:
             names = ", ".join(tool.name for tool in self._toolset.tools)
             return _unanswered(call, f"there is no tool {call.name!r}; there are {names}")
         answer, note = await call_by_effect(
-            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt
+            self.agents, self.step, self.card.name, card, call, self._toolset.specs, self.attempt, self._last
         )
         self.notes += [note] if note else []
         return answer
 
     def _is_full(self, turn: ModelTurn) -> bool:
-        usage = turn.usage
-        tokens = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.output_tokens
-        return tokens > (self.card.window - self.card.max_tokens) * FULL
+        return turn.usage.tokens > (self.card.window - self.card.max_tokens) * FULL
 
     async def _sum_up(self, *, shortened: bool = False) -> None:
         """Replace the conversation by a summary of it."""
@@ -276,7 +271,7 @@ class AgentLoop:
         turn = await self._call(request)
         self.notes.append(f"{self.card.name}: the conversation was summed up after {self.state.turns} turns")
         self.state.transcript = None
-        self.state.left = (Message(parts=(*self._task, Part.of(turn.content, label="what you have done so far"))),)
+        self.state.left = (Message(parts=(*self.task, Part.of(turn.content, label="what you have done so far"))),)
 
     async def _append(self, messages: tuple[Message, ...]) -> None:
         self.state.transcript = await run_local(
@@ -293,6 +288,10 @@ class AgentLoop:
         if stopped := fields.get("stopped"):
             self.notes.append(f"{self.card.name} stopped: {stopped}")
         return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
+
+
+def _closed(calls: Sequence[ToolCall], done: Mapping[str, ToolAnswer], why: str) -> tuple[ToolAnswer, ...]:
+    return tuple(done.get(call.id) or _unanswered(call, why) for call in calls)
 
 
 def _unanswered(call: ToolCall, why: str) -> ToolAnswer:

@@ -10,32 +10,30 @@ Act on `decision.action`, which a person may have edited, and hand `decision.app
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from temporalio import workflow
 
-from outlast.approvals import messages as gate_messages
 from outlast.approvals.book import GateBook
 from outlast.approvals.deadlines import next_due
-from outlast.approvals.identity import UNSIGNED, Authentication, Checked, admitted, after_reset
+from outlast.approvals.identity import UNSIGNED, Authentication, admitted, after_reset, was_reset
+from outlast.approvals.receiving import read, take
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
 from outlast.approvals.views import (
     TURNED_DOWN,
-    changed_gates,
+    Published,
+    covered_by,
     decision_of,
-    index_of,
-    memo_of,
     news_of,
     noise_text,
+    report_of,
     timer_text,
     view_of,
 )
 from outlast.contracts import (
-    GATES_IN_MEMO,
     NOISE,
-    Decision,
     DecisionLog,
     GateDecision,
     GatePolicy,
@@ -44,6 +42,7 @@ from outlast.contracts import (
     GateState,
     GateTerms,
     GateView,
+    Produced,
     ProposedAction,
     RecordKind,
     Verdict,
@@ -80,8 +79,7 @@ class Gates:
         self._trace = trace
         self._book = GateBook()
         self._authentication = Authentication()
-        self._published = 0
-        self._in_memo: dict[str, GateView] = {}
+        self._published = Published()
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
 
@@ -95,8 +93,15 @@ class Gates:
         """What waits, whole."""
         return WaitingActions(actions={gate.name: gate.action for gate in self._book.waiting})
 
+    @property
+    def run(self) -> str:
+        """Run id under which a gate last opened, or a call was last covered; empty where neither happened."""
+        return self._authentication.terms.run
+
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
+        if was_reset():
+            self._book.standing.end_before(workflow.info().run_id)
         return self._book.carried().model_copy(update={"tokens": self._authentication.used})
 
     def restore(self, carried: GatesCarried) -> None:
@@ -105,10 +110,10 @@ class Gates:
             return
         self._book = GateBook(carried)
         self._authentication.restore(carried.tokens)
-        self._published = carried.log.records[-1].seq if carried.log.records else 0
         views = [self._view(gate) for gate in self._book.waiting]
-        self._in_memo = {view.name: view for view in views[:GATES_IN_MEMO]}  # a memo goes on with the run
-        self._trace.waits_at(views)
+        # A memo goes on with the run.
+        self._published = Published(carried.log.records[-1].seq if carried.log.records else 0, views)
+        self._trace.waits_at(views, carried.standing)
 
     async def open(
         self,
@@ -120,15 +125,19 @@ class Gates:
         check: Check | None = None,
         describe: Describe | None = None,
         takes: Collection[str] | None = None,
+        repeats: bool = False,
+        before: Sequence[Produced] = (),
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
         `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
         arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
+        `repeats` says that it is a call of a tool: people may approve further ones at the same time, which then open no gate.
+        `before` shows them what the steps before it produced.
         An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
         again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
         """
-        asked = partial(self._open, action, policy, requester, name, (check, describe, takes))
+        asked = partial(self._open, action, policy, requester, name, (check, describe, takes, repeats, tuple(before)))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
         if decision.approval is not None and decision.approval.run in self.runs:
             terms = await self._authentication.learn(decision.action)  # who acts knows its own part of the run alone
@@ -136,18 +145,21 @@ class Gates:
         return decision
 
     async def _open(
-        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, Any, Any]
+        self, action: ProposedAction, policy: GatePolicy | None, requester: str, name: str, how: tuple[Any, ...]
     ) -> GateDecision:
-        check, describe, takes = how
+        check, describe, takes, repeats, earlier = how
         if (before := denied_before(self._book.gates.values(), action)) is not None:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
+        policy, requester = policy or self.policy, requester or self.requester
+        if repeats and (covered := await self._covered(action, policy, requester)) is not None:
+            return covered
         if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
                 name = self._book.reserve(action.digest)
-        policy, requester = policy or self.policy, requester or self.requester
+        facts = Facts(takes, repeats=repeats, before=earlier)
         enter = partial(self._book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
-        gate = await self._entered(action, takes, enter)
+        gate = await self._entered(action, facts, enter)
         try:
             await self._settle(gate.name)
         except asyncio.CancelledError:
@@ -161,17 +173,9 @@ class Gates:
         self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal"
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
-        came = workflow.now()
         names = names_for(self._book.gates, self.policy, implied)
-        read = gate_messages.read_decision(arguments, implied, channel, names)
-        # Its check begins at once, beside those of others; only what it says is taken in the order of arrival.
-        identified = self._authentication.identified
-        checking = asyncio.create_task(identified(read, came)) if isinstance(read, Decision) else None
-        async with self._authentication.turn:
-            checked = await checking if checking is not None else read
-            if isinstance(checked, Decision):  # again, where the first gate's terms became known meanwhile
-                checked = await identified(checked, came)
-            return self._take(read, checked, self._book.no_earlier(came), channel)
+        decision = read(arguments, implied, channel, names)
+        return await take(self._book, self._authentication, decision, channel, self._taken)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
@@ -188,53 +192,53 @@ class Gates:
         self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
         self._publish()
 
-    async def _entered(
-        self, action: ProposedAction, takes: Collection[str] | None, enter: Callable[..., GateState]
-    ) -> GateState:
+    async def _entered(self, action: ProposedAction, facts: Facts, enter: Callable[..., GateState]) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
         terms, now = await self._authentication.learn(action), workflow.now()
         checked = await self._authentication.checked(self._book.early, now)
         async with self._authentication.turn:
-            return self._enter(terms, self._book.no_earlier(now), checked, takes, enter, action)
+            now, seen = self._book.no_earlier(now), len(self._book.records)
+            self.indexed = self.indexed or terms.indexed
+            if self.webhooks is not None:
+                self.webhooks.known(terms.webhooks)
+            self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
+            for early, why in refused:
+                self._book.refuse(early, why, now, message=False)
+            reset = self._knows(terms)
+            known = replace(facts, arguments=terms.arguments, run=terms.run, after_reset=reset, policy=terms.policy)
+            try:
+                gate = enter(now, facts=known)
+            except ValueError as error:
+                raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
+            for record in self._book.records[seen:]:
+                self._notice(record)
+            return gate
 
-    def _enter(
-        self,
-        terms: GateTerms,
-        now: datetime,
-        checked: Sequence[Checked],
-        takes: Collection[str] | None,
-        enter: Callable[..., GateState],
-        action: ProposedAction,
-    ) -> GateState:
-        seen = len(self._book.records)
-        self.indexed = self.indexed or terms.indexed
-        if self.webhooks is not None:
-            self.webhooks.known(terms.webhooks)
-        self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
-        for early, why in refused:
-            self._book.refuse(early, why, now, message=False)
+    async def _covered(self, action: ProposedAction, policy: GatePolicy, requester: str) -> GateDecision | None:
+        """Return the decision on a call that an approval covers which stands for the run; None: people must be asked."""
+        if not self._book.standing.concerns(action):
+            return None
+        terms = await self._authentication.learn(action)
+        async with self._authentication.turn:
+            self._knows(terms)
+            now = self._book.no_earlier(workflow.now())
+            denied = denied_before(self._book.gates.values(), action)
+            given = None if denied else self._book.cover(action, policy.within(terms.policy), requester, now)
+            self._publish()
+        return covered_by(given, action, workflow.info().workflow_id, terms.run) if given is not None else None
+
+    def _knows(self, terms: GateTerms) -> bool:
+        """Take note of the terms; returns whether this run was reset, after which no approval from before counts."""
+        self._book.signed = terms.demands_token
         if reset := after_reset(terms):
             self._trace.notice(RESET)
-        try:
-            gate = enter(now, facts=Facts(takes, terms.arguments, terms.run, reset, terms.policy))
-        except ValueError as error:
-            raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
-        for record in self._book.records[seen:]:
-            self._notice(record)
-        return gate
+            self._book.standing.end_before(terms.run)
+        return reset
 
-    def _take(self, read: Decision | str, checked: Decision | str, at: datetime, channel: str) -> GateRecord:
-        """Take a message in its turn: as it was read, and as the check of its token left it."""
-        if isinstance(read, str):
-            record = self._book.unreadable(read, at, channel)
-        elif isinstance(checked, str):
-            record = self._book.refuse(read, checked, at)
-        else:
-            record = self._book.decide(checked, at)
+    def _taken(self, record: GateRecord) -> None:
         self._notice(record)
         self._publish()
-        return record
 
     async def _settle(self, name: str) -> None:
         """Wait for people, and count the time in which any gate was open: it is nobody's working time."""
@@ -264,7 +268,9 @@ class Gates:
                 self._publish()
 
     def _view(self, gate: GateState) -> GateView:
-        return view_of(gate).model_copy(update={"signed": self._authentication.terms.demands_token})
+        terms = self._authentication.terms
+        report = report_of(terms.inbox, workflow.info().workflow_id)
+        return view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""
@@ -274,19 +280,12 @@ class Gates:
     def _publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
         waiting = [self._view(gate) for gate in self._book.waiting]
-        self._trace.waits_at(waiting)
-        new = [record for record in self._book.records if record.seq > self._published]
+        self._trace.waits_at(waiting, tuple(self._book.standing.approvals.values()))
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not new or not (self._book.gates or self.allowed):
+        if not (self._book.gates or self.allowed):
             return
-        self._published = new[-1].seq
-        shown = waiting[:GATES_IN_MEMO]
-        workflow.upsert_memo({**memo_of(self._book.log, new, waiting), **changed_gates(self._in_memo, shown)})
-        self._in_memo = {view.name: view for view in shown}
-        if self.indexed:
-            workflow.upsert_search_attributes(index_of(self._book.waiting))
         notify = self.notify or self.notifier.by_channels(self._authentication.terms.channels)
-        for record in new:
+        for record in self._published.update(self._book, waiting, indexed=self.indexed):
             gate = self._book.gates.get(record.gate)
             count_gate(self._trace.pattern, record, gate)
             if gate is None:

@@ -62,6 +62,7 @@ class Authentication:
             digest=decision.digest,
             verdict=decision.verdict,
             edit="" if decision.edit is None else hashed(decision.edit),
+            stop_asking="" if decision.stop_asking is None else decision.stop_asking.digest,
         )
         try:
             found = await workflow.execute_local_activity_method(
@@ -84,6 +85,8 @@ class Authentication:
     def _once(self, decision: Decision, jti: str, expires: datetime, at: datetime) -> str:
         """Return why a token does not count again; the same message twice is the same decision."""
         content = decision.model_dump(mode="json", include={"gate", "verdict", "digest", "edit"})
+        if decision.stop_asking is not None:
+            content["stop_asking"] = decision.stop_asking.digest
         fingerprint = hashed(content)
         before = self.used.get(jti)
         if before is not None:
@@ -121,3 +124,9 @@ def after_reset(terms: GateTerms) -> bool:
     """Whether these terms were read after the run was reset: it then has another run id than the one it began with."""
     first = workflow.info().original_execution_run_id
     return bool(terms.run and first and terms.run != first)
+
+
+def was_reset() -> bool:
+    """Whether the run that executes now is one that a reset made; for its end alone, which no later run replays."""
+    info = workflow.info()
+    return info.run_id != info.original_execution_run_id

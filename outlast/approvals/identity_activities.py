@@ -5,6 +5,7 @@ whose input is not recorded.
 """
 
 import json
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -35,13 +36,14 @@ class GateTermsActivities:
         *,
         channels: int = 0,
         webhooks: int = 0,
+        inbox: str = "",
         store: ContentStore | None = None,
         policy: DeploymentPolicy | None = None,
     ) -> None:
         self._secret = secret
         self._policy = policy
         self._store = store
-        self._terms = GateTerms(channels=channels, webhooks=webhooks, demands_token=bool(secret))
+        self._terms = GateTerms(channels=channels, webhooks=webhooks, inbox=inbox, demands_token=bool(secret))
 
     def set_indexed(self, indexed: bool) -> None:
         """Set whether gates may set search attributes: only where the namespace has all of ours."""
@@ -53,7 +55,10 @@ class GateTermsActivities:
         arguments = await self._arguments(request.ref) if request.ref and self._store is not None else None
         policy = self._policy.of(request.risk, request.tool) if self._policy is not None else None
         run = activity.info().workflow_run_id or ""
-        return self._terms.model_copy(update={"run": run, "arguments": arguments, "policy": policy})
+        update: dict[str, Any] = {"run": run, "arguments": arguments, "policy": policy}
+        if request.question and self._policy is not None:
+            update = {"run": run, "questions": self._policy.questions}
+        return self._terms.model_copy(update=update)
 
     async def _arguments(self, ref: str) -> ArgumentsShown | None:
         assert self._store is not None

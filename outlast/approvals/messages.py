@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from outlast.approvals.standing.bounds import read_bounds
 from outlast.contracts import SUMMARY_LENGTH, Decision, Verdict, hashed, named, visible
 from outlast.workflow.inputs import plain
 
@@ -22,6 +23,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "edit": ("edit", "arguments"),
     "channel": ("channel",),
     "token": ("token",),
+    "stop_asking": ("stop_asking",),
 }
 """What each field may be called."""
 
@@ -118,6 +120,7 @@ def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -
     if any(verdict_of(value) is Verdict.DENY for value in verdicts):
         return _denial([data], channel, ())
     found: dict[str, Any] = {}
+    revokes = implied is None and [str(verdict).strip().casefold() for verdict in verdicts] == [Verdict.REVOKE]
     for key, value in data.items():
         field = _field(key)
         if field is None:
@@ -126,19 +129,26 @@ def _of_fields(data: Mapping[Any, Any], implied: Verdict | None, channel: str) -
             return f"{field} is given twice ({_shown(key)})"
         if value is not None or field == "verdict":
             found[field] = plain(value) if field in ("edit", "verdict") else value
-    if verdicts and verdict_of(verdicts[0]) is None:
+    if verdicts and not revokes and verdict_of(verdicts[0]) is None:
         return f"verdict: {_shown(verdicts[0])} is neither approve nor deny"
     found.pop("verdict", None)
     edit = found.pop("edit", None)
     if edit is not None and (not isinstance(edit, dict) or not all(isinstance(name, str) for name in edit)):
         return f"edit: {_shown(edit)} is not an object; send all arguments as they shall be"
+    # Nothing but the full form lets an approval stand for the run: a text that may mean it does not.
+    bounds = read_bounds(found.pop("stop_asking", None))
+    if isinstance(bounds, str):
+        return bounds
+    if revokes and (edit is not None or bounds is not None):
+        return "verdict: revoke takes neither edit nor stop_asking; leave them out"
     if wrong := next((why for name, value in found.items() if (why := _wrong(name, value))), ""):
         return wrong
     if verdict_of(found.get("reason")) is Verdict.DENY:
         return f"reason: {_shown(found['reason'])} says no beside a yes; send {EXAMPLE} without it, or the signal deny"
     texts = {name: _line(str(value)) for name, value in found.items()}
     texts["channel"] = f"{channel}:{texts['channel']}" if texts.get("channel") else channel
-    return _decided(Verdict.APPROVE if verdicts else implied, {**texts, "edit": edit})
+    verdict = Verdict.REVOKE if revokes else Verdict.APPROVE if verdicts else implied
+    return _decided(verdict, {**texts, "edit": edit, "stop_asking": bounds})
 
 
 def _denial(arguments: Sequence[Any], channel: str, names: Collection[str]) -> Decision | str:

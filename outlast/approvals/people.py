@@ -11,9 +11,15 @@ from typing import Any
 
 from temporalio import workflow
 
-from outlast.contracts import SUMMARY_LENGTH, Question
+from outlast.approvals.identity_activities import GateTermsActivities
+from outlast.contracts import QUESTION_MEMO, SUMMARY_LENGTH, GateTerms, GateTermsRequest, Question, QuestionPolicy
+from outlast.errors import text_of
+from outlast.notices.notifying import Notifier, notify_of_question
+from outlast.notices.webhooks import Webhooks
 from outlast.tracing.trace import RunTrace
-from outlast.workflow import journal
+from outlast.workflow import journal, policies
+from outlast.workflow.activity_calls import run_activity_anew
+from outlast.workflow.failures import FAILURES
 from outlast.workflow.inputs import plain
 from outlast.workflow.state import ExecutionState
 
@@ -27,36 +33,82 @@ class People:
     def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
         self._state = state
         self._trace = trace
+        self.notifier = Notifier(trace)
+        self.webhooks: Webhooks | None = None
         self.asked = 0
         """How many questions were asked."""
         self._options: dict[str, tuple[str, ...]] = {}
         self._answers: dict[str, str] = {}
 
-    async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float = DEFAULT_SECONDS) -> str | None:
-        """Put a question and wait for its answer, one of `options` if there are any; None when the time is over."""
+    async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float | None = None) -> str | None:
+        """Put a question and wait for its answer, one of `options` if there are any; None when the time is over.
+
+        Without `seconds` people have as long as the deployment says, else 300 s. They are told of it as of a gate, in the inbox
+        and by the channels of the deployment, and reminded as it says.
+        """
         return await journal.once("question", str | None, partial(self._ask, text, options, seconds))
 
-    async def _ask(self, text: str, options: Sequence[str], seconds: float) -> str | None:
+    async def _ask(self, text: str, options: Sequence[str], seconds: float | None) -> str | None:
         name = journal.fixed("name", self._next)
         self._options[name] = tuple(options)
         shown = with_options(text, options)
-        seconds = max(0.0, journal.now("asked") + seconds - workflow.time())
+        asked = journal.now("asked")
+        terms = await self._terms() if workflow.patched("questions-told") else None
+        policy = terms.questions if terms is not None else QuestionPolicy()
+        given = seconds if seconds is not None else policy.deadline or DEFAULT_SECONDS
+        seconds = max(0.0, asked + given - workflow.time())
         deadline = workflow.now() + timedelta(seconds=seconds)
-        self._state.asks(Question(id=name, text=shown, deadline=deadline))
+        question = Question(id=name, text=shown, deadline=deadline, options=tuple(options))
+        self._state.asks(question)
+        if terms is not None:
+            workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})
+            self._tell(terms, question, "asked")
         early = self._answers.pop(name, None)
         if early is not None:
             self._take(name, early)
         try:
-            await workflow.wait_condition(
-                lambda: name in self._answers,
-                timeout=timedelta(seconds=seconds),
-                timeout_summary=f"{name}: {shown}"[:200],
-            )
-        except TimeoutError:
-            return None
+            while not await self._answered(question, policy.remind_every):
+                if terms is not None:
+                    self._tell(terms, question, "reminded")
         finally:
             self._state.answered(name)
-        return self._answers[name]
+            if terms is not None and workflow.in_workflow():  # not where a run that leaves memory is closed
+                workflow.upsert_memo({f"{QUESTION_MEMO}{name}": None})
+        return self._answers.get(name)
+
+    async def _answered(self, question: Question, remind_every: float | None) -> bool:
+        """Wait for the answer until the deadline, or the next reminder if there is one before; returns whether that is all."""
+        left = max(question.deadline - workflow.now(), timedelta())
+        every = timedelta(seconds=remind_every) if remind_every else left
+        reminds = left - every > timedelta(seconds=1)
+        try:
+            await workflow.wait_condition(
+                lambda: question.id in self._answers,
+                timeout=every if reminds else left,
+                timeout_summary=f"{question.id}: {question.text}"[:200],
+            )
+        except TimeoutError:
+            return not reminds
+        return True
+
+    async def _terms(self) -> GateTerms:
+        """Read how people are told of questions in this deployment; where that cannot be read, they are not."""
+        try:
+            asked = GateTermsRequest(question=True)
+            terms = await run_activity_anew(GateTermsActivities.gate_terms, asked, **policies.gate_terms())
+        except FAILURES as error:
+            self._trace.notice(f"nobody is told of questions: {text_of(error)}")
+            return GateTerms()
+        if self.webhooks is not None:
+            self.webhooks.known(terms.webhooks)
+        return terms
+
+    def _tell(self, terms: GateTerms, question: Question, kind: str) -> None:
+        what = f"{question.id} is {kind}"
+        if terms.channels:
+            self.notifier.begin(notify_of_question(self._trace, terms.channels, question, kind), what)
+        if self.webhooks and kind == "asked":
+            self.notifier.begin(self.webhooks.question_asked(question), what)
 
     def _next(self) -> str:
         self.asked += 1

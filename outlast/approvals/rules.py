@@ -20,6 +20,7 @@ from outlast.contracts import (
     GateOutcome,
     GatePolicy,
     GateState,
+    Produced,
     ProposedAction,
     Risk,
     Verdict,
@@ -39,7 +40,8 @@ class Facts:
     """What is known where a gate opens: `takes` names the arguments that an edit may give (None: those that the action has).
 
     `arguments` is what is shown of those that the action only refers to, `run` the run id that the gate opens under, and
-    `after_reset` says that this run was reset before.
+    `after_reset` says that this run was reset before. `repeats` says that the action is a call of a tool, which may come again,
+    and `before` what the steps before it produced.
     """
 
     takes: Collection[str] | None = None
@@ -47,6 +49,8 @@ class Facts:
     run: str = ""
     after_reset: bool = False
     policy: GatePolicy | None = None
+    repeats: bool = False
+    before: tuple[Produced, ...] = ()
 
     def of(self, action: ProposedAction) -> dict[str, Any]:
         """Return them as fields of the state of a gate."""
@@ -56,6 +60,8 @@ class Facts:
             "takes": tuple(action.input if self.takes is None else self.takes),
             "run": self.run,
             "after_reset": self.after_reset,
+            "repeats": self.repeats,
+            "before": self.before,
         }
 
 
@@ -98,7 +104,7 @@ def bared(gate: GateState) -> GateState:
     A denied action keeps them: by its arguments it is known again, whoever proposes it.
     """
     action = gate.action if gate.denied else gate.action.model_copy(update={"input": {}})
-    return gate.model_copy(update={"action": action, "shown": ArgumentsShown(), "takes": ()})
+    return gate.model_copy(update={"action": action, "shown": ArgumentsShown(), "takes": (), "before": ()})
 
 
 def names_for(gates: Mapping[str, GateState], policy: GatePolicy, implied: Verdict | None) -> tuple[str, ...]:

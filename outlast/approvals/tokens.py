@@ -53,15 +53,19 @@ def granted(
     )
 
 
-def decided(grant: str, *, run: str, chain: str, gate: str, digest: str, verdict: str, edit: str = "") -> str:
+def decided(
+    grant: str, *, run: str, chain: str, gate: str, digest: str, verdict: str, edit: str = "", stop_asking: str = ""
+) -> str:
     """Sign one decision with a grant; needs no secret. It is good as long as the grant is, for exactly this action, once.
 
-    `chain` is the first run id of the run, `edit` the hash of the edited arguments, empty where nothing is edited.
+    `chain` is the first run id of the run, `edit` the hash of the edited arguments, empty where nothing is edited, `stop_asking`
+    that of the bounds within which nobody shall be asked again.
     """
     payload, _, signature = grant.strip().rpartition(".")
     key = _key(signature)
     claims = {"aud": DECISION, "grant": payload, "jti": uuid4().hex, "exp": holds(grant)["exp"]}
     bounds = {"run": run, "chain": chain, "gate": gate, "digest": digest, "verdict": verdict, "edit": edit}
+    bounds |= {"stop_asking": stop_asking} if stop_asking else {}
     return jwt.encode({**claims, **bounds}, key, ALGORITHM)
 
 
@@ -102,6 +106,8 @@ def identity(secret: str, request: IdentityRequest) -> Identity:
             )
         if request.edit:
             raise TokenError("its token does not name the edit that comes with it; edit with the command decide")
+        if request.stop_asking:
+            raise TokenError("its token does not name what comes with it: stop_asking; use the command approve")
     _in_time(claims, request.at)
     for bounds in (grant, claims):
         _within(bounds, request)
@@ -176,6 +182,8 @@ def _bound(claims: dict[str, Any], request: IdentityRequest) -> None:
         raise TokenError(f"its token names no {', no '.join(missing)}; make it anew")
     if claims.get("edit", "") != request.edit:
         raise TokenError("its token is for other arguments than those it comes with")
+    if claims.get("stop_asking", "") != request.stop_asking:
+        raise TokenError("its token is for other bounds (stop_asking) than those it comes with")
 
 
 def _key(signature: str) -> bytes:

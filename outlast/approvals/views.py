@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from outlast.approvals.book import GateBook
 from outlast.approvals.deadlines import next_due
 from outlast.contracts import (
     GATE_MEMO,
@@ -15,6 +16,7 @@ from outlast.contracts import (
     SHORT_DIGEST,
     SUMMARY_LENGTH,
     Approval,
+    Content,
     DecisionLog,
     GateDecision,
     GateNews,
@@ -23,7 +25,11 @@ from outlast.contracts import (
     GatesShown,
     GateState,
     GateView,
+    Produced,
+    ProposedAction,
     RecordKind,
+    StandingApproval,
+    StepRow,
 )
 from outlast.display import displayable
 from outlast.workflow.failures import halted
@@ -32,6 +38,33 @@ PENDING_GATE = SearchAttributeKey.for_keyword("PendingGate")
 GATE_DEADLINE = SearchAttributeKey.for_datetime("GateDeadline")
 TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
 TURNED_DOWN_SHOWN = 3
+BEFORE_SHOWN = 5
+"""Earlier steps that a gate shows; the report has all of them."""
+
+
+def produced(steps: Mapping[str, StepRow], names: Sequence[str]) -> tuple[Produced, ...]:
+    """Show what earlier steps produced, the last few of those named: the beginning of each result."""
+    rows = [steps[name] for name in names if name in steps]
+    return tuple(
+        Produced(step=row.step, agent=row.agent, summary=text)
+        for row in rows[-BEFORE_SHOWN:]
+        if (text := beginning_of(row.output))
+    )
+
+
+def beginning_of(content: Content | None) -> str:
+    """Return the beginning of a text, on one line; "" where there is none."""
+    text = displayable(" ".join((content.summary or content.text or "").split())) if content is not None else ""
+    return text if len(text) <= SUMMARY_LENGTH else f"{text[: SUMMARY_LENGTH - 1]}…"
+
+
+def report_of(inbox: str, workflow_id: str) -> str:
+    """Return the address of a run's report in the inbox; "" where none is known."""
+    quoted = "".join(
+        one if one.isascii() and (one.isalnum() or one in "-._~") else "".join(f"%{byte:02X}" for byte in one.encode())
+        for one in workflow_id
+    )
+    return f"{inbox.rstrip('/')}/report?run={quoted}" if inbox else ""
 
 
 def index_of(waiting: Sequence[GateState]) -> list[SearchAttributeUpdate[Any]]:
@@ -65,10 +98,17 @@ def view_of(gate: GateState) -> GateView:
         requester=gate.requester,
         requester_may_approve=gate.policy.requester_may_approve,
         opened=gate.opened,
+        repeats=gate.repeats and gate.policy.stop_asking is not False,
+        before=gate.before,
     )
 
 
-def memo_of(log: DecisionLog, new: Sequence[GateRecord], waiting: Sequence[GateView]) -> dict[str, Any]:
+def memo_of(
+    log: DecisionLog,
+    new: Sequence[GateRecord],
+    waiting: Sequence[GateView],
+    standing: Sequence[StandingApproval] = (),
+) -> dict[str, Any]:
     """Write how the log stands and its new records."""
     down = [record for record in log.records if record.kind in TURNED_DOWN] if waiting else []
     shown = GatesShown(
@@ -76,6 +116,7 @@ def memo_of(log: DecisionLog, new: Sequence[GateRecord], waiting: Sequence[GateV
         head=new[-1].hash,
         turned_down=tuple(f"{each.kind}: {each.reason}"[:SUMMARY_LENGTH] for each in down[-TURNED_DOWN_SHOWN:]),
         more=max(0, len(waiting) - GATES_IN_MEMO),
+        standing=tuple(standing),
     )
     return {GATES_MEMO: shown, RECORDS_MEMO: DecisionLog(records=tuple(new), unkept=log.unkept)}
 
@@ -85,6 +126,28 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
     now = {view.name: view for view in waiting}
     gone: dict[str, GateView | None] = {f"{GATE_MEMO}{name}": None for name in before if name not in now}
     return gone | {f"{GATE_MEMO}{name}": view for name, view in now.items() if before.get(name) != view}
+
+
+class Published:
+    """What a run has shown of its gates where the server keeps it: in its memo, and in the index."""
+
+    def __init__(self, seq: int = 0, waiting: Sequence[GateView] = ()) -> None:
+        self._seq = seq
+        self._in_memo = {view.name: view for view in waiting[:GATES_IN_MEMO]}
+
+    def update(self, book: GateBook, waiting: Sequence[GateView], *, indexed: bool) -> list[GateRecord]:
+        """Write what is new; returns the new records."""
+        new = [record for record in book.records if record.seq > self._seq]
+        if not new:
+            return []
+        self._seq = new[-1].seq
+        shown = waiting[:GATES_IN_MEMO]
+        standing = tuple(book.standing.approvals.values())
+        workflow.upsert_memo({**memo_of(book.log, new, waiting, standing), **changed_gates(self._in_memo, shown)})
+        self._in_memo = {view.name: view for view in shown}
+        if indexed:
+            workflow.upsert_search_attributes(index_of(book.waiting))
+        return new
 
 
 def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
@@ -134,4 +197,22 @@ def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
         by=gate.by,
         reason=gate.reason,
         approval=yes if gate.outcome is GateOutcome.APPROVED else None,
+    )
+
+
+def covered_by(given: StandingApproval, action: ProposedAction, workflow_id: str, run: str) -> GateDecision:
+    """Return the decision on a call that an approval of another one covers; the approval is of exactly this call."""
+    words = given.description[:SUMMARY_LENGTH]
+    yes = Approval(
+        workflow_id=workflow_id,
+        run=run,
+        gate=given.gate,
+        digest=action.digest,
+        by=given.by,
+        agent=action.agent,
+        target=action.target,
+        standing=words,
+    )
+    return GateDecision(
+        gate=given.gate, outcome=GateOutcome.APPROVED, action=action, by=given.by, approval=yes, standing=words
     )

@@ -90,6 +90,16 @@ def approving(run: str, gate: str) -> str:
     return command("approve", run, gate)
 
 
+def answering(run: str, question: str) -> str:
+    """Return the command that answers a question."""
+    return f"{command('answer', run, 'TEXT')} --question {question}"
+
+
+def revoking(run: str, gate: str) -> str:
+    """Return the command that takes back an approval that stands for the run."""
+    return f"{command('decide', run, gate)} --verdict revoke"
+
+
 def row(into: Table, *cells: str | Text) -> None:
     """Add a row whose texts are shown as they are."""
     into.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in cells))
@@ -198,7 +208,16 @@ def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
     ]
     rows = steps_table(status.steps, height)
     tools = [*missing_tools(status.tools_missing), *(Text(safe(f"note: {one}")) for one in status.tools_changed)]
-    return Group(head, *forked, *paused, rows, *budget_lines(status.budget), *tools, *gates, *questions, *notices)
+    rest = [*budget_lines(status.budget), *tools, *standing_lines(status), *gates, *questions, *notices]
+    return Group(head, *forked, *paused, rows, *rest)
+
+
+def standing_lines(status: RunStatus) -> list[Text]:
+    """Show which approvals stand for the run, and the command that takes each back."""
+    return [
+        Text(safe(f"{one.description}, {one.covered} so far → {revoking(status.workflow_id, one.gate)}"))
+        for one in status.standing
+    ]
 
 
 def gate_line(run: str, gate: GateView, waits: str = "waits") -> str:

@@ -16,6 +16,7 @@ from outlast.contracts.actions import (
     Approval,
     ArgumentsShown,
     Effect,
+    Produced,
     ProposedAction,
     Risk,
     UndoablePair,
@@ -78,15 +79,18 @@ from outlast.contracts.gate_views import (
 )
 from outlast.contracts.gates import (
     Approver,
+    Bounds,
     Decision,
     GateDecision,
     GateOutcome,
     GatesCarried,
     GateState,
+    StandingApproval,
     UsedToken,
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
+    QUESTION_MEMO,
     ArchivedPart,
     Budget,
     BudgetShown,
@@ -111,6 +115,7 @@ from outlast.contracts.steering import (
     OnTimeout,
     Pause,
     PauseAnswer,
+    QuestionPolicy,
 )
 
 if TYPE_CHECKING:
@@ -158,9 +163,11 @@ _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() fo
 __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
     "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
+    "QUESTION_MEMO",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
     "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AppendRequest", "Approval", "Approver", "ArchivedPart",
-    "ArgumentsShown", "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
+    "ArgumentsShown", "Bounds",
+    "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
     "Decision", "DecisionLog", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork", "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
@@ -168,8 +175,10 @@ __all__ = [
     "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
     "Packed", "PackedRequest", "Part", "Pause",
     "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
-    "ProposedAction", "Question", "RecordKind", "Remembered", "Risk", "RollbackAnswer", "RollbackPolicy", "RollbackRequest",
-    "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult", "RunState", "RunStatus", "Spend",
+    "Produced", "ProposedAction", "Question", "QuestionPolicy", "RecordKind", "Remembered", "Risk", "RollbackAnswer",
+    "RollbackPolicy", "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult",
+    "RunState", "RunStatus", "Spend",
+    "StandingApproval",
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
     "StoreRequest", "StoreWait", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",

@@ -149,6 +149,17 @@ class ArgumentsShown(Contract):
     """Whether `text` holds all of them; false where it was cut."""
 
 
+class Produced(Contract):
+    """What an earlier step came to, as whoever decides on the next one sees it."""
+
+    step: str
+    """Name of the step."""
+    agent: str = ""
+    """Name of the agent that did it."""
+    summary: Summary
+    """The beginning of its result, at most 200 characters."""
+
+
 class Approval(Contract):
     """A person's approval of one action of one run: passed to the activity that acts, which checks it against its own
     request."""
@@ -167,6 +178,13 @@ class Approval(Contract):
     """Name of the agent that proposed the action; part of the digest."""
     target: str = ""
     """What the action changes; part of the digest."""
+    standing: Summary = ""
+    """By whom and within which bounds all such calls are approved in this run; empty: this one was at its gate."""
+
+    @property
+    def description(self) -> str:
+        """By whom the action is approved, in one line."""
+        return self.standing or f"approved by {', '.join(self.by)} ({self.gate})"
 
 
 def shown(arguments: Mapping[str, Any]) -> ArgumentsShown:

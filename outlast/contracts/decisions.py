@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from outlast.contracts.actions import ArgumentsShown, Risk, hashed
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.steering import GatePolicy
+from outlast.contracts.steering import GatePolicy, QuestionPolicy
 
 NOISE_KEPT = 200
 """Records of messages that changed nothing, kept in one log; more are only counted, or a flood would fill the run."""
@@ -24,6 +24,8 @@ class Verdict(StrEnum):
 
     APPROVE = "approve"
     DENY = "deny"
+    REVOKE = "revoke"
+    """Takes back that an approval stands for the rest of the run."""
 
 
 class RecordKind(StrEnum):
@@ -50,6 +52,10 @@ class RecordKind(StrEnum):
     UNREADABLE = "unreadable"
     ALLOWED = "allowed"
     """No gate opened: the request of the run allows all calls of this tool."""
+    COVERED = "covered"
+    """No gate opened: an approval that stands for the run covers this call."""
+    REVOKED = "revoked"
+    """An approval stands no longer: from here on each call waits for people again."""
 
 
 NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REFUSED, RecordKind.UNREADABLE)
@@ -79,6 +85,8 @@ class GateRecord(Contract):
     """Digest of the action it is about: sha-256, hex."""
     reason: Summary = ""
     """Why, in the sender's words or the run's, at most 200 characters."""
+    standing: Summary = ""
+    """What else the approval covers in this run, in words, at most 200 characters; empty: this action alone."""
     message: bool = False
     """Whether a person's message caused it, and not the run itself."""
     verified: bool = False
@@ -151,6 +159,8 @@ class GateTermsRequest(Contract):
     """Risk of the action that the gate is for."""
     tool: str = ""
     """Name of the tool that it calls; empty: none."""
+    question: bool = False
+    """Whether they are asked for a question, and not for a gate."""
 
 
 class GateTerms(Contract):
@@ -171,6 +181,10 @@ class GateTerms(Contract):
     """The arguments that were asked for; None where the store did not give them."""
     policy: GatePolicy | None = None
     """What the deployment says of gates for this action; None: nothing."""
+    inbox: str = ""
+    """Address of the inbox, for links; empty: none is set."""
+    questions: QuestionPolicy = QuestionPolicy()
+    """What the deployment says of questions; nothing where the terms are for a gate."""
 
 
 class IdentityRequest(Contract):
@@ -197,6 +211,8 @@ class IdentityRequest(Contract):
     """What was decided: `approve` or `deny`."""
     edit: str = ""
     """The hash of the edited arguments; empty where nothing is edited."""
+    stop_asking: str = ""
+    """The hash of the bounds within which nobody shall be asked again; empty where the decision is for this action alone."""
 
 
 class Identity(Contract):

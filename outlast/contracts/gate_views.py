@@ -5,10 +5,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from outlast.contracts.actions import ProposedAction, Risk, named
+from outlast.contracts.actions import Produced, ProposedAction, Risk, named
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import RecordKind
-from outlast.contracts.gates import GateOutcome
+from outlast.contracts.gates import GateOutcome, StandingApproval
 
 GATES_MEMO = "gates"
 RECORDS_MEMO = "gate_records"
@@ -61,6 +61,12 @@ class GateView(Contract):
     """How much is in the arguments, as `to: 2 items`."""
     ref: str | None = None
     """Key of the whole arguments in the content store; None where they are inline."""
+    repeats: bool = False
+    """Whether an approval may stand for further calls of the tool in this run."""
+    before: tuple[Produced, ...] = ()
+    """What the steps before it produced."""
+    report: str = ""
+    """Address of the run's report; empty: no inbox is set (INBOX_URL)."""
 
     @property
     def approval_rule(self) -> str:
@@ -86,6 +92,8 @@ class GatesShown(Contract):
     """The newest messages that changed nothing while these gates wait, and why."""
     more: int = 0
     """Count of the waiting gates beyond those in `waiting`."""
+    standing: tuple[StandingApproval, ...] = ()
+    """Approvals that cover further calls of their tools."""
 
 
 class WaitingActions(Contract):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from outlast.contracts.actions import Approval, ArgumentsShown, ProposedAction
+from outlast.contracts.actions import Approval, ArgumentsShown, Produced, ProposedAction, hashed
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import DecisionLog, Verdict
 from outlast.contracts.steering import GatePolicy
@@ -28,6 +28,27 @@ class GateOutcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Bounds(Contract):
+    """Which further calls of a tool an approval covers in its run; without any bound all of them."""
+
+    same: tuple[str, ...] = ()
+    """Names of the arguments that must have the value that was approved."""
+    same_host: tuple[str, ...] = ()
+    """Names of the arguments, web addresses, whose scheme, host and port must be those that were approved."""
+    at_most: Mapping[str, float] = Field(default_factory=dict)
+    """Names of the arguments, numbers from 0 on, and the most that each may be."""
+
+    @property
+    def digest(self) -> str:
+        """By which a signed token names them: sha-256, hex."""
+        return hashed(dict(self))
+
+    @property
+    def as_sent(self) -> dict[str, Any] | bool:
+        """How a message gives them."""
+        return self.model_dump() or True
+
+
 class Approver(Contract):
     """One counted approval."""
 
@@ -37,6 +58,48 @@ class Approver(Contract):
     """When it was counted, in workflow time (UTC)."""
     reason: Summary = ""
     """Why, in their words, at most 200 characters; may be empty."""
+    stop_asking: Bounds | None = None
+    """Within which bounds they want to be asked no more; None: they approved this action alone."""
+    verified: bool = False
+    """Whether a signed token proves `by`."""
+
+
+class StandingApproval(Contract):
+    """An approval that covers further calls of its tool in its run."""
+
+    gate: str
+    """Name of the gate at which it was given; by this name it is revoked."""
+    tool: str
+    """Name of the tool."""
+    target: str = ""
+    """What the calls change, as it was approved: the server of the tool."""
+    by: tuple[str, ...]
+    """Names of those who gave it."""
+    verified: bool = False
+    """Whether signed tokens prove all of these names."""
+    since: datetime
+    """When it was given, in workflow time (UTC)."""
+    digest: str
+    """Digest of the action that was approved: sha-256, hex."""
+    run: str = ""
+    """Run id under which it was given; it ends where that run is reset."""
+    same: Mapping[str, str] = Field(default_factory=dict)
+    """Arguments that must have the approved value, each with the sha-256 (hex) of it."""
+    same_host: Mapping[str, str] = Field(default_factory=dict)
+    """Arguments that must be on the approved host, each with scheme, host and port."""
+    at_most: Mapping[str, float] = Field(default_factory=dict)
+    """Arguments that are numbers from 0 on, each with the most that it may be."""
+    words: Summary
+    """Which calls it covers, in words, at most 200 characters."""
+    may_revoke: tuple[str, ...] = ()
+    """Names of those who may revoke it; empty: anybody."""
+    covered: int = 0
+    """Count of the calls that it has covered."""
+
+    @property
+    def description(self) -> str:
+        """By whom what is approved, in one line."""
+        return f"approved by {', '.join(self.by)} for this run ({self.words}; {self.gate})"
 
 
 class GateState(Contract):
@@ -86,6 +149,10 @@ class GateState(Contract):
     """Run id under which it opened."""
     after_reset: bool = False
     """Whether it opened in a run that had been reset."""
+    repeats: bool = False
+    """Whether its action is a call of a tool, of which people may approve further calls at the same time."""
+    before: tuple[Produced, ...] = ()
+    """What earlier steps produced, for whoever decides."""
 
     @field_validator("policy")
     @classmethod
@@ -136,6 +203,8 @@ class Decision(Contract):
     """Digest of the action that the person saw, at least its first 12 characters; empty: not named."""
     edit: dict[str, Any] | None = None
     """Replaces all arguments of the action; None leaves them as they are."""
+    stop_asking: Bounds | None = None
+    """Within which bounds nobody shall be asked about further calls; None: the decision is for this action alone."""
     channel: str = ""
     """How it came: `signal` or `update`."""
     verified: bool = False
@@ -144,6 +213,11 @@ class Decision(Contract):
     """The signed token, kept until it is checked; empty where there is none."""
     received: datetime | None = None
     """When it arrived (UTC), kept until the token is checked."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is about more than one action: an approval that stands for the run, or the end of one."""
+        return self.stop_asking is not None or self.verdict is Verdict.REVOKE
 
 
 class UsedToken(Contract):
@@ -170,6 +244,8 @@ class GateDecision(Contract):
     """Why, at most 200 characters; may be empty."""
     approval: Approval | None = None
     """The approval for the activity that acts; None where the action was not approved."""
+    standing: str = ""
+    """By which approval it is covered, in words; empty: people decided on it at a gate of its own."""
 
     @property
     def approved(self) -> bool:
@@ -190,3 +266,5 @@ class GatesCarried(Contract):
     """The audit trail, as far as it is taken along."""
     tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
     """Tokens that have counted, by their number, as long as they are valid."""
+    standing: tuple[StandingApproval, ...] = ()
+    """Approvals that cover further calls."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from outlast.contracts.actions import Produced
 from outlast.contracts.base import Contract, Summary
 
 
@@ -50,6 +51,12 @@ class Notice(Contract):
     """How much is in the arguments, as `to: 2 items`."""
     ref: str | None = None
     """Key of the whole arguments in the content store; None where they are inline."""
+    before: tuple[Produced, ...] = ()
+    """What the steps before the gate produced."""
+    question: bool = False
+    """Whether it is about a question, whose name is in `gate`."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from, of a question; empty: any text."""
 
 
 class NoticeRequest(Contract):
@@ -72,6 +79,7 @@ class WebhookEvent(StrEnum):
     """What a webhook reports."""
 
     GATE_OPENED = "gate_opened"
+    QUESTION_ASKED = "question_asked"
     RUN_ENDED = "run_ended"
 
 
@@ -99,7 +107,9 @@ class WebhookBody(Contract):
     gate: str = ""
     """Name of the gate that opened; empty: none did."""
     description: Summary = ""
-    """What shall be done there, at most 200 characters."""
+    """What shall be done there, or what is asked, at most 200 characters."""
+    question: str = ""
+    """Name of the question that was asked; empty: none was."""
     risk: str = ""
     """How bad a wrong approval would be: `low`, `medium` or `high`."""
     tool: str = ""
@@ -109,7 +119,7 @@ class WebhookBody(Contract):
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
     deadline: datetime | None = None
-    """When the gate's time ends (UTC); None: no gate opened."""
+    """When the time of the gate or the question ends (UTC); None: neither waits."""
 
 
 class WebhookRequest(Contract):

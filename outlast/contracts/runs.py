@@ -7,6 +7,7 @@ from pydantic import Field
 
 from outlast.contracts.base import Content, Contract, Summary
 from outlast.contracts.gate_views import GateView
+from outlast.contracts.gates import StandingApproval
 from outlast.contracts.steering import GatePolicy, Pause
 
 
@@ -129,6 +130,8 @@ class CallTrace(Contract):
     """The provider's id of the request, for their support; empty where there was none."""
     tool: str = ""
     """Name of the tool; empty for a model call."""
+    approved: Summary = ""
+    """By whose approval the tool was called, in words; empty: it needed none."""
 
 
 class Trace(Contract):
@@ -187,6 +190,10 @@ class FallbackTaken(Contract):
     """Why the agent failed, at most 200 characters."""
 
 
+QUESTION_MEMO = "question: "
+"""Begins the names of memo fields, one for each question that is open: so it is found without a worker."""
+
+
 class Question(Contract):
     """Something a run asks a person."""
 
@@ -196,6 +203,8 @@ class Question(Contract):
     """The question, at most 200 characters."""
     deadline: datetime
     """Until when it is open (UTC)."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from; empty: any text."""
 
 
 class RunStatus(Contract):
@@ -225,6 +234,8 @@ class RunStatus(Contract):
     """Who paused it; None: it is not paused."""
     budget: BudgetShown | None = None
     """How it stands with its budget; None where it has none."""
+    standing: tuple[StandingApproval, ...] = ()
+    """Approvals that cover further calls of their tools in this run."""
     tools_missing: tuple[str, ...] = ()
     """Tools that its agents name and lack, with the reason."""
     tools_changed: tuple[str, ...] = ()

@@ -58,6 +58,8 @@ class GatePolicy(Contract):
     """What happens at the deadline."""
     edit_needs_another_approver: bool | None = None
     """Whether a person who edits the arguments does not count among their approvers; None: as the deployment says, else yes."""
+    stop_asking: bool | None = None
+    """Whether an approval may stand for further calls of the tool in the run; None: as the deployment says, else yes."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> "GatePolicy":
@@ -111,6 +113,7 @@ class GatePolicy(Contract):
                 # The stricter of the two, where both say something.
                 "requester_may_approve": False not in may and True in may,
                 "edit_needs_another_approver": True in others or False not in others,
+                "stop_asking": False not in (self.stop_asking, over.stop_asking),
             }
         )
 
@@ -119,6 +122,15 @@ def _among(names: tuple[str, ...], default: tuple[str, ...], allowed: tuple[str,
     """Return those of the names that are allowed (nobody listed: all are), and the default where none is."""
     known = {named(name) for name in allowed}
     return tuple(name for name in names if not known or named(name) in known) or default
+
+
+class QuestionPolicy(Contract):
+    """What a deployment says of the questions that runs ask people."""
+
+    deadline: float | None = Field(default=None, gt=0, le=YEAR)
+    """How long people have, in seconds, where whoever asks does not say; None: 300 s."""
+    remind_every: float | None = Field(default=None, ge=1)
+    """Seconds between reminders while a question waits; None: no reminder."""
 
 
 class DeploymentPolicy(Contract):
@@ -130,6 +142,8 @@ class DeploymentPolicy(Contract):
     """For actions of a given risk."""
     tools: Mapping[str, GatePolicy] = Field(default_factory=dict)
     """For calls of a tool, by its name."""
+    questions: QuestionPolicy = QuestionPolicy()
+    """For questions, which are no gates."""
 
     def of(self, risk: Risk, tool: str) -> GatePolicy:
         """Return what is said of an action: each field by whoever says something of it, the tool first."""

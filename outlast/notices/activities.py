@@ -55,7 +55,7 @@ class NoticeActivities:
         channel = self._channels[request.channel - 1]
         scheme = str(channel).partition("://")[0]  # the rest of the URL holds its password
         notice = await self._whole(request.notice, min(channel.body_maxlen // 2, MOST_ARGUMENTS))
-        if not await send(channel, notice, self._links(notice.workflow_id)):
+        if not await send(channel, notice, self._links(notice)):
             raise retryable(
                 ErrorKind.CHANNEL_UNAVAILABLE, f"channel {request.channel} ({scheme}) did not take the notice"
             )
@@ -71,7 +71,14 @@ class NoticeActivities:
             return notice
         return notice if len(text) > limit else notice.model_copy(update={"arguments": text, "whole": True})
 
-    def _links(self, workflow_id: str) -> tuple[str, ...]:
+    def _links(self, notice: Notice) -> tuple[str, ...]:
+        """Return where to look at it: the run in Temporal's Web UI, the gate and the report in the inbox."""
         ui = self._web_ui().rstrip("/")
-        page = f"{ui}/namespaces/{activity.info().namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
-        return tuple(link for link in (page, self._inbox_url) if link)
+        page = (
+            f"{ui}/namespaces/{activity.info().namespace}/workflows/{quote(notice.workflow_id, safe='')}" if ui else ""
+        )
+        if not self._inbox_url:
+            return (page,) if page else ()
+        inbox, run = self._inbox_url.rstrip("/"), quote(notice.workflow_id, safe="")
+        where = f"run?id={run}" if notice.question else f"gate?run={run}&gate={quote(notice.gate, safe='')}"
+        return tuple(link for link in (page, f"{inbox}/{where}", f"{inbox}/report?run={run}") if link)

@@ -11,7 +11,7 @@ from functools import partial
 
 from temporalio import workflow
 
-from outlast.contracts import GateNews, GateOutcome, Notice, NoticeRequest, RecordKind
+from outlast.contracts import GateNews, GateOutcome, Notice, NoticeRequest, Question, RecordKind
 from outlast.errors import text_of
 from outlast.notices.activities import NoticeActivities
 from outlast.tracing.trace import RunTrace
@@ -94,6 +94,21 @@ async def notify_by_channels(trace: RunTrace, channels: int, news: GateNews) -> 
     await asyncio.gather(*(_notify(trace, number, notice) for number in range(1, channels + 1)))
 
 
+async def notify_of_question(trace: RunTrace, channels: int, question: Question, kind: str) -> None:
+    """Notify people of a question by every channel at once, as of a gate; `kind` is `asked` or `reminded`."""
+    notice = Notice(
+        workflow_id=workflow.info().workflow_id,
+        gate=question.id,
+        kind=kind,
+        what=question.text,
+        deadline=question.deadline,
+        digest="",
+        question=True,
+        options=question.options,
+    )
+    await asyncio.gather(*(_notify(trace, number, notice) for number in range(1, channels + 1)))
+
+
 def notice_of(news: GateNews) -> Notice:
     """Return the notice that people get of a gate's news."""
     gate = news.gate
@@ -116,6 +131,7 @@ def notice_of(news: GateNews) -> Notice:
         pending=news.outcome is GateOutcome.PENDING,
         signed=gate.signed,
         to=news.to,
+        before=gate.before,
     )
 
 

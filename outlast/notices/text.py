@@ -20,6 +20,8 @@ CUT = "the arguments are cut here; look at all of them before you approve"
 
 def subject(notice: Notice) -> str:
     """Return the subject: one line."""
+    if notice.question:
+        return _line(f"{notice.gate} {notice.kind}: {notice.what}", 120)
     return _line(f"Gate {notice.gate} {notice.kind}: {notice.what}", 120)
 
 
@@ -32,6 +34,12 @@ def commands(notice: Notice) -> tuple[str, ...]:
     names = f"{notice.workflow_id}{notice.gate}"
     if not (notice.pending and names.isprintable() and presentable(names) == names):
         return ()
+    if notice.question:
+        given = shlex.quote(json.dumps({"question": notice.gate, "answer": "TEXT"}))
+        return (
+            f"{command('answer', notice.workflow_id, 'TEXT')} --question {shlex.quote(notice.gate)}",
+            f"temporal workflow signal --workflow-id {shlex.quote(notice.workflow_id)} --name answer --input {given}",
+        )
     ours = [command(verdict, notice.workflow_id, notice.gate) for verdict in ("approve", "deny")]
     if notice.signed:  # a signal of theirs would carry no token
         return tuple(ours)
@@ -60,8 +68,10 @@ def as_html(notice: Notice, links: tuple[str, ...] = ()) -> str:
 def _facts(notice: Notice) -> list[tuple[str, str]]:
     facts = [
         ("Run", notice.workflow_id),
-        ("Gate", f"{notice.gate} ({notice.kind})"),
+        ("Question" if notice.question else "Gate", f"{notice.gate} ({notice.kind})"),
         ("What", notice.what),
+        ("Answers", " | ".join(notice.options)),
+        *((f"Before: {_line(one.step, 60)}", one.summary) for one in notice.before),
         ("Tool", notice.tool),
         ("Target", notice.target),
         ("Arguments", notice.arguments),

@@ -12,6 +12,7 @@ from temporalio.workflow import ParentClosePolicy
 from outlast.contracts import (
     SUMMARY_LENGTH,
     GateView,
+    Question,
     WebhookBody,
     WebhookDelivered,
     WebhookDelivery,
@@ -81,6 +82,11 @@ class Webhooks:
                 deadline=gate.deadline,
             )
         )
+
+    async def question_asked(self, question: Question) -> None:
+        """Report that a question waits for people."""
+        asked = {"question": question.id, "description": question.text, "deadline": question.deadline}
+        await self._deliver(self._body(WebhookEvent.QUESTION_ASKED, **asked))
 
     async def run_ended(self, state: str, error: str = "") -> None:
         """Report how the run ended."""

@@ -13,6 +13,7 @@ from outlast.agents.agents import Agents
 from outlast.agents.answers import Answer
 from outlast.agents.outcomes import answer_of
 from outlast.agents.tool_gates import reason_of
+from outlast.approvals.views import produced
 from outlast.contracts import Part, Plan, PlanStep, ProposedAction, StepRow, StepState
 from outlast.dag import AfterFailure, Outcome, run_graph
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
@@ -175,6 +176,7 @@ class PlanRunning:
                 step.gate.over(gates.policy) if step.gate else None,
                 check=_input_missing,
                 describe=lambda edited: described(str(edited.input["input"])),
+                before=produced(self._agents.run.state.steps, [self._prefix + one for one in step.depends_on]),
             )
             if not decision.approved:
                 raise non_retryable(ErrorKind.NOT_APPROVED, f"{decision.gate}: {reason_of(decision)}")

@@ -15,7 +15,7 @@ from outlast.approvals.tokens import decided
 from outlast.cli.decisions.messaging import with_way_out
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach
-from outlast.contracts import GateRecord, RecordKind, Verdict, hashed
+from outlast.contracts import Bounds, GateRecord, RecordKind, Verdict, hashed
 from outlast.errors import text_of
 from outlast.server.access import Caller
 from outlast.server.waiting import RunSeen
@@ -25,13 +25,17 @@ ANSWERS_WITHIN = 5.0
 
 @dataclass(frozen=True)
 class Decided:
-    """What a person decided: `digest` is that of the action that they saw, `edit` replaces all its arguments."""
+    """What a person decided: `digest` is that of the action that they saw, `edit` replaces all its arguments.
+
+    `stop_asking` bounds the further calls that they approve as well; None: none.
+    """
 
     gate: str
     verdict: Verdict
     digest: str
     reason: str = ""
     edit: Mapping[str, Any] | None = None
+    stop_asking: Bounds | None = None
 
 
 async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, channel: str) -> GateRecord | None:
@@ -51,10 +55,13 @@ async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, c
         message["reason"] = decision.reason
     if decision.edit is not None:
         message["edit"] = dict(decision.edit)
+    if decision.stop_asking is not None:
+        message["stop_asking"] = decision.stop_asking.as_sent
     if caller.grant:
         chain = run.raw_info.first_run_id or run.run_id
         bounds = {"run": run.id, "gate": decision.gate, "digest": decision.digest, "verdict": str(decision.verdict)}
         bounds["edit"] = "" if decision.edit is None else hashed(decision.edit)
+        bounds["stop_asking"] = "" if decision.stop_asking is None else decision.stop_asking.digest
         message["token"] = decided(caller.grant, **bounds, chain=chain)
     return await _deliver(reach, seen, message)
 
@@ -69,7 +76,9 @@ def outcome_line(gate: str, record: GateRecord | None) -> str:
         RecordKind.COUNTED: "; more people must approve",
         RecordKind.DUPLICATE: f"; {record.reason}",
         RecordKind.EARLY: f"; {record.reason}",
+        RecordKind.REVOKED: "; each call waits for people again",
     }.get(record.kind, "")
+    after += f"; from here on nobody is asked about {record.standing} in this run" if record.standing else ""
     return f"{gate}: {record.kind} by {record.by}{signed}{after}"
 
 

@@ -10,11 +10,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from temporalio.client import WorkflowExecutionStatus
 
+from outlast.approvals.standing.bounds import read_bounds
 from outlast.approvals.tokens import TokenError, grant_of
-from outlast.cli.decisions.listing import waiting_gates, whole
+from outlast.cli.decisions.listing import WaitingGate, waiting_for_people, whole
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
-from outlast.contracts import GateRecord, GatesShown, GateView, RunStatus, Verdict
+from outlast.contracts import GateRecord, GatesShown, GateView, Question, RunStatus, Verdict
 from outlast.server.access import Caller, Scope
 from outlast.server.deciding import Decided, outcome_line, send
 from outlast.server.operations import Answer, Body, Call, HttpError
@@ -35,18 +36,31 @@ class GateListed(BaseModel):
     """What waits there."""
 
 
+class QuestionListed(BaseModel):
+    """A question that waits for an answer."""
+
+    id: str
+    """Workflow id of its run."""
+    type: str
+    """Workflow of its run."""
+    question: Question
+    """What is asked."""
+
+
 class GatesListed(BaseModel):
-    """Gates, the one with the nearest deadline first."""
+    """What waits for people, the nearest deadline first."""
 
     gates: list[GateListed]
     """The gates."""
+    questions: list[QuestionListed] = []
+    """The questions."""
 
 
 class DecideBody(Body):
     """A decision at a gate."""
 
-    verdict: Literal["approve", "deny"]
-    """What is decided."""
+    verdict: Literal["approve", "deny", "revoke"]
+    """What is decided; `revoke` takes back an approval that stands for the run, at the gate where it was given."""
     digest: str = Field(min_length=SHORTEST_DIGEST, max_length=64, pattern="^[0-9a-f]+$")
     """Digest of the action that was looked at, its first 12 characters at least."""
     by: str = Field(default="", max_length=64)
@@ -55,6 +69,9 @@ class DecideBody(Body):
     """Why."""
     edit: dict[str, Any] | None = None
     """Other arguments, all of them: it is another action then, which waits for its own approval."""
+    stop_asking: bool | dict[str, Any] = False
+    """Whether it stands for further calls of the tool in this run: true, or within bounds: `same` and `same_host` (names of
+    arguments), `at_most` (arguments, and the most that each may be)."""
 
 
 class DecisionTaken(BaseModel):
@@ -83,9 +100,15 @@ class AnswerTaken(BaseModel):
 
 
 async def inbox(call: Call) -> Answer:
-    """List all gates that wait, of all runs."""
-    waiting = await waiting_gates(call.reach)
-    return GatesListed(gates=[GateListed(id=one.workflow_id, type=one.workflow_type, gate=one.gate) for one in waiting])
+    """List all gates and questions that wait, of all runs."""
+    listed = GatesListed(gates=[], questions=[])
+    for one in await waiting_for_people(call.reach):
+        run = {"id": one.workflow_id, "type": one.workflow_type}
+        if isinstance(one, WaitingGate):
+            listed.gates.append(GateListed(**run, gate=one.gate))
+        else:
+            listed.questions.append(QuestionListed(**run, question=one.question))
+    return listed
 
 
 async def gates(call: Call) -> Answer:
@@ -104,8 +127,13 @@ async def decide(call: Call) -> Answer:
     decider = who_decides(call.reach, call.caller, body.by, call.request.headers.get(APPROVER, ""))
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise HttpError(409, f"{found.id} has ended already ({word(found.status)}); nothing was sent")
-    gate = call.params["gate"]
-    decision = Decided(gate, Verdict(body.verdict), body.digest, " ".join(body.reason.split()), body.edit)
+    bounds = read_bounds(body.stop_asking)
+    if isinstance(bounds, str):
+        raise HttpError(422, bounds)
+    gate, verdict = call.params["gate"], Verdict(body.verdict)
+    if verdict is not Verdict.APPROVE and bounds is not None:
+        raise HttpError(422, "stop_asking: it goes with the verdict approve; leave it out")
+    decision = Decided(gate, verdict, body.digest, " ".join(body.reason.split()), body.edit, bounds)
     try:
         seen = await see_run(call.reach, found.id, whole=False)
         record = await send(call.reach, seen, decider, decision, "http")

@@ -17,7 +17,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from outlast.cli.decisions.listing import gates_of
+from outlast.cli.decisions.listing import gates_of, questions_of
 from outlast.cli.kinds import page_of, partial
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, word
@@ -174,8 +174,8 @@ async def known_of(reach: Reach, found: WorkflowExecutionDescription) -> tuple[R
         return progress, await reach.trace(found), True
     except LeavingError:
         with suppress(ValueError):
-            gates = (await gates_of(found)).waiting
-            return *await recorded_status(reach, found, gates), False
+            gates, asked = await gates_of(found), await questions_of(found)
+            return *await recorded_status(reach, found, gates.waiting, gates.standing, asked), False
     except (WorkflowQueryFailedError, ValueError):
         pass
     return None, Trace(), False

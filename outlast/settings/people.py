@@ -10,7 +10,7 @@ from outlast.file_names import own_file
 from outlast.settings.base import SettingsError, SettingsGroup, seconds_of, web_address
 
 if TYPE_CHECKING:
-    from outlast.contracts import DeploymentPolicy, GatePolicy
+    from outlast.contracts import DeploymentPolicy, GatePolicy, QuestionPolicy
 
 YEAR = 31_536_000.0
 """Longest deadline of a gate, in seconds."""
@@ -68,11 +68,12 @@ class PeopleSettings(SettingsGroup):
         }
         try:
             read = tomllib.loads(self.gates_file.read_text()) if self.gates_file.is_file() else {}
-            risk, tools = read.pop("risk", {}), read.pop("tools", {})
+            risk, tools, questions = read.pop("risk", {}), read.pop("tools", {}), read.pop("questions", {})
             policy = DeploymentPolicy(
                 general=_policy("", said | read),
                 risk={name: _policy(f"risk.{name}", each) for name, each in risk.items()},
                 tools={name: _policy(f"tools.{name}", each) for name, each in tools.items()},
+                questions=_questions(questions),
             )
             _check_together(policy)
         except (OSError, ValueError, AttributeError) as error:
@@ -99,6 +100,19 @@ def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
         return GatePolicy.model_validate(fields)
     except ValueError as error:
         raise ValueError(f"{where or 'the beginning'}: {_reason(error)}") from error
+
+
+def _questions(entry: dict[str, Any]) -> "QuestionPolicy":
+    """Read the table of questions."""
+    from outlast.contracts import QuestionPolicy
+
+    unknown = sorted(set(entry) - set(QuestionPolicy.model_fields))
+    if unknown:
+        raise ValueError(f"questions.{unknown[0]} is unknown; known are {', '.join(QuestionPolicy.model_fields)}")
+    try:
+        return QuestionPolicy.model_validate({name: seconds_of(value) for name, value in entry.items()})
+    except ValueError as error:
+        raise ValueError(f"questions: {_reason(error)}") from error
 
 
 def _check_together(policy: "DeploymentPolicy") -> None:

@@ -46,6 +46,7 @@ def details(status: RunStatus, steps: int | None = None) -> str:
         text = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
         lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
         lines.append(f"\n    {text}")
+    lines += [f"\n> {_cell(each.description)}, {each.covered} so far" for each in status.standing]
     for gate in status.gates:
         lines += _gate_lines(status.workflow_id, gate, alone=len(status.gates) == 1)
     if status.budget:
@@ -79,6 +80,8 @@ def _gate_lines(workflow_id: str, gate: GateView, *, alone: bool) -> list[str]:
     if gate.tool:
         target = f" on {gate.target}" if gate.target else ""
         lines.append(f"\n{_cell(gate.agent or 'the run')} calls {_cell(gate.tool + target)}: `{_cell(gate.arguments)}`")
+    lines += [f"\n[report]({gate.report})"] if gate.report else []
+    lines += [f"\nbefore: {_cell(f'{one.step}: {one.summary}')}" for one in gate.before]
     lines += [f"\n{_cell('; '.join((f'{gate.size:,} bytes', *gate.counts)))}"] if gate.counts else []
     if not gate.whole:
         lines.append("\n**These arguments are cut. Look at all of them before you approve; this shows them:**")

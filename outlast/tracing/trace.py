@@ -14,6 +14,7 @@ from temporalio import workflow
 
 from outlast.contracts import (
     SUMMARY_LENGTH,
+    Approval,
     BudgetShown,
     CallTrace,
     FallbackTaken,
@@ -24,6 +25,7 @@ from outlast.contracts import (
     RunReport,
     RunStatus,
     Spend,
+    StandingApproval,
     StepOutcomes,
     StepRow,
     ToolResult,
@@ -53,6 +55,7 @@ class RunTrace:
         self.rollback = ""
         self.forked = ""
         self.gates: tuple[GateView, ...] = ()
+        self.standing: tuple[StandingApproval, ...] = ()
         self.budget: BudgetShown | None = None
         self.earlier: tuple[str, ...] = ()
         """Keys of the traces of the parts of the run before, in the content store."""
@@ -118,9 +121,17 @@ class RunTrace:
         )
 
     def tool_called(
-        self, step: str, agent: str, tool: str, arguments: str, result: ToolResult | None, error: str, waited: timedelta
+        self,
+        step: str,
+        agent: str,
+        tool: str,
+        arguments: str,
+        result: ToolResult | None,
+        error: str,
+        waited: timedelta,
+        approval: Approval | None = None,
     ) -> None:
-        """Record a tool call: its result (which may be the tool's own error), or the error that ended it."""
+        """Record a tool call: its result (which may be the tool's own error), or the error that ended it; and who approved it."""
         output = result.content.summary or (result.content.text or "") if result else ""
         self._keep(
             CallTrace(
@@ -136,6 +147,7 @@ class RunTrace:
                 input=arguments[:SUMMARY_LENGTH],
                 output=output[:SUMMARY_LENGTH],
                 error=error[:SUMMARY_LENGTH],
+                approved=approval.description[:SUMMARY_LENGTH] if approval is not None else "",
             )
         )
 
@@ -150,9 +162,9 @@ class RunTrace:
         self.rollback = summary
         self.changed()
 
-    def waits_at(self, gates: Sequence[GateView]) -> None:
-        """Show the gates that wait for people, in place of those shown before."""
-        self.gates = tuple(gates)
+    def waits_at(self, gates: Sequence[GateView], standing: Sequence[StandingApproval] = ()) -> None:
+        """Show the gates that wait for people and the approvals that stand, in place of those shown before."""
+        self.gates, self.standing = tuple(gates), tuple(standing)
         self.changed()
 
     def stands(self, budget: BudgetShown | None) -> None:
@@ -220,6 +232,7 @@ class RunTrace:
             questions=tuple(state.questions.values()),
             rollback=self.rollback,
             gates=self.gates,
+            standing=self.standing,
             paused=state.paused,
             budget=self.budget,
             tools_missing=state.tools.missing,

@@ -130,6 +130,7 @@ class Registry:
             secret_of(settings),
             channels=len(self._channels),
             webhooks=len(settings.webhook_urls),
+            inbox=settings.inbox_url,
             store=self.store,
             policy=settings.gate_policy(),
         )

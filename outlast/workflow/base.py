@@ -112,7 +112,8 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.people = People(self.state, self.trace)
         self.gates = Gates(self.trace)
         self.gates.policy, self.gates.requester = request.gate, request.requester
-        self.gates.webhooks = self.webhooks = Webhooks(request.webhooks, self.state)
+        self.gates.webhooks = self.webhooks = self.people.webhooks = Webhooks(request.webhooks, self.state)
+        self.people.notifier = self.gates.notifier
         self.pausing = Pausing(self.state, self.trace)
         self.undo = Rollback(self.state, self.trace)
         self.undo.on_stuck = partial(decide_on_stuck, self.gates)

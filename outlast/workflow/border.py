@@ -153,7 +153,11 @@ class Border:
             spend=flow.state.spend,
             gates=gates,
             allowed=tuple(flow.gates.allowed),
-            runs=tuple(dict.fromkeys((*flow.gates.runs, *(each.run for each in gates.gates if each.run)))),
+            runs=tuple(
+                dict.fromkeys(
+                    (*flow.gates.runs, *(run for run in (flow.gates.run, *(each.run for each in gates.gates)) if run))
+                )
+            ),
             waited=flow.gates.waited,
             paused=flow.state.paused,
             asked=flow.people.asked,

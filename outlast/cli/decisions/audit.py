@@ -34,6 +34,7 @@ def audit(
         for one in found.records:
             who = f" by {one.by}{' (signed)' if one.verified else ''} by way of {one.channel}" if one.channel else ""
             what = f"{one.seq:4} {one.when:%Y-%m-%d %H:%M:%S} {one.gate} {one.kind}{who} {one.digest[:12]} {one.reason}"
+            what += f" · stands for {one.standing}" if one.standing else ""
             print(safe(what.rstrip()))
         head = found.records[-1].hash if found.records else "none"
         print(f"{len(found.records)} records · head {head}" + ("" if found.whole else " · the beginning is not there"))

@@ -11,6 +11,7 @@ from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
     from outlast.cli.decisions.sending import DecisionRequest
+    from outlast.contracts import Bounds
 
 Run = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Gate = Annotated[str, typer.Argument(help="The gate; not needed where only one waits.", metavar="GATE")]
@@ -19,18 +20,47 @@ Reason = Annotated[str, typer.Option(help="Why, for the decision log.")]
 Digest = Annotated[
     str, typer.Option(help="Decide only if the action still has this digest. Default: that of the action as shown.")
 ]
+StopAsking = Annotated[
+    bool,
+    typer.Option(
+        "--stop-asking", help="Approve all further calls of the tool in this run as well; bounds narrow that."
+    ),
+]
+Same = Annotated[
+    list[str] | None,
+    typer.Option(help="Bound: only with the same value of this argument; repeatable.", metavar="ARGUMENT"),
+]
+SameHost = Annotated[
+    list[str] | None,
+    typer.Option(help="Bound: only with an address on the same host in this argument; repeatable.", metavar="ARGUMENT"),
+]
+AtMost = Annotated[
+    list[str] | None,
+    typer.Option(help="Bound: only with at most this number in this argument; repeatable.", metavar="ARGUMENT=N"),
+]
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def approve(run_id: Run, gate: Gate = "", who: Who = "", reason: Reason = "", digest: Digest = "") -> None:
+def approve(
+    run_id: Run,
+    gate: Gate = "",
+    who: Who = "",
+    reason: Reason = "",
+    digest: Digest = "",
+    stop_asking: StopAsking = False,
+    same: Same = None,
+    same_host: SameHost = None,
+    at_most: AtMost = None,
+) -> None:
     """Approve what waits at a gate. Exit code 2 with the reason if it is refused.
 
-    Where no worker answers, it is kept and counts once one is back.
+    Where no worker answers, it is kept and counts once one is back. 'decide --verdict revoke' takes back --stop-asking.
     """
     from outlast.cli.decisions.sending import DecisionRequest
     from outlast.contracts import Verdict
 
-    _send(run_id, DecisionRequest(Verdict.APPROVE, gate, who, reason, digest))
+    bounds = _bounds(stop_asking, same, same_host, at_most)
+    _send(run_id, DecisionRequest(Verdict.APPROVE, gate, who, reason, digest, stop_asking=bounds))
 
 
 def deny(run_id: Run, gate: Gate = "", who: Who = "", reason: Reason = "", digest: Digest = "") -> None:
@@ -44,7 +74,10 @@ def deny(run_id: Run, gate: Gate = "", who: Who = "", reason: Reason = "", diges
 def decide(
     run_id: Run,
     gate: Gate = "",
-    verdict: Annotated[Literal["approve", "deny"] | None, typer.Option(help="What you decide.")] = None,
+    verdict: Annotated[
+        Literal["approve", "deny", "revoke"] | None,
+        typer.Option(help="What you decide; revoke takes back an approval that stands for the run."),
+    ] = None,
     edit: Annotated[
         str, typer.Option(help="Approve with other arguments: JSON that replaces all of them.", metavar="JSON")
     ] = "",
@@ -54,6 +87,10 @@ def decide(
     who: Who = "",
     reason: Reason = "",
     digest: Digest = "",
+    stop_asking: StopAsking = False,
+    same: Same = None,
+    same_host: SameHost = None,
+    at_most: AtMost = None,
 ) -> None:
     """Decide in full, also with changed arguments. Exit code 2 with the reason if it is refused.
 
@@ -63,14 +100,17 @@ def decide(
     from outlast.contracts import Verdict
 
     if verdict is None:
-        raise LeavingError(WRONG, "--verdict: say approve or deny")
+        raise LeavingError(WRONG, "--verdict: say approve, deny or revoke")
     if edit and edit_file is not None:
         raise LeavingError(WRONG, "--edit-file: --edit is given too; leave one out")
     named = "--edit-file" if edit_file is not None else "--edit"
-    if (edit or edit_file is not None) and verdict == "deny":
+    bounds = _bounds(stop_asking, same, same_host, at_most)
+    if bounds is not None and verdict != "approve":
+        raise LeavingError(WRONG, "--stop-asking: it goes with --verdict approve; leave it out")
+    if (edit or edit_file is not None) and verdict != "approve":
         raise LeavingError(WRONG, f"{named}: what is denied is not carried out; leave it out, or approve")
     arguments = _arguments_in(edit_file) if edit_file is not None else _arguments(edit) if edit else None
-    _send(run_id, DecisionRequest(Verdict(verdict), gate, who, reason, digest, arguments))
+    _send(run_id, DecisionRequest(Verdict(verdict), gate, who, reason, digest, arguments, bounds))
 
 
 def approver_token(
@@ -101,6 +141,32 @@ def _send(run_id: str, request: "DecisionRequest") -> None:
     from outlast.cli.reaching import reaching
 
     print(reaching(lambda reach: send(reach, run_id, request)))
+
+
+def _bounds(
+    stop_asking: bool, same: list[str] | None, same_host: list[str] | None, at_most: list[str] | None
+) -> "Bounds | None":
+    """Read the bounds of an approval that shall stand; None where it is for this action alone."""
+    from outlast.approvals.standing.bounds import read_bounds
+
+    wanted = {"same": same, "same_host": same_host, "at_most": dict(map(_amount, at_most or ()))}
+    bounds = {name: value for name, value in wanted.items() if value}
+    if bounds and not stop_asking:
+        raise LeavingError(
+            WRONG, f"--{next(iter(bounds)).replace('_', '-')}: a bound goes with --stop-asking; say it, too"
+        )
+    read = read_bounds(bounds or stop_asking)
+    if isinstance(read, str):
+        raise LeavingError(WRONG, f"--stop-asking: {read}")
+    return read
+
+
+def _amount(text: str) -> tuple[str, float]:
+    name, equals, number = text.partition("=")
+    try:
+        return name.strip(), float(number) if equals else float("nan")
+    except ValueError:
+        raise LeavingError(WRONG, f"--at-most {text}: write ARGUMENT=N, such as amount=100") from None
 
 
 def _arguments(edit: str) -> dict[str, Any]:

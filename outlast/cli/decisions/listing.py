@@ -1,4 +1,4 @@
-"""The gates that wait for people, read from the server alone: of one run, or of all runs in the namespace.
+"""The gates and questions that wait for people, read from the server alone: of one run, or of all runs in the namespace.
 
 The index knows only gates that opened once all search attributes were registered, and would hide the others. So every
 running run is read, unless the caller asks for what is `indexed`, in namespaces that are too large for that.
@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
@@ -19,10 +20,12 @@ from outlast.command_line import command
 from outlast.contracts import (
     GATE_MEMO,
     GATES_MEMO,
+    QUESTION_MEMO,
     Content,
     GatesShown,
     GateView,
     ProposedAction,
+    Question,
     WaitingActions,
 )
 from outlast.display import escaped_json
@@ -42,6 +45,23 @@ class WaitingGate:
     workflow_type: str
     gate: GateView
     turned_down: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WaitingQuestion:
+    """A question that waits for an answer, and the run that it belongs to."""
+
+    workflow_id: str
+    run_id: str
+    workflow_type: str
+    question: Question
+
+
+async def questions_of(run: WorkflowExecution) -> tuple[Question, ...]:
+    """Read what a run asks people, but for what a gate shows as well. Raises ValueError for memos of others."""
+    fields = [name for name in run.raw_info.memo.fields if name.startswith(QUESTION_MEMO)]
+    asked = [await run.memo_value(name, type_hint=Question) for name in fields]
+    return tuple(sorted(asked, key=lambda question: (question.deadline, question.id)))
 
 
 async def gates_of(run: WorkflowExecution) -> GatesShown:
@@ -94,19 +114,32 @@ def _as_proposed(gate: GateView, proposed: WaitingActions) -> GateView:
 
 async def waiting_gates(reach: Reach, *, indexed: bool = False) -> list[WaitingGate]:
     """List all waiting gates of the namespace, nearest deadline first; it is a moment behind the runs."""
+    return [one for one in await waiting_for_people(reach, indexed=indexed) if isinstance(one, WaitingGate)]
+
+
+async def waiting_for_people(reach: Reach, *, indexed: bool = False) -> list[WaitingGate | WaitingQuestion]:
+    """List all gates and questions of the namespace, nearest deadline first; `indexed` knows no questions."""
     if indexed and await missing_attributes(reach.client) != []:
         raise LeavingError(
             WRONG, f"--indexed: search attributes are missing; register them with {command('setup-namespace')}"
         )
-    found = [gate async for gate in _read(reach, INDEXED if indexed else RUNNING)]
-    return sorted(found, key=lambda one: (one.gate.deadline, one.workflow_id, one.gate.name))
+    found = [one async for one in _read(reach, INDEXED if indexed else RUNNING)]
+    return sorted(found, key=_deadline)
 
 
-async def _read(reach: Reach, query: str) -> AsyncIterator[WaitingGate]:
+def _deadline(one: WaitingGate | WaitingQuestion) -> tuple[datetime, str, str]:
+    if isinstance(one, WaitingGate):
+        return one.gate.deadline, one.workflow_id, one.gate.name
+    return one.question.deadline, one.workflow_id, one.question.id
+
+
+async def _read(reach: Reach, query: str) -> AsyncIterator[WaitingGate | WaitingQuestion]:
     async for run in reach.client.list_workflows(query):
         try:
-            shown = await gates_of(run)
+            shown, questions = await gates_of(run), await questions_of(run)
         except ValueError:
             continue  # a workflow of others may use the memo's name for something else
         for gate in shown.waiting:
             yield WaitingGate(run.id, run.run_id, run.workflow_type, gate, shown.turned_down)
+        for question in questions:
+            yield WaitingQuestion(run.id, run.run_id, run.workflow_type, question)

@@ -23,6 +23,7 @@ from outlast.command_line import command
 from outlast.contracts import (
     ARGUMENTS_SHOWN,
     SHORT_DIGEST,
+    Bounds,
     GateRecord,
     GatesShown,
     GateView,
@@ -42,7 +43,10 @@ SIGNED_FOR = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class DecisionRequest:
-    """What a person wants: `gate` may be empty where one waits, `who` where settings tell, `digest` for the action as it is."""
+    """What a person wants: `gate` may be empty where one waits, `who` where settings tell, `digest` for the action as it is.
+
+    `stop_asking` bounds the further calls that they approve as well; None: none.
+    """
 
     verdict: Verdict
     gate: str = ""
@@ -50,11 +54,14 @@ class DecisionRequest:
     reason: str = ""
     digest: str = ""
     edit: Mapping[str, Any] | None = None
+    stop_asking: Bounds | None = None
 
 
 async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
     """Send a decision and say what came of it; raises LeavingError where it is refused."""
     found = await open_run(reach, workflow_id, ours=False)
+    if request.verdict is Verdict.REVOKE:
+        return await _revoke(reach, found, request)
     (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), request.gate)])
     unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
     say("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
@@ -68,7 +75,25 @@ async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
     record = await send_message(reach, found, "decide", message, GateRecord)
     if record is None:
         return f"{gate.name} of {workflow_id}: sent; no worker answers now, so it counts once one is back"
-    return safe(_outcome_line(workflow_id, gate, record))
+    return safe(_outcome_line(workflow_id, gate, record, asked=request.stop_asking is not None))
+
+
+async def _revoke(reach: Reach, found: WorkflowExecutionDescription, request: DecisionRequest) -> str:
+    """Take back an approval that stands for the run."""
+    standing = (await gates_of(found)).standing
+    named = [each for each in standing if request.gate in ("", each.gate)]
+    if len(named) != 1:
+        names = ", ".join(each.gate for each in standing) or "none"
+        raise LeavingError(WRONG, f"GATE: name one whose approval stands; {found.id} has {names}")
+    (given,) = named
+    say(safe(f"{given.gate}: {given.description}"))
+    view = GateView(
+        name=given.gate, description="", deadline=datetime.now(UTC), digest=given.digest, signed=given.verified
+    )
+    record = await send_message(reach, found, "decide", _message(reach.settings, found, view, request), GateRecord)
+    if record is None:
+        return f"{given.gate} of {found.id}: sent; no worker answers now, so it counts once one is back"
+    return safe(f"{given.gate} of {found.id}: {record.kind} by {record.by}; each call waits for people again")
 
 
 def described(gate: GateView, now: datetime, width: int = ARGUMENTS_SHOWN) -> list[str]:
@@ -83,6 +108,8 @@ def described(gate: GateView, now: datetime, width: int = ARGUMENTS_SHOWN) -> li
         *_arguments(gate, width),
         f"  needs {gate.needed} yes{who}{have} · {seconds(left)} left, until {gate.deadline:%Y-%m-%d %H:%M:%S} UTC",
         *([f"  {gate.approval_rule}"] if gate.approval_rule else []),
+        *(f"  before: {one.step}{f' ({one.agent})' if one.agent else ''}: {one.summary}" for one in gate.before),
+        *([f"  report: {gate.report}"] if gate.report else []),
     ]
 
 
@@ -140,10 +167,13 @@ def _message(
 ) -> dict[str, Any]:
     """Write the decision, with the digest of the action that was shown."""
     digest = request.digest or gate.digest
-    edit = "" if request.edit is None else hashed(request.edit)
-    by, token = _signed(settings, found, gate, request, {"digest": digest, "edit": edit})
+    bounds = {"digest": digest, "edit": "" if request.edit is None else hashed(request.edit)}
+    bounds["stop_asking"] = "" if request.stop_asking is None else request.stop_asking.digest
+    by, token = _signed(settings, found, gate, request, bounds)
     message = {"gate": gate.name, "verdict": str(request.verdict), "by": by, "digest": digest, "channel": "starter"}
-    optional = {"reason": request.reason, "edit": request.edit, "token": token}
+    optional: dict[str, Any] = {"reason": request.reason, "edit": request.edit, "token": token}
+    if request.stop_asking is not None:
+        optional["stop_asking"] = request.stop_asking.as_sent
     return message | {name: value for name, value in optional.items() if value not in ("", None)}
 
 
@@ -179,7 +209,7 @@ def _signed(
         raise LeavingError(WRONG, f"APPROVER_TOKEN: {error}") from error
 
 
-def _outcome_line(workflow_id: str, gate: GateView, record: GateRecord) -> str:
+def _outcome_line(workflow_id: str, gate: GateView, record: GateRecord, *, asked: bool) -> str:
     who = f" by {record.by}" if record.by else ""
     proven = " (signed)" if record.verified else ""
     more = ""
@@ -189,6 +219,9 @@ def _outcome_line(workflow_id: str, gate: GateView, record: GateRecord) -> str:
         )
     elif record.kind is RecordKind.COUNTED:
         more = f"; {gate.needed} must approve"
+        more += ", and further calls are covered only if each of them says so" if asked else ""
+    elif record.standing:
+        more = f"; from here on nobody is asked about {record.standing} in this run"
     elif record.kind in (RecordKind.DUPLICATE, RecordKind.EARLY):
         more = f"; {record.reason}"
     return f"{gate.name} of {workflow_id}: {record.kind}{who}{proven}{more}"

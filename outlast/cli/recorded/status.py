@@ -17,9 +17,11 @@ from outlast.contracts import (
     Fork,
     GateView,
     ModelRequest,
+    Question,
     RunState,
     RunStatus,
     Spend,
+    StandingApproval,
     StepRow,
     StepState,
     Trace,
@@ -34,7 +36,11 @@ STATES = {
 
 
 async def recorded_status(
-    reach: Reach, found: WorkflowExecutionDescription, gates: tuple[GateView, ...] = ()
+    reach: Reach,
+    found: WorkflowExecutionDescription,
+    gates: tuple[GateView, ...] = (),
+    standing: tuple[StandingApproval, ...] = (),
+    questions: tuple[Question, ...] = (),
 ) -> tuple[RunStatus, Trace]:
     """Read status and trace of a run from its history.
 
@@ -42,6 +48,8 @@ async def recorded_status(
         reach: The server.
         found: The run.
         gates: What waits for people, as its memo shows it.
+        questions: What it asks people, as its memo shows it.
+        standing: Approvals that cover further calls, as its memo shows them.
     """
     history = await read_history(reach, found)
     calls = traced(history, found.id)
@@ -55,6 +63,8 @@ async def recorded_status(
         steps=tuple(rows_of(history).values()),
         spend=spend,
         gates=gates,
+        standing=standing,
+        questions=questions,
         forked=await _forked(found),
     )
     return status, Trace(calls=tuple(calls))

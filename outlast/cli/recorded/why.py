@@ -17,7 +17,7 @@ from outlast.cli.recorded.reading import Call, RunHistory
 from outlast.cli.recorded.suspicions import Suspicion, lacking, suspicions, upstream
 from outlast.cli.rendering import money, row, safe, seconds, table
 from outlast.cli.result_texts import Reader
-from outlast.contracts import Content, FallbackTaken, ModelRequest, Part, Spend, StepRow
+from outlast.contracts import Content, FallbackTaken, ModelRequest, Part, Spend, StepRow, ToolRequest
 
 SHOWN = 1500
 """Characters of each text that are shown without --full."""
@@ -93,7 +93,8 @@ def calls_table(calls: Sequence[Call]) -> RenderableType:
         data = call_data(call)
         row(
             made, str(number), data["what"], seconds(data["waited_ms"] / 1000), seconds(data["ran_ms"] / 1000),
-            str(data["attempt"]), money(spend_of(call)) if call.is_model else "", data["outcome"], data["failure"],
+            str(data["attempt"]), money(spend_of(call)) if call.is_model else "", data["outcome"],
+            data["failure"] or data["approved"],
         )  # fmt: skip
     return made
 
@@ -106,9 +107,11 @@ def call_data(call: Call) -> dict[str, Any]:
     who = f"{call.asked.agent} ({call.asked.model})" if isinstance(call.asked, ModelRequest) else ""
     tool = f"{call.asked.tool}" if call.asked is not None and not isinstance(call.asked, ModelRequest) else ""
     failed = call.turn is not None and call.turn.schema_errors
+    approval = call.asked.approval if isinstance(call.asked, ToolRequest) else None
     return {
         "what": who or tool or call.text or event.name,
         "tool": tool,
+        "approved": approval.description if approval else "",
         "scheduled": event.scheduled.isoformat(),
         "waited_ms": round(waited),
         "ran_ms": round(ran),

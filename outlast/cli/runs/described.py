@@ -10,7 +10,7 @@ from rich.text import Text
 from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from outlast.cli.decisions.listing import gates_of
+from outlast.cli.decisions.listing import gates_of, questions_of
 from outlast.cli.kinds import known
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, WorkerBusyError, begins_at, word
@@ -87,8 +87,9 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
     except WorkerBusyError as busy:
         from outlast.cli.recorded.status import recorded_status
 
-        gates = (await gates_of(found)).waiting
-        status, calls = await recorded_status(reach, found, gates)
+        shown = await gates_of(found)
+        gates = shown.waiting
+        status, calls = await recorded_status(reach, found, gates, shown.standing, await questions_of(found))
         if not (status.steps or gates or known(found.workflow_type)):
             return None  # nothing in its history is ours
         return Standing(status, calls, busy=f"{busy}. Shown is what its history says.")

@@ -31,6 +31,8 @@ def call_line(call: CallTrace) -> Text:
     tries = f" · attempt {call.attempt}" if call.attempt > 1 else ""
     line = Text("✓ " if call.success else "✗ ", style="green" if call.success else "red")
     line.append(safe(f"{what} · {seconds(call.ms / 1000)}{tries}{cost}"), style="default")
+    if call.approved:
+        line.append(safe(f" · {call.approved}"), style="dim")
     if not call.success:
         line.append(safe(f" · {call.error or call.output}"), style="red")
     return line

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from outlast.cli.decisions.listing import waiting_gates
+from outlast.cli.decisions.listing import waiting_for_people
 from outlast.cli.reaching import Reach
 from outlast.cli.runs.listing import Wanted, newest
 from outlast.client import web_ui_of
@@ -27,7 +27,7 @@ from outlast.server.pages.sessions import COOKIE, Session, Sessions, SignInError
 from outlast.server.runs import REPORT_POLICY
 
 PAGE = 20
-"""Gates on one page."""
+"""Gates and questions on one page."""
 RUNS = 30
 """Runs on the first page."""
 
@@ -59,7 +59,7 @@ class Pages:
 
     async def home(self, request: Request, session: Session) -> Response:
         """Show what waits, nearest deadline first, and the newest runs."""
-        waiting = await waiting_gates(self.reach)
+        waiting = await waiting_for_people(self.reach)
         asked = request.query_params.get("page", "1")
         pages = max(1, -(-len(waiting) // PAGE))
         page = min(max(int(asked), 1), pages) if asked.isdecimal() and len(asked) < 7 else 1

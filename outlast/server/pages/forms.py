@@ -6,14 +6,19 @@ to approve. So what was shown is compared as data, not as text.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
+from outlast.approvals.standing.bounds import host_of, read_bounds
+from outlast.contracts import Bounds
 from outlast.display import escaped_json
 
 LARGEST = 256 * 1024
 """Most bytes of a form."""
-FIELDS = 30
+FIELDS = 120
+BOUNDS = 20
+"""Arguments by which the form offers bounds."""
 
 
 class FormError(Exception):
@@ -49,6 +54,54 @@ def edit_of(typed: str, shown: str) -> dict[str, Any] | None:
         return None
     edited = read_arguments(typed)
     return None if _same(edited, read_arguments(shown)) else edited
+
+
+@dataclass(frozen=True)
+class BoundRow:
+    """An argument by which an approval may be bounded: the bounds that it can have, and what was chosen in the form."""
+
+    name: str
+    value: str
+    bounds: tuple[tuple[str, str], ...]
+    chosen: str = ""
+    most: str = ""
+
+
+def bound_rows(arguments: str, form: Mapping[str, str]) -> list[BoundRow]:
+    """List what an approval may be bounded by; nothing where the arguments are not there as data."""
+    try:
+        data = read_arguments(arguments)
+    except FormError:
+        return []
+    rows = []
+    for number, (name, value) in enumerate(list(data.items())[:BOUNDS]):
+        bounds = [("same", "only this value")]
+        if host := host_of(value):
+            bounds.append(("same_host", f"only {host}"))
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            bounds.append(("at_most", "at most"))
+        given = (form.get(f"bound-{number}", ""), form.get(f"most-{number}", str(value) if len(bounds) > 1 else ""))
+        rows.append(BoundRow(name, " ".join(str(value).split())[:60], tuple(bounds), *given))
+    return rows
+
+
+def bounds_of(form: Mapping[str, str]) -> Bounds:
+    """Read the bounds that a person chose; raises FormError."""
+    wanted: dict[str, Any] = {}
+    for number in range(BOUNDS):
+        name, chosen = form.get(f"name-{number}", ""), form.get(f"bound-{number}", "")
+        if chosen == "at_most":
+            most = form.get(f"most-{number}", "")
+            try:
+                wanted.setdefault(chosen, {})[name] = float(most)
+            except ValueError as error:
+                raise FormError(f"{name}: at most {most[:40]!r} is no number") from error
+        elif chosen:
+            wanted.setdefault(chosen, []).append(name)
+    bounds = read_bounds(wanted or True)
+    if not isinstance(bounds, Bounds):
+        raise FormError(str(bounds))
+    return bounds
 
 
 def read_arguments(text: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach
 from outlast.contracts import Verdict
 from outlast.server.deciding import Decided, outcome_line, send
-from outlast.server.pages.forms import LARGEST, FormError, edit_of, rows_of, shown_arguments
+from outlast.server.pages.forms import LARGEST, FormError, bound_rows, bounds_of, edit_of, rows_of, shown_arguments
 from outlast.server.pages.sessions import Session
 from outlast.server.waiting import see_run
+
+STANDS = "approve-run"
+"""What the button sends that also approves further calls in this run."""
 
 
 class GatePage:
@@ -24,14 +27,16 @@ class GatePage:
         """Send the decision; returns why it cannot be taken, "" where it was."""
         form = self._form
         try:
-            if form.get("verdict") not in (str(Verdict.APPROVE), str(Verdict.DENY)):
+            stands = form.get("verdict") == STANDS
+            if not stands and form.get("verdict") not in tuple(Verdict):
                 raise FormError("verdict: choose approve or deny")
-            verdict = Verdict(form["verdict"])
+            verdict = Verdict.APPROVE if stands else Verdict(form["verdict"])
             if not form.get("digest"):
                 raise FormError("digest: the form does not say which action it is about; load the page again")
             edit = edit_of(form.get("arguments", ""), form.get("shown", "")) if verdict is Verdict.APPROVE else None
             reason = " ".join(form.get("reason", "").split())
-            decision = Decided(form.get("gate", ""), verdict, form["digest"], reason, edit)
+            bounds = bounds_of(form) if stands else None
+            decision = Decided(form.get("gate", ""), verdict, form["digest"], reason, edit, bounds)
             seen = await see_run(self._reach, form.get("run", ""), whole=False)
             record = await send(self._reach, seen, self._session.caller, decision, "inbox")
         except (FormError, LeavingError, TokenError) as error:
@@ -59,6 +64,7 @@ async def gate_facts(
         "rows": rows_of(shown),
         "typed": shown if stale else typed,
         "stale": typed if stale else "",
+        "bounds": bound_rows(shown, form or {}) if gate is not None and gate.repeats else [],
         "reason": (form or {}).get("reason", ""),
         "barred": gate is not None and gate.bars(session.who),
         "unsigned": gate is not None and gate.signed and not session.grant,

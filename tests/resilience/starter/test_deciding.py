@@ -189,9 +189,9 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
     assert ["→ python starter.py approve listed gate-1" in page for page in pages] == [True, False, False]
     assert ["→ python starter.py approve -- -dashed gate-1" in page for page in pages] == [False, True, False]
     assert [page.splitlines()[-1] for page in pages] == [
-        "page 1 of 2, 2 gates wait in all; later deadlines: --page 2",
-        "page 2 of 2, 2 gates wait in all",
-        "page 3 of 2, 2 gates wait in all: there is no page 3; the last is --page 2",
+        "page 1 of 2, 2 wait in all; later deadlines: --page 2",
+        "page 2 of 2, 2 wait in all",
+        "page 3 of 2, 2 wait in all: there is no page 3; the last is --page 2",
     ]
     live = stack.run("audit", "--", "-dashed")
     assert (live.returncode, "gate-1 opened" in live.stdout, "1 records · head " in live.stdout) == (0, True, True), (

@@ -52,6 +52,13 @@ def test_a_grant_for_one_gate_may_be_sent_by_hand() -> None:
         (lambda: decided(grant(), **BOUNDS), {"verdict": "deny"}, "says approve"),
         (lambda: decided(grant(), **BOUNDS), {"edit": "ef" * 32}, "is for other arguments"),
         (lambda: decided(grant(), **BOUNDS, edit="ef" * 32), {}, "is for other arguments"),
+        (lambda: decided(grant(), **BOUNDS), {"stop_asking": "ef" * 32}, "is for other bounds"),
+        (lambda: decided(grant(), **BOUNDS, stop_asking="ef" * 32), {}, "is for other bounds"),
+        (
+            lambda: grant(run="r", gate="gate-1", chain="first"),
+            {"stop_asking": "ef" * 32},
+            "does not name what comes with it: stop_asking",
+        ),
         (lambda: decided(grant(), **BOUNDS, edit="ef" * 32), {"edit": "cd" * 32}, "is for other arguments"),
         *[
             (lambda left_out=name: decided(grant(), **BOUNDS | {left_out: ""}), {}, f"names no {name}")

@@ -20,6 +20,11 @@ deadline = "3d"
 approvers = ["ada", "bob", "cy"]
 needed = 2
 on_timeout = "halt"
+stop_asking = false
+
+[questions]
+deadline = "1d"
+remind_every = "4h"
 """
 
 
@@ -37,6 +42,8 @@ def test_the_tool_goes_before_the_risk_and_both_before_the_rest(tmp_path: Path) 
     assert (high.deadline, high.needed, high.remind_every) == (259_200, 2, 14_400)
     assert (pay.deadline, pay.needed, pay.eligible) == (259_200, 2, ("ada", "bob", "cy"))
     assert pay.on_timeout is OnTimeout.HALT
+    assert [GatePolicy(stop_asking=True).within(one).stop_asking for one in (plain, pay)] == [True, False]
+    assert (policy.questions.deadline, policy.questions.remind_every) == (86_400, 14_400)
 
 
 def test_without_a_file_the_settings_hold(tmp_path: Path) -> None:
@@ -64,6 +71,8 @@ def test_without_a_file_the_settings_hold(tmp_path: Path) -> None:
         ),
         ("deadline = ", "Invalid value"),
         ("tools = 3", "int"),
+        ("[questions]\nneeded = 2", "questions.needed is unknown; known are deadline, remind_every"),
+        ("[questions]\nremind_every = 0.1", "questions: remind_every: Input should be greater"),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -114,7 +123,7 @@ def test_what_a_deployment_forbids_no_run_allows(tmp_path: Path, field: str) -> 
 
 def test_without_a_deployment_it_is_as_it_always_was() -> None:
     assert GatePolicy().within(None) == GatePolicy(
-        needed=1, deadline=300, requester_may_approve=False, edit_needs_another_approver=True
+        needed=1, deadline=300, requester_may_approve=False, edit_needs_another_approver=True, stop_asking=True
     )
     assert GatePolicy(deadlines={Risk.HIGH: 9}).within(None).seconds(Risk.HIGH) == 9
 

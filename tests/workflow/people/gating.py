@@ -43,10 +43,12 @@ class Job(RunRequest):
     """What the workflow proposes: `gates` times the same payment, one after the other or `at_once`.
 
     With `waits` it first waits for the signal `begin`, with `rolls` it continues as new at `roll`; `changed` is what the
-    activity is given in place of what was approved.
+    activity is given in place of what was approved. `amounts` are paid one after the other in place of `gates` times the same, by
+    calls of which people may approve further ones.
     """
 
     amount: Any = 5
+    amounts: tuple[float, ...] = ()
     policy: GatePolicy = GatePolicy()
     risk: Risk = Risk.MEDIUM
     gates: int = 1
@@ -97,20 +99,28 @@ class GatedWorkflow(AgentWorkflow[Job, Paid]):
         decisions = list(request.done)
         if request.at_once:
             decisions += await asyncio.gather(*(self.propose(request, n) for n in range(request.gates)))
-        while len(decisions) < request.gates:
+        while len(decisions) < (len(request.amounts) or request.gates):
+            if request.amounts:
+                request = request.model_copy(update={"amount": request.amounts[len(decisions)]})
             one = self.go_on_as_new_when_told(request, tuple(decisions)) if request.rolls else self.propose(request)
             decisions.append(await one)
-        for decision in decisions:
-            if decision.approved:
-                given = decision.action.input if request.changed is None else request.changed
-                done = await workflow.execute_activity(
-                    pay,
-                    Payment(tool=decision.action.tool, input=given, approval=decision.approval),
-                    start_to_close_timeout=timedelta(seconds=10),
-                    retry_policy=RetryPolicy(maximum_attempts=3),
-                )
-                paid += done.paid
+            if request.amounts:
+                paid += await self.act(request, decisions[-1])
+        for decision in [] if request.amounts else decisions:
+            paid += await self.act(request, decision)
         return Paid(decisions=tuple(decisions), paid=tuple(paid), told=tuple(self.told))
+
+    async def act(self, request: Job, decision: GateDecision) -> tuple[Any, ...]:
+        if not decision.approved:
+            return ()
+        given = decision.action.input if request.changed is None else request.changed
+        done = await workflow.execute_activity(
+            pay,
+            Payment(tool=decision.action.tool, input=given, approval=decision.approval),
+            start_to_close_timeout=timedelta(seconds=10),
+            retry_policy=RetryPolicy(maximum_attempts=3),
+        )
+        return done.paid
 
     @workflow.signal
     def begin(self, *args: Any) -> None:
@@ -130,7 +140,7 @@ class GatedWorkflow(AgentWorkflow[Job, Paid]):
             risk=request.risk,
             target="acme",
         )
-        return await self.gates.open(action, request.policy, requester=request.requester)
+        return await self.gates.open(action, request.policy, requester=request.requester, repeats=bool(request.amounts))
 
     async def go_on_as_new_when_told(self, request: Job, done: tuple[GateDecision, ...]) -> GateDecision:
         """Wait at a gate, or leave it open and go on as a new run."""
@@ -178,6 +188,14 @@ async def waiting(handle: WorkflowHandle[Any, Any], count: int = 1) -> tuple[Gat
             if len(status.gates) == count:
                 return status.gates
             await asyncio.sleep(0.05)
+
+
+async def waiting_at(handle: WorkflowHandle[Any, Any], name: str) -> GateView:
+    """Wait until the gate of that name, alone, is open."""
+    async with asyncio.timeout(30):
+        while (found := (await waiting(handle))[0]).name != name:  # noqa: ASYNC110 - a query has no event
+            await asyncio.sleep(0.05)
+    return found
 
 
 async def log_of(handle: WorkflowHandle[Any, Any]) -> DecisionLog:

@@ -1,19 +1,32 @@
 """Gates where agents act: irreversible tool calls, confirmed steps, a stuck undo; what was not approved is never done."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHandle
 
-from outlast.contracts import ROLL_BACK_ALL, GatePolicy, OnTimeout, Plan, PlanRequest, PlanStep, RunState
+from outlast.contracts import (
+    ROLL_BACK_ALL,
+    DecisionLog,
+    GatePolicy,
+    OnTimeout,
+    Plan,
+    PlanRequest,
+    PlanStep,
+    RunState,
+    RunStatus,
+    Trace,
+    breaks,
+)
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import ToolError
 from tests.workflow.base.test_agent_session import calls, in_turn, results, task
 from tests.workflow.conftest import with_agents
-from tests.workflow.people.gating import waiting
+from tests.workflow.people.gating import waiting, waiting_at
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
 
 __all__ = ["bench"]
@@ -72,6 +85,31 @@ async def test_an_irreversible_call_waits_for_a_person(
         assert "shouted hush" in told(llm.calls)
 
 
+async def test_who_need_not_be_asked_again_is_told_in_the_trace(loud: Bench) -> None:
+    shouts = in_turn(
+        calls(("shout", {"text": "fire"}), turn=1),
+        calls(("shout", {"text": "fire"}), turn=2),
+        calls(("shout", {"text": "flood"}), turn=3),
+        "Done.",
+    )
+    async with loud.runner.worker(shouts):
+        handle = await loud.runner.start(SESSION, task(agent="a"))
+        await decide(loud, handle, ("approve", {"by": "ann", "stop_asking": {"same": ["text"]}}))
+        with loud.runner.env.auto_time_skipping_disabled():
+            await waiting_at(handle, "gate-2")
+            await handle.signal("approve", {"by": "bob"})
+            await handle.result()
+        trace = await handle.query("trace", result_type=Trace)
+        status = await handle.query("status", result_type=RunStatus)
+        log = await handle.query("decisions", result_type=DecisionLog)
+    assert loud.did == ["shout", "shout", "shout"]
+    stands = "approved by ann for this run (every call of shout with text fire; gate-1)"
+    approved = [call.approved for call in trace.calls if call.tool]
+    assert approved == ["approved by ann (gate-1)", stands, "approved by bob (gate-2)"]
+    assert f"shout was {stands}" in status.steps[0].note
+    assert (status.standing[0].covered, breaks(log.records)) == (1, ())
+
+
 async def test_a_denied_call_rolls_the_session_back_where_its_request_says_so(loud: Bench) -> None:
     async with loud.runner.worker(WRITES_THEN_SHOUTS):
         handle = await loud.runner.start(SESSION, task(agent="a", on_denied=ROLL_BACK_ALL))
@@ -108,10 +146,10 @@ async def test_a_policy_that_halts_ends_the_run(loud: Bench) -> None:
     assert (kind_of(error), loud.did) == (ErrorKind.HALTED, [])
 
 
-def confirmed(**fields: Any) -> PlanRequest:
+def confirmed(*needs: str, **fields: Any) -> PlanRequest:
     steps = (
         PlanStep(step="look", agent="generalist", input="Look around."),
-        PlanStep(step="act", agent="generalist", input="Act at once.", confirm=True),
+        PlanStep(step="act", agent="generalist", input="Act at once.", confirm=True, depends_on=needs),
         PlanStep(step="tell", agent="generalist", input="Tell.", depends_on=("act",)),
     )
     return PlanRequest(plan=Plan(steps=steps), **fields)
@@ -150,6 +188,24 @@ async def test_a_confirmed_step_waits_and_the_others_go_on(
     assert asked in str([call.messages for call in llm.calls])
     if states_[1] == "failed":
         assert rows["act"]["note"].startswith("gate-1: ")
+
+
+async def test_a_gate_shows_what_led_to_it(loud: Bench) -> None:
+    async with loud.runner.worker(lambda _: "It  rains\nhere. " + "x" * 500):
+        handle = await loud.runner.start(PLAN, confirmed("look"))
+        with loud.runner.env.auto_time_skipping_disabled():
+            (gate,) = await waiting(handle)
+            (one,) = gate.before
+            assert (one.step, one.agent, one.summary[:15]) == ("look", "generalist", "It rains here. ")
+            assert 100 < len(one.summary) <= 200
+            await handle.terminate()
+    words = calls(("shout", {"text": "fire"}), turn=1)
+    async with loud.runner.worker(in_turn(replace(words, text="I see smoke."), "Done.")):
+        handle = await loud.runner.start(SESSION, task(agent="a"))
+        with loud.runner.env.auto_time_skipping_disabled():
+            (gate,) = await waiting(handle)
+            await handle.terminate()
+    assert [(one.step, one.agent, one.summary) for one in gate.before] == [("session", "a", "I see smoke.")]
 
 
 async def test_a_stuck_undo_is_put_before_a_person_even_after_a_cancel(bench: Bench) -> None:

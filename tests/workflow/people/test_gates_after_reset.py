@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from outlast.contracts import GatePolicy, RunStatus
 from outlast.errors import ErrorKind, kind_of
 from tests.workflow.conftest import Runner
-from tests.workflow.people.gating import QUEUE, GatedWorkflow, Job, Paid, gated, kinds, waiting
+from tests.workflow.people.gating import QUEUE, GatedWorkflow, Job, Paid, gated, kinds, waiting, waiting_at
 
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
@@ -49,6 +49,23 @@ async def test_an_approval_from_before_a_reset_does_not_act_again(real_runner: R
             await again.result()
     assert caught.value.cause is not None
     assert kind_of(caught.value.cause) is ErrorKind.APPROVED_BEFORE_RESET
+
+
+async def test_an_approval_that_stands_ends_where_the_run_is_reset(real_runner: Runner) -> None:
+    client = real_runner.env.client
+    job = Job(policy=GatePolicy(deadline=3600), amounts=(5, 20, 7))
+    async with gated(client):
+        handle = await client.start_workflow(GatedWorkflow.run, job, id="reset-standing", task_queue=QUEUE)
+        await waiting(handle)
+        await handle.signal("approve", {"by": "ann", "stop_asking": {"at_most": {"amount": 10}}})
+        await waiting_at(handle, "gate-2")
+        again = await reset(client, handle, to_last=True)
+        await waiting(again)
+        await again.signal("approve", {"by": "bob", "gate": "gate-2"})
+        await waiting_at(again, "gate-3")
+        assert "covered" not in await kinds(again)
+        assert (await again.query("status", result_type=RunStatus)).standing == ()
+        await again.terminate()
 
 
 async def test_a_decision_that_is_delivered_again_after_a_reset_does_not_count(real_runner: Runner) -> None:

@@ -5,14 +5,17 @@ import hashlib
 import hmac
 import shlex
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from outlast.contracts import PlanRequest, RunStatus, StepState, WebhookDelivered
-from tests.workflow.conftest import Runner
+from outlast.cli.decisions.listing import questions_of
+from outlast.contracts import Plan, PlanRequest, PlanStep, RunStatus, StepState, WebhookDelivered
+from tests.workflow.base.test_agent_session import failing
+from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.people.steering import at_a_checkpoint, decided, status_when
 from tests.workflow.plans.test_plan_and_execute import RUN, plan_of, scripted, step
 from tests.workflow.telling.telling import hooks, mailbox
@@ -106,6 +109,36 @@ async def test_webhooks_are_signed_and_delivered_though_the_run_has_ended(runner
         ids = [verified(headers, body) for headers, body in sent]
         assert set(ids) == {body["delivery"] for body in web.took[path]}, "a repeated delivery has the same id"
         assert len(ids) == (5 if path == "/away" else 2)
+
+
+async def test_people_are_told_of_a_question_and_reminded_until_it_is_answered(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "gates.toml").write_text('[questions]\ndeadline = "3h"\nremind_every = "1h"\n')
+    with hooks({}) as (web, hook):
+        url = hook.replace("json://", "http://")
+        ours = told_by(with_agents(runner, tmp_path / "agents", {"a": "fallback: person"}), f"{hook}/told")
+        more = {"gates_file": tmp_path / "gates.toml", "inbox_url": "http://inbox.example/"}
+        ours = reporting_to(Runner(ours.env, ours.settings.model_copy(update=more), ours.store), f"{url}/web")
+        plan = PlanRequest(plan=Plan(steps=(PlanStep(step="1", agent="a", input="Who is it?"),)))
+        async with ours.worker(failing("a")):
+            handle = await ours.start(RUN, plan)
+            (question,) = (await status_when(handle, lambda status: status.questions)).questions
+            assert question.text == "1: Who is it?"
+            assert await questions_of(await handle.describe()) == (question,)
+            await ours.env.sleep(2 * 3600 - 30)
+            await handle.signal("answer", "It is me.")
+            result = await handle.result()
+            (waited,) = [one for one in await delivered(ours, handle) if one.taken][:1]
+            assert await questions_of(await handle.describe()) == ()
+    assert result.answers[0].content.text == "It is me."
+    titles = [told["title"] for told in web.took["/told"]]
+    assert titles == ["question-1 asked: 1: Who is it?", "question-1 reminded: 1: Who is it?"]
+    message = web.took["/told"][0]["message"]
+    assert f"python starter.py answer {handle.id} TEXT --question question-1" in message
+    assert f"http://inbox.example/run?id={handle.id}" in message
+    assert f"http://inbox.example/report?run={handle.id}" in message
+    asked = next(body for body in web.took["/web"] if body["event"] == "question_asked")
+    assert (asked["question"], asked["description"]) == ("question-1", "1: Who is it?")
+    assert waited.failed == ()
 
 
 async def test_a_failed_run_reports_and_private_addresses_must_be_allowed(runner: Runner) -> None:

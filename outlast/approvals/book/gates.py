@@ -7,6 +7,7 @@ gate ends in one outcome. One that names no gate never reaches a gate that opens
 from datetime import datetime
 from typing import Any
 
+from outlast.approvals.book.records import Records
 from outlast.approvals.deadlines import due
 from outlast.approvals.rules import (
     NO_FACTS,
@@ -22,14 +23,13 @@ from outlast.approvals.rules import (
     objection_to_edit,
     verdict_of_gate,
 )
+from outlast.approvals.standing.bounds import objection_to_bounds
+from outlast.approvals.standing.given import Given
 from outlast.contracts import (
-    NOISE,
-    NOISE_KEPT,
     SHORT_DIGEST,
     SUMMARY_LENGTH,
     Approver,
     Decision,
-    DecisionLog,
     GateOutcome,
     GatePolicy,
     GateRecord,
@@ -37,6 +37,7 @@ from outlast.contracts import (
     GateState,
     ProposedAction,
     RecordKind,
+    StandingApproval,
     Verdict,
     named,
     shown,
@@ -46,27 +47,22 @@ EARLY_KEPT, RECORDS_CARRIED, SETTLED_CARRIED = 50, 300, 100
 SOMEBODY = "somebody"
 
 
-class GateBook:
+class GateBook(Records):
     """The gates of one run by name, in the order in which they were opened, and the log of all that happened to them."""
 
     def __init__(self, carried: GatesCarried | None = None) -> None:
         carried = carried or GatesCarried()
+        super().__init__(carried.log)
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
         self.early: list[Decision] = list(carried.early)
-        self.records: list[GateRecord] = list(carried.log.records)
-        self._unkept = carried.log.unkept
-        self._noise = sum(record.kind in NOISE for record in self.records)
         self.opened = carried.opened
+        self.standing = Given(carried.standing)
+        self.signed = False  # whether names must be proven by tokens
         self.why = ""  # in full why the last message changed nothing; records cut it
         self._reserved: dict[str, None] = {}
         self._checks: dict[str, Check] = {}
         self._describe: dict[str, Describe] = {}
         self._orphans = [gate.name for gate in carried.gates if not gate.claimed]
-
-    @property
-    def log(self) -> DecisionLog:
-        """The decision log so far."""
-        return DecisionLog(records=tuple(self.records), unkept=self._unkept)
 
     @property
     def waiting(self) -> list[GateState]:
@@ -78,8 +74,11 @@ class GateBook:
         kept = [gate for gate in self.gates.values() if not gate.claimed]
         over = [gate for gate in self.gates.values() if gate.claimed]
         done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
-        log = DecisionLog(records=tuple(self.records[-RECORDS_CARRIED:]), unkept=self._unkept)
-        return GatesCarried(gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log)
+        log = self._newest(RECORDS_CARRIED)
+        standing = tuple(self.standing.approvals.values())
+        return GatesCarried(
+            gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log, standing=standing
+        )
 
     def open(
         self,
@@ -126,6 +125,8 @@ class GateBook:
     def decide(self, decision: Decision, now: datetime) -> GateRecord:
         """Take a decision and return its record, which says what came of it."""
         self.tick(now)
+        if decision.verdict is Verdict.REVOKE:
+            return self._revoke(decision, now)
         name, waiting = decision.gate, self.waiting
         if not name and len(waiting) > 1:
             names = ", ".join(gate.name for gate in waiting)
@@ -140,10 +141,6 @@ class GateBook:
         why = f"kept until gate {name!r} opens" if name else "kept until the first gate opens"
         return self._nothing(decision, now, RecordKind.EARLY, why)
 
-    def no_earlier(self, at: datetime) -> datetime:
-        """Return a time as it may be recorded now: a message waits for its turn while others are recorded."""
-        return max(at, self.records[-1].when) if self.records else at
-
     def unreadable(self, why: str, now: datetime, channel: str = "") -> GateRecord:
         """Record a message that could not be understood."""
         self.why = why
@@ -155,10 +152,16 @@ class GateBook:
         self.tick(now)
         return self._nothing(decision, now, RecordKind.REFUSED, why, message=message)
 
-    def allowed(self, action: ProposedAction, by: str, now: datetime) -> None:
-        """Record that calls of a tool need no person, because the request of the run allows them."""
-        reason = f"the request allows every call of {action.tool} without asking; this is the first"
-        self._record(now, RecordKind.ALLOWED, by=by, channel="request", digest=action.digest, reason=reason)
+    def cover(
+        self, action: ProposedAction, policy: GatePolicy, requester: str, now: datetime
+    ) -> StandingApproval | None:
+        """Return the approval that covers a call, and record that it does; None where people must be asked."""
+        given = self.standing.covering(action, policy, requester, signed=self.signed)
+        if given is not None:
+            self.standing.count(given)
+            by = ", ".join(given.by)
+            self._record(now, RecordKind.COVERED, given.gate, by=by, digest=action.digest, reason=in_words(action))
+        return given
 
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
@@ -199,10 +202,12 @@ class GateBook:
             return self._nothing(decision, now, RecordKind.DUPLICATE, why, name, message=fresh)
         if decision.verdict is Verdict.DENY:
             return self._settle(name, now, RecordKind.DENIED, decision, by=(decision.by or SOMEBODY,), message=fresh)
-        if decision.edit is not None:
-            edited = gate.action.model_copy(update={"input": decision.edit, "ref": None})
-            if edited.digest != gate.digest:
-                return self._edit(gate, edited, decision, now, message=fresh)
+        edit = {} if decision.edit is None else {"input": decision.edit, "ref": None}
+        edited = gate.action.model_copy(update=edit)
+        if why := objection_to_bounds(gate, edited, decision):
+            return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
+        if edited.digest != gate.digest:
+            return self._edit(gate, edited, decision, now, message=fresh)
         return self._count(name, decision, now, message=fresh)
 
     def _edit(
@@ -224,12 +229,40 @@ class GateBook:
         return record
 
     def _count(self, name: str, decision: Decision, now: datetime, *, message: bool) -> GateRecord:
-        yes = Approver(by=decision.by or SOMEBODY, when=now, reason=decision.reason)
+        yes = Approver(
+            by=decision.by or SOMEBODY,
+            when=now,
+            reason=decision.reason,
+            stop_asking=decision.stop_asking,
+            verified=decision.verified,
+        )
         gate = self._change(name, approvers=(*self.gates[name].approvers, yes))
         if len(gate.approvers) < gate.needed:
             return self._record(now, RecordKind.COUNTED, name, decision, reason=decision.reason, message=message)
         by = tuple(each.by for each in gate.approvers)
-        return self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message)
+        given = self.standing.add(gate)
+        words = given.words if given is not None else ""
+        record = self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message, standing=words)
+        for other in self.waiting if given is not None else ():
+            # What people need not be asked any more is not left waiting for them.
+            self._settle_covered(other, now)
+        return record
+
+    def _settle_covered(self, gate: GateState, now: datetime) -> None:
+        given = self.standing.covering(gate.action, gate.policy, gate.requester, signed=self.signed)
+        if gate.repeats and given is not None:
+            self.standing.count(given)
+            reason = given.description[:SUMMARY_LENGTH]
+            self._settle(gate.name, now, RecordKind.APPROVED, by=given.by, reason=reason)
+
+    def _revoke(self, decision: Decision, now: datetime) -> GateRecord:
+        given = self.standing.revoke(decision)
+        if isinstance(given, str):
+            return self._nothing(decision, now, RecordKind.REFUSED, given)
+        why = decision.reason or given.words
+        return self._record(
+            now, RecordKind.REVOKED, given.gate, decision, digest=given.digest, reason=why, message=True
+        )
 
     def _settle(
         self,
@@ -240,11 +273,12 @@ class GateBook:
         *,
         by: tuple[str, ...] = (),
         reason: str = "",
-        message: bool = False,
+        **fields: Any,
     ) -> GateRecord:
         reason = decision.reason if decision else reason
+        fields |= {} if decision else {"by": ", ".join(by)}
         self._change(name, outcome=GateOutcome(kind.value), settled=now, by=by, reason=reason)
-        return self._record(now, kind, name, decision, reason=reason, message=message)
+        return self._record(now, kind, name, decision, reason=reason, **fields)
 
     def _nothing(
         self, decision: Decision, now: datetime, kind: RecordKind, why: str, name: str = "", *, message: bool = True
@@ -261,19 +295,6 @@ class GateBook:
     def _record(
         self, now: datetime, kind: RecordKind, name: str = "", decision: Decision | None = None, **fields: Any
     ) -> GateRecord:
-        """Add a record, which holds the hash of the one before; messages that changed nothing are kept only up to a limit."""
-        if decision is not None:
-            fields |= {"by": decision.by, "channel": decision.channel, "verdict": decision.verdict}
-            fields["verified"] = decision.verified
         if not fields.get("digest") and name in self.gates:
             fields["digest"] = self.gates[name].digest
-        fields["reason"] = fields.get("reason", "")[:SUMMARY_LENGTH]
-        last = self.records[-1] if self.records else None
-        seq, previous = (last.seq + 1, last.hash) if last else (1, "")
-        record = GateRecord(seq=seq, when=now, kind=kind, previous=previous, gate=name, **fields).sealed()
-        self._noise += kind in NOISE
-        if kind in NOISE and self._noise > NOISE_KEPT:
-            self._unkept += record.message
-        else:
-            self.records.append(record)
-        return record
+        return super()._record(now, kind, name, decision, **fields)
