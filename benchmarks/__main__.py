@@ -1,6 +1,6 @@
 """Takes the figures: `python -m benchmarks [--quick] [--only NAME,…] [--reps N] [--out DIR]`.
 
-A whole run takes about twenty-five minutes and writes `benchmarks/results/latest.json` and `docs/performance.md`. With `--only`
+A whole run takes about half an hour and writes `benchmarks/results/latest.json` and `docs/performance.md`. With `--only`
 the figures named are taken anew and the others kept. `--quick` tries everything once, small, and keeps nothing unless
 `--out` says where.
 """

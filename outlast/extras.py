@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "postgres": ("psycopg",),
     "router": ("sklearn",),
     "search": ("ddgs", "feedparser"),
+    "slack": ("slack_sdk",),
     "sql": ("sqlalchemy",),
     "testing": ("psutil", "starlette", "uvicorn"),
     "vertex": ("google.auth", "requests"),

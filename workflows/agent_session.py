@@ -122,7 +122,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         carried = request.talk
         self.people.restore(carried.asked, carried.answers)
         self.trace.notices = list(carried.notices)
-        self.trace.earlier, self.gates.waited = carried.calls, carried.waited
+        self.trace.earlier, self.gates.waits.seconds = carried.calls, carried.waited
         # A fork goes on from a conversation in which its task was said.
         heard = request.forked is not None and request.continues is not None and bool(request.continues.left)
         self._inbox.begin(request.task, request.requester, heard=heard)

@@ -26,7 +26,7 @@ Written by `make bench` from `benchmarks/results/latest.json`; edit `benchmarks/
 METHOD = """## How it was measured
 
 ```sh
-make bench                                           # everything, about twenty-five minutes
+make bench                                           # everything, about half an hour
 .venv/bin/python -m benchmarks --only rand60,crash   # these anew, the others kept
 .venv/bin/python -m benchmarks --quick               # does it work at all, a minute or two
 ```

@@ -6,20 +6,24 @@ A call's key must be the same in every attempt and after a reset, so it is made 
 where a fallback may ask for the same act, of tool and arguments.
 """
 
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Approval, Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
+from outlast.contracts import Approval, Content, Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.tools.activities import ToolActivities
 from outlast.undo.acts import Act
 from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity
 from outlast.workflow.context import RunContext
+from outlast.workflow.inputs import plain
+from outlast.workflow.keeping import part_of
 
 RAISED = frozenset(
     {ErrorKind.APPROVED_BEFORE_RESET, ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED, ErrorKind.CANCELLED}
@@ -28,6 +32,12 @@ RAISED = frozenset(
 
 SERVER_LOST = frozenset({ErrorKind.TOOL_UNAVAILABLE, ErrorKind.TOOL_UNKNOWN})
 """Failures of a server's tool that mean the server itself."""
+
+
+MOST_OPTIONS = 25
+MOST_CHARACTERS = 2000
+ANSWER_CHARACTERS = 100_000
+FORM_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -116,3 +126,56 @@ async def _recorded(
         run.undo.completed(change, result)
     run.trace.tool_called(step, agent, card.name, shown, result, "", workflow.now() - started, approval)
     return ToolAnswer(id=call.id, content=Part.of(result.content), failed=result.failed)
+
+
+async def ask_person(run: RunContext, step: str, agent: str, card: ToolCard, call: ToolCall, specs: Part) -> ToolAnswer:
+    """Ask a person what the agent wants to know, and wait; an answer that does not fit is asked for again."""
+    question, options, form = (call.input.get(name) for name in ("question", "options", "form"))
+    options = options or []
+    if wrong := _wrong(call, question, options, form):
+        return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": wrong})), failed=True)
+    checks = 0
+
+    async def checked(filled: Any) -> ToolAnswer:
+        nonlocal checks
+        checks += 1
+        given = {"question": question, "form": form, "filled": filled}
+        asked = call.model_copy(update={"id": f"{call.id}/{checks}", "input": given})
+        return await call_tool(run, step, agent, card, asked, specs)
+
+    async def check(answer: str) -> str:
+        if len(answer) > ANSWER_CHARACTERS:
+            return f"the answer is longer than {ANSWER_CHARACTERS:,} characters; shorten it"
+        if form is None:
+            return ""
+        filled = plain(answer)
+        if not isinstance(filled, dict):
+            return f"{answer[:60]!r} is no JSON object; fill in the form"
+        found = await checked(filled)
+        return (found.content.text or "it does not fit the form") if found.failed else ""
+
+    if form is not None and (unusable := await checked(None)).failed:
+        return unusable.model_copy(update={"id": call.id})
+    started = workflow.now()
+    with run.gates.waits:
+        answer = await run.people.ask_patiently(call.id, str(question), [str(each) for each in options], form, check)
+    if answer is None:
+        return ToolAnswer(id=call.id, content=Part(text=json.dumps({"error": "nobody answered in time"})), failed=True)
+    if form is None:
+        result = ToolResult(content=Content(text=answer[:200], size=len(answer.encode())))
+        run.trace.tool_called(step, agent, card.name, str(question)[:200], result, "", workflow.now() - started)
+    return ToolAnswer(id=call.id, content=await part_of(answer, f"{step} · keep the answer"))
+
+
+def _wrong(call: ToolCall, question: Any, options: Any, form: Any) -> str:
+    if call.ref is not None:
+        return "the question is too long; ask in a few sentences"
+    if not isinstance(question, str) or not question.strip() or len(question) > MOST_CHARACTERS:
+        return f"question: a text of 1 to {MOST_CHARACTERS} characters is needed"
+    if not isinstance(options, list) or len(options) > MOST_OPTIONS or not all(isinstance(one, str) for one in options):
+        return f"options: give a list of up to {MOST_OPTIONS} texts, or leave it out"
+    if form is not None and not isinstance(form, dict):
+        return "form: give a JSON schema of an object, or leave it out"
+    if form is not None and len(json.dumps(form)) > FORM_CHARACTERS:
+        return f"form: it is longer than {FORM_CHARACTERS:,} characters; ask for less"
+    return "give options or a form, not both" if options and form is not None else ""

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from outlast.agents.cards import AgentCards
-from outlast.agents.tool_calls import call_tool
+from outlast.agents.tool_calls import ask_person, call_tool
 from outlast.approvals.gates import Gates
 from outlast.approvals.views import beginning_of, produced
 from outlast.contracts import (
@@ -34,6 +34,7 @@ from outlast.contracts import (
     ToolCard,
 )
 from outlast.errors import ErrorKind, kind_of
+from outlast.tools.names import ASK_PERSON
 from outlast.undo.acts import Act, Attempt
 from outlast.workflow.state import ExecutionState
 
@@ -56,6 +57,8 @@ async def call_by_effect(
     `said` are the last words of the agent, for whoever must approve the call. What an earlier attempt at the step did is not
     done again, but answered as it was then. Raises as `call_gated`.
     """
+    if card.name == ASK_PERSON and not card.server:
+        return await ask_person(agents.run, step, agent, card, call, specs), ""
     card = card.of_call(call.input, call.ref)
     act = attempt.act(call) if attempt and card.effect is not Effect.READ else None
     if attempt and act and (before := attempt.answered(act, call)):

@@ -229,7 +229,7 @@ class AgentLoop:
         self.state.tool_calls += len(calls)
         done: dict[str, ToolAnswer] = {}
         by_id = {call.id: call for call in calls}
-        waited = self.agents.run.gates.waited
+        waited = self.agents.run.gates.waits.seconds
 
         async def one(call: str) -> None:
             done[call] = await self._answer(by_id[call])
@@ -240,7 +240,7 @@ class AgentLoop:
             await self._append((Message(answers=_closed(calls, done, "cancelled")),))
             raise
         if self.started is not None:
-            self.started += self.agents.run.gates.waited - waited  # people's time is none of the agent's
+            self.started += self.agents.run.gates.waits.seconds - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
                 # Whoever goes on after this must find every call answered.

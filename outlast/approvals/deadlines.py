@@ -2,9 +2,31 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import Any
 
+from temporalio import workflow
+
 from outlast.contracts import GateOutcome, GatePolicy, GateState, OnTimeout, ProposedAction, RecordKind
+
+
+class PeopleTime:
+    """The seconds in which any person was waited for; a block that waits is entered. They are nobody's working time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._waiting = 0
+        self._since = 0.0
+
+    def __enter__(self) -> None:
+        if not self._waiting:
+            self._since = workflow.time()
+        self._waiting += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._waiting -= 1
+        if not self._waiting and workflow.in_workflow():  # not where a run that leaves memory is closed
+            self.seconds += workflow.time() - self._since
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.approvals.book import GateBook
-from outlast.approvals.deadlines import next_due
+from outlast.approvals.deadlines import PeopleTime, next_due
 from outlast.approvals.identity import UNSIGNED, Authentication, admitted, after_reset, was_reset
 from outlast.approvals.receiving import read, take
 from outlast.approvals.rules import Check, Describe, Facts, denied_before, names_for
@@ -44,12 +44,13 @@ from outlast.contracts import (
     GateView,
     Produced,
     ProposedAction,
-    RecordKind,
     Verdict,
     WaitingActions,
 )
 from outlast.errors import ErrorKind, non_retryable
-from outlast.notices.notifying import NEWS, Notifier, Notify, let_others_run
+from outlast.notices.notifying import Notifier, Notify, let_others_run
+from outlast.notices.slack.thread import RunInSlack
+from outlast.notices.telling import tell
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.run_metrics import count_gate
 from outlast.tracing.trace import RunTrace
@@ -63,7 +64,7 @@ class Gates:
 
     `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
     `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
-    `choices` are the options of gates that choose among some, `waited` the seconds in which any gate was open.
+    `choices` are the options of gates that choose among some, `waits` counts the time in which people were waited for.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -71,9 +72,7 @@ class Gates:
         self.requester = ""
         self.notify = notify
         self.indexed = indexed
-        self.waited = 0.0
-        self._settling = 0
-        self._since = 0.0
+        self.waits = PeopleTime()
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
         self._trace = trace
@@ -82,6 +81,7 @@ class Gates:
         self._published = Published()
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.notifier = Notifier(trace)
+        self.slack = RunInSlack(trace, self.notifier)
 
     @property
     def log(self) -> DecisionLog:
@@ -102,7 +102,7 @@ class Gates:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
             self._book.standing.end_before(workflow.info().run_id)
-        return self._book.carried().model_copy(update={"tokens": self._authentication.used})
+        return self._book.carried().model_copy(update={"tokens": self._authentication.used, "slack": self.slack.stands})
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
@@ -110,6 +110,7 @@ class Gates:
             return
         self._book = GateBook(carried)
         self._authentication.restore(carried.tokens)
+        self.slack.restore(carried.slack)
         views = [self._view(gate) for gate in self._book.waiting]
         # A memo goes on with the run.
         self._published = Published(carried.log.records[-1].seq if carried.log.records else 0, views)
@@ -202,6 +203,7 @@ class Gates:
             self.indexed = self.indexed or terms.indexed
             if self.webhooks is not None:
                 self.webhooks.known(terms.webhooks)
+            self.slack.known(terms.slack)
             self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
             for early, why in refused:
                 self._book.refuse(early, why, now, message=False)
@@ -241,19 +243,11 @@ class Gates:
         self._publish()
 
     async def _settle(self, name: str) -> None:
-        """Wait for people, and count the time in which any gate was open: it is nobody's working time."""
-        if not self._settling:
-            self._since = workflow.time()
-        self._settling += 1
-        try:
+        """Wait for people, and wake for each reminder, the escalation and the deadline."""
+        with self.waits:
             await self._wait(name)
-        finally:
-            self._settling -= 1
-            if not self._settling and workflow.in_workflow():  # not where a run that leaves memory is closed
-                self.waited += workflow.time() - self._since
 
     async def _wait(self, name: str) -> None:
-        """Wake for each reminder, the escalation and the deadline."""
         self._book.tick(workflow.now())
         self._publish()
         while (gate := self._book.gates[name]).pending:
@@ -288,12 +282,5 @@ class Gates:
         for record in self._published.update(self._book, waiting, indexed=self.indexed):
             gate = self._book.gates.get(record.gate)
             count_gate(self._trace.pattern, record, gate)
-            if gate is None:
-                continue
-            if notify is not None and record.kind in NEWS:
-                news = news_of(record, gate, self._view(gate))
-                self.notifier.begin(notify(news), f"{gate.name} is {record.kind}")
-            if self.webhooks and record.kind is RecordKind.OPENED:
-                self.notifier.begin(
-                    self.webhooks.gate_opened(self._view(gate), self.requester), f"{gate.name} has opened"
-                )
+            if gate is not None:
+                tell(self, news_of(record, gate, self._view(gate)), notify, self.choices.get(gate.name, ()))

@@ -36,6 +36,7 @@ class GateTermsActivities:
         *,
         channels: int = 0,
         webhooks: int = 0,
+        slack: bool = False,
         inbox: str = "",
         store: ContentStore | None = None,
         policy: DeploymentPolicy | None = None,
@@ -43,7 +44,9 @@ class GateTermsActivities:
         self._secret = secret
         self._policy = policy
         self._store = store
-        self._terms = GateTerms(channels=channels, webhooks=webhooks, inbox=inbox, demands_token=bool(secret))
+        self._terms = GateTerms(
+            channels=channels, webhooks=webhooks, slack=slack, inbox=inbox, demands_token=bool(secret)
+        )
 
     def set_indexed(self, indexed: bool) -> None:
         """Set whether gates may set search attributes: only where the namespace has all of ours."""

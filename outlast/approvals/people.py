@@ -4,7 +4,8 @@ People send anything, at any time. So an answer is read leniently, kept when it 
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.contracts import QUESTION_MEMO, SUMMARY_LENGTH, GateTerms, GateTermsRequest, Question, QuestionPolicy
 from outlast.errors import text_of
 from outlast.notices.notifying import Notifier, notify_of_question
+from outlast.notices.slack.thread import RunInSlack
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal, policies
@@ -26,6 +28,9 @@ from outlast.workflow.state import ExecutionState
 DEFAULT_SECONDS = 300.0
 EARLY_KEPT = 50
 
+Check = Callable[[str], Awaitable[str]]
+"""Says what is wrong with an answer; "" for nothing."""
+
 
 class People:
     """The people around one run: what they were asked, and what they answered."""
@@ -35,6 +40,7 @@ class People:
         self._trace = trace
         self.notifier = Notifier(trace)
         self.webhooks: Webhooks | None = None
+        self.slack: RunInSlack | None = None
         self.asked = 0
         """How many questions were asked."""
         self._options: dict[str, tuple[str, ...]] = {}
@@ -48,17 +54,43 @@ class People:
         """
         return await journal.once("question", str | None, partial(self._ask, text, options, seconds))
 
+    async def ask_patiently(
+        self, call: str, text: str, options: Sequence[str], form: dict[str, Any] | None, check: Check
+    ) -> str | None:
+        """Put the question of a tool call, and wait until `check` finds nothing wrong with an answer, which may take for ever.
+
+        Where the deployment says how long people have, None when that time is over. An answer to a `form` is JSON, as text.
+        """
+
+        async def asked() -> str | None:
+            name, since = journal.fixed("name", self._next), journal.now("asked")
+            terms = await self._terms()
+            given = terms.questions.deadline
+            until = workflow.now() + timedelta(seconds=since + given - workflow.time()) if given is not None else None
+            shown, full = with_options(text, options), " ".join(text.split())
+            full = "" if full in shown else full
+            question = Question(id=name, text=shown, full=full, deadline=until, options=tuple(options), form=form)
+            while (answer := await self._put(question, terms)) is not None and (wrong := await check(answer)):
+                del self._answers[name]
+                self._trace.notice(f"{name}: {wrong}"[:500])
+            return answer
+
+        return await journal.once(f"question {call}", str | None, asked)
+
     async def _ask(self, text: str, options: Sequence[str], seconds: float | None) -> str | None:
         name = journal.fixed("name", self._next)
-        self._options[name] = tuple(options)
-        shown = with_options(text, options)
         asked = journal.now("asked")
         terms = await self._terms() if workflow.patched("questions-told") else None
         policy = terms.questions if terms is not None else QuestionPolicy()
         given = seconds if seconds is not None else policy.deadline or DEFAULT_SECONDS
-        seconds = max(0.0, asked + given - workflow.time())
-        deadline = workflow.now() + timedelta(seconds=seconds)
-        question = Question(id=name, text=shown, deadline=deadline, options=tuple(options))
+        deadline = workflow.now() + timedelta(seconds=max(0.0, asked + given - workflow.time()))
+        shown = with_options(text, options)
+        return await self._put(Question(id=name, text=shown, deadline=deadline, options=tuple(options)), terms)
+
+    async def _put(self, question: Question, terms: GateTerms | None) -> str | None:
+        """Show a question until it is answered, or its time is over; people are told of it by `terms`."""
+        name, remind_every = question.id, terms.questions.remind_every if terms is not None else None
+        self._options[name] = question.options  # from here on: an answer that came before is kept for it
         self._state.asks(question)
         if terms is not None:
             workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})
@@ -67,20 +99,24 @@ class People:
         if early is not None:
             self._take(name, early)
         try:
-            while not await self._answered(question, policy.remind_every):
+            while not await self._answered(question, remind_every):
                 if terms is not None:
                     self._tell(terms, question, "reminded")
         finally:
-            self._state.answered(name)
-            if terms is not None and workflow.in_workflow():  # not where a run that leaves memory is closed
-                workflow.upsert_memo({f"{QUESTION_MEMO}{name}": None})
-        return self._answers.get(name)
+            if workflow.in_workflow():  # not where a run that leaves memory is closed
+                self._state.answered(name)
+                if terms is not None:
+                    workflow.upsert_memo({f"{QUESTION_MEMO}{name}": None})
+        answer = self._answers.get(name)
+        if self.slack is not None:  # only on this way out: where a run is stopped, or leaves memory, nothing is posted
+            self.slack.question(question, "nobody answered in time" if answer is None else f"answered: {answer}")
+        return answer
 
     async def _answered(self, question: Question, remind_every: float | None) -> bool:
         """Wait for the answer until the deadline, or the next reminder if there is one before; returns whether that is all."""
-        left = max(question.deadline - workflow.now(), timedelta())
+        left = None if question.deadline is None else max(question.deadline - workflow.now(), timedelta())
         every = timedelta(seconds=remind_every) if remind_every else left
-        reminds = left - every > timedelta(seconds=1)
+        reminds = every is not None and (left is None or left - every > timedelta(seconds=1))
         try:
             await workflow.wait_condition(
                 lambda: question.id in self._answers,
@@ -101,12 +137,16 @@ class People:
             return GateTerms()
         if self.webhooks is not None:
             self.webhooks.known(terms.webhooks)
+        if self.slack is not None:
+            self.slack.known(terms.slack)
         return terms
 
     def _tell(self, terms: GateTerms, question: Question, kind: str) -> None:
         what = f"{question.id} is {kind}"
         if terms.channels:
             self.notifier.begin(notify_of_question(self._trace, terms.channels, question, kind), what)
+        if self.slack is not None:
+            self.slack.question(question, is_reminder=kind == "reminded")
         if self.webhooks and kind == "asked":
             self.notifier.begin(self.webhooks.question_asked(question), what)
 
@@ -129,7 +169,7 @@ class People:
 
     def answer(self, arguments: Sequence[Any]) -> None:
         """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
-        question, given = read_answer(arguments)
+        question, given = read_answer(arguments, self._is_form)
         if given is None:
             self._trace.notice(f"answer with {len(arguments)} inputs not understood; send one text")
             return
@@ -143,6 +183,12 @@ class People:
         else:
             why = f"{len(waiting)} questions are open, name one" if len(waiting) > 1 else "no such question is open"
             self._trace.notice(f"answer {given!r} changes nothing: {why}")
+
+    def _is_form(self, question: str) -> bool:
+        """Whether a question is answered with an object: this one, or the one that is open."""
+        asked = self._state.questions
+        named = asked.get(question) if question else next(iter(asked.values()), None) if len(asked) == 1 else None
+        return named is not None and named.form is not None
 
     def _take(self, question: str, given: str) -> None:
         options = self._options[question]
@@ -162,8 +208,8 @@ def with_options(text: str, options: Sequence[str]) -> str:
     return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
 
 
-def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
-    """Find question and answer in whatever was sent."""
+def read_answer(arguments: Sequence[Any], is_form: Callable[[str], bool] = lambda _: False) -> tuple[str, str | None]:
+    """Find question and answer in whatever was sent; the answer to a form (by question) may be an object."""
     if len(arguments) == 2 and all(isinstance(each, str) for each in arguments):
         return str(arguments[0]), str(arguments[1])
     if len(arguments) != 1:
@@ -171,6 +217,10 @@ def read_answer(arguments: Sequence[Any]) -> tuple[str, str | None]:
     data = plain(arguments[0])
     if isinstance(data, dict):
         answer = data.get("answer")
+        if isinstance(answer, dict) and is_form(str(data.get("question", ""))):
+            answer = json.dumps(answer, ensure_ascii=False)
+        elif answer is None and is_form(""):
+            answer = json.dumps(data, ensure_ascii=False)
         return str(data.get("question", "")), str(answer) if isinstance(answer, str | int | float) else None
     # What is JSON but no object is an answer as it was written.
     answer = data if isinstance(data, str | int | float) else arguments[0]

@@ -40,6 +40,8 @@ TURNED_DOWN = (RecordKind.REFUSED, RecordKind.UNREADABLE, RecordKind.LATE)
 TURNED_DOWN_SHOWN = 3
 BEFORE_SHOWN = 5
 """Earlier steps that a gate shows; the report has all of them."""
+BEFORE_IN_MEMO = 50
+"""Waiting gates of which a memo shows what led to them; a worker knows it of the others."""
 
 
 def produced(steps: Mapping[str, StepRow], names: Sequence[str]) -> tuple[Produced, ...]:
@@ -128,12 +130,18 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
     return gone | {f"{GATE_MEMO}{name}": view for name, view in now.items() if before.get(name) != view}
 
 
+def _fitting(waiting: Sequence[GateView]) -> list[GateView]:
+    """Return the gates that a memo shows; what led to them only of the first, because a server refuses a memo over 2 MB."""
+    first, others = waiting[:BEFORE_IN_MEMO], waiting[BEFORE_IN_MEMO:GATES_IN_MEMO]
+    return [*first, *(view.model_copy(update={"before": ()}) if view.before else view for view in others)]
+
+
 class Published:
     """What a run has shown of its gates where the server keeps it: in its memo, and in the index."""
 
     def __init__(self, seq: int = 0, waiting: Sequence[GateView] = ()) -> None:
         self._seq = seq
-        self._in_memo = {view.name: view for view in waiting[:GATES_IN_MEMO]}
+        self._in_memo = {view.name: view for view in _fitting(waiting)}
 
     def update(self, book: GateBook, waiting: Sequence[GateView], *, indexed: bool) -> list[GateRecord]:
         """Write what is new; returns the new records."""
@@ -141,7 +149,7 @@ class Published:
         if not new:
             return []
         self._seq = new[-1].seq
-        shown = waiting[:GATES_IN_MEMO]
+        shown = _fitting(waiting)
         standing = tuple(book.standing.approvals.values())
         workflow.upsert_memo({**memo_of(book.log, new, waiting, standing), **changed_gates(self._in_memo, shown)})
         self._in_memo = {view.name: view for view in shown}
@@ -159,6 +167,8 @@ def news_of(record: GateRecord, gate: GateState, view: GateView) -> GateNews:
         outcome=gate.outcome,
         to=gate.policy.escalate_to if record.kind is RecordKind.ESCALATED else gate.may_decide,
         head=record.hash,
+        by=gate.by,
+        reason=gate.reason,
     )
 
 

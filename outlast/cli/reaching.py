@@ -32,7 +32,7 @@ from outlast.cli.kinds import known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
-from outlast.contracts import RunStatus, StepOutcomes, StepRow, Trace
+from outlast.contracts import RunStatus, StepRow, Trace
 from outlast.errors import text_of
 from outlast.storage.activities import ContentStore
 from outlast.storage.payload_codec import unseal
@@ -201,6 +201,8 @@ class Reach:
         """Put times and outputs to steps of earlier parts of a run, which lie in the content store as long as it is there."""
         if not status.earlier:
             return status
+        from outlast.contracts import StepOutcomes  # no other look at a run needs the contracts of requests
+
         try:
             texts = await self.store(waits=False).texts(ref for ref in status.earlier if ref not in self._rows)
         except ApplicationError:

@@ -85,6 +85,7 @@ from outlast.contracts.gates import (
     GateOutcome,
     GatesCarried,
     GateState,
+    SlackThread,
     StandingApproval,
     UsedToken,
 )
@@ -127,8 +128,8 @@ if TYPE_CHECKING:
         StopReason, Streamed, ToolAnswer, ToolCall, ToolSpec, Usage,
     )
     from outlast.contracts.notices import (
-        Notice, NoticeRequest, NoticeSent, WebhookBody, WebhookDelivered, WebhookDelivery, WebhookEvent, WebhookRequest,
-        WebhookSent,
+        Notice, NoticeRequest, NoticeSent, SlackPost, SlackPosted, WebhookBody, WebhookDelivered, WebhookDelivery,
+        WebhookEvent, WebhookRequest, WebhookSent,
     )
     from outlast.contracts.plans import (
         MAX_PARALLEL, MAX_STEPS, PLANNED_STEPS, OnStepFailure, Plan, PlanChange, PlanReport, PlanRequest, PlanResult, PlanShape,
@@ -149,8 +150,8 @@ _MODULES = {
     "agents": "AgentCard Catalog CatalogRequest Prices",
     "models": "CUT_NOTE SMALL_MODEL_HINT STREAM_TOPIC TAKEN_NOTE Message ModelFailure ModelRequest ModelTurn "
     "StopReason Streamed ToolAnswer ToolCall ToolSpec Usage",
-    "notices": "Notice NoticeRequest NoticeSent WebhookBody WebhookDelivered WebhookDelivery WebhookEvent WebhookRequest "
-    "WebhookSent",
+    "notices": "Notice NoticeRequest NoticeSent SlackPost SlackPosted WebhookBody WebhookDelivered WebhookDelivery "
+    "WebhookEvent WebhookRequest WebhookSent",
     "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
     "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",
@@ -177,8 +178,7 @@ __all__ = [
     "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
     "Produced", "ProposedAction", "Question", "QuestionPolicy", "RecordKind", "Remembered", "Risk", "RollbackAnswer",
     "RollbackPolicy", "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult",
-    "RunState", "RunStatus", "Spend",
-    "StandingApproval",
+    "RunState", "RunStatus", "SlackPost", "SlackPosted", "SlackThread", "Spend", "StandingApproval",
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
     "StoreRequest", "StoreWait", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",

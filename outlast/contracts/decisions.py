@@ -78,7 +78,8 @@ class GateRecord(Contract):
     by: str = ""
     """Who sent the message; only their own claim, unless it is `verified`."""
     channel: str = ""
-    """How it came: `signal` or `update`; `request` where the run's own request allows the tool."""
+    """How it came: `signal` or `update`; `request` where the run's own request allows the tool, `standing` where an earlier
+    approval covers the call."""
     verdict: str = ""
     """What the sender decided: `approve` or `deny`; empty where there was no decision."""
     digest: str = ""
@@ -171,6 +172,8 @@ class GateTerms(Contract):
     """Count of the notification channels."""
     webhooks: int = 0
     """Count of the addresses in WEBHOOK_URLS."""
+    slack: bool = False
+    """Whether gates and questions are shown in Slack."""
     demands_token: bool = False
     """Whether decisions must be signed."""
     indexed: bool = False

@@ -118,3 +118,7 @@ class GateNews(Contract):
     """Names of those who are notified; empty: all channels."""
     head: str = ""
     """Last hash of the decision log, so that it is also noted outside."""
+    by: tuple[str, ...] = ()
+    """Names of those who settled the gate; empty where nobody did, or it still waits."""
+    reason: Summary = ""
+    """Why it was settled so, at most 200 characters; may be empty."""

@@ -253,6 +253,17 @@ class GateDecision(Contract):
         return self.outcome is GateOutcome.APPROVED and self.approval is not None
 
 
+class SlackThread(Contract):
+    """Where a run's messages stand in Slack: what continue-as-new takes along."""
+
+    channel: str = ""
+    """Slack's id of the channel; empty: nothing was posted yet."""
+    thread: str = ""
+    """Slack's `ts` of the first message of the run, which all others answer; empty: there is none yet."""
+    messages: Mapping[str, str] = Field(default_factory=dict)
+    """Slack's `ts` of the message of each gate and question that waits, by its name."""
+
+
 class GatesCarried(Contract):
     """All gates of a run: what continue-as-new takes along."""
 
@@ -266,5 +277,7 @@ class GatesCarried(Contract):
     """The audit trail, as far as it is taken along."""
     tokens: Mapping[str, UsedToken] = Field(default_factory=dict)
     """Tokens that have counted, by their number, as long as they are valid."""
+    slack: SlackThread = SlackThread()
+    """Where the messages about them stand in Slack."""
     standing: tuple[StandingApproval, ...] = ()
     """Approvals that cover further calls."""

@@ -10,6 +10,8 @@ from pydantic import Field
 
 from outlast.contracts.actions import Produced
 from outlast.contracts.base import Contract, Summary
+from outlast.contracts.gate_views import GateNews
+from outlast.contracts.runs import Question
 
 
 class Notice(Contract):
@@ -23,8 +25,8 @@ class Notice(Contract):
     """What happened: `opened`, `reminded`, `escalated`, `approved` …"""
     what: str
     """What shall be done, in words."""
-    deadline: datetime
-    """When the gate's time ends (UTC)."""
+    deadline: datetime | None = None
+    """Until when people may decide or answer (UTC); None: a question that waits until it is answered."""
     digest: str
     """Digest of the action: sha-256, hex."""
     risk: str = ""
@@ -73,6 +75,44 @@ class NoticeSent(Contract):
 
     scheme: str
     """What kind of channel it is: `mailto`, `slack`, `json` …"""
+
+
+class SlackPost(Contract):
+    """Asks to show a gate or a question in the Slack thread of its run."""
+
+    workflow_id: str
+    """Workflow id of the run."""
+    workflow: str
+    """Type of the workflow."""
+    chain: str
+    """First run id of the run: tells it from another run of the same workflow id."""
+    gate: GateNews | None = None
+    """What happened at a gate; None: it is about a question."""
+    question: Question | None = None
+    """The question; None: it is about a gate."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from, at a gate that is a choice."""
+    ended: Summary = ""
+    """How the question ended, in words, at most 200 characters; empty while people may answer."""
+    reply: bool = False
+    """Whether it only reminds: a further message, which leaves the one with the buttons as it is."""
+    channel: str = ""
+    """Slack's id of the channel in which the thread stands; empty: SLACK_CHANNEL."""
+    thread: str = ""
+    """Slack's `ts` of the first message of the run; empty: this is the first."""
+    message: str = ""
+    """Slack's `ts` of the message that is to change; empty: post a new one."""
+
+
+class SlackPosted(Contract):
+    """Slack took the message."""
+
+    channel: str
+    """Slack's id of the channel."""
+    thread: str
+    """Slack's `ts` of the first message of the run."""
+    message: str
+    """Slack's `ts` of the message."""
 
 
 class WebhookEvent(StrEnum):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -201,10 +202,14 @@ class Question(Contract):
     """Names the question in the answer."""
     text: Summary
     """The question, at most 200 characters."""
-    deadline: datetime
-    """Until when it is open (UTC)."""
+    full: str = ""
+    """The question in full, where `text` is only its beginning."""
+    deadline: datetime | None = None
+    """Until when it is open (UTC); None: until it is answered."""
     options: tuple[str, ...] = ()
     """The answers to choose from; empty: any text."""
+    form: dict[str, Any] | None = None
+    """JSON schema of the object that answers it; None: a text does."""
 
 
 class RunStatus(Contract):

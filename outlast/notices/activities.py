@@ -17,7 +17,7 @@ from outlast.notices.channels import send
 from outlast.storage.activities import ContentStore
 
 if TYPE_CHECKING:
-    from apprise import NotifyBase
+    from outlast.notices.channels import Channel
 
 MOST_ARGUMENTS = 20_000
 """Characters of arguments that a notice shows at most; longer ones are cut to what the memo shows."""
@@ -32,7 +32,7 @@ class NoticeActivities:
 
     def __init__(
         self,
-        channels: "Sequence[NotifyBase]" = (),
+        channels: "Sequence[Channel]" = (),
         *,
         web_ui: Callable[[], str] = str,
         inbox_url: str = "",
@@ -49,8 +49,8 @@ class NoticeActivities:
         if request.channel > len(self._channels):
             raise non_retryable(
                 ErrorKind.CHANNEL_UNKNOWN,
-                f"this worker's NOTIFY_URLS has {len(self._channels)} channels, none with number {request.channel}; "
-                "set the same for all workers",
+                f"this worker's NOTIFY_URLS and TEAMS_WEBHOOK_URL have {len(self._channels)} channels, none with number "
+                f"{request.channel}; set the same for all workers",
             )
         channel = self._channels[request.channel - 1]
         scheme = str(channel).partition("://")[0]  # the rest of the URL holds its password

@@ -1,4 +1,4 @@
-"""The channels that people are notified by: mail, chat, webhook and what else apprise knows by URL.
+"""The channels that people are notified by: mail, chat, webhook and what else apprise knows by URL, and Teams.
 
 A channel's URL holds its password, so no error of ours shows one: it names the channel by its number and scheme.
 """
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from outlast.contracts import Notice
 from outlast.extras import require
+from outlast.notices.teams import TeamsChannel
 from outlast.notices.text import as_html, plain, subject
 
 if TYPE_CHECKING:  # a worker without channels does not need it
     from apprise import NotifyBase
+
+    Channel = NotifyBase | TeamsChannel
 
 
 def channels(setting: str) -> "tuple[NotifyBase, ...]":
@@ -40,8 +43,10 @@ def channels(setting: str) -> "tuple[NotifyBase, ...]":
     return tuple(found)
 
 
-async def send(channel: "NotifyBase", notice: Notice, links: tuple[str, ...] = ()) -> bool:
+async def send(channel: "Channel", notice: Notice, links: tuple[str, ...] = ()) -> bool:
     """Send a notice by one channel, once, as HTML where it takes that; return whether the channel took it."""
+    if isinstance(channel, TeamsChannel):
+        return await channel.send(notice, links)
     from apprise import Apprise, NotifyFormat
 
     one = Apprise()

@@ -53,20 +53,21 @@ def commands(notice: Notice) -> tuple[str, ...]:
 
 def plain(notice: Notice, links: tuple[str, ...] = ()) -> str:
     """Return the message as plain text; `links` are URLs of the Web UI and the inbox."""
-    facts = [f"{name}: {value}" for name, value in _facts(notice)]
-    return "\n".join([*facts, *([""] if notice.pending else []), *commands(notice), *links])
+    said = [f"{name}: {value}" for name, value in facts(notice)]
+    return "\n".join([*said, *([""] if notice.pending else []), *commands(notice), *links])
 
 
 def as_html(notice: Notice, links: tuple[str, ...] = ()) -> str:
     """Return the message as HTML, everything escaped."""
-    rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in _facts(notice))
+    rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(v)}</td></tr>" for n, v in facts(notice))
     typed = "".join(f"<pre>{html.escape(command)}</pre>" for command in commands(notice))
     linked = "".join(f'<p><a href="{html.escape(url)}">{html.escape(url)}</a></p>' for url in links)
     return f"<table>{rows}</table>{typed}{linked}"
 
 
-def _facts(notice: Notice) -> list[tuple[str, str]]:
-    facts = [
+def facts(notice: Notice) -> list[tuple[str, str]]:
+    """Return what a notice says, each fact with its name, on one line."""
+    known = [
         ("Run", notice.workflow_id),
         ("Question" if notice.question else "Gate", f"{notice.gate} ({notice.kind})"),
         ("What", notice.what),
@@ -80,11 +81,11 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
         ("Risk", notice.risk),
         ("Asked by", notice.requester),
         ("For", ", ".join(notice.to)),
-        ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending else ""),
+        ("Deadline", notice.deadline.isoformat(timespec="seconds") if notice.pending and notice.deadline else ""),
         ("Digest", notice.digest[:DIGEST]),
     ]
     longest = len(notice.arguments) + 1 if notice.whole else SHOWN
-    return [(name, _line(value, longest if name == "Arguments" else SHOWN)) for name, value in facts if value]
+    return [(name, _line(value, longest if name == "Arguments" else SHOWN)) for name, value in known if value]
 
 
 def _line(text: str, limit: int) -> str:

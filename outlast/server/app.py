@@ -30,6 +30,7 @@ from outlast.server.operations import HttpError, Operation, answered, http_error
 from outlast.server.pages.app import Pages
 from outlast.server.pages.sessions import COOKIE, Sessions
 from outlast.server.routes import operations
+from outlast.server.slack.receiving import SlackActions
 from outlast.server.triggers.receiving import Triggers
 
 LARGEST = 2 * 1024 * 1024
@@ -62,7 +63,7 @@ class Server:
         self._sessions = Sessions(
             secret.get_secret_value() if secret else "", lambda: datetime.now(UTC), self._tokens, starts=self._is_open
         )
-        self.operations = operations(self._feeds, Triggers(settings))
+        self.operations = operations(self._feeds, Triggers(settings), SlackActions(settings))
         self._pages = Pages(reach, self._sessions) if pages else None
 
     def app(self) -> ASGIApp:

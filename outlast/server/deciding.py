@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
 from outlast.approvals.tokens import decided
 from outlast.cli.decisions.messaging import with_way_out
@@ -43,6 +43,11 @@ async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, c
 
     Raises LeavingError where it is refused.
     """
+    return await _deliver(reach, seen, message_of(seen, caller, decision, channel))
+
+
+def message_of(seen: RunSeen, caller: Caller, decision: Decided, channel: str) -> dict[str, Any]:
+    """Write a decision as the run takes it, signed where the caller has an approver token."""
     run = seen.found
     message: dict[str, Any] = {
         "gate": decision.gate,
@@ -63,7 +68,28 @@ async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, c
         bounds["edit"] = "" if decision.edit is None else hashed(decision.edit)
         bounds["stop_asking"] = "" if decision.stop_asking is None else decision.stop_asking.digest
         message["token"] = decided(caller.grant, **bounds, chain=chain)
-    return await _deliver(reach, seen, message)
+    return message
+
+
+async def send_within(
+    reach: Reach, seen: RunSeen, message: Mapping[str, Any], seconds: float
+) -> tuple[GateRecord | None, "asyncio.Task[GateRecord] | None"]:
+    """Send a decision to somebody who cannot wait: it is the run's when this returns.
+
+    Where no worker has taken it in this time, the record is None, and the task may still say what came of it.
+    Raises LeavingError where it is refused.
+    """
+    handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
+    task = asyncio.create_task(_updated(handle, message))
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return await task, None
+        await handle.signal("decide", dict(message))
+    except BaseException:
+        task.cancel()
+        raise
+    return None, task
 
 
 def outcome_line(gate: str, record: GateRecord | None) -> str:
@@ -78,7 +104,7 @@ def outcome_line(gate: str, record: GateRecord | None) -> str:
         RecordKind.EARLY: f"; {record.reason}",
         RecordKind.REVOKED: "; each call waits for people again",
     }.get(record.kind, "")
-    after += f"; from here on nobody is asked about {record.standing} in this run" if record.standing else ""
+    after += f"; from here on {record.standing} is approved in this run" if record.standing else ""
     return f"{gate}: {record.kind} by {record.by}{signed}{after}"
 
 
@@ -87,11 +113,16 @@ async def _deliver(reach: Reach, seen: RunSeen, message: Mapping[str, Any]) -> G
     if await reach.served(seen.found):
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
-                record: GateRecord = await handle.execute_update("decide", dict(message), result_type=GateRecord)
-                return record
-        except WorkflowUpdateFailedError as error:
-            raise LeavingError(WRONG, with_way_out(text_of(error.cause))) from error
+                return await _updated(handle, message)
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
     await handle.signal("decide", dict(message))
     return None
+
+
+async def _updated(handle: WorkflowHandle[Any, Any], message: Mapping[str, Any]) -> GateRecord:
+    try:
+        record: GateRecord = await handle.execute_update("decide", dict(message), result_type=GateRecord)
+    except WorkflowUpdateFailedError as error:
+        raise LeavingError(WRONG, with_way_out(text_of(error.cause))) from error
+    return record

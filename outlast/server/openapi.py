@@ -11,13 +11,13 @@ from outlast import __version__
 from outlast.server.operations import Operation, Problem
 
 PROBLEMS = {
-    400: "The body is not JSON",
+    400: "The body cannot be read",
     401: "No token, or one that is not known",
     403: "The token lacks the scope",
     404: "There is no such run",
     409: "It cannot be done as things stand",
     413: "The body is too large",
-    415: "The body is not declared as JSON",
+    415: "The body is not declared as what it must be",
     421: "The server has another name",
     422: "A field is wrong",
     429: "Too many requests",
@@ -66,9 +66,11 @@ def _operation(operation: Operation, references: Any) -> dict[str, Any]:
     }  # fmt: skip
     if operation.scope is not None:
         described["x-scope"] = str(operation.scope)
+    elif operation.signed_by is not None:
+        described["security"] = []  # a signature, in headers of its own
     if operation.body is not None:
         schema = references[operation.body, "validation"]
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {"required": True, "content": {operation.takes: {"schema": schema}}}
     elif operation.method == "PUT":
         described["requestBody"] = {"required": True, "content": {"*/*": {"schema": {}}}}
     wrong = {*ALWAYS, *operation.fails, *(WITH_BODY if operation.method != "GET" else ())}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from outlast.cli.reaching import Reach
 
 M = TypeVar("M", bound=BaseModel)
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class HttpError(Exception):
@@ -82,6 +85,8 @@ class Operation:
     """Headers that it knows, and what they are for."""
     fails: tuple[int, ...] = ()
     """Statuses of errors beside those that every operation has."""
+    takes: str = JSON
+    """Media type of the body. Anything but JSON any page may send without asking first, so it must be signed."""
     signed_by: Callable[[Request], Awaitable[Caller | None]] | None = None
     """Who calls by a signature instead of a token; None where there is none. It raises HttpError for a wrong one."""
 
@@ -91,10 +96,10 @@ async def read_call(operation: Operation, reach: "Reach", caller: Caller, reques
     query = validated(operation.query, dict(request.query_params)) if operation.query else None
     body = None
     if operation.method == "POST":
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            # Anything but JSON is sent without asking first, by any page of any origin.
-            raise HttpError(415, "Content-Type: must be application/json")
-        body = validated(operation.body, read_json(await request.body())) if operation.body else None
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != operation.takes:
+            raise HttpError(415, f"Content-Type: must be {operation.takes}")
+        read = read_json if operation.takes == JSON else read_form
+        body = validated(operation.body, read(await request.body())) if operation.body else None
     return Call(reach, caller, request, params, query, body)
 
 
@@ -108,6 +113,14 @@ def read_json(body: bytes) -> Any:
         return json.loads(body or b"{}", parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         raise HttpError(400, f"the body is not JSON: {error}") from error
+
+
+def read_form(body: bytes) -> Any:
+    """Read a form; raises HttpError."""
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+    except ValueError as error:
+        raise HttpError(400, f"the body is not a form: {error}") from error
 
 
 def validated(model: type[M], data: Any) -> M:

@@ -5,18 +5,23 @@ from outlast.server import agui, conversations, gates, runs, starting
 from outlast.server.access import Scope
 from outlast.server.events.feed import Feeds
 from outlast.server.events.stream import LAST_ID, EventsQuery, events_of
-from outlast.server.operations import Operation, Problem
+from outlast.server.operations import FORM, Operation, Problem
+from outlast.server.slack.receiving import SlackActions, SlackBody
 from outlast.server.triggers.receiving import TriggerBody, Triggers
 
 HTML, SSE = "text/html", "text/event-stream"
 DECIDES = {gates.APPROVER: "The approver token of whoever decides; needed where decisions are signed."}
 KEYED = {starting.KEY: "The id of the run. The same key with the same body gives the same run, with another body 409."}
+SIGNED = {
+    "X-Slack-Signature": "Slack's signature of the request, by SLACK_SIGNING_SECRET.",
+    "X-Slack-Request-Timestamp": "When Slack signed it.",
+}
 START, READ, DECIDE = Scope
 
 
-def operations(feeds: Feeds, triggers: Triggers) -> list[Operation]:
+def operations(feeds: Feeds, triggers: Triggers, slack: SlackActions) -> list[Operation]:
     """List them, with one operation for each workflow that can be started."""
-    return [*_starting(triggers), *_looking(feeds), *_steering(feeds), *_deciding()]
+    return [*_starting(triggers), *_looking(feeds), *_steering(feeds), *_deciding(slack)]
 
 
 def _starting(triggers: Triggers) -> list[Operation]:
@@ -93,7 +98,7 @@ def _steering(feeds: Feeds) -> list[Operation]:
     ]  # fmt: skip
 
 
-def _deciding() -> list[Operation]:
+def _deciding(slack: SlackActions) -> list[Operation]:
     return [
         Operation(
             "list_gates", "GET", "/gates", READ, "What waits for people, of all runs", gates.inbox,
@@ -111,6 +116,11 @@ def _deciding() -> list[Operation]:
         Operation(
             "answer", "POST", "/runs/{id}/answers", DECIDE, "Answer a question of a run", gates.answer,
             body=gates.AnswerBody, gives={202: gates.AnswerTaken}, fails=(404, 409),
+        ),
+        Operation(
+            "slack_actions", "POST", "/slack/actions", None, "Take what people click in Slack, signed by Slack",
+            slack.act, body=SlackBody, takes=FORM, signed_by=slack.signed_by,
+            headers=SIGNED, gives={200: "application/json"},
         ),
     ]  # fmt: skip
 

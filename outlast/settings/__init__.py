@@ -1,8 +1,8 @@
 """All settings, read once from the environment (and `.env`): each field's variable is its name in capitals.
 
 Workflows must never read them: what a workflow needs of them reaches it as data, through an activity, and is recorded.
-A group of settings stands in a file of its own (`models.py` first, then `storage.py`, `people.py`, `tools.py`, `server.py`,
-`processes.py`); `Settings` holds them all.
+A group of settings stands in a file of its own (`models.py` first, then `storage.py`, `people.py`, `chat.py`, `tools.py`,
+`server.py`, `processes.py`); `Settings` holds them all.
 """
 
 import os
@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator
 from outlast.processes.environment import clean_environment, clean_secret
 from outlast.redaction import SECRETS, channel_secrets, credentials_of, environment_secrets
 from outlast.settings.base import SettingsError
+from outlast.settings.chat import ChatSettings
 from outlast.settings.models import LOCAL_MODEL, MODELS, ModelSettings
 from outlast.settings.people import PeopleSettings
 from outlast.settings.processes import ProcessSettings
@@ -25,7 +26,7 @@ LISTS_OF_SECRETS = ("payload_keys", "notify_urls", "trigger_secrets")
 """Settings that hold several secrets, which may stand on lines of their own."""
 
 
-class Settings(ModelSettings, PeopleSettings, ToolSettings, ServerSettings, ProcessSettings):
+class Settings(ModelSettings, PeopleSettings, ChatSettings, ToolSettings, ServerSettings, ProcessSettings):
     """Everything the environment decides, read once. Each field's variable is its name in capitals."""
 
     @field_validator("*", mode="before")

@@ -16,6 +16,7 @@ CLAUDE_CODE = {
     "list": "list_files",
     "grep": "search_files",
     "webfetch": "fetch_url",
+    "askuserquestion": "ask_person",
 }
 """Names of Claude Code and of programs that read its files, in lower case."""
 
@@ -23,7 +24,6 @@ HOUSEKEEPING = frozenset(
     {
         *(
             "agent",
-            "askuserquestion",
             "bashoutput",
             "enterplanmode",
             "exitplanmode",
@@ -47,6 +47,9 @@ SETTINGS = {
     "send_mail": "SMTP_URL",
 }
 """What a worker needs for those of our tools that are not always there."""
+
+ASK_PERSON = "ask_person"
+"""The tool that waits for a person; an agent has it only where its file names it."""
 
 EVERY = "*"
 MCP = "mcp__"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from outlast.contracts import ToolCard, ToolSpec
 from outlast.tools.mcp.specs import McpTool
-from outlast.tools.names import EVERY, HOUSEKEEPING, MCP, SETTINGS, McpName, bare, mcp_name, our_name
+from outlast.tools.names import ASK_PERSON, EVERY, HOUSEKEEPING, MCP, SETTINGS, McpName, bare, mcp_name, our_name
 from outlast.tools.tool import Tool
 
 MOST_TOOLS = 128
@@ -40,7 +40,7 @@ def choose(
     for name in names:
         theirs = mcp_name(name)
         if name == EVERY:
-            undoing = {tool.undo for tool in ours.values()}
+            undoing = {tool.undo for tool in ours.values()} | {ASK_PERSON}
             chosen.tools |= {one.name: (one.card, one.spec) for one in ours.values() if one.name not in undoing}
             whole += [server for server in listings if server not in whole]
         elif theirs is None:

@@ -44,7 +44,8 @@ def details(status: RunStatus, steps: int | None = None) -> str:
         lines.append(f"\n**rolled back:** {status.rollback}")
     for question in status.questions:
         text = f"temporal workflow signal --workflow-id {shlex.quote(status.workflow_id)} --name answer --input '\"…\"'"
-        lines.append(f"\n**{question.id} asks:** {_cell(question.text)} (until {question.deadline:%Y-%m-%d %H:%M} UTC)")
+        until = f" (until {question.deadline:%Y-%m-%d %H:%M} UTC)" if question.deadline else ""
+        lines.append(f"\n**{question.id} asks:** {_cell(question.text)}{until}")
         lines.append(f"\n    {text}")
     lines += [f"\n> {_cell(each.description)}, {each.covered} so far" for each in status.standing]
     for gate in status.gates:

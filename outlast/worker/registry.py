@@ -20,7 +20,6 @@ from outlast.llm.activities import AgentActivities
 from outlast.llm.base import LLM
 from outlast.llm.endpoint import ClaudeWhenNeeded, Endpoint
 from outlast.notices.activities import NoticeActivities
-from outlast.notices.channels import channels
 from outlast.notices.webhook_activities import WebhookActivities
 from outlast.notices.webhooks import WebhookWorkflow
 from outlast.private_files import private_folder
@@ -39,6 +38,7 @@ from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
 from outlast.undo.workflow import RollbackWorkflow
 from outlast.worker.arguments import check_activities, check_tools
+from outlast.worker.telling import channels_of, slack_of
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
 """Parts of the project that decide what it does, beside its packages."""
@@ -121,7 +121,8 @@ class Registry:
             )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
-            self._channels = channels(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
+            self._channels = channels_of(settings)
+            self._slack = slack_of(settings, self.store)
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
@@ -130,6 +131,7 @@ class Registry:
             secret_of(settings),
             channels=len(self._channels),
             webhooks=len(settings.webhook_urls),
+            slack=settings.slack_bot_token is not None,
             inbox=settings.inbox_url,
             store=self.store,
             policy=settings.gate_policy(),
@@ -177,6 +179,7 @@ class Registry:
             self.gate_terms.gate_terms,
             self.gate_terms.check_identity,
             notices.tell_people,
+            self._slack.post_to_slack,
             webhooks.deliver_webhook,
             OutcomeActivities(store).read_outcomes,
             RoutePickActivities(store).check_picks,

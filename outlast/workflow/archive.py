@@ -4,11 +4,21 @@ A part of a run takes over nothing of them but their names. So what it costs to 
 does its memory; a step whose answer is needed later is read when it is.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import ClassVar
 
-from outlast.contracts import ArchivedPart, Content, StepOutcome, StepOutcomes, StepRow
+from outlast.contracts import ArchivedPart, CallTrace, Content, StepOutcome, StepOutcomes, StepRow
 from outlast.workflow.branches import Branch
 from outlast.workflow.keeping import keep_report, read_kept
+
+
+class PartRecord(StepOutcomes):
+    """What is kept of one part of a run; it is read as a `Trace` as well."""
+
+    recorded: ClassVar[bool] = False
+
+    calls: tuple[CallTrace, ...] = ()
+    """The calls of the part, in the order in which they ended."""
 
 
 class Archive:
@@ -44,15 +54,18 @@ class Archive:
             self._done[step] = branch
 
     async def keep(
-        self, rows: dict[str, StepRow], outcomes: Iterable[StepOutcome], why: str
-    ) -> tuple[ArchivedPart, ...]:
-        """Write the steps of this part to the content store; returns all parts, for the next part of the run."""
-        if not self._done:
-            return self.parts
-        outcomes = tuple(outcome for outcome in outcomes if outcome.step in self._done)
-        steps = StepOutcomes(outcomes=outcomes, total=len(outcomes), rows=tuple(rows[step] for step in self._done))
-        kept = await keep_report(steps, why, "steps of a part")
-        return (*self.parts, ArchivedPart(ref=kept.ref or "", steps=tuple(self._done)))
+        self, calls: Sequence[CallTrace], rows: Mapping[str, StepRow], outcomes: Iterable[StepOutcome], why: str
+    ) -> tuple[str, tuple[ArchivedPart, ...]]:
+        """Write the calls and the steps of this part to the content store; returns their key and the parts, this one too."""
+        if not (calls or self._done):
+            return "", self.parts
+        part = PartRecord(
+            calls=tuple(calls),
+            outcomes=tuple(outcome for outcome in outcomes if outcome.step in self._done),
+            rows=tuple(rows[step] for step in self._done),
+        )
+        ref = (await keep_report(part, why, "calls and steps of a part")).ref or ""
+        return ref, (*self.parts, ArchivedPart(ref=ref, steps=tuple(self._done))) if self._done else self.parts
 
     async def read(self, steps: Iterable[str]) -> list[StepOutcome]:
         """Read what archived steps came to."""

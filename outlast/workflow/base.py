@@ -114,6 +114,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.gates.policy, self.gates.requester = request.gate, request.requester
         self.gates.webhooks = self.webhooks = self.people.webhooks = Webhooks(request.webhooks, self.state)
         self.people.notifier = self.gates.notifier
+        self.people.slack = self.gates.slack
         self.pausing = Pausing(self.state, self.trace)
         self.undo = Rollback(self.state, self.trace)
         self.undo.on_stuck = partial(decide_on_stuck, self.gates)

@@ -2,7 +2,7 @@
 
 Temporal ends a run whose history passes 51,200 events or 50 MB. So once the server suggests it, a run hands over what it has done
 (`journal`) by reference, and what messages of people may still change in its new request. Its `run` begins anew there, and
-finds everything done.
+finds everything done. Steps of a plan that are done go to the `archive`, of which only names are handed over.
 """
 
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import People
 from outlast.budget.limits import Budgeting
-from outlast.contracts import ArchivedPart, BranchCarried, Content, RunCarried, RunRequest, StateCarried, Trace
+from outlast.contracts import ArchivedPart, BranchCarried, Content, RunCarried, RunRequest, StateCarried
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
 from outlast.workflow.archive import in_short
@@ -75,14 +75,9 @@ class Border:
     async def cross(self) -> None:
         """Continue as new; returns where something came up while what is done was kept."""
         news = self.work.news
-        trace = self._flow.trace
-        calls = (
-            await keep_report(Trace(calls=tuple(trace.calls)), KEEP, "step trace of a part") if trace.calls else None
-        )
-        archived = await self._flow.state.archive.keep(
-            self._flow.state.steps, self._flow.agents.outcomes.ended, "keep the steps that are done"
-        )
-        state = self._state((*trace.earlier, *([calls.ref] if calls and calls.ref else [])), archived)
+        trace, steps = self._flow.trace, self._flow.state
+        ref, archived = await steps.archive.keep(trace.calls, steps.steps, self._flow.agents.outcomes.ended, KEEP)
+        state = self._state((*trace.earlier, *([ref] if ref else [])), archived)
         kept = await keep_report(state, KEEP, "what the run has done")
         if self.quiet() and news == self.work.news:
             trace.continued()
@@ -103,7 +98,7 @@ class Border:
         flow.gates.restore(carried.gates)
         flow.gates.allowed = dict.fromkeys(carried.allowed)
         flow.gates.runs = dict.fromkeys(carried.runs)
-        flow.gates.waited = carried.waited
+        flow.gates.waits.seconds = carried.waited
         flow.people.restore(carried.asked, carried.answers)
         flow.trace.notices = list(carried.notices)
 
@@ -158,7 +153,7 @@ class Border:
                     (*flow.gates.runs, *(run for run in (flow.gates.run, *(each.run for each in gates.gates)) if run))
                 )
             ),
-            waited=flow.gates.waited,
+            waited=flow.gates.waits.seconds,
             paused=flow.state.paused,
             asked=flow.people.asked,
             answers=flow.people.answers,

@@ -64,6 +64,10 @@ POLICY_PATHS: dict[str, Path] = {
     "policy-denied-again": session(
         ("deny", "bob"), script=lambda: in_turn(calls(SHOUT, turn=1), calls(SHOUT, turn=2), "Quiet.")
     ),
+    "policy-standing-approval": session(
+        ("approve", {"by": "ann", "stop_asking": {"same": ["text"]}}),
+        script=lambda: in_turn(*(calls(SHOUT, turn=turn) for turn in (1, 2, 3)), "Thrice."),
+    ),
     "policy-fallback-told": falling_back(("approve", {"by": "ann"})),
     "policy-fallback-rolled-back": falling_back(("approve", {"by": "ann"}), on_fallback=OnFallback.ROLL_BACK),
     "policy-denied-and-replanned": Path(

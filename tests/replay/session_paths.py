@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from temporalio import activity
@@ -122,4 +123,5 @@ SESSION_PATHS: dict[str, Path] = {
     "plan-fallback-model": chain(lambda: failing("claude-sonnet-5-5"), local=False, a="fallback: 'model:opus'"),
     "plan-fallback-canned": chain(lambda: failing("a"), a="fallback: 'say: We will write to you.'"),
     "plan-fallback-person": chain(lambda: failing("a"), a="fallback: person"),
+    "plan-person-told": replace(chain(lambda: failing("a"), a="fallback: person"), answers=("It is me.",)),
 }

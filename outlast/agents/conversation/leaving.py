@@ -35,7 +35,7 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
         "calls": trace.earlier,
         "asked": flow.people.asked,
         "answers": flow.people.answers,
-        "waited": flow.gates.waited,
+        "waited": flow.gates.waits.seconds,
         "notices": tuple(trace.notices),
     }
     onward = {

@@ -159,8 +159,8 @@ class GateBook(Records):
         given = self.standing.covering(action, policy, requester, signed=self.signed)
         if given is not None:
             self.standing.count(given)
-            by = ", ".join(given.by)
-            self._record(now, RecordKind.COVERED, given.gate, by=by, digest=action.digest, reason=in_words(action))
+            how: dict[str, Any] = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
+            self._record(now, RecordKind.COVERED, given.gate, by=", ".join(given.by), **how)
         return given
 
     def tick(self, now: datetime) -> None:
@@ -204,7 +204,7 @@ class GateBook(Records):
             return self._settle(name, now, RecordKind.DENIED, decision, by=(decision.by or SOMEBODY,), message=fresh)
         edit = {} if decision.edit is None else {"input": decision.edit, "ref": None}
         edited = gate.action.model_copy(update=edit)
-        if why := objection_to_bounds(gate, edited, decision):
+        if why := self.standing.full(decision) or objection_to_bounds(gate, edited, decision):
             return self._nothing(decision, now, RecordKind.REFUSED, why, name, message=fresh)
         if edited.digest != gate.digest:
             return self._edit(gate, edited, decision, now, message=fresh)

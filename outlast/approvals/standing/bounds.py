@@ -20,7 +20,8 @@ from outlast.contracts import (
 
 EXAMPLE = 'true, or bounds: {"same": ["to"], "same_host": ["url"], "at_most": {"amount": 100}}'
 ALONE = "; leave stop_asking out to approve this call alone"
-MOST_NAMES = 50
+MOST_NAMES = 10
+"""Arguments that one kind of bound may name."""
 LARGEST = 1e15
 """Larger numbers are not compared exactly."""
 PORTS = {"http": 80, "https": 443}

@@ -9,12 +9,20 @@ from collections.abc import Iterable
 from outlast.approvals.standing.bounds import covers, standing_of
 from outlast.contracts import Decision, GatePolicy, GateState, ProposedAction, StandingApproval, named, same_digest
 
+MOST_STANDING = 50
+"""Approvals that may stand in one run at a time: its memo and each continuation hold them."""
+
 
 class Given:
     """The standing approvals of one run, by the gate at which each was given."""
 
     def __init__(self, carried: Iterable[StandingApproval] = ()) -> None:
         self.approvals = {each.gate: each for each in carried}
+
+    def full(self, decision: Decision) -> str:
+        """Return why no further approval may stand, where too many do."""
+        over = decision.stop_asking is not None and len(self.approvals) >= MOST_STANDING
+        return f"stop_asking: {MOST_STANDING} approvals stand in this run; revoke one, or leave it out" if over else ""
 
     def add(self, gate: GateState) -> StandingApproval | None:
         """Let the approval of a gate stand, where all who approved want that."""

@@ -92,9 +92,10 @@ def _lines(found: "list[WaitingGate | WaitingQuestion]", ui: str) -> list[str]:
     for one in found:
         if not isinstance(one, WaitingGate):
             asked = one.question
-            left = seconds((asked.deadline - now).total_seconds())
             lines.append(f"{one.workflow_id} · {asked.id} asks: {asked.text}")
-            lines.append(f"  {left} left, until {asked.deadline:%Y-%m-%d %H:%M:%S} UTC")
+            if asked.deadline is not None:
+                left = seconds((asked.deadline - now).total_seconds())
+                lines.append(f"  {left} left, until {asked.deadline:%Y-%m-%d %H:%M:%S} UTC")
             lines.append(f"  → {answering(one.workflow_id, asked.id)}")
             continue
         lines += [f"{one.workflow_id} · {line}" if not at else line for at, line in enumerate(described(one.gate, now))]

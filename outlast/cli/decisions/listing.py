@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError
@@ -34,6 +34,8 @@ RUNNING = "ExecutionStatus = 'Running'"
 ANSWERS_WITHIN = 3.0
 """Seconds in which a living worker answers a query."""
 INDEXED = f"{RUNNING} AND PendingGate IS NOT NULL"
+FAR = datetime.max.replace(tzinfo=UTC)
+"""Stands for the deadline of a question that has none: it comes last."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ async def questions_of(run: WorkflowExecution) -> tuple[Question, ...]:
     """Read what a run asks people, but for what a gate shows as well. Raises ValueError for memos of others."""
     fields = [name for name in run.raw_info.memo.fields if name.startswith(QUESTION_MEMO)]
     asked = [await run.memo_value(name, type_hint=Question) for name in fields]
-    return tuple(sorted(asked, key=lambda question: (question.deadline, question.id)))
+    return tuple(sorted(asked, key=lambda question: (question.deadline or FAR, question.id)))
 
 
 async def gates_of(run: WorkflowExecution) -> GatesShown:
@@ -130,7 +132,7 @@ async def waiting_for_people(reach: Reach, *, indexed: bool = False) -> list[Wai
 def _deadline(one: WaitingGate | WaitingQuestion) -> tuple[datetime, str, str]:
     if isinstance(one, WaitingGate):
         return one.gate.deadline, one.workflow_id, one.gate.name
-    return one.question.deadline, one.workflow_id, one.question.id
+    return one.question.deadline or FAR, one.workflow_id, one.question.id
 
 
 async def _read(reach: Reach, query: str) -> AsyncIterator[WaitingGate | WaitingQuestion]:

@@ -221,7 +221,7 @@ def _outcome_line(workflow_id: str, gate: GateView, record: GateRecord, *, asked
         more = f"; {gate.needed} must approve"
         more += ", and further calls are covered only if each of them says so" if asked else ""
     elif record.standing:
-        more = f"; from here on nobody is asked about {record.standing} in this run"
+        more = f"; from here on {record.standing} is approved in this run"
     elif record.kind in (RecordKind.DUPLICATE, RecordKind.EARLY):
         more = f"; {record.reason}"
     return f"{gate.name} of {workflow_id}: {record.kind}{who}{proven}{more}"

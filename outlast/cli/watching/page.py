@@ -85,7 +85,8 @@ def tokens(spend: Spend) -> str:
 
 
 def _question_line(workflow_id: str, question: Question, now: datetime) -> str:
-    return f"{question.id} asks: {question.text} · {_until(question.deadline, now)} → {command('answer', workflow_id)} TEXT"
+    until = f" · {_until(question.deadline, now)}" if question.deadline else ""
+    return f"{question.id} asks: {question.text}{until} → {command('answer', workflow_id)} TEXT"
 
 
 def _until(deadline: datetime, now: datetime) -> str:

@@ -58,11 +58,11 @@ def edit_of(typed: str, shown: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class BoundRow:
-    """An argument by which an approval may be bounded: the bounds that it can have, and what was chosen in the form."""
+    """An argument by which an approval may be bounded: what it offers, and what the form had `chosen` and as the `most`."""
 
     name: str
-    value: str
-    bounds: tuple[tuple[str, str], ...]
+    host: str
+    number: bool
     chosen: str = ""
     most: str = ""
 
@@ -74,31 +74,25 @@ def bound_rows(arguments: str, form: Mapping[str, str]) -> list[BoundRow]:
     except FormError:
         return []
     rows = []
-    for number, (name, value) in enumerate(list(data.items())[:BOUNDS]):
-        bounds = [("same", "only this value")]
-        if host := host_of(value):
-            bounds.append(("same_host", f"only {host}"))
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-            bounds.append(("at_most", "at most"))
-        given = (form.get(f"bound-{number}", ""), form.get(f"most-{number}", str(value) if len(bounds) > 1 else ""))
-        rows.append(BoundRow(name, " ".join(str(value).split())[:60], tuple(bounds), *given))
+    for at, (name, value) in enumerate(list(data.items())[:BOUNDS]):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        chosen, most = form.get(f"bound-{at}", ""), form.get(f"most-{at}", "")
+        rows.append(BoundRow(name, host_of(value) or "", number, chosen, most))
     return rows
 
 
 def bounds_of(form: Mapping[str, str]) -> Bounds:
-    """Read the bounds that a person chose; raises FormError."""
+    """Read the bounds that a person chose, a number that was typed among them; raises FormError."""
     wanted: dict[str, Any] = {}
-    for number in range(BOUNDS):
-        name, chosen = form.get(f"name-{number}", ""), form.get(f"bound-{number}", "")
-        if chosen == "at_most":
-            most = form.get(f"most-{number}", "")
-            try:
-                wanted.setdefault(chosen, {})[name] = float(most)
-            except ValueError as error:
-                raise FormError(f"{name}: at most {most[:40]!r} is no number") from error
-        elif chosen:
+    for at in range(BOUNDS):
+        name, chosen, most = (form.get(f"{field}-{at}", "").strip() for field in ("name", "bound", "most"))
+        if chosen:
             wanted.setdefault(chosen, []).append(name)
-    bounds = read_bounds(wanted or True)
+        try:
+            wanted.setdefault("at_most", {}).update({name: float(most)} if most else {})
+        except ValueError as error:
+            raise FormError(f"{name}: at most {most[:40]!r} is no number") from error
+    bounds = read_bounds({field: names for field, names in wanted.items() if names} or True)
     if not isinstance(bounds, Bounds):
         raise FormError(str(bounds))
     return bounds

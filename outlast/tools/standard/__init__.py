@@ -7,6 +7,7 @@ from outlast.extras import require
 from outlast.storage.activities import ContentStore
 from outlast.tools.standard.documents import document_tools
 from outlast.tools.standard.files import file_tools
+from outlast.tools.standard.people import people_tools
 from outlast.tools.standard.restoring import restoring_tools
 from outlast.tools.standard.workspace import Workspace
 from outlast.tools.tool import Tool
@@ -29,13 +30,14 @@ def standard_tools(
     mail_from: str = "",
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> list[Tool]:
-    """Make all tools: files and documents always, the others where what they need is given.
+    """Make all tools: files, documents and asking people always, the others where what they need is given.
 
     The workspace's folder is made where it is not there. Raises ValueError that names the setting that is wrong.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     folder = Workspace(workspace)
     tools = [*file_tools(folder), *restoring_tools(folder, store), *document_tools(folder, max_document_bytes)]
+    tools += people_tools()
     # Workflows import the activities for their signatures; they shall not wait for what only a worker needs.
     if fetch_allow:
         from outlast.tools.standard.web import web_tools

@@ -1,26 +1,40 @@
-"""A session of 100 turns with its worker killed twice: no finished model call and no finished tool call is made again."""
+"""Sessions whose worker and server are killed: nothing that was finished is made again, and no message is lost."""
 
 import asyncio
 import json
 import random
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError
 
-from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionLimits
+from outlast.agents.sessions import (
+    AgentSessionRequest,
+    AgentSessionResult,
+    MessageLog,
+    MessageState,
+    SayAnswer,
+    SessionLimits,
+)
+from outlast.agents.transcript_activities import Transcripts
 from outlast.client import data_converter
+from outlast.contracts import Content
+from outlast.storage.activities import ContentStore
 from tests.processes import PROJECT, DevServer, MessagesApi, RealProcess, dev_server, messages_api, wait_for, worker
 from workflows.agent_session import AgentSessionWorkflow
 
 pytestmark = pytest.mark.xdist_group("crashes")
 
+T = TypeVar("T")
 TURNS = 100
 KILLS = 2
 APPEND = "mcp__double__note_append"
@@ -111,3 +125,69 @@ async def test_a_session_whose_history_grows_continues_as_new(tmp_path: Path) ->
     assert (result.progress.turns, result.progress.tool_calls) == (turns, turns - 1)
     assert set(made.items()) == {(turn, 1) for turn in range(turns)}
     assert set(notes.items()) == {(f"note {turn}", 1) for turn in range(turns - 1)}
+
+
+MESSAGES, THINKS = 24, 10
+
+
+async def test_kill_9_of_worker_and_server_in_a_chat_loses_no_message_and_repeats_none(tmp_path: Path) -> None:
+    """People go on talking all the while: what was not acknowledged they say again, with the same key."""
+    seed = random.SystemRandom().randrange(10**6)
+    chance = random.Random(seed)
+    with session(tmp_path, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=80") as running:
+        noting = {"tool": APPEND, "input": {"path": str(running.written), "line": "note {turn}"}}
+        running.api.script(
+            latency=0.15, rules=[{"user": "write", **noting}, {"user": "think", "times": 1, "hold": "never"}]
+        )
+        client = await Client.connect(running.server.address, data_converter=data_converter(512 * 1024))
+        request = AgentSessionRequest(agent="clerk", conversation=True, allowed=(APPEND,))
+        handle = await client.start_workflow(AgentSessionWorkflow.run, request, id="chat", task_queue="agents")
+        moments = sorted(chance.sample(range(2, MESSAGES - 2), 3))
+        kills: list[asyncio.Task[None]] = []
+        for number in range(1, MESSAGES + 1):
+            if number in moments:
+                both = moments.index(number) != 1
+                kills.append(asyncio.create_task(asyncio.to_thread(_killed, running, server=both)))
+            text = "think" if number == THINKS else "write" if number % 3 == 0 else "tell"
+            said = {"text": f"{text} #{number}#", "key": f"key {number}", "interrupt": number == THINKS + 2}
+            answer = await _patiently(partial(handle.execute_update, "say", said, result_type=SayAnswer))
+            assert (answer.accepted, answer.number) == (True, number), (seed, answer)
+            await asyncio.sleep(chance.random() * 0.4)
+        await asyncio.gather(*kills)
+        await _patiently(partial(handle.execute_update, "end"))
+        result = await asyncio.wait_for(_patiently(handle.result), 90)
+        hits, notes = running.api.hits(), running.notes()
+        store = ContentStore.open((tmp_path / "content").as_uri())
+        view = result.conversation
+        assert view is not None
+        assert result.progress.transcript is not None
+        older = [MessageLog.model_validate_json(await store.text(Content(ref=ref))) for ref in view.earlier]
+        told = await Transcripts(store).conversation(result.progress.transcript.ref, ())
+    messages = [*(each for log in older for each in log.messages), *view.messages]
+    assert [each.number for each in messages] == list(range(1, MESSAGES + 1)), seed
+    assert {each.state for each in messages} <= {MessageState.ANSWERED, MessageState.INTERRUPTED}, (seed, messages)
+    spoken = Counter(re.findall(r"#(\d+)#", str([each for each in told if each["role"] == "user"])))
+    assert spoken == {str(number): 1 for number in range(1, MESSAGES + 1)}, (seed, spoken)
+    # What was in flight when its worker died may have been made once more, and nothing else.
+    paid = Counter(hit["digest"] for hit in hits if hit["outcome"] == "answered")
+    assert paid.total() - len(paid) <= 3, (seed, paid)
+    assert notes.total() - len(notes) <= 3, (seed, notes)
+
+
+def _killed(running: Session, *, server: bool) -> None:
+    """Kill the worker, and the server before it."""
+    if server:
+        running.server.kill()
+    running.working.kill()
+    if server:
+        running.server.start()
+    running.working.start()
+    running.working.wait_until(lambda: "worker ready" in running.working.output, "the worker is ready", timeout=60)
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await ask()
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            await asyncio.sleep(0.2)

@@ -84,6 +84,12 @@ def test_people_decide_and_the_requester_may_not_approve(served: Served) -> None
     assert "token of ada" in claimed.json()["error"]
     stale = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve | {"digest": "0" * 12}, who="decide")
     assert stale.status_code == 409
+    for stands, code, why in (
+        ({"max": 5}, 422, "stop_asking.max: there is no such bound"),
+        (True, 409, "stop_asking: gate-1 is about nothing that an agent may do again"),
+    ):
+        wide = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve | {"stop_asking": stands}, who="decide")
+        assert (wide.status_code, why in wide.json()["error"]) == (code, True), wide.text
     other = served.ask("POST", f"/runs/own/gates/{gate['name']}", approve, who="decide")
     assert other.status_code == 200, other.text
     assert other.json()["record"]["by"] == "decide"
@@ -184,7 +190,9 @@ def test_each_route_needs_its_scope(served: Served) -> None:
         (method.upper(), path, operation["x-scope"])
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
+        if "security" not in operation
     ]
+    assert served.ask("POST", "/slack/actions").status_code == 401, "Slack has no token, but a signature"
     assert len(routes) >= 22
     for method, path, needed in routes:
         url = re.sub(r"{\w+}", "x", path)

@@ -97,6 +97,11 @@ def test_the_starter_shows_what_is_decided_and_why_it_is_refused(stack: Stack) -
     other = stack.run("approve", "yes", "--digest", "0" * 12, "--as", "ada")
     assert other.returncode == 2
     assert "it is for the action 000000000000, but this gate is about " in other.stderr
+    alone = stack.run("approve", "yes", "--at-most", "amount=5", "--as", "ada")
+    assert (alone.returncode, alone.stderr) == (
+        2,
+        "starter: --at-most: a bound goes with --stop-asking; say it, too\n",
+    )
     taken = stack.run("approve", "yes", "--as", "ada")
     assert (taken.returncode, taken.stdout) == (0, "gate-1 of yes: approved by ada\n")
     assert 'arguments {"input": "Write to the customer"}' in taken.stderr

@@ -8,6 +8,7 @@ from outlast.approvals.book import GateBook
 from outlast.approvals.messages import read_decision
 from outlast.approvals.rules import Facts
 from outlast.approvals.standing.bounds import host_of
+from outlast.approvals.standing.given import MOST_STANDING
 from outlast.contracts import (
     Bounds,
     Decision,
@@ -115,6 +116,15 @@ def test_a_gate_that_is_no_call_of_a_tool_stands_for_nothing() -> None:
     opened(made, ProposedAction(description="go on?", effect=Effect.READ), repeats=False)
     assert made.decide(yes("Ann", stop_asking=ALL), at(1)).kind is RecordKind.REFUSED
     assert "leave stop_asking out" in made.records[-1].reason
+
+
+def test_only_so_many_stand_at_once() -> None:
+    made = GateBook()
+    for number in range(MOST_STANDING + 1):
+        name = opened(made, call(to=f"{number}"))
+        record = made.decide(yes("Ann", gate=name, stop_asking=Bounds(same=("to",))), at(1))
+    assert (record.kind, len(made.standing.approvals)) == (RecordKind.REFUSED, MOST_STANDING)
+    assert "revoke one, or leave it out" in record.reason
 
 
 def test_an_approval_once_covers_nothing_else() -> None:

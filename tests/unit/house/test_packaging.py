@@ -32,6 +32,7 @@ PLACES = {
     "otel": ("outlast.telemetry",),
     "router": ("outlast.routing.training",),
     "search": ("outlast.documents.formats.feed",),
+    "slack": ("outlast.notices.slack.api", "outlast.server.slack"),
     "sql": ("outlast.tools.standard",),
     "testing": ("outlast.testing.chaos", "outlast.testing.messages_api"),
 }
@@ -179,6 +180,7 @@ from outlast.documents.formats.feed import read_feed
 from outlast.llm.claude import make_client
 from outlast.llm.endpoint import Endpoint
 from outlast.notices.channels import channels
+from outlast.notices.slack.api import SlackApi
 from outlast.routing.training import train
 from outlast.settings import Settings
 from outlast.storage.payload_codec import new_key
@@ -190,6 +192,7 @@ from outlast.cli import main
 (folder / "mcp.json").write_text('{"mcpServers": {"one": {"command": "true"}}}')
 uses = {
     "notify": lambda: channels("json://127.0.0.1"),
+    "slack": lambda: SlackApi("xoxb-1", "http://127.0.0.1/api/"),
     "sql": lambda: standard_tools(None, folder, database_url="sqlite:///x.db"),
     "mcp": lambda: McpServers.read(folder / "mcp.json"),
     "encryption": lambda: Settings(payload_keys=new_key("k"), _env_file=None),

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from outlast.contracts import Streamed
+from outlast.contracts import Bounds, Streamed
 from outlast.server.access import Rates, Scope, Tokens, new_token
 from outlast.server.conversations import session_of
 from outlast.server.events.feed import LONGEST_LIVE, Feed, Live
 from outlast.server.events.log import Logged
 from outlast.server.events.stream import StreamEvent, stream_events
+from outlast.server.pages.forms import FormError, bound_rows, bounds_of
 
 
 def test_a_token_is_known_by_its_hash_alone() -> None:
@@ -39,6 +40,27 @@ def test_a_caller_has_a_minutes_requests_and_gets_them_back() -> None:
     now = 1.1
     assert rates.take("a") == 0.0
     assert rates.take("a") > 0
+
+
+def test_the_form_of_a_gate_bounds_an_approval() -> None:
+    arguments = '{"to": "ann", "url": "https://bank.example/x", "amount": 5}'
+    rows = bound_rows(arguments, {"bound-0": "same", "most-2": "100"})
+    assert [(row.name, row.host, row.number, row.chosen, row.most) for row in rows] == [
+        ("to", "", False, "same", ""),
+        ("url", "https://bank.example:443", False, "", ""),
+        ("amount", "", True, "", "100"),
+    ]
+    sent = {"name-0": "to", "bound-0": "same", "name-1": "url", "bound-1": "", "name-2": "amount", "most-2": "100"}
+    assert bounds_of(sent) == Bounds(same=("to",), at_most={"amount": 100})
+    assert bounds_of({"name-0": "to"}) == Bounds()
+    for wrong in (
+        {"name-0": "to", "bound-0": "any"},
+        {"name-2": "a", "most-2": "ten"},
+        {"name-2": "a", "most-2": "nan"},
+    ):
+        with pytest.raises(FormError):
+            bounds_of(wrong)
+    assert bound_rows("cut …", {}) == []
 
 
 def test_a_session_is_named_by_its_first_run() -> None:

@@ -13,6 +13,7 @@ from outlast.contracts import Plan, PlanRequest, PlanStep, RunState, RunStatus, 
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
+from tests.activity.storage.storing import count_reads
 from tests.workflow.conftest import Runner, with_agents
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
@@ -144,9 +145,11 @@ async def test_a_cancelled_session_leaves_a_conversation_to_go_on_from(real_runn
     assert opened == [block["tool_use_id"] for block in results(llm.calls[0])]
 
 
-async def test_history_of_120_turns_grows_in_a_straight_line(runner: Runner) -> None:
+async def test_what_120_turns_cost_grows_in_a_straight_line(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured: about 6 events a turn of one model and one tool call, wherever in the session the turn lies."""
-    sizes: dict[int, int] = {}
+    reads = count_reads(monkeypatch)
+    content = runner.settings.state_dir / "content"
+    costs: dict[int, dict[str, float]] = {}
     for turns in (30, 120):
         replies = [calls(("list_files", {}), turn=turn) for turn in range(turns - 1)]
         async with runner.worker(in_turn(*replies, "Done.")) as llm:
@@ -154,9 +157,16 @@ async def test_history_of_120_turns_grows_in_a_straight_line(runner: Runner) -> 
             result = await handle.result()
             history = await handle.fetch_history()
         assert (result.answer.text, len(llm.calls), result.progress.turns) == ("Done.", turns, turns)
-        sizes[turns] = sum(event.ByteSize() for event in history.events)
-    assert sizes[120] / 120 < 1.15 * sizes[30] / 30
-    assert sizes[120] / 120 < 4000
+        costs[turns] = {
+            "bytes": sum(event.ByteSize() for event in history.events),
+            "events": len(history.events),
+            "reads": len(reads),
+            "stored": sum(file.stat().st_size for file in content.rglob("*") if file.is_file()),
+        }
+        reads.clear()
+    costs[120]["stored"] -= costs[30]["stored"]
+    assert all(each / 120 <= 1.15 * costs[30][name] / 30 for name, each in costs[120].items()), costs
+    assert costs[120]["bytes"] / 120 < 4000
 
 
 async def test_an_agent_with_tools_works_in_a_plan_as_well(runner: Runner) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
+from outlast.agents.sessions import MessageLog, MessageState
 from outlast.cli.reaching import Reach
 from outlast.client import Settings, data_converter
 from outlast.contracts import (
     ROLL_BACK_ALL,
     Budget,
     Changes,
+    Content,
     DecisionLog,
     OnStepFailure,
     Part,
@@ -26,6 +29,7 @@ from outlast.contracts import (
     PlanRequest,
     PlanStep,
     ProposedAction,
+    RunReport,
     RunState,
     StateCarried,
     StepOutcomes,
@@ -41,7 +45,8 @@ from outlast.stages.contracts import Rubric, StagedRequest
 from outlast.storage.activities import ContentStore
 from tests.processes import dev_server
 from tests.replay.test_replay import replayer
-from tests.workflow.base.test_agent_session import calls
+from tests.workflow.base.test_agent_session import SESSION, calls
+from tests.workflow.base.test_conversations import PAID, Chat, Chatting, pay, said, talk
 from tests.workflow.budget.budgeting import chain, dear, fan_out, gate_of, priced, status_of
 from tests.workflow.choosing import routing
 from tests.workflow.conftest import Runner, with_agents
@@ -409,3 +414,33 @@ async def test_no_message_that_comes_at_a_border_is_lost(runner: Runner, tmp_pat
     assert len(llm.calls) == 14
     assert sorted(record.by for record in log.records) == sorted(f"p{number}" for number in range(messages))
     assert breaks(log.records) == ()
+
+
+async def test_a_chat_crosses_parts_and_each_message_is_answered_once(runner: Runner, tmp_path: Path) -> None:
+    """With messages in the middle of turns, interruptions and gates; what is done long ago is in the content store."""
+    runner = with_agents(runner, tmp_path / "agents", {"clerk": "tools: list_files, pay, ask_person"})
+    PAID.clear()
+    async with runner.worker(agent := Chatting(), tools=[pay]) as llm:
+        session = await runner.start(SESSION, talk(agent="clerk"))
+        chat = Chat(session, agent)
+        for kind in (*("plain",) * 20, "slow", "hold", "pay", *("plain",) * 12, "slow", "ask", "pay", "hold"):
+            await chat.turn(kind)
+        again = await said(session, {"text": "?", "key": "key 1"})
+        await session.execute_update("end", {"by": "ann"})
+        result = await session.result()
+        parts = await histories(session)
+        await replays(session)
+    view = result.conversation
+    earlier = [MessageLog.model_validate_json(await runner.store.text(Content(ref=ref))) for ref in view.earlier]
+    messages = [*(each for log in earlier for each in log.messages), *view.messages]
+    assert [each.number for each in messages] == list(range(1, 44))
+    assert Counter(each.state for each in messages) == {MessageState.ANSWERED: 41, MessageState.INTERRUPTED: 2}
+    assert (again.number, again.repeated) == (1, True)
+    assert (len(llm.calls), len(PAID), result.spend.calls) == (43 + 3, 2, 43 + 3)
+    spoken = Counter(re.findall(r"#(\d+)#", str([m for m in llm.calls[-1].history if m["role"] == "user"])))
+    assert set(spoken.values()) == {1}
+    assert len(parts) > 5
+    assert view.earlier
+    assert max(len(part.events) for part in parts) < 2.5 * EVENTS
+    report = RunReport.model_validate_json(await runner.text(result.report))
+    assert len([call for call in report.trace.calls if call.model]) == 46
