@@ -1,6 +1,7 @@
 """The steps of a run as far as they fit into one answer: those that failed, run or wait first, the rest page by page."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import timedelta
 
 from temporalio import workflow
 
@@ -43,6 +44,12 @@ def part_of_plan(plan: Plan, start: object = None, *_: object) -> Plan:
         return plan
     left = plan.steps[start:]
     return Plan(steps=left[: max(1, _fitting(left, room()))])
+
+
+async def asked_whole(status: RunStatus, query: Callable[..., Awaitable[StepOutcomes]], seconds: float) -> RunStatus:
+    """Return a status with all steps, each page asked by the `query` of the run's handle within so many seconds."""
+    within = timedelta(seconds=seconds)
+    return await with_all(status, lambda first: query("steps", first, result_type=StepOutcomes, rpc_timeout=within))
 
 
 async def with_all(status: RunStatus, ask: Callable[[int], Awaitable[StepOutcomes]]) -> RunStatus:
