@@ -1,6 +1,7 @@
 """The page of one run: its graph and steps as they are now, what waits for people, and, of an agent's session, what was said."""
 
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,10 +10,10 @@ from outlast.cli.decisions.listing import whole
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach
-from outlast.cli.rendering import money
+from outlast.cli.rendering import money, places_shown
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
-from outlast.cli.report.page import DRAWN
-from outlast.contracts import StepState
+from outlast.cli.report.page import drawable
+from outlast.contracts import StepRow, StepState
 from outlast.server.conversations import conversation
 from outlast.server.events.feed import Feeds
 from outlast.server.operations import HttpError, find
@@ -23,7 +24,11 @@ from outlast.server.waiting import shown_gates
 OUTPUT_SHOWN = 2_000
 """Characters of a step's output; its report has more."""
 STEPS = 200
-"""Steps that the page lists."""
+"""Steps that the page lists; of more, those that are done are left out first."""
+
+
+def _first(steps: Sequence[StepRow]) -> list[StepRow]:
+    return [steps[place] for place in places_shown([step.state for step in steps], STEPS)]
 
 
 async def run_facts(reach: Reach, feeds: Feeds, run: str) -> dict[str, Any]:
@@ -32,16 +37,15 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str) -> dict[str, Any]:
     seen = await shown(reach, found)
     waiting = await whole(reach, found, (await shown_gates(found)).waiting) if seen.closed is None else []
     steps = {row.step: row for row in seen.progress.steps} if seen.progress else {}
-    is_plan = any(row.depends_on or row.within for row in steps.values()) and len(steps) <= DRAWN
     talk = None
     if found.workflow_type == SESSION:
         with suppress(HttpError, LeavingError):  # a session that was started by something else than this contract
             talk = await conversation(reach, feeds, run)
     return {
         "run": seen,
-        "steps": list(steps.values())[:STEPS],
+        "steps": _first(list(steps.values())),
         "rows": steps,
-        "graph": drawing(steps) if is_plan else None,
+        "graph": drawing(steps) if drawable(steps) else None,
         "WIDTH": WIDTH,
         "HEIGHT": HEIGHT,
         "done": sum(row.state is StepState.DONE for row in steps.values()),
