@@ -64,7 +64,6 @@ PASSING = frozenset(
     }
 )
 """What a server says, or does not say, while it goes down or comes up."""
-
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
 
