@@ -6,6 +6,7 @@ A group of settings stands in a file of its own (`models.py` first, then `storag
 """
 
 import os
+import re
 from typing import Any
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator
@@ -56,6 +57,8 @@ class Settings(ModelSettings, PeopleSettings, ChatSettings, ToolSettings, Server
                 found += [(name, each.partition(":")[2].strip()) for each in value.get_secret_value().split(",")]
             elif field == "trigger_secrets":
                 found += [(name, each) for each in self.secrets_of_triggers().values()]
+            elif field == "teams_webhook_url" and value:  # who has its long parts may post
+                found += [(name, each) for each in re.findall(r"[\w-]{20,}", value.get_secret_value())]
             elif isinstance(value, SecretStr):
                 text = value.get_secret_value()
                 found += credentials_of(name, text) if "://" in text else [(name, text)]

@@ -156,11 +156,8 @@ class Registry:
         notices = NoticeActivities(
             self._channels, web_ui=partial(web_ui_of, settings), inbox_url=settings.inbox_url, store=store
         )
-        webhooks = WebhookActivities(
-            settings.webhook_urls,
-            settings.webhook_secret.get_secret_value() if settings.webhook_secret else "",
-            private=settings.webhook_private,
-        )
+        secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
+        webhooks = WebhookActivities(settings.webhook_urls, secret, private=settings.webhook_private)
         catalog = CatalogActivities(
             settings.agents_dir,
             store,

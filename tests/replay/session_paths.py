@@ -15,6 +15,7 @@ from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
+from tests.workflow.base.test_conversations import Chat, Chatting, pay, talk
 from tests.workflow.conftest import Runner
 from tests.workflow.undo.test_rollback_asked import files_plan, writing_step
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
@@ -28,6 +29,23 @@ def session(script: Callable[[], Script], *, cancel: bool = False, **fields: Any
         return task(**fields)
 
     return Path(SESSION, request, script, cancel)
+
+
+def conversation(*kinds: str, **fields: Any) -> Path:
+    """Let people talk to an agent: a turn of each kind, then the end."""
+    agent = Chatting()
+
+    async def people(handle: "WorkflowHandle[Any, Any]") -> None:
+        chat = Chat(handle, agent)
+        for kind in kinds:
+            await chat.turn(kind)
+        await handle.execute_update("end")
+
+    async def request(runner: Runner) -> Any:
+        return talk(agent="clerk", **fields)
+
+    agents = {"clerk": "tools: list_files, pay, ask_person"}
+    return Path(SESSION, request, lambda: agent, people=people, agents=agents, tools=(pay,))
 
 
 def chain(script: Callable[[], Script], *, local: bool = True, **agents: str) -> Path:
@@ -129,6 +147,8 @@ SESSION_PATHS: dict[str, Path] = {
     "session-rolled-back-by-update": session(lambda: asking_back(lambda run: run.execute_update("rollback"))),
     "plan-rolled-back-in-part": Path(PLAN, _undone_in_part, lambda: writing_step),
     "plan-back-to-a-checkpoint": Path(PLAN, _back_to_one, lambda: writing_step),
+    "session-conversation": conversation("plain", "slow", "hold", "pay", "plain"),
+    "session-conversation-asks-a-person": conversation("plain", "ask", "wrong", "plain"),
     "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
     "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
     "plan-delegating": chain(

@@ -17,6 +17,7 @@ from outlast.contracts import (
     hashed,
     named,
 )
+from outlast.display import displayable
 
 EXAMPLE = 'true, or bounds: {"same": ["to"], "same_host": ["url"], "at_most": {"amount": 100}}'
 ALONE = "; leave stop_asking out to approve this call alone"
@@ -179,5 +180,5 @@ def _in_words(
         *(f"{name} on {host}" for name, host in hosts.items()),
         *(f"{name} at most {_number(amount)}" for name, amount in most.items()),
     ]
-    text = f"every call of {action.tool}" + (f" with {', '.join(bounds)}" if bounds else "")
+    text = displayable(f"every call of {action.tool}" + (f" with {', '.join(bounds)}" if bounds else ""))
     return text if len(text) <= SUMMARY_LENGTH else f"{text[: SUMMARY_LENGTH - 1]}…"

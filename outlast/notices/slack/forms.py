@@ -25,7 +25,7 @@ def dialog(question: Question, about: str) -> Block:
         "title": _plain("Answer"),
         "submit": _plain("Send"),
         "close": _plain("Cancel"),
-        "blocks": [literal(question.text), *fields],
+        "blocks": [literal(question.full or question.text), *fields],
     }
 
 

@@ -87,7 +87,7 @@ def question_message(post: SlackPost, question: Question, shown: Shown) -> list[
     when = [_fact("Until", [_date(question.deadline)])] if question.deadline else []
     over = [_fact("Outcome", post.ended)] if post.ended else when
     title = f"{question.id} still waits: answer above in this thread" if post.reply else question.id
-    blocks = [_rich(_title(post, title, shown), _fact("Question", question.text), *over)]
+    blocks = [_rich(_title(post, title, shown), _fact("Question", question.full or question.text, PIECE), *over)]
     if post.ended or post.reply:
         return blocks
     options = question.options if len(question.options) <= BUTTONS else ()
@@ -199,8 +199,8 @@ def _title(post: SlackPost, what: str, shown: Shown) -> list[Block]:
     return [name, _text(f" · {_line(post.workflow, 100)} · {_line(what, 200)}")]
 
 
-def _fact(name: str, value: str | list[Block]) -> list[Block]:
-    return [_text(f"{name}: ", bold=True), *([_text(_line(value, TEXT))] if isinstance(value, str) else value)]
+def _fact(name: str, value: str | list[Block], most: int = TEXT) -> list[Block]:
+    return [_text(f"{name}: ", bold=True), *([_text(_line(value, most))] if isinstance(value, str) else value)]
 
 
 def _rich(*lines: list[Block]) -> Block:

@@ -127,14 +127,15 @@ async def test_a_session_whose_history_grows_continues_as_new(tmp_path: Path) ->
     assert set(notes.items()) == {(f"note {turn}", 1) for turn in range(turns - 1)}
 
 
-MESSAGES, THINKS = 24, 10
+MESSAGES, THINKS = 14, 6
+DONE = (MessageState.ANSWERED, MessageState.INTERRUPTED)
 
 
 async def test_kill_9_of_worker_and_server_in_a_chat_loses_no_message_and_repeats_none(tmp_path: Path) -> None:
     """People go on talking all the while: what was not acknowledged they say again, with the same key."""
     seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
-    with session(tmp_path, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=80") as running:
+    with session(tmp_path, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60") as running:
         noting = {"tool": APPEND, "input": {"path": str(running.written), "line": "note {turn}"}}
         running.api.script(
             latency=0.15, rules=[{"user": "write", **noting}, {"user": "think", "times": 1, "hold": "never"}]
@@ -142,12 +143,12 @@ async def test_kill_9_of_worker_and_server_in_a_chat_loses_no_message_and_repeat
         client = await Client.connect(running.server.address, data_converter=data_converter(512 * 1024))
         request = AgentSessionRequest(agent="clerk", conversation=True, allowed=(APPEND,))
         handle = await client.start_workflow(AgentSessionWorkflow.run, request, id="chat", task_queue="agents")
-        moments = sorted(chance.sample(range(2, MESSAGES - 2), 3))
+        moments = sorted(chance.sample(range(2, MESSAGES - 2), KILLS))
         kills: list[asyncio.Task[None]] = []
         for number in range(1, MESSAGES + 1):
             if number in moments:
-                both = moments.index(number) != 1
-                kills.append(asyncio.create_task(asyncio.to_thread(_killed, running, server=both)))
+                server = number == moments[-1]
+                kills.append(asyncio.create_task(asyncio.to_thread(_killed, running, server=server)))
             text = "think" if number == THINKS else "write" if number % 3 == 0 else "tell"
             said = {"text": f"{text} #{number}#", "key": f"key {number}", "interrupt": number == THINKS + 2}
             answer = await _patiently(partial(handle.execute_update, "say", said, result_type=SayAnswer))
@@ -165,13 +166,14 @@ async def test_kill_9_of_worker_and_server_in_a_chat_loses_no_message_and_repeat
         told = await Transcripts(store).conversation(result.progress.transcript.ref, ())
     messages = [*(each for log in older for each in log.messages), *view.messages]
     assert [each.number for each in messages] == list(range(1, MESSAGES + 1)), seed
-    assert {each.state for each in messages} <= {MessageState.ANSWERED, MessageState.INTERRUPTED}, (seed, messages)
+    lost = [(each.number, each.state, each.reason) for each in messages if each.state not in DONE]
+    assert not lost, seed
     spoken = Counter(re.findall(r"#(\d+)#", str([each for each in told if each["role"] == "user"])))
     assert spoken == {str(number): 1 for number in range(1, MESSAGES + 1)}, (seed, spoken)
     # What was in flight when its worker died may have been made once more, and nothing else.
     paid = Counter(hit["digest"] for hit in hits if hit["outcome"] == "answered")
-    assert paid.total() - len(paid) <= 3, (seed, paid)
-    assert notes.total() - len(notes) <= 3, (seed, notes)
+    assert paid.total() - len(paid) <= KILLS, (seed, paid)
+    assert notes.total() - len(notes) <= KILLS, (seed, notes)
 
 
 def _killed(running: Session, *, server: bool) -> None:

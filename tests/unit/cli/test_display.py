@@ -20,6 +20,8 @@ from temporalio.common import RawValue
 
 from outlast.approvals.views import timer_text, view_of
 from outlast.cli import leaving, rendering
+from outlast.cli.decisions.listing import WaitingGate, WaitingQuestion
+from outlast.cli.decisions.sending import described
 from outlast.cli.printing import written_json
 from outlast.cli.result_texts import Reader
 from outlast.cli.results.anything import read_anything
@@ -34,10 +36,12 @@ from outlast.contracts import (
     GateState,
     GateView,
     Notice,
+    Produced,
     ProposedAction,
     Question,
     RunState,
     RunStatus,
+    StandingApproval,
     StepRow,
     StepState,
     Trace,
@@ -46,7 +50,7 @@ from outlast.devstack.board import Board
 from outlast.display import displayable, escaped_json
 from outlast.notices.text import as_html, commands, plain, subject
 from outlast.redaction import PresentableStream, Redactor
-from outlast.server.pages.forms import read_arguments, shown_arguments
+from outlast.server.pages.forms import bound_rows, read_arguments, shown_arguments
 from outlast.server.pages.rendering import render
 from outlast.storage.activities import ContentStore
 from outlast.testing.environment import IsolatedSettings
@@ -64,7 +68,11 @@ def name(said: str) -> str:
 
 
 GATE = GateView(
-    name=name("gate-1"), description=name("send"), deadline=NOW, digest="d" * 64, agent=name("agent"), arguments="{}"
+    name=name("gate-1"), description=name("send"), deadline=NOW, digest="d" * 64, agent=name("agent"), arguments="{}",
+    repeats=True, before=(Produced(step=name("step"), agent=name("agent"), summary=name("said")),),
+)  # fmt: skip
+STANDING = StandingApproval(
+    gate=name("gate-1"), tool="t", by=(name("ann"),), since=NOW, digest="d" * 64, words=name("every call")
 )
 STATUS = RunStatus(
     workflow_id=name("run"),
@@ -74,6 +82,7 @@ STATUS = RunStatus(
     notices=(name("what was sent"),),
     questions=(Question(id=name("q"), text=name("really?"), deadline=NOW),),
     gates=(GATE,),
+    standing=(STANDING,),
 )
 CALL = {
     "workflow_id": name("run"),
@@ -81,6 +90,7 @@ CALL = {
     "agent": name("agent"),
     "model": name("m"),
     "error": name("error"),
+    "approved": STANDING.description,
 }
 CALLS = Trace(calls=(CallTrace(**CALL, started=NOW, ms=5, success=False),))
 RUNS = [
@@ -90,6 +100,7 @@ RUNS = [
 NOTICE = Notice(
     workflow_id=name("run"), gate=name("gate-1"), kind="opened", what=name("send"), tool=name("t"), target=name("to"),
     arguments=name("{}"), risk="high", requester=name("me"), deadline=NOW, digest="d" * 64, pending=True,
+    before=GATE.before,
 )  # fmt: skip
 
 
@@ -120,6 +131,7 @@ def inbox_page() -> str:
         "reason": name("why"),
         "wrong": name("wrong"),
         "rows": 4,
+        "bounds": bound_rows(shown, {"most-0": name("5")}),
         "web_ui": f"http://ui.example/{name('ui')}",
     }
     page = render(
@@ -133,8 +145,19 @@ def inbox_page() -> str:
         unsigned=False,
         **about,
     )
-    # Two fields come back as they were, without being shown: they name the run and the gate.
-    return re.sub(r'<input type="hidden" name="(run|gate)"[^>]*>', "", page)
+    # Some fields come back as they were, without being shown: they name the run, the gate and its arguments.
+    return re.sub(r'<input type="hidden" name="(run|gate|name-0)"[^>]*>', "", page)
+
+
+def home_page() -> str:
+    asked = [Question(id=name("q"), text=name("which?"), deadline=deadline) for deadline in (None, NOW)]
+    waiting: list[WaitingGate | WaitingQuestion] = [WaitingQuestion(name("run"), "r", "t", each) for each in asked]
+    waiting.append(WaitingGate(name("run"), "r", "t", GATE))
+    session = SimpleNamespace(csrf="c", who=name("me"), grant="", scopes=["start"])
+    about = {"waiting": waiting, "count": 3, "page": 1, "pages": 1, "runs": [], "agent": "", "notice": ""}
+    page = render("home.html", session=session, now=NOW, **about)
+    assert "until it is answered" in page
+    return page
 
 
 RENDERED: dict[str, Callable[[], str]] = {
@@ -144,6 +167,8 @@ RENDERED: dict[str, Callable[[], str]] = {
     "text that forgot to be cleaned": lambda: printed([name("x"), Text(name("y")), Group(Text(name("z")))]),
     "json": lambda: written_json({"id": name("run"), name("key"): [name("x")]}, indent=2),
     "inbox": inbox_page,
+    "what waits": home_page,
+    "waiting in the terminal": lambda: "\n".join(map(rendering.safe, described(GATE, NOW))),
     "notice": lambda: "\n".join([subject(NOTICE), plain(NOTICE), as_html(NOTICE)]),
     "gate line": lambda: rendering.safe(gate_line(name("run"), GATE, NOW)),
     "memo and timer": lambda: view_of(gate_state()).model_dump_json() + timer_text(gate_state()),

@@ -160,12 +160,12 @@ async def test_what_120_turns_cost_grows_in_a_straight_line(runner: Runner, monk
         costs[turns] = {
             "bytes": sum(event.ByteSize() for event in history.events),
             "events": len(history.events),
-            "reads": len(reads),
-            "stored": sum(file.stat().st_size for file in content.rglob("*") if file.is_file()),
+            "stored": sum(file.stat().st_size for file in content.glob("??/*")),
         }
-        reads.clear()
+        # A worker has what it wrote; an attempt that is made again looks for the reply of the one before.
+        assert [key for key in reads if not key.startswith("named/")] == []
     costs[120]["stored"] -= costs[30]["stored"]
-    assert all(each / 120 <= 1.15 * costs[30][name] / 30 for name, each in costs[120].items()), costs
+    assert all(each / 120 <= 1.2 * costs[30][name] / 30 for name, each in costs[120].items()), costs
     assert costs[120]["bytes"] / 120 < 4000
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
+from outlast.cli.reaching import Reach
+from outlast.cli.recorded.reading import read_history
+from outlast.cli.recorded.why import call_data
 from outlast.contracts import (
     ROLL_BACK_ALL,
     DecisionLog,
@@ -102,10 +105,13 @@ async def test_who_need_not_be_asked_again_is_told_in_the_trace(loud: Bench) -> 
         trace = await handle.query("trace", result_type=Trace)
         status = await handle.query("status", result_type=RunStatus)
         log = await handle.query("decisions", result_type=DecisionLog)
+        reach = Reach(loud.runner.settings, loud.runner.env.client)
+        history = await read_history(reach, await handle.describe())
     assert loud.did == ["shout", "shout", "shout"]
     stands = "approved by ann for this run (every call of shout with text fire; gate-1)"
     approved = [call.approved for call in trace.calls if call.tool]
     assert approved == ["approved by ann (gate-1)", stands, "approved by bob (gate-2)"]
+    assert [call_data(call)["approved"] for call in history.calls if call_data(call)["tool"] == "shout"] == approved
     assert f"shout was {stands}" in status.steps[0].note
     assert (status.standing[0].covered, breaks(log.records)) == (1, ())
 

@@ -1,23 +1,22 @@
 """A small workflow that asks a person what a test wants to know, and its request."""
 
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 
 from outlast.approvals.choices import choose
-from outlast.contracts import Question, RunRequest, RunResult
+from outlast.contracts import RunRequest, RunResult
 from outlast.workflow.base import AgentWorkflow
 
 
 class Asking(RunRequest):
-    """What to ask: a text with `options`, also `as_gate`, or a form by its schema."""
+    """What to ask: a text with `options`, also `as_gate`, or a form by its schema, in which `wrong` is refused."""
 
     text: str
     options: tuple[str, ...] = ()
     form: dict[str, Any] | None = None
-    seconds: float = 600
     as_gate: bool = False
+    wrong: str = ""
 
 
 class Asked(RunResult):
@@ -28,22 +27,15 @@ class Asked(RunResult):
 class AskingWorkflow(AgentWorkflow[Asking, Asked]):
     @workflow.run
     async def run(self, request: Asking) -> Asked:
+        async def check(answer: str) -> str:
+            return "not that" if request.wrong and request.wrong in answer else ""
+
         if request.as_gate:
-            seconds = request.seconds
-            chosen, _ = await choose(
-                self.gates, self.state, request.text, request.options, name="choice-1", seconds=seconds
+            answer, _ = await choose(
+                self.gates, self.state, request.text, request.options, name="choice-1", seconds=600
             )
-            return Asked(answer=chosen)
-        if request.form is None:
-            answer = await self.people.ask(request.text, options=request.options, seconds=request.seconds)
-            return Asked(answer=answer)
-        deadline = workflow.now() + timedelta(seconds=request.seconds)
-        question = Question(id="form-1", text=request.text, deadline=deadline, form=request.form)
-        self.state.asks(question)
-        self.gates.slack.known(True)
-        self.gates.slack.question(question)
-        self.people._options["form-1"] = ()
-        await workflow.wait_condition(lambda: "form-1" in self.people._answers)
-        self.state.answered("form-1")
-        self.gates.slack.question(question, "answered by a form")
-        return Asked(answer=self.people._answers["form-1"])
+        elif request.form is not None:
+            answer = await self.people.ask_patiently("call-1", request.text, (), request.form, check)
+        else:
+            answer = await self.people.ask(request.text, options=request.options, seconds=600)
+        return Asked(answer=answer)

@@ -322,7 +322,8 @@ async def test_questions_are_answered_by_buttons_dialogs_and_forms(desk: Desk) -
         assert (await gate.result()).answer == "right"
         assert "approved by bob" in json.dumps(slack.message("Left or right")[1])
 
-        filled = await desk.start(Asking(text="How long?", form={"properties": fields, "required": ["name"]}))
+        schema = {"properties": fields, "required": ["name"]}
+        filled = await desk.start(Asking(text=f"How long? {'Say. ' * 100}", form=schema, wrong="Eve"))
         await desk.until(lambda: slack.buttons("How long?"))
         await desk.click(BOB, "How long?", "Answer…")
         blocks = {each.get("block_id"): each for each in slack.asked("views.open")[-1]["view"]["blocks"]}
@@ -337,6 +338,10 @@ async def test_questions_are_answered_by_buttons_dialogs_and_forms(desk: Desk) -
             "kind": {"chosen": {"selected_option": blocks["kind"]["element"]["options"][1]}},
             "paid": {"chosen": {"selected_option": None}},
         }
+        wrong = slack.submitted(BOB, values | {"name": {"text": {"value": "Eve"}}})
+        assert (await desk.send(wrong)).status_code == 200
+        await desk.until(lambda: len([one for one in slack.messages.values() if "How long?" in one["text"]]) == 2)
+        await desk.click(BOB, "How long?", "Answer…")
         answer = slack.submitted(BOB, values)
         assert (await desk.send(answer)).status_code == 200
         assert json.loads((await filled.result()).answer or "") == {"name": "Bob", "days": 3, "kind": "holiday"}
