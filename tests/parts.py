@@ -1,4 +1,4 @@
-"""Parts that some tests need and that are no Python packages: a browser, PostgreSQL, promtool.
+"""Parts that some tests need and that are no Python packages: a browser, PostgreSQL, promtool, AG-UI's client from npm.
 
     python -m tests.parts      # what `make test` and CI run first
 
@@ -31,19 +31,23 @@ class Part:
     options: tuple[str, ...] = ()
     macos: str = ""
     elsewhere: str = ""
+    npm: Path | None = None
+    """The folder whose locked packages npm installs; Debian's package is then that of npm itself."""
 
     def how(self) -> str:
         """Say how a person gets it on this system."""
+        after = f", then npm ci --prefix {self.npm.relative_to(PROJECT)}" if self.npm else ""
         if sys.platform == "darwin":
-            return f"{self.macos} (https://brew.sh)"
+            return f"{self.macos} (https://brew.sh){after}"
         debian = f"sudo apt-get install {self.debian}"
-        return debian + (f", or {self.elsewhere}" if self.elsewhere else "")
+        return debian + (f", or {self.elsewhere}" if self.elsewhere else "") + after
 
 
 def _on_path(*names: str) -> str | None:
     return next(filter(None, map(shutil.which, names)), None)
 
 
+PROJECT = Path(__file__).resolve().parents[1]
 BROWSERS = (
     Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
     Path("/Applications/Chromium.app/Contents/MacOS/Chromium"),
@@ -93,7 +97,18 @@ PROMTOOL = Part(
     options=("--no-install-recommends",),
     macos="brew install prometheus",
 )
-PARTS = (CHROMIUM, POSTGRESQL, PROMTOOL)
+_AGUI = PROJECT / "tests" / "resilience" / "server" / "agui_client"
+
+
+def _agui() -> str | None:
+    """Find node, where the packages of the lock are installed."""
+    lock, installed = _AGUI / "package-lock.json", _AGUI / "node_modules" / ".package-lock.json"
+    current = installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime
+    return _on_path("node") if current else None
+
+
+AGUI = Part("AG-UI's client", _agui, "npm", options=("--no-install-recommends",), macos="brew install node", npm=_AGUI)
+PARTS = (CHROMIUM, POSTGRESQL, PROMTOOL, AGUI)
 
 
 def in_ci() -> bool:
@@ -123,9 +138,19 @@ def summary(skipped: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def install(missing: Sequence[Part]) -> None:
-    """Install parts by apt-get where that is there and nobody has to be asked for a password."""
+    """Install parts: by apt-get where that is there and nobody has to be asked for a password, packages of npm by npm."""
+    _install_by_apt([part for part in missing if part.npm is None or _on_path("npm") is None])
+    npm = _on_path("npm")
+    for part in missing if npm else ():
+        if part.npm is not None:
+            _tell(f"installing {part.name} for the tests that need it")
+            quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+            subprocess.run([str(npm), "ci", *quiet], cwd=part.npm, stdin=subprocess.DEVNULL, check=False)
+
+
+def _install_by_apt(missing: Sequence[Part]) -> None:
     apt = _on_path("apt-get")
-    if apt is None:
+    if apt is None or not missing:
         return
     before: list[str] = []
     if os.geteuid() != 0:

@@ -56,9 +56,9 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     @workflow.run
     async def run(self, request: AgentSessionRequest) -> AgentSessionResult:
         """Run the loop; raises the typed cause when the model gives up, after what was changed is rolled back by policy."""
-        await self.agents.read((request.agent,))
         if request.conversation:
             return await self._converse(request)
+        await self.agents.read((request.agent,))
         self._loop = self._resumed(request)
         self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
         self.state.begin(STEP)
@@ -132,7 +132,12 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
 
     async def _converse(self, request: AgentSessionRequest) -> AgentSessionResult:
         """Answer messages until a person ends the session, or its budget is spent."""
-        card, before = self._adopt(request)
+        try:
+            await self.agents.read((request.agent,))
+            card, before = self._adopt(request)
+        except ENDINGS as error:
+            self._inbox.give_up(text_of(error))
+            raise
         self._talk = Talk(
             self.agents,
             STEP,
@@ -142,7 +147,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             request.result_schema,
             before,
             request.talk,
-            long=self._is_long,
+            long=lambda: self._is_long() and workflow.all_handlers_finished(),
             leave=self._leave,
         )
         self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))

@@ -28,6 +28,7 @@ from outlast.plans.checking import ends_of, shape_of
 from outlast.plans.checkpoints import PlanCheckpoints
 from outlast.plans.making import PlanMaking
 from outlast.plans.running import PlanRunning
+from outlast.tracing.rows import part_of_plan
 from outlast.workflow import journal
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.keeping import (
@@ -86,10 +87,12 @@ class PlanAndExecuteWorkflow(AgentWorkflow[PlanRequest, PlanResult]):
             )
         return result
 
-    @workflow.query(description="The plan as it stands; empty before it is made")
-    def plan(self) -> Plan:
+    @workflow.query(
+        description="The plan as it stands, empty before it is made; from a step's place on, as much as fits"
+    )
+    def plan(self, *args: Any) -> Plan:
         """Return the plan."""
-        return self._plan
+        return part_of_plan(self._plan, *args)
 
     async def _kept_plan(self, kept: Content) -> Plan:
         """Read a long plan from the content store."""

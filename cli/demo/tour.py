@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from cli import PROJECT
 from cli.demo.showcase import recorded_answers
+from cli.demo.tour_chat import ChatStop
 from cli.demo.tour_refund import NotApprovedError, RefundStop, approve, open_gates
 from cli.demo.tour_shop import Shop, shop
 from cli.demo.tour_stops import PIPELINE, STOPS, Stop
@@ -64,7 +65,7 @@ class Tour:
 
     async def run(self) -> bool:
         """Run all stops at once; returns whether every one succeeded."""
-        self._board.say(f"\n{len(self._stops) + 1} runs at once, each a different pattern:", "bold")
+        self._board.say(f"\n{len(self._stops) + 2} runs at once, each a different pattern:", "bold")
         if self._recorded:
             self._board.say(NO_MODEL_ASKED, "bold yellow")
         try:
@@ -95,7 +96,8 @@ class Tour:
 
     async def _show(self, opened: Shop) -> bool:
         refund = RefundStop(self._settings, self._client, self._state, self._board, opened, self._refunds)
-        good = await asyncio.gather(*(self._stop(stop, opened) for stop in self._stops), refund.run())
+        chat = ChatStop(self._settings, self._client, self._state, self._board, self._task_queue)
+        good = await asyncio.gather(*(self._stop(stop, opened) for stop in self._stops), chat.run(), refund.run())
         if self._recorded and PLAN in self._runs:
             file = await self._report(self._runs[PLAN], opened.database.with_name("report.html"))
             self._board.say(f"The report of the plan, as 'starter.py report' writes it: {file}", "bold")

@@ -102,5 +102,6 @@ STOPS = (
         _consensus,
     ),
     Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
+    # The stop of an agent that hands work to others belongs here.
     Stop("agent with tools", f'agent file-clerk "{PACKING}"', SESSION, _session),
 )

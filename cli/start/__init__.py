@@ -10,6 +10,7 @@ COMMANDS = {
     "research": "cli.start.research:research",
     "consensus": "cli.start.consensus:consensus",
     "agent": "cli.start.agent:agent",
+    "chat": "cli.start.chat:chat",
     "agents": "cli.start.agents:agents",
 }
 """Each command and where it stands: it is imported when it is asked for."""

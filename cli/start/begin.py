@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from outlast.cli.reaching import Reach
 
+M = TypeVar("M", bound="BaseModel")
 MOST_TENANT_BYTES = 64
 """Longest fairness key that the server takes."""
 
@@ -145,9 +146,7 @@ class StartOptions:
         from outlast.cli.runs.running import finish, start
         from outlast.command_line import command
 
-        requester = user_name() if self.requester is None else self.requester.strip()
-        update = {"requester": requester, "gate": self._gate(request), **({"stream": True} if self.stream else {})}
-        request = request.model_copy(update=update)
+        request = self.requested(request, user_name() if self.requester is None else self.requester.strip())
         begun = await start(
             reach,
             workflow,
@@ -156,7 +155,7 @@ class StartOptions:
             summary=summary,
             detach=self.detach,
             task_queue=task_queue,
-            priority=self._priority(),
+            priority=self.order(),
             delay=read_delay(self.delay),
         )
         if begun is None:
@@ -168,6 +167,11 @@ class StartOptions:
             print_json({"id": handle.id, "attached": attached, "page": reach.page_of(handle.id)})
         else:
             print(f"{handle.id} goes on without you: {command('watch', handle.id)}")
+
+    def requested(self, request: M, requester: str) -> M:
+        """Return a request with who asks for it, its policy of gates, and its stream; raises LeavingError for a wrong option."""
+        update = {"requester": requester, "gate": self._gate(request), **({"stream": True} if self.stream else {})}
+        return request.model_copy(update=update)
 
     def _gate(self, request: "BaseModel") -> Any:
         """Return the request's policy of gates with what these options say; raises LeavingError that names a wrong one."""
@@ -190,7 +194,7 @@ class StartOptions:
         except ValueError as error:
             raise LeavingError(WRONG, f"--gate-deadline: {error}") from None
 
-    def _priority(self) -> "Priority":
+    def order(self) -> "Priority":
         """Return what the server orders the run's tasks by; raises LeavingError for a name that it would refuse."""
         from temporalio.common import Priority
 

@@ -72,10 +72,11 @@ def answer(
     """Answer what a run asks a person. Exit code 2 if it asks nothing, or if that is no answer to it."""
     from outlast.cli.reaching import reaching
 
-    print(reaching(lambda reach: _answer(reach, run_id, text, question)))
+    print(reaching(lambda reach: send_answer(reach, run_id, text, question)))
 
 
-async def _answer(reach: "Reach", workflow_id: str, text: str, question: str | None) -> str:
+async def send_answer(reach: "Reach", workflow_id: str, text: str, question: str | None) -> str:
+    """Answer an open question of a run (None: the only one) and say what came of it; raises LeavingError if it is not taken."""
     from temporalio.client import WorkflowExecutionStatus
 
     from outlast.cli.leaving import WRONG, LeavingError

@@ -118,9 +118,8 @@ async def _status(reach: "Reach", run_id: str) -> "RunStatus | None":
     from temporalio.client import WorkflowQueryFailedError
 
     from outlast.cli.leaving import LeavingError
-    from outlast.contracts import RunStatus
 
     try:
-        return await reach.ask(await reach.find(run_id, ours=False), "status", RunStatus)
+        return await reach.status(await reach.find(run_id, ours=False))
     except (LeavingError, WorkflowQueryFailedError, ValueError):
         return None

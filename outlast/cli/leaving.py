@@ -101,8 +101,11 @@ def verdict(error: Exception) -> tuple[int, str]:
     from outlast.client import ServerUnavailableError, SettingsError
     from outlast.extras import MissingExtraError
     from outlast.file_names import readable
+    from outlast.storage.sealing import KeyMissingError
 
     match error:
+        case KeyMissingError():
+            return WRONG, f"{error}; set all keys that still count, the newest first"
         case SettingsError() | MissingExtraError():
             return WRONG, str(error)
         case ServerUnavailableError():

@@ -64,7 +64,6 @@ PASSING = frozenset(
     }
 )
 """What a server says, or does not say, while it goes down or comes up."""
-
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
 
@@ -184,25 +183,35 @@ class Reach:
             ) from error
         return answered
 
-    async def status(self, found: WorkflowExecutionDescription, *, within: timedelta | None = None) -> RunStatus:
+    async def status(self, run: WorkflowExecutionDescription, *, within: timedelta | None = None) -> RunStatus:
         """Query how a run stands, its steps in full; raises as `ask`."""
-        return await self.in_full(await self.ask(found, "status", RunStatus, within=within))
+        return await self.all_steps(run, await self.ask(run, "status", RunStatus, within=within))
+
+    async def all_steps(self, found: WorkflowExecutionDescription, status: RunStatus) -> RunStatus:
+        """Add the steps that did not fit into the answer, in full."""
+        if status.left_out:
+            from outlast.tracing.rows import asked_whole  # few looks at a run need the contracts of requests
+
+            query = self.client.get_workflow_handle(found.id, run_id=found.run_id).query
+            status = await asked_whole(status, query, self.settings.query_wait)
+        return await self.in_full(status)
 
     async def in_full(self, status: RunStatus) -> RunStatus:
         """Put times and outputs to steps of earlier parts of a run, which lie in the content store as long as it is there."""
         if not status.earlier:
             return status
-        from outlast.contracts import StepOutcomes  # no other look at a run needs the contracts of requests
+        from outlast.contracts import StepOutcomes
 
+        fresh = [ref for ref in status.earlier if ref not in self._rows]
         try:
-            texts = await self.store(waits=False).texts(ref for ref in status.earlier if ref not in self._rows)
+            texts = await self.store(waits=False).texts(fresh) if fresh else {}
         except ApplicationError:
             return status
         for ref, text in texts.items():
             self._rows[ref] = StepOutcomes.model_validate_json(text).rows
         rows = {row.step: row for ref in status.earlier for row in self._rows[ref]}
-        while len(self._rows) > PARTS_KEPT:
-            del self._rows[next(iter(self._rows))]
+        for oldest in list(self._rows)[:-PARTS_KEPT]:
+            del self._rows[oldest]
         return status.model_copy(update={"steps": tuple(rows.get(row.step, row) for row in status.steps)})
 
     async def trace(self, found: WorkflowExecutionDescription) -> Trace:
@@ -286,8 +295,6 @@ def reaching(command: Callable[[Reach], Awaitable[T]]) -> T:
 
 async def _connect(settings: Settings) -> Client:
     # The SDK's core reports each retry on stderr; we report an outage to the person, once.
-    quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
-    Runtime.set_default(
-        Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet))), error_if_already_set=False
-    )
+    quiet = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=quiet)), error_if_already_set=False)
     return await connect(settings)

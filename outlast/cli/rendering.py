@@ -35,6 +35,8 @@ STYLES = {
     RunState.FAILED: "red",
     RunState.CANCELLED: "red",
 }
+MOST_ROWS = 200
+"""Steps of a run that are shown in a table; more would only scroll by."""
 NOTE_SHOWN = 160
 INDENT = "  "
 WIDTH_WITHOUT_TERMINAL = 160
@@ -144,8 +146,8 @@ def dollars(spend: Spend, digits: int = 4) -> str:
 
 
 def steps_table(steps: Sequence[StepRow], height: int | None = None) -> RenderableType:
-    """Show steps; with `height` lines only as many rows, those that are done left out first."""
-    shown = in_tree(_fitting(steps, height) if height else steps)
+    """Show steps; only as many rows as `height`, or MOST_ROWS, those that are done left out first."""
+    shown = in_tree(_fitting(steps, height or MOST_ROWS))
     made = table("", "step", "agent", "waits for", "time", "result or reason")
     for depth, step in shown:
         row(
@@ -153,7 +155,8 @@ def steps_table(steps: Sequence[StepRow], height: int | None = None) -> Renderab
             duration(step.started, step.ended), result_line(step),
         )  # fmt: skip
     left_out = len(steps) - len(shown)
-    return Group(made, Text(f"… and {left_out} more", style="dim")) if left_out else made
+    more = f"… and {left_out} more" + ("" if height else "; --json lists them all")
+    return Group(made, Text(more, style="dim")) if left_out else made
 
 
 def in_tree(steps: Sequence[StepRow]) -> list[tuple[int, StepRow]]:
@@ -183,12 +186,17 @@ def _cut(text: str, width: int) -> str:
 
 
 def _fitting(steps: Sequence[StepRow], height: int) -> list[StepRow]:
-    surplus = len(steps) - height
-    for droppable in (StepState.DONE, StepState.SKIPPED, StepState.PENDING):
-        for step in [one for one in steps if one.state is droppable][: max(surplus, 0)]:
-            steps = [one for one in steps if one is not step]
-            surplus -= 1
-    return list(steps[:height])
+    return [steps[place] for place in places_shown([step.state for step in steps], height)]
+
+
+def places_shown(states: Sequence[StepState], height: int) -> list[int]:
+    """Return the places of the steps to show: the first that are done are left out first, and the last of those that wait."""
+    gone: set[int] = set()
+    for droppable in (StepState.DONE, StepState.SKIPPED, StepState.PENDING, StepState.FAILED):
+        of_it = [place for place, state in enumerate(states) if state is droppable]
+        surplus = max(len(states) - len(gone) - height, 0)
+        gone.update((of_it[::-1] if droppable is StepState.PENDING else of_it)[:surplus])
+    return [place for place in range(len(states)) if place not in gone][:height]
 
 
 def status_page(status: RunStatus, height: int | None = None) -> RenderableType:

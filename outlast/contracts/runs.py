@@ -257,6 +257,8 @@ class RunStatus(Contract):
     """Agents that it asked, each in a run of its own, that wait for people."""
     earlier: tuple[str, ...] = ()
     """Keys in the content store of steps of earlier parts (`StepOutcomes`), of which `steps` lacks times and output."""
+    left_out: int = 0
+    """How many steps are missing, because the answer would be too large; the `steps` query gives all, page by page."""
 
 
 class RunReport(Contract):

@@ -22,6 +22,7 @@ from outlast.forks.reading import (
     asked,
     described,
     request_of,
+    status_of,
 )
 from outlast.undo import rollback_id
 
@@ -40,7 +41,7 @@ async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
             made += [Made(fork.run, _of_gone(fork.run, step)) for step in fork.changed]
             break
         made += [each for each in await _own(client, before) if each.stands or each.step in taken]
-        taken &= _taken(await asked(client, before, "status", RunStatus))
+        taken &= _taken(await status_of(client, before))
         fork = _fork_of(await request_of(client, before))
     return replace(earlier, changes=tuple(made))
 

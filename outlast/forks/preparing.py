@@ -23,7 +23,7 @@ from outlast.contracts import (
 from outlast.forks import SESSION, STAGED
 from outlast.forks.changes import check_effects, standing_changes, with_changes
 from outlast.forks.following import edited_steps, following
-from outlast.forks.reading import EarlierRun, ForkError, missing_contents, read_run, references
+from outlast.forks.reading import EarlierRun, ForkError, missing_contents, read_run, references, with_plan
 from outlast.forks.sessions import session_from
 from outlast.plans.checking import read_plan
 from outlast.storage.activities import ContentStore
@@ -60,6 +60,7 @@ class Prepared:
     fork: Fork
     taken: tuple[str, ...]
     notes: tuple[str, ...]
+    plan: Plan | None = None
 
     def new_id(self) -> str:
         """Make an id for it, which tells where it comes from."""
@@ -94,8 +95,8 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
     )
     request = {**earlier.request, **_stages(earlier, again), **wanted.edit}
     if plan is not None:
-        request["plan"] = plan.model_dump(mode="json")
-    return Prepared(earlier, _asked_anew(request, made, wanted), made, done, _notes(earlier, done, wanted))
+        request |= await with_plan(store, plan, request)
+    return Prepared(earlier, _asked_anew(request, made, wanted), made, done, _notes(earlier, done, wanted), plan)
 
 
 def _check_retry(earlier: EarlierRun, *, raised: bool) -> None:

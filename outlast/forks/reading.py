@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from outlast.contracts import Change, ChangeState, Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
 from outlast.storage.activities import ContentStore
+from outlast.tracing.rows import with_all
 
 M = TypeVar("M", bound=BaseModel)
 QUERY_SECONDS = 30.0
@@ -91,16 +92,25 @@ class EarlierRun:
 async def read_run(client: Client, store: ContentStore, workflow_id: str) -> EarlierRun:
     """Read an earlier run; raises ForkError where there is none, it is none of agents, or a part of it is gone."""
     found = await described(client, workflow_id)
-    status = await asked(client, found, "status", RunStatus)
-    plan = await _asked_if_known(client, found, "plan")
+    status = await status_of(client, found)
+    plan = await _plan_of(client, found)
     return EarlierRun(
         found=found,
         request=await request_of(client, found),
         status=status,
         outcomes=await _outcomes(client, store, found),
-        plan=Plan.model_validate(plan) if plan and plan.get("steps") else None,
+        plan=plan,
         progress=await _asked_if_known(client, found, "progress"),
     )
+
+
+async def status_of(client: Client, found: WorkflowExecutionDescription) -> RunStatus:
+    """Ask how a run stands, with all its steps; raises ForkError."""
+
+    async def ask(first: int) -> StepOutcomes:
+        return await asked(client, found, "steps", StepOutcomes, first)
+
+    return await with_all(await asked(client, found, "status", RunStatus), ask)
 
 
 async def described(client: Client, workflow_id: str, run_id: str | None = None) -> WorkflowExecutionDescription:
@@ -208,9 +218,23 @@ async def asked(client: Client, found: WorkflowExecutionDescription, query: str,
         ) from error
 
 
-async def _asked_if_known(client: Client, found: WorkflowExecutionDescription, query: str) -> Mapping[str, Any] | None:
+async def _plan_of(client: Client, found: WorkflowExecutionDescription) -> Plan | None:
+    """Return the plan of a run, None where it has none; one that is too long for a message is asked for part by part."""
+    whole = await _asked_if_known(client, found, "plan")
+    steps = list((whole or {}).get("steps") or ())
+    while whole is None:
+        part = await _asked_if_known(client, found, "plan", len(steps))
+        if part is None or not part.get("steps"):
+            break
+        steps += part["steps"]
+    return Plan.model_validate({"steps": steps}) if steps else None
+
+
+async def _asked_if_known(
+    client: Client, found: WorkflowExecutionDescription, query: str, *given: Any
+) -> Mapping[str, Any] | None:
     try:
-        answer = await _query(client, found, query)
+        answer = await _query(client, found, query, *given)
     except WorkflowQueryFailedError:
         return None  # a workflow of another kind
     return answer if isinstance(answer, Mapping) else None
@@ -227,3 +251,13 @@ async def _query(client: Client, found: WorkflowExecutionDescription, query: str
             f"no worker on task queue {found.task_queue!r} answers for run {found.id}, and only a worker knows what its steps "
             "came to; start one, or try again when it is less busy"
         ) from error
+
+
+async def with_plan(store: ContentStore, plan: Plan, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that hold its plan; one that was too long for a message is kept in the content store."""
+    if request.get("kept_plan") is None:
+        return {"plan": plan.model_dump(mode="json")}
+    kept = await store.keep(
+        plan.model_dump_json(), media_type="application/json", summary="the plan", by_reference=True
+    )
+    return {"plan": None, "kept_plan": kept.model_dump(mode="json")}

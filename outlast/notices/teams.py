@@ -81,11 +81,13 @@ class TeamsChannel:
         return {"type": "message", "attachments": [attachment]}
 
     def _pages(self, notice: Notice, links: tuple[str, ...]) -> list[tuple[str, str]]:
-        """Name the pages that the buttons open: the gate's own in place of the inbox."""
+        """Name the pages that the buttons open: that of the gate, or of the run that asks, in place of the inbox."""
         inbox = self._inbox_url.rstrip("/")
-        gate = f"{inbox}/gate?{urlencode({'run': notice.workflow_id, 'gate': notice.gate}, quote_via=quote)}"
+        asked = {"id": notice.workflow_id} if notice.question else {"run": notice.workflow_id, "gate": notice.gate}
+        page = f"{inbox}/{'run' if notice.question else 'gate'}?{urlencode(asked, quote_via=quote)}"
+        title = "Open" if not notice.pending else "Answer" if notice.question else "Decide"
         others = [("Open in Temporal", link) for link in links if link != self._inbox_url]
-        return [*([("Decide" if notice.pending else "Open", gate)] if inbox else []), *others]
+        return [*([(title, page)] if inbox else []), *others]
 
 
 def _line(bold: str, text: str, size: str = "Default") -> Json:

@@ -64,7 +64,7 @@ class Server:
             secret.get_secret_value() if secret else "", lambda: datetime.now(UTC), self._tokens, starts=self._is_open
         )
         self.operations = operations(self._feeds, Triggers(settings), SlackActions(settings))
-        self._pages = Pages(reach, self._sessions) if pages else None
+        self._pages = Pages(reach, self._sessions, self._feeds) if pages else None
 
     def app(self) -> ASGIApp:
         """Build the app."""

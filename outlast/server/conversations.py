@@ -1,41 +1,43 @@
-"""Messages to an agent's session: one function, `say`, which the API, AG-UI and the chat page share.
+"""Conversations with an agent's session: messages, which are taken at any time, what became of them, and the end.
 
-A session answers one message and ends. The next message starts a run that goes on from its conversation, named after the first:
-`ID`, `ID~2`, `ID~3` … A message to a session that asks something is the answer; while the agent works there is no place for one.
+`say` is shared by the API, AG-UI and the chat page. What was said is read from history, so no worker has to answer. Runs of one
+message each (`ID`, `ID~2`, `ID~3` …), as sessions were before 0.3, are one conversation, which the next message goes on with.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Field
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.agents.files import slug
-from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SessionProgress
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
+from outlast.cli.chat import sessions
+from outlast.cli.chat.sessions import Said, newest, runs_of, session_of
 from outlast.cli.kinds import SESSION
+from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
-from outlast.cli.runs.running import begin
 from outlast.cli.runs.waiting import outlasting
 from outlast.contracts import RunStatus
 from outlast.server.access import Caller
-from outlast.server.operations import Answer, Body, Call, HttpError, find
+from outlast.server.events.feed import Feed, Feeds
+from outlast.server.events.log import text_of
+from outlast.server.operations import Answer, Body, Call, HttpError
 from outlast.server.starting import KEY
-
-MOST_MESSAGES = 1000
-"""Runs of one session."""
-MESSAGE_MEMO = "message"
-"""The memo field that holds the key of the message that a run was started by."""
 
 
 class SayBody(Body):
     """A message to a session."""
 
-    text: str = Field(min_length=1, max_length=200_000)
-    """The message."""
+    text: str = Field(default="", max_length=200_000)
+    """The message; it may be left out where the message only interrupts."""
     agent: str = Field(default="", max_length=200)
     """Which agent, where the session is new."""
+    by: str = Field(default="", max_length=64)
+    """Who says it, where no token says so."""
+    interrupt: bool = False
+    """Whether it breaks off what the agent does; else it waits for the agent's next turn."""
 
 
 class MessageAccepted(BaseModel):
@@ -45,8 +47,46 @@ class MessageAccepted(BaseModel):
     """Workflow id of the run that answers it; its events hold the answer."""
     session: str
     """Id of the session."""
+    number: int = 0
+    """Its number in this run; 0: it has none (yet), because it only interrupts, answers a question, or `waits`."""
+    waits: bool = False
+    """Whether no worker answers now: it is numbered and answered once one does."""
     answers: str = ""
     """The question that it answered; empty: it is a turn of its own."""
+
+
+class MessageShown(BaseModel):
+    """A message of a conversation, and what came of it."""
+
+    run: str
+    """Workflow id of the run that took it."""
+    number: int
+    """Its number in this run, from 1."""
+    by: str
+    """Who said it; empty: nobody was named."""
+    text: str
+    """What was said."""
+    state: str
+    """What became of it: waiting, working, answered, interrupted, stopped, failed."""
+    reason: str = ""
+    """Why it was not answered; empty where it was."""
+    answer: str = ""
+    """What the agent answered; several messages in a row may have one answer, which stands at the last of them."""
+
+
+class Conversation(BaseModel):
+    """What was said in a session."""
+
+    session: str
+    """Id of the session."""
+    run: str
+    """Workflow id of its newest run."""
+    agent: str
+    """The agent."""
+    status: str
+    """What the server says of its newest run; a message to one that has ended goes on from it."""
+    messages: list[MessageShown]
+    """The messages, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -56,135 +96,141 @@ class Message:
     text: str
     agent: str = ""
     key: str = ""
+    interrupt: bool = False
+    by: str = ""
 
 
 async def say_it(call: Call) -> Answer:
     """Send a message to a session."""
     body: SayBody = call.body
-    message = Message(body.text, body.agent, call.request.headers.get(KEY, ""))
-    return 202, await say(call.reach, call.caller, call.params["id"], message)
+    key = call.request.headers.get(KEY, "")
+    return 202, await say(
+        call.reach, call.caller, call.params["id"], Message(body.text, body.agent, key, body.interrupt, body.by)
+    )
 
 
 async def say(reach: Reach, caller: Caller, session: str, message: Message) -> MessageAccepted:
-    """Send a message to a session, which begins with the first one; raises HttpError where it cannot take it now."""
-    if not message.text.strip():
+    """Send a message to a session, which begins with the first one; raises HttpError where that cannot be."""
+    if not message.text.strip() and not message.interrupt:
         raise HttpError(422, "text: say something")
+    by = speaker(caller, message.by)
     session = session_of(session)
-    runs = [run async for run in runs_of(reach, session)]
-    if not runs:
-        if not message.agent.strip():
-            raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
-        request = AgentSessionRequest(
-            agent=slug(message.agent) or message.agent, task=message.text, requester=caller.name
-        )
-        return await _begun(reach, session, session, request, message)
-    last = runs[-1]
-    if last.workflow_type != SESSION:
-        raise HttpError(
-            409, f"{last.id} is a {last.workflow_type}, which takes no messages; name a session of an agent"
-        )
-    if message.key and await last.memo_value(MESSAGE_MEMO, "", type_hint=str) == message.key:
-        return MessageAccepted(id=last.id, session=session)
-    if last.status is WorkflowExecutionStatus.RUNNING:
-        return await _answered(reach, session, last, message)
-    asked = await asked_of(reach, last)
-    request = AgentSessionRequest(
-        agent=asked.agent,
-        task=message.text,
-        requester=caller.name or asked.requester,
-        continues=await _left(reach, last),
-    )
-    return await _begun(reach, session, f"{session}~{len(runs) + 1}", request, message)
+    found, _ = await newest(reach, session)
+    if found is None and not message.agent.strip():
+        raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
+    if found is not None and message.text.strip() and (question := await _asks(reach, found)):
+        handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
+        await handle.signal("answer", {"question": question, "answer": message.text, "by": by})
+        return MessageAccepted(id=found.id, session=session, answers=question)
+    opening = AgentSessionRequest(agent=slug(message.agent) or message.agent, requester=by, conversation=True)
+    said = Said(message.text, by, message.interrupt, message.key)
+    taken = await sessions.say(reach, session, said, None if found else opening)
+    return MessageAccepted(id=taken.run, session=session, number=taken.number, waits=not taken.answered)
 
 
-def session_of(run: str) -> str:
-    """Return the session that a run belongs to: its first run."""
-    first, _, number = run.rpartition("~")
-    return first if first and number.isdecimal() else run
+def speaker(caller: Caller, given: str) -> str:
+    """Return who speaks: whoever a token names, else the given name; raises HttpError where the two differ."""
+    named = " ".join(given.split())
+    if caller.name and named and named.casefold() != caller.name.casefold():
+        raise HttpError(403, f"by: this is the token of {caller.name}")
+    return caller.name or named
 
 
-async def runs_of(reach: Reach, session: str) -> AsyncIterator[WorkflowExecutionDescription]:
-    """Yield the runs of a session, oldest first."""
-    for number in range(1, MOST_MESSAGES):
-        try:
-            yield await find(reach, session if number == 1 else f"{session}~{number}")
-        except HttpError:
-            return
-    raise HttpError(409, f"{session} has {MOST_MESSAGES} messages; begin another session")
-
-
-async def asked_of(reach: Reach, run: WorkflowExecutionDescription) -> AgentSessionRequest:
-    """Read what a run of a session was started with; raises HttpError where that is something else."""
-    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
-        run.id, run_id=run.raw_description.workflow_execution_info.first_run_id or run.run_id
-    )
-    async for event in handle.fetch_history_events(page_size=1):
-        given = event.workflow_execution_started_event_attributes.input.payloads
-        try:
-            (asked,) = await reach.client.data_converter.decode(given, [AgentSessionRequest])
-        except ValueError:
-            break
-        if isinstance(asked, AgentSessionRequest):
-            return asked
-    raise HttpError(409, f"{run.id} was started with something else than a session's request")
-
-
-async def _begun(
-    reach: Reach, session: str, run: str, request: AgentSessionRequest, message: Message
-) -> MessageAccepted:
+async def _asks(reach: Reach, run: WorkflowExecutionDescription) -> str:
+    """Return the question that a message answers, "" where the run asks none, or several."""
+    if run.workflow_type != SESSION or run.status is not WorkflowExecutionStatus.RUNNING or not await reach.served(run):
+        return ""
     try:
-        await begin(
-            reach,
-            SESSION,
-            request,
-            workflow_id=run,
-            summary=f"{request.agent}: {' '.join(request.task.split())}",
-            queue=reach.settings.task_queue,
-            memo={MESSAGE_MEMO: message.key},
-        )
-    except WorkflowAlreadyStartedError:
-        found = await find(reach, run)
-        if not message.key or await found.memo_value(MESSAGE_MEMO, "", type_hint=str) != message.key:
-            raise HttpError(409, f"{session} was sent another message just now; look at its answer first") from None
-    return MessageAccepted(id=run, session=session)
+        status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
+    except LeavingError:
+        return ""  # no worker answers now: the message waits for one
+    return status.questions[0].id if len(status.questions) == 1 else ""
 
 
-async def _answered(reach: Reach, session: str, run: WorkflowExecutionDescription, message: Message) -> MessageAccepted:
-    status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
-    if len(status.questions) != 1:
-        raise HttpError(409, f"{run.id} still works on the last message; send this one once it has ended")
-    handle = reach.client.get_workflow_handle(run.id, run_id=run.run_id)
-    await handle.signal("answer", {"question": status.questions[0].id, "answer": message.text})
-    return MessageAccepted(id=run.id, session=session, answers=status.questions[0].id)
+class SessionEnds(BaseModel):
+    """Whether a session was asked to end."""
+
+    id: str
+    """Workflow id of its newest run."""
+    asked: bool
+    """Whether it was going on, and ends now: once what was said is answered."""
+    status: str
+    """What the server said of it before."""
 
 
-async def _left(reach: Reach, run: WorkflowExecutionDescription) -> SessionProgress | None:
-    """Return from where the session goes on: the conversation, with limits that begin anew for each message."""
-    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
-        run.id, run_id=run.run_id, result_type=AgentSessionResult
-    )
+async def end(call: Call) -> Answer:
+    """End a session."""
+    ends = await end_session(call.reach, call.caller, call.params["id"])
+    return (202 if ends.asked else 200), ends
+
+
+async def end_session(reach: Reach, caller: Caller, session: str) -> SessionEnds:
+    """Let a session end once what was said is answered; raises HttpError where there is none."""
+    found, _ = await newest(reach, session_of(session))
+    if found is None:
+        raise HttpError(404, f"there is no session {session!r}")
+    if found.workflow_type != SESSION:
+        raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
+    running = found.status is WorkflowExecutionStatus.RUNNING
+    if running:
+        await sessions.end(reach, found, caller.name)
+    return SessionEnds(id=found.id, asked=running, status=word(found.status))
+
+
+def messages_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
+    """Make the operation that shows what was said."""
+
+    async def messages(call: Call) -> Answer:
+        return await conversation(call.reach, feeds, call.params["id"])
+
+    return messages
+
+
+async def conversation(reach: Reach, feeds: Feeds, run: str) -> Conversation:
+    """Return what was said in a session; raises HttpError where there is none."""
+    session, last, agent, said = session_of(run), None, "", list[MessageShown]()
+    async for found in runs_of(reach, session):
+        if found.workflow_type != SESSION:
+            raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
+        last, asked = found, await sessions.asked_of(reach, found)
+        agent = asked.agent
+        if not asked.conversation:
+            said.append(await _alone(reach, found, asked))
+        else:
+            async with feeds.of(found) as feed:
+                said += await _heard(reach, found.id, feed)
+    if last is None:
+        raise HttpError(404, f"there is no session {session!r}")
+    return Conversation(session=session, run=last.id, agent=agent, status=word(last.status), messages=said)
+
+
+async def _alone(reach: Reach, run: WorkflowExecutionDescription, asked: AgentSessionRequest) -> MessageShown:
+    """Read a run of one message."""
+    answer, state = "", word(run.status)
     if run.status is WorkflowExecutionStatus.COMPLETED:
+        handle = reach.client.get_workflow_handle(run.id, run_id=run.run_id, result_type=AgentSessionResult)
         result: AgentSessionResult = await outlasting(handle)
-        progress = result.progress
-    else:  # only its workflow code knows how far a run came that failed or was stopped
-        progress = await reach.ask(run, "progress", SessionProgress, within=PATIENT_DEADLINE)
-    if progress.transcript is None:
-        return None
-    return progress.resumable.model_copy(update={"turns": 0, "tool_calls": 0})
+        answer, state = await reach.store().text(result.answer) if result.answer else "", "answered"
+    elif run.status is WorkflowExecutionStatus.RUNNING:
+        state = "working"
+    return MessageShown(run=run.id, number=1, by=asked.requester, text=asked.task, state=state, answer=answer)
 
 
-async def conversation(reach: Reach, run: str) -> list[tuple[str, str, str]]:
-    """Return what was said in a session: who, what, and the run of it."""
-    said: list[tuple[str, str, str]] = []
-    async for each in runs_of(reach, session_of(run)):
-        asked = await asked_of(reach, each)
-        said.append((asked.requester or "you", asked.task, each.id))
-        if each.status is not WorkflowExecutionStatus.COMPLETED:
-            said.append(
-                ("", "" if each.status is WorkflowExecutionStatus.RUNNING else f"({word(each.status)})", each.id)
+async def _heard(reach: Reach, run: str, feed: Feed) -> list[MessageShown]:
+    """Read the messages of a run that takes many, and their answers."""
+    await feed.caught_up.wait()
+    said: dict[int, MessageShown] = {}
+    for event in list(feed.events):
+        if event.kind == "message":
+            data, text = event.data, await text_of(reach, event) or ""
+            said[data["number"]] = MessageShown(
+                run=run, number=data["number"], by=data["by"], text=text, state=data["state"]
             )
-            continue
-        handle = reach.client.get_workflow_handle(each.id, run_id=each.run_id, result_type=AgentSessionResult)
-        result: AgentSessionResult = await outlasting(handle)
-        said.append((asked.agent, await reach.store().text(result.answer) if result.answer else "", each.id))
-    return said
+        elif event.kind == "answer":
+            numbers = [number for number in event.data["numbers"] if number in said]
+            text = await text_of(reach, event) or ""
+            for number in numbers:
+                update = {"state": event.data["state"], "reason": event.data["reason"]}
+                update |= {"answer": text if number == numbers[-1] else ""}
+                said[number] = said[number].model_copy(update=update)
+    return list(said.values())

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from outlast.approvals.standing.bounds import read_bounds
 from outlast.approvals.tokens import TokenError, grant_of
@@ -165,13 +165,20 @@ def who_decides(reach: Reach, caller: Caller, given: str, token: str) -> Caller:
 async def answer(call: Call) -> Answer:
     """Answer what a run asks a person."""
     found, body = await call.find(), call.body
+    return 202, AnswerTaken(question=await send_answer(call.reach, found, call.caller, body.question, body.answer))
+
+
+async def send_answer(
+    reach: Reach, found: WorkflowExecutionDescription, caller: Caller, question: str, given: str
+) -> str:
+    """Answer an open question ("": the only one) and return which; raises HttpError where it is not open."""
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise HttpError(409, f"{found.id} has ended already ({word(found.status)}); nothing was answered")
-    status = await call.reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
-    asked = [one.id for one in status.questions if body.question in ("", one.id)]
+    status = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
+    asked = [one.id for one in status.questions if question in ("", one.id)]
     if len(asked) != 1:
         known = ", ".join(one.id for one in status.questions) or "none"
         raise HttpError(409, f"question: name one that is open; {found.id} has {known}")
-    handle = call.reach.client.get_workflow_handle(found.id, run_id=found.run_id)
-    await handle.signal("answer", {"question": asked[0], "answer": body.answer})
-    return 202, AnswerTaken(question=asked[0])
+    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
+    await handle.signal("answer", {"question": asked[0], "answer": given, "by": caller.name})
+    return asked[0]

@@ -12,6 +12,7 @@ from outlast.server.triggers.receiving import TriggerBody, Triggers
 HTML, SSE = "text/html", "text/event-stream"
 DECIDES = {gates.APPROVER: "The approver token of whoever decides; needed where decisions are signed."}
 KEYED = {starting.KEY: "The id of the run. The same key with the same body gives the same run, with another body 409."}
+SAID_ONCE = {starting.KEY: "A key of the message: the same key sent again to the same session sends nothing twice."}
 SIGNED = {
     "X-Slack-Signature": "Slack's signature of the request, by SLACK_SIGNING_SECRET.",
     "X-Slack-Request-Timestamp": "When Slack signed it.",
@@ -73,6 +74,10 @@ def _looking(feeds: Feeds) -> list[Operation]:
             gives={200: HTML}, fails=(404,),
         ),
         Operation(
+            "messages", "GET", "/runs/{id}/messages", READ, "What was said in an agent's session",
+            conversations.messages_of(feeds), gives={200: conversations.Conversation}, fails=(404, 409),
+        ),
+        Operation(
             "events", "GET", "/runs/{id}/events", READ, "What happens in a run, as server-sent events",
             events_of(feeds), query=EventsQuery, gives={200: SSE}, fails=(404,),
             headers={LAST_ID: "The id of the last event that was seen; events after it follow."},
@@ -83,9 +88,13 @@ def _looking(feeds: Feeds) -> list[Operation]:
 def _steering(feeds: Feeds) -> list[Operation]:
     return [
         Operation(
-            "message", "POST", "/runs/{id}/messages", START, "Send a message to an agent's session",
-            conversations.say_it, body=conversations.SayBody, headers=KEYED,
+            "message", "POST", "/runs/{id}/messages", START, "Send a message to an agent's session, at any time",
+            conversations.say_it, body=conversations.SayBody, headers=SAID_ONCE,
             gives={202: conversations.MessageAccepted}, fails=(404, 409),
+        ),
+        Operation(
+            "end", "POST", "/runs/{id}/end", START, "End an agent's session, once what was said is answered",
+            conversations.end, gives={202: conversations.SessionEnds, 200: conversations.SessionEnds}, fails=(404, 409),
         ),
         Operation(
             "cancel", "POST", "/runs/{id}/cancel", START, "Ask a run to stop", runs.cancel,

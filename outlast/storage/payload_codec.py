@@ -17,6 +17,7 @@ from temporalio.converter import DataConverter, PayloadCodec
 
 from outlast.command_line import command
 from outlast.storage.payload_guard import SealedFailureConverter
+from outlast.storage.sealing import KeyMissingError
 
 ENCODING = b"binary/encrypted"
 KEY_NAME = "encryption-key-id"
@@ -63,7 +64,7 @@ class EncryptionCodec(PayloadCodec):
         return [self._encrypted(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypt each payload; raises ValueError that names the key that is missing, or says that a payload was changed."""
+        """Decrypt each payload; raises KeyMissingError, or ValueError that says that a payload was changed."""
         return [
             self._decrypted(payload) if payload.metadata.get("encoding") == ENCODING else payload
             for payload in payloads
@@ -80,7 +81,7 @@ class EncryptionCodec(PayloadCodec):
         name = payload.metadata.get(KEY_NAME, b"").decode(errors="replace")
         cipher = self._ciphers.get(name)
         if cipher is None:
-            raise ValueError(f"PAYLOAD_KEYS: a message is encrypted with the key {name!r}, which is not there")
+            raise KeyMissingError(f"PAYLOAD_KEYS: a message is encrypted with the key {name!r}, which is not there")
         nonce, sealed = payload.data[:NONCE_BYTES], payload.data[NONCE_BYTES:]
         try:
             return Payload.FromString(cipher.decrypt(nonce, sealed, name.encode()))

@@ -26,6 +26,7 @@ from outlast.contracts import (
     RunStatus,
     Spend,
     StandingApproval,
+    StepOutcomes,
     StepRow,
     ToolResult,
     Trace,
@@ -34,6 +35,7 @@ from outlast.contracts import (
 )
 from outlast.tracing.details import ROWS_SHOWN, details
 from outlast.tracing.indexing import index_end
+from outlast.tracing.rows import page, room, that_fit
 from outlast.tracing.run_metrics import count
 from outlast.tracing.spans import StepSpans, annotate
 from outlast.workflow.state import ExecutionState
@@ -249,7 +251,8 @@ class RunTrace:
     def status(self, most: int | None = None) -> RunStatus:
         """Answer the `status` query; with the first steps alone where there are more than `most`."""
         state = self._state
-        rows = tuple(state.steps.values() if most is None else islice(state.steps.values(), most))
+        steps = state.steps.values()
+        rows = that_fit(steps, room()) if most is None else tuple(islice(steps, most))
         return RunStatus(
             workflow_id=workflow.info().workflow_id,
             pattern=self.pattern,
@@ -269,7 +272,12 @@ class RunTrace:
             forked=self.forked,
             below=tuple(self.below.values()),
             earlier=state.archive.refs,
+            left_out=0 if most is not None else len(steps) - len(rows),
         )
+
+    def steps(self, given: Sequence[object]) -> StepOutcomes:
+        """Answer the `steps` query."""
+        return page(self._state.steps.values(), given, room())
 
     def all_calls(self) -> Trace:
         """Answer the `trace` query."""

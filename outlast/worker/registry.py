@@ -143,7 +143,7 @@ class Registry:
         spool.clean()
         self.pauses = RatePauses(self.models.class_of)
         self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
-        self.activities = self._standard([*standard, *tools], spool)
+        self.activities = [*self._standard([*standard, *tools], spool), DelegateActivities().read_delegate]
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
         self.activities += added
@@ -169,7 +169,6 @@ class Registry:
         return [
             self.call_model,
             catalog.read_catalog,
-            DelegateActivities().read_delegate,
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,

@@ -157,6 +157,11 @@ class MessageHandlers:
         """Return the state of the run."""
         return self.trace.status()
 
+    @workflow.query(description="This run's steps, from the one of the given number on: as many as fit")
+    def steps(self, *args: Any) -> StepOutcomes:
+        """Return steps as people see them, as many as fit into a message."""
+        return self.trace.steps(args)
+
     @workflow.query(name="trace", description="All model calls of this run")
     def trace_query(self) -> Trace:
         """Return the step trace."""

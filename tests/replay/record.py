@@ -54,7 +54,8 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
                 await handle.result()
             except WorkflowFailureError as failure:
                 print(f"{name}: ends with {failure.cause}")  # noqa: T201
-            history = (await handle.fetch_history()).to_json()
+            # A replay goes by this name, of which the ids of child workflows are made.
+            history = (await handle.fetch_history()).to_json().replace(handle.id, name)
     # Who recorded it, and where, says nothing about the path.
     anonymous = re.sub(r'"identity":\s*"[^"]*"', '"identity": "recorder"', history)
     placeless = re.sub(r'"stackTrace":\s*"(?:[^"\\]|\\.)*"', '"stackTrace": ""', anonymous)

@@ -149,6 +149,13 @@ class Inbox:
             fields = {"state": state, "answer": answer, "reason": reason[:500], "ended": workflow.now()}
             self._update(each.number, **fields)
 
+    def give_up(self, why: str) -> None:
+        """Account for all that is left where the session ends otherwise."""
+        self.settle(MessageState.FAILED, why)
+        self.settle(MessageState.FAILED, why, waiting=True)
+        self.ended = True
+        self.publish()
+
     def publish(self) -> None:
         """Write the messages that have changed into history."""
         changed = [self._messages[number] for number in self._changed]

@@ -29,7 +29,7 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
         calls = await keep_report(Trace(calls=tuple(trace.calls)), KEEP, "step trace of a part")
         trace.earlier, trace.calls = (*trace.earlier, calls.ref or ""), []
     carried = await inbox.carried()
-    if flow.gates.notifier.pending or not inbox.is_kept or not workflow.all_handlers_finished():
+    if not talk.long() or not inbox.is_kept or inbox.interrupting:
         return
     known = {
         "calls": trace.earlier,

@@ -83,7 +83,8 @@ class Talk:
                     self._tell(IDLE)
                     await workflow.wait_condition(self._awake)
         except ENDINGS as error:
-            self._give_up(text_of(error) or "the session was cancelled")
+            why = "the session was cancelled" if is_cancelled_exception(error) else text_of(error)
+            self.inbox.give_up(why)
             raise
 
     @property
@@ -158,10 +159,10 @@ class Talk:
 
     async def _border(self) -> None:
         """Before each turn: leave if history is long, and hear what was said meanwhile."""
-        if self.inbox.interrupting:
-            await workflow.wait_condition(lambda: False)  # until it is cancelled, which is about to happen
         if self.long():
             await self.leave()
+        if self.inbox.interrupting:
+            await workflow.wait_condition(lambda: False)  # until it is cancelled, which is about to happen
         loop = self._loop
         if self.inbox.waiting and (heard := await self._heard()):
             self._turns += loop.state.turns
@@ -210,13 +211,6 @@ class Talk:
 
     def _remark(self, text: str) -> None:
         self._loop.state.left = with_parts(self._loop.state.left, (Part(text=text),))
-
-    def _give_up(self, why: str) -> None:
-        """Account for all that is left when the session ends otherwise."""
-        self.inbox.settle(MessageState.FAILED, why)
-        self.inbox.settle(MessageState.FAILED, why, waiting=True)
-        self.inbox.ended = True
-        self.inbox.publish()
 
     def _tell(self, note: str) -> None:
         self.agents.run.state.waits(self.step, f"{note} ({self.inbox.total} so far)")

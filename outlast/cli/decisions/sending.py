@@ -4,7 +4,7 @@ An action may be edited between the look at it and the yes. So the digest of the
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,14 +57,14 @@ class DecisionRequest:
     stop_asking: Bounds | None = None
 
 
-async def send(reach: Reach, workflow_id: str, request: DecisionRequest) -> str:
-    """Send a decision and say what came of it; raises LeavingError where it is refused."""
+async def send(reach: Reach, workflow_id: str, request: DecisionRequest, tell: Callable[[str], None] = say) -> str:
+    """Tell what is decided, send the decision, and return what came of it; raises LeavingError where it is refused."""
     found = await open_run(reach, workflow_id, ours=False)
     if request.verdict is Verdict.REVOKE:
         return await _revoke(reach, found, request)
     (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), request.gate)])
     unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
-    say("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
+    tell("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
     if unseen and request.verdict is Verdict.APPROVE and not request.digest:
         raise LeavingError(
             WRONG,

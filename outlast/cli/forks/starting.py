@@ -106,11 +106,10 @@ def _show(prepared: Prepared, *, as_json: bool) -> None:
         print_json({**_data(prepared), "request": request})
         return
     lines = [Text(safe(line)) for line in _lines(prepared, "")]
-    steps = (request.get("plan") or {}).get("steps", ())
-    for step in steps:
-        mark = "taken over" if step["step"] in prepared.taken else "to do"
-        text = " ".join(str(step.get("input", "")).split())[:100]
-        lines.append(Text(safe(f"  {mark:10}  {step['step']} · {step['agent']} · {text}")))
+    for step in prepared.plan.steps if prepared.plan else ():
+        mark = "taken over" if step.step in prepared.taken else "to do"
+        text = " ".join(step.input.split())[:100]
+        lines.append(Text(safe(f"  {mark:10}  {step.step} · {step.agent} · {text}")))
     show([*lines, Text("nothing was started", style="dim")])
 
 

@@ -3,7 +3,7 @@
 Every text may come from a model. Jinja escapes all of them, and no text is ever marked as safe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from outlast.cli.rendering import dollars, in_tree, seconds
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.times import Spent, Stretch
-from outlast.contracts import SUMMARY_LENGTH
+from outlast.contracts import SUMMARY_LENGTH, StepRow
 
 TEMPLATES = Path(__file__).parent
 DRAWN = 200
@@ -33,13 +33,17 @@ def html(report: Report, now: datetime) -> str:
             now=now,
             lanes=[lane(report, step) for step in report.rows],
             loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],
-            graph=drawing(report.rows) if any(row.depends_on or row.within for row in report.rows.values()) else None,
-            drawn=DRAWN,
+            graph=drawing(report.rows) if drawable(report.rows) else None,
             tree=in_tree(list(report.rows.values())),
             cut=SUMMARY_LENGTH,
             times=shares_of_time(report),
         )
     )
+
+
+def drawable(rows: Mapping[str, StepRow]) -> bool:
+    """Whether the steps are drawn as a graph: they depend on each other, and are not too many."""
+    return len(rows) <= DRAWN and any(row.depends_on or row.within for row in rows.values())
 
 
 def compared(one: Report, other: Report, now: datetime, steps: Sequence[Any] = ()) -> str:

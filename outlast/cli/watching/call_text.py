@@ -18,10 +18,11 @@ LINE, ON, AGAIN, GAP = "│", "┆", "↺", "…"
 
 
 class CallText:
-    """What has been shown of one call; `label` stands before each of its lines."""
+    """What has been shown of one call; `label` stands before each of its lines, which are about `width` characters long."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, width: int = WIDTH) -> None:
         self._label = safe(" ".join(label.split()))
+        self._width = width
         self._begin(1)
 
     def _begin(self, attempt: int) -> None:
@@ -81,8 +82,8 @@ class CallText:
             line, _, self._held = self._held.partition("\n")
             yield self._write(line)
             self._mark = LINE
-        while len(self._held) > WIDTH:
-            cut = self._held.rfind(" ", 1, WIDTH) + 1 or WIDTH
+        while len(self._held) > self._width:
+            cut = self._held.rfind(" ", 1, self._width) + 1 or self._width
             yield self._write(self._held[:cut])
             self._held, self._mark = self._held[cut:], ON
 

@@ -146,7 +146,7 @@ class Watch:
             if ended_alone or begins_at(found):
                 return None
             status: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=QUERY_DEADLINE)
-            status = await self._reach.in_full(status)
+            status = await self._reach.all_steps(found, status)
             ended = sum(row.state in ENDED for row in status.steps)
             if (marks := (found.run_id, status.spend.calls, ended)) != self._traced:
                 self._trace = await handle.query("trace", result_type=Trace, rpc_timeout=QUERY_DEADLINE)

@@ -17,6 +17,7 @@ from outlast.cli.rendering import (
     budget_lines,
     duration,
     money,
+    places_shown,
     result_line,
     row,
     safe,
@@ -135,11 +136,4 @@ def _note(one: StepSeen) -> str:
 
 
 def _fitting(steps: Sequence[StepSeen], height: int) -> list[StepSeen]:
-    shown = list(steps)
-    for droppable in (StepState.DONE, StepState.SKIPPED, StepState.PENDING, StepState.FAILED):
-        surplus = len(shown) - height
-        # The first of those that are done go first, but the last of those that still wait.
-        order = [one for one in shown if one.row.state is droppable]
-        gone = order[:surplus] if droppable is not StepState.PENDING else order[::-1][:surplus]
-        shown = [one for one in shown if surplus <= 0 or one not in gone]
-    return shown[:height]
+    return [steps[place] for place in places_shown([one.row.state for one in steps], height)]

@@ -10,6 +10,8 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
 
+from outlast.agents.conversation.reading import Said, read_message
+from outlast.agents.sessions import MESSAGES_MEMO, MessageLog, MessageState, SaidMessage, SayAnswer
 from outlast.cli.printing import plain
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.events import RUN_ENDS, Ended, failure_of
@@ -29,6 +31,8 @@ from outlast.contracts import (
     ToolRequest,
 )
 
+SAY = "say"
+OPEN = (MessageState.WAITING, MessageState.WORKING)
 LONGEST_TEXT = 200_000
 """Characters of one text that an event holds; the rest is in the report."""
 CONTINUED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
@@ -60,6 +64,7 @@ class EventLog:
         self._id = workflow_id
         self._decoding = Decoding(reach, workflow_id)
         self._gates: dict[str, GateView] = {}
+        self._saying: dict[int, Any] = {}
         self._seen = 0
         self._total = Spend()
         self.open: dict[tuple[str, str], Call] = {}
@@ -82,8 +87,16 @@ class EventLog:
             kind = "run_started" if first else "run_continued"
             yield kind, {"id": self._id, "run_id": heard.run_id, "type": began.workflow_type.name}
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
-            for told in await self._gate_news(event.workflow_properties_modified_event_attributes.upserted_memo.fields):
+            fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+            for told in (*await self._gate_news(fields), *await self._message_news(fields)):
                 yield told
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            asked = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
+            if asked.name == SAY:
+                self._saying[event.event_id] = asked.args
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+            if (said := await self._said(event.workflow_execution_update_completed_event_attributes)) is not None:
+                yield said
         elif heard.activity is not None and heard.activity.name in (MODEL, TOOL):
             yield await self._call(heard)
         elif event.event_type in RUN_ENDS and event.event_type != CONTINUED:
@@ -128,6 +141,37 @@ class EventLog:
         self._seen = max((record.seq for record in new), default=self._seen)
         return [("gate", self._gate(record.gate, plain(record))) for record in new]
 
+    async def _said(self, completed: Any) -> tuple[Any, ...] | None:
+        """Read a message that an update brought: the memo tells of it once the agent has seen it, which may be much later."""
+        given = self._saying.pop(completed.accepted_event_id, None)
+        if given is None or not completed.outcome.HasField("success"):
+            return None
+        answer = await self._memo(completed.outcome.success.payloads[0], SayAnswer)
+        if not isinstance(answer, SayAnswer) or not answer.number or answer.repeated:
+            return None
+        said = read_message(await self._reach.client.data_converter.decode(list(given.payloads)))
+        if not isinstance(said, Said):
+            return None
+        text = Content(ref=said.ref, size=said.size, summary=said.text) if said.ref else Content(text=said.text)
+        data = {"id": self._id, "state": str(MessageState.WAITING), "reason": "", "number": answer.number}
+        return "message", data | {"by": said.by, "key": said.key}, text
+
+    async def _message_news(self, fields: Any) -> list[tuple[Any, ...]]:
+        """Read what became of messages: those that came or were seen, and those that were answered, together where they were."""
+        log = await self._memo(fields[MESSAGES_MEMO], MessageLog) if MESSAGES_MEMO in fields else None
+        found: list[tuple[Any, ...]] = []
+        last: SaidMessage | None = None
+        for said in log.messages if isinstance(log, MessageLog) else ():
+            data = {"id": self._id, "state": str(said.state), "reason": said.reason}
+            if said.state in OPEN:
+                found.append(("message", data | {"number": said.number, "by": said.by, "key": said.key}, said.text))
+            elif last is not None and (last.state, last.ended, last.answer) == (said.state, said.ended, said.answer):
+                found[-1][1]["numbers"].append(said.number)
+            else:
+                found.append(("answer", data | {"numbers": [said.number]}, said.answer))
+            last = said if said.state not in OPEN else None
+        return found
+
     def _gate(self, name: str, record: dict[str, Any]) -> dict[str, Any]:
         view = self._gates.get(name)
         shown = plain(view) if view is not None else {}
@@ -156,6 +200,8 @@ async def text_of(reach: Reach, event: Logged) -> str | None:
     """Fetch the text of an event; None where there is none, or the store does not give it now."""
     if event.content is None:
         return None
+    if event.content.text is None and event.content.ref is None:
+        return event.content.summary or None  # a long message that has not been put into the store yet
     store = reach.store(waits=False)
     try:
         text = await store.text(event.content)

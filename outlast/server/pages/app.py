@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from outlast.cli.decisions.listing import waiting_for_people
@@ -17,9 +17,11 @@ from outlast.cli.runs.listing import Wanted, newest
 from outlast.client import web_ui_of
 from outlast.command_line import command
 from outlast.server.access import Scope
-from outlast.server.conversations import Message, say
-from outlast.server.operations import HttpError, http_error
-from outlast.server.pages.forms import LARGEST, FormError, read_form
+from outlast.server.conversations import Message, end_session, say
+from outlast.server.events.feed import Feeds
+from outlast.server.gates import send_answer
+from outlast.server.operations import HttpError, find, http_error
+from outlast.server.pages.forms import LARGEST, FormError, answer_in, read_form
 from outlast.server.pages.gate_page import GatePage, gate_facts
 from outlast.server.pages.rendering import SCRIPT, STYLE, render
 from outlast.server.pages.run_page import run_facts
@@ -31,15 +33,18 @@ PAGE = 20
 RUNS = 30
 """Runs on the first page."""
 
+UNSERVED = "No worker answers now: your message waits, and is answered once one does."
+
 Handler = Callable[[Request, Session], Awaitable[Response]]
 
 
 class Pages:
     """The pages, over one connection."""
 
-    def __init__(self, reach: Reach, sessions: Sessions) -> None:
+    def __init__(self, reach: Reach, sessions: Sessions, feeds: Feeds) -> None:
         self.reach = reach
         self.sessions = sessions
+        self.feeds = feeds
 
     def routes(self) -> list[BaseRoute]:
         """List the routes."""
@@ -52,6 +57,8 @@ class Pages:
             Route("/gate", self._signed(self.gate), methods=["GET"]),
             Route("/gate", self._form(self.decide), methods=["POST"]),
             Route("/say", self._form(self.say), methods=["POST"]),
+            Route("/end", self._form(self.end), methods=["POST"]),
+            Route("/answer", self._form(self.answer), methods=["POST"]),
             Route("/report", self._signed(self.report)),
             Route("/style.css", _static(STYLE, "text/css")),
             Route("/live.js", _static(SCRIPT, "text/javascript")),
@@ -107,22 +114,43 @@ class Pages:
     async def run(self, request: Request, session: Session) -> Response:
         """Show one run."""
         run = request.query_params.get("id", "")
-        return self._page("run.html", session, **await run_facts(self.reach, run), web_ui=self._web_ui(run))
+        return self._page("run.html", session, **await run_facts(self.reach, self.feeds, run), web_ui=self._web_ui(run))
 
     async def run_now(self, request: Request, session: Session) -> Response:
         """Show the part of a run's page that changes with it; its script asks for it."""
-        facts = await run_facts(self.reach, request.query_params.get("id", ""))
+        facts = await run_facts(self.reach, self.feeds, request.query_params.get("id", ""))
         return HTMLResponse(render("now.html", session=session, now=_now(), **facts))
 
     async def say(self, request: Request, session: Session) -> Response:
-        """Send a message to a session, and show the run that answers it."""
-        if Scope.START not in session.scopes:
-            raise HttpError(403, "your token lacks the scope start")
+        """Send a message to a session, and show the run that answers it; to a script, say which that is."""
+        _need(session, Scope.START)
         form = await _read(request)
-        message = Message(form.get("text", ""), form.get("agent", ""))
+        message = Message(
+            form.get("text", ""), form.get("agent", ""), form.get("key", ""), interrupt=bool(form.get("interrupt"))
+        )
         chat = form.get("id", "").strip() or f"chat-{quote(session.who, safe='')}-{_now():%Y%m%d-%H%M%S-%f}"
         said = await say(self.reach, session.caller, chat, message)
+        if request.headers.get("accept") == "application/json":
+            return JSONResponse({"id": said.id, "told": UNSERVED if said.waits else ""})
         return RedirectResponse(f"/run?{urlencode({'id': said.id})}", 303)
+
+    async def end(self, request: Request, session: Session) -> Response:
+        """End a session, and show its run."""
+        _need(session, Scope.START)
+        ends = await end_session(self.reach, session.caller, (await _read(request)).get("id", ""))
+        session.notice = "The session ends once what was said is answered." if ends.asked else "It had ended already."
+        return RedirectResponse(f"/run?{urlencode({'id': ends.id})}", 303)
+
+    async def answer(self, request: Request, session: Session) -> Response:
+        """Answer what a run asks, and show it."""
+        _need(session, Scope.DECIDE)
+        form = await _read(request)
+        run, question = form.get("run", ""), form.get("question", "")
+        found = await find(self.reach, run)
+        session.notice = (
+            f"{await send_answer(self.reach, found, session.caller, question, answer_in(form))}: the answer was sent."
+        )
+        return RedirectResponse(f"/run?{urlencode({'id': run})}", 303)
 
     async def gate(self, request: Request, session: Session) -> Response:
         """Show one action."""
@@ -130,8 +158,7 @@ class Pages:
 
     async def decide(self, request: Request, session: Session) -> Response:
         """Take a decision on an action; where it cannot be taken, its page comes back with what was typed."""
-        if Scope.DECIDE not in session.scopes:
-            raise HttpError(403, "your token lacks the scope decide")
+        _need(session, Scope.DECIDE)
         form = await _read(request)
         run, gate = form.get("run", ""), form.get("gate", "")
         decided = GatePage(self.reach, session, form)
@@ -187,6 +214,11 @@ class Pages:
             return await _answered(handler, request, session)
 
         return handled
+
+
+def _need(session: Session, scope: Scope) -> None:
+    if scope not in session.scopes:
+        raise HttpError(403, f"your token lacks the scope {scope}")
 
 
 async def _answered(handler: Handler, request: Request, session: Session) -> Response:

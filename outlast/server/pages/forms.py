@@ -34,6 +34,50 @@ def read_form(body: bytes) -> dict[str, str]:
     return {name: values[-1].replace("\r\n", "\n") for name, values in fields.items()}
 
 
+@dataclass(frozen=True)
+class Field:
+    """One field of a question that is answered with an object; `name` says its type, too, so that its value can be read back."""
+
+    name: str
+    label: str
+    kind: str
+    required: bool
+    options: tuple[str, ...] = ()
+
+
+KINDS = ("string", "integer", "number", "boolean")
+FIELD = "field:"
+
+
+def fields_of(schema: Mapping[str, Any] | None) -> list[Field]:
+    """List the fields of an object's JSON schema; what is neither a text, a number nor a yes or no is typed as JSON."""
+    found = []
+    for name, given in ((schema or {}).get("properties") or {}).items():
+        about = given if isinstance(given, dict) else {}
+        options = tuple(each for each in about.get("enum", ()) if isinstance(each, str))
+        kind = about.get("type") if about.get("type") in KINDS else "string" if options else "json"
+        label = f"{about.get('title') or name}" + (f": {about['description']}" if about.get("description") else "")
+        required = name in (schema or {}).get("required", ())
+        found.append(Field(f"{FIELD}{kind}:{name}", label, str(kind), required, options))
+    return found
+
+
+def answer_in(form: Mapping[str, str]) -> str:
+    """Return the answer to a question: a text, or the JSON of its fields; raises FormError that names a wrong one."""
+    fields = {name.removeprefix(FIELD): value for name, value in form.items() if name.startswith(FIELD)}
+    if not fields:
+        return form.get("answer", "")
+    found: dict[str, Any] = {}
+    for field, value in fields.items():
+        kind, _, name = field.partition(":")
+        try:
+            if value or kind == "string":
+                found[name] = value if kind == "string" else json.loads(value, parse_constant=_no_number)
+        except ValueError as error:
+            raise FormError(f"{name}: {value[:100]!r} is no {kind}") from error
+    return json.dumps({name: value for name, value in found.items() if value != ""}, ensure_ascii=False)
+
+
 def shown_arguments(text: str) -> str:
     """Lay out a gate's arguments for editing; "" where they are cut or elsewhere, and so cannot be edited here."""
     try:

@@ -21,8 +21,10 @@ def render(template: str, **data: Any) -> str:
     return _environment().get_template(template).render(**data)
 
 
-def left(deadline: datetime, now: datetime) -> str:
+def left(deadline: datetime | None, now: datetime) -> str:
     """Return how long people still have."""
+    if deadline is None:
+        return "until it is answered"
     remaining = (deadline - now).total_seconds()
     return f"{seconds(remaining)} left" if remaining > 0 else "time is over"
 

@@ -66,7 +66,6 @@ def test_what_happened_is_counted_once_and_under_the_names_that_are_asked_for(
 
     def approvals(one: Side, run: str) -> None:
         wait_for(lambda: one.gates(run), "the gate")
-        # A gauge is set every ten seconds.
         wait_for(lambda: Scraped(port).sum("agent_gate_age") > 0, "the gate's age", timeout=25)
         waiting.append(Scraped(port))
         assert runs["refund"].people

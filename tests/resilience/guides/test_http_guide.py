@@ -63,6 +63,8 @@ def test_a_reader_starts_a_run_decides_and_follows_it(stack: Stack, reader: Path
         assert "gate-1: approved by ada" in shown[4]
         assert json.loads(shown[5])["status"] == "completed"
         assert "event: run_ended" in shown[6]
+        assert [json.loads(each)["number"] for each in shown[7:9]] == [1, 2]
+        assert [one["by"] for one in json.loads(shown[9])["messages"]] == ["ada", "bob"]
         followed = typed(f"python follow.py {url}/runs/letter-1/events", stack, reader)
         assert "call_ended Answer to: Send the letter." in followed
         assert followed.count("run_started") == 1

@@ -146,6 +146,8 @@ def _tour_is_whole(shown: str) -> None:
     refund = " ".join(shown.partition("✓ refund, approved by two, rolled back")[2].split())
     for line in ("approved by Ann and Bob", "row: undone", "mail: sent, and cannot be undone", "now 0 refunds in"):
         assert line in refund, shown
+    chat = " ".join(shown.partition("✓ conversation, two people in one session")[2].split())
+    assert "Bob │ Say that it holds in the rain. writer │ Charged for the week" in chat, shown
     assert "typed here in the name of Ann" in shown
     assert "dissent: analyst" in shown
     assert "http://127.0.0.1:" in shown

@@ -1,11 +1,11 @@
-"""One stack and one server for all tests of the HTTP API that only need one."""
+"""One stack and one server for all tests of the HTTP API and of chats that only need one."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.processes import EVERY_WORKER
-from tests.resilience.server.serving import Served, served_by
+from tests.resilience.server.serving import Served, served_by, with_mailer
 from tests.stacks import whole_stack
 
 
@@ -13,7 +13,10 @@ from tests.stacks import whole_stack
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The server of the group `server`; ids of runs differ between its tests."""
     directory = tmp_path_factory.mktemp("server")
-    with whole_stack(directory, program=EVERY_WORKER) as stack, served_by(stack, directory) as served:
+    with (
+        whole_stack(directory, program=EVERY_WORKER, **with_mailer(directory)) as stack,
+        served_by(stack, directory) as served,
+    ):
         yield served
 
 

@@ -1,6 +1,7 @@
 """A real server beside a real stack, its tokens, and a client that reads its events."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +12,16 @@ import httpx2
 
 from outlast.server.access import Scope, new_token
 from tests.forked import ForkedProcess
-from tests.processes import free_port
+from tests.processes import PROJECT, free_port
 from tests.stacks import Stack
 
+MAILER = """---
+name: mailer
+description: Looks at files, asks people, and sends mail.
+model: sonnet
+tools: Glob, send_mail, AskUserQuestion
+---
+You send mail."""
 EVERYTHING = "ada"
 """The caller whose token has all scopes."""
 
@@ -84,6 +92,13 @@ def parsed(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             event["data"] = json.loads(value)
         elif name in ("id", "event"):
             event[name] = value
+
+
+def with_mailer(directory: Path) -> dict[str, str]:
+    """Return the settings of a worker that has an agent beside the usual ones: what it wants waits for people."""
+    shutil.copytree(PROJECT / "agents", directory / "agents")
+    (directory / "agents" / "mailer.md").write_text(MAILER)
+    return {"AGENTS_DIR": str(directory / "agents"), "SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "us@example.org"}
 
 
 @contextmanager

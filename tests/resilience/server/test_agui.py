@@ -1,14 +1,16 @@
-"""AG-UI on the same events: what the published Python models read, in the order that the protocol's clients insist on.
+"""AG-UI on the same events: what the published Python models read, and what the client from npm takes."""
 
-The client from npm was run by hand against the same endpoint; its checks (`verifyEvents`) are those of `in_order` below.
-"""
-
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from ag_ui.core import Event, RunAgentInput, UserMessage
 from pydantic import TypeAdapter
 
+from tests.parts import AGUI, needed
+from tests.processes import wait_for
 from tests.resilience.server.serving import Served, parsed
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(120)]
@@ -69,14 +71,30 @@ def texts(events: list[Any]) -> list[str]:
 def test_a_thread_is_a_session(served: Served) -> None:
     first = talk(served, "thread-1", "run-1", "Hello.")
     assert in_order(first)[-1] == "RUN_FINISHED"
-    assert texts(first) == ["Answer to: Hello."]
+    assert texts(first) == ["Answer to: start: Hello."]
     hits = len(served.stack.api.hits())
     again = talk(served, "thread-1", "run-1", "Hello.")
     assert texts(again) == texts(first)
     assert len(served.stack.api.hits()) == hits, "a request that was sent again was paid again"
     second = talk(served, "thread-1", "run-2", "And now?")
-    assert second[-1].result == {"id": "agui-thread-1~2"}
+    assert second[-1].result == {"id": "agui-thread-1", "number": 2, "state": "answered"}
     assert served.stack.api.hits()[-1]["turn"] == 1
+
+
+def test_a_message_to_an_agent_that_works_is_queued_and_answered(served: Served) -> None:
+    """Each of two runs of the protocol ends with the answer to its own message."""
+    served.stack.api.script(hold=True)
+    with ThreadPoolExecutor() as clients:
+        first = clients.submit(talk, served, "thread-busy", "run-1", "Hello.")
+        wait_for(served.stack.api.hits, "the agent works")
+        second = clients.submit(talk, served, "thread-busy", "run-2", "And then?")
+        number = "/runs/agui-thread-busy/messages"
+        wait_for(lambda: len(served.ask("GET", number).json()["messages"]) == 2, "the second message waits")
+        served.stack.api.script(hold=False)
+        ended = [each.result() for each in (first, second)]
+    assert [in_order(each)[-1] for each in ended] == ["RUN_FINISHED"] * 2
+    assert [each[-1].result["number"] for each in ended] == [1, 2]
+    assert texts(ended[1])[-1] == "Answer to: start: And then?"
 
 
 def test_a_long_text_comes_piece_by_piece_and_whole_once(served: Served) -> None:
@@ -84,7 +102,7 @@ def test_a_long_text_comes_piece_by_piece_and_whole_once(served: Served) -> None
     events = talk(served, "thread-2", "run-1", "Tell a long story.")
     assert in_order(events).count("TEXT_MESSAGE_CONTENT") > 1
     (text,) = texts(events)
-    assert text.startswith("Answer to: Tell a long story.")
+    assert text.startswith("Answer to: start: Tell a long story.")
     assert len(text) == 600
 
 
@@ -108,3 +126,21 @@ def test_a_run_that_fails_is_an_error(served: Served) -> None:
     assert "no such thing" in events[-1].message
     nothing = served.ask("POST", "/agui/researcher", {"threadId": "t", "runId": "r", "messages": []})
     assert nothing.status_code == 422
+
+
+def test_the_client_from_npm_talks_and_takes_every_event(served: Served) -> None:
+    """It checks the order of events itself (`verifyEvents`), and keeps the messages as a chat interface shows them."""
+    served.stack.api.script(
+        rules=[{"user": "which files", "tool": "list_files", "input": {"pattern": "**/*"}, "before_turn": 1}]
+    )
+    node = needed(AGUI)
+    said = ("Say which files there are.", "And now?")
+    command = [node, "talk.js", f"{served.url}/agui/file-clerk", served.tokens["start"], "npm-1", *said]
+    done = subprocess.run(command, cwd=AGUI.npm, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    *events, kept = map(json.loads, done.stdout.splitlines())
+    assert [event["type"] for event in events].count("RUN_FINISHED") == len(said)
+    roles = [message["role"] for message in kept["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user", "assistant"]
+    assert kept["messages"][-1]["content"] == "Answer to: start: And now?"
+    assert kept["state"]["steps"][0]["agent"] == "file-clerk"

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from outlast.approvals.tokens import granted
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.server.access import Scope
-from tests.processes import PROJECT, running_starter, wait_for
+from tests.processes import running_starter, wait_for
 from tests.resilience.server.serving import Served, served_by
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
@@ -134,7 +135,7 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
             name: wait[name] for name in ("activity", "waits_for", "reason")
         }
         # A local activity, of which the server does not know, waits as visibly: the run has to keep its agents' prompts.
-        (PROJECT / "agents" / "file-clerk.md").touch()
+        (stack.directory / "agents" / "file-clerk.md").touch()
         served.start("agent", {"agent": "file-clerk", "task": "Be patient as well."}, "early")
         (early,) = wait_for(lambda: served.ask("GET", "/runs/early").json()["waits"], "the run waits as it begins")
         assert (early["activity"], early["waits_for"]) == ("await_store", "the content store")
@@ -154,23 +155,76 @@ def test_a_call_that_waits_in_place_for_the_content_store_says_so_everywhere(ser
     assert len(stack.api.hits()) == 2
 
 
-def test_an_agent_is_talked_to(served: Served) -> None:
-    """Each message goes on from the conversation before; one that is sent again is not sent twice."""
-    said = served.ask("POST", "/runs/talk/messages", {"agent": "researcher", "text": "My name is Ada."}).json()
-    assert said["id"] == "talk"
-    assert served.result("talk")["result"]["answer"] == "Answer to: My name is Ada."
-    asked = {"text": "What is my name?"}
-    second = [served.ask("POST", "/runs/talk/messages", asked, Idempotency_Key="m2").json()["id"] for _ in range(2)]
-    assert second == ["talk~2", "talk~2"]
-    assert served.result("talk~2")["status"] == "completed"
+def messages(served: Served, session: str) -> list[dict[str, Any]]:
+    return list(served.ask("GET", f"/runs/{session}/messages", who="read").json()["messages"])
+
+
+def answered(served: Served, session: str, count: int) -> list[dict[str, Any]]:
+    """Wait until so many messages have ended, one way or another."""
+
+    def ended() -> list[dict[str, Any]]:
+        found = messages(served, session)
+        return found if len(found) == count and not {each["state"] for each in found} & {"waiting", "working"} else []
+
+    return wait_for(ended, f"{count} messages of {session} are answered")
+
+
+def test_a_session_takes_messages_while_its_agent_works(served: Served) -> None:
+    """One that is sent again by its key counts once; none is refused, and all are read back, with what came of them."""
+    say = partial(served.ask, "POST", "/runs/talk/messages")
+    first = say({"agent": "researcher", "text": "My name is Ada."}).json()
+    assert (first["id"], first["session"], first["number"]) == ("talk", "talk", 1)
+    (one,) = answered(served, "talk", 1)
+    assert (one["by"], one["text"], one["state"]) == ("ada", "My name is Ada.", "answered")
+    assert one["answer"].startswith("Answer to: ")
+    served.stack.api.script(hold=True)
+    assert say({"text": "What is my name?"}, Idempotency_Key="m2").json()["number"] == 2
+    wait_for(lambda: len(served.stack.api.hits()) == 2, "the agent works")
+    again = say({"text": "What is my name?"}, Idempotency_Key="m2").json()
+    queued = say({"text": "and now?"}, "start").json()
+    assert (again["number"], queued["number"], queued["waits"]) == (2, 3, False)
+    served.stack.api.script(hold=False)
+    found = answered(served, "talk", 3)
+    assert [each["by"] for each in found] == ["ada", "ada", "start"]
+    assert served.stack.api.hits()[-1]["turn"] >= 1, "the conversation before was not sent along"
+    served.stack.api.script(hold=True)
+    say({"text": "a long job"})
+    wait_for(lambda: messages(served, "talk")[-1]["state"] == "working", "the agent works on it")
+    assert say({"text": "stop, do this", "interrupt": True}).json()["number"] == 5
+    served.stack.api.script(hold=False)
+    states = [each["state"] for each in answered(served, "talk", 5)]
+    assert states == ["answered", "answered", "answered", "interrupted", "answered"]
+    assert served.ask("POST", "/runs/talk/messages", {}).status_code == 422
+    assert served.ask("POST", "/runs/talk/messages", {"text": "x", "by": "bob"}).status_code == 403
+    ends = served.ask("POST", "/runs/talk/end")
+    assert (ends.status_code, ends.json()["asked"]) == (202, True)
+    assert served.result("talk")["status"] == "completed"
+    told = [event for event in served.events("talk") if event["event"] in ("message", "answer")]
+    assert [number for event in told for number in event["data"].get("numbers", ())] == [1, 2, 3, 4, 5]
+    assert told[-1]["data"]["text"] == messages(served, "talk")[-1]["answer"]
+    rest = [event for event in served.events("talk", after=told[-2]["id"]) if "id" in event]
+    assert [event["id"] for event in rest if event["event"] == "answer"] == [told[-1]["id"]], "missed or repeated"
+    onward = say({"text": "one more thing"}).json()
+    assert (onward["id"], onward["number"]) == ("talk~2", 1)
+    assert answered(served, "talk", 6)[-1]["run"] == "talk~2"
+    assert served.ask("GET", "/runs/talk/messages").json()["run"] == "talk~2"
+
+
+def test_a_session_of_one_message_a_run_is_gone_on_from(served: Served) -> None:
+    """As sessions were before: what was said there is read, and the next message goes on from it, in a run that stays open."""
+    served.start("agent", {"agent": "researcher", "task": "My name is Ada."}, "old")
+    served.result("old")
+    said = served.ask("POST", "/runs/old/messages", {"text": "What is my name?"}).json()
+    assert (said["id"], said["number"]) == ("old~2", 1)
+    found = answered(served, "old~2", 2)
+    assert [each["text"] for each in found] == ["My name is Ada.", "What is my name?"]
     assert served.stack.api.hits()[-1]["turn"] == 1, "the conversation before was not sent along"
     served.stack.api.script(hold=True)
-    served.ask("POST", "/runs/talk/messages", {"text": "and now?"})
-    busy = served.ask("POST", "/runs/talk~3/messages", {"text": "hurry"})
+    served.start("agent", {"agent": "researcher", "task": "Do one thing."}, "one-task")
+    busy = served.ask("POST", "/runs/one-task/messages", {"text": "hurry"})
     assert busy.status_code == 409
-    assert "still works" in busy.json()["error"]
+    assert "takes one task and no messages" in busy.json()["error"]
     served.stack.api.script(hold=False)
-    assert served.result("talk~3")["status"] == "completed"
 
 
 def test_a_large_text_is_handed_in_by_reference(served: Served) -> None:

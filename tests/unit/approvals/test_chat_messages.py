@@ -180,6 +180,8 @@ def test_a_card_of_teams_links_to_the_gate_and_reads_no_markdown() -> None:
         ("Action.OpenUrl", "Decide", "https://inbox.example/gate?run=a%2Fb%20c&gate=gate-1"),
         ("Action.OpenUrl", "Open in Temporal", "https://ui.example/run"),
     ]
+    (question,) = channel.message(notice.model_copy(update={"question": True}), ())["attachments"]
+    assert question["content"]["actions"][0]["url"] == "https://inbox.example/run?id=a%2Fb%20c"
     assert "secret" not in str(channel)
     large = channel.message(notice.model_copy(update={"arguments": "é" * 20_000}), ())
     assert len(json.dumps(large, ensure_ascii=False).encode()) <= LARGEST

@@ -20,6 +20,7 @@ from temporalio.common import RawValue
 
 from outlast.approvals.views import timer_text, view_of
 from outlast.cli import leaving, rendering
+from outlast.cli.decisions.listing import WaitingGate, WaitingQuestion
 from outlast.cli.decisions.sending import described
 from outlast.cli.printing import written_json
 from outlast.cli.result_texts import Reader
@@ -148,6 +149,17 @@ def inbox_page() -> str:
     return re.sub(r'<input type="hidden" name="(run|gate|name-0)"[^>]*>', "", page)
 
 
+def home_page() -> str:
+    asked = [Question(id=name("q"), text=name("which?"), deadline=deadline) for deadline in (None, NOW)]
+    waiting: list[WaitingGate | WaitingQuestion] = [WaitingQuestion(name("run"), "r", "t", each) for each in asked]
+    waiting.append(WaitingGate(name("run"), "r", "t", GATE))
+    session = SimpleNamespace(csrf="c", who=name("me"), grant="", scopes=["start"])
+    about = {"waiting": waiting, "count": 3, "page": 1, "pages": 1, "runs": [], "agent": "", "notice": ""}
+    page = render("home.html", session=session, now=NOW, **about)
+    assert "until it is answered" in page
+    return page
+
+
 RENDERED: dict[str, Callable[[], str]] = {
     "status": lambda: printed([rendering.status_page(STATUS)]),
     "list": lambda: printed(runs_page(RUNS, Wanted())),
@@ -155,6 +167,7 @@ RENDERED: dict[str, Callable[[], str]] = {
     "text that forgot to be cleaned": lambda: printed([name("x"), Text(name("y")), Group(Text(name("z")))]),
     "json": lambda: written_json({"id": name("run"), name("key"): [name("x")]}, indent=2),
     "inbox": inbox_page,
+    "what waits": home_page,
     "waiting in the terminal": lambda: "\n".join(map(rendering.safe, described(GATE, NOW))),
     "notice": lambda: "\n".join([subject(NOTICE), plain(NOTICE), as_html(NOTICE)]),
     "gate line": lambda: rendering.safe(gate_line(name("run"), GATE, NOW)),

@@ -27,6 +27,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(parts, "BROWSERS", ())
     monkeypatch.setattr(parts, "POSTGRES", tmp_path)
     monkeypatch.setattr(parts, "_bundled", lambda *_: None)
+    monkeypatch.setattr(parts, "_AGUI", tmp_path)
     monkeypatch.delenv("CI", raising=False)
     return folder
 

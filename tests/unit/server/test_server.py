@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from outlast.cli.chat.sessions import session_of
 from outlast.contracts import Bounds, Streamed
 from outlast.server.access import Rates, Scope, Tokens, new_token
-from outlast.server.conversations import session_of
 from outlast.server.events.feed import LONGEST_LIVE, Feed, Live
 from outlast.server.events.log import Logged
 from outlast.server.events.stream import StreamEvent, stream_events

@@ -7,8 +7,10 @@ from pydantic import SecretStr, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
+from outlast.cli.leaving import verdict
 from outlast.client import Settings, data_converter
 from outlast.storage.payload_codec import EncryptionCodec, new_key, read_keys
+from outlast.storage.sealing import KeyMissingError
 
 OLD, NEW = new_key("old"), new_key("new")
 
@@ -31,8 +33,10 @@ async def test_old_keys_decrypt_after_a_change_and_a_missing_one_is_named() -> N
     assert await codec(NEW, OLD).decode([old]) == [plain]
     (new,) = await codec(NEW, OLD).encode([plain])
     assert await codec(NEW).decode([new]) == [plain]
-    with pytest.raises(ValueError, match=r"PAYLOAD_KEYS.*'old', which is not there"):
+    with pytest.raises(KeyMissingError, match=r"PAYLOAD_KEYS.*'old', which is not there") as missing:
         await codec(NEW).decode([old])
+    code, said = verdict(missing.value)
+    assert (code, "set all keys that still count, the newest first" in said) == (2, True), "no traceback for a person"
 
 
 async def test_a_changed_message_is_refused_and_one_in_clear_is_taken_as_it_is() -> None:

@@ -16,6 +16,7 @@ from outlast.storage.activities import ContentStore
 from outlast.tools.standard import standard_tools
 from outlast.tools.standard.workspace import Workspace
 from outlast.tools.tool import Tool, ToolError, tool
+from outlast.tools.toolsets import choose
 
 
 class Nothing(BaseModel):
@@ -40,7 +41,13 @@ def tools(root: Path, store: ContentStore) -> list[Tool]:
 
 async def test_what_is_not_configured_is_not_there(root: Path, store: ContentStore, tools: list[Tool]) -> None:
     always = {"read_file", "list_files", "search_files", "write_file", "edit_file", "restore_file", "document_text"}
+    always |= {"ask_person"}
     assert {each.name for each in tools} == always
+    ours = {each.name: each for each in tools}
+    assert "ask_person" not in choose(["*"], [], ours, {}).tools, (
+        "an agent waits for people only where its file says so"
+    )
+    assert list(choose(["AskUserQuestion"], [], ours, {}).tools) == ["ask_person"]
     more = standard_tools(store, root, fetch_allow=["example.org"], database_url=f"sqlite:///{root}/a.db")
     assert {each.name for each in more} - always == {"fetch_url", "query_database"}
 

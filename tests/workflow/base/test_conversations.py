@@ -296,7 +296,7 @@ def troubled(call: ModelCall) -> Any:
         raise non_retryable(ErrorKind.MODEL_REJECTED, "not like this")
     if "refuse" in said:
         return ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), call.model)
-    if "for ever" in str(call.history[-2:]):
+    if "for ever" in str(call.history[-4:] or call.messages):
         return calls(("list_files", {}), turn=len(call.history))
     return echo(call)
 

@@ -1,0 +1,62 @@
+"""What a person does in a chat beside talking: decide at gates, answer questions, end the session."""
+
+from collections.abc import Callable
+
+from temporalio.client import WorkflowExecutionDescription
+
+from outlast.cli.chat.commands import HELP, Meant, first_of
+from outlast.cli.chat.sessions import end
+from outlast.cli.chat.talk import Talk
+from outlast.cli.control import send_answer
+from outlast.cli.decisions.sending import DecisionRequest, send
+from outlast.cli.leaving import LeavingError
+from outlast.cli.reaching import Reach
+from outlast.cli.rendering import safe
+from outlast.contracts import Verdict
+
+
+class Acting:
+    """Acts in the name of one person; `note` prints what came of it."""
+
+    def __init__(self, reach: Reach, who: str, talk: Talk, note: Callable[[str], None]) -> None:
+        self._reach = reach
+        self._who = who
+        self._talk = talk
+        self._note = note
+
+    async def do(self, what: Meant, run: WorkflowExecutionDescription | None) -> None:
+        """Do it, and say what came of it; what cannot be done is said, and ends nothing."""
+        if what.word not in ("approve", "deny", "answer", "end"):
+            if what.word != "help":
+                self._note(safe(f"/{what.word} is no command; // begins a message that begins with a slash"))
+            for line in HELP:
+                self._note(line)
+        elif run is None:
+            self._note("there is no session yet: say something first")
+        else:
+            try:
+                await self._act(what, run)
+            except LeavingError as error:
+                self._note(safe(f"✗ {error}"))
+
+    async def _act(self, what: Meant, run: WorkflowExecutionDescription) -> None:
+        talk = self._talk
+        if what.word == "end":
+            await end(self._reach, run, self._who)
+        elif what.word == "answer":
+            question, text = first_of(what.text, tuple(talk.questions))
+            self._note(safe(await send_answer(self._reach, run.id, text, question or None)))
+            talk.questions.pop(question or talk.question, None)
+        else:
+            gate, reason = first_of(what.text, tuple(talk.gates))
+            gate = gate or next(iter(talk.gates), "")
+            # What was shown here is what is decided: an action that was edited since has another digest.
+            digest = talk.gates[gate].digest if gate in talk.gates and talk.gates[gate].whole else ""
+            verdict = Verdict.APPROVE if what.word == "approve" else Verdict.DENY
+            request = DecisionRequest(verdict, gate, self._who, reason, digest)
+            self._note(await send(self._reach, run.id, request, _unsaid if digest else self._note))
+            talk.gates.pop(gate, None)
+
+
+def _unsaid(_: str) -> None:
+    """What stands on the screen already is not told again."""

@@ -1,0 +1,37 @@
+"""What a person types in a chat: a message, or a command that begins with a slash. Pure: a line in, what is meant out."""
+
+from dataclasses import dataclass
+
+HELP = (
+    "  a line         a message; while the agent works it is queued, and read at its next turn",
+    "  /interrupt [TEXT]  break off what the agent does, and say TEXT (Ctrl-C does it without one)",
+    "  /approve [GATE] [REASON], /deny [GATE] [REASON]   decide what waits",
+    "  /answer [QUESTION] TEXT   answer a question; where one is open, a line does it, too",
+    "  /say TEXT      a message, though a question is open",
+    "  /end           end the session; Ctrl-D leaves it going",
+)
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What a line means: `word` is the command without its slash, "say" for a message, "" for a line of nothing."""
+
+    word: str
+    text: str = ""
+
+
+def meant(line: str) -> Meant:
+    """Read a line; two slashes begin a message that begins with one."""
+    text = line.strip()
+    if text.startswith("//"):
+        return Meant("say", text[1:])
+    if not text.startswith("/"):
+        return Meant("line" if text else "", text)
+    word, _, rest = text[1:].partition(" ")
+    return Meant(word.lower(), rest.strip())
+
+
+def first_of(text: str, known: tuple[str, ...]) -> tuple[str, str]:
+    """Split the name of something known off a text; "" where it begins with none."""
+    word, _, rest = text.partition(" ")
+    return (word, rest.strip()) if word in known else ("", text)

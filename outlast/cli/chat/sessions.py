@@ -1,0 +1,248 @@
+"""Sessions that people talk to: which run of one is the newest, and how a message reaches it, for the terminal and the server.
+
+A session is one run that goes on for as long as people talk. One that has ended is gone on from in a run named after the first:
+`ID`, `ID~2`, `ID~3` …, as each message did before version 0.3. Each message has a key, so one that is sent again counts once.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SayAnswer, SessionProgress
+from outlast.cli.kinds import SESSION
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach, must_have_begun
+from outlast.cli.runs.running import marks
+from outlast.cli.runs.waiting import outlasting
+from outlast.errors import text_of
+
+MOST_RUNS = 1000
+"""Runs of one session."""
+TAKEN_WITHIN = 5.0
+"""Seconds in which a living worker takes a message; after them it is sent as a signal."""
+KEY_MEMO = "message"
+"""The memo field that holds the key of the message that a run was started by."""
+TRIES = 5
+"""How often a message looks for its run anew, where that ends while it is being sent."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of a person: `key` tells one that is sent again from a new one, `interrupt` breaks off what the agent does."""
+
+    text: str
+    by: str = ""
+    interrupt: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Where a message went: the run that answers it, and its number there, 0 for one that only interrupts.
+
+    One that no worker has `answered` is numbered once one is back.
+    """
+
+    run: str
+    number: int = 0
+    answered: bool = False
+
+
+def session_of(run: str) -> str:
+    """Return the session that a run belongs to: its first run."""
+    first, _, number = run.rpartition("~")
+    return first if first and number.isdecimal() else run
+
+
+def run_of(session: str, number: int) -> str:
+    """Return the workflow id of a session's run, counted from 1."""
+    return session if number == 1 else f"{session}~{number}"
+
+
+async def find(reach: Reach, run: str) -> WorkflowExecutionDescription | None:
+    """Describe a run; None where there is none."""
+    try:
+        return await reach.client.get_workflow_handle(run).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND or "namespace" in error.message.lower():
+            raise
+        return None
+
+
+async def runs_of(reach: Reach, session: str) -> AsyncIterator[WorkflowExecutionDescription]:
+    """Yield the runs of a session, oldest first."""
+    for number in range(1, MOST_RUNS):
+        if (found := await find(reach, run_of(session, number))) is None:
+            return
+        yield found
+
+
+async def newest(reach: Reach, session: str) -> tuple[WorkflowExecutionDescription | None, int]:
+    """Find the newest run of a session and its number, without asking for each of them; None and 0 where there is none."""
+    found, low, high = await find(reach, session), 1, 2
+    if found is None:
+        return None, 0
+    while (there := await find(reach, run_of(session, high))) is not None:
+        found, low, high = there, high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        there = await find(reach, run_of(session, middle))
+        found, low, high = (found, low, middle) if there is None else (there, middle, high)
+    return found, low
+
+
+async def say(
+    reach: Reach, session: str, said: Said, opening: AgentSessionRequest | None, priority: Priority = Priority.default
+) -> Taken:
+    """Send a message to a session: to the run that goes on, else to a new one that goes on from the last.
+
+    A new session begins with `opening`. Raises LeavingError where there is neither, or the run is none of a session.
+    """
+    said = said if said.key else replace(said, key=secrets.token_hex(16))
+    for _ in range(TRIES):
+        found, number = await newest(reach, session)
+        try:
+            if found is None:
+                if opening is None:
+                    raise LeavingError(WRONG, f"there is no session {session!r}")
+                return await _begun(reach, session, said, opening, priority)
+            if found.workflow_type != SESSION:
+                raise LeavingError(
+                    WRONG, f"{found.id} is a {found.workflow_type}, which takes no messages; name a session of an agent"
+                )
+            if found.status is WorkflowExecutionStatus.RUNNING:
+                return await _said_to(reach, found, said)
+            if await found.memo_value(KEY_MEMO, "", type_hint=str) == said.key:
+                return Taken(found.id)  # it was the one message of this run
+            onward = await _onward(reach, found, said)
+            if number + 1 >= MOST_RUNS:
+                raise LeavingError(WRONG, f"{session} has {MOST_RUNS} runs; begin another session")
+            return await _begun(reach, run_of(session, number + 1), said, onward, priority)
+        except (WorkflowAlreadyStartedError, RunOverError):
+            continue  # somebody else began that run, or it ended just now
+    raise LeavingError(WRONG, f"{session} ends and begins again and again; send it once more")
+
+
+class RunOverError(Exception):
+    """The run ended before it took a message."""
+
+
+async def _begun(
+    reach: Reach, run: str, said: Said, request: AgentSessionRequest, priority: Priority = Priority.default
+) -> Taken:
+    """Start a run with its first message, in one go; raises WorkflowAlreadyStartedError where one of that id has ended."""
+    queue = reach.settings.task_queue
+    start: dict[str, Any] = {
+        "id": run,
+        "task_queue": queue,
+        "static_summary": f"{request.agent}: {' '.join(said.text.split())}"[:200],
+        "search_attributes": await marks(reach, SESSION),
+        "priority": priority,
+        "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+    }
+    if await reach.served(queue):
+        operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(SESSION, request, **start)
+        try:
+            async with asyncio.timeout(TAKEN_WITHIN):
+                answer: SayAnswer = await reach.client.execute_update_with_start_workflow(
+                    "say", asdict(said), start_workflow_operation=operation, result_type=SayAnswer
+                )
+                return _taken(run, answer)
+        except WorkflowUpdateFailedError as error:
+            raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            pass
+    await reach.client.start_workflow(SESSION, request, start_signal="say", start_signal_args=[asdict(said)], **start)
+    return Taken(run)
+
+
+def _taken(run: str, answer: SayAnswer) -> Taken:
+    """Read what came of a message; raises LeavingError where it was not taken."""
+    if not answer.accepted:
+        raise LeavingError(WRONG, f"{run} does not take it: {answer.reason}")
+    return Taken(run, answer.number, answered=True)
+
+
+async def _said_to(reach: Reach, found: WorkflowExecutionDescription, said: Said) -> Taken:
+    must_have_begun(found)
+    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id)
+    try:
+        if await reach.served(found):
+            try:
+                async with asyncio.timeout(TAKEN_WITHIN):
+                    answer: SayAnswer = await handle.execute_update("say", asdict(said), result_type=SayAnswer)
+                    return _taken(found.id, answer)
+            except WorkflowUpdateFailedError as error:
+                raise LeavingError(WRONG, f"{found.id} does not take it: {text_of(error.cause)}") from error
+            except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+                pass
+        await handle.signal("say", asdict(said))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise RunOverError(found.id) from error
+    return Taken(found.id)
+
+
+async def end(reach: Reach, found: WorkflowExecutionDescription, by: str) -> None:
+    """Let a session end once the agent has answered what was said; its run may go on in another one."""
+    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id)
+    await handle.signal("end", {"by": by})
+
+
+async def asked_of(reach: Reach, run: WorkflowExecutionDescription) -> AgentSessionRequest:
+    """Read what a run of a session was started with; raises LeavingError where that is something else."""
+    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
+        run.id, run_id=run.raw_description.workflow_execution_info.first_run_id or run.run_id
+    )
+    async for event in handle.fetch_history_events(page_size=1):
+        given = event.workflow_execution_started_event_attributes.input.payloads
+        try:
+            (asked,) = await reach.client.data_converter.decode(given, [AgentSessionRequest])
+        except ValueError:
+            break
+        if isinstance(asked, AgentSessionRequest):
+            return asked
+    raise LeavingError(WRONG, f"{run.id} was started with something else than a session's request")
+
+
+async def left_by(reach: Reach, run: WorkflowExecutionDescription) -> SessionProgress | None:
+    """Return from where another session goes on: the conversation, with limits that begin anew."""
+    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
+        run.id, run_id=run.run_id, result_type=AgentSessionResult
+    )
+    if run.status is WorkflowExecutionStatus.COMPLETED:
+        result: AgentSessionResult = await outlasting(handle)
+        progress = result.progress
+    else:  # only its workflow code knows how far a run came that failed or was stopped
+        progress = await reach.ask(run, "progress", SessionProgress, within=PATIENT_DEADLINE)
+    if progress.transcript is None:
+        return None
+    return progress.resumable.model_copy(update={"turns": 0, "tool_calls": 0})
+
+
+async def _onward(reach: Reach, run: WorkflowExecutionDescription, said: Said) -> AgentSessionRequest:
+    asked = await asked_of(reach, run)
+    return AgentSessionRequest(
+        agent=asked.agent,
+        requester=said.by or asked.requester,
+        gate=asked.gate,
+        limits=asked.limits,
+        continues=await left_by(reach, run),
+        conversation=True,
+    )

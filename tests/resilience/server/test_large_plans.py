@@ -1,0 +1,69 @@
+"""A plan of 5,000 steps is looked at everywhere, within the size of a message, and what failed or waits is found."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.processes import running_starter, wait_for
+from tests.resilience.server.serving import Served
+from tests.stacks import Stack
+
+pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(120)]
+
+STEPS, BROKEN = 5000, 4000
+
+
+def test_a_plan_of_5000_steps_is_seen_everywhere_with_what_failed_first(served: Served, tmp_path: Path) -> None:
+    stack, steps = served.stack, [step(number) for number in range(1, STEPS + 1)]
+    (tmp_path / "plan.json").write_text(json.dumps({"steps": steps}))
+    refusal = {"status": 400, "error_type": "invalid_request_error", "message": "no"}
+    stack.api.script(rules=[{"user": f"Part {BROKEN}:", **refusal}, {"user": "Part 1:", "hold": "end", "text": "x"}])
+    stack.done("plan", "--plan", str(tmp_path / "plan.json"), "--id", "large", "--detach")
+    wait_for(lambda: "failed" in stack.done("status", "large"), "the step fails", timeout=60)
+
+    began = time.monotonic()
+    shown = stack.done("status", "large")
+    assert len(shown.splitlines()) < 250
+    assert f"✗ failed   {BROKEN} " in shown
+    assert "▶ running  1 " in shown
+    assert "… and 4800 more; --json lists them all" in shown
+    for whole in (stack.json("status", "large"), served.ask("GET", "/runs/large").json()["progress"]):
+        states: dict[str, Any] = {row["step"]: row["state"] for row in whole["steps"]}
+        assert (len(states), states["1"], states[str(BROKEN)]) == (STEPS, "running", "failed")
+    assert "is refused" not in stack.done("why", "large", str(BROKEN))
+    stack.done("report", "large", "-o", str(tmp_path / "report.html"))
+    assert (tmp_path / "report.html").stat().st_size < 4_000_000
+    _page(served)
+    with running_starter(tmp_path, "watch", "large", env=stack.env, name="watch") as watching:
+        watching.wait_until(lambda: "1 · writer" in watching.output, "the watcher to see the run")
+        assert time.monotonic() - began < 60, "looking at it is no work for minutes"
+        stack.done("cancel", "large")
+        stack.api.script(release=["end"])
+        watching.wait(30)
+    _is_forked(stack)
+
+
+def _page(served: Served) -> None:
+    """Its page on the server lists what failed and runs, and says how much it leaves out."""
+    with httpx2.Client(base_url=served.url, follow_redirects=True) as browser:
+        browser.post("/signin", data={"who": served.tokens["ada"]})
+        page = browser.get("/run", params={"id": "large"}).text
+    assert f"<b>{BROKEN}</b>" in page
+    assert "… and 4800 more" in page
+    assert len(page) < 200_000
+
+
+def _is_forked(stack: Stack) -> None:
+    """A fork knows all its steps, also those that did not fit into one answer."""
+    shown = stack.done("fork", "large", "--from-step", str(STEPS), "--dry-run")
+    assert f"to do       {STEPS} · writer" in shown
+
+
+def step(number: int) -> dict[str, Any]:
+    before = [number - 1] if number not in (1, BROKEN) else []
+    text = f"Part {number}: " + "write about it " * 20
+    return {"step": number, "agent": "writer", "input": text, "depends_on": before}

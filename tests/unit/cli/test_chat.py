@@ -1,0 +1,118 @@
+"""A chat without a server: what a line means, what is kept of what was typed, and what is shown of what happens."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from outlast.cli.chat.commands import meant
+from outlast.cli.chat.outbox import Outbox
+from outlast.cli.chat.talk import Talk
+from outlast.server.events.stream import StreamEvent
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "text"),
+    [
+        ("hello", "line", "hello"),
+        ("  ", "", ""),
+        ("/interrupt stop that", "interrupt", "stop that"),
+        ("/END", "end", ""),
+        ("//etc is a folder", "say", "/etc is a folder"),
+    ],
+)
+def test_a_line_is_a_message_or_a_command(line: str, word: str, text: str) -> None:
+    assert (meant(line).word, meant(line).text) == (word, text)
+
+
+def test_what_is_typed_is_kept_until_it_is_taken(tmp_path: Path) -> None:
+    """Another process finds what a killed one left, in its order; what a person reads of one session is none of another's."""
+    outbox = Outbox(tmp_path, "server", "namespace", "s", "ada")
+    first, second = outbox.keep("one"), outbox.keep("two", interrupt=True, key="batch/2")
+    later = Outbox(tmp_path, "server", "namespace", "s", "ada")
+    assert later.left() == [first, second]
+    (file, *_) = (tmp_path / "chat").rglob("*.json")
+    (file.parent / "cut.json").write_text('{"text": "of')
+    later.drop(first)
+    assert Outbox(tmp_path, "server", "namespace", "s", "ada").left() == [second]
+    assert later.read_to("s") == 0
+    later.has_read("s", 7)
+    assert Outbox(tmp_path, "server", "namespace", "s", "ada").read_to("s") == 7
+    assert later.read_to("s~2") == 0, "numbers begin anew in each run"
+    other = Outbox(tmp_path, "server", "namespace", "s", "bob")
+    assert (other.left(), other.read_to("s"), other.keeps) == ([], 0, True)
+    assert file.parent.stat().st_mode & 0o077 == 0
+
+
+def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "chat").write_text("a file where the folder should be")
+    outbox = Outbox(tmp_path, "s")
+    assert outbox.keep("one").text == "one"
+    assert not outbox.keeps
+
+
+def told(talk: Talk, kind: str, **data: Any) -> list[str]:
+    return [line.text for line in talk.lines(StreamEvent(kind, data))]
+
+
+def sent(talk: Talk, key: str, number: int) -> list[str]:
+    return [line.text for line in asyncio.run(talk.sent(cast(Any, None), key, number))]
+
+
+MODEL = {"call": "r:1", "step": "session", "agent": "clerk", "model": "m", "tool": "", "error": "", "state": "done"}
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_a_turn_is_shown_as_it_comes_or_whole(draws: bool) -> None:
+    """In a terminal the text as it is written; in a pipe the answer alone. Tool calls take a line each, whatever they gave."""
+    talk = Talk("clerk", draws=draws)
+    talk.begin("s")
+    talk.mine.add("k1")
+    assert sent(talk, "k1", 1) == []
+    assert not talk.settled
+    assert told(talk, "message", id="s", number=1, by="ada", key="k1", state="working", reason="", text="Hi") == []
+    told(talk, "call_started", **MODEL)
+    assert talk.works
+    shown = told(talk, "text", **MODEL, attempt=1, start=0, text="Hello\nA")
+    assert shown == (["clerk │ Hello"] if draws else [])
+    shown = told(talk, "call_ended", **MODEL, text="Hello\nAda.")
+    assert shown == (["clerk │ Ada."] if draws else [])
+    tool = MODEL | {"call": "r:2", "model": "", "tool": "list_files", "input": {"pattern": "*"}}
+    (line,) = told(talk, "call_ended", **tool, text="a.md\n" * 100)
+    assert line.startswith('  ✓ list_files {"pattern": "*"} → a.md a.md')
+    assert len(line) == 150
+    shown = told(talk, "answer", id="s", numbers=[1], state="answered", reason="", text="Hello\nAda.")
+    assert shown == ([] if draws else ["Hello\nAda."])
+    assert (talk.settled, talk.works, talk.read_to, talk.failed) == (True, False, 1, False)
+
+
+def test_what_others_say_is_shown_once_and_what_waits_names_its_command() -> None:
+    talk = Talk("clerk", draws=True)
+    said = {"id": "s", "number": 2, "by": "bob", "key": "b1", "reason": "", "text": "And\x1b[2J me?"}
+    (line,) = told(talk, "message", **said, state="waiting")
+    assert line.startswith("bob │ And")
+    assert "\x1b" not in line
+    assert told(talk, "message", **said, state="working") == []
+    gate = {"name": "gate-1", "description": "Send it", "deadline": "2030-01-01T00:00:00Z", "digest": "d" * 64}
+    question = {"id": "question-1", "text": "Which one?", "deadline": "2030-01-01T00:00:00Z"}
+    lines = told(talk, "status", gates=[gate], questions=[question])
+    assert "  /approve gate-1 [REASON] or /deny gate-1 [REASON]" in lines
+    assert lines[-2:] == ["? Which one?", "  your next line answers question-1: a text"]
+    form = question | {"id": "question-2", "form": {"properties": {"amount": {"type": "number"}}}}
+    assert 'JSON such as {"amount": "<number>"}' in told(talk, "status", gates=[gate], questions=[question, form])[-1]
+    assert told(talk, "status", gates=[gate], questions=[question]) == []
+    assert talk.question == "question-1"
+    told(talk, "status", gates=[], questions=[])
+    assert talk.question == ""
+
+
+def test_a_message_that_nobody_answers_makes_the_chat_fail() -> None:
+    talk = Talk("clerk", draws=False)
+    sent(talk, "k", 3)
+    told(talk, "answer", id="s", numbers=[3], state="failed", reason="the model refused", text=None)
+    assert talk.failed
+    other = Talk("clerk", draws=False)
+    sent(other, "k", 0)
+    assert told(other, "run_ended", id="s", status="cancelled", error="") == ["the session has ended (cancelled)"]
+    assert other.failed
