@@ -7,7 +7,7 @@ decision for the run; else the name of the caller's token counts; on this machin
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from outlast.approvals.standing.bounds import read_bounds
@@ -69,7 +69,7 @@ class DecideBody(Body):
     """Why."""
     edit: dict[str, Any] | None = None
     """Other arguments, all of them: it is another action then, which waits for its own approval."""
-    stop_asking: bool | dict[str, Any] = False
+    stop_asking: StrictBool | dict[str, Any] = False
     """Whether it stands for further calls of the tool in this run: true, or within bounds: `same` and `same_host` (names of
     arguments), `at_most` (arguments, and the most that each may be)."""
 

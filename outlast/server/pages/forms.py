@@ -130,6 +130,8 @@ def bounds_of(form: Mapping[str, str]) -> Bounds:
     wanted: dict[str, Any] = {}
     for at in range(BOUNDS):
         name, chosen, most = (form.get(f"{field}-{at}", "").strip() for field in ("name", "bound", "most"))
+        if chosen == "at_most":
+            raise FormError(f"{name}: write the most that it may be")
         if chosen:
             wanted.setdefault(chosen, []).append(name)
         try:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from outlast.cli.chat.sessions import session_of
 from outlast.contracts import Bounds, Streamed
@@ -13,6 +14,7 @@ from outlast.server.access import Rates, Scope, Tokens, new_token
 from outlast.server.events.feed import LONGEST_LIVE, Feed, Live
 from outlast.server.events.log import Logged
 from outlast.server.events.stream import StreamEvent, stream_events
+from outlast.server.gates import DecideBody
 from outlast.server.pages.forms import FormError, bound_rows, bounds_of
 
 
@@ -42,6 +44,14 @@ def test_a_caller_has_a_minutes_requests_and_gets_them_back() -> None:
     assert rates.take("a") > 0
 
 
+@pytest.mark.parametrize("word", ["yes", "true", "on", "1", 1, 1.0, ["to"]])
+def test_no_word_lets_an_approval_stand_over_http(word: Any) -> None:
+    sent = {"verdict": "approve", "digest": "d" * 12, "stop_asking": word}
+    with pytest.raises(ValidationError, match="stop_asking"):
+        DecideBody.model_validate(sent)
+    assert DecideBody.model_validate(sent | {"stop_asking": True}).stop_asking is True
+
+
 def test_the_form_of_a_gate_bounds_an_approval() -> None:
     arguments = '{"to": "ann", "url": "https://bank.example/x", "amount": 5}'
     rows = bound_rows(arguments, {"bound-0": "same", "most-2": "100"})
@@ -55,6 +65,7 @@ def test_the_form_of_a_gate_bounds_an_approval() -> None:
     assert bounds_of({"name-0": "to"}) == Bounds()
     for wrong in (
         {"name-0": "to", "bound-0": "any"},
+        {"name-0": "to", "bound-0": "at_most", "most-0": "5"},
         {"name-2": "a", "most-2": "ten"},
         {"name-2": "a", "most-2": "nan"},
     ):
