@@ -213,16 +213,23 @@ class AgentLoop:
         try:
             outcomes = await each(by_id, one, max_parallel=MAX_PARALLEL_TOOLS)
         except (asyncio.CancelledError, HaltedError):
-            await self._append((Message(answers=_closed(calls, done, "cancelled")),))
+            await self._append(self._broken_off(calls, done, "cancelled"))
             raise
         if self.started is not None:
             self.started += self.agents.run.gates.waits.seconds - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
                 # Whoever goes on after this must find every call answered.
-                self.state.left = (Message(answers=_closed(calls, done, text_of(outcome.error))),)
+                self.state.left = self._broken_off(calls, done, text_of(outcome.error))
                 raise outcome.error
         return tuple(done[call.id] for call in calls)
+
+    def _broken_off(self, calls: Sequence[ToolCall], done: Mapping[str, ToolAnswer], why: str) -> tuple[Message, ...]:
+        """Answer the calls of a turn that is broken off; its conversation is not handed over, and must not say so."""
+        self._next = ""
+        cards = {call.id: self._toolset.get(call.name) for call in calls}
+        kept = {one: answer for one, answer in done.items() if not ((card := cards[one]) and card.handoff)}
+        return (Message(answers=tuple(kept.get(call.id) or unanswered(call, why) for call in calls)),)
 
     async def _answer(self, call: ToolCall) -> ToolAnswer:
         card = self._toolset.get(call.name)
@@ -286,7 +293,3 @@ class AgentLoop:
         if stopped := fields.get("stopped"):
             self.notes.append(f"{self.card.name} stopped: {stopped}")
         return LoopEnd(content=self._last, notes=tuple(self.notes), findings=tuple(self._findings), **fields)
-
-
-def _closed(calls: Sequence[ToolCall], done: Mapping[str, ToolAnswer], why: str) -> tuple[ToolAnswer, ...]:
-    return tuple(done.get(call.id) or unanswered(call, why) for call in calls)

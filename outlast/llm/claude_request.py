@@ -51,7 +51,10 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
     choice = call.tool_choice
     if not tools and (used := _used(call)):
         # A conversation that was handed over to an agent without tools: the API refuses calls of tools that nobody declares.
-        tools, choice = [{"name": name, "description": GONE, "input_schema": {"type": "object"}} for name in used], "none"
+        tools, choice = (
+            [{"name": name, "description": GONE, "input_schema": {"type": "object"}} for name in used],
+            "none",
+        )
     if tools:
         tools[-1]["cache_control"] = _CACHED
         parameters["tools"] = tools

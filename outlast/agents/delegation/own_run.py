@@ -128,8 +128,9 @@ class OwnRun:
             result: DelegationResult = await handle
             return result
         finally:
-            passing.cancel()
-            self.run.trace.waits_below(run)
+            if workflow.in_workflow():  # not where a run that leaves memory is closed
+                passing.cancel()
+                self.run.trace.waits_below(run)
 
     async def _pass_on_pauses(self, handle: "workflow.ChildWorkflowHandle[Any, Any]") -> None:
         state = self.run.state

@@ -25,6 +25,7 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.forks.forking import fork
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.base.test_agent_session import calls, results
+from tests.workflow.base.test_conversations import answered, gate_open, said
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, bench, changes_of, states
 from workflows.agent_session import AgentSessionWorkflow
@@ -335,3 +336,23 @@ async def test_two_that_send_a_conversation_back_and_forth_come_to_an_end(runner
 
     result, llm = await crewed.run(script, SESSION, session())
     assert (result.answer.text, len(llm.calls)) == ("then I answer", 12)
+
+
+async def test_a_hand_over_in_a_turn_that_is_interrupted_does_not_happen(bench: Bench, tmp_path: Path) -> None:
+    bench.runner = ours(bench.runner, tmp_path, {"lead": "handoff: clerk\ntools: shout", "clerk": "tools: Write"})
+
+    def script(call: ModelCall) -> Any:
+        if "wait" in str(call.history[-1:]):
+            return f"{who(call)} waits"
+        return calls(("hand_over_to_clerk", {}), SHOUT, turn=1)
+
+    with bench.runner.env.auto_time_skipping_disabled():
+        async with bench.runner.worker(script) as llm:
+            talk = await bench.runner.start(SESSION, session(conversation=True))
+            await gate_open(talk)
+            await said(talk, {"text": "wait", "by": "ann", "interrupt": True})
+            view = await answered(talk, 2)
+            await talk.execute_update("end")
+            await talk.result()
+    assert [each.answer.text for each in view.messages if each.answer] == ["lead waits"]
+    assert "handed" not in str(results(llm.calls[-1]))
