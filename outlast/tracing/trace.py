@@ -28,6 +28,7 @@ from outlast.contracts import (
     StandingApproval,
     StepOutcomes,
     StepRow,
+    StepState,
     ToolResult,
     Trace,
     Usage,
@@ -183,10 +184,11 @@ class RunTrace:
             waits = WaitsBelow.model_validate(arguments[0] if len(arguments) == 1 else None)
         except ValueError:
             waits = None
-        known = waits is not None and any(row.run == waits.run for row in self._state.steps.values() if row.run)
-        if waits is None or not known:
+        steps = self._state.steps.values()
+        row = next((row for row in steps if row.run == waits.run), None) if waits and waits.run else None
+        if waits is None or row is None:
             self.notice("delegate_waits: only a run that this one has started for an agent says what waits there")
-        else:
+        elif row.state is StepState.RUNNING:  # else that run has ended, and this was overtaken by its end
             self.waits_below(waits.run, waits)
 
     def spent_below(self, step: str, spend: Spend) -> None:

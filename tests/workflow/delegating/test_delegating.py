@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
-from outlast.agents.sessions import AgentSessionRequest
+from outlast.agents.sessions import AgentSessionRequest, MessageState
 from outlast.contracts import (
     ROLL_BACK_ALL,
     Budget,
@@ -336,6 +336,32 @@ async def test_two_that_send_a_conversation_back_and_forth_come_to_an_end(runner
 
     result, llm = await crewed.run(script, SESSION, session())
     assert (result.answer.text, len(llm.calls)) == ("then I answer", 12)
+
+
+async def test_an_interruption_ends_what_an_agent_below_does(bench: Bench, tmp_path: Path) -> None:
+    bench.runner = ours(bench.runner, tmp_path, {**CREW, "clerk": "tools: [shout, Write]"})
+
+    def script(call: ModelCall) -> Any:
+        if who(call) == "lead":
+            return "I wait" if "wait" in str(call.history[-1:]) else asks(("clerk", "one"))
+        return writes("one") if turn(call) == 0 else calls(SHOUT, turn=7)
+
+    with bench.runner.env.auto_time_skipping_disabled():
+        async with bench.runner.worker(script):
+            talk = await bench.runner.start(SESSION, session(conversation=True))
+            below = await waits_below(talk)
+            await said(talk, {"text": "wait", "by": "ann", "interrupt": True})
+            view = await answered(talk, 2)
+            ended = await bench.runner.env.client.get_workflow_handle(below.run).describe()
+            await talk.signal("delegate_waits", below)  # one that its end has overtaken
+            status: RunStatus = await talk.query(AgentSessionWorkflow.status)
+            changes = await changes_of(talk)
+            await talk.execute_update("end")
+            await talk.result()
+    assert [each.state for each in view.messages] == [MessageState.INTERRUPTED, MessageState.ANSWERED]
+    assert (ended.status, status.below, status.notices) == (WorkflowExecutionStatus.CANCELED, (), ())
+    assert [(change.tool, change.state) for change in changes.changes] == [("write_file", ChangeState.DONE)]
+    assert bench.did == ["write_file one.md"]
 
 
 async def test_a_hand_over_in_a_turn_that_is_interrupted_does_not_happen(bench: Bench, tmp_path: Path) -> None:
