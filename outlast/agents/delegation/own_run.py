@@ -42,6 +42,10 @@ MOST_RUNS = 3
 """How many runs one call may take: a run that was reset finds that of before cancelled."""
 
 
+MOST_ID = 1000
+"""Bytes of the longest workflow id that a server takes by default; a task that wants a longer one would fail for ever."""
+
+
 class Asking(Protocol):
     """The agents of a run, as one of them asks others."""
 
@@ -87,7 +91,7 @@ class OwnRun:
 
     async def _result(self, request: DelegationRequest, settled: list[Settled]) -> DelegationResult:
         """Start the run and wait for its end; `settled` is filled with what is to be taken over, whatever is raised."""
-        first = f"{workflow.info().workflow_id}/{self.name}-{journal.digest(self.call, request.agent)[:6]}"
+        first = id_below(workflow.info().workflow_id, self.name, journal.digest(self.call, request.agent)[:6])
         for number in range(1, MOST_RUNS + 1):
             run = first if number == 1 else f"{first}~{number}"
             self.run.state.done_by(self.name, run)
@@ -191,6 +195,18 @@ class OwnRun:
             for agent, tool, reason in each.lacking:
                 run.state.tools.lacks(agent, (f"{tool} ({reason})" if reason else tool,))
         run.budget.settle(loan, settled[-1].raised)
+
+
+def id_below(above: str, step: str, call: str) -> str:
+    """Name the run of an agent that is asked: the id of the run above, the step, cut where both are too long, and the call.
+
+    Raises InputInvalid where the id of the run above leaves no room; a rollback knows by that beginning what belongs to it.
+    """
+    room = MOST_ID - len(f"{above}/-{call}~{MOST_RUNS}".encode())
+    if room < 0:
+        why = f"the id of the run that asks has {len(above.encode())} bytes, and leaves no room for that of a run below"
+        raise non_retryable(ErrorKind.INPUT_INVALID, f"{why}; start runs with shorter ids")
+    return f"{above}/{step.encode()[:room].decode(errors='ignore')}-{call}"
 
 
 def _reached(catalog: Catalog, agent: str) -> Catalog:

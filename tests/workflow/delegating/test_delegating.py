@@ -5,8 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from outlast.agents.delegation.contracts import DelegateRequest, Settled
+from outlast.agents.delegation.ended_activities import DelegateActivities
+from outlast.agents.delegation.own_run import id_below
 from outlast.agents.sessions import AgentSessionRequest, MessageState
 from outlast.contracts import (
     ROLL_BACK_ALL,
@@ -279,6 +286,43 @@ async def test_one_that_is_ended_from_outside_is_taken_over_and_counted(
     assert states(changes) == [ChangeState.UNDONE if how == "parent" else ChangeState.DONE]
     assert len(bench.undone) == (how == "parent")
     assert spend.calls == (3 if how == "terminated" else 4 if how == "cancelled" else 3)
+
+
+def test_the_id_of_a_run_below_is_one_that_a_server_takes() -> None:
+    assert id_below("run", "session/clerk", "abc123") == "run/session/clerk-abc123"
+    for length in (985, 989, 990):
+        cut = id_below("x" * length, "é" * 64, "abc123")
+        assert cut.startswith("x" * length + "/")
+        assert cut.endswith("-abc123")
+        assert 990 < len(f"{cut}~3".encode()) <= 1000
+    with pytest.raises(ApplicationError, match="start runs with shorter ids"):
+        id_below("x" * 991, "session/clerk", "abc123")
+
+
+@workflow.defn(name="Foreign")
+class ForeignWorkflow:
+    """Fails as nothing of this library does."""
+
+    @workflow.run
+    async def run(self) -> None:
+        raise ApplicationError("no", type="Foreign")
+
+    @workflow.query
+    def settled(self) -> Settled:
+        return Settled(asked=3)
+
+
+async def test_a_failure_of_a_kind_that_nobody_knows_is_read(runner: Runner) -> None:
+    client = runner.env.client
+    async with Worker(
+        client, task_queue="foreign", workflows=[ForeignWorkflow], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        handle = await client.start_workflow("Foreign", id="foreign", task_queue="foreign")
+        read = ActivityEnvironment(client=client)
+        ended = await read.run(DelegateActivities().read_delegate, DelegateRequest(run=handle.id))
+        missing = await read.run(DelegateActivities().read_delegate, DelegateRequest(run="nobody"))
+    assert (ended.kind, ended.error, ended.settled.asked) == (ErrorKind.UNEXPECTED, "no", 3)
+    assert (missing.kind, missing.error) == ("", "it never began")
 
 
 async def test_a_fork_takes_over_what_an_agent_below_has_answered(runner: Runner, tmp_path: Path) -> None:
