@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from temporalio.client import WorkflowExecutionDescription
+from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -180,6 +180,8 @@ def http_error(error: Exception) -> HttpError | None:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 return HttpError(422, " ".join(error.message.split()))
             return HttpError(503, f"the Temporal server does not answer: {' '.join(error.message.split())}")
+        case WorkflowQueryFailedError():
+            return HttpError(503, f"the run does not answer: {' '.join(error.message.split())}")
         case ApplicationError():
             away = error.type == ErrorKind.CONTENT_UNAVAILABLE
             return HttpError(503 if away else 422, f"{error.type}: {' '.join(error.message.split())}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
 
 from outlast.approvals.choices import CHOICE
 from outlast.approvals.tokens import granted
@@ -115,7 +115,7 @@ class ClickActions:
             if await _asked(reach, click, found) is None:
                 return Done(_closed(click), over=_closed(click))
             sent = "sent"
-        except LeavingError:  # the run keeps it until a worker is back
+        except (LeavingError, WorkflowQueryFailedError):  # the run keeps it until a worker is back
             sent = "sent; no worker answers now, so it counts once one is back"
         handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
         message: dict[str, Any] = {"question": click.question, "answer": answer, "by": who, "channel": "slack"}

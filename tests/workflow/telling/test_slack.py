@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from pydantic import SecretStr
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.worker import Worker
 
 from outlast.approvals.identity_activities import GateTermsActivities
@@ -22,6 +22,7 @@ from outlast.contracts import GatePolicy, PlanResult
 from outlast.notices.slack.api import SlackApi
 from outlast.notices.slack.slack_activities import SlackActivities
 from outlast.server.app import Server
+from outlast.server.operations import http_error
 from outlast.server.slack import acting, receiving
 from tests.doubles.slack import CHANNEL, SIGNING_SECRET, TOKEN, Failure, Slack, form, signed, slack_double
 from tests.policed import policed
@@ -347,6 +348,23 @@ async def test_questions_are_answered_by_buttons_dialogs_and_forms(desk: Desk) -
         assert json.loads((await filled.result()).answer or "") == {"name": "Bob", "days": 3, "kind": "holiday"}
         await desk.send(answer | {"trigger_id": "another"})
         assert "has ended already" in desk.told[-1][1]
+
+
+async def test_an_answer_to_a_run_that_cannot_be_looked_at_is_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while its task fails, and somebody deploys what it needs."""
+
+    async def fails(*given: Any) -> None:
+        raise WorkflowQueryFailedError("its task fails")
+
+    async with desk.gated():
+        chosen = await desk.start(Asking(text="Which one?", options=("this", "that")))
+        await desk.until(lambda: desk.slack.buttons("Which one?"))
+        monkeypatch.setattr(acting, "_asked", fails)
+        assert (await desk.click(BOB, "Which one?", "that")).status_code == 200
+        assert (await chosen.result()).answer == "that"
+    refusal = http_error(WorkflowQueryFailedError("its task fails"))
+    assert refusal is not None
+    assert refusal.status == 503
 
 
 async def test_what_slack_did_not_sign_is_refused(desk: Desk) -> None:
