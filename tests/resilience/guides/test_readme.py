@@ -111,7 +111,7 @@ def test_the_worker_command_serves_until_it_is_stopped(
 @pytest.mark.xdist_group("demo")
 def test_make_up_serves_make_demo_and_runs_by_the_local_model_until_it_is_interrupted(tmp_path: Path) -> None:
     # Whole answers of the local model are most of a minute of computing, and prove no more than their first words.
-    (tmp_path / "models.toml").write_text((PACKAGE / "llm" / "models.toml").read_text().replace("= 128\n", "= 40\n"))
+    (tmp_path / "models.toml").write_text((PACKAGE / "llm" / "models.toml").read_text().replace("= 128\n", "= 24\n"))
     settings = {"STATE_DIR": str(tmp_path / "state"), "MODELS_FILE": str(tmp_path / "models.toml")}
     env = with_our_python(clean_environment(**settings))
     process = RealProcess(command=["make", "up"], log=tmp_path / "up.log", env=env)
