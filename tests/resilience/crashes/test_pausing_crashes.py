@@ -14,13 +14,13 @@ from tests.resilience.crashes.test_session_crashes import session
 
 pytestmark = pytest.mark.xdist_group("crashes")
 
-TURNS = 24
+TURNS = 18
 MEANWHILE = 1.0
 """Seconds in which a run that is not paused makes several calls."""
 
 
 async def test_a_paused_session_stays_paused_through_kill_9_and_continue_as_new(tmp_path: Path) -> None:
-    with session(tmp_path, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60") as running:
+    with session(tmp_path, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40") as running:
         first = await running.start(TURNS)
         client = await Client.connect(running.server.address, data_converter=data_converter(512 * 1024))
         handle: WorkflowHandle[Any, Any] = client.get_workflow_handle("session")

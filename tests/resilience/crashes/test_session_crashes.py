@@ -35,7 +35,7 @@ from workflows.agent_session import AgentSessionWorkflow
 pytestmark = pytest.mark.xdist_group("crashes")
 
 T = TypeVar("T")
-TURNS = 100
+TURNS = 60
 KILLS = 2
 APPEND = "mcp__double__note_append"
 CLERK = "---\nname: clerk\ndescription: Takes notes.\nmodel: sonnet\ntools: mcp__double\n---\nYou take notes."

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_the_worker_command_serves_until_it_is_stopped(
 @pytest.mark.xdist_group("demo")
 def test_make_up_serves_make_demo_and_runs_by_the_local_model_until_it_is_interrupted(tmp_path: Path) -> None:
     # Whole answers of the local model are most of a minute of computing, and prove no more than their first words.
-    (tmp_path / "models.toml").write_text((PACKAGE / "llm" / "models.toml").read_text().replace("= 128\n", "= 40\n"))
+    (tmp_path / "models.toml").write_text((PACKAGE / "llm" / "models.toml").read_text().replace("= 128\n", "= 24\n"))
     settings = {"STATE_DIR": str(tmp_path / "state"), "MODELS_FILE": str(tmp_path / "models.toml")}
     env = with_our_python(clean_environment(**settings))
     process = RealProcess(command=["make", "up"], log=tmp_path / "up.log", env=env)
@@ -120,9 +121,14 @@ def test_make_up_serves_make_demo_and_runs_by_the_local_model_until_it_is_interr
         process.wait_until(lambda: "Web UI" in process.output and "starter.py" in process.output, "up", timeout=90)
         _demo_is_whole(bash("make demo", env, timeout=400))
         # What the demo does not ask of the local model: to choose a category, and to call a tool.
-        routed = json.loads(bash('python starter.py route "I was charged twice for March" --json', env).stdout)
+        asked = (
+            'python starter.py route "I was charged twice for March" --json',
+            'python starter.py agent file-clerk "List the files of the workspace" --turns 2 --json',
+        )
+        with ThreadPoolExecutor() as both:
+            routing, done = both.map(lambda command: bash(command, env), asked)
+        routed = json.loads(routing.stdout)
         assert routed["requests"][0]["answers"], routed
-        done = bash('python starter.py agent file-clerk "List the files of the workspace" --turns 2 --json', env)
         assert (done.returncode, json.loads(done.stdout)["tool_calls"]) == (0, 1), done
     finally:
         up = (tmp_path / "state" / "up.json").read_text()

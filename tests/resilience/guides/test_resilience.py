@@ -1,5 +1,6 @@
 """The guide to chaos is true: its example and its command, as a reader has them, with few faults."""
 
+import asyncio
 import importlib
 import shlex
 import subprocess
@@ -21,7 +22,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_the_example_of_the_guide(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_example_of_the_guide_and_its_command_which_prints_its_seed_and_says_what_is_wrong_with_its_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at the same time, because a good part of each is the waiting for faults to end."""
+    command = next(each for each in commands("resilience") if "outlast.testing.chaos" in each)
+    words = [sys.executable, *shlex.split(command)[1:]]
+    env = clean_environment(PYTHONPATH=str(PROJECT))
+
+    def run(*more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*words, *more], cwd=folder, env=env, capture_output=True, text=True, timeout=150, check=False
+        )
+
+    typed = asyncio.create_task(asyncio.to_thread(run, "--count", "1", "--faults", "kill-both", "--seed", "7"))
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     # What a reader has installed; the workers are started in the reader's folder.
@@ -30,21 +44,9 @@ async def test_the_example_of_the_guide(folder: Path, monkeypatch: pytest.Monkey
         await importlib.import_module("test_chaos").test_triage_outlasts_what_strikes()
     finally:
         sys.modules.pop("test_chaos", None)
-
-
-def test_the_command_of_the_guide_prints_its_seed_and_says_what_is_wrong_with_its_words(folder: Path) -> None:
-    command = next(each for each in commands("resilience") if "outlast.testing.chaos" in each)
-    words = [sys.executable, *shlex.split(command)[1:]]
-
-    def run(*more: str) -> "subprocess.CompletedProcess[str]":
-        env = clean_environment(PYTHONPATH=str(PROJECT))
-        return subprocess.run(
-            [*words, *more], cwd=folder, env=env, capture_output=True, text=True, timeout=150, check=False
-        )
-
-    done = run("--count", "1", "--faults", "kill-both", "--seed", "7")
+        done = await typed
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout.startswith("seed 7: ")
     assert "| runs lost | 0 |" in done.stdout
-    wrong = run("--faults", "flood")
+    wrong = await asyncio.to_thread(run, "--faults", "flood")
     assert (wrong.returncode, "'flood' is not a valid Fault" in wrong.stderr) == (2, True), wrong.stderr
