@@ -24,6 +24,7 @@ from outlast.cli.leaving import cause_of
 from outlast.cli.reaching import Reach
 from outlast.cli.results import Reader
 from outlast.client import Settings
+from outlast.contracts import RunStatus
 from outlast.devstack.board import Board
 from outlast.devstack.parts import Part, local_environment, worker_part
 from outlast.devstack.ports import choose_ports
@@ -110,7 +111,7 @@ class Tour:
         handle: WorkflowHandle[object, BaseModel] = await self._client.start_workflow(
             stop.workflow,
             await stop.request(self._store, self._recorded),
-            id=f"tour-{prefix_of(stop.workflow)}-{began:%Y%m%d-%H%M%S}",
+            id=f"tour-{prefix_of(stop.workflow)}{'-asks' * stop.asks}-{began:%Y%m%d-%H%M%S}",
             task_queue=self._task_queue,
             result_type=kind.result,
             static_summary=f"Tour: {stop.title}",
@@ -129,6 +130,12 @@ class Tour:
         headline = headline if len(headline) <= SHOWN else f"{headline[: SHOWN - 1]}…"
         seconds = (datetime.now(UTC) - began).total_seconds()
         self._board.say(f"✓ {stop.title} ({seconds:.0f} s): {headline}", "green")
+        if stop.asks:
+            status: RunStatus = await handle.query("status", result_type=RunStatus)
+            for step in status.steps:
+                if step.within:
+                    own = ", in a run of its own" if step.run else ""
+                    self._board.say(f"    step {step.within} asked {step.agent}{own}: {step.state}")
         self._board.say(f"    python starter.py {stop.command}\n    {self._state.run_url(handle.id)}")
         return True
 

@@ -26,6 +26,10 @@ MINUTES = "general-garden-minutes.html"
 QUESTION = "May the tenant sublet?"
 LAUNCH = "Prepare the launch of the Fjordlys hub light."
 PACKING = "Write a packing list for the trade fair into the workspace."
+CAFE = (
+    "May the tenant run a café in the rooms? The lease says: The tenant uses the rooms as a studio. "
+    "Any other use needs the landlord's written consent, which is refused only for good reason."
+)
 SOURCES = (SourceKind.ACADEMIC, SourceKind.NEWS, SourceKind.LOCAL)
 """What research asks in a recorded tour; the first two are sample feeds there."""
 
@@ -39,6 +43,8 @@ class Stop:
     workflow: str
     request: Callable[[ContentStore, bool], Awaitable[BaseModel]]
     """Makes the request; it may differ where answers are recorded, which the second argument says."""
+    asks: bool = False
+    """Whether its agent asks other agents: its steps are shown as well."""
 
 
 async def _documents(store: ContentStore, _: bool) -> DocumentAnalysisRequest:
@@ -68,6 +74,10 @@ async def _research(_: ContentStore, recorded: bool) -> ResearchRequest:
 
 async def _session(_: ContentStore, __: bool) -> AgentSessionRequest:
     return AgentSessionRequest(agent="file-clerk", task=PACKING, limits=SessionLimits(turns=6))
+
+
+async def _asking(_: ContentStore, __: bool) -> AgentSessionRequest:
+    return AgentSessionRequest(agent="counsel", task=CAFE, limits=SessionLimits(turns=6))
 
 
 async def _staged(_: ContentStore, __: bool) -> StagedRequest:
@@ -102,6 +112,6 @@ STOPS = (
         _consensus,
     ),
     Stop("parallel research", 'research "How efficient are heat pumps in winter?"', RESEARCH, _research),
-    # The stop of an agent that hands work to others belongs here.
     Stop("agent with tools", f'agent file-clerk "{PACKING}"', SESSION, _session),
+    Stop("agent that asks other agents", f'agent counsel "{CAFE}"', SESSION, _asking, asks=True),
 )
