@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.chat.acting import Acting
 from outlast.cli.chat.commands import Meant, meant
-from outlast.cli.chat.outbox import Outbox, Typed
+from outlast.cli.chat.outbox import Outbox, Typed, encodable
 from outlast.cli.chat.sessions import Said, newest, say
 from outlast.cli.chat.talk import Line, Talk
 from outlast.cli.chat.terminal import Terminal
@@ -80,7 +80,8 @@ class Chat:
                 for each in working:
                     each.cancel()
                 await asyncio.gather(*working, return_exceptions=True)
-        return not self._talk.failed
+        left_open = not self._terminal.draws and self._talk.unanswered  # whoever leaves a terminal knows what waits
+        return not self._talk.failed and not left_open
 
     async def _read(self) -> None:
         """Take what is typed; where it is piped in, the next line once the one before is answered, or a person is asked."""
@@ -102,6 +103,7 @@ class Chat:
     async def _say(self, text: str, *, interrupt: bool = False) -> None:
         if not text and not interrupt:
             return
+        text = encodable(text)
         self._typed += 1
         key = f"{self._opening.key}-{self._typed}" if self._opening.key else ""
         typed = self._outbox.keep(text, interrupt=interrupt, key=key)

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from outlast.private_files import private_folder
@@ -50,7 +50,8 @@ class Outbox:
         found = []
         for file in self._folder.glob("*.json"):
             with suppress(OSError, ValueError, TypeError):  # cut off in the middle of its line: it was never sent
-                found.append(Typed(**json.loads(file.read_text())))
+                typed = Typed(**json.loads(file.read_text()))
+                found.append(replace(typed, text=encodable(typed.text)))
         return sorted(found, key=lambda typed: typed.at)
 
     def read_to(self, run: str) -> int:
@@ -76,6 +77,11 @@ class Outbox:
             draft.replace(file)
         except OSError:
             self.keeps = False
+
+
+def encodable(text: str) -> str:
+    """Replace bytes that were no UTF-8, which Python reads as lone surrogates and no message can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _hashed(*names: str) -> str:
