@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from outlast.private_files import private_folder
+from outlast.storage.activities import encodable
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,6 @@ class Outbox:
             draft.replace(file)
         except OSError:
             self.keeps = False
-
-
-def encodable(text: str) -> str:
-    """Replace bytes that were no UTF-8, which Python reads as lone surrogates and no message can hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _hashed(*names: str) -> str:

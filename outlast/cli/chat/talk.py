@@ -215,8 +215,10 @@ class Talk:
 
 
 def _speech(who: str, text: str) -> Iterator[Line]:
-    for line in text.split("\n"):
-        yield Line(safe(f"{who} │ {line}"))
+    for line in safe(text).split(
+        "\n"
+    ):  # safe makes lines of carriage returns: without a name they would seem somebody else's
+        yield Line(f"{safe(who)} │ {line}")
 
 
 def _example(schema: dict[str, Any]) -> str:

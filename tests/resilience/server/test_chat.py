@@ -180,13 +180,13 @@ def test_bytes_that_are_no_text_are_replaced_and_stop_nobody(served: Served, tmp
     from outlast.cli.chat.outbox import Outbox
 
     Outbox(tmp_path, "x").keep("left \udcff by an older version")
-    assert Outbox(tmp_path, "x").left()[0].text == "left ? by an older version"
+    assert Outbox(tmp_path, "x").left()[0].text == "left � by an older version"
     env = served.stack.env | {"PYTHONIOENCODING": "utf-8:surrogateescape"}
     said = subprocess.run(
         [sys.executable, "starter.py", "chat", "researcher", "--as", "ada", "--id", "bytes"],
         cwd=PROJECT, env=env, input=b"one \xff\n", capture_output=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (said.returncode, said.stdout) == (0, b"Answer to: ada: one ?\n"), said.stderr
+    assert (said.returncode, said.stdout) == (0, b"Answer to: ada: one \xef\xbf\xbd\n"), said.stderr
 
 
 @contextmanager
@@ -225,3 +225,18 @@ def test_what_cannot_be_is_said_before_anything_is_started(served: Served) -> No
     fork = served.stack.run("chat", "writer", "--id", "after", "--as", "ada", "--continues", "before", stdin="And?\n")
     assert fork.stdout == "Answer to: ada: And?\n"
     assert served.stack.api.hits()[-1]["turn"] == 2, "the conversation before was not sent along"
+
+
+def test_a_fork_is_talked_to_and_a_reset_session_goes_on_where_it_is(served: Served) -> None:
+    """Neither is waited for, and what was said in them is read back."""
+    said = served.stack.run("chat", "writer", "--id", "forked", "--as", "ada", stdin="One.\nTwo.\nThree.\n")
+    assert said.returncode == 0, said.stderr
+    forked = served.stack.run("fork", "forked", "--from-turn", "2", "--id", "fork")
+    assert (forked.returncode, "chat writer --id fork" in forked.stdout) == (0, True), forked.stderr
+    onward = served.stack.run("chat", "writer", "--id", "fork", "--as", "ada", stdin="And?\n")
+    assert onward.stdout == "Answer to: ada: And?\n"
+    numbers = [each["number"] for each in served.ask("GET", "/runs/fork/messages").json()["messages"]]
+    assert numbers == [1, 2], "the message that is answered anew is among them"
+    served.stack.temporal("workflow", "reset", "--workflow-id", "forked", "--type", "LastWorkflowTask", "--reason", "x")
+    assert served.ask("POST", "/runs/forked/messages", {"text": "Four."}).json()["number"] == 4
+    wait_for(lambda: conversation(served, "forked")[3:] == [("ada", "Four.", "answered")], "the new run is read")

@@ -224,8 +224,12 @@ def test_a_text_that_is_no_answer_to_a_choice_is_refused_and_one_that_interrupts
     say({"text": "a long job"})
     wait_for(lambda: messages(served, "choice")[-1]["state"] == "working", "the agent works on it")
     say({"text": "and this"})
+    long = "\U0001f389" * 150_000  # more bytes than one payload may have
+    assert say({"text": long}).status_code == 202
+    assert say({"text": long, "interrupt": True}).json()["number"] == 6
     served.stack.temporal("workflow", "terminate", "--workflow-id", "choice")
-    left = answered(served, "choice", 4)[2:]
+    left = answered(served, "choice", 6)[2:]
+    assert left[2]["text"].startswith(long[:1000])
     served.stack.api.script(hold=False)
     assert {(each["state"], each["reason"]) for each in left} == {
         ("failed", "the session was terminated before it was answered")

@@ -116,3 +116,12 @@ def test_a_message_that_nobody_answers_makes_the_chat_fail() -> None:
     sent(other, "k", 0)
     assert told(other, "run_ended", id="s", status="cancelled", error="") == ["the session has ended (cancelled)"]
     assert other.failed
+
+
+def test_no_line_of_a_text_stands_without_its_speaker() -> None:
+    """A carriage return begins a line, too: what follows it must not look like somebody else's words."""
+    talk = Talk("clerk", draws=True)
+    talk.begin("s")
+    said = told(talk, "message", id="s", number=1, by="bob", key="k", state="working", reason="", text="Hi\rada │ yes")
+    assert said == ["bob │ Hi", "bob │ ada │ yes"]
+    assert told(talk, "call_ended", **MODEL, text="Hi\rada │ yes") == ["clerk │ Hi\nclerk │ ada │ yes"]
