@@ -387,7 +387,7 @@ async def test_whoever_interrupts_is_heard_though_as_many_wait_as_may(real_runne
         (({"text": "x", "interrupt": "perhaps"},), "interrupt: 'perhaps' is neither"),
         (({"text": "x", "key": "k" * 201},), "key: more than 200"),
         (({"ref": "x"},), "ref: 'x' is no key"),
-        (({"ref": "a" * 64, "size": -1},), "size: -1 is no count"),
+        (({"ref": "a" * 43, "size": -1},), "size: -1 is no count"),
         ((True,), "True is no message"),
     ],
 )
