@@ -135,6 +135,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         try:
             await self.agents.read((request.agent,))
             card, before = self._adopt(request)
+            self._inbox.publish()  # the message that a fork has heard before
         except ENDINGS as error:
             self._inbox.give_up(text_of(error))
             raise

@@ -89,6 +89,9 @@ class Conversation(BaseModel):
     """The messages, oldest first."""
 
 
+GOES_ON = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
+
+
 @dataclass(frozen=True)
 class Message:
     """What somebody says: `key` tells a message that is sent again from a new one."""
@@ -118,7 +121,13 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     found, _ = await newest(reach, session)
     if found is None and not message.agent.strip():
         raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
-    if found is not None and message.text.strip() and (question := await _asks(reach, found)):
+    # One that interrupts is no answer: it breaks off the question, too.
+    if (
+        found
+        and message.text.strip()
+        and not message.interrupt
+        and (question := await _asks(reach, found, message.text))
+    ):
         handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
         await handle.signal("answer", {"question": question, "answer": message.text, "by": by})
         return MessageAccepted(id=found.id, session=session, answers=question)
@@ -136,15 +145,24 @@ def speaker(caller: Caller, given: str) -> str:
     return caller.name or named
 
 
-async def _asks(reach: Reach, run: WorkflowExecutionDescription) -> str:
-    """Return the question that a message answers, "" where the run asks none, or several."""
+async def _asks(reach: Reach, run: WorkflowExecutionDescription, text: str) -> str:
+    """Return the question that a text answers, "" where the run asks none, or several.
+
+    Raises HttpError where the text is none of its options: the run would drop it, and nobody would hear of it.
+    """
     if run.workflow_type != SESSION or run.status is not WorkflowExecutionStatus.RUNNING or not await reach.served(run):
         return ""
     try:
         status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
     except LeavingError:
         return ""  # no worker answers now: the message waits for one
-    return status.questions[0].id if len(status.questions) == 1 else ""
+    if len(status.questions) != 1:
+        return ""
+    (question,) = status.questions
+    if question.options and text.strip().casefold() not in [option.casefold() for option in question.options]:
+        choice = ", ".join(question.options)
+        raise HttpError(422, f"text: {question.id} takes one of {choice}; with interrupt it is a message instead")
+    return question.id
 
 
 class SessionEnds(BaseModel):
@@ -198,7 +216,8 @@ async def conversation(reach: Reach, feeds: Feeds, run: str) -> Conversation:
             said.append(await _alone(reach, found, asked))
         else:
             async with feeds.of(found) as feed:
-                said += await _heard(reach, found.id, feed)
+                heard = await _heard(reach, found.id, feed)
+            said += [each if found.status in GOES_ON else _left(each, word(found.status)) for each in heard]
     if last is None:
         raise HttpError(404, f"there is no session {session!r}")
     return Conversation(session=session, run=last.id, agent=agent, status=word(last.status), messages=said)
@@ -214,6 +233,13 @@ async def _alone(reach: Reach, run: WorkflowExecutionDescription, asked: AgentSe
     elif run.status is WorkflowExecutionStatus.RUNNING:
         state = "working"
     return MessageShown(run=run.id, number=1, by=asked.requester, text=asked.task, state=state, answer=answer)
+
+
+def _left(message: MessageShown, status: str) -> MessageShown:
+    """Account for a message whose run was stopped from outside before it could say what became of it."""
+    if message.state not in ("waiting", "working"):
+        return message
+    return message.model_copy(update={"state": "failed", "reason": f"the session was {status} before it was answered"})
 
 
 async def _heard(reach: Reach, run: str, feed: Feed) -> list[MessageShown]:

@@ -93,9 +93,10 @@ class Inbox:
             return SayAnswer(accepted=True, number=before, repeated=True)
         if self.ended:
             return self._refused(HAS_ENDED)
-        if len(self.waiting) >= MOST_WAITING:
-            return self._refused(f"{MOST_WAITING} messages wait already; send it again when some are answered")
         interrupts = said.interrupt and bool(self.working)
+        # Whoever interrupts is heard though many wait: nothing else would get the agent to stop.
+        if said.says and len(self.waiting) >= MOST_WAITING and (not interrupts or self.interrupting):
+            return self._refused(f"{MOST_WAITING} messages wait already; send it again when some are answered")
         if interrupts:
             self._interrupt(said.by)
         if not said.says:

@@ -15,7 +15,8 @@ KEY_LENGTH = 200
 EXAMPLE = 'send a text, or {"text": "…", "by": "your name", "interrupt": false, "key": "…"}'
 EXAMPLE_END = 'send nothing, or {"by": "your name", "now": false}'
 KNOWN = ("text", "by", "interrupt", "key", "ref", "size")
-REF = re.compile("[0-9a-f]{64}")
+REF = re.compile("[A-Za-z0-9_-]{43}")
+"""What keys of the content store look like."""
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 
 
@@ -86,7 +87,7 @@ def _of_fields(data: Mapping[str, Any]) -> Said | str:
     if len(key) > KEY_LENGTH:
         return f"key: more than {KEY_LENGTH} characters; send a shorter one"
     if ref and not REF.fullmatch(ref):
-        return f"ref: {ref[:70]!r} is no key of the content store (64 hexadecimal digits)"
+        return f"ref: {ref[:70]!r} is no key of the content store (43 letters and digits)"
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         return f"size: {repr(size)[:60]} is no count of bytes"
     said = Said(text=text[:SUMMARY_LENGTH] if ref else text, by=_line(data.get("by", "")), interrupt=interrupt)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from temporalio.client import WorkflowExecutionDescription
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from outlast.cli.chat.commands import HELP, Meant, first_of
 from outlast.cli.chat.sessions import end
@@ -10,8 +12,9 @@ from outlast.cli.chat.talk import Talk
 from outlast.cli.control import send_answer
 from outlast.cli.decisions.sending import DecisionRequest, send
 from outlast.cli.leaving import LeavingError
-from outlast.cli.reaching import Reach
+from outlast.cli.reaching import PASSING, Reach
 from outlast.cli.rendering import safe
+from outlast.client import ServerUnavailableError
 from outlast.contracts import Verdict
 
 
@@ -36,13 +39,19 @@ class Acting:
         else:
             try:
                 await self._act(what, run)
-            except LeavingError as error:
+            except (LeavingError, ApplicationError) as error:
                 self._note(safe(f"✗ {error}"))
+            except (RPCError, ServerUnavailableError) as error:
+                if isinstance(error, RPCError) and error.status not in PASSING:
+                    raise
+                self._note(f"✗ the server does not answer; once it does, type /{what.word} again")
 
     async def _act(self, what: Meant, run: WorkflowExecutionDescription) -> None:
         talk = self._talk
         if what.word == "end":
             await end(self._reach, run, self._who)
+        elif what.word == "answer" and not talk.questions:
+            self._note("nothing is asked: a line is a message")
         elif what.word == "answer":
             question, text = first_of(what.text, tuple(talk.questions))
             self._note(safe(await send_answer(self._reach, run.id, text, question or None)))

@@ -26,6 +26,7 @@ from outlast.cli.rendering import safe
 from outlast.client import ServerUnavailableError
 from outlast.server.events.feed import Feed, Feeds
 from outlast.server.events.stream import stream_events
+from outlast.storage.activities import encodable
 
 AGAIN = 2.0
 """Seconds before a message that could not be sent is sent again."""
@@ -57,6 +58,7 @@ class Chat:
         self._acting = Acting(reach, opening.who, self._talk, terminal.note)
         self._unsent: asyncio.Queue[Typed] = asyncio.Queue()
         self._sending = 0
+        self._away = False
         self._run: WorkflowExecutionDescription | None = None
         self._changed = asyncio.Condition()
         self._typed = 0
@@ -80,7 +82,8 @@ class Chat:
                 for each in working:
                     each.cancel()
                 await asyncio.gather(*working, return_exceptions=True)
-        return not self._talk.failed
+        left_open = not self._terminal.draws and self._talk.unanswered  # whoever leaves a terminal knows what waits
+        return not self._talk.failed and not left_open
 
     async def _read(self) -> None:
         """Take what is typed; where it is piped in, the next line once the one before is answered, or a person is asked."""
@@ -94,14 +97,19 @@ class Chat:
             elif what.word == "interrupt":
                 await self._say(what.text, interrupt=True)
             elif what.word:
+                if what.word == "end":  # it must not overtake what was said before, which would be refused then
+                    await self._until(lambda: not self._sending)
                 await self._acting.do(what, self._run)
             if not self._terminal.draws:
                 await self._answered()
-        await self._until(lambda: not self._sending)
+        await self._until(lambda: not self._sending or (self._away and self._terminal.draws))
+        if self._sending:
+            self._terminal.note("what was not sent is kept, and sent when you come back")
 
     async def _say(self, text: str, *, interrupt: bool = False) -> None:
         if not text and not interrupt:
             return
+        text = encodable(text)
         self._typed += 1
         key = f"{self._opening.key}-{self._typed}" if self._opening.key else ""
         typed = self._outbox.keep(text, interrupt=interrupt, key=key)
@@ -148,9 +156,12 @@ class Chat:
                     raise
                 if not told:
                     self._terminal.note("the server does not answer; your message is kept, and sent once it does")
-                told = True
+                told = self._away = True
+                async with self._changed:
+                    self._changed.notify_all()
                 await asyncio.sleep(AGAIN)
             else:
+                self._away = False
                 self._talk.begin(taken.run)
                 if typed.text.strip():
                     self._print(await self._talk.sent(self._reach, typed.key, taken.number))

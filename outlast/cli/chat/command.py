@@ -5,10 +5,11 @@ import secrets
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import Priority
 
+from outlast.agents.files import slug
 from outlast.agents.sessions import AgentSessionRequest, SessionProgress
 from outlast.cli.chat.chatting import Chat, Opening
 from outlast.cli.chat.outbox import Outbox
-from outlast.cli.chat.sessions import left_by, newest, session_of
+from outlast.cli.chat.sessions import asked_of, left_by, newest, session_of
 from outlast.cli.chat.terminal import Terminal
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, say
@@ -39,6 +40,12 @@ async def talk(
         queue = reach.settings.task_queue
         if not await reach.served_soon(queue):
             raise await reach.no_worker(queue, "nothing was started", SESSION)
+    if found is not None:
+        theirs = (await asked_of(reach, found)).agent
+        if request.agent not in (theirs, slug(theirs)):
+            raise LeavingError(
+                WRONG, f"--id {session}: that session is {theirs}'s; chat with {theirs} there, or choose another --id"
+            )
     if continues:
         if found is not None:
             raise LeavingError(WRONG, f"--continues {continues}: session {session} exists already; choose another --id")

@@ -8,10 +8,11 @@ import json
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from outlast.private_files import private_folder
+from outlast.storage.activities import encodable
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Outbox:
         found = []
         for file in self._folder.glob("*.json"):
             with suppress(OSError, ValueError, TypeError):  # cut off in the middle of its line: it was never sent
-                found.append(Typed(**json.loads(file.read_text())))
+                typed = Typed(**json.loads(file.read_text()))
+                found.append(replace(typed, text=encodable(typed.text)))
         return sorted(found, key=lambda typed: typed.at)
 
     def read_to(self, run: str) -> int:

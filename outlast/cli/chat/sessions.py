@@ -22,6 +22,7 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from outlast.agents.conversation.reading import MOST_CHARACTERS
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SayAnswer, SessionProgress
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError
@@ -36,18 +37,25 @@ TAKEN_WITHIN = 5.0
 """Seconds in which a living worker takes a message; after them it is sent as a signal."""
 KEY_MEMO = "message"
 """The memo field that holds the key of the message that a run was started by."""
+INLINE = 16_384
+"""Bytes of a message that travels with its text; a longer one is put into the content store first, and travels by reference."""
 TRIES = 5
 """How often a message looks for its run anew, where that ends while it is being sent."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """A message of a person: `key` tells one that is sent again from a new one, `interrupt` breaks off what the agent does."""
+    """A message of a person: `key` tells one that is sent again from a new one, `interrupt` breaks off what the agent does.
+
+    `ref` and `size` stand for a text in the content store, and `text` for how it begins.
+    """
 
     text: str
     by: str = ""
     interrupt: bool = False
     key: str = ""
+    ref: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,7 @@ async def say(
     A new session begins with `opening`. Raises LeavingError where there is neither, or the run is none of a session.
     """
     said = said if said.key else replace(said, key=secrets.token_hex(16))
+    said = await _by_reference(reach, said)
     for _ in range(TRIES):
         found, number = await newest(reach, session)
         try:
@@ -135,6 +144,17 @@ async def say(
         except (WorkflowAlreadyStartedError, RunOverError):
             continue  # somebody else began that run, or it ended just now
     raise LeavingError(WRONG, f"{session} ends and begins again and again; send it once more")
+
+
+async def _by_reference(reach: Reach, said: Said) -> Said:
+    """Put a long text into the content store: history, and the limit of one payload, are no place for it."""
+    if len(said.text) > MOST_CHARACTERS:
+        length = f"the message has {len(said.text):,} characters, more than the {MOST_CHARACTERS:,} that one may have"
+        raise LeavingError(WRONG, f"{length}; put the text into a file that the agent can read, or send it in parts")
+    if said.ref or len(said.text.encode()) <= INLINE:
+        return said
+    kept = await reach.store().keep(said.text, by_reference=True)
+    return replace(said, text=kept.summary, ref=kept.ref or "", size=kept.size)
 
 
 class RunOverError(Exception):

@@ -79,6 +79,11 @@ class Talk:
         """Whether nothing that was said here waits for the agent alone."""
         return not self._open or bool(self.questions) or bool(self.gates)
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether something that was said here has no answer yet."""
+        return bool(self._open)
+
     async def sent(self, reach: Reach, key: str, number: int) -> list[Line]:
         """Take note of a message that was taken: its answer is waited for, or returned where it was given before."""
         number = number or self._numbered.get(key, 0)  # where no worker answered, history may know the message
@@ -175,9 +180,9 @@ class Talk:
             self._before |= dict.fromkeys(numbers, told)
         if mine and data["state"] in NOT_ANSWERED:
             self.failed = True
-        if not self._draws and mine:
+        if not self._draws and mine and (data.get("text") or data["state"] == "answered"):
             yield Line(safe(data.get("text") or ""))
-        elif self._draws and data["state"] != "answered":
+        if (self._draws or mine) and data["state"] != "answered":
             yield Line(safe(f"  ({data['state']}{': ' if data['reason'] else ''}{data['reason']})"), aside=True)
 
     def _text(self, data: dict[str, Any]) -> CallText:
@@ -210,8 +215,10 @@ class Talk:
 
 
 def _speech(who: str, text: str) -> Iterator[Line]:
-    for line in text.split("\n"):
-        yield Line(safe(f"{who} │ {line}"))
+    for line in safe(text).split(
+        "\n"
+    ):  # safe makes lines of carriage returns: without a name they would seem somebody else's
+        yield Line(f"{safe(who)} │ {line}")
 
 
 def _example(schema: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from outlast.cli.reaching import Reach
 from outlast.cli.rendering import safe, show
 from outlast.cli.runs.running import Handle, attached, finish
 from outlast.command_line import command
+from outlast.display import quoted
 from outlast.forks.forking import start
 from outlast.forks.preparing import Prepared, Wanted, prepare
 from outlast.forks.reading import ForkError, NoWorkerAnswersError, described
@@ -53,6 +54,11 @@ async def begin(
     else:
         for line in _lines(prepared, handle.id):
             say(line)
+    if prepared.request.get("conversation"):  # it stays open for messages, so nobody can wait for its end
+        detach = True
+        if not as_json:
+            print(f"{handle.id} takes messages: {command('chat', prepared.request['agent'])} --id {quoted(handle.id)}")
+            return
     if not detach:
         await finish(reach, handle, found.workflow_type, as_json=as_json)
     elif as_json:

@@ -93,4 +93,5 @@ class CallText:
             self._held, self._mark = "", ON
 
     def _write(self, text: str) -> str:
-        return f"{self._label} {self._mark} {safe(text)}"
+        # A carriage return begins a line, too, and no line may stand there without its label.
+        return f"{self._label} {self._mark} " + f"\n{self._label} {LINE} ".join(safe(text).split("\n"))

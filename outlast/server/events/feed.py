@@ -89,6 +89,7 @@ class Feed:
         self._log = EventLog(self.reach, self.found.id)
         self._sources = (RunStream(self.reach), Heartbeats(Decoding(self.reach, self.found.id)))
         self._marks: object = None
+        self._reached = False
 
     async def run(self) -> None:
         """Follow the run until it ends."""
@@ -114,6 +115,9 @@ class Feed:
             if self.events or first == self.found.run_id:
                 raise
             await self._follow_from(self.found.run_id)  # the first parts have been deleted
+        else:
+            if not self._reached:  # it was reset: nothing in the history of the first part leads to the new one
+                await self._follow_from(self.found.run_id)
 
     async def _follow_from(self, run_id: str) -> None:
         known = self.found.history_length
@@ -123,6 +127,7 @@ class Feed:
                 self.events.append(event)
             if heard.activity is not None and heard.activity.ended is not None:
                 self.texts.pop((heard.run_id, heard.activity.id), None)
+            self._reached = self._reached or heard.run_id == self.found.run_id
             if heard.run_id == self.found.run_id and heard.event.event_id >= known:
                 self.caught_up.set()
             if self.caught_up.is_set() or len(self.events) % 100 == 0:
@@ -197,7 +202,8 @@ class Feeds:
     async def of(self, found: WorkflowExecutionDescription) -> AsyncIterator[Feed]:
         """Follow a run while the block runs; raises HttpError where too many are followed."""
         key = found.raw_description.workflow_execution_info.first_run_id or found.run_id
-        if key not in self._feeds or self._feeds[key][0].broken:
+        there = self._feeds[key][0] if key in self._feeds else None
+        if there is None or there.broken or (there.over and there.found.run_id != found.run_id):
             if len(self._feeds) >= MOST_FEEDS:
                 raise HttpError(503, f"{MOST_FEEDS} runs are followed already; try again later", {"Retry-After": "30"})
             feed = Feed(self._reach, found)

@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,12 +169,28 @@ def test_a_pipe_says_each_line_once_whatever_is_killed(served: Served, tmp_path:
     failed = served.stack.run(*command[:3], "piped", stdin="Do the impossible.\n")
     assert failed.returncode == 1
     assert "not every message was answered" in failed.stderr
+    assert (failed.stdout, "no such thing" in failed.stderr) == ("", True)
+    question = {"question": "Which?", "options": ["red", "blue"]}
+    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 1}])
+    asked = served.stack.run("chat", "mailer", "--id", "asked", stdin="Which lamp?\n")
+    assert (asked.returncode, "question-1" in asked.stderr) == (1, True), "its message has no answer"
+
+
+def test_bytes_that_are_no_text_are_replaced_and_stop_nobody(served: Served, tmp_path: Path) -> None:
+    from outlast.cli.chat.outbox import Outbox
+
+    Outbox(tmp_path, "x").keep("left \udcff by an older version")
+    assert Outbox(tmp_path, "x").left()[0].text == "left � by an older version"
+    env = served.stack.env | {"PYTHONIOENCODING": "utf-8:surrogateescape"}
+    said = subprocess.run(
+        [sys.executable, "starter.py", "chat", "researcher", "--as", "ada", "--id", "bytes"],
+        cwd=PROJECT, env=env, input=b"one \xff\n", capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (said.returncode, said.stdout) == (0, b"Answer to: ada: one \xef\xbf\xbd\n"), said.stderr
 
 
 @contextmanager
 def killed_after(served: Served, command: Any, lines: str, folder: Path, answer: str) -> Iterator[None]:
-    import subprocess
-
     with (folder / "out").open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "starter.py", *command], cwd=PROJECT, env=served.stack.env, text=True,
@@ -194,6 +211,9 @@ def test_what_cannot_be_is_said_before_anything_is_started(served: Served) -> No
     other = served.stack.run("chat", "writer", "--id", "a-plan", stdin="hello\n")
     assert other.returncode == 2
     assert "no session; choose another id" in other.stderr
+    served.ask("POST", "/runs/theirs/messages", {"agent": "researcher", "text": "Hello."})
+    theirs = served.stack.run("chat", "writer", "--id", "theirs", stdin="hello\n")
+    assert (theirs.returncode, "that session is researcher's" in theirs.stderr) == (2, True)
     missing = served.stack.run("chat", "writer", "--continues", "nobody", stdin="hello\n")
     assert (missing.returncode, "there is no session" in missing.stderr) == (2, True)
     first = served.stack.run("chat", "writer", "--id", "before", "--as", "ada", stdin="My name is Ada.\n")
@@ -205,3 +225,18 @@ def test_what_cannot_be_is_said_before_anything_is_started(served: Served) -> No
     fork = served.stack.run("chat", "writer", "--id", "after", "--as", "ada", "--continues", "before", stdin="And?\n")
     assert fork.stdout == "Answer to: ada: And?\n"
     assert served.stack.api.hits()[-1]["turn"] == 2, "the conversation before was not sent along"
+
+
+def test_a_fork_is_talked_to_and_a_reset_session_goes_on_where_it_is(served: Served) -> None:
+    """Neither is waited for, and what was said in them is read back."""
+    said = served.stack.run("chat", "writer", "--id", "forked", "--as", "ada", stdin="One.\nTwo.\nThree.\n")
+    assert said.returncode == 0, said.stderr
+    forked = served.stack.run("fork", "forked", "--from-turn", "2", "--id", "fork")
+    assert (forked.returncode, "chat writer --id fork" in forked.stdout) == (0, True), forked.stderr
+    onward = served.stack.run("chat", "writer", "--id", "fork", "--as", "ada", stdin="And?\n")
+    assert onward.stdout == "Answer to: ada: And?\n"
+    numbers = [each["number"] for each in served.ask("GET", "/runs/fork/messages").json()["messages"]]
+    assert numbers == [1, 2], "the message that is answered anew is among them"
+    served.stack.temporal("workflow", "reset", "--workflow-id", "forked", "--type", "LastWorkflowTask", "--reason", "x")
+    assert served.ask("POST", "/runs/forked/messages", {"text": "Four."}).json()["number"] == 4
+    wait_for(lambda: conversation(served, "forked")[3:] == [("ada", "Four.", "answered")], "the new run is read")

@@ -210,6 +210,32 @@ def test_a_session_takes_messages_while_its_agent_works(served: Served) -> None:
     assert served.ask("GET", "/runs/talk/messages").json()["run"] == "talk~2"
 
 
+def test_a_text_that_is_no_answer_to_a_choice_is_refused_and_one_that_interrupts_is_a_message(served: Served) -> None:
+    question = {"question": "Which?", "options": ["red", "blue"]}
+    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 1}])
+    say = partial(served.ask, "POST", "/runs/choice/messages")
+    say({"agent": "mailer", "text": "Which lamp do I want?"})
+    wait_for(lambda: served.ask("GET", "/runs/choice").json()["progress"]["questions"], "it asks")
+    refused = say({"text": "green"})
+    assert (refused.status_code, "question-1 takes one of red, blue" in refused.json()["error"]) == (422, True)
+    assert say({"text": "Never mind.", "interrupt": True}).json()["number"] == 2
+    assert [each["state"] for each in answered(served, "choice", 2)] == ["interrupted", "answered"]
+    served.stack.api.script(hold=True)
+    say({"text": "a long job"})
+    wait_for(lambda: messages(served, "choice")[-1]["state"] == "working", "the agent works on it")
+    say({"text": "and this"})
+    long = "\U0001f389" * 150_000  # more bytes than one payload may have
+    assert say({"text": long}).status_code == 202
+    assert say({"text": long, "interrupt": True}).json()["number"] == 6
+    served.stack.temporal("workflow", "terminate", "--workflow-id", "choice")
+    left = answered(served, "choice", 6)[2:]
+    assert left[2]["text"].startswith(long[:1000])
+    served.stack.api.script(hold=False)
+    assert {(each["state"], each["reason"]) for each in left} == {
+        ("failed", "the session was terminated before it was answered")
+    }
+
+
 def test_a_session_of_one_message_a_run_is_gone_on_from(served: Served) -> None:
     """As sessions were before: what was said there is read, and the next message goes on from it, in a run that stays open."""
     served.start("agent", {"agent": "researcher", "task": "My name is Ada."}, "old")

@@ -6,9 +6,13 @@ from typing import Any, cast
 
 import pytest
 
+from outlast.cli.chat import chatting
+from outlast.cli.chat.chatting import Chat, Opening
 from outlast.cli.chat.commands import meant
 from outlast.cli.chat.outbox import Outbox
+from outlast.cli.chat.sessions import Taken
 from outlast.cli.chat.talk import Talk
+from outlast.client import ServerUnavailableError
 from outlast.server.events.stream import StreamEvent
 
 
@@ -116,3 +120,63 @@ def test_a_message_that_nobody_answers_makes_the_chat_fail() -> None:
     sent(other, "k", 0)
     assert told(other, "run_ended", id="s", status="cancelled", error="") == ["the session has ended (cancelled)"]
     assert other.failed
+
+
+def test_no_line_of_a_text_stands_without_its_speaker() -> None:
+    """A carriage return begins a line, too: what follows it must not look like somebody else's words."""
+    talk = Talk("clerk", draws=True)
+    talk.begin("s")
+    said = told(talk, "message", id="s", number=1, by="bob", key="k", state="working", reason="", text="Hi\rada │ yes")
+    assert said == ["bob │ Hi", "bob │ ada │ yes"]
+    assert told(talk, "call_ended", **MODEL, text="Hi\rada │ yes") == ["clerk │ Hi\nclerk │ ada │ yes"]
+
+
+class Typed:
+    """A terminal in which these lines are typed, and then Ctrl-D."""
+
+    draws = True
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = [*lines, None]
+        self.notes: list[str] = []
+        self.note = self.print = self.notes.append
+
+    async def read(self) -> str | None:
+        return self.lines.pop(0)
+
+
+async def test_a_person_may_leave_while_the_server_is_away_and_the_end_waits_for_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened, away = list[str](), [True]
+
+    async def taken(*_: Any) -> Taken:
+        if away[0]:
+            raise ServerUnavailableError("away")
+        happened.append("said")
+        return Taken("s", 1, answered=True)
+
+    async def acted(what: Any, run: Any) -> None:
+        happened.append(what.word)
+
+    async def looked(run: str) -> None:
+        pass
+
+    monkeypatch.setattr(chatting, "say", taken)
+    monkeypatch.setattr(chatting, "AGAIN", 0.01)
+    outbox = Outbox(tmp_path, "s")
+    for lines in (("Hello.",), ("Hello again.", "/end")):
+        chat = Chat(cast(Any, None), Opening("s", "clerk", "ada"), cast(Any, typed := Typed(*lines)), outbox)
+        monkeypatch.setattr(chat._acting, "do", acted)
+        monkeypatch.setattr(chat, "_look", looked)
+        sending = asyncio.create_task(chat._send())
+        reading = asyncio.create_task(chat._read())
+        if "/end" in lines:
+            await asyncio.sleep(0.03)
+            assert happened == [], "it waits for the message that was typed before it"
+            away[0] = False
+        await asyncio.wait_for(reading, 10)
+        sending.cancel()
+        assert any("what was not sent is kept" in note for note in typed.notes) is away[0]
+        assert [one.text for one in outbox.left()] == (["Hello."])
+    assert happened == ["said", "end"]

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
+from outlast.agents.conversation.inbox import MOST_WAITING
 from outlast.agents.conversation.reading import Said, read_message
 from outlast.agents.sessions import AgentSessionRequest, ConversationView, MessageState, SayAnswer, SessionLimits
 from outlast.contracts import Budget, Effect, GatePolicy, Question, RunState, RunStatus, StopReason, Usage
@@ -360,6 +361,21 @@ async def test_an_end_at_once_gives_up_what_waits_and_a_later_session_goes_on(re
     assert (later.messages[0].state, later.total) == (MessageState.ANSWERED, 1)
 
 
+async def test_whoever_interrupts_is_heard_though_as_many_wait_as_may(real_runner: Runner) -> None:
+    async with real_runner.worker(agent := Chatting()):
+        session = await real_runner.start(SESSION, talk("hold"))
+        await asyncio.wait_for(agent.at_work.wait(), 30)
+        await asyncio.gather(*(session.signal("say", f"message {number}") for number in range(MOST_WAITING)))
+        assert "100 messages wait already" in (await said(session, "one more")).reason
+        stop, again, only = [await said(session, {"text": text, "interrupt": True}) for text in ("stop", "stop!", "")]
+        await answered(session, stop.number)
+        await session.signal("end")
+        await session.result()
+    assert (stop.accepted, stop.number, stop.interrupted) == (True, MOST_WAITING + 2, True)
+    assert only.accepted
+    assert again.number in (0, MOST_WAITING + 3), "while it is being interrupted, no more than one goes beyond"
+
+
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
@@ -371,7 +387,7 @@ async def test_an_end_at_once_gives_up_what_waits_and_a_later_session_goes_on(re
         (({"text": "x", "interrupt": "perhaps"},), "interrupt: 'perhaps' is neither"),
         (({"text": "x", "key": "k" * 201},), "key: more than 200"),
         (({"ref": "x"},), "ref: 'x' is no key"),
-        (({"ref": "a" * 64, "size": -1},), "size: -1 is no count"),
+        (({"ref": "a" * 43, "size": -1},), "size: -1 is no count"),
         ((True,), "True is no message"),
     ],
 )
