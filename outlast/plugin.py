@@ -27,6 +27,7 @@ from outlast.worker.arguments import (
 )
 from outlast.worker.part import HEARTBEAT_THROTTLE, SLOTS, WorkerPart, part_of, tuner
 from outlast.worker.registry import OWN_WORKFLOWS, Feature
+from outlast.worker.sandbox import tolerate_load
 from outlast.worker.versioning import check_unversioned, deployment_of, versioned_runner, with_build
 
 PASSED_THROUGH = ("outlast",)
@@ -138,6 +139,7 @@ class OutlastPlugin(SimplePlugin):
         if part is None or part.running:
             await next(worker)
             return
+        tolerate_load(worker)
         async with part.beside(worker.client, worker.task_queue, worker):
             await next(worker)
 

@@ -15,12 +15,15 @@ from types import CodeType
 from typing import Any
 
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker._command_aware_visitor import CommandInfo
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox._importer import Importer
 from temporalio.worker.workflow_sandbox._restrictions import RestrictionContext
 from temporalio.worker.workflow_sandbox._runner import _Instance
+
+STALL = 8.0
+"""Seconds for which workflow code may compute at a stretch; the server gives a workflow task 10 by default."""
 
 
 class _Threads(RestrictionContext):
@@ -123,3 +126,14 @@ class SharingRunner(SandboxedWorkflowRunner):
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """Return a new run; called one after the other, by the worker's event loop."""
         return _SharingInstance(det, self)
+
+
+def tolerate_load(worker: Worker) -> None:
+    """Give workflow code STALL seconds to compute at a stretch, where the SDK takes it for stuck after 2.
+
+    On a machine with more to do than it can, a task that starts thousands of steps or replays a long history needs more than 2. It would
+    fail, be replayed from its beginning, and fail again.
+    """
+    workflows: Any = worker._workflow_worker
+    if workflows is not None and workflows._deadlock_timeout_seconds is not None:  # None: the debug mode has no bound
+        workflows._deadlock_timeout_seconds = STALL

@@ -126,6 +126,34 @@ async def test_a_question_does_not_wait_behind_the_workflow_tasks_of_others(
         await asked.terminate()
 
 
+@workflow.defn
+class ComputingWorkflow:
+    """Computes for longer than the SDK's own two seconds, as a large run does on a busy machine."""
+
+    @workflow.run
+    async def run(self) -> None:
+        until = time.monotonic() + 2.3
+        while time.monotonic() < until:
+            pass
+
+
+async def test_workflow_code_that_is_slow_is_not_taken_for_stuck(real_server: str, settings: Settings) -> None:
+    client = await Client.connect(real_server, data_converter=data_converter(settings.payload_limit_bytes))
+    queue = uuid4().hex
+    async with running_worker(
+        client,
+        workflows=[ComputingWorkflow],
+        settings=settings,
+        llm=ScriptedLLM(lambda call: call.model),
+        task_queue=queue,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        handle = await client.start_workflow(ComputingWorkflow.run, id=queue, task_queue=queue)
+        await handle.result()
+        history = await handle.fetch_history()
+    assert not [event for event in history.events if event.HasField("workflow_task_failed_event_attributes")]
+
+
 async def test_what_a_dead_worker_ran_starts_again_when_the_next_one_begins(real_server: str, tmp_path: Path) -> None:
     """Its heartbeat time-out is a minute, so nothing else could start the call again within the time of this test."""
     client = await Client.connect(real_server)
