@@ -7,7 +7,7 @@ same for all of them, and each agent's own stands behind the material.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anthropic
@@ -23,6 +23,8 @@ SHARED_SYSTEM = (
     "Your role and your task come after it, in <role> and behind that."
 )
 """The system prompt of all calls that share their material; what stands in the material stays below it in rank."""
+
+NOT_OFFERED = "Was called earlier in this conversation. It cannot be called any more."
 
 _CACHED = {"type": "ephemeral"}
 
@@ -46,10 +48,13 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
     ]
     if call.web_searches:
         tools.append({"type": WEB_SEARCH, "name": "web_search", "max_uses": call.web_searches})
+    choice = call.tool_choice
+    if not tools and (tools := _called_before(call.history)):
+        choice = "none"
     if tools:
         tools[-1]["cache_control"] = _CACHED
         parameters["tools"] = tools
-        parameters["tool_choice"] = {"type": call.tool_choice}
+        parameters["tool_choice"] = {"type": choice}
     if call.history:
         # The whole conversation so far is read again in the next turn: from the cache, at a tenth of the price.
         parameters["cache_control"] = _CACHED
@@ -57,6 +62,17 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
         # The SDK no longer names it, because current models refuse it; the model table says which still take it.
         parameters["extra_body"] = {"temperature": call.temperature}
     return parameters
+
+
+def _called_before(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Define the tools that a conversation has called, for an agent that has none of its own and may call none of them.
+
+    The API refuses messages with `tool_use` or `tool_result` blocks in a request without `tools`: where a conversation is
+    handed over to such an agent, or what served the tools is away.
+    """
+    blocks = [block for message in history for block in message["content"] if isinstance(block, dict)]
+    names = dict.fromkeys(block["name"] for block in blocks if block.get("type") == "tool_use")
+    return [{"name": name, "description": NOT_OFFERED, "input_schema": {"type": "object"}} for name in names]
 
 
 def shared_prefix(call: ModelCall, parameters: dict[str, Any]) -> str:

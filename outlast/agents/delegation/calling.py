@@ -110,7 +110,9 @@ class _Call:
         if limits.depth < 1:
             return f"{self.card.agent} was not asked: agents may ask one another no deeper than this; do it yourself"
         if self.agents.asked - mine >= limits.count:
-            return f"{self.card.agent} was not asked: this run has asked {limits.count} agents, which is the most; go on alone"
+            aside = f", and has set {self.agents.set_aside} aside for those at work" if self.agents.set_aside else ""
+            most = f"{self.agents.asked - mine - self.agents.set_aside} agents{aside}, which is the most"
+            return f"{self.card.agent} was not asked: this run has asked {most}; go on alone"
         return ""
 
     def _failed(self, error: BaseException) -> _Delegated:

@@ -1,18 +1,26 @@
 """The runs of agents that the agents of a run have asked: their steps, calls and changes, put below the steps that asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedError
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError
 
-from outlast.cli.leaving import LeavingError
-from outlast.cli.reaching import Reach
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach
 from outlast.cli.recorded.reading import read_history
 from outlast.cli.recorded.suspicions import Suspicion
 from outlast.cli.recorded.why import whole
 from outlast.cli.rendering import below_lines
+from outlast.command_line import command
 from outlast.contracts import CallTrace, Changes, RunStatus, StepRow, Trace
+from outlast.undo.log import UndoLog
 
 DEEPEST = 10
 """How far down runs are looked for; no request allows more."""
@@ -91,18 +99,27 @@ async def wrong_below(reach: Reach, status: RunStatus) -> list[Suspicion]:
 
 async def with_changes_below(reach: Reach, found: WorkflowExecutionDescription, changes: Changes) -> Changes:
     """Add what runs below have changed and this one, which was terminated meanwhile, never took over."""
-    all_of = list(changes.changes)
-    known = {change.key for change in all_of}
-    order = max((change.order for change in all_of), default=0)
+    log = UndoLog()
+    log.adopt(changes, found.id)
     async for below in runs_below(reach, await reach.status(found)):
-        for change in (await reach.ask(below.found, "changes", Changes)).changes:
-            if change.key not in known:
-                known.add(change.key)
-                order += bool(change.order)
-                seq = max((each.seq for each in all_of), default=0) + 1
-                update = {"seq": seq, "order": order if change.order else 0, "step": below.row.within or below.row.step}
-                all_of.append(change.model_copy(update=update))
-    return changes.model_copy(update={"changes": tuple(all_of)})
+        ended = await _ended(reach, below.found)
+        log.take_over((await reach.ask(ended, "changes", Changes)).changes, below.row.within or below.row.step)
+    return log.all(changes.reason)
+
+
+async def _ended(reach: Reach, found: WorkflowExecutionDescription) -> WorkflowExecutionDescription:
+    """Wait for the end of a run below, which the end of the run above cancels; raises LeavingError where it works on."""
+    if found.status is WorkflowExecutionStatus.RUNNING:
+        try:
+            async with asyncio.timeout(PATIENT_DEADLINE.total_seconds()):
+                await reach.client.get_workflow_handle(found.id, run_id=found.run_id).result(follow_runs=True)
+        except WorkflowFailureError:
+            pass
+        except TimeoutError:
+            end = command("cancel", found.id)
+            raise LeavingError(WRONG, f"{found.id}, below it, still works, and may change more: {end}") from None
+        found = await reach.find(found.id, ours=False)
+    return found
 
 
 async def _calls(reach: Reach, below: Below) -> tuple[CallTrace, ...]:

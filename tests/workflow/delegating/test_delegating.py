@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from outlast.agents.sessions import AgentSessionRequest
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
 from outlast.contracts import (
     ROLL_BACK_ALL,
     Budget,
@@ -26,6 +26,7 @@ from outlast.forks.forking import fork
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.forks.test_resets import reset, tasks_of
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, bench, changes_of, states
 from workflows.agent_session import AgentSessionWorkflow
 
@@ -335,3 +336,39 @@ async def test_two_that_send_a_conversation_back_and_forth_come_to_an_end(runner
 
     result, llm = await crewed.run(script, SESSION, session())
     assert (result.answer.text, len(llm.calls)) == ("then I answer", 12)
+
+
+async def test_a_reset_takes_over_the_runs_below_and_pays_nothing_again(real_runner: Runner, tmp_path: Path) -> None:
+    """To each task of a run that has ended, and to each before that of one whose agent below is at work."""
+    crewed, free, held = ours(real_runner, tmp_path), asyncio.Event(), asyncio.Event()
+    client = crewed.env.client
+
+    async def writing(call: ModelCall) -> Any:
+        if not call.history:
+            return writes(str(call.messages[0][1]).split()[-1])
+        if "three" in str(call.history):
+            held.set()
+            await free.wait()
+        return "written"
+
+    script = crew(asks(("clerk", "one"), ("clerk", "two")), writing, asks(("clerk", "three"), at=1))
+    async with crewed.worker(script) as llm:
+        original = await crewed.start(SESSION, session())
+        await held.wait()
+        tasks = await tasks_of(original)
+        for task in (tasks[0], tasks[-1]):  # to before all of them, and to where the last is at work
+            again = await reset(client, original, task)
+            handle = client.get_workflow_handle_for(SESSION, again.id, run_id=again.run_id)
+            async with asyncio.timeout(30):
+                while (await handle.query(AgentSessionWorkflow.status)).steps[-1].step != "session/clerk#3":
+                    await asyncio.sleep(0.05)
+        free.set()
+        first = await handle.result()
+        ended = client.get_workflow_handle(handle.id, first_execution_run_id=again.run_id)
+        for task in await tasks_of(handle):
+            again = await reset(client, ended, task)
+            result = AgentSessionResult.model_validate(await again.result())
+            status: RunStatus = await again.query(AgentSessionWorkflow.status)
+            assert (result.answer, result.spend.calls) == (first.answer, first.spend.calls), f"reset to {task}"
+            assert {row.state for row in status.steps} == {StepState.DONE}
+    assert len(llm.calls) == first.spend.calls == 9
