@@ -19,7 +19,7 @@ from outlast.agents.delegation.contracts import (
 )
 from outlast.agents.delegation.ended_activities import DelegateActivities
 from outlast.agents.outcomes import Outcomes
-from outlast.budget.lending import KEPT, Loan
+from outlast.budget.lending import Loan
 from outlast.contracts import (
     KEEP,
     ROLL_BACK_ALL,
@@ -92,13 +92,13 @@ class OwnRun:
                 self._take_over(settled, loan)
 
     async def _set_aside(self) -> int:
-        """Return how many agents it may ask in turn: those that begin at this moment share evenly what is left of the count."""
+        """Return how many agents it may ask in turn: those that begin at this moment, and this run, share what is left."""
         agents = self.agents
         agents.sharing += 1
         try:
             await let_others_run()  # the others of this moment are counted first
             left = max(0, agents.request.delegation.count - agents.asked)
-            share = int(left / (agents.sharing + KEPT))
+            share = left // (agents.sharing + 1)
         finally:
             agents.sharing -= 1
         agents.set_aside += share

@@ -16,6 +16,7 @@ from outlast.contracts import (
     Message,
     Part,
     StopReason,
+    ToolAnswer,
     ToolCall,
     Usage,
 )
@@ -115,6 +116,19 @@ async def test_tools_are_sent_and_called(wire: Wire, caller: Caller, model: str,
     body = wire.hits[0].body
     assert body["tools"] == [TOOLS[0], {**TOOLS[1], "cache_control": {"type": "ephemeral"}}]
     assert body["tool_choice"] == {"type": choice}
+
+
+async def test_a_conversation_that_called_tools_names_them_for_an_agent_without_any(wire: Wire, caller: Caller) -> None:
+    """The API refuses `tool_use` and `tool_result` blocks in a request without `tools`."""
+    called = [{"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {}} for name in ("moon", "tides")]
+    given = tuple(ToolAnswer(id=block["id"], content=Part(text="high")) for block in called)
+    wire.replies = [answer("So be it.")]
+    said = Message(role="assistant", blocks=Part(text=json.dumps(called)))
+    turn = await caller.call(asking(messages=(Message(parts=(Part(text="Look"),)), said, Message(answers=given))))
+    body = wire.hits[0].body
+    assert turn.content.text == "So be it."
+    assert [tool["name"] for tool in body["tools"]] == ["moon", "tides"]
+    assert body["tool_choice"] == {"type": "none"}
 
 
 @pytest.mark.parametrize(("model", "sent"), [("warm-model", 0.5), (MODEL, None)])
