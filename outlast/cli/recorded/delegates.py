@@ -40,18 +40,25 @@ class Below:
         return f"{self.row.step}{rest}" if rest != own and rest[:1] in ("", "/") else f"{self.row.step}/{own}"
 
 
-async def runs_below(reach: Reach, status: RunStatus, depth: int = DEEPEST) -> AsyncIterator[Below]:
-    """Yield the runs of agents that a run has asked, each before those that its own agents asked; none that does not answer."""
+async def runs_below(
+    reach: Reach, status: RunStatus, depth: int = DEEPEST, *, all_of_them: bool = False
+) -> AsyncIterator[Below]:
+    """Yield the runs of agents that a run has asked, each before those that its own agents asked; none that does not answer.
+
+    With `all_of_them`, one that is there and does not answer raises what is in its way.
+    """
     for row in status.steps if depth else ():
         if not row.run:
             continue
         try:
             found = await reach.find(row.run, ours=False)
             below = Below(row, found, await reach.status(found))
-        except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError):
+        except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError) as error:
+            if all_of_them and not (isinstance(error, LeavingError) and error.code == WRONG):
+                raise
             continue  # deleted, or nobody serves it: the step itself still says what came of it
         yield below
-        async for further in runs_below(reach, below.status, depth - 1):
+        async for further in runs_below(reach, below.status, depth - 1, all_of_them=all_of_them):
             named = further.row.model_copy(update={"step": below.step(further.row.step)})
             yield Below(named, further.found, further.status)
 
@@ -101,7 +108,7 @@ async def with_changes_below(reach: Reach, found: WorkflowExecutionDescription, 
     """Add what runs below have changed and this one, which was terminated meanwhile, never took over."""
     log = UndoLog()
     log.adopt(changes, found.id)
-    async for below in runs_below(reach, await reach.status(found)):
+    async for below in runs_below(reach, await reach.status(found), all_of_them=True):
         ended = await _ended(reach, below.found)
         log.take_over((await reach.ask(ended, "changes", Changes)).changes, below.row.within or below.row.step)
     return log.all(changes.reason)
