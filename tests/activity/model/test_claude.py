@@ -120,7 +120,9 @@ async def test_tools_are_sent_and_called(wire: Wire, caller: Caller, model: str,
 
 async def test_a_conversation_that_called_tools_names_them_for_an_agent_without_any(wire: Wire, caller: Caller) -> None:
     """The API refuses `tool_use` and `tool_result` blocks in a request without `tools`."""
-    called = [{"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {}} for name in ("moon", "tides")]
+    called: list[dict[str, Any]] = [
+        {"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {}} for name in ("moon", "tides")
+    ]
     given = tuple(ToolAnswer(id=block["id"], content=Part(text="high")) for block in called)
     wire.replies = [answer("So be it.")]
     said = Message(role="assistant", blocks=Part(text=json.dumps(called)))

@@ -250,7 +250,7 @@ async def test_a_gate_below_names_both_runs_and_no_approval_of_another_run_cover
 
 async def at_gate(handle: Any) -> None:
     async with asyncio.timeout(30):
-        while not (await handle.query(AgentSessionWorkflow.status)).gates:
+        while not (await handle.query(AgentSessionWorkflow.status)).gates:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -400,12 +400,12 @@ async def test_a_reset_takes_over_the_runs_below_and_pays_nothing_again(real_run
         original = await crewed.start(SESSION, session())
         await held.wait()
         again = await reset(client, original, (await tasks_of(original))[0])
-        handle = client.get_workflow_handle_for(SESSION, again.id, run_id=again.run_id)
+        handle = client.get_workflow_handle(again.id, run_id=again.run_id, result_type=AgentSessionResult)
         async with asyncio.timeout(30):
-            while (await handle.query(AgentSessionWorkflow.status)).steps[-1].step != "session/clerk#3":
+            while (await handle.query(AgentSessionWorkflow.status)).steps[-1].step != "session/clerk#3":  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         free.set()
-        first = await handle.result()
+        first: AgentSessionResult = await handle.result()
         ended = client.get_workflow_handle(handle.id, first_execution_run_id=again.run_id)
         tasks = await tasks_of(handle)
         for task in (tasks[0], tasks[len(tasks) // 2]):
