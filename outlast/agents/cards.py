@@ -42,6 +42,8 @@ class AgentCards:
         self.request = request or RunRequest()
         self.allowed = tuple(allowed)
         self.asked_before = 0
+        self.set_aside = 0
+        self.sharing = 0
         self.catalog = Catalog(agents=())
         self.acts = Acts(run.undo.change)
         self.outcomes = Outcomes()
@@ -93,8 +95,8 @@ class AgentCards:
 
     @property
     def asked(self) -> int:
-        """How many agents were asked by others, in this run and in those below it."""
-        return self.asked_before + sum(1 for row in self.run.state.steps.values() if row.within)
+        """How many agents were asked by others, in this run and in those below it, and how many those at work may ask."""
+        return self.asked_before + self.set_aside + sum(1 for row in self.run.state.steps.values() if row.within)
 
     async def delegate(
         self, step: str, asker: str, card: ToolCard, call: ToolCall, attempt: Attempt | None

@@ -39,6 +39,8 @@ class Notice(Contract):
     """The arguments as JSON, cut where they are not `whole`."""
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
+    parent: str = ""
+    """Workflow id of the run that started this one, in which an agent has asked another; empty: no run did."""
     pending: bool = True
     """Whether people can still decide."""
     signed: bool = False
@@ -142,6 +144,10 @@ class WebhookBody(Contract):
     """How the run ended: `completed`, `partial`, `stopped`, `failed`, `cancelled`; empty: it runs."""
     error: Summary = ""
     """Why it failed, at most 200 characters; empty: it did not."""
+    parent: str = ""
+    """Workflow id of the run that started this one, in which an agent has asked another; empty: no run did."""
+    agent: str = ""
+    """Name of the agent that was asked; empty: this is no such run."""
     usd: float = 0.0
     """What its model calls cost so far, in USD."""
     gate: str = ""

@@ -159,6 +159,8 @@ class RunCarried(Contract):
     """Why its budget ended it; empty: it did not."""
     notices: tuple[str, ...] = ()
     """Messages that changed nothing, and why."""
+    delegated: int = 0
+    """How many agents were asked in runs of agents that this one had asked."""
 
 
 class StepOutcomes(Contract):

@@ -7,7 +7,7 @@ same for all of them, and each agent's own stands behind the material.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anthropic
@@ -24,8 +24,8 @@ SHARED_SYSTEM = (
 )
 """The system prompt of all calls that share their material; what stands in the material stays below it in rank."""
 
-GONE = "Not available any more."
-"""Describes tools that a conversation has used before it was handed over to an agent without any."""
+NOT_OFFERED = "Was called earlier in this conversation. It cannot be called any more."
+
 _CACHED = {"type": "ephemeral"}
 
 
@@ -49,12 +49,8 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
     if call.web_searches:
         tools.append({"type": WEB_SEARCH, "name": "web_search", "max_uses": call.web_searches})
     choice = call.tool_choice
-    if not tools and (used := _used(call)):
-        # A conversation that was handed over to an agent without tools: the API refuses calls of tools that nobody declares.
-        tools, choice = (
-            [{"name": name, "description": GONE, "input_schema": {"type": "object"}} for name in used],
-            "none",
-        )
+    if not tools and (tools := _called_before(call.history)):
+        choice = "none"
     if tools:
         tools[-1]["cache_control"] = _CACHED
         parameters["tools"] = tools
@@ -68,10 +64,15 @@ def parameters_of(call: ModelCall) -> dict[str, Any]:
     return parameters
 
 
-def _used(call: ModelCall) -> tuple[str, ...]:
-    """Name the tools that the conversation so far has used."""
-    blocks = (block for message in call.history if isinstance(message["content"], list) for block in message["content"])
-    return tuple(dict.fromkeys(str(block["name"]) for block in blocks if block.get("type") == "tool_use"))
+def _called_before(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Define the tools that a conversation has called, for an agent that has none of its own and may call none of them.
+
+    The API refuses messages with `tool_use` or `tool_result` blocks in a request without `tools`: where a conversation is
+    handed over to such an agent, or what served the tools is away.
+    """
+    blocks = [block for message in history for block in message["content"] if isinstance(block, dict)]
+    names = dict.fromkeys(block["name"] for block in blocks if block.get("type") == "tool_use")
+    return [{"name": name, "description": NOT_OFFERED, "input_schema": {"type": "object"}} for name in names]
 
 
 def shared_prefix(call: ModelCall, parameters: dict[str, Any]) -> str:

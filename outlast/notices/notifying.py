@@ -101,6 +101,7 @@ async def notify_of_question(trace: RunTrace, channels: int, question: Question,
         gate=question.id,
         kind=kind,
         what=question.text,
+        parent=_parent(),
         deadline=question.deadline,
         digest="",
         question=True,
@@ -128,11 +129,17 @@ def notice_of(news: GateNews) -> Notice:
         counts=gate.counts,
         ref=gate.ref,
         requester=" for ".join(name for name in (gate.agent, gate.requester) if name),
+        parent=_parent(),
         pending=news.outcome is GateOutcome.PENDING,
         signed=gate.signed,
         to=news.to,
         before=gate.before,
     )
+
+
+def _parent() -> str:
+    parent = workflow.info().parent
+    return parent.workflow_id if parent else ""
 
 
 async def _notify(trace: RunTrace, channel: int, notice: Notice) -> None:

@@ -69,6 +69,7 @@ def facts(notice: Notice) -> list[tuple[str, str]]:
     """Return what a notice says, each fact with its name, on one line."""
     known = [
         ("Run", notice.workflow_id),
+        ("Part of", notice.parent),
         ("Question" if notice.question else "Gate", f"{notice.gate} ({notice.kind})"),
         ("What", notice.what),
         ("Answers", " | ".join(notice.options)),

@@ -59,12 +59,12 @@ class Webhooks:
     def __init__(self, urls: tuple[str, ...], state: ExecutionState) -> None:
         self._urls = urls
         self._state = state
-        self.of_part = False
-        """Whether the run is that of an agent which another run has asked: its gates are reported, its end is not."""
+        self.delegate = ""
+        """The agent whose run this is, where an agent of another run has asked it: its gates are reported, its end is not."""
 
     def __bool__(self) -> bool:
         """Whether anybody hears of this run; a run that another started is part of what that one reports."""
-        return bool(self._urls or self._state.webhooks) and (self.of_part or workflow.info().parent is None)
+        return bool(self._urls or self._state.webhooks) and (bool(self.delegate) or workflow.info().parent is None)
 
     def known(self, count: int) -> None:
         """Take note of how many addresses the deployment has."""
@@ -97,6 +97,8 @@ class Webhooks:
     def _body(self, event: WebhookEvent, **facts: object) -> WebhookBody:
         info = workflow.info()
         known = {
+            "agent": self.delegate,
+            "parent": info.parent.workflow_id if info.parent else "",
             "delivery": str(workflow.uuid4()),
             "event": event,
             "workflow_id": info.workflow_id,

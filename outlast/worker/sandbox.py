@@ -131,8 +131,8 @@ class SharingRunner(SandboxedWorkflowRunner):
 def tolerate_load(worker: Worker) -> None:
     """Give workflow code STALL seconds to compute at a stretch, where the SDK takes it for stuck after 2.
 
-    On a machine with more to do than it can, a task that starts thousands of steps or replays a long history needs more than 2. It would
-    fail, be replayed from its beginning, and fail again.
+    On a machine with more to do than it can, a task that starts thousands of steps or replays a long history needs more than 2.
+    It would fail, be replayed from its beginning, and fail again.
     """
     workflows: Any = worker._workflow_worker
     if workflows is not None and workflows._deadlock_timeout_seconds is not None:  # None: the debug mode has no bound

@@ -209,7 +209,7 @@ async def _manage(flow: Workflow, run: Run, request: Any) -> Any:
 
 def _report_end(flow: Workflow, state: RunState, error: str = "") -> None:
     """Tell whoever wants to hear of it how the run ends; what becomes of that changes nothing here."""
-    if flow.webhooks and not flow.webhooks.of_part:
+    if flow.webhooks and not flow.webhooks.delegate:
         flow.gates.notifier.begin(flow.webhooks.run_ended(state, error), f"the run is {state}")
 
 

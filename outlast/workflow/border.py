@@ -101,6 +101,7 @@ class Border:
         flow.gates.waits.seconds = carried.waited
         flow.people.restore(carried.asked, carried.answers)
         flow.trace.notices = list(carried.notices)
+        flow.agents.asked_before = carried.delegated
 
     async def restore(self, carried: RunCarried) -> None:
         """Take over what is done."""
@@ -161,6 +162,7 @@ class Border:
             warnings=flow.budget.warnings,
             stopped=flow.budget.stopped,
             notices=tuple(flow.trace.notices),
+            delegated=flow.agents.asked_before,
         )
 
 

@@ -79,6 +79,8 @@ class _Call:
         """Make the call; whatever goes wrong with it becomes something the model can read, but for what ends the run."""
         state = self.run.state
         parts = _parts(self.call)
+        while self._too_many() and self.agents.set_aside:  # what those at work do not use comes back
+            await workflow.wait_condition(lambda: not (self._too_many() and self.agents.set_aside))
         if wrong := self._refused() or ("" if parts else "'task' is missing: say what the agent is to do"):
             return _Delegated(unanswered(self.call, wrong))
         task = " ".join(str(self.call.input.get("task", "")).split())
@@ -106,12 +108,17 @@ class _Call:
 
     def _refused(self) -> str:
         """Say why the agent may not be asked, or nothing."""
-        limits, mine = self.agents.request.delegation, self.name in self.run.state.steps
+        limits = self.agents.request.delegation
         if limits.depth < 1:
             return f"{self.card.agent} was not asked: agents may ask one another no deeper than this; do it yourself"
-        if self.agents.asked - mine >= limits.count:
+        if self._too_many():
             return f"{self.card.agent} was not asked: this run has asked {limits.count} agents, which is the most; go on alone"
         return ""
+
+    def _too_many(self) -> bool:
+        """Whether the count of agents that may be asked is used up, or set aside for runs that are at work."""
+        mine = self.name in self.run.state.steps
+        return self.agents.asked - mine >= self.agents.request.delegation.count
 
     def _failed(self, error: BaseException) -> _Delegated:
         """Tell the model of a failure; raises what ends the run."""

@@ -32,6 +32,7 @@ from outlast.contracts import (
     RunRequest,
 )
 from outlast.errors import ErrorKind, non_retryable, text_of
+from outlast.notices.notifying import let_others_run
 from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.context import RunContext
@@ -55,6 +56,8 @@ class Asking(Protocol):
     allowed: tuple[str, ...]
     outcomes: Outcomes
     asked_before: int
+    set_aside: int
+    sharing: int
 
     @property
     def asked(self) -> int:
@@ -82,12 +85,28 @@ class OwnRun:
     async def result(self, parts: Sequence[Part]) -> DelegationResult:
         """Return what the agent answered; raises what its run failed with, once what it left is taken over."""
         loan = await self.run.budget.lend()
+        catalog = _reached(self.agents.catalog, self.agent)
+        may_ask = await self._set_aside() if any(card.agents for card in catalog.agents) else 0
         settled = [Settled()]
         try:
-            return await self._result(self._request(parts, loan), settled)
+            return await self._result(self._request(parts, loan, catalog, may_ask), settled)
         finally:
-            if workflow.in_workflow():  # not where a run that leaves memory is closed
+            if workflow.in_workflow():
+                self.agents.set_aside -= may_ask
                 self._take_over(settled, loan)
+
+    async def _set_aside(self) -> int:
+        """Return how many agents it may ask in turn: those that begin at this moment, and this run, share what is left."""
+        agents = self.agents
+        agents.sharing += 1
+        try:
+            await let_others_run()  # the others of this moment are counted first
+            left = max(0, agents.request.delegation.count - agents.asked)
+            share = left // (agents.sharing + 1)
+        finally:
+            agents.sharing -= 1
+        agents.set_aside += share
+        return share
 
     async def _result(self, request: DelegationRequest, settled: list[Settled]) -> DelegationResult:
         """Start the run and wait for its end; `settled` is filled with what is to be taken over, whatever is raised."""
@@ -162,13 +181,13 @@ class OwnRun:
             )
             return DelegateEnded(error=text_of(error), kind=ErrorKind.UNEXPECTED)
 
-    def _request(self, parts: Sequence[Part], loan: Loan | None) -> DelegationRequest:
+    def _request(self, parts: Sequence[Part], loan: Loan | None, catalog: Catalog, may_ask: int) -> DelegationRequest:
         agents, above = self.agents, self.agents.request
         limits, keeps = above.delegation, self.run.undo.on_denied.extent is Extent.KEEP
         return DelegationRequest(
             agent=self.agent,
             parts=tuple(parts),
-            catalog=_reached(agents.catalog, self.agent),
+            catalog=catalog,
             allowed=agents.allowed,
             denied=self.run.gates.denials(),
             lent=loan.budget if loan else None,
@@ -179,7 +198,7 @@ class OwnRun:
             on_fallback=self.run.undo.on_fallback,
             stream=above.stream,
             webhooks=above.webhooks,
-            delegation=DelegationLimits(depth=limits.depth - 1, count=max(0, limits.count - agents.asked)),
+            delegation=DelegationLimits(depth=limits.depth - 1, count=may_ask),
         )
 
     def _take_over(self, settled: Sequence[Settled], loan: Loan | None) -> None:

@@ -31,7 +31,7 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         self.agents.take_over(request.catalog)
         self.gates.denials(request.denied)
         self.budget.lent = request.lent
-        self.webhooks.of_part = True
+        self.webhooks.delegate = request.agent
         self._told = WaitsBelow(run=workflow.info().workflow_id, agent=request.agent)
 
     @workflow.run

@@ -1,18 +1,26 @@
 """The runs of agents that the agents of a run have asked: their steps, calls and changes, put below the steps that asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedError
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError
 
-from outlast.cli.leaving import LeavingError
-from outlast.cli.reaching import Reach
+from outlast.cli.leaving import WRONG, LeavingError
+from outlast.cli.reaching import PATIENT_DEADLINE, Reach
 from outlast.cli.recorded.reading import read_history
 from outlast.cli.recorded.suspicions import Suspicion
 from outlast.cli.recorded.why import whole
 from outlast.cli.rendering import below_lines
+from outlast.command_line import command
 from outlast.contracts import CallTrace, Changes, RunStatus, StepRow, Trace
+from outlast.undo.log import UndoLog
 
 DEEPEST = 10
 """How far down runs are looked for; no request allows more."""
@@ -32,18 +40,25 @@ class Below:
         return f"{self.row.step}{rest}" if rest != own and rest[:1] in ("", "/") else f"{self.row.step}/{own}"
 
 
-async def runs_below(reach: Reach, status: RunStatus, depth: int = DEEPEST) -> AsyncIterator[Below]:
-    """Yield the runs of agents that a run has asked, each before those that its own agents asked; none that does not answer."""
+async def runs_below(
+    reach: Reach, status: RunStatus, depth: int = DEEPEST, *, all_of_them: bool = False
+) -> AsyncIterator[Below]:
+    """Yield the runs of agents that a run has asked, each before those that its own agents asked; none that does not answer.
+
+    With `all_of_them`, one that is there and does not answer raises what is in its way.
+    """
     for row in status.steps if depth else ():
         if not row.run:
             continue
         try:
             found = await reach.find(row.run, ours=False)
             below = Below(row, found, await reach.status(found))
-        except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError):
+        except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError) as error:
+            if all_of_them and not (isinstance(error, LeavingError) and error.code == WRONG):
+                raise
             continue  # deleted, or nobody serves it: the step itself still says what came of it
         yield below
-        async for further in runs_below(reach, below.status, depth - 1):
+        async for further in runs_below(reach, below.status, depth - 1, all_of_them=all_of_them):
             named = further.row.model_copy(update={"step": below.step(further.row.step)})
             yield Below(named, further.found, further.status)
 
@@ -91,18 +106,27 @@ async def wrong_below(reach: Reach, status: RunStatus) -> list[Suspicion]:
 
 async def with_changes_below(reach: Reach, found: WorkflowExecutionDescription, changes: Changes) -> Changes:
     """Add what runs below have changed and this one, which was terminated meanwhile, never took over."""
-    all_of = list(changes.changes)
-    known = {change.key for change in all_of}
-    order = max((change.order for change in all_of), default=0)
-    async for below in runs_below(reach, await reach.status(found)):
-        for change in (await reach.ask(below.found, "changes", Changes)).changes:
-            if change.key not in known:
-                known.add(change.key)
-                order += bool(change.order)
-                seq = max((each.seq for each in all_of), default=0) + 1
-                update = {"seq": seq, "order": order if change.order else 0, "step": below.row.within or below.row.step}
-                all_of.append(change.model_copy(update=update))
-    return changes.model_copy(update={"changes": tuple(all_of)})
+    log = UndoLog()
+    log.adopt(changes, found.id)
+    async for below in runs_below(reach, await reach.status(found), all_of_them=True):
+        ended = await _ended(reach, below.found)
+        log.take_over((await reach.ask(ended, "changes", Changes)).changes, below.row.within or below.row.step)
+    return log.all(changes.reason)
+
+
+async def _ended(reach: Reach, found: WorkflowExecutionDescription) -> WorkflowExecutionDescription:
+    """Wait for the end of a run below, which the end of the run above cancels; raises LeavingError where it works on."""
+    if found.status is WorkflowExecutionStatus.RUNNING:
+        try:
+            async with asyncio.timeout(PATIENT_DEADLINE.total_seconds()):
+                await reach.client.get_workflow_handle(found.id, run_id=found.run_id).result(follow_runs=True)
+        except WorkflowFailureError:
+            pass
+        except TimeoutError:
+            end = command("cancel", found.id)
+            raise LeavingError(WRONG, f"{found.id}, below it, still works, and may change more: {end}") from None
+        found = await reach.find(found.id, ours=False)
+    return found
 
 
 async def _calls(reach: Reach, below: Below) -> tuple[CallTrace, ...]:

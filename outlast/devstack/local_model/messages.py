@@ -107,6 +107,9 @@ class CountRequest(_Frozen):
 
     @model_validator(mode="after")
     def _tools_exist(self) -> "CountRequest":
+        kinds = {block.type for message in self.messages for block in message.content}
+        if not self.tools and kinds & {"tool_use", "tool_result"}:
+            raise ValueError("messages with tool_use or tool_result blocks need tools")
         choice = self.tool_choice
         if choice and choice.type in ("any", "tool") and not self.tools:
             raise ValueError(f"tool_choice: type '{choice.type}' needs tools")

@@ -16,6 +16,7 @@ from outlast.contracts import (
     Message,
     Part,
     StopReason,
+    ToolAnswer,
     ToolCall,
     Usage,
 )
@@ -25,7 +26,6 @@ from outlast.llm.activities import AgentActivities
 from outlast.llm.base import ModelCall, Progress
 from outlast.llm.body import LARGE
 from outlast.llm.claude import client_of, make_client
-from outlast.llm.claude_request import parameters_of
 from outlast.llm.clients import claude_clients
 from outlast.llm.endpoint import CLAUDE_URL, ClaudeWhenNeeded, Endpoint
 from outlast.llm.prompting import CONTINUE
@@ -118,21 +118,19 @@ async def test_tools_are_sent_and_called(wire: Wire, caller: Caller, model: str,
     assert body["tool_choice"] == {"type": choice}
 
 
-def test_tools_that_a_conversation_has_used_stay_declared_where_an_agent_without_any_goes_on() -> None:
-    used = [
-        {"type": "tool_use", "id": f"t{n}", "name": name, "input": {}}
-        for n, name in enumerate(("tides", "moon", "tides"))
+async def test_a_conversation_that_called_tools_names_them_for_an_agent_without_any(wire: Wire, caller: Caller) -> None:
+    """The API refuses `tool_use` and `tool_result` blocks in a request without `tools`."""
+    called: list[dict[str, Any]] = [
+        {"type": "tool_use", "id": f"toolu_{name}", "name": name, "input": {}} for name in ("moon", "tides")
     ]
-    said = [{"type": "tool_result", "tool_use_id": one["id"], "content": "5"} for one in used]
-    history = (
-        {"role": "user", "content": "?"},
-        {"role": "assistant", "content": used},
-        {"role": "user", "content": said},
-    )
-    call = ModelCall(model=MODEL, messages=(("user", "And?"),), max_tokens=50, history=history)
-    sent = parameters_of(call)
-    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["tides", "moon"], {"type": "none"})
-    assert "tools" not in parameters_of(replace(call, history=history[:1]))
+    given = tuple(ToolAnswer(id=block["id"], content=Part(text="high")) for block in called)
+    wire.replies = [answer("So be it.")]
+    said = Message(role="assistant", blocks=Part(text=json.dumps(called)))
+    turn = await caller.call(asking(messages=(Message(parts=(Part(text="Look"),)), said, Message(answers=given))))
+    body = wire.hits[0].body
+    assert turn.content.text == "So be it."
+    assert [tool["name"] for tool in body["tools"]] == ["moon", "tides"]
+    assert body["tool_choice"] == {"type": "none"}
 
 
 @pytest.mark.parametrize(("model", "sent"), [("warm-model", 0.5), (MODEL, None)])

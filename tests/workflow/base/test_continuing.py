@@ -22,6 +22,7 @@ from outlast.contracts import (
     Changes,
     Content,
     DecisionLog,
+    DelegationLimits,
     OnStepFailure,
     Part,
     Plan,
@@ -46,7 +47,7 @@ from outlast.storage.activities import ContentStore
 from tests.processes import dev_server
 from tests.replay.test_replay import replayer
 from tests.workflow.base.test_agent_session import SESSION, calls
-from tests.workflow.base.test_conversations import PAID, Chat, Chatting, pay, said, talk
+from tests.workflow.base.test_conversations import PAID, Chat, Chatting, answered, pay, said, talk
 from tests.workflow.budget.budgeting import chain, dear, fan_out, gate_of, priced, status_of
 from tests.workflow.choosing import routing
 from tests.workflow.conftest import Runner, with_agents
@@ -444,3 +445,67 @@ async def test_a_chat_crosses_parts_and_each_message_is_answered_once(runner: Ru
     assert max(len(part.events) for part in parts) < 2.5 * EVENTS
     report = RunReport.model_validate_json(await runner.text(result.report))
     assert len([call for call in report.trace.calls if call.model]) == 27
+
+
+CREW = {"lead": "agents: [clerk]", "clerk": "tools: write_file\nagents: [thinker]", "thinker": "model: sonnet"}
+
+
+def crewed(call: ModelCall) -> Any:
+    """A lead has a clerk write a file, who asks a thinker first."""
+    turn, name = sum(message["role"] == "assistant" for message in call.history), call.system.split()[-1].rstrip(".")
+    said = re.findall(r"Write (\w+)", str([m for m in call.history if m["role"] == "user"] or call.messages))[-1]
+    if name == "lead":
+        last = call.history[-1]["content"][0]["type"] if call.history else ""
+        return (
+            "done" if last == "tool_result" else calls(("ask_clerk", {"task": f"Write {said}"}), turn=len(call.history))
+        )
+    if name == "thinker":
+        return "thought"
+    acts = ("ask_thinker", {"task": f"Write {said}"}), ("write_file", {"path": f"{said}.md", "content": said})
+    return calls(acts[turn], turn=turn) if turn < len(acts) else f"wrote {said}"
+
+
+async def test_a_plan_whose_agents_ask_others_crosses_borders_between_their_runs(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """What runs below have asked goes on counting: of four agents in all, the second clerk may ask none."""
+    runner = with_agents(runner, tmp_path / "agents", CREW)
+    names = ("a", "b")
+    steps = tuple(
+        PlanStep(step=each, agent="lead", input=f"Write {each}", depends_on=names[:at][-1:])
+        for at, each in enumerate(names)
+    )
+    async with runner.worker(crewed) as llm:
+        handle = await runner.start(PLAN, PlanRequest(plan=Plan(steps=steps), delegation=DelegationLimits(count=4)))
+        result = await handle.result()
+        parts = await histories(handle)
+        await replays(handle)
+        changes = await handle.query("changes", result_type=Changes)
+    assert len(parts) >= 2
+    for part in parts:
+        kinds = Counter(event.WhichOneof("attributes") for event in part.events)
+        begun = kinds["child_workflow_execution_started_event_attributes"]
+        assert begun == kinds["child_workflow_execution_completed_event_attributes"], "a border while a run below works"
+    made = Counter(call.system.split()[-1].rstrip(".") for call in llm.calls)
+    assert made == {"lead": 4, "clerk": 6, "thinker": 1}
+    assert result.spend.calls == len(llm.calls)
+    assert [change.arguments.split(",")[0] for change in changes.changes] == ["path=a.md", "path=b.md"]
+
+
+async def test_a_conversation_whose_agent_asks_others_crosses_borders(runner: Runner, tmp_path: Path) -> None:
+    runner = with_agents(runner, tmp_path / "agents", CREW)
+    async with runner.worker(crewed) as llm:
+        session = await runner.start(SESSION, talk(agent="lead"))
+        for number in range(1, 3):
+            assert (await said(session, f"Write x{number}")).accepted
+            await answered(session, number)
+        await session.execute_update("end", {"by": "ann"})
+        result = await session.result()
+        parts = await parts_of(session)
+        await replays(session)
+    assert parts >= 2
+    assert (len(llm.calls), result.spend.calls) == (2 * 6, 2 * 6)
+    assert [change.arguments.split(",")[0] for change in result.progress.changes.changes] == [
+        f"path=x{number}.md" for number in range(1, 3)
+    ]
+    assert result.progress.asked == 4

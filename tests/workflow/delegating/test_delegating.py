@@ -1,10 +1,12 @@
 """Agents that ask agents: side by side, within bounds, one budget, gates, undo, cancelling, forks; and hand-offs."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, SecretStr
 from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
@@ -14,7 +16,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from outlast.agents.delegation.contracts import DelegateRequest, Settled
 from outlast.agents.delegation.ended_activities import DelegateActivities
 from outlast.agents.delegation.own_run import id_below
-from outlast.agents.sessions import AgentSessionRequest, MessageState
+from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, MessageState
+from outlast.cli.reaching import Reach
+from outlast.cli.runs.ended_rollback import roll_back_ended
 from outlast.contracts import (
     ROLL_BACK_ALL,
     Budget,
@@ -31,9 +35,12 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, kind_of
 from outlast.forks.forking import fork
 from outlast.llm.base import ModelCall, ModelReply
+from outlast.tools.tool import Tool
 from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.base.test_conversations import answered, gate_open, said
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.forks.test_resets import reset, tasks_of
+from tests.workflow.telling.telling import hooks
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, bench, changes_of, states
 from workflows.agent_session import AgentSessionWorkflow
 
@@ -203,18 +210,56 @@ async def test_a_gate_below_is_seen_above_and_a_denial_there_holds_for_all(bench
     assert [len(each.get("denied", ())) for each in settled] == [1, 0]
 
 
-async def test_a_gate_below_is_approved_and_the_act_is_done(bench: Bench, tmp_path: Path) -> None:
-    bench.runner = ours(bench.runner, tmp_path, {**CREW, "clerk": "tools: shout"})
-    with bench.runner.env.auto_time_skipping_disabled():
-        async with bench.runner.worker(crew(asks(("clerk", "shout")), shouts)):
-            handle = await bench.runner.start(SESSION, session())
-            below = await waits_below(handle)
-            child = bench.runner.env.client.get_workflow_handle(below.run)
-            await child.signal("approve", {"by": "bob"})
+async def test_a_gate_below_names_both_runs_and_no_approval_of_another_run_covers_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """What the lead may do without being asked, a clerk may not; nor does the approval of one clerk cover another."""
+    bench.runner = ours(
+        bench.runner, tmp_path, {**CREW, "lead": "agents: clerk\ntools: shout", "clerk": "tools: shout"}
+    )
+    script = crew(
+        calls(SHOUT, turn=1), shouts, calls(SHOUT, turn=2), asks(("clerk", "shout")), asks(("clerk", "more"), at=1)
+    )
+    with bench.runner.env.auto_time_skipping_disabled(), hooks({}) as (web, hook):
+        told = {
+            "notify_urls": SecretStr(f"{hook}/notice"),
+            "webhook_private": True,
+            "webhook_secret": SecretStr("s" * 32),
+        }
+        bench.runner = replace(bench.runner, settings=bench.runner.settings.model_copy(update=told))
+        async with bench.runner.worker(script):
+            handle = await bench.runner.start(SESSION, session(webhooks=(f"{hook.replace('json:', 'http:')}/hook",)))
+            await at_gate(handle)
+            await handle.signal("approve", {"by": "bob", "stop_asking": True})
+            for _ in range(2):
+                below = await waits_below(handle)
+                child = bench.runner.env.client.get_workflow_handle(below.run)
+                await child.execute_update("decide", {"verdict": "approve", "by": "bob", "stop_asking": True})
+                await child.result()
             result = await handle.result()
             changes = await changes_of(handle)
-    assert (result.answer.text, bench.did) == ("shouted hello", ["shout"])
-    assert [(change.tool, change.step, change.agent) for change in changes.changes] == [("shout", "session", "clerk")]
+            async with asyncio.timeout(30):
+                while len(web.took["/hook"]) < 4 or len(web.took["/notice"]) < 6:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+    assert (result.answer.text.count("shouted hello"), bench.did) == (4, ["shout"] * 4)
+    assert [(change.tool, change.step, change.agent) for change in changes.changes] == [
+        *[("shout", "session", "lead")] * 2,
+        *[("shout", "session", "clerk")] * 2,
+    ]
+    opened = [body for body in web.took["/hook"] if body["event"] == "gate_opened"]
+    assert [(body["parent"], body["agent"]) for body in opened] == [("", ""), *[(handle.id, "clerk")] * 2]
+    assert opened[-1]["workflow_id"] == below.run
+    asked = [notice["message"] for notice in web.took["/notice"] if " opened:" in notice["title"]]
+    assert [(f"Part of: {handle.id}" in text, "Asked by: clerk" in text) for text in asked] == [
+        (False, False),
+        *[(True, True)] * 2,
+    ]
+
+
+async def at_gate(handle: Any) -> None:
+    async with asyncio.timeout(30):
+        while not (await handle.query(AgentSessionWorkflow.status)).gates:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def waits_below(handle: Any) -> Any:
@@ -426,3 +471,139 @@ async def test_a_hand_over_in_a_turn_that_is_interrupted_does_not_happen(bench: 
             await talk.result()
     assert [each.answer.text for each in view.messages if each.answer] == ["lead waits"]
     assert "handed" not in str(results(llm.calls[-1]))
+
+
+async def test_a_reset_takes_over_the_runs_below_and_pays_nothing_again(real_runner: Runner, tmp_path: Path) -> None:
+    """While an agent below is at work, to before all of them; and when all has ended, to there and to the middle."""
+    crewed, free, held = ours(real_runner, tmp_path), asyncio.Event(), asyncio.Event()
+    client = crewed.env.client
+
+    async def writing(call: ModelCall) -> Any:
+        if not call.history:
+            return writes(str(call.messages[0][1]).split()[-1])
+        if "three" in str(call.history):
+            held.set()
+            await free.wait()
+        return "written"
+
+    script = crew(asks(("clerk", "one"), ("clerk", "two")), writing, asks(("clerk", "three"), at=1))
+    async with crewed.worker(script) as llm:
+        original = await crewed.start(SESSION, session())
+        await held.wait()
+        again = await reset(client, original, (await tasks_of(original))[0])
+        handle = client.get_workflow_handle(again.id, run_id=again.run_id, result_type=AgentSessionResult)
+        async with asyncio.timeout(30):
+            while (await handle.query(AgentSessionWorkflow.status)).steps[-1].step != "session/clerk#3":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        free.set()
+        first: AgentSessionResult = await handle.result()
+        ended = client.get_workflow_handle(handle.id, first_execution_run_id=again.run_id)
+        tasks = await tasks_of(handle)
+        for task in (tasks[0], tasks[len(tasks) // 2]):
+            again = await reset(client, ended, task)
+            result = AgentSessionResult.model_validate(await again.result())
+            status: RunStatus = await again.query(AgentSessionWorkflow.status)
+            assert (result.answer, result.spend.calls) == (first.answer, first.spend.calls), f"reset to {task}"
+            assert {row.state for row in status.steps} == {StepState.DONE}
+    assert len(llm.calls) == first.spend.calls == 9
+
+
+@pytest.mark.parametrize("then", ["resume", "cancel"])
+async def test_a_pause_goes_down_and_ends_when_it_ends_above(runner: Runner, tmp_path: Path, then: str) -> None:
+    crewed, asked, free = ours(runner, tmp_path), asyncio.Event(), asyncio.Event()
+
+    async def writing(call: ModelCall) -> Any:
+        asked.set()
+        await free.wait()
+        return "written" if call.history else writes("one")
+
+    with runner.env.auto_time_skipping_disabled():
+        async with crewed.worker(crew(asks(("clerk", "one")), writing)) as llm:
+            handle = await crewed.start(SESSION, session())
+            await asked.wait()
+            assert (await handle.execute_update("pause", {"by": "ann", "reason": "lunch"}))["accepted"]
+            row = (await handle.query(AgentSessionWorkflow.status)).steps[-1]
+            child = runner.env.client.get_workflow_handle(row.run)
+
+            async def told(paused: bool, calls: int) -> None:
+                async with asyncio.timeout(30):
+                    while True:
+                        status: RunStatus = await child.query("status", result_type=RunStatus)
+                        if (status.paused is not None, status.spend.calls) == (paused, calls):
+                            break
+                        await asyncio.sleep(0.05)
+                assert status.paused is None or (status.paused.by, status.paused.reason) == ("ann", "lunch")
+
+            await told(paused=True, calls=0)
+            free.set()
+            await told(paused=True, calls=1)
+            assert not crewed.settings.workspace.exists() or not list(crewed.settings.workspace.iterdir())
+            if then == "resume":
+                assert (await handle.execute_update("resume"))["accepted"]
+                assert (await handle.result()).answer.text == "written"
+            else:
+                await handle.cancel()
+                with pytest.raises(WorkflowFailureError):
+                    await handle.result()
+                with pytest.raises(WorkflowFailureError):
+                    await child.result()
+    assert len(llm.calls) == (4 if then == "resume" else 2)
+
+
+async def test_a_rollback_of_a_run_that_was_terminated_undoes_what_runs_below_did_last_in_first_out(
+    real_runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench = Bench(real_runner, monkeypatch)
+    bench.runner = ours(bench.runner, tmp_path)
+    asked, quick = asyncio.Event(), asyncio.Event()
+
+    async def around(inner: Tool, arguments: BaseModel, run: Any) -> str:
+        if getattr(arguments, "path", "") == "slow.md" and inner.name == "write_file":
+            await quick.wait()
+        said: str = await run()
+        if getattr(arguments, "path", "") == "quick.md":
+            quick.set()
+        return said
+
+    async def hold() -> str:
+        asked.set()
+        await asyncio.sleep(3600)
+        return "never"
+
+    def writing(call: ModelCall) -> Any:
+        name = str(call.history[0]["content"] if call.history else call.messages)
+        if "both" not in name:
+            return "written" if call.history else writes("first")
+        both = [("write_file", {"path": f"{each}.md", "content": each}) for each in ("slow", "quick")]
+        return hold() if call.history else calls(*both, turn=9)
+
+    bench.around = around
+    script = crew(asks(("clerk", "one")), writing, asks(("clerk", "both"), at=1))
+    client = bench.runner.env.client
+    async with bench.runner.worker(script):
+        handle = await bench.runner.start(SESSION, session())
+        await asked.wait()
+        await handle.terminate("enough")
+        reach = Reach(bench.runner.settings, client)
+        told = [await roll_back_ended(reach, await reach.find(handle.id), "") for _ in range(2)]
+    assert bench.undone == ["slow.md", "quick.md", "first.md"]
+    assert [whole for _, whole in told] == [True, True]
+    assert bench.files == {"a.md": "old"}
+
+
+async def test_those_that_begin_together_share_the_count(runner: Runner, tmp_path: Path) -> None:
+    agents = {
+        "lead": "agents: [clerk, thinker]",
+        "clerk": "tools: Read\nagents: thinker",
+        "thinker": "model: opus",
+    }
+    many = asks(*[("thinker", str(each)) for each in range(6)])
+
+    def clerk(call: ModelCall) -> Any:
+        return "done" if call.history else many
+
+    crewed = ours(runner, tmp_path, agents)
+    script = crew(asks(("clerk", "one"), ("clerk", "two")), clerk, asks(*[("thinker", "x")] * 6, at=1))
+    result, llm = await crewed.run(script, SESSION, session(delegation=DelegationLimits(count=9)))
+    asked = sum(who(call) == "thinker" for call in llm.calls) + 2
+    assert (asked, result.answer.text.count("has asked 9 agents")) == (9, 3)
