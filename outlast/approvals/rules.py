@@ -212,6 +212,8 @@ def _unseen(gate: GateState, decision: Decision, early: bool) -> str:
         return ""
     if early and gate.action.risk is not Risk.LOW:
         return f"given before the action was known, and its risk is {gate.action.risk}; look at it, and {name}"
+    if early and decision.stop_asking is not None:
+        return f"given before the action was known, and it is for further calls as well; look at it, and {name}"
     if not gate.shown.whole:
         return f"its arguments ({gate.shown.size:,} bytes) were not shown in full; look at all of them, and {name}"
     return ""

@@ -17,6 +17,7 @@ from outlast.contracts import (
     GatePolicy,
     ProposedAction,
     RecordKind,
+    Risk,
     Verdict,
     breaks,
 )
@@ -237,6 +238,14 @@ def test_whoever_edited_a_call_that_waits_does_not_approve_it_at_another_gate() 
     made.decide(yes("Ann", gate="gate-1", stop_asking=ALL), at(2))
     assert made.gates["gate-2"].outcome is GateOutcome.PENDING
     assert made.decide(yes("Bob", gate="gate-2"), at(3)).kind is RecordKind.APPROVED
+
+
+def test_an_approval_that_comes_before_its_gate_covers_nothing_unseen() -> None:
+    made = GateBook()
+    made.decide(yes("Ann", stop_asking=ALL), at(0))
+    name = opened(made, call().model_copy(update={"risk": Risk.LOW}))
+    assert made.gates[name].pending
+    assert not covers(made, call())
 
 
 def revoke(by: str = "Ann", **fields: Any) -> Decision:
