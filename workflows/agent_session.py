@@ -51,6 +51,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
         if request.conversation:
+            self.people.seen = self._inbox.seen
             self._restore(request)
 
     @workflow.run

@@ -43,6 +43,8 @@ class People:
         self.slack: RunInSlack | None = None
         self.asked = 0
         """How many questions were asked."""
+        self.seen: Callable[[str], bool] = lambda _: False
+        """Whether an answer with this key was sent before; a run without messages knows no keys."""
         self._options: dict[str, tuple[str, ...]] = {}
         self._answers: dict[str, str] = {}
 
@@ -177,7 +179,8 @@ class People:
         if not question and len(waiting) == 1:
             question = waiting[0]
         if question in waiting:
-            self._take(question, given)
+            if not ((key := read_key(arguments)) and self.seen(key)):
+                self._take(question, given)
         elif question and question not in self._options and len(self._answers) < EARLY_KEPT:
             self._answers[question] = given
         else:
@@ -206,6 +209,13 @@ def with_options(text: str, options: Sequence[str]) -> str:
         # The question itself must be seen; an answer outside the options is refused with the list of them.
         choice = f" (one of {len(options)} options)"
     return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
+
+
+def read_key(arguments: Sequence[Any]) -> str:
+    """Find the key by which an answer that is sent again is known, "" where it has none."""
+    data = plain(arguments[0]) if len(arguments) == 1 else None
+    key = data.get("key") if isinstance(data, dict) and "answer" in data else None
+    return key if isinstance(key, str) else ""
 
 
 def read_answer(arguments: Sequence[Any], is_form: Callable[[str], bool] = lambda _: False) -> tuple[str, str | None]:

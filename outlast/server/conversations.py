@@ -129,7 +129,8 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
         and (question := await _asks(reach, found, message.text))
     ):
         handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
-        await handle.signal("answer", {"question": question, "answer": message.text, "by": by})
+        answer = {"question": question, "answer": message.text, "by": by, "key": message.key}
+        await handle.signal("answer", answer)
         return MessageAccepted(id=found.id, session=session, answers=question)
     opening = AgentSessionRequest(agent=slug(message.agent) or message.agent, requester=by, conversation=True)
     said = Said(message.text, by, message.interrupt, message.key)

@@ -103,6 +103,13 @@ class Inbox:
             return SayAnswer(accepted=True, interrupted=interrupts)
         return SayAnswer(accepted=True, number=self._add(said), interrupted=interrupts)
 
+    def seen(self, key: str) -> bool:
+        """Whether a message had this key, which from now on one had: an answer that is sent again answers nothing else."""
+        known = digest(key) in self._keys
+        if not known:
+            self._remember(key, 0)
+        return known
+
     def end(self, arguments: Sequence[Any]) -> EndAnswer:
         """End the session: nothing, a name, or `{by, now}`; never raises."""
         read = read_end(arguments) if self._takes else NOT_OPEN
@@ -203,12 +210,15 @@ class Inbox:
             number=self.total, text=content, by=said.by, key=said.key, at=workflow.now()
         )
         if said.key:
-            self._keys[digest(said.key)] = self.total
-            while len(self._keys) > KEYS_KEPT:
-                del self._keys[next(iter(self._keys))]
+            self._remember(said.key, self.total)
         if said.by and said.by not in self.people:
             self.people.append(said.by)
         return self.total
+
+    def _remember(self, key: str, number: int) -> None:
+        self._keys[digest(key)] = number
+        while len(self._keys) > KEYS_KEPT:
+            del self._keys[next(iter(self._keys))]
 
     def _interrupt(self, by: str) -> None:
         self.interrupting, self.interrupted_by = True, by

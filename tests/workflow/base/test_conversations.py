@@ -125,7 +125,13 @@ async def test_an_agent_asks_a_person_for_a_text_a_choice_and_a_form(runner: Run
         with ours.env.auto_time_skipping_disabled():
             await asked(session, 3)
             await session.signal("answer", {"question": by_text["Fill in"].id, "answer": {"amount": 5}})
-            await session.signal("answer", {"question": by_text["Which one?"].id, "answer": "BLUE"})
+            once = {"answer": "BLUE", "key": "k-1"}
+            await session.signal("answer", {"question": by_text["Which one?"].id, **once})
+            await session.signal(
+                "answer", {"question": by_text["Why?"].id, **once}
+            )  # sent again: it answers nothing else
+            again = await said(session, {"text": "BLUE", "key": "k-1"})
+            assert (again.number, again.repeated) == (0, True)
             await session.signal("answer", {"question": by_text["Why?"].id, "answer": "it is nicer"})
             view = await answered(session, 1)
             status: RunStatus = await session.query("status", result_type=RunStatus)
