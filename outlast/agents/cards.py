@@ -98,6 +98,10 @@ class AgentCards:
         """How many agents were asked by others, in this run and in those below it, and how many those at work may ask."""
         return self.asked_before + self.set_aside + sum(1 for row in self.run.state.steps.values() if row.within)
 
+    def count_anew(self) -> None:
+        """Let agents ask as many others as at first: a conversation of weeks would run out of them."""
+        self.asked_before -= self.asked - self.set_aside
+
     async def delegate(
         self, step: str, asker: str, card: ToolCard, call: ToolCall, attempt: Attempt | None
     ) -> tuple[ToolAnswer, str]:

@@ -138,6 +138,7 @@ class Talk:
         """Begin a loop for what is said now, whose limits begin anew."""
         before = self._loop
         self.card = before.card  # it may have handed the conversation over
+        self.agents.count_anew()
         self._turns += before.state.turns
         self._tool_calls += before.state.tool_calls
         self._compactions += before.state.compactions
@@ -169,6 +170,7 @@ class Talk:
             self._compactions += loop.state.compactions
             loop.state.turns = loop.state.tokens = loop.state.compactions = 0
             loop.started = workflow.time()
+            self.agents.count_anew()
             loop.task = (*loop.task, *heard)
             loop.state.left = with_parts(loop.state.left, heard)
         self._checkpoint = (loop.state.transcript, loop.state.left)
