@@ -131,10 +131,14 @@ async def test_conversation_with_tool_history_is_read(client: AsyncAnthropic) ->
             ],
         },
     ]
-    message = await client.messages.create(model=MODEL, max_tokens=20, messages=history)
+    weather: list[Any] = [{"name": "get_weather", "input_schema": {"type": "object"}}]
+    no_more: Any = {"type": "none"}
+    message = await client.messages.create(
+        model=MODEL, max_tokens=20, messages=history, tools=weather, tool_choice=no_more
+    )
     assert message.content[0].type == "text"
-    short = await client.messages.count_tokens(model=MODEL, messages=history[:1])
-    long = await client.messages.count_tokens(model=MODEL, messages=history)
+    short = await client.messages.count_tokens(model=MODEL, messages=history[:1], tools=weather)
+    long = await client.messages.count_tokens(model=MODEL, messages=history, tools=weather)
     assert long.input_tokens > short.input_tokens + 15
 
 

@@ -212,6 +212,7 @@ class TestMessages:
         request = MessageRequest(
             model="m",
             max_tokens=1,
+            tools=[{"name": "add", "input_schema": {"type": "object"}}],
             messages=[
                 Message.model_validate(
                     {

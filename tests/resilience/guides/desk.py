@@ -33,6 +33,7 @@ CHAIN = {
         {"step": "3", "agent": "writer", "input": "Write it up", "depends_on": ["2"]},
     ]
 }
+LETTER = {"steps": [{"step": "1", "agent": "mailer", "input": "Send the letter"}]}
 WRITES = {
     "user": "Keep the notes",
     "tool": "write_file",
@@ -48,6 +49,20 @@ PLANS = {
     },
 }
 """A plan that has the steps which the guides name."""
+MAILS = {
+    "user": "Send the letter",
+    "tool": "send_mail",
+    "input": {"to": ["ann@example.org"], "subject": "A letter", "text": "Dear Ann"},
+    "before_turn": 1,
+}
+ASKS = {"user": "Send the letter", "tool": "ask_person", "input": {"question": "And to Bob?"}, "before_turn": 2}
+MAILER = """---
+name: mailer
+description: Sends letters.
+tools: send_mail, ask_person
+---
+You send letters.
+"""
 ONE_CALL = {"budget": {"calls": 1}}
 SERVING = {
     "python worker.py": "worker ready",
@@ -183,6 +198,25 @@ def at_a_gate(desk: Desk, run: str, **request: Any) -> str:
     """Bring a run to a gate: that of its budget, or of a checkpoint."""
     desk.begin(run, **(request or ONE_CALL))
     return desk.until(run, lambda status: status.gates, "waits at a gate")
+
+
+def at_a_tool(desk: Desk, run: str) -> str:
+    """Bring a run to the gate of a call that cannot be taken back."""
+    desk.begin(run, rules=[MAILS, ASKS], plan=LETTER)
+    return desk.until(run, lambda status: status.gates, "waits at the gate of a call")
+
+
+def stands(desk: Desk, run: str) -> str:
+    """Bring a run to where an approval stands, and it asks something."""
+    at_a_tool(desk, run)
+    desk.type(f"python starter.py approve {run} --as ada --stop-asking")
+    return desk.until(run, lambda status: status.standing and status.questions, "asks a question")
+
+
+def asks(desk: Desk, run: str) -> str:
+    """Bring a run to a question of its agent."""
+    desk.begin(run, rules=[ASKS], plan=LETTER)
+    return desk.until(run, lambda status: status.questions, "asks a question")
 
 
 def ended(desk: Desk, run: str) -> str:

@@ -5,6 +5,7 @@ only what `tests.guides.needs_more` tells by its words, and the guides of `OWN`,
 """
 
 import re
+import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,8 +17,21 @@ import pytest
 from outlast.contracts import SEARCH_ATTRIBUTES, RunStatus
 from tests.doubles.otlp import Collector, collector
 from tests.guides import OWN, commands, needs_more, texts
-from tests.processes import wait_for
-from tests.resilience.guides.desk import PLANS, Desk, at_a_gate, at_work, ended, failed, free_ports, served
+from tests.processes import PROJECT, wait_for
+from tests.resilience.guides.desk import (
+    MAILER,
+    PLANS,
+    Desk,
+    asks,
+    at_a_gate,
+    at_a_tool,
+    at_work,
+    ended,
+    failed,
+    free_ports,
+    served,
+    stands,
+)
 from tests.stacks import whole_stack
 
 pytestmark = pytest.mark.timeout(240)
@@ -33,6 +47,9 @@ STATES: tuple[tuple[str, Making], ...] = (
     (r"temporal .* rollback", at_work),
     (r" rollback ID", ended),
     (r" retry ID", failed),
+    (r"stop.asking", at_a_tool),
+    (r"--verdict revoke", stands),
+    (r"starter.py answer ", asks),
     (r'"edit": {"plan"', lambda desk, run: at_a_gate(desk, run, checkpoint="steps=2")),
     (rf"{DECIDING.pattern}|inbox|watch --all", at_a_gate),
 )
@@ -51,7 +68,15 @@ def otlp() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, otlp: Collector) -> Iterator[Desk]:
-    with whole_stack(tmp_path_factory.mktemp("guides"), options=REGISTERED) as stack:
+    directory = tmp_path_factory.mktemp("guides")
+    agents = shutil.copytree(PROJECT / "agents", directory / "agents")
+    (agents / "mailer.md").write_text(MAILER)
+    settings = {
+        "AGENTS_DIR": str(agents),
+        "SMTP_URL": f"maildir://{directory / 'letters'}",
+        "MAIL_FROM": "us@example.org",
+    }
+    with whole_stack(directory, options=REGISTERED, **settings) as stack:
         yield Desk(stack, free_ports("8288", "8289", "9464") | {"4318": int(otlp.url.rpartition(":")[2])})
 
 
@@ -150,7 +175,9 @@ def _serves(words: str, *where: str) -> Callable[[Typed], None]:
 
 
 CHECKS: tuple[tuple[str, Callable[[Typed], None]], ...] = (
-    (DECIDING.pattern, _closes_the_gate),
+    (rf"{DECIDING.pattern}(?!.*revoke)", _closes_the_gate),
+    (r"--verdict revoke", lambda typed: typed.until(lambda status: not status.standing, "nothing stands")),
+    (r"starter.py answer ", lambda typed: typed.until(lambda status: not status.questions, "is answered")),
     (r"(--name|starter.py) pause", lambda typed: typed.until(lambda status: status.paused, "is paused")),
     (r"(--name|starter.py) resume", lambda typed: typed.until(lambda status: not status.paused, "goes on")),
     (r"--checkpoint", lambda typed: typed.until(lambda status: status.gates, "waits at its checkpoint")),

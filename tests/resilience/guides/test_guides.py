@@ -75,7 +75,7 @@ def test_a_reader_adds_an_agent_a_tool_a_server_and_a_workflow(
             (copy / title).write_text(text)
         elif language == "diff":
             change(copy, text)
-        else:
+        elif language == "sh":
             if (
                 "temporal workflow start" in text or "python starter.py agent " in text
             ):  # as the guide says: start it anew

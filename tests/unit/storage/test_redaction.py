@@ -57,6 +57,7 @@ VALUES = {
     "DATABASE_URL": "postgresql://agent:hunter22@db/x",
     "SMTP_URL": "smtp://agent:hunter22@mail",
     "NOTIFY_URLS": "json://agent:hunter22@127.0.0.1/x",
+    "TEAMS_WEBHOOK_URL": "https://tenant.example/workflows/of-ours/invoke?sig=hunter22",
     "TRIGGER_SECRETS": f"orders:{KEY * 2}",
 }
 LISTS = ("PAYLOAD_KEYS", "NOTIFY_URLS", "TRIGGER_SECRETS")

@@ -227,7 +227,7 @@ async def test_a_tool_agent_of_many_turns_in_a_plan_crosses_borders_between_its_
     runner: Runner, tmp_path: Path
 ) -> None:
     runner = with_agents(runner, tmp_path / "agents", {"clerk": "model: sonnet\ntools: list_files, write_file"})
-    turns = 3
+    turns = 5
 
     def script(call: ModelCall) -> ModelReply | str:
         turn = sum(message["role"] == "assistant" for message in call.history)
