@@ -55,7 +55,8 @@ MAILS = {
     "input": {"to": ["ann@example.org"], "subject": "A letter", "text": "Dear Ann"},
     "before_turn": 1,
 }
-ASKS = {"user": "Send the letter", "tool": "ask_person", "input": {"question": "And to Bob?"}, "before_turn": 2}
+ASKS = {"user": "Send the letter", "tool": "ask_person", "input": {"question": "And to Bob?"}, "before_turn": 1}
+ASKS_THEN = ASKS | {"system": "You send letters", "user": "", "before_turn": 2}
 MAILER = """---
 name: mailer
 description: Sends letters.
@@ -202,7 +203,7 @@ def at_a_gate(desk: Desk, run: str, **request: Any) -> str:
 
 def at_a_tool(desk: Desk, run: str) -> str:
     """Bring a run to the gate of a call that cannot be taken back."""
-    desk.begin(run, rules=[MAILS, ASKS], plan=LETTER)
+    desk.begin(run, rules=[MAILS, ASKS_THEN], plan=LETTER)
     return desk.until(run, lambda status: status.gates, "waits at the gate of a call")
 
 
