@@ -560,6 +560,7 @@ async def test_a_rollback_of_a_run_that_was_terminated_undoes_what_runs_below_di
     async def around(inner: Tool, arguments: BaseModel, run: Any) -> str:
         if getattr(arguments, "path", "") == "slow.md" and inner.name == "write_file":
             await quick.wait()
+            await asyncio.sleep(0.5)  # its end is to be reported after that of the other
         said: str = await run()
         if getattr(arguments, "path", "") == "quick.md":
             quick.set()
