@@ -39,6 +39,9 @@ MOST_CHARACTERS = 2000
 ANSWER_CHARACTERS = 100_000
 FORM_CHARACTERS = 10_000
 
+FINAL = "This is final in this run: do not ask again, and do not try to reach the same in another way."
+"""Told to a model whose act people have denied."""
+
 
 @dataclass(frozen=True)
 class _Made:

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from outlast.agents.cards import AgentCards
-from outlast.agents.tool_calls import ask_person, call_tool
+from outlast.agents.tool_calls import FINAL, ask_person, call_tool
 from outlast.approvals.gates import Gates
 from outlast.approvals.views import beginning_of, produced
 from outlast.contracts import (
@@ -95,8 +95,8 @@ async def call_gated(
     if not decision.approved:
         why = reason_of(decision)
         agents.run.undo.denied(f"{decision.gate}: {card.name} {why}")
-        final = " This is final in this run: do not ask again, and do not try to reach the same in another way."
-        refusal = f"{card.name} was not called: {why}.{final if decision.outcome is GateOutcome.DENIED else ''} Go on without it."
+        final = f" {FINAL}" if decision.outcome is GateOutcome.DENIED else ""
+        refusal = f"{card.name} was not called: {why}.{final} Go on without it."
         return _refused(call, refusal), f"{card.name} was not called: {why}"
     made = call.model_copy(update={"input": decision.action.input, "ref": decision.action.ref})
     try:

@@ -15,7 +15,7 @@ from tests.workflow.undo.test_repeated_acts import SHOUT, WRITE, each_says, one_
 
 TOOLS = "tools: Write, shout"
 PAIR = {"a": f"{TOOLS}\nfallback: b", "b": TOOLS}
-CREW = {"c": "", "d": "", "planner": ""}
+AGENTS = {"c": "", "d": "", "planner": ""}
 
 
 def session(*decisions: tuple[str, Any], script: Callable[[], Script], **fields: Any) -> Path:
@@ -71,6 +71,6 @@ POLICY_PATHS: dict[str, Path] = {
     "policy-fallback-told": falling_back(("approve", {"by": "ann"})),
     "policy-fallback-rolled-back": falling_back(("approve", {"by": "ann"}), on_fallback=OnFallback.ROLL_BACK),
     "policy-denied-and-replanned": Path(
-        PLAN, _denied_beside_a_failure, _replanning, agents=CREW, decisions=(("deny", "bob"),)
+        PLAN, _denied_beside_a_failure, _replanning, agents=AGENTS, decisions=(("deny", "bob"),)
     ),
 }

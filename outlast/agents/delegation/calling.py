@@ -14,7 +14,7 @@ from temporalio.exceptions import ChildWorkflowError, FailureError
 from outlast.agents.answers import Answer
 from outlast.agents.delegation.own_run import Asking, OwnRun, is_cancelled
 from outlast.agents.outcomes import digest_of_ask
-from outlast.agents.tool_calls import RAISED, unanswered
+from outlast.agents.tool_calls import FINAL, RAISED, unanswered
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import (
     GateState,
@@ -30,8 +30,6 @@ from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.undo.acts import Attempt
 from outlast.workflow import journal
 from outlast.workflow.failures import ENDINGS, halted
-
-FINAL = "This is final in this run: do not ask again, and do not try to reach the same in another way."
 
 
 @dataclass(frozen=True)

@@ -447,10 +447,10 @@ async def test_a_chat_crosses_parts_and_each_message_is_answered_once(runner: Ru
     assert len([call for call in report.trace.calls if call.model]) == 27
 
 
-CREW = {"lead": "agents: [clerk]", "clerk": "tools: write_file\nagents: [thinker]", "thinker": "model: sonnet"}
+ASKING = {"lead": "agents: [clerk]", "clerk": "tools: write_file\nagents: [thinker]", "thinker": "model: sonnet"}
 
 
-def crewed(call: ModelCall) -> Any:
+def asking_others(call: ModelCall) -> Any:
     """A lead has a clerk write a file, who asks a thinker first."""
     turn, name = sum(message["role"] == "assistant" for message in call.history), call.system.split()[-1].rstrip(".")
     said = re.findall(r"Write (\w+)", str([m for m in call.history if m["role"] == "user"] or call.messages))[-1]
@@ -469,13 +469,13 @@ async def test_a_plan_whose_agents_ask_others_crosses_borders_between_their_runs
     runner: Runner, tmp_path: Path
 ) -> None:
     """What runs below have asked goes on counting: of four agents in all, the second clerk may ask none."""
-    runner = with_agents(runner, tmp_path / "agents", CREW)
+    runner = with_agents(runner, tmp_path / "agents", ASKING)
     names = ("a", "b")
     steps = tuple(
         PlanStep(step=each, agent="lead", input=f"Write {each}", depends_on=names[:at][-1:])
         for at, each in enumerate(names)
     )
-    async with runner.worker(crewed) as llm:
+    async with runner.worker(asking_others) as llm:
         handle = await runner.start(PLAN, PlanRequest(plan=Plan(steps=steps), delegation=DelegationLimits(count=4)))
         result = await handle.result()
         parts = await histories(handle)
@@ -493,8 +493,8 @@ async def test_a_plan_whose_agents_ask_others_crosses_borders_between_their_runs
 
 
 async def test_a_conversation_whose_agent_asks_others_crosses_borders(runner: Runner, tmp_path: Path) -> None:
-    runner = with_agents(runner, tmp_path / "agents", CREW)
-    async with runner.worker(crewed) as llm:
+    runner = with_agents(runner, tmp_path / "agents", ASKING)
+    async with runner.worker(asking_others) as llm:
         session = await runner.start(SESSION, talk(agent="lead"))
         for number in range(1, 3):
             assert (await said(session, f"Write x{number}")).accepted
