@@ -33,8 +33,8 @@ LONGEST = ("demo", "stack", "starter", "crashes", "readme", "deciding", "browser
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: a good part of the time, tests wait for processes and timers."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than cores: a third of the time, tests wait for processes and timers."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
