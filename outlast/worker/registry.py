@@ -1,5 +1,6 @@
 """Every activity of a worker, built from the settings and from what an application adds."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
 from outlast.undo.workflow import RollbackWorkflow
-from outlast.worker.arguments import check_activities, check_tools
+from outlast.worker.arguments import check_activities, check_tools, unknown_gate_tools
 from outlast.worker.telling import channels_of, slack_of
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
@@ -79,6 +80,8 @@ class Feature(Protocol):
         """
         ...
 
+
+_log = logging.getLogger(__name__)
 
 OWN_WORKFLOWS: tuple[type, ...] = (RollbackWorkflow, WebhookWorkflow, DelegatedAgentWorkflow)
 """Workflows of ours that other runs need; every worker serves them."""
@@ -128,6 +131,9 @@ class Registry:
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
+        policy = settings.gate_policy()
+        for why in unknown_gate_tools(policy.tools, [*standard, *tools]):
+            _log.warning(why)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         self.gate_terms = GateTermsActivities(
             secret_of(settings),
@@ -136,7 +142,7 @@ class Registry:
             slack=settings.slack_bot_token is not None,
             inbox=settings.inbox_url,
             store=self.store,
-            policy=settings.gate_policy(),
+            policy=policy,
         )
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
