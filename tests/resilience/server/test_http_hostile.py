@@ -16,7 +16,7 @@ STEP = {"step": "send", "agent": "writer", "input": "Send the letter.", "confirm
 PLAN = {"plan": {"steps": [STEP]}}
 
 
-def post(served: Served, path: str, body: bytes, **headers: Any) -> httpx2.Response:
+def post(served: Served, path: str, body: Any, **headers: Any) -> httpx2.Response:
     given = {"Authorization": f"Bearer {served.tokens['ada']}", "Content-Type": "application/json"}
     sent = [*given.items(), *((name.replace("_", "-"), value) for name, value in headers.items())]
     return served.client.post(served.url + path, content=body, headers=sent, timeout=60)
@@ -56,6 +56,12 @@ def test_a_policy_that_is_misspelt_starts_nothing(served: Served, body: Any, sai
 def test_a_body_that_no_history_can_hold_is_refused(served: Served, body: bytes, status: int, said: str) -> None:
     refused = post(served, "/workflows/plan", body)
     assert (refused.status_code, said in refused.json()["error"]) == (status, True), refused.text
+
+
+def test_who_sends_too_much_hears_why(served: Served) -> None:
+    for body in (b"x" * (3 << 20), iter([b"x" * (1 << 20)] * 3)):  # the second without a length
+        refused = post(served, "/contents", body)
+        assert (refused.status_code, refused.json()["error"]) == (413, "the body has more than 2048 kB; send less")
 
 
 @pytest.mark.parametrize("key", ["ünï", "日本語", "a/b c?d#e%2F", "\U0001f389", "x" * 1000])

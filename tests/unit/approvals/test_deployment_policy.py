@@ -1,9 +1,13 @@
 """What a deployment says of its gates, and what a run may say beside it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from outlast.cli.inputs import read_plan_file
+from outlast.cli.leaving import LeavingError
 from outlast.contracts import DeploymentPolicy, GatePolicy, OnTimeout, Risk
 from outlast.plans.checking import read_plan
 from outlast.settings import Settings, SettingsError
@@ -149,3 +153,22 @@ def test_only_a_plan_of_ones_own_says_who_approves_a_step() -> None:
     assert mine.steps[0].gate.over(GatePolicy(deadline=60)) == GatePolicy(needed=2, deadline=60)
     assert models is not None
     assert models.steps[0].gate is None
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"confrim": True}, "steps[0].confrim: there is no such field; did you mean confirm?"),
+        (
+            {"confirm": True, "gate": {"approvers": ["ada"]}},
+            "steps[0].gate.approvers: there is no such field; known are needed",
+        ),
+        ({"confirm": True, "gates": {"needed": 2}}, "steps[0].gates: there is no such field; did you mean gate?"),
+    ],
+)
+def test_a_plan_file_whose_approvals_are_misspelt_is_refused(tmp_path: Path, step: dict[str, Any], said: str) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"steps": [{"step": 1, "agent": "writer", "input": "Pay.", **step}]}))
+    with pytest.raises(LeavingError) as caught:
+        read_plan_file(file, "--plan")
+    assert said in str(caught.value)
