@@ -131,19 +131,8 @@ class Registry:
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
-        policy = settings.gate_policy()
-        for why in unknown_gate_tools(policy.tools, [*standard, *tools]):
-            _log.warning(why)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
-        self.gate_terms = GateTermsActivities(
-            secret_of(settings),
-            channels=len(self._channels),
-            webhooks=len(settings.webhook_urls),
-            slack=settings.slack_bot_token is not None,
-            inbox=settings.inbox_url,
-            store=self.store,
-            policy=policy,
-        )
+        self.gate_terms = self._terms_of_gates([*standard, *tools])
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
         spool.clean()
@@ -154,6 +143,21 @@ class Registry:
         check_activities(added, self.activities)
         self.activities += added
         self.one_by_one = [each for feature in features for each in feature.one_by_one(self)]
+
+    def _terms_of_gates(self, tools: Sequence[Tool]) -> GateTermsActivities:
+        """Build the activities that know how this deployment decides, and warn of what it says of tools that are not there."""
+        policy = self.settings.gate_policy()
+        for why in unknown_gate_tools(policy.tools, tools):
+            _log.warning(why)
+        return GateTermsActivities(
+            secret_of(self.settings),
+            channels=len(self._channels),
+            webhooks=len(self.settings.webhook_urls),
+            slack=self.settings.slack_bot_token is not None,
+            inbox=self.settings.inbox_url,
+            store=self.store,
+            policy=policy,
+        )
 
     def _standard(self, tools: Sequence[Tool], spool: Spool) -> list[Callable[..., Any]]:
         """Build the activities of the library."""
