@@ -24,7 +24,7 @@ from outlast.server.access import Caller
 from outlast.server.events.feed import Feed, Feeds
 from outlast.server.events.log import text_of
 from outlast.server.operations import Answer, Body, Call, HttpError
-from outlast.server.starting import KEY
+from outlast.server.starting import key_of
 
 
 class SayBody(Body):
@@ -106,7 +106,7 @@ class Message:
 async def say_it(call: Call) -> Answer:
     """Send a message to a session."""
     body: SayBody = call.body
-    key = call.request.headers.get(KEY, "")
+    key = key_of(call)
     return 202, await say(
         call.reach, call.caller, call.params["id"], Message(body.text, body.agent, key, body.interrupt, body.by)
     )
