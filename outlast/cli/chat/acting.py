@@ -49,7 +49,8 @@ class Acting:
     async def _act(self, what: Meant, run: WorkflowExecutionDescription) -> None:
         talk = self._talk
         if what.word == "end":
-            await end(self._reach, run, self._who)
+            if not await end(self._reach, run, self._who):
+                self._note(f"{run.id} has ended already")
         elif what.word == "answer" and not talk.questions:
             self._note("nothing is asked: a line is a message")
         elif what.word == "answer":

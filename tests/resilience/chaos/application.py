@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from outlast.testing.chaos import Rule, Scenario, Setup
+from outlast.testing.chaos import Rule, Says, Scenario, Setup
 from outlast.testing.chaos.processes import Launched
 from tests.forked import Forked
 from tests.processes import EVERY_WORKER, PROJECT, clean_environment
@@ -23,6 +23,21 @@ NOTARY = "---\nname: notary\ndescription: Books lines.\nmodel: sonnet\ntools: mc
 FOREMAN = (
     "---\nname: foreman\ndescription: Leads.\nmodel: sonnet\nagents: [file-clerk, analyst]\n---\nYou lead the clerks."
 )
+CONCIERGE = (
+    "---\nname: concierge\ndescription: Serves people.\nmodel: sonnet\ntools: Write, mcp__ledger, AskUserQuestion\n---\n"
+    "You serve people."
+)
+SAYS = (
+    Says("Write it down for {run}", "ada"),
+    Says("Be quick in {run}", "bob", at_once=True),
+    Says("Book it for {run}", "ada"),
+    Says("Be careful in {run}", "bob", at_once=True),
+    Says("Think about {run}", "ada"),
+    Says("Never mind {run}", "bob", at_once=True, interrupt=True),
+    Says("Ask me about {run}", "ada"),
+    Says("Thanks for {run}", "bob"),
+)
+"""A conversation: messages in the middle of turns, an effect, a gate, one that interrupts, and a question."""
 EFFECTS = """
     CREATE TABLE refunded (order_id TEXT);
     CREATE TRIGGER refund_made AFTER INSERT ON refunds BEGIN INSERT INTO refunded VALUES (new.order_id); END;
@@ -48,6 +63,20 @@ ANSWERS = [
     ),
     Rule(system="You lead the clerks", tool="ask_file-clerk", before_turn=1, input={"task": "write for {run}"}),
     Rule(system="You lead the clerks", tool="ask_analyst", before_turn=2, input={"task": "look at {run}"}),
+    Rule(
+        system="You serve people",
+        user="Write it",
+        tool="write_file",
+        input={"path": "c-{run}-{turn}.md", "content": "x"},
+    ),
+    Rule(system="You serve people", user="Book it", tool="mcp__ledger__book", input={"line": "{run} {turn}"}),
+    Rule(
+        system="You serve people",
+        user="Ask me",
+        tool="ask_person",
+        input={"question": "Which?", "options": ["red", "blue"]},
+    ),
+    Rule(system="You serve people", user="Think about", latency=2.5),
     Rule(system="You book lines", tool="mcp__ledger__book", before_turn=TURNS, input={"line": "{run} {turn}"}),
 ]
 
@@ -117,6 +146,14 @@ class Application:
                 *("delegating, in a budget", "agent", "foreman", "have it written for {run}", "--budget-calls", "60"),
                 check=self._written,
             ),
+            Scenario(
+                "conversation, with a gate and a question",
+                request={"agent": "concierge", "budget": {"calls": 60}},
+                says=SAYS,
+                approvers=("ann",),
+                answer="blue",
+                check=self._served,
+            ),
             _scenario("refund", *refund, "--amount", "45", prepare=self._order, check=self._refunded),
             _scenario(
                 *("refund with a gate", *refund, "--amount", "150"),
@@ -152,6 +189,12 @@ class Application:
             found = [line for (line,) in connection.execute("SELECT line FROM booked WHERE line LIKE ?", (f"{run} %",))]
         return "" if sorted(found) == [f"{run} {turn}" for turn in range(TURNS)] else f"booked {found}"
 
+    def _served(self, run: str) -> str:
+        with closing(sqlite3.connect(self.booked)) as connection:
+            found = [line for (line,) in connection.execute("SELECT line FROM booked WHERE line LIKE ?", (f"{run} %",))]
+        written = list(self.workspace.glob(f"c-{run}-*.md"))
+        return "" if len(found) == len(written) == 1 else f"booked {found}, written {written}"
+
     def _refunded(self, run: str) -> str:
         return "" if f"ORD-{run}" in {order for order, *_ in self.shop.refunds} else "it is not refunded"
 
@@ -168,6 +211,7 @@ def application(directory: Path) -> Iterator[Application]:
     spoiler = clerk.replace("name: file-clerk", "name: spoiler").replace("You work with", "You spoil")
     (agents / "spoiler.md").write_text(spoiler.replace("fallback: generalist\n", ""))
     (agents / "notary.md").write_text(NOTARY)
+    (agents / "concierge.md").write_text(CONCIERGE)
     (agents / "foreman.md").write_text(FOREMAN)
     (directory / "workspace").mkdir()
     with shop_in(directory) as shop:

@@ -17,6 +17,7 @@ def hit(
     started: float, ended: float, outcome: str = "answered", worker: str = "one-1", digest: str = "a"
 ) -> dict[str, Any]:
     return {
+        "n": int(started),
         "started": started,
         "ended": ended,
         "outcome": outcome,
@@ -47,7 +48,16 @@ def hit(
         ([hit(1, 2, "abandoned"), hit(5, 6, worker="one-2")], 1, {}, [], (0, 1, 0), []),
         ([hit(1, 2, "abandoned"), hit(5, 6)], 1, {}, [(1.5, 4.0)], (0, 0, 1), []),
         # Given up for good, as the voters of a vote that is decided.
-        ([hit(1, 2, "abandoned"), hit(1, 2, digest="b")], 1, {}, [], (0, 0, 0), []),
+        ([hit(1, 2, "abandoned"), hit(2, 3, digest="b")], 1, {}, [], (0, 0, 0), []),
+        # Made again after a kill, and then broken off by a person, so that it was made no more.
+        (
+            [hit(1, 2, "abandoned"), hit(5, 6, "abandoned", worker="one-2")],
+            0,
+            {"one-1": (1.9, True)},
+            [],
+            (0, 0, 1),
+            [],
+        ),
         # What the API broke off was no answer.
         ([hit(1, 2, "broken (connection)"), hit(5, 6)], 1, {}, [], (0, 0, 0), []),
     ],
