@@ -27,6 +27,8 @@ CONCIERGE = (
     "---\nname: concierge\ndescription: Serves people.\nmodel: sonnet\ntools: Write, mcp__ledger, AskUserQuestion\n---\n"
     "You serve people."
 )
+SOON_ANEW = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60")
+"""Runs continue as new in the middle, as they otherwise do after thousands of events."""
 SAYS = (
     Says("Write it down for {run}", "ada"),
     Says("Be quick in {run}", "bob", at_once=True),
@@ -106,7 +108,7 @@ class Application:
             "MCP_CONFIG": str(self.directory / "mcp.json"),
             "WORKSPACE_DIR": str(self.workspace),
         }
-        return Setup([EVERY_WORKER], settings=settings, answers=ANSWERS, launch=forked)
+        return Setup([EVERY_WORKER], settings=settings, answers=ANSWERS, server_options=SOON_ANEW, launch=forked)
 
     @property
     def workspace(self) -> Path:
