@@ -16,12 +16,13 @@ from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach
 from outlast.cli.runs.waiting import outlasting
 from outlast.contracts import Content
+from outlast.workflow.journal import digest
 
 OPEN = (MessageState.WAITING, MessageState.WORKING)
 
 
-async def taken_before(reach: Reach, run: WorkflowExecutionDescription, key: str) -> int:
-    """Return the number of a message that a run took and accounted for before it ended, 0 where it did not.
+async def taken_before(reach: Reach, run: WorkflowExecutionDescription, key: str) -> int | None:
+    """Return the number of a message that a run took and accounted for before it ended, 0 for an answer; None: it knows none.
 
     Whoever was not told so, because the server or their own program was killed at that moment, says it again.
     """
@@ -31,10 +32,12 @@ async def taken_before(reach: Reach, run: WorkflowExecutionDescription, key: str
     else:
         view = await reach.ask(run, "conversation", ConversationView, within=PATIENT_DEADLINE)
     if view is None:
+        return None
+    if digest(key) in view.answers:
         return 0
     older = [MessageLog.model_validate_json(await reach.store().text(Content(ref=ref))) for ref in view.earlier]
     said = (each for messages in (view.messages, *(log.messages for log in older)) for each in messages)
-    return next((each.number for each in said if each.key == key and each.state not in OPEN), 0)
+    return next((each.number for each in said if each.key == key and each.state not in OPEN), None)
 
 
 async def asked_of(reach: Reach, run: WorkflowExecutionDescription) -> AgentSessionRequest:

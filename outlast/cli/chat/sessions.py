@@ -137,7 +137,9 @@ async def say(
                 return await _said_to(reach, found, said)
             if await found.memo_value(KEY_MEMO, "", type_hint=str) == said.key:
                 return Taken(found.id)  # it was the one message of this run
-            if taken := await taken_before(reach, found, said.key):
+            if not said.text.strip() and not said.ref:
+                return Taken(found.id)  # there is nothing to interrupt
+            if (taken := await taken_before(reach, found, said.key)) is not None:
                 return Taken(found.id, taken, answered=True)
             request = await onward(reach, found, said.by)
             if number + 1 >= MOST_RUNS:

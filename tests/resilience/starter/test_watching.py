@@ -20,8 +20,6 @@ from tests.stacks import Stack, whole_stack
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("watching")]
 
 TEXT = " ".join(f"Sentence {n} is of no weight." + ("\n\n" if n % 4 == 3 else "") for n in range(47))
-PACE = 0.12
-"""Seconds between two pieces of a text, so that some of it is seen in a heartbeat before it breaks off."""
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +63,9 @@ def said(lines: list[str], label: str) -> str:
 
 
 def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(stack: Stack, tmp_path: Path) -> None:
-    slow = {"text": TEXT, "piece": 25, "pace": PACE}
+    slow = {"text": TEXT, "piece": 25, "pace": 0.01}
     refused = {"user": "Write", "system": "esearch", "status": 400, "error_type": "invalid_request_error", "times": 1}
-    stack.api.script(rules=[refused, {**slow, "breaks": "connection", "times": 1}, slow])
+    stack.api.script(rules=[refused, {**slow, "breaks": "connection", "keeps": "seen", "times": 1}, slow])
     planned(
         stack,
         "streamed",
@@ -77,6 +75,7 @@ def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(s
     with running_starter(tmp_path, "watch", "streamed", "--stream", env=stack.env, name="watch") as watching:
         watching.wait_until(lambda: "a · researcher │ Sentence 0" in watching.output, "the text begins to be shown")
         assert "done · a" not in watching.output, "it is shown while the call runs"
+        stack.api.script(release=["seen"])
         assert watching.wait(90) == 0, watching.output
     lines = watching.output.splitlines()
 
@@ -96,11 +95,13 @@ def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(s
 def test_a_run_with_a_stream_shows_texts_whole_and_pays_for_it_in_events(stack: Stack, tmp_path: Path) -> None:
     # Faster than heartbeats can show without a gap.
     fast = {"text": TEXT * 6, "piece": 50, "pace": 0.05}
-    stack.api.script(rules=[{**fast, "breaks": "connection", "times": 1}, fast])
+    stack.api.script(rules=[{**fast, "breaks": "connection", "keeps": "half", "times": 1}, fast])
     file = tmp_path / "plan.json"
     file.write_text(json.dumps([{"step": "a", "agent": "writer", "input": "Write."}]))
     stack.done("plan", "--plan", str(file), "--id", "published", "--stream", "--detach")
     with running_starter(tmp_path, "watch", "published", "--stream", env=stack.env, name="watch") as watching:
+        watching.wait_until(lambda: "a · writer │ Sentence 0" in watching.output, "the text begins to be shown")
+        stack.api.script(release=["half"])
         assert watching.wait(90) == 0, watching.output
     lines = watching.output.splitlines()
 
