@@ -173,10 +173,20 @@ def test_a_pipe_says_each_line_once_whatever_is_killed(served: Served, tmp_path:
     assert failed.returncode == 1
     assert "not every message was answered" in failed.stderr
     assert (failed.stdout, "no such thing" in failed.stderr) == ("", True)
+
+
+def test_lines_that_are_read_again_answer_a_question_once_and_no_other(served: Served) -> None:
     question = {"question": "Which?", "options": ["red", "blue"]}
-    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 1}])
-    asked = served.stack.run("chat", "mailer", "--id", "asked", stdin="Which lamp?\n")
+    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question}])
+    command, lines = ("chat", "mailer", "--id", "again", "--as", "ada", "--key", "lamps"), "Which lamp?\nred\nThanks.\n"
+    asked = served.stack.run(*command, stdin="Which lamp?\n")
     assert (asked.returncode, "question-1" in asked.stderr) == (1, True), "its message has no answer"
+    for _ in range(2):
+        whole = served.stack.run(*command, stdin=lines)
+        assert (whole.returncode, len(whole.stdout.splitlines())) == (0, 2), (whole.stdout, whole.stderr)
+        assert whole.stdout.splitlines()[1] == "Answer to: ada: Thanks."
+        assert "is not one of red, blue" not in whole.stderr
+    assert conversation(served, "again") == [("ada", text, "answered") for text in ("Which lamp?", "Thanks.")]
 
 
 def test_bytes_that_are_no_text_are_replaced_and_stop_nobody(served: Served, tmp_path: Path) -> None:
