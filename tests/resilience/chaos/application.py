@@ -50,6 +50,12 @@ PLAN = {
         {"step": "act", "agent": "generalist", "input": "Act in {run}", "depends_on": ["look"], "confirm": True},
     ]
 }
+SPOILING = {
+    "steps": [
+        {"step": "look", "agent": "generalist", "input": "Look around in {run}"},
+        {"step": "spoil", "agent": "spoiler", "input": "Spoil {run}", "depends_on": ["look"]},
+    ]
+}
 TURNS = 4
 WRITE = {"tool": "write_file", "before_turn": 1}
 ANSWERS = [
@@ -129,28 +135,50 @@ class Application:
         letter, plan = str(self.directory / "letter-{run}.txt"), str(self.directory / "plan-{run}.json")
         charged, order = "I was charged twice for {run}", "ORD-{run}"
         refund = ("refund", "--order", order, "--text", "please refund {run}", "--task-queue", "agents")
+        spoiling, writing, budget = (
+            str(self.directory / "spoiling-{run}.json"),
+            "write for {run}",
+            ("--budget-calls", "60"),
+        )
         voted = ("--question", "May {run} sublet?", "--option", "yes", "--option", "no")
         return [
-            _scenario("document", "document", letter, prepare=self._write_letter),
-            _scenario("plan, streamed, in a budget", "plan", "Compare tides {run}", "--stream", "--budget-calls", "40"),
+            _scenario("document, streamed", "document", letter, "--stream", prepare=self._write_letter),
+            _scenario("plan, streamed, in a budget", "plan", "Compare tides {run}", "--stream", *budget),
             _scenario("plan with a gate", "plan", "--plan", plan, prepare=self._write_plan, approvers=("ann",)),
-            _scenario("staged, reviewed", "staged", "Write of {run}"),
+            _scenario(
+                *("plan, undone", "plan", "--plan", spoiling, "--on-failure", "all"),
+                prepare=self._write_spoiling,
+                check=self._taken_back,
+                failed=True,
+            ),
+            _scenario(
+                *("staged, reviewed, with a gate, streamed", "staged", "Write of {run}", "--stream"),
+                *("--checkpoint", "after-plan"),
+                approvers=("ann",),
+            ),
             _scenario("route, classifier", "route", charged),
-            _scenario("route, LLM", "route", charged, "--router", "llm"),
-            _scenario("research", "research", "Heat pumps in winter {run}", "--source", "local"),
-            _scenario("consensus", "consensus", letter, *voted, prepare=self._write_letter),
-            _scenario("agent with tools", "agent", "file-clerk", "write for {run}", check=self._written),
+            _scenario("route, LLM, streamed, in a budget", "route", charged, "--router", "llm", "--stream", *budget),
+            _scenario("research, in a budget", "research", "Heat pumps in winter {run}", "--source", "local", *budget),
+            _scenario("consensus, in a budget", "consensus", letter, *voted, *budget, prepare=self._write_letter),
+            _scenario("agent with tools, streamed", "agent", "file-clerk", writing, "--stream", check=self._written),
             _scenario(
                 *("agent with MCP", "agent", "notary", "book for {run}", "--allow", "mcp__ledger__book"),
                 check=self._booked,
             ),
             _scenario(
-                *("delegating, in a budget", "agent", "foreman", "have it written for {run}", "--budget-calls", "60"),
+                *(
+                    "delegating, streamed, in a budget",
+                    "agent",
+                    "foreman",
+                    "have it written for {run}",
+                    "--stream",
+                    *budget,
+                ),
                 check=self._written,
             ),
             Scenario(
-                "conversation, with a gate and a question",
-                request={"agent": "concierge", "budget": {"calls": 60}},
+                "conversation, with a gate and a question, streamed, in a budget",
+                request={"agent": "concierge", "budget": {"calls": 60}, "stream": True},
                 says=SAYS,
                 approvers=("ann",),
                 answer="blue",
@@ -176,6 +204,9 @@ class Application:
 
     def _write_plan(self, run: str) -> None:
         (self.directory / f"plan-{run}.json").write_text(json.dumps(PLAN).replace("{run}", run))
+
+    def _write_spoiling(self, run: str) -> None:
+        (self.directory / f"spoiling-{run}.json").write_text(json.dumps(SPOILING).replace("{run}", run))
 
     def _order(self, run: str) -> None:
         with closing(sqlite3.connect(self.shop.database, timeout=30)) as connection, connection:
