@@ -143,7 +143,8 @@ class Registry:
         spool.clean()
         self.pauses = RatePauses(self.models.class_of)
         self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
-        self.activities = [*self._standard([*standard, *tools], spool), DelegateActivities().read_delegate]
+        below = DelegateActivities()
+        self.activities = [*self._standard([*standard, *tools], spool), below.read_delegate, below.read_decided]
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
         self.activities += added
