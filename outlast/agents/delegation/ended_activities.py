@@ -4,6 +4,7 @@ A run that failed, or that somebody cancelled or terminated, leaves no result, a
 a run that was reset asks again for what has been done under the same id.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,11 @@ QUERY_SECONDS = 30.0
 
 class DelegateActivities:
     """Reads the runs of agents that others have asked."""
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """Both of them, for a worker."""
+        return [self.read_delegate, self.read_decided]
 
     @activity.defn
     async def read_delegate(self, request: DelegateRequest) -> DelegateEnded:

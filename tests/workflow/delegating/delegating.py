@@ -1,6 +1,7 @@
 """Agents that ask one another, scripted: a lead, a clerk with tools of its own, and a thinker."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,17 @@ def shouts(call: ModelCall) -> Any:
     return calls(SHOUT, turn=7) if not call.history else str(results(call)[-1]["content"])
 
 
-async def at_gate(handle: Any) -> None:
-    async with asyncio.timeout(30):
-        while not (await handle.query(AgentSessionWorkflow.status)).gates:  # noqa: ASYNC110
+async def until(handle: Any, query: str, kind: type[Any], holds: Callable[[Any], Any]) -> Any:
+    """Ask a run until what it answers is so; returns that."""
+    async with asyncio.timeout(60):
+        while not holds(found := await handle.query(query, result_type=kind)):  # noqa: ASYNC110 - a query has no event
             await asyncio.sleep(0.05)
+    return found
+
+
+async def at_gate(handle: Any) -> None:
+    await until(handle, "status", RunStatus, lambda status: status.gates)
 
 
 async def waits_below(handle: Any) -> Any:
-    async with asyncio.timeout(30):
-        while True:
-            status: RunStatus = await handle.query(AgentSessionWorkflow.status)
-            if status.below:
-                return status.below[0]
-            await asyncio.sleep(0.05)
+    return (await until(handle, "status", RunStatus, lambda status: status.below)).below[0]
