@@ -1,20 +1,14 @@
 """Agents that ask one another, scripted: a lead, a clerk with tools of its own, and a thinker."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from outlast.agents.sessions import AgentSessionRequest
-from outlast.contracts import (
-    Plan,
-    PlanRequest,
-    PlanStep,
-    RunStatus,
-)
+from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.people.steering import status_when
 from workflows.agent_session import AgentSessionWorkflow
 
 SESSION = AgentSessionWorkflow.run
@@ -78,17 +72,9 @@ def shouts(call: ModelCall) -> Any:
     return calls(SHOUT, turn=7) if not call.history else str(results(call)[-1]["content"])
 
 
-async def until(handle: Any, query: str, kind: type[Any], holds: Callable[[Any], Any]) -> Any:
-    """Ask a run until what it answers is so; returns that."""
-    async with asyncio.timeout(60):
-        while not holds(found := await handle.query(query, result_type=kind)):  # noqa: ASYNC110 - a query has no event
-            await asyncio.sleep(0.05)
-    return found
-
-
 async def at_gate(handle: Any) -> None:
-    await until(handle, "status", RunStatus, lambda status: status.gates)
+    await status_when(handle, lambda status: status.gates)
 
 
 async def waits_below(handle: Any) -> Any:
-    return (await until(handle, "status", RunStatus, lambda status: status.below)).below[0]
+    return (await status_when(handle, lambda status: status.below)).below[0]

@@ -25,9 +25,9 @@ from tests.workflow.delegating.delegating import (
     session,
     shouts,
     turn,
-    until,
     waits_below,
 )
+from tests.workflow.people.steering import status_when
 from tests.workflow.telling.telling import hooks
 from tests.workflow.undo.rolling_back import Bench, bench, changes_of
 from workflows.agent_session import AgentSessionWorkflow
@@ -108,7 +108,7 @@ async def test_approvals_that_stand_reach_runs_at_work_and_so_does_their_end(ben
     with bench.runner.env.auto_time_skipping_disabled():
         async with bench.runner.worker(script):
             handle = await bench.runner.start(SESSION, session(requester="ann"))
-            status = await until(handle, "status", RunStatus, lambda found: len(found.below) == 2)
+            status = await status_when(handle, lambda found: len(found.below) == 2)
             one, two = (client.get_workflow_handle(row.run) for row in status.steps[1:])
             for _ in range(3):
                 await two.signal("delegate_decided", {"standing": [FORGED]})
@@ -116,12 +116,12 @@ async def test_approvals_that_stand_reach_runs_at_work_and_so_does_their_end(ben
                     "delegate_waits", {"run": one.id, "decided": "news", "standing": [FORGED], "agent": "x"}
                 )
             await one.execute_update("decide", {"verdict": "approve", "by": "bob", "stop_asking": True})
-            await until(two, "status", RunStatus, lambda found: not found.gates and found.spend.calls == 1)
-            (given,) = (await until(handle, "status", RunStatus, lambda found: found.standing)).standing
+            await status_when(two, lambda found: not found.gates and found.spend.calls == 1)
+            (given,) = (await status_when(handle, lambda found: found.standing)).standing
             await handle.execute_update("decide", {"verdict": "revoke", "gate": given.name, "by": "cleo"})
-            await until(two, "status", RunStatus, lambda found: not found.standing)
+            await status_when(two, lambda found: not found.standing)
             held.set()
-            again = await until(two, "status", RunStatus, lambda found: found.gates)
+            again = await status_when(two, lambda found: found.gates)
             await two.execute_update("decide", {"verdict": "approve", "by": "dan"})
             await at_gate(handle)
             await handle.signal("approve", {"by": "dan"})
@@ -163,7 +163,8 @@ async def test_a_denial_reaches_runs_at_work(bench: Bench, tmp_path: Path) -> No
             await client.get_workflow_handle(below.run).execute_update("decide", {"verdict": "deny", "by": "bob"})
             status: RunStatus = await handle.query(AgentSessionWorkflow.status)
             later = client.get_workflow_handle(status.steps[2].run)
-            await until(later, "decided", Decided, lambda found: found.denied)
+            while not (await later.query("decided", result_type=Decided)).denied:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
             held.set()
             result = await handle.result()
             status = await handle.query(AgentSessionWorkflow.status)
