@@ -36,7 +36,7 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         self.gates.denials(request.denied)
         self.budget.lent = request.lent
         self.webhooks.delegate = request.agent
-        self._told = WaitsBelow(run=workflow.info().workflow_id, agent=request.agent, decided=self.agents.deciding.mark)
+        self._told: WaitsBelow | None = None  # of what an earlier part of this run has told nobody knows here
 
     @workflow.run
     async def run(self, request: DelegationRequest) -> DelegationResult:
@@ -46,7 +46,8 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
                 why = "only a run whose agent asks another hands on what people decided; leave it out"
                 raise non_retryable(ErrorKind.INPUT_INVALID, f"decided: {why}")
             self.agents.deciding.adopt(request.decided)
-            self._told = self._told.model_copy(update={"decided": self.agents.deciding.mark})
+        if request.part_before is None:
+            self._told = self._waiting()
         telling = asyncio.create_task(self._tell())
         try:
             answer = await self.agents.ask(request.agent, request.parts, step=request.agent, wait_for_cost=True)
