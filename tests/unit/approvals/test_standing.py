@@ -284,8 +284,8 @@ def test_what_stands_in_another_run_is_held_against_this_one_and_goes_along() ->
     made.signed = False
     assert covers(made, call())
     assert [(record.kind, record.gate, record.by) for record in made.records] == [
-        (RecordKind.SHARED, "run/gate-1", "Ann"),
-        (RecordKind.COVERED, "run/gate-1", "Ann"),
+        (RecordKind.SHARED, "gate-1@run", "Ann"),
+        (RecordKind.COVERED, "gate-1@run", "Ann"),
     ]
     assert breaks(made.records) == ()
     assert made.standing.decided("run/clerk-1").mark == above.standing.decided("run").mark != ""
@@ -298,7 +298,7 @@ def test_an_end_of_an_approval_reaches_all_runs_and_nothing_brings_it_back() -> 
     above = given()
     made, other = below(above), below(above, "run/clerk-2")
     before = above.standing.decided("run")
-    assert made.decide(revoke("Bob", gate="run/gate-1"), at(3)).kind is RecordKind.REVOKED
+    assert made.decide(revoke("Bob", gate="gate-1@run"), at(3)).kind is RecordKind.REVOKED
     for book, name in ((above, "run"), (other, "run/clerk-2")):
         book.adopt(made.standing.decided("run/clerk-1"), name, at(4))
         assert (book.records[-1].kind, covers(book, call())) == (RecordKind.REVOKED, False)
