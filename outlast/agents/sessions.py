@@ -150,6 +150,8 @@ class ConversationView(Contract):
     """Whether the session takes no more messages."""
     people: tuple[str, ...] = ()
     """Who has spoken, in the order in which they began to."""
+    answers: tuple[str, ...] = ()
+    """Digests of the keys that the last answers to its questions came with."""
 
 
 class SayAnswer(Contract):

@@ -39,6 +39,7 @@ from outlast.contracts.base import (
     StoreRequest,
     StoreWait,
     Summary,
+    unknown_in,
 )
 from outlast.contracts.changes import (
     KEEP,
@@ -189,7 +190,7 @@ __all__ = [
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
     "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WaitsBelow", "WebhookBody", "WebhookDelivered",
     "WebhookDelivery", "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed",
-    "invisible", "named", "same_digest", "shown", "visible",
+    "invisible", "named", "same_digest", "shown", "unknown_in", "visible",
 ]  # fmt: skip
 
 
