@@ -317,6 +317,20 @@ def test_what_waits_elsewhere_within_the_bounds_need_not_be_decided_any_more() -
     assert "Eve may not revoke it, Ann, Bob may" in made.decide(revoke("Eve"), at(3)).reason
 
 
+def test_a_gate_that_is_settled_when_it_opens_is_not_settled_again_by_what_stands() -> None:
+    made = given()
+    for decision in (yes("Bob", gate="gate-2", digest=call(amount=60).digest), no("Bob", gate="gate-3")):
+        made.decide(decision, at(1))
+    for name, amount in (("gate-2", 60), ("gate-3", 70), ("gate-4", 80)):
+        opened(made, call(amount=amount))
+        made.settle_covered(made.gates[name], at(2))
+    assert [(gate.outcome, gate.by) for gate in made.gates.values()][1:] == [
+        (GateOutcome.APPROVED, ("Bob",)),
+        (GateOutcome.DENIED, ("Bob",)),
+        (GateOutcome.APPROVED, ("Ann",)),
+    ]
+
+
 def test_the_denial_of_another_call_takes_nothing_back() -> None:
     made = given(Bounds(at_most={"amount": 60}))
     opened(made, call(amount=70))
