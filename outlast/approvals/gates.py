@@ -219,6 +219,7 @@ class Gates:
             known = replace(facts, arguments=terms.arguments, run=terms.run, after_reset=reset, policy=terms.policy)
             try:
                 gate = enter(now, facts=known)
+                self.book.settle_covered(gate, now)  # one may have come while the terms were read
             except ValueError as error:
                 raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
             for record in self.book.records[seen:]:

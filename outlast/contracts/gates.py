@@ -103,8 +103,8 @@ class StandingApproval(Contract):
 
     @property
     def name(self) -> str:
-        """By which it is known and revoked in this run: its gate, behind the end of the other run's id where there is one."""
-        return f"{self.given_in.rpartition('/')[2][-RUN_SHOWN:]}/{self.gate}" if self.given_in else self.gate
+        """By which it is known and revoked in this run: its gate, and the end of the other run's id where there is one."""
+        return f"{self.gate}@{self.given_in.rpartition('/')[2][-RUN_SHOWN:]}" if self.given_in else self.gate
 
     @property
     def description(self) -> str:

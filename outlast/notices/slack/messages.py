@@ -136,7 +136,8 @@ def _button(action: str, text: str, value: Mapping[str, str], style: str = "") -
 
 
 def _confirm(gate: GateView) -> Block:
-    text = f"This call, and every further call of {_line(gate.tool, 100)} in this run, whatever its arguments."
+    tool = _line(gate.tool, 100)
+    text = f"This call, and every further call of {tool} in this run, by any of its agents, whatever its arguments."
     words = {"title": "Stop asking?", "text": text, "confirm": "Approve all", "deny": "Back"}
     return {name: {"type": "plain_text", "text": word} for name, word in words.items()}
 
