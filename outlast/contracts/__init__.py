@@ -66,6 +66,7 @@ from outlast.contracts.decisions import (
     Identity,
     IdentityRequest,
     RecordKind,
+    UsedToken,
     Verdict,
     breaks,
 )
@@ -74,6 +75,7 @@ from outlast.contracts.gate_views import (
     GATES_IN_MEMO,
     GATES_MEMO,
     RECORDS_MEMO,
+    Decided,
     GateNews,
     GatesShown,
     GateView,
@@ -90,7 +92,6 @@ from outlast.contracts.gates import (
     GateState,
     SlackThread,
     StandingApproval,
-    UsedToken,
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
@@ -174,7 +175,7 @@ __all__ = [
     "ArgumentsShown", "Bounds",
     "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
-    "Decision", "DecisionLog", "DelegationLimits", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
+    "Decided", "Decision", "DecisionLog", "DelegationLimits", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
     "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
     "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",

@@ -138,7 +138,7 @@ class Registry:
         spool.clean()
         self.pauses = RatePauses(self.models.class_of)
         self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
-        self.activities = [*self._standard([*standard, *tools], spool), DelegateActivities().read_delegate]
+        self.activities = [*self._standard([*standard, *tools], spool), *DelegateActivities().all]
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
         self.activities += added
