@@ -47,7 +47,7 @@ def bounds_in(text: str) -> "tuple[Bounds | None, str]":
             raise LeavingError(WRONG, f"{option}: write {option}{'' if option == STOP_ASKING else f' {takes}'}")
         given.setdefault(option, []).append(value)
     if late := [word for word in left if word.partition("=")[0] in (STOP_ASKING, *BOUNDS)]:
-        raise LeavingError(WRONG, f"{late[0]}: options stand before the reason, so nothing was sent")
+        raise LeavingError(WRONG, f"{late[0]}: it comes right after the gate, before the reason, so nothing was sent")
     return bounds_of(stop_asking, *(given.get(option) for option in BOUNDS)), " ".join(left)
 
 
