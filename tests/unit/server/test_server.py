@@ -144,6 +144,18 @@ async def test_a_slow_client_is_sent_the_newest_and_no_queue() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("ended", "ids"), [(False, []), (True, ["run:3"])])
+async def test_a_page_is_sent_what_happens_after_it_was_opened_and_the_end(ended: bool, ids: list[str]) -> None:
+    source = feed()
+    add(source, 1, 2)
+    if ended:
+        source.events.append(Logged("run:3", "run_ended", {}))
+    source.caught_up.set()
+    source.over = True
+    sent = stream_events(cast(Any, None), cast(Feed, source), live=True)
+    assert [each.id async for each in sent] == ids
+
+
 @pytest.mark.parametrize(
     ("after", "ids", "kinds"),
     [("", ["run:1", "run:2"], 2), ("run:1", ["run:2"], 1), ("run:2", [], 0), ("gone:9", ["run:1", "run:2"], 3)],
