@@ -1,11 +1,14 @@
 """The pages of the server in Chromium, over a real server and worker: a plan as it runs, a gate decided in place, a chat."""
 
+import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 from playwright.async_api import Page, expect
+from temporalio.client import Client
 
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from tests.browser.conftest import signed_in
@@ -16,6 +19,8 @@ pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
 
 WIDTHS = (390, 1440)
 LARGEST_IMAGE = 200_000
+ROUNDS, AT_ONCE = 3, 70
+"""Turns of a long conversation, and messages of each."""
 LAUNCH = (
     ("market", "researcher", "Find what city cyclists in northern Europe miss most.", (), False),
     ("rivals", "researcher", "List what rival lamps cost and promise.", (), False),
@@ -201,6 +206,48 @@ async def _with_less(page: Page, served: Served) -> None:
     await signed_in(page, served, "decide")
     wait_for(lambda: served.client.get(f"{served.url}/healthz").text == "ok\n", "it still answers")
     assert "lacks the scope read" in await page.locator("body").inner_text()
+
+
+async def test_a_long_conversation_opens_at_its_end_and_is_read_back_page_by_page(page: Page, served: Served) -> None:
+    """The page holds its newest messages whatever there is, and asks for no event that it shows."""
+    client = await Client.connect(served.stack.server.address)
+    for number in range(1, ROUNDS + 1):  # what comes while the agent works is heard at once, and has one answer
+        served.stack.api.script(hold=True)
+        first = served.ask("POST", "/runs/long/messages", {"agent": "researcher", "text": f"Message {number}."})
+        assert first.status_code == 202, first.text
+        handle = client.get_workflow_handle("long")
+        more = [{"text": f"Message {number}.{n}.", "by": "ada", "key": f"{number}-{n}"} for n in range(1, AT_ONCE)]
+        await asyncio.gather(*(handle.signal("say", one) for one in more))
+        served.stack.api.script(hold=False)
+        wait_for(partial(_has_answered, served, number * AT_ONCE), "all are answered")
+    said = [one["text"] for one in served.ask("GET", "/runs/long/messages").json()["messages"]]
+    assert len(said) == ROUNDS * AT_ONCE
+    await signed_in(page, served, "ada")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"{served.url}/run?id=long")
+    await expect(page.locator("#now .mine")).to_have_count(100)
+    await expect(page.locator("#now .mine p").last).to_have_text(said[-1])
+    assert await page.evaluate("window.scrollY + innerHeight >= document.body.scrollHeight - 100"), (
+        "it opens at its end"
+    )
+    assert await page.evaluate("document.querySelectorAll('*').length") < 1_000
+    await page.fill("#text", "The last.")
+    await page.press("#text", "Enter")
+    await expect(page.locator("#now .mine p").last).to_have_text("The last.", timeout=20_000)
+    await expect(page.locator("#now .mine")).to_have_count(100)
+    await expect(page.locator("#now .theirs p").last).to_have_text("Answer to: ada: The last.", timeout=20_000)
+    assert sum("/run/now" in url for url in asked) < 20, "what stood there already was not told again"
+    await page.click("text=show those before")
+    await expect(page.locator("#now .mine p").last).to_have_text(said[-100])
+    await fits(page)
+    await page.click("text=Newest messages")
+    await expect(page.locator("#now .mine p").last).to_have_text("The last.")
+
+
+def _has_answered(served: Served, messages: int) -> bool:
+    said = served.ask("GET", "/runs/long/messages").json()["messages"]
+    return [one["state"] for one in said] == ["answered"] * messages
 
 
 def test_the_picture_of_the_guide_is_light() -> None:
