@@ -20,7 +20,7 @@ from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
 from outlast.contracts import RunStatus
 from outlast.server.access import Caller
 from outlast.server.operations import Answer, Body, Call, HttpError
-from outlast.server.starting import KEY
+from outlast.server.starting import key_of
 
 
 class SayBody(Body):
@@ -65,7 +65,7 @@ class Message:
 async def say_it(call: Call) -> Answer:
     """Send a message to a session."""
     body: SayBody = call.body
-    key = call.request.headers.get(KEY, "")
+    key = key_of(call)
     return 202, await say(
         call.reach, call.caller, call.params["id"], Message(body.text, body.agent, key, body.interrupt, body.by)
     )
@@ -150,6 +150,5 @@ async def end_session(reach: Reach, caller: Caller, session: str) -> SessionEnds
     if found.workflow_type != SESSION:
         raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
     running = found.status is WorkflowExecutionStatus.RUNNING
-    if running:
-        await sessions.end(reach, found, caller.name)
-    return SessionEnds(id=found.id, asked=running, status=word(found.status))
+    asked = running and await sessions.end(reach, found, caller.name)
+    return SessionEnds(id=found.id, asked=asked, status=word(found.status))

@@ -10,6 +10,7 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
 from outlast.cli.chat import sessions
+from outlast.cli.chat.ended import asked_of
 from outlast.cli.chat.sessions import run_of, runs_of, session_of
 from outlast.cli.kinds import SESSION
 from outlast.cli.reaching import Reach, word
@@ -112,7 +113,7 @@ async def _of_run(reach: Reach, feeds: Feeds, found: WorkflowExecutionDescriptio
     """Read what was said in one run, or the last of it; raises HttpError where it is no session."""
     if found.workflow_type != SESSION:
         raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
-    asked = await sessions.asked_of(reach, found)
+    asked = await asked_of(reach, found)
     if not asked.conversation:
         return Said(asked.agent, [await _alone(reach, found, asked)])
     async with feeds.of(found) as feed:
