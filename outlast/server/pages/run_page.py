@@ -36,13 +36,13 @@ def first_of(steps: Sequence[StepRow]) -> list[StepRow]:
     return [steps[place] for place in places_shown([step.state for step in steps], STEPS)]
 
 
-def _below(waits: Sequence[WaitsBelow]) -> list[tuple[WaitsBelow, str, str]]:
+def waiting_below(waits: Sequence[WaitsBelow]) -> list[tuple[WaitsBelow, str, str]]:
     """List what waits for people in the runs of agents that were asked: where, what it is in words, and the gate, "" for none."""
     found: list[tuple[WaitsBelow, str, str]] = []
     for one in waits:
         found += [(one, gate.description, gate.name) for gate in one.gates]
         found += [(one, question, "") for question in one.questions]
-        found += _below(one.below)
+        found += waiting_below(one.below)
     return found
 
 
@@ -68,7 +68,7 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str, page: int = 1) -> dict
         "money": money(seen.progress.spend) if seen.progress and seen.progress.spend.calls else "",
         "gates": [(gate, shown_arguments(gate.arguments) if gate.whole else "") for gate in waiting],
         "gates_left": len(gates.waiting) - len(waiting) + gates.more,
-        "below": _below(seen.progress.below)[:WAITING] if seen.progress else [],
+        "below": waiting_below(seen.progress.below)[:WAITING] if seen.progress else [],
         "said": talk.messages,
         "agent": talk.agent,
         "earlier": talk.earlier,
