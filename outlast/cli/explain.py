@@ -20,7 +20,7 @@ def why(
     full: Annotated[bool, typer.Option("--full", help="Show texts in full.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Walk a step back: what it was asked, from which steps that came, what it answered, what went wrong.
+    """Explain a step: what it was asked, from which steps that came, what it answered, what went wrong.
 
     Read from the event history, so it needs no worker.
     """
