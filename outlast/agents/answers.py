@@ -44,7 +44,10 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The answer in words; of one that is too long to travel inline, its summary."""
+        """The answer in words, whole where it is short (CONTENT_INLINE_BYTES, 1 KiB); else its beginning, 200 characters at most.
+
+        To return or pass on an answer of any length, use `content`.
+        """
         return self.content.summary if self.content.text is None else self.content.text
 
 

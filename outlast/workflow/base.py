@@ -62,8 +62,8 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         class Triage(AgentWorkflow[TriageRequest, TriageResult]):
             @workflow.run
             async def run(self, request: TriageRequest) -> TriageResult:
-                answer = await self.agents.ask("analyst", request.ticket)
-                return TriageResult(severity=answer.text)
+                answer = await self.agents.ask("analyst", request.ticket, result=Verdict)
+                return TriageResult(severity=answer.value.severity)
         ```
     """
 
