@@ -197,7 +197,9 @@ class Fork(Contract):
 
 
 class RunRequest(Contract):
-    """Base of all that a run is started with: what cannot be read as one fails the run, where any other message pauses it.
+    """Base of every request that starts a run; a wrong value fails the run and names the field.
+
+    Give a field that is added later a default: histories of running executions hold older requests.
 
     Example:
         ```python
@@ -235,7 +237,7 @@ class RunRequest(Contract):
 
 
 class RunResult(Contract):
-    """Base of all that a run gives back. The run itself fills in these fields; a workflow may set them earlier.
+    """Base of every result of a run. The base of the workflow fills in these fields; `run` may set them itself.
 
     Example:
         ```python
