@@ -42,13 +42,9 @@ class AfterFailure(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How one of several tasks ended.
+    """How one of several tasks ended: with a `value`, with an `error`, or skipped because another one failed (`skipped_by`).
 
-    Attributes:
-        value: What it gave; None unless it is done.
-        error: Why it failed; None where it did not.
-        skipped_by: The task whose failure left this one out; None where none did.
-        cancelled: Whether it was cancelled because it was not needed any more.
+    `cancelled` says that it was cancelled because it was not needed any more.
     """
 
     value: T | None = None

@@ -1,7 +1,4 @@
-"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided.
-
-Act on `decision.action`, and hand `decision.approval` to the activity that acts, which checks it.
-"""
+"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -132,7 +129,7 @@ class Gates:
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
-        An act that was denied in this run stays denied, without a gate; what an earlier part decided is not asked again.
+        What was denied in this run stays denied, without a gate; what an earlier part of it decided is not asked again.
 
         Args:
             action: What is proposed.
@@ -149,10 +146,9 @@ class Gates:
             The decision. Only where it is `approved`, act, and on its `action`: a person may have edited it.
 
         Raises:
-            ApplicationError: InputInvalid where nobody could ever approve it, Halted where the policy ends the run.
+            ApplicationError: InputInvalid where nobody could approve it, Halted where the policy ends the run.
 
-        Example:
-            `decision = await self.gates.open(ProposedAction(description="Page the on-call"), GatePolicy(deadline=600))`
+        Example: `decision = await self.gates.open(ProposedAction(description="Page the on-call"))`
         """
         asked = partial(self._open, action, policy, requester, name, (check, describe, takes, repeats, tuple(before)))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
