@@ -197,9 +197,7 @@ class Fork(Contract):
 
 
 class RunRequest(Contract):
-    """Base of every request that starts a run; a wrong value fails the run and names the field.
-
-    Give a field that is added later a default: histories of running executions hold older requests.
+    """Base of every request that starts a run. A wrong value fails the run, with the field named; later fields need a default.
 
     Example:
         ```python
