@@ -216,7 +216,7 @@ def covered_by(given: StandingApproval, action: ProposedAction, workflow_id: str
     yes = Approval(
         workflow_id=workflow_id,
         run=run,
-        gate=given.gate,
+        gate=given.name,
         digest=action.digest,
         by=given.by,
         agent=action.agent,
@@ -224,5 +224,5 @@ def covered_by(given: StandingApproval, action: ProposedAction, workflow_id: str
         standing=words,
     )
     return GateDecision(
-        gate=given.gate, outcome=GateOutcome.APPROVED, action=action, by=given.by, approval=yes, standing=words
+        gate=given.name, outcome=GateOutcome.APPROVED, action=action, by=given.by, approval=yes, standing=words
     )

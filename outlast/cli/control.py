@@ -75,8 +75,11 @@ def answer(
     print(reaching(lambda reach: send_answer(reach, run_id, text, question)))
 
 
-async def send_answer(reach: "Reach", workflow_id: str, text: str, question: str | None) -> str:
-    """Answer an open question of a run (None: the only one) and say what came of it; raises LeavingError if it is not taken."""
+async def send_answer(reach: "Reach", workflow_id: str, text: str, question: str | None, key: str = "") -> str:
+    """Answer an open question of a run (None: the only one) and say what came of it; raises LeavingError if it is not taken.
+
+    A session knows by the `key` an answer that is sent again.
+    """
     from temporalio.client import WorkflowExecutionStatus
 
     from outlast.cli.leaving import WRONG, LeavingError
@@ -92,7 +95,7 @@ async def send_answer(reach: "Reach", workflow_id: str, text: str, question: str
         open_ones = ", ".join(one.id for one in before.questions) or "none"
         raise LeavingError(WRONG, f"name one open question with --question; {workflow_id} has {open_ones}")
     handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
-    await handle.signal("answer", {"question": asked[0].id, "answer": text})
+    await handle.signal("answer", {"question": asked[0].id, "answer": text} | ({"key": key} if key else {}))
     after = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
     if asked[0].id in [one.id for one in after.questions]:
         raise LeavingError(WRONG, f"not taken: {after.notices[-1] if after.notices else asked[0].text}")

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from outlast.contracts.actions import Produced, ProposedAction, Risk, named
+from outlast.contracts.actions import SHORT_DIGEST, Produced, ProposedAction, Risk, hashed, named
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import RecordKind
-from outlast.contracts.gates import GateOutcome, StandingApproval
+from outlast.contracts.gates import GateOutcome, GateState, StandingApproval
 
 GATES_MEMO = "gates"
 RECORDS_MEMO = "gate_records"
@@ -124,6 +124,24 @@ class GateNews(Contract):
     """Why it was settled so, at most 200 characters; may be empty."""
 
 
+class Decided(Contract):
+    """What people decided in one run that holds for all runs of the same tree: those of its agents, above and below."""
+
+    standing: tuple[StandingApproval, ...] = ()
+    """Approvals that cover further calls, each with the run where it was given."""
+    revoked: tuple[StandingApproval, ...] = ()
+    """Those that were revoked."""
+    denied: tuple[GateState, ...] = ()
+    """Gates at which an action was denied."""
+
+    @property
+    def mark(self) -> str:
+        """By which a run knows that another one knows no more than itself: the same in both; empty where nothing was decided."""
+        given = [sorted([one.given_in, one.gate] for one in each) for each in (self.standing, self.revoked)]
+        denied = sorted({gate.digest for gate in self.denied})
+        return hashed({"given": given, "denied": denied})[:SHORT_DIGEST] if self != Decided() else ""
+
+
 class WaitsBelow(Contract):
     """An agent that a run has asked, in a run of its own, and that waits for people there."""
 
@@ -137,3 +155,5 @@ class WaitsBelow(Contract):
     """Questions that wait, each beginning with its id."""
     below: tuple["WaitsBelow", ...] = ()
     """Agents that it asked in turn, and that wait."""
+    decided: str = ""
+    """Mark of what people decided there (`Decided`): a hint to look, which itself decides nothing."""

@@ -76,10 +76,19 @@ def starting(kind: RunKind) -> Callable[[Call], Awaitable[Answer]]:
     """Make the operation that starts a workflow."""
 
     async def start(call: Call) -> Answer:
-        key = call.request.headers.get(KEY) or call.request.query_params.get("id") or ""
+        key = key_of(call) or call.request.query_params.get("id") or ""
         return await start_as(call.reach, kind, in_name_of(call.caller, call.body), key)
 
     return start
+
+
+def key_of(call: Call) -> str:
+    """Return the key of a request, "" for none: a header is bytes, which are UTF-8 wherever they can be read so."""
+    written = call.request.headers.get(KEY, "")
+    try:
+        return written.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return written
 
 
 async def start_as(reach: Reach, kind: RunKind, request: RunRequest, key: str) -> Answer:

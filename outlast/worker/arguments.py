@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity, workflow
 
 from outlast.settings import Settings
-from outlast.tools.names import SETTINGS, our_name
+from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
 
 
@@ -111,6 +112,21 @@ def check_model_classes(names: Sequence[str], known: Iterable[str]) -> None:
             raise WorkerArgumentError(
                 f"model_classes: there is no class {name!r}, {which}; make it in models.toml ([classes.{name}]) or MODEL_CLASSES"
             )
+
+
+def unknown_gate_tools(named: Iterable[str], tools: Sequence[Tool]) -> list[str]:
+    """Say which entries `[tools.NAME]` of gates.toml hold for no tool that this worker could have; another worker may have it."""
+    known = {each.name for each in tools} | set(SETTINGS)
+    found = []
+    for name in named:
+        if name in known or mcp_name(name):
+            continue
+        close = [our_name(name)] if our_name(name) != name else get_close_matches(name, known, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        found.append(
+            f"gates.toml (GATES_FILE): this worker has no tool {name!r}, so [tools.{name}] holds for nothing{meant}"
+        )
+    return found
 
 
 def with_agents(settings: Settings, agents_dir: str | Path | None) -> Settings:

@@ -82,6 +82,7 @@ class Inbox:
             working=bool(self.working),
             ended=self.ended,
             people=tuple(self.people),
+            answers=tuple(key for key, number in self._keys.items() if not number)[-SHOWN:],
         )
 
     def say(self, arguments: Sequence[Any]) -> SayAnswer:

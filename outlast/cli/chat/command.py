@@ -8,8 +8,9 @@ from temporalio.common import Priority
 from outlast.agents.files import slug
 from outlast.agents.sessions import AgentSessionRequest, SessionProgress
 from outlast.cli.chat.chatting import Chat, Opening
+from outlast.cli.chat.ended import asked_of, left_by
 from outlast.cli.chat.outbox import Outbox
-from outlast.cli.chat.sessions import asked_of, left_by, newest, session_of
+from outlast.cli.chat.sessions import newest, session_of
 from outlast.cli.chat.terminal import Terminal
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, say

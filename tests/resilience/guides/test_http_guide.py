@@ -96,6 +96,7 @@ def test_the_api_stands_in_an_app_of_fastapi(stack: Stack, reader: Path) -> None
         assert events.count("event: call_ended") == 2
         assert "/workflows/triage" in agents.get("/openapi.json").json()["paths"]
         assert agents.get("/signin").status_code == 404, "its pages are not mounted"
+        assert agents.post("/workflows/triage", content=b"x" * (3 << 20)).status_code == 413
         assert httpx2.get(f"http://127.0.0.1:{port}/agents/runs").status_code == 401
     finally:
         app.stop()

@@ -90,6 +90,11 @@ def test_a_run_that_goes_on_makes_a_trigger_skip_and_a_backfill_wait(stack: Stac
     filled = ["early-2026-06-01T07:00:00Z", "early-2026-06-02T07:00:00Z"]
     wait_for(lambda: set(filled) <= set(stack.runs()), "the runs of the backfill")
     assert stack.json("result", filled[-1])["state"] == "completed"
+    repeated = ("--from", "2026-06-02T00:00Z", "--to", "2026-06-03T23:00Z")
+    assert f"1 of 2 runs were started before ({filled[-1]}); --again" in refused(
+        stack, "schedule", "backfill", "early", *repeated
+    )
+    assert "2 runs of early" in stack.done("schedule", "backfill", "early", *repeated, "--again")
     stack.done("schedule", "delete", "early")
 
 
