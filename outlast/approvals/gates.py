@@ -148,8 +148,6 @@ class Gates:
 
         Raises:
             ApplicationError: InputInvalid where nobody could approve it, Halted where the policy ends the run.
-
-        Example: `decision = await self.gates.open(ProposedAction(description="Page the on-call"))`
         """
         asked = partial(self._open, action, policy, requester, name, (check, describe, takes, repeats, tuple(before)))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
