@@ -127,7 +127,7 @@ def tool(
     every attempt of a call. It returns a text, a pydantic model or JSON data, and raises `ToolError` for what models can fix.
 
     Args:
-        effect: What a call does to the world. WRITE needs `undo`; IRREVERSIBLE waits for a person, each time.
+        effect: What a call does to the world. WRITE needs `undo` and `prepare`; IRREVERSIBLE waits for a person, each time.
         timeout: Longest time of one call, in seconds.
         undo: Name of the tool that undoes a call.
         prepare: Called with the arguments and the key before the effect; returns the arguments of the undo.
