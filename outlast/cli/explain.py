@@ -79,7 +79,7 @@ def report(
 ) -> None:
     """Write one HTML page on a run: plan, times, cost, decisions, changes, and what went wrong.
 
-    It needs no network to be read. Works for runs that are still running.
+    The page loads nothing from the network. Works for runs that are still running.
     """
     from datetime import UTC, datetime
 

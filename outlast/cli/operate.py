@@ -55,7 +55,7 @@ def gc(
 ) -> None:
     """Delete content that no open or retained run refers to. It may run beside workers, as often as you like.
 
-    What nothing refers to goes to the trash, from where whoever needs it brings it back; what was there for AGE is deleted.
+    It goes to a trash first, from which a worker that needs it restores it; what has been there for AGE is deleted.
     """
     from outlast.cli.reaching import reaching
     from outlast.cli.runs.garbage import Wanted, run_gc

@@ -49,7 +49,7 @@ async def fork(
         run: Workflow id of the earlier run; it may still run.
         from_step: The first step that is done again.
         from_turn: The first turn of a session that is taken again.
-        edit: Fields of the request that are otherwise now; of a plan `{"plan": {"steps": …}}`. Steps that this changes are done
+        edit: Changed fields of the request; of a plan `{"plan": {"steps": …}}`. Steps that this changes are done
             again, with all that comes after them.
         agent: Who does the step in place of its agent.
         model: On which model the step's agent does it.

@@ -39,10 +39,10 @@ def fork(
     ] = None,
     edit: Annotated[
         Path | None,
-        typer.Option(help="JSON (- for stdin): a whole plan, or fields of the request that are otherwise now."),
+        typer.Option(help="JSON (- for stdin): a whole plan, or changed fields of the request."),
     ] = None,
-    agent: Annotated[str, typer.Option(help="Who does that step now.", metavar="NAME")] = "",
-    model: Annotated[str, typer.Option(help="On which model that step is done now.", metavar="NAME")] = "",
+    agent: Annotated[str, typer.Option(help="The agent for that step.", metavar="NAME")] = "",
+    model: Annotated[str, typer.Option(help="The model for that step.", metavar="NAME")] = "",
     text: Annotated[
         str, typer.Option("--input", help="Another input for that step of a plan, or what is said at that turn.")
     ] = "",
