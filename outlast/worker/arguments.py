@@ -9,7 +9,7 @@ from typing import Any
 from temporalio import activity, workflow
 
 from outlast.contracts import Effect
-from outlast.settings import Settings
+from outlast.settings import Settings, SettingsError
 from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
 
@@ -146,8 +146,11 @@ def with_agents(settings: Settings, agents_dir: str | Path | None) -> Settings:
 
     Raises:
         WorkerArgumentError: There is no such folder.
+        SettingsError: There is none where AGENTS_DIR says, so that agents of the library would answer to the names of others.
     """
     if agents_dir is None:
+        if "agents_dir" in settings.model_fields_set and not settings.agents_dir.is_dir():
+            raise SettingsError(f"AGENTS_DIR={settings.agents_dir}: there is no such folder")
         return settings
     folder = Path(agents_dir).absolute()
     if not folder.is_dir():
