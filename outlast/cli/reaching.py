@@ -1,7 +1,6 @@
 """The connection to the server and to a run: connect, find, query, and know whether any worker is there.
 
-The server lists a poller for five minutes after its worker has died, and a query that no worker takes waits half a minute. So
-only recent pollers count, and queries have a short deadline.
+The server lists a poller for five minutes after its worker has died: only recent ones count. Queries have short deadlines.
 """
 
 import asyncio
@@ -42,16 +41,12 @@ M = TypeVar("M", bound=BaseModel)
 
 QUERY_DEADLINE = timedelta(seconds=2)
 """How long one look of `watch` waits for a worker; it looks again."""
-
 PATIENT_DEADLINE = timedelta(seconds=10)
 """The same for commands that cannot do without the answer."""
-
 PARTS_KEPT = 50
 """Parts of runs whose steps are kept in memory: they never change, and whoever watches a run asks again and again."""
-
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
-
 PASSING = frozenset(
     {
         RPCStatusCode.ABORTED,
@@ -137,9 +132,8 @@ class Reach:
                 await unseal(self.client.data_converter, pending.last_failure)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
-                raise LeavingError(
-                    WRONG, f"there is no run {workflow_id!r}; '{command('list')}' shows those there are"
-                ) from error
+                why = f"there is no run {workflow_id!r}; '{command('list')}' shows those there are"
+                raise LeavingError(WRONG, why) from error
             raise
         if ours and not await self.is_agent_run(found):
             raise LeavingError(
