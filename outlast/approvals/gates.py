@@ -62,14 +62,16 @@ RESET = "this run was reset: approvals from before count for nothing that is don
 class Gates:
     """The gates of one run.
 
-    `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
-    `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
-    `choices` are the options of gates that choose among some, `waits` counts the time in which people were waited for. `book` is
-    for what belongs to the gates; whatever changes it must `publish`, by which `news` goes up.
+    `policy` and `requester` hold for gates that name none; `asked_by` says who else asks for what the run does now. Without
+    `notify`, all channels of the deployment are used. `indexed` also writes the search attributes, only where they are
+    registered: else the server refuses the task forever. `choices` are the options of gates that choose among some, `waits`
+    counts the time in which people were waited for. `book` is for what belongs to the gates; whatever changes it must
+    `publish`, by which `news` goes up.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
         self.policy, self.requester = GatePolicy(), ""
+        self.asked_by: Callable[[], Sequence[str]] = tuple
         self.notify, self.indexed = notify, indexed
         self.waits = PeopleTime()
         self.choices: dict[str, tuple[str, ...]] = {}
@@ -159,12 +161,12 @@ class Gates:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         policy, requester = policy or self.policy, requester or self.requester
-        if repeats and (covered := await self._covered(action, policy, requester)) is not None:
+        if repeats and (covered := await self._covered(action, policy, (requester, *self.asked_by()))) is not None:
             return covered
         if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
                 name = self.book.reserve(action.digest)
-        facts = Facts(takes, repeats=repeats, before=earlier)
+        facts = Facts(takes, repeats=repeats, before=earlier, asked_by=tuple(self.asked_by()))
         enter = partial(self.book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
         gate = await self._entered(action, facts, enter)
         try:
@@ -224,7 +226,9 @@ class Gates:
                 self._notice(record)
             return gate
 
-    async def _covered(self, action: ProposedAction, policy: GatePolicy, requester: str) -> GateDecision | None:
+    async def _covered(
+        self, action: ProposedAction, policy: GatePolicy, askers: tuple[str, ...]
+    ) -> GateDecision | None:
         """Return the decision on a call that an approval covers which stands for the run; None: people must be asked."""
         if not self.book.standing.concerns(action):
             return None
@@ -233,7 +237,7 @@ class Gates:
             self._knows(terms)
             now = self.book.no_earlier(workflow.now())
             denied = denied_before(self.denials(), action)
-            given = None if denied else self.book.cover(action, policy.within(terms.policy), requester, now)
+            given = None if denied else self.book.cover(action, policy.within(terms.policy), askers, now)
             self.publish()
         return covered_by(given, action, workflow.info().workflow_id, terms.run) if given is not None else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio import activity, workflow
 
-from outlast.settings import Settings
+from outlast.settings import Settings, SettingsError
 from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
 
@@ -134,8 +134,11 @@ def with_agents(settings: Settings, agents_dir: str | Path | None) -> Settings:
 
     Raises:
         WorkerArgumentError: There is no such folder.
+        SettingsError: There is none where AGENTS_DIR says, so that agents of the library would answer to the names of others.
     """
     if agents_dir is None:
+        if "agents_dir" in settings.model_fields_set and not settings.agents_dir.is_dir():
+            raise SettingsError(f"AGENTS_DIR={settings.agents_dir}: there is no such folder")
         return settings
     folder = Path(agents_dir).absolute()
     if not folder.is_dir():

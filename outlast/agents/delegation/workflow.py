@@ -34,6 +34,7 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         self.agents.allowed = request.allowed
         self.agents.take_over(request.catalog)
         self.gates.denials(request.denied)
+        self.gates.asked_by = lambda: request.asked_by
         self.budget.lent = request.lent
         self.webhooks.delegate = request.agent
         self._told: WaitsBelow | None = None  # of what an earlier part of this run has told nobody knows here

@@ -48,7 +48,7 @@ def given(bounds: Bounds = ALL, *by: str, **policy: Any) -> GateBook:
 
 
 def covers(made: GateBook, action: ProposedAction, requester: str = "", **policy: Any) -> bool:
-    return made.cover(action, GatePolicy(**policy).within(None), requester, at(2)) is not None
+    return made.cover(action, GatePolicy(**policy).within(None), (requester,), at(2)) is not None
 
 
 @pytest.mark.parametrize(

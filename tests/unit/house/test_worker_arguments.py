@@ -13,7 +13,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from outlast.contracts import Effect
 from outlast.plugin import OutlastPlugin
-from outlast.settings import Settings
+from outlast.settings import Settings, SettingsError
 from outlast.testing import scripted
 from outlast.tools.tool import Tool, tool
 from outlast.worker.arguments import (
@@ -140,6 +140,8 @@ def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path
     ):
         OutlastPlugin(settings=settings, agents_dir="agents/no")
     OutlastPlugin(settings=settings, agents_dir=tmp_path)
+    with pytest.raises(SettingsError, match=r"AGENTS_DIR=agents/no: there is no such folder"):
+        OutlastPlugin(settings=settings.model_copy(update={"agents_dir": Path("agents/no")}))
 
 
 def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:
