@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 
 from outlast.agents.files import slug
-from outlast.agents.sessions import AgentSessionRequest
+from outlast.agents.sessions import AgentSessionRequest, ConversationView
 from outlast.cli.chat import sessions
 from outlast.cli.chat.sessions import Said, newest, session_of
 from outlast.cli.kinds import SESSION
@@ -21,6 +21,7 @@ from outlast.contracts import RunStatus
 from outlast.server.access import Caller
 from outlast.server.operations import Answer, Body, Call, HttpError
 from outlast.server.starting import key_of
+from outlast.workflow.journal import digest
 
 
 class SayBody(Body):
@@ -81,12 +82,7 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     if found is None and not message.agent.strip():
         raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
     # One that interrupts is no answer: it breaks off the question, too.
-    if (
-        found
-        and message.text.strip()
-        and not message.interrupt
-        and (question := await _asks(reach, found, message.text))
-    ):
+    if found and message.text.strip() and not message.interrupt and (question := await _asks(reach, found, message)):
         handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
         answer = {"question": question, "answer": message.text, "by": by, "key": message.key}
         await handle.signal("answer", answer)
@@ -105,8 +101,8 @@ def speaker(caller: Caller, given: str) -> str:
     return caller.name or named
 
 
-async def _asks(reach: Reach, run: WorkflowExecutionDescription, text: str) -> str:
-    """Return the question that a text answers, "" where the run asks none, or several.
+async def _asks(reach: Reach, run: WorkflowExecutionDescription, message: Message) -> str:
+    """Return the question that a message answers, "" where the run asks none, or several, or has had this message before.
 
     Raises HttpError where the text is none of its options: the run would drop it, and nobody would hear of it.
     """
@@ -114,12 +110,15 @@ async def _asks(reach: Reach, run: WorkflowExecutionDescription, text: str) -> s
         return ""
     try:
         status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
+        if len(status.questions) != 1:
+            return ""
+        view = await reach.ask(run, "conversation", ConversationView, within=PATIENT_DEADLINE)
     except LeavingError:
         return ""  # no worker answers now: the message waits for one
-    if len(status.questions) != 1:
+    if message.key and (message.key in [each.key for each in view.messages] or digest(message.key) in view.answers):
         return ""
     (question,) = status.questions
-    if question.options and text.strip().casefold() not in [option.casefold() for option in question.options]:
+    if question.options and message.text.strip().casefold() not in [option.casefold() for option in question.options]:
         choice = ", ".join(question.options)
         raise HttpError(422, f"text: {question.id} takes one of {choice}; with interrupt it is a message instead")
     return question.id

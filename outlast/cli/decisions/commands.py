@@ -22,7 +22,8 @@ Digest = Annotated[
 StopAsking = Annotated[
     bool,
     typer.Option(
-        "--stop-asking", help="Approve all further calls of the tool in this run as well; bounds narrow that."
+        "--stop-asking",
+        help="Approve all further calls of the tool in this run as well, by any of its agents; bounds narrow that.",
     ),
 ]
 Same = Annotated[
@@ -92,7 +93,7 @@ def decide(
     same_host: SameHost = None,
     at_most: AtMost = None,
 ) -> None:
-    """Decide in full, also with changed arguments. Exit code 2 with the reason if it is refused.
+    """Decide at a gate with all options, such as edited arguments. Exit code 2 with the reason if it is refused.
 
     A changed action is another one: where the gate's policy says so, somebody else must approve it.
     """

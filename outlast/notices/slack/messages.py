@@ -60,7 +60,7 @@ def gate_message(post: SlackPost, news: GateNews, shown: Shown) -> list[Block]:
         ("What", gate.description),
         ("Tool", " on ".join(each for each in (gate.tool, gate.target) if each)),
         ("Risk", gate.risk if gate.tool else ""),
-        ("Asked by", " for ".join(each for each in (gate.agent, gate.requester) if each)),
+        ("Asked by", " for ".join(filter(None, (gate.agent, ", ".join(gate.askers))))),
         *((f"Before, {each.step}", each.summary) for each in gate.before[-5:]),
         ("Size", "; ".join((f"{gate.size:,} bytes", *gate.counts)) if gate.counts else ""),
         ("Needs", _needs(gate) if waits else ""),

@@ -64,7 +64,7 @@ class Served:
 
     def begin(self) -> None:
         self.process.start()
-        self.process.wait_until(lambda: "server ready" in self.process.output, "the server is ready", timeout=60)
+        self.process.wait_until(lambda: "server ready" in self.process.output, "the server is ready")
 
     def events(
         self, run: str, after: str = "", most: int = 1_000_000, who: str = EVERYTHING, *, counted: str = "id"
