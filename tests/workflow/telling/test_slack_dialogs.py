@@ -4,21 +4,24 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from temporalio.client import WorkflowQueryFailedError
 
 from outlast.server.operations import http_error
 from outlast.server.slack import acting
-from tests.doubles.slack import Failure, form, signed
+from tests.doubles.slack import Failure, Slack, form, signed
+from tests.workflow.conftest import Runner
 from tests.workflow.people.gating import Job, waiting_at
 from tests.workflow.telling.asking import Asking
-from tests.workflow.telling.clicking import ADA, BOB, CYD, Desk, outcomes
+from tests.workflow.telling.clicking import ADA, BOB, CYD, Desk, desk_of, outcomes
 
+SECRET = "a secret of thirty-two characters"
 FURTHER, WHY = "Approve, and stop asking…", "Deny with a reason…"
 
 
-async def test_an_approval_is_bounded_and_a_denial_says_why_in_a_dialog(desk: Desk) -> None:
-    slack = desk.slack
-    async with desk.gated():
+async def test_an_approval_is_bounded_and_a_denial_says_why_in_a_dialog(real_runner: Runner, slack: Slack) -> None:
+    """With signed decisions: what the server vouches for covers the bounds as well."""
+    async with desk_of(real_runner, slack, approver_secret=SecretStr(SECRET)) as desk, desk.gated(SECRET):
         handle = await desk.start(Job(amounts=(5, 7, 20, 8), requester="ada"))
         await desk.until(lambda: slack.buttons("gate-1"))
         assert list(slack.buttons("gate-1")) == ["Approve", FURTHER, "Deny", WHY, "Open"]
