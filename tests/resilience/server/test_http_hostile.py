@@ -110,3 +110,20 @@ def test_who_follows_a_run_that_is_reset_sees_the_gate_of_the_new_one(served: Se
         ("gate", "opened"),
     ]
     served.ask("POST", "/runs/anew/cancel")
+
+
+def test_what_is_temporal_s_own_is_no_run(served: Served) -> None:
+    """A schedule is a workflow, too: cancelled, it starts nothing any more, and says nothing of it."""
+    stack = served.stack
+    stack.done("schedule", "add", "ours", "--cron", "@yearly", "--", "agent", "researcher", "Say hello.")
+    own = "temporal-sys-scheduler:ours"
+    assert "ours" in stack.temporal("workflow", "describe", "--workflow-id", own)
+    assert [served.ask(*each).status_code for each in (("GET", f"/runs/{own}"), ("POST", f"/runs/{own}/cancel"))] == [
+        404,
+        404,
+    ]
+    key = served.ask("POST", "/workflows/plan", {"task": "x"}, Idempotency_Key="temporal-sys-scheduler:theirs")
+    assert (key.status_code, "are Temporal's own" in key.json()["error"]) == (422, True)
+    assert "is a workflow of Temporal itself" in stack.run("cancel", own).stderr
+    assert "started ours-20" in stack.done("schedule", "trigger", "ours")
+    stack.done("schedule", "delete", "ours")
