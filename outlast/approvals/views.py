@@ -98,6 +98,7 @@ def view_of(gate: GateState) -> GateView:
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,
+        asked_by=gate.asked_by,
         requester_may_approve=gate.policy.requester_may_approve,
         opened=gate.opened,
         repeats=gate.repeats and gate.policy.stop_asking is not False,

@@ -70,7 +70,7 @@ async def test_a_gate_below_is_seen_above_and_names_both_runs(bench: Bench, tmp_
                 while not web.took["/hook"] or len(web.took["/notice"]) < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
     assert (result.answer.text.count("shouted hello"), bench.did) == (3, ["shout"] * 3)
-    name = f"{below.run.rpartition('/')[2]}/gate-1"
+    name = f"gate-1@{below.run.rpartition('/')[2]}"
     words = f"approved by bob for this run (every call of shout; {name})"
     assert [(one.name, one.given_in, one.covered, one.description) for one in status.standing] == [
         (name, below.run, 1, words)
