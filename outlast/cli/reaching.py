@@ -1,6 +1,7 @@
 """The connection to the server and to a run: connect, find, query, and know whether any worker is there.
 
-The server lists a poller for five minutes after its worker has died: only recent ones count. Queries have short deadlines.
+The server lists a poller for five minutes after its worker has died, and a query that no worker takes waits half a minute. So
+only recent pollers count, and queries have a short deadline.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.kinds import known, worker_elsewhere, worker_of
+from outlast.cli.kinds import SYSTEM, known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
@@ -59,8 +60,6 @@ PASSING = frozenset(
     }
 )
 """What a server says, or does not say, while it goes down or comes up."""
-SYSTEM = "temporal-sys-"
-"""How the ids of Temporal's own workflows begin. A schedule is one: a cancelled one starts nothing any more."""
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
 
@@ -122,18 +121,16 @@ class Reach:
 
     async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
-        if workflow_id.startswith(SYSTEM):
-            raise LeavingError(
-                WRONG, f"{workflow_id!r} is a workflow of Temporal itself; '{command('schedule list')}' shows schedules"
-            )
+        missing = LeavingError(WRONG, f"there is no run {workflow_id!r}; '{command('list')}' shows those there are")
         try:
+            if workflow_id.startswith(SYSTEM):
+                raise missing
             found = await self.client.get_workflow_handle(workflow_id).describe()
             for pending in found.raw_description.pending_activities:
                 await unseal(self.client.data_converter, pending.last_failure)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
-                why = f"there is no run {workflow_id!r}; '{command('list')}' shows those there are"
-                raise LeavingError(WRONG, why) from error
+                raise missing from error
             raise
         if ours and not await self.is_agent_run(found):
             raise LeavingError(
