@@ -24,7 +24,7 @@ from outlast.agents.sessions import (
 )
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow, StepState
-from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import keep_data
@@ -51,7 +51,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
         if request.conversation:
-            self.people.seen = self._inbox.seen
+            self.people.answers.keys = self._inbox.keys
             self._restore(request)
 
     @workflow.run
@@ -95,7 +95,13 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         """End the conversation, and answer what came of it."""
         return self._inbox.end(args)
 
-    say.validator(AgentWorkflow.check_size)
+    @say.validator
+    def check_message(self, *args: Any) -> None:
+        """Refuse a message with the key of another one; raises InputInvalid that names the key."""
+        self.check_size(*args)
+        if why := self._inbox.mistaken(args):
+            raise non_retryable(ErrorKind.INPUT_INVALID, why)
+
     end.validator(AgentWorkflow.check_size)
 
     @workflow.query(description="What was said in this session, and what came of each message")
@@ -124,7 +130,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     def _restore(self, request: AgentSessionRequest) -> None:
         """Take over what messages of people may change before the run begins."""
         carried = request.talk
-        self.people.restore(carried.asked, carried.answers)
+        self.people.answers.restore(carried.asked, carried.answers)
         self.trace.notices = list(carried.notices)
         self.trace.earlier, self.gates.waits.seconds = carried.calls, carried.waited
         # A fork goes on from a conversation in which its task was said.

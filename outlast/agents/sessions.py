@@ -148,7 +148,7 @@ class ConversationView(Contract):
     ended: bool = False
     """Whether the session takes no more messages."""
     people: tuple[str, ...] = ()
-    """Who has spoken, in the order in which they began to."""
+    """Who has spoken, 100 names at most; whoever spoke last stands last."""
 
 
 class SayAnswer(Contract):
@@ -186,8 +186,10 @@ class ConversationCarried(Contract):
     """Keys in the content store of older messages (`MessageLog`), oldest first."""
     keys: Mapping[str, int] = Field(default_factory=dict)
     """Numbers of the last messages that came with a key, by its digest."""
+    texts: Mapping[str, str] = Field(default_factory=dict)
+    """What was said with these keys, as digests; keys that came before these were kept have none."""
     people: tuple[str, ...] = ()
-    """Who has spoken."""
+    """Who has spoken, whoever spoke last at the end."""
     ended: bool = False
     """Whether the session takes no more messages."""
     turns: int = 0

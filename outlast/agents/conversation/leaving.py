@@ -33,8 +33,8 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
         return
     known = {
         "calls": trace.earlier,
-        "asked": flow.people.asked,
-        "answers": flow.people.answers,
+        "asked": flow.people.answers.asked,
+        "answers": flow.people.answers.carried,
         "waited": flow.gates.waits.seconds,
         "notices": tuple(trace.notices),
     }
