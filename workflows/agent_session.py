@@ -47,6 +47,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
         self._talk: Talk | None = None
+        self._no_agent: BaseException | None = None
         self._inbox = Inbox(self.trace, request.talk, takes=request.conversation)
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
@@ -81,9 +82,14 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self._inbox.say(args)
 
     @workflow.update(name="say", description="The same, answered at once with the number of the message")
-    def say(self, *args: Any) -> SayAnswer:
-        """Take a message, and answer what came of it."""
-        return self._inbox.say(args)
+    async def say(self, *args: Any) -> SayAnswer:
+        """Take a message, and answer what came of it; one that begins the session hears whether there is such an agent."""
+        answer = self._inbox.say(args)
+        if self._talk is None and answer.accepted and workflow.patched("say-knows-agent"):
+            await workflow.wait_condition(lambda: self._talk is not None or self._inbox.ended)
+            if self._no_agent is not None:
+                raise non_retryable(kind_of(self._no_agent), text_of(self._no_agent))
+        return answer
 
     @workflow.signal(name="end", description="End the conversation: nothing, your name, or {by, now}")
     def end_signalled(self, *args: Any) -> None:
@@ -144,6 +150,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             card, before = self._adopt(request)
             self._inbox.publish()  # the message that a fork has heard before
         except ENDINGS as error:
+            self._no_agent = error
             self._inbox.give_up(text_of(error))
             raise
         self._talk = Talk(

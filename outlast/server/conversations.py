@@ -130,9 +130,13 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
         if (answered := await _answered(reach, found, asks, message, by)) is not None:
             return answered
         asks = ""
+    names_agent = found is None or bool(message.agent.strip())
     opening = AgentSessionRequest(agent=slug(message.agent) or message.agent, requester=by, conversation=True)
     said = Said(message.text, by, message.interrupt, message.key)
-    taken = await sessions.say(reach, session, said, None if found else opening)
+    try:
+        taken = await sessions.say(reach, session, said, opening if names_agent else None)
+    except sessions.NoAgentError as error:
+        raise HttpError(422, f"agent: {error}") from error
     return MessageAccepted(id=taken.run, session=session, number=taken.number, waits=not taken.answered, asks=asks)
 
 

@@ -17,7 +17,7 @@ from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.chat.acting import Acting
 from outlast.cli.chat.commands import Meant, meant
 from outlast.cli.chat.outbox import Outbox, Typed
-from outlast.cli.chat.sessions import Said, newest, say
+from outlast.cli.chat.sessions import NoAgentError, Said, newest, say
 from outlast.cli.chat.talk import Line, Talk
 from outlast.cli.chat.terminal import Terminal
 from outlast.cli.leaving import LeavingError
@@ -147,6 +147,8 @@ class Chat:
         while True:
             try:
                 taken = await say(self._reach, opening.session, said, opening.request, opening.priority)
+            except NoAgentError:
+                raise  # nobody is there to talk to
             except LeavingError as error:
                 self._terminal.note(safe(f"✗ {error}"))
                 self._talk.failed = True

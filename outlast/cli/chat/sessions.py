@@ -14,6 +14,7 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
+    WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -29,7 +30,7 @@ from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, must_have_begun
 from outlast.cli.runs.running import marks
 from outlast.cli.runs.waiting import outlasting
-from outlast.errors import text_of
+from outlast.errors import ErrorKind, kind_of, text_of
 
 MOST_RUNS = 1000
 """Runs of one session."""
@@ -118,7 +119,8 @@ async def say(
 ) -> Taken:
     """Send a message to a session: to the run that goes on, else to a new one that goes on from the last.
 
-    A new session begins with `opening`. Raises LeavingError where there is neither, or the run is none of a session.
+    A new session begins with `opening`, also where one of that id named an agent that there is not. Raises LeavingError where
+    there is neither, or the run is none of a session, and NoAgentError where the new one's agent cannot be read.
     """
     said = said if said.key else replace(said, key=secrets.token_hex(16))
     said = await _by_reference(reach, said)
@@ -137,7 +139,8 @@ async def say(
                 return await _said_to(reach, found, said)
             if await found.memo_value(KEY_MEMO, "", type_hint=str) == said.key:
                 return Taken(found.id)  # it was the one message of this run
-            onward = await _onward(reach, found, said)
+            anew = opening is not None and await never_began(reach, found)
+            onward = opening if opening is not None and anew else await _onward(reach, found, said)
             if number + 1 >= MOST_RUNS:
                 raise LeavingError(WRONG, f"{session} has {MOST_RUNS} runs; begin another session")
             return await _begun(reach, run_of(session, number + 1), said, onward, priority)
@@ -155,6 +158,24 @@ async def _by_reference(reach: Reach, said: Said) -> Said:
         return said
     kept = await reach.store().keep(said.text, by_reference=True)
     return replace(said, text=kept.summary, ref=kept.ref or "", size=kept.size)
+
+
+class NoAgentError(LeavingError):
+    """A new session ended at once, because its agent cannot be read."""
+
+
+NO_AGENT = (ErrorKind.UNKNOWN_AGENT, ErrorKind.CATALOG_INVALID)
+
+
+async def never_began(reach: Reach, run: WorkflowExecutionDescription) -> bool:
+    """Whether a session ended at once, because its agent cannot be read: another agent may have its id."""
+    if run.status is not WorkflowExecutionStatus.FAILED:
+        return False
+    try:
+        await outlasting(reach.client.get_workflow_handle(run.id, run_id=run.run_id))
+    except WorkflowFailureError as failure:
+        return kind_of(failure.cause) in NO_AGENT
+    return False
 
 
 class RunOverError(Exception):
@@ -184,6 +205,8 @@ async def _begun(
                 )
                 return _taken(run, answer)
         except WorkflowUpdateFailedError as error:
+            if kind_of(error.cause) in NO_AGENT:
+                raise NoAgentError(WRONG, text_of(error.cause)) from error
             raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
