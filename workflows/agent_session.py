@@ -137,6 +137,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         """Take over what messages of people may change before the run begins."""
         carried = request.talk
         self.people.answers.restore(carried.asked, carried.answers)
+        self.people.restore(carried.questions)
         self.trace.notices = list(carried.notices)
         self.trace.earlier, self.gates.waits.seconds = carried.calls, carried.waited
         # A fork goes on from a conversation in which its task was said.
@@ -241,7 +242,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         return self._changed_by(
             SessionProgress(
                 transcript=state.transcript,
-                left=state.left,
+                left=self._loop.left,
                 turns=state.turns,
                 tool_calls=state.tool_calls,
                 compactions=state.compactions,

@@ -16,9 +16,12 @@ from outlast.contracts import (
     GatesCarried,
     Message,
     Pause,
+    Question,
     RunRequest,
     RunResult,
     Spend,
+    ToolAnswer,
+    ToolCall,
     Toolset,
     Transcript,
 )
@@ -36,6 +39,19 @@ class SessionLimits(Contract):
     """Tokens of all calls together."""
     seconds: float = Field(default=86_400.0, gt=0)
     """Seconds from the first turn on; what people take to decide does not count."""
+
+
+class OpenTurn(Contract):
+    """A turn of the model whose tools are being called: what is needed to go on in the middle of it."""
+
+    calls: tuple[ToolCall, ...]
+    """The calls that the model asked for."""
+    answers: tuple[ToolAnswer, ...] = ()
+    """The answers of those that are done."""
+    said: Content = Content()
+    """What the agent has said last."""
+    tokens: int = 0
+    """Tokens of the call that made it."""
 
 
 class SessionProgress(Contract):
@@ -74,6 +90,8 @@ class SessionProgress(Contract):
     """How often it was handed over."""
     asked: Annotated[int, CARRIED] = 0
     """How many agents were asked by others."""
+    open: Annotated[OpenTurn | None, CARRIED] = None
+    """The turn in the middle of which the part ended, because people are waited for; in `left` its calls are broken off."""
 
     @property
     def resumable(self) -> "SessionProgress":
@@ -206,6 +224,8 @@ class ConversationCarried(Contract):
     """How many questions people were asked."""
     answers: Mapping[str, str] = Field(default_factory=dict)
     """Answers that came for questions that are not asked yet, by question."""
+    questions: Mapping[str, Question] = Field(default_factory=dict)
+    """The questions that are open, by the tool call that asks them."""
     waited: float = 0.0
     """Seconds in which a person was waited for."""
     notices: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ People send anything, at any time. So an answer is read leniently, kept when it 
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -40,6 +40,8 @@ class People:
         self.webhooks: Webhooks | None = None
         self.slack: RunInSlack | None = None
         self.answers = Answers(state, trace)
+        self.open: dict[str, Question] = {}
+        """Questions of tool calls that are open, by the call: one that an earlier part of the run has asked goes on."""
 
     async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float | None = None) -> str | None:
         """Put a question and wait for its answer, one of `options` if there are any; None when the time is over.
@@ -58,22 +60,33 @@ class People:
         """
 
         async def asked() -> str | None:
-            name, since = journal.fixed("name", self._next), journal.now("asked")
-            terms = await self._terms()
-            given = terms.questions.deadline
-            until = workflow.now() + timedelta(seconds=since + given - workflow.time()) if given is not None else None
-            shown, full = with_options(text, options), " ".join(text.split())
-            full = "" if full in shown else full
-            question = Question(id=name, text=shown, full=full, deadline=until, options=tuple(options), form=form)
+            if (known := self.open.get(call)) is not None:
+                question, name, terms = known, known.id, await self._terms()
+            else:
+                name, since = journal.fixed("name", self._next), journal.now("asked")
+                terms = await self._terms()
+                given = terms.questions.deadline
+                until = (
+                    workflow.now() + timedelta(seconds=since + given - workflow.time()) if given is not None else None
+                )
+                shown, full = with_options(text, options), " ".join(text.split())
+                full = "" if full in shown else full
+                question = Question(id=name, text=shown, full=full, deadline=until, options=tuple(options), form=form)
+            self.open[call] = question
             self.answers.checked.add(name)
+            again = known is not None
             try:
-                while (answer := await self._put(question, terms)) is not None and (wrong := await check(answer)):
+                while (answer := await self._put(question, terms, again=again)) is not None and (
+                    wrong := await check(answer)
+                ):
                     del self.answers.given[name]
                     self._trace.notice(f"{name}: {wrong}"[:500])
                     self.answers.judge(name, wrong)
+                    again = False
                 self.answers.judge(name, "")
             finally:
                 self.answers.judge(name, OVER)
+                self.open.pop(call, None)
             return answer
 
         return await journal.once(f"question {call}", str | None, asked)
@@ -88,12 +101,20 @@ class People:
         shown = with_options(text, options)
         return await self._put(Question(id=name, text=shown, deadline=deadline, options=tuple(options)), terms)
 
-    async def _put(self, question: Question, terms: GateTerms | None) -> str | None:
-        """Show a question until it is answered, or its time is over; people are told of it by `terms`."""
+    def restore(self, questions: Mapping[str, Question]) -> None:
+        """Take over the questions that the part before left open: people may answer before they are asked anew."""
+        self.open = dict(questions)
+        for question in questions.values():
+            self.answers.options[question.id] = question.options
+            self.answers.checked.add(question.id)
+            self._state.asks(question)
+
+    async def _put(self, question: Question, terms: GateTerms | None, *, again: bool = False) -> str | None:
+        """Show a question until it is answered, or its time is over; people are told of it by `terms`, if not `again`."""
         name, remind_every = question.id, terms.questions.remind_every if terms is not None else None
         self.answers.options[name] = question.options  # from here on: an answer that came before is kept for it
         self._state.asks(question)
-        if terms is not None:
+        if terms is not None and not again:
             workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})
             self._tell(terms, question, "asked")
         early = self.answers.given.pop(name, None)

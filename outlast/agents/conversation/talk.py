@@ -55,9 +55,11 @@ class Talk:
         self._tool_calls = self.before.tool_calls
         self._compactions = self.before.compactions - self.carried.compactions
         self._checkpoint: tuple[Any, ...] = (self.before.transcript, ())
+        self._stays = False
         state = LoopState(
             transcript=self.before.transcript,
             left=self.before.left,
+            open=self.before.open,
             turns=self.carried.turns,
             tokens=self.carried.tokens,
             compactions=self.carried.compactions,
@@ -100,14 +102,15 @@ class Talk:
 
     def progress(self) -> dict[str, Any]:
         """How far the conversation is, as fields of `SessionProgress`."""
-        state = self._loop.state
+        state, calls = self._loop.state, self._loop.calls
         return {
             "transcript": state.transcript,
-            "left": state.left,
+            "left": self._loop.left,
+            "open": calls.turn if calls else state.open,
             "turns": self._turns + state.turns,
             "tool_calls": self._tool_calls + state.tool_calls,
             "compactions": self._compactions + state.compactions,
-            "started": self._loop.started or 0.0,
+            "started": (self._loop.started or 0.0) + (calls.waited if calls else 0.0),
             "notes": tuple([*self._notes, *self._loop.notes][-NOTES_KEPT:]),
         }
 
@@ -121,18 +124,37 @@ class Talk:
     async def _work(self) -> None:
         """Have the agent answer what was said, and account for it."""
         if not self.inbox.working:
-            heard = await self._heard()
+            if not (heard := await self._heard()):
+                return  # what waited was given up meanwhile, because the session was ended at once
             self._begin(with_parts(self._loop.state.left, heard))
         else:  # it was begun in an earlier part of the session
             heard = _parts(self.inbox.working)
         working = asyncio.create_task(self._loop.run(heard))
         try:
-            await workflow.wait_condition(lambda: working.done() or self.inbox.interrupting)
+            while True:
+                await workflow.wait_condition(lambda: working.done() or self.inbox.interrupting or self._may_leave())
+                if working.done() or self.inbox.interrupting:
+                    break
+                # A run of before stays where it is.
+                if self._stays or not workflow.patched("leaves-open-turns"):
+                    self._stays = True
+                else:
+                    await self.leave()
         except ENDINGS:
             await _broken_off(working)
             raise
         await _broken_off(working)
         self._settle(working)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the session may continue as new here: between two turns, or where one waits for people alone."""
+        return self._loop.calls is None or self._loop.calls.wait_for_people
+
+    def _may_leave(self) -> bool:
+        """Whether the turn waits for people, and history is long: the next part of the session goes on waiting."""
+        calls = self._loop.calls
+        return calls is not None and not self._stays and self.long() and calls.wait_for_people
 
     def _begin(self, left: tuple[Message, ...]) -> None:
         """Begin a loop for what is said now, whose limits begin anew."""

@@ -221,7 +221,9 @@ def test_a_session_takes_messages_while_its_agent_works(served: Served) -> None:
 def test_a_text_that_is_no_answer_to_a_choice_is_refused_and_one_that_interrupts_is_a_message(served: Served) -> None:
     question = {"question": "Which?", "options": ["red", "blue"]}
     asks = {"tool": "ask_person", "input": question}
-    served.stack.api.script(rules=[{"user": "lamp do I want", **asks, "before_turn": 1}, {"user": "lamp, then", **asks, "times": 1}])
+    served.stack.api.script(
+        rules=[{"user": "lamp do I want", **asks, "before_turn": 1}, {"user": "lamp, then", **asks, "times": 1}]
+    )
     say = partial(served.ask, "POST", "/runs/choice/messages")
     say({"agent": "mailer", "text": "Which lamp do I want?"})
     wait_for(lambda: served.ask("GET", "/runs/choice").json()["progress"]["questions"], "it asks")
@@ -237,7 +239,9 @@ def test_a_text_that_is_no_answer_to_a_choice_is_refused_and_one_that_interrupts
     assert served.ask("POST", "/runs/choice/answers", {"answer": "blue"}, "start").status_code == 403
     beside = say({"text": "blue"}, "start").json()
     assert (beside["number"], beside["answers"], beside["asks"]) == (4, "", "question-2")
-    assert say({"text": "Which lamp, then?"}, Idempotency_Key="m-3").json()["number"] == 3, "sent again, it answers nothing"
+    assert say({"text": "Which lamp, then?"}, Idempotency_Key="m-3").json()["number"] == 3, (
+        "sent again, it answers nothing"
+    )
     unfit = served.ask("POST", "/runs/choice/answers", {"answer": "green"}, "decide")
     assert (unfit.status_code, "'green' is not one of red, blue" in unfit.json()["error"]) == (409, True)
     assert say({"text": "BLUE"}, Idempotency_Key="a-1").json()["answers"] == "question-2"
