@@ -46,7 +46,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let tests that share processes run in one place, and the longest groups begin first, so that none is left at the end."""
     for item in items:
-        if item.path.parent.name == "resilience" and not item.get_closest_marker("xdist_group"):
+        if not item.get_closest_marker("xdist_group") and _shares_what_its_module_starts(item):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=_turn)
 
@@ -59,6 +59,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run: a part is missing on this machine", yellow=True)
         for line in lines:
             terminalreporter.line(line)
+
+
+def _shares_what_its_module_starts(item: pytest.Item) -> bool:
+    """Whether a fixture of its module is made once for all tests there: each process that runs one would make its own."""
+    defined = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(found[-1].scope == "module" for found in defined.values())
 
 
 def _turn(item: pytest.Item) -> int:

@@ -1,7 +1,6 @@
-"""The full sandbox for tests: it polices the library's workflow code too, which a worker shares between runs.
+"""The full sandbox for tests: it polices the library's workflow code too, which a worker process takes from outside of it.
 
-For each new worker or replayer the SDK runs every workflow's modules through the sandbox once, only to check them. That costs
-more than most tests do themselves, so each process checks a workflow once.
+Importing all that code costs more than most tests do themselves, so each process of the tests does so once for each workflow.
 """
 
 import tomllib
@@ -10,7 +9,9 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
+
+from outlast.worker.sandbox import SharingRunner
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,17 +29,18 @@ def shared() -> tuple[str, ...]:
     return ("activities", "workflows.contracts", *(name for name in modules if name not in policed))
 
 
-_checked: set[type] = set()
+_imported: dict[type, Any] = {}
 
 
-class PolicedRunner(SandboxedWorkflowRunner):
-    """A sandbox that checks each workflow at the first worker of the process, and runs every run as always."""
+class PolicedRunner(SharingRunner):
+    """The sandbox of worker processes; a workflow is checked and imported at the first worker of the process, for all of them."""
 
     def prepare_workflow(self, defn: Any) -> None:
-        if defn.cls not in _checked:
+        if defn.cls not in self.imported:
             super().prepare_workflow(defn)
-            _checked.add(defn.cls)
 
 
 def policed() -> PolicedRunner:
-    return PolicedRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*shared()))
+    runner = PolicedRunner(SandboxRestrictions.default.with_passthrough_modules(*shared()))
+    object.__setattr__(runner, "imported", _imported)
+    return runner

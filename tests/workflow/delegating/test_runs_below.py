@@ -37,6 +37,7 @@ from tests.workflow.delegating.delegating import (
     writes,
 )
 from tests.workflow.forks.test_resets import reset, tasks_of
+from tests.workflow.people.steering import status_when
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, bench, changes_of, states
 from workflows.agent_session import AgentSessionWorkflow
 
@@ -145,9 +146,7 @@ async def test_a_reset_takes_over_the_runs_below_and_pays_nothing_again(real_run
         await held.wait()
         again = await reset(client, original, (await tasks_of(original))[0])
         handle = client.get_workflow_handle(again.id, run_id=again.run_id, result_type=AgentSessionResult)
-        async with asyncio.timeout(30):
-            while (await handle.query(AgentSessionWorkflow.status)).steps[-1].step != "session/clerk#3":  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await status_when(handle, lambda status: "session/clerk#3" in [row.step for row in status.steps])
         free.set()
         first: AgentSessionResult = await handle.result()
         ended = client.get_workflow_handle(handle.id, first_execution_run_id=again.run_id)

@@ -145,7 +145,10 @@ class GatedWorkflow(AgentWorkflow[Job, Paid]):
     async def go_on_as_new_when_told(self, request: Job, done: tuple[GateDecision, ...]) -> GateDecision:
         """Wait at a gate, or leave it open and go on as a new run."""
         opened = asyncio.create_task(self.propose(request))
-        await workflow.wait_condition(lambda: self.rolled or opened.done(), timeout=timedelta(days=400))
+        told = self.gates.notifier  # as at every border: where a message stands in Slack is carried over, too
+        await workflow.wait_condition(
+            lambda: (self.rolled and not told.pending) or opened.done(), timeout=timedelta(days=400)
+        )
         if not opened.done():
             onward = {"carried": self.gates.carried(), "waits": False, "done": done}
             workflow.continue_as_new(request.model_copy(update=onward))
