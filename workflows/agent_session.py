@@ -79,7 +79,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     @workflow.signal(name="say", description="Say something: a text, or {text, by, interrupt, key}")
     def say_signalled(self, *args: Any) -> None:
         """Take a message."""
-        self._inbox.say(args)
+        self._inbox.say_later(args)
 
     @workflow.update(name="say", description="The same, answered at once with the number of the message")
     async def say(self, *args: Any) -> SayAnswer:

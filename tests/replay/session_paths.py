@@ -149,6 +149,7 @@ SESSION_PATHS: dict[str, Path] = {
     "plan-back-to-a-checkpoint": Path(PLAN, _back_to_one, lambda: writing_step),
     "session-conversation": conversation("plain", "slow", "hold", "pay", "plain"),
     "session-conversation-asks-a-person": conversation("plain", "ask", "wrong", "plain"),
+    "session-conversation-answered-at-once": conversation("ask at once", "hold", "plain"),
     "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
     "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
     "plan-delegating": chain(

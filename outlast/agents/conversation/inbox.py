@@ -105,6 +105,14 @@ class Inbox:
             return SayAnswer(accepted=True, interrupted=interrupts)
         return SayAnswer(accepted=True, number=self._add(said), interrupted=interrupts)
 
+    def say_later(self, arguments: Sequence[Any]) -> None:
+        """Take a message whose sender hears no answer; one that comes after the end is accounted for where messages are read."""
+        answer = self.say(arguments)
+        said = read_message(arguments) if self._takes else NOT_OPEN
+        if answer.reason == HAS_ENDED and isinstance(said, Said) and said.says and workflow.patched("said-after-end"):
+            self._update(self._add(said), state=MessageState.FAILED, reason=HAS_ENDED, ended=workflow.now())
+            self.publish()
+
     def mistaken(self, arguments: Sequence[Any]) -> str:
         """Say why a message has the key of another one; "" where it has not. Changes nothing."""
         said = read_message(arguments) if self._takes else NOT_OPEN

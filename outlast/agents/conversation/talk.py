@@ -27,6 +27,8 @@ FAILED = "[You could not answer what was said before.]"
 SAID_IN_VAIN = (ErrorKind.MODEL_REFUSED, ErrorKind.MODEL_REJECTED, ErrorKind.CONTEXT_EXCEEDED)
 """Failures that the message itself may be the reason of: it does not stay in the conversation, which would fail again."""
 NOTES_KEPT = 50
+STOPS = "cancelled-at-border"
+"""The patch by which a turn that was cancelled stops at its border."""
 
 
 @dataclass
@@ -184,6 +186,8 @@ class Talk:
         """Before each turn: leave if history is long, and hear what was said meanwhile."""
         if self.long():
             await self.leave()
+        if _was_cancelled() and (self.inbox.interrupting or workflow.patched(STOPS)):
+            raise asyncio.CancelledError
         if self.inbox.interrupting:
             await workflow.wait_condition(lambda: False)  # until it is cancelled, which is about to happen
         loop = self._loop
@@ -196,6 +200,8 @@ class Talk:
             loop.task = (*loop.task, *heard)
             loop.state.left = with_parts(loop.state.left, heard)
         self._checkpoint = (loop.state.transcript, loop.state.left)
+        if _was_cancelled() and workflow.patched(STOPS):
+            raise asyncio.CancelledError
 
     async def _heard(self) -> tuple[Part, ...]:
         """Take the messages that wait."""
@@ -257,6 +263,12 @@ def _said(message: SaidMessage) -> tuple[Part, ...]:
     if message.text.ref is None:
         return (Part(text=f"{name}{message.text.text or ''}"),)
     return (*((Part(text=name),) if name else ()), Part.of(message.text))
+
+
+def _was_cancelled() -> bool:
+    """Whether this task was cancelled while what it waited for ended, which hid that: it will not be cancelled again."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _broken_off(working: "asyncio.Task[LoopEnd]") -> None:

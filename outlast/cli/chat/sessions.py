@@ -31,6 +31,7 @@ from outlast.cli.reaching import PATIENT_DEADLINE, Reach, must_have_begun
 from outlast.cli.runs.running import marks
 from outlast.cli.runs.waiting import outlasting
 from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.storage.activities import reference
 
 MOST_RUNS = 1000
 """Runs of one session."""
@@ -139,6 +140,8 @@ async def say(
                 return await _said_to(reach, found, said)
             if await found.memo_value(KEY_MEMO, "", type_hint=str) == said.key:
                 return Taken(found.id)  # it was the one message of this run
+            if (before := await _taken_before(reach, found, said)) is not None:
+                return before
             anew = opening is not None and await never_began(reach, found)
             onward = opening if opening is not None and anew else await _onward(reach, found, said)
             if number + 1 >= MOST_RUNS:
@@ -277,6 +280,27 @@ async def left_by(reach: Reach, run: WorkflowExecutionDescription) -> SessionPro
     if progress.transcript is None:
         return None
     return progress.resumable.model_copy(update={"turns": 0, "tool_calls": 0})
+
+
+async def _taken_before(reach: Reach, run: WorkflowExecutionDescription, said: Said) -> Taken | None:
+    """Return where a message went that is sent again after its session has ended; None where it is new, as far as is known.
+
+    Only the last messages of the last run are known. Raises LeavingError where the key is that of something else.
+    """
+    if run.status is not WorkflowExecutionStatus.COMPLETED:
+        return None
+    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
+        run.id, run_id=run.run_id, result_type=AgentSessionResult
+    )
+    result: AgentSessionResult = await outlasting(handle)
+    messages = result.conversation.messages if result.conversation else ()
+    before = next((each for each in messages if each.key == said.key), None)
+    if before is None:
+        return None
+    if before.text.text != said.text and before.text.ref != (said.ref or reference(said.text.encode())):
+        why = f"key: {said.key[:60]!r} is that of message {before.number}, which said something else; send another key"
+        raise LeavingError(WRONG, f"{run.id} does not take it: {why}")
+    return Taken(run.id, before.number, answered=True)
 
 
 async def _onward(reach: Reach, run: WorkflowExecutionDescription, said: Said) -> AgentSessionRequest:

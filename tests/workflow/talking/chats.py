@@ -169,6 +169,9 @@ class Chat:
         elif kind == "ask":
             await asked(self.session, 1)
             await self.session.signal("answer", "yes")
+        elif kind == "ask at once":
+            await asked(self.session, 1)
+            await self.session.execute_update("answer", "yes")
         await answered(self.session, first)
 
 
