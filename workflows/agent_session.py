@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from outlast.agents.answers import LoopEnd, LoopState
 from outlast.agents.conversation.inbox import Inbox
-from outlast.agents.conversation.leaving import continue_conversation
+from outlast.agents.conversation.leaving import continue_conversation, steps_below
 from outlast.agents.conversation.talk import Talk
 from outlast.agents.sessions import (
     AgentSessionRequest,
@@ -53,6 +53,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.gates.restore(request.gates)
         if request.conversation:
             self.people.answers.keys = self._inbox.keys
+            self.gates.asked_by = self._inbox.asking
             self._restore(request)
 
     @workflow.run
@@ -62,8 +63,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             return await self._converse(request)
         await self.agents.read((request.agent,))
         self._loop = self._resumed(request)
-        self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
-        self.state.begin(STEP)
+        self._begin(request)
         try:
             ended = await self._loop.run((Part(text=request.task),) if request.task.strip() else ())
         except ENDINGS as error:
@@ -133,6 +133,14 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.trace.fallbacks += before.hops
         return card, before
 
+    def _begin(self, request: AgentSessionRequest) -> None:
+        """Begin the step of the session, below which are those of agents that it asked."""
+        self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
+        self.state.begin(STEP)
+        for row in request.below:
+            self.state.add(row)
+        self.agents.asked_before -= len(request.below)  # they are counted by their steps
+
     def _restore(self, request: AgentSessionRequest) -> None:
         """Take over what messages of people may change before the run begins."""
         carried = request.talk
@@ -166,8 +174,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             long=lambda: self._is_long() and workflow.all_handlers_finished(),
             leave=self._leave,
         )
-        self.state.add(StepRow(step=STEP, agent=self._agent, input=" ".join(request.task.split())[:200]))
-        self.state.begin(STEP)
+        self._begin(request)
         try:
             ended = await self._talk.run()
         except ENDINGS as error:
@@ -223,6 +230,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             "gates": self.gates.carried(),
             "paused": self.state.paused,
             "budget": self.budget.carried,
+            "below": steps_below(self.state.steps),
         }
         self.trace.continued()
         workflow.continue_as_new(

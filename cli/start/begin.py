@@ -181,6 +181,8 @@ class StartOptions:
         from outlast.settings.base import seconds_of
 
         policy: Any = getattr(request, "gate")  # noqa: B009  # every request has one; its class is not imported for --help
+        if any(not name.strip() for name in self.approver or ()):
+            raise LeavingError(WRONG, "--approver is empty; name somebody, or leave it out for anybody")
         try:
             said = given(needed=self.needed, eligible=tuple(self.approver) if self.approver else None)
             said |= {"deadline": seconds_of(self.gate_deadline)} if self.gate_deadline is not None else {}

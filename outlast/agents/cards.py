@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from outlast.agents.catalog_activities import CatalogActivities
+from outlast.agents.delegation.deciding import Deciding
 from outlast.agents.outcomes import Outcomes
 from outlast.approvals.pausing import unpaused
 from outlast.contracts import (
@@ -47,6 +48,7 @@ class AgentCards:
         self.catalog = Catalog(agents=())
         self.acts = Acts(run.undo.change)
         self.outcomes = Outcomes()
+        self.deciding = Deciding(run)
         self._is_read = False
         self._toolsets: dict[tuple[tuple[str, ...], ...], Toolset] = {}
         self._reading = asyncio.Lock()

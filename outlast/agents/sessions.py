@@ -20,6 +20,7 @@ from outlast.contracts import (
     RunRequest,
     RunResult,
     Spend,
+    StepRow,
     ToolAnswer,
     ToolCall,
     Toolset,
@@ -167,6 +168,8 @@ class ConversationView(Contract):
     """Whether the session takes no more messages."""
     people: tuple[str, ...] = ()
     """Who has spoken, 100 names at most; whoever spoke last stands last."""
+    answers: tuple[str, ...] = ()
+    """Digests of the keys that the last answers to its questions came with."""
 
 
 class SayAnswer(Contract):
@@ -255,6 +258,8 @@ class AgentSessionRequest(RunRequest):
     """Set where a session continues as new while it is paused."""
     talk: Annotated[ConversationCarried, CARRIED] = ConversationCarried()
     """The conversation of the part before."""
+    below: Annotated[tuple[StepRow, ...], CARRIED] = ()
+    """The last steps of agents that were asked in the parts before: where their runs are found."""
 
 
 class AgentSessionResult(RunResult):

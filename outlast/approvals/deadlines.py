@@ -9,6 +9,9 @@ from temporalio import workflow
 
 from outlast.contracts import GateOutcome, GatePolicy, GateState, OnTimeout, ProposedAction, RecordKind
 
+NEVER = 3_153_600_000.0
+"""Seconds of a hundred years. What is due later is never due, and no clock could say when."""
+
 
 class PeopleTime:
     """The seconds in which any person was waited for; a block that waits is entered. They are nobody's working time."""
@@ -54,8 +57,8 @@ def next_due(gate: GateState) -> datetime:
     if (escalates := _escalates(gate)) is not None:
         times.append(escalates)
     if gate.policy.remind_every is not None:
-        reminder = (gate.reminded or gate.opened) + timedelta(seconds=gate.policy.remind_every)
-        if reminder + timedelta(seconds=1) < gate.deadline:
+        reminder = _later(gate.reminded or gate.opened, gate.policy.remind_every)
+        if reminder is not None and reminder + timedelta(seconds=1) < gate.deadline:
             times.append(reminder)
     return min(times)
 
@@ -63,7 +66,12 @@ def next_due(gate: GateState) -> datetime:
 def _escalates(gate: GateState) -> datetime | None:
     """Return when the gate is escalated before its deadline, if it still will be."""
     after = gate.policy.escalate_after
-    return None if after is None or gate.escalated else gate.opened + timedelta(seconds=after)
+    return None if after is None or gate.escalated else _later(gate.opened, after)
+
+
+def _later(moment: datetime, seconds: float) -> datetime | None:
+    """Return the moment so much later; None for a time so long that it never comes."""
+    return moment + timedelta(seconds=seconds) if seconds < NEVER else None
 
 
 def due(gate: GateState, now: datetime) -> Due | None:

@@ -62,36 +62,39 @@ RESET = "this run was reset: approvals from before count for nothing that is don
 class Gates:
     """The gates of one run.
 
-    `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
-    `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
-    `choices` are the options of gates that choose among some, `waits` counts the time in which people were waited for.
+    `policy` and `requester` hold for gates that name none; `asked_by` says who else asks for what the run does now. Without
+    `notify`, all channels of the deployment are used. `indexed` also writes the search attributes, only where they are
+    registered: else the server refuses the task forever. `choices` are the options of gates that choose among some, `waits`
+    counts the time in which people were waited for. `book` is for what belongs to the gates; whatever changes it must
+    `publish`, by which `news` goes up.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
         self.policy, self.requester = GatePolicy(), ""
+        self.asked_by: Callable[[], Sequence[str]] = tuple
         self.notify, self.indexed = notify, indexed
         self.waits = PeopleTime()
         self.choices: dict[str, tuple[str, ...]] = {}
         self.webhooks: Webhooks | None = None
-        self._trace, self._book, self._published = trace, GateBook(), Published()
+        self._trace, self.book, self._published = trace, GateBook(), Published()
         self._authentication, self.notifier = Authentication(), Notifier(trace)
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
-        self.slack = RunInSlack(trace, self.notifier)
+        self.slack, self.news = RunInSlack(trace, self.notifier), 0
 
     @property
     def log(self) -> DecisionLog:
         """The decision log of this run."""
-        return self._book.log
+        return self.book.log
 
     @property
     def actions(self) -> WaitingActions:
         """What waits, whole."""
-        return WaitingActions(actions={gate.name: gate.action for gate in self._book.waiting})
+        return WaitingActions(actions={gate.name: gate.action for gate in self.book.waiting})
 
     def denials(self, more: Sequence[GateState] = ()) -> tuple[GateState, ...]:
         """Return what people denied, here and in runs that belong together with this one, once it knows `more`."""
-        self._book.elsewhere |= {gate.digest: gate for gate in more}
-        book = self._book
+        self.book.elsewhere |= {gate.digest: gate for gate in more}
+        book = self.book
         return (*book.elsewhere.values(), *(gate for gate in book.gates.values() if gate.denied))
 
     @property
@@ -102,21 +105,21 @@ class Gates:
     def carried(self) -> GatesCarried:
         """Return all gates for the next part of this run (continue-as-new)."""
         if was_reset():
-            self._book.standing.end_before(workflow.info().run_id)
-        more = {"slack": self.slack.stands, "elsewhere": tuple(self._book.elsewhere.values())}
+            self.book.standing.end_before(workflow.info().run_id)
+        more = {"slack": self.slack.stands, "elsewhere": tuple(self.book.elsewhere.values())}
         more |= {"tokens": self._authentication.used, "signed": self._authentication.terms.demands_token}
-        return self._book.carried().model_copy(update=more)
+        return self.book.carried().model_copy(update=more)
 
     def restore(self, carried: GatesCarried) -> None:
         """Take over the gates of the part before; a gate that is left open goes on when its action is proposed again."""
         if carried == GatesCarried():
             return
-        self._book = GateBook(carried)
+        self.book = GateBook(carried)
         self._authentication.restore(carried.tokens, signed=carried.signed)
-        self._book.signed = carried.signed
+        self.book.signed = carried.signed
         self.denials(carried.elsewhere)
         self.slack.restore(carried.slack)
-        views = [self._view(gate) for gate in self._book.waiting]
+        views = [self._view(gate) for gate in self.book.waiting]
         # A memo goes on with the run.
         self._published = Published(carried.log.records[-1].seq if carried.log.records else 0, views)
         self._trace.waits_at(views, carried.standing)
@@ -158,36 +161,36 @@ class Gates:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         policy, requester = policy or self.policy, requester or self.requester
-        if repeats and (covered := await self._covered(action, policy, requester)) is not None:
+        if repeats and (covered := await self._covered(action, policy, (requester, *self.asked_by()))) is not None:
             return covered
         if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
-                name = self._book.reserve(action.digest)
-        facts = Facts(takes, repeats=repeats, before=earlier)
-        enter = partial(self._book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
+                name = self.book.reserve(action.digest)
+        facts = Facts(takes, repeats=repeats, before=earlier, asked_by=tuple(self.asked_by()))
+        enter = partial(self.book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
         gate = await self._entered(action, facts, enter)
         try:
             await self._settle(gate.name)
         except asyncio.CancelledError:
-            self._book.cancel(gate.name, workflow.now())
-            self._publish()
+            self.book.cancel(gate.name, workflow.now())
+            self.publish()
             raise
         await let_others_run()  # the notices of the outcome begin before the run ends
-        return decision_of(self._book.claim(gate.name), workflow.info().workflow_id)
+        return decision_of(self.book.claim(gate.name), workflow.info().workflow_id)
 
     async def receive(
         self, arguments: Sequence[Any], implied: Verdict | None = None, channel: str = "signal"
     ) -> GateRecord:
         """Take whatever a person sent, in its turn; never raises, and says in the record what came of it."""
-        names = names_for(self._book.gates, self.policy, implied)
+        names = names_for(self.book.gates, self.policy, implied)
         decision = read(arguments, implied, channel, names)
-        return await take(self._book, self._authentication, decision, channel, self._taken)
+        return await take(self.book, self._authentication, decision, channel, self._taken)
 
     async def answer(self, arguments: Sequence[Any]) -> GateRecord:
         """Take what a person sent who waits for the answer; raises InputInvalid with the reason where it changes nothing."""
         record = await self.receive(arguments, channel="update")
         if record.kind in TURNED_DOWN:
-            raise non_retryable(ErrorKind.INPUT_INVALID, f"{record.kind}: {self._book.why or record.reason}")
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"{record.kind}: {self.book.why or record.reason}")
         return record
 
     def allow(self, action: ProposedAction) -> None:
@@ -195,57 +198,60 @@ class Gates:
         if action.tool in self.allowed:
             return
         self.allowed[action.tool] = None
-        self._book.allowed(action, self.requester, self._book.no_earlier(workflow.now()))
-        self._publish()
+        self.book.allowed(action, self.requester, self.book.no_earlier(workflow.now()))
+        self.publish()
 
     async def _entered(self, action: ProposedAction, facts: Facts, enter: Callable[..., GateState]) -> GateState:
         """Put a gate into the book in its turn, by the terms of now."""
         # Nobody waits for the reading of the terms, nor for these checks: decisions at other gates go on meanwhile.
         terms, now = await self._authentication.learn(action), workflow.now()
-        checked = await self._authentication.checked(self._book.early, now)
+        checked = await self._authentication.checked(self.book.early, now)
         async with self._authentication.turn:
-            now, seen = self._book.no_earlier(now), len(self._book.records)
+            now, seen = self.book.no_earlier(now), len(self.book.records)
             self.indexed = self.indexed or terms.indexed
             if self.webhooks is not None:
                 self.webhooks.known(terms.webhooks)
             self.slack.known(terms.slack)
-            self._book.early, refused = admitted(self._book.early, checked, UNSIGNED if terms.demands_token else "")
+            self.book.early, refused = admitted(self.book.early, checked, UNSIGNED if terms.demands_token else "")
             for early, why in refused:
-                self._book.refuse(early, why, now, message=False)
+                self.book.refuse(early, why, now, message=False)
             reset = self._knows(terms)
             known = replace(facts, arguments=terms.arguments, run=terms.run, after_reset=reset, policy=terms.policy)
             try:
                 gate = enter(now, facts=known)
+                self.book.settle_covered(gate, now)  # one may have come while the terms were read
             except ValueError as error:
                 raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
-            for record in self._book.records[seen:]:
+            for record in self.book.records[seen:]:
                 self._notice(record)
             return gate
 
-    async def _covered(self, action: ProposedAction, policy: GatePolicy, requester: str) -> GateDecision | None:
+    async def _covered(
+        self, action: ProposedAction, policy: GatePolicy, askers: tuple[str, ...]
+    ) -> GateDecision | None:
         """Return the decision on a call that an approval covers which stands for the run; None: people must be asked."""
-        if not self._book.standing.concerns(action):
+        if not self.book.standing.concerns(action):
             return None
         terms = await self._authentication.learn(action)
         async with self._authentication.turn:
             self._knows(terms)
-            now = self._book.no_earlier(workflow.now())
+            now = self.book.no_earlier(workflow.now())
             denied = denied_before(self.denials(), action)
-            given = None if denied else self._book.cover(action, policy.within(terms.policy), requester, now)
-            self._publish()
+            given = None if denied else self.book.cover(action, policy.within(terms.policy), askers, now)
+            self.publish()
         return covered_by(given, action, workflow.info().workflow_id, terms.run) if given is not None else None
 
     def _knows(self, terms: GateTerms) -> bool:
         """Take note of the terms; returns whether this run was reset, after which no approval from before counts."""
-        self._book.signed = terms.demands_token
+        self.book.signed = terms.demands_token
         if reset := after_reset(terms):
             self._trace.notice(RESET)
-            self._book.standing.end_before(terms.run)
+            self.book.standing.end_before(terms.run)
         return reset
 
     def _taken(self, record: GateRecord) -> None:
         self._notice(record)
-        self._publish()
+        self.publish()
 
     async def _settle(self, name: str) -> None:
         """Wait for people, and wake for each reminder, the escalation and the deadline."""
@@ -253,18 +259,18 @@ class Gates:
             await self._wait(name)
 
     async def _wait(self, name: str) -> None:
-        self._book.tick(workflow.now())
-        self._publish()
-        while (gate := self._book.gates[name]).pending:
+        self.book.tick(workflow.now())
+        self.publish()
+        while (gate := self.book.gates[name]).pending:
             try:
                 await workflow.wait_condition(
-                    lambda: not self._book.gates[name].pending,
+                    lambda: not self.book.gates[name].pending,
                     timeout=next_due(gate) - workflow.now(),
                     timeout_summary=timer_text(gate),
                 )
             except TimeoutError:
-                self._book.tick(workflow.now())
-                self._publish()
+                self.book.tick(workflow.now())
+                self.publish()
 
     def _view(self, gate: GateState) -> GateView:
         terms = self._authentication.terms
@@ -276,16 +282,17 @@ class Gates:
         if record.kind in NOISE:
             self._trace.notice(noise_text(record))
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """Show what waits, write new records into history, and tell people."""
-        waiting = [self._view(gate) for gate in self._book.waiting]
-        self._trace.waits_at(waiting, tuple(self._book.standing.approvals.values()))
+        waiting = [self._view(gate) for gate in self.book.waiting]
+        self._trace.waits_at(waiting, tuple(self.book.standing.approvals.values()))
+        self.news += 1
         # A run that never opens a gate keeps the history it always had, whatever people send to it.
-        if not (self._book.gates or self.allowed):
+        if not (self.book.gates or self.allowed or self.book.standing.known):
             return
         notify = self.notify or self.notifier.by_channels(self._authentication.terms.channels)
-        for record in self._published.update(self._book, waiting, indexed=self.indexed):
-            gate = self._book.gates.get(record.gate)
+        for record in self._published.update(self.book, waiting, indexed=self.indexed):
+            gate = self.book.gates.get(record.gate)
             count_gate(self._trace.pattern, record, gate)
             if gate is not None:
                 tell(self, news_of(record, gate, self._view(gate)), notify, self.choices.get(gate.name, ()))

@@ -11,6 +11,7 @@ from typing import Any
 
 from temporalio import workflow
 
+from outlast.approvals.deadlines import NEVER
 from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.approvals.questions.answers import OVER, Answers
 from outlast.contracts import QUESTION_MEMO, SUMMARY_LENGTH, GateTerms, GateTermsRequest, Question, QuestionPolicy
@@ -137,7 +138,7 @@ class People:
     async def _answered(self, question: Question, remind_every: float | None) -> bool:
         """Wait for the answer until the deadline, or the next reminder if there is one before; returns whether that is all."""
         left = None if question.deadline is None else max(question.deadline - workflow.now(), timedelta())
-        every = timedelta(seconds=remind_every) if remind_every else left
+        every = timedelta(seconds=remind_every) if remind_every and remind_every < NEVER else left
         reminds = every is not None and (left is None or left - every > timedelta(seconds=1))
         try:
             await workflow.wait_condition(

@@ -98,6 +98,7 @@ def view_of(gate: GateState) -> GateView:
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,
+        asked_by=gate.asked_by,
         requester_may_approve=gate.policy.requester_may_approve,
         opened=gate.opened,
         repeats=gate.repeats and gate.policy.stop_asking is not False,
@@ -216,7 +217,7 @@ def covered_by(given: StandingApproval, action: ProposedAction, workflow_id: str
     yes = Approval(
         workflow_id=workflow_id,
         run=run,
-        gate=given.gate,
+        gate=given.name,
         digest=action.digest,
         by=given.by,
         agent=action.agent,
@@ -224,5 +225,5 @@ def covered_by(given: StandingApproval, action: ProposedAction, workflow_id: str
         standing=words,
     )
     return GateDecision(
-        gate=given.gate, outcome=GateOutcome.APPROVED, action=action, by=given.by, approval=yes, standing=words
+        gate=given.name, outcome=GateOutcome.APPROVED, action=action, by=given.by, approval=yes, standing=words
     )

@@ -75,16 +75,23 @@ def answer(
     print(reaching(lambda reach: send_answer(reach, run_id, text, question)))
 
 
-async def send_answer(reach: "Reach", workflow_id: str, text: str, question: str | None, who: str = "") -> str:
-    """Answer an open question of a run (None: the only one) and say what came of it; raises LeavingError if it is not taken."""
+async def send_answer(
+    reach: "Reach", workflow_id: str, text: str, question: str | None, key: str = "", who: str = ""
+) -> str:
+    """Answer an open question of a run (None: the only one) and say what came of it; raises LeavingError if it is not taken.
+
+    A run knows by the `key` an answer that is sent again.
+    """
     from outlast.cli.decisions.messaging import open_run, send_message
     from outlast.contracts import QuestionAnswered
 
     found = await open_run(reach, workflow_id)
-    message = {"question": question or "", "answer": text, "by": who}
+    message = {"question": question or "", "answer": text, "by": who, "key": key}
     answered = await send_message(reach, found, "answer", message, QuestionAnswered)
     if answered is None:
         return f"sent to {workflow_id}; no worker answers now, so it counts once one is back"
+    if answered.repeated:
+        return f"{workflow_id} had this answer before"
     return f"{answered.question} of {workflow_id} is answered: {text}"
 
 

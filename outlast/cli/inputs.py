@@ -2,19 +2,25 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from outlast.cli.leaving import WRONG, LeavingError, say
-from outlast.contracts import CheckpointPolicy, Plan
+from outlast.contracts import CheckpointPolicy, GatePolicy, Plan
 from outlast.file_names import readable
 from outlast.plans.checking import read_plan
+from outlast.plans.order_words import bare
+from outlast.plans.reading import FIELDS
 from outlast.settings.base import seconds_of
 
 STDIN = "-"
+APPROVING = (*FIELDS["confirm"], *FIELDS["gate"])
+"""Fields of a plan's step that let it wait for a person, by all their names."""
 LONGEST_DELAY = 31_536_000.0
 """Longest that a run may wait before it begins, in seconds."""
 
@@ -60,9 +66,28 @@ def read_plan_file(file: Path, option: str) -> Plan:
     plan, problems, changes = read_plan(data, own=True)
     for change in changes:
         say(f"{option} {file}: {change.change}")
-    if plan is None:
-        raise LeavingError(WRONG, f"{option} {file}: " + "; ".join(problems))
+    if wrong := problems if plan is None else list(_lost_gates(data)):
+        raise LeavingError(WRONG, f"{option} {file}: " + "; ".join(wrong))
+    assert plan is not None
     return plan
+
+
+def _lost_gates(data: Any, path: str = "") -> Iterator[str]:
+    """Name what a person wrote about approvals that is read as nothing: without it a step would start unasked."""
+    if isinstance(data, list):
+        for position, each in enumerate(data):
+            yield from _lost_gates(each, f"{path}[{position}]")
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            here = f"{path}.{name}".lstrip(".")
+            if name == "gate" and isinstance(value, dict):
+                known = ", ".join(GatePolicy.model_fields)
+                yield from (f"{here}.{each}: there is no such field; known are {known}"
+                            for each in value if each not in GatePolicy.model_fields)  # fmt: skip
+            elif bare(name) not in APPROVING and (close := get_close_matches(bare(name), APPROVING, 1, 0.8)):
+                yield f"{here}: there is no such field; did you mean {close[0]}?"
+            else:
+                yield from _lost_gates(value, here)
 
 
 def read_checkpoint(given: str | None, *known: str) -> CheckpointPolicy | None:

@@ -64,6 +64,8 @@ PASSING = frozenset(
     }
 )
 """What a server says, or does not say, while it goes down or comes up."""
+SYSTEM = "temporal-sys-"
+"""How the ids of Temporal's own workflows begin. A schedule is one: a cancelled one starts nothing any more."""
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 
 
@@ -125,6 +127,10 @@ class Reach:
 
     async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
+        if workflow_id.startswith(SYSTEM):
+            raise LeavingError(
+                WRONG, f"{workflow_id!r} is a workflow of Temporal itself; '{command('schedule list')}' shows schedules"
+            )
         try:
             found = await self.client.get_workflow_handle(workflow_id).describe()
             for pending in found.raw_description.pending_activities:

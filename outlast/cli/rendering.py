@@ -230,7 +230,7 @@ def status_page(status: RunStatus, height: int | None = None) -> RenderableType:
 def standing_lines(status: RunStatus) -> list[Text]:
     """Show which approvals stand for the run, and the command that takes each back."""
     return [
-        Text(safe(f"{one.description}, {one.covered} so far → {revoking(status.workflow_id, one.gate)}"))
+        Text(safe(f"{one.description}, {one.covered} so far → {revoking(status.workflow_id, one.name)}"))
         for one in status.standing
     ]
 

@@ -39,6 +39,7 @@ from outlast.contracts.base import (
     StoreRequest,
     StoreWait,
     Summary,
+    unknown_in,
 )
 from outlast.contracts.changes import (
     KEEP,
@@ -65,6 +66,7 @@ from outlast.contracts.decisions import (
     Identity,
     IdentityRequest,
     RecordKind,
+    UsedToken,
     Verdict,
     breaks,
 )
@@ -73,6 +75,7 @@ from outlast.contracts.gate_views import (
     GATES_IN_MEMO,
     GATES_MEMO,
     RECORDS_MEMO,
+    Decided,
     GateNews,
     GatesShown,
     GateView,
@@ -89,7 +92,6 @@ from outlast.contracts.gates import (
     GateState,
     SlackThread,
     StandingApproval,
-    UsedToken,
 )
 from outlast.contracts.runs import (
     BUDGET_GATE,
@@ -174,7 +176,7 @@ __all__ = [
     "ArgumentsShown", "Bounds",
     "BranchCarried", "Budget", "BudgetShown", "CallTrace", "Catalog", "CatalogRequest", "Change",
     "ChangeState", "Changes", "ChangingResult", "Checkpoint", "CheckpointPolicy", "CheckpointWhen", "Content", "Contract",
-    "Decision", "DecisionLog", "DelegationLimits", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
+    "Decided", "Decision", "DecisionLog", "DelegationLimits", "DeploymentPolicy", "Effect", "Extent", "FallbackTaken", "Fork",
     "GateDecision", "GateNews",
     "GateOutcome", "GatePolicy", "GateRecord", "GateState", "GateTerms", "GateTermsRequest", "GateView", "GatesCarried",
     "GatesShown", "Identity", "IdentityRequest", "Message", "ModelFailure", "ModelRequest", "ModelTurn", "Notice",
@@ -189,7 +191,7 @@ __all__ = [
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
     "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WaitsBelow", "WebhookBody", "WebhookDelivered",
     "WebhookDelivery", "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed",
-    "invisible", "named", "same_digest", "shown", "visible",
+    "invisible", "named", "same_digest", "shown", "unknown_in", "visible",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What every contract is made of: frozen, lenient to unknown fields, and texts by reference."""
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -30,6 +31,27 @@ class Contract(BaseModel):
 
 
 Summary = Annotated[str, Field(max_length=SUMMARY_LENGTH)]
+
+
+def unknown_in(read: Any, data: Any, path: str = "") -> Iterator[str]:
+    """Name what was written and is no field of what was read from it, with the fields that there are.
+
+    A contract passes over such fields, because a newer program may send them. What a person writes is another matter: a policy
+    with a field misspelt is a weaker policy, and nobody would hear of it.
+    """
+    if isinstance(read, Contract) and isinstance(data, Mapping):
+        known = {field.alias or name: name for name, field in type(read).model_fields.items()}
+        unknown = [name for name in data if name not in known and name not in known.values()]
+        if type(read).model_config.get("extra") == "ignore":
+            yield from (f"{path}{name}: there is no such field; known are {', '.join(known)}" for name in unknown)
+        for written, name in known.items():
+            yield from unknown_in(getattr(read, name), data.get(written, data.get(name)), f"{path}{written}.")
+    elif isinstance(read, Mapping) and isinstance(data, Mapping):
+        for name, value in read.items():
+            yield from unknown_in(value, data.get(name), f"{path}{name}.")
+    elif isinstance(read, tuple | list) and isinstance(data, list) and len(read) == len(data):
+        for position, (value, written) in enumerate(zip(read, data, strict=True)):
+            yield from unknown_in(value, written, f"{path}{position}.")
 
 
 class Content(Contract):

@@ -1,6 +1,7 @@
 """What a run changed in the world, and what became of each change when it was rolled back."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -49,7 +50,9 @@ class Change(Contract):
     state: ChangeState = ChangeState.REGISTERED
     """What became of the change."""
     order: int = 0
-    """Place among the changing calls of the run as they ended, from 1 on; 0: this one has not ended."""
+    """Place among the changing calls of the run, and of those below it, as they ended, from 1 on; 0: this one has not ended."""
+    at: datetime | None = None
+    """When it ended, in workflow time (UTC); None: it has not, or nobody wrote it down then."""
     note: Summary = ""
     """What the undo reported, or why it failed or cannot be done; at most 200 characters."""
 
@@ -66,6 +69,8 @@ class Checkpoint(Contract):
     """Name of the point: that of the step or stage that was done."""
     order: int
     """Changes with a greater `order`, and those that have not ended, came after this point."""
+    at: datetime | None = None
+    """When it was reached, in workflow time (UTC); None: nobody wrote it down then."""
 
 
 class Extent(StrEnum):

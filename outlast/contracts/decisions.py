@@ -56,6 +56,8 @@ class RecordKind(StrEnum):
     """No gate opened: an approval that stands for the run covers this call."""
     REVOKED = "revoked"
     """An approval stands no longer: from here on each call waits for people again."""
+    SHARED = "shared"
+    """An approval stands here, too, that was given in the run of an agent above or below."""
 
 
 NOISE = (RecordKind.EARLY, RecordKind.DUPLICATE, RecordKind.LATE, RecordKind.REFUSED, RecordKind.UNREADABLE)
@@ -79,7 +81,7 @@ class GateRecord(Contract):
     """Who sent the message; only their own claim, unless it is `verified`."""
     channel: str = ""
     """How it came: `signal` or `update`; `request` where the run's own request allows the tool, `standing` where an earlier
-    approval covers the call."""
+    approval covers the call, `run` where it comes from another run of the tree."""
     verdict: str = ""
     """What the sender decided: `approve` or `deny`; empty where there was no decision."""
     digest: str = ""
@@ -188,6 +190,15 @@ class GateTerms(Contract):
     """Address of the inbox, for links; empty: none is set."""
     questions: QuestionPolicy = QuestionPolicy()
     """What the deployment says of questions; nothing where the terms are for a gate."""
+
+
+class UsedToken(Contract):
+    """A token that has counted."""
+
+    expires: datetime
+    """Until when it was valid (UTC)."""
+    fingerprint: str
+    """Hash of its content, by which the same token is known again."""
 
 
 class IdentityRequest(Contract):

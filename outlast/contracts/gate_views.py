@@ -5,10 +5,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from outlast.contracts.actions import Produced, ProposedAction, Risk, named
+from outlast.contracts.actions import SHORT_DIGEST, Produced, ProposedAction, Risk, hashed, named
 from outlast.contracts.base import Contract, Summary
 from outlast.contracts.decisions import RecordKind
-from outlast.contracts.gates import GateOutcome, StandingApproval
+from outlast.contracts.gates import GateOutcome, GateState, StandingApproval
 
 GATES_MEMO = "gates"
 RECORDS_MEMO = "gate_records"
@@ -47,8 +47,10 @@ class GateView(Contract):
     """Names of those who may decide now; empty: anybody."""
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
+    asked_by: tuple[str, ...] = ()
+    """Who asked for the action beside the requester: those whose messages the agent of a conversation works on."""
     requester_may_approve: bool = False
-    """Whether the requester may approve it."""
+    """Whether those who asked for it may approve it."""
     signed: bool = False
     """Whether decisions need a signed token."""
     opened: datetime | None = None
@@ -69,14 +71,19 @@ class GateView(Contract):
     """Address of the run's report; empty: no inbox is set (INBOX_URL)."""
 
     @property
+    def askers(self) -> tuple[str, ...]:
+        """All who asked for it."""
+        return tuple({named(name): name for name in (self.requester, *self.asked_by) if name}.values())
+
+    @property
     def approval_rule(self) -> str:
         """Who may not approve although anybody else may, in words; "" where nobody is barred."""
-        barred = bool(self.requester) and not self.requester_may_approve
-        return f"{self.requester} asked for it, so somebody else has to approve" if barred else ""
+        barred = bool(self.askers) and not self.requester_may_approve
+        return f"{' and '.join(self.askers)} asked for it, so somebody else has to approve" if barred else ""
 
     def bars(self, who: str) -> bool:
         """Whether somebody may not approve, because they asked for it."""
-        return bool(self.approval_rule) and named(who) == named(self.requester)
+        return bool(self.approval_rule) and named(who) in map(named, self.askers)
 
 
 class GatesShown(Contract):
@@ -124,6 +131,24 @@ class GateNews(Contract):
     """Why it was settled so, at most 200 characters; may be empty."""
 
 
+class Decided(Contract):
+    """What people decided in one run that holds for all runs of the same tree: those of its agents, above and below."""
+
+    standing: tuple[StandingApproval, ...] = ()
+    """Approvals that cover further calls, each with the run where it was given."""
+    revoked: tuple[StandingApproval, ...] = ()
+    """Those that were revoked."""
+    denied: tuple[GateState, ...] = ()
+    """Gates at which an action was denied."""
+
+    @property
+    def mark(self) -> str:
+        """By which a run knows that another one knows no more than itself: the same in both; empty where nothing was decided."""
+        given = [sorted([one.given_in, one.gate] for one in each) for each in (self.standing, self.revoked)]
+        denied = sorted({gate.digest for gate in self.denied})
+        return hashed({"given": given, "denied": denied})[:SHORT_DIGEST] if self != Decided() else ""
+
+
 class WaitsBelow(Contract):
     """An agent that a run has asked, in a run of its own, and that waits for people there."""
 
@@ -137,3 +162,5 @@ class WaitsBelow(Contract):
     """Questions that wait, each beginning with its id."""
     below: tuple["WaitsBelow", ...] = ()
     """Agents that it asked in turn, and that wait."""
+    decided: str = ""
+    """Mark of what people decided there (`Decided`): a hint to look, which itself decides nothing."""

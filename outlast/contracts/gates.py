@@ -13,8 +13,11 @@ from pydantic import Field, field_validator
 
 from outlast.contracts.actions import Approval, ArgumentsShown, Produced, ProposedAction, hashed
 from outlast.contracts.base import Contract, Summary
-from outlast.contracts.decisions import DecisionLog, Verdict
+from outlast.contracts.decisions import DecisionLog, UsedToken, Verdict
 from outlast.contracts.steering import GatePolicy
+
+RUN_SHOWN = 60
+"""Characters of the end of a run's id that name what was decided there."""
 
 
 class GateOutcome(StrEnum):
@@ -65,10 +68,12 @@ class Approver(Contract):
 
 
 class StandingApproval(Contract):
-    """An approval that covers further calls of its tool in its run."""
+    """An approval that covers further calls of its tool in its run, and in those of agents above and below."""
 
     gate: str
-    """Name of the gate at which it was given; by this name it is revoked."""
+    """Name of the gate at which it was given."""
+    given_in: str = ""
+    """Workflow id of the run at whose gate it was given; empty: this run."""
     tool: str
     """Name of the tool."""
     target: str = ""
@@ -82,7 +87,7 @@ class StandingApproval(Contract):
     digest: str
     """Digest of the action that was approved: sha-256, hex."""
     run: str = ""
-    """Run id under which it was given; it ends where that run is reset."""
+    """Run id under which it was given; a run that was reset has another one, and is covered by none of before."""
     same: Mapping[str, str] = Field(default_factory=dict)
     """Arguments that must have the approved value, each with the sha-256 (hex) of it."""
     same_host: Mapping[str, str] = Field(default_factory=dict)
@@ -94,12 +99,17 @@ class StandingApproval(Contract):
     may_revoke: tuple[str, ...] = ()
     """Names of those who may revoke it; empty: anybody."""
     covered: int = 0
-    """Count of the calls that it has covered."""
+    """Count of the calls that it has covered, in this run alone."""
+
+    @property
+    def name(self) -> str:
+        """By which it is known and revoked in this run: its gate, and the end of the other run's id where there is one."""
+        return f"{self.gate}@{self.given_in.rpartition('/')[2][-RUN_SHOWN:]}" if self.given_in else self.gate
 
     @property
     def description(self) -> str:
         """By whom what is approved, in one line."""
-        return f"approved by {', '.join(self.by)} for this run ({self.words}; {self.gate})"
+        return f"approved by {', '.join(self.by)} for this run ({self.words}; {self.name})"
 
 
 class GateState(Contract):
@@ -121,6 +131,8 @@ class GateState(Contract):
     """When its time ends (UTC)."""
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
+    asked_by: tuple[str, ...] = ()
+    """Who asked for the action beside the requester: those whose messages the agent of a conversation works on."""
     approvers: tuple[Approver, ...] = ()
     """Those who approved the action as it stands."""
     editor: str = ""
@@ -164,6 +176,11 @@ class GateState(Contract):
     def needed(self) -> int:
         """How many different people must approve."""
         return self.policy.needed or 1
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """All who asked for it, who may not approve it unless the policy says so."""
+        return tuple(filter(None, (self.requester, *self.asked_by)))
 
     @property
     def pending(self) -> bool:
@@ -220,15 +237,6 @@ class Decision(Contract):
         return self.stop_asking is not None or self.verdict is Verdict.REVOKE
 
 
-class UsedToken(Contract):
-    """A token that has counted."""
-
-    expires: datetime
-    """Until when it was valid (UTC)."""
-    fingerprint: str
-    """Hash of its content, by which the same token is known again."""
-
-
 class GateDecision(Contract):
     """What a gate came to."""
 
@@ -283,5 +291,7 @@ class GatesCarried(Contract):
     """Where the messages about them stand in Slack."""
     standing: tuple[StandingApproval, ...] = ()
     """Approvals that cover further calls."""
+    revoked: tuple[StandingApproval, ...] = ()
+    """Approvals that did, and were revoked."""
     signed: bool = False
     """Whether decisions must be signed: so it is from the first message on, before anything is known of the deployment."""

@@ -12,7 +12,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from outlast.command_line import command
-from outlast.contracts import TAKEN_NOTE, Change, Changes, ChangeState, Fork, RunStatus, StepRow
+from outlast.contracts import TAKEN_NOTE, Change, Changes, ChangeState, Fork, RunStatus, StepRow, StepState
 from outlast.forks.reading import (
     CHECKS_AT_ONCE,
     EarlierRun,
@@ -25,6 +25,7 @@ from outlast.forks.reading import (
     status_of,
 )
 from outlast.undo import rollback_id
+from outlast.undo.log import UndoLog
 
 
 async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
@@ -32,7 +33,7 @@ async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
 
     That is what still stands, and of steps that the run took over also what was undone since. Raises ForkError.
     """
-    made = await _own(client, earlier.found)
+    made = await _own(client, earlier.found, earlier.status)
     taken, fork = _taken(earlier.status), _fork_of(earlier.request)
     while fork is not None:
         try:
@@ -40,16 +41,20 @@ async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
         except NoRunError:  # what was known of it when it was forked is all that is left
             made += [Made(fork.run, _of_gone(fork.run, step)) for step in fork.changed]
             break
-        made += [each for each in await _own(client, before) if each.stands or each.step in taken]
-        taken &= _taken(await status_of(client, before))
+        status = await status_of(client, before)
+        made += [each for each in await _own(client, before, status) if each.stands or each.step in taken]
+        taken &= _taken(status)
         fork = _fork_of(await request_of(client, before))
     return replace(earlier, changes=tuple(made))
 
 
-async def _own(client: Client, found: WorkflowExecutionDescription) -> list[Made]:
-    """Return what a run changed itself, as rollbacks of it have left that."""
+async def _own(client: Client, found: WorkflowExecutionDescription, status: RunStatus) -> list[Made]:
+    """Return what a run changed itself, and agents that it asked, as rollbacks of it have left that."""
     changes = await asked(client, found, "changes", Changes)
-    made = [Made(found.id, change) for change in changes.changes]
+    log = UndoLog()
+    log.adopt(changes, found.id)
+    await _take_over_below(client, status, log)
+    made = [Made(found.id, change) for change in log.all().changes]
     if found.status is WorkflowExecutionStatus.RUNNING or not any(each.stands for each in made):
         return made
     names = [rollback_id(found.run_id), *(rollback_id(found.run_id, point.name) for point in changes.checkpoints)]
@@ -69,6 +74,21 @@ async def _own(client: Client, found: WorkflowExecutionDescription) -> list[Made
         else each
         for each in made
     ]
+
+
+async def _take_over_below(client: Client, status: RunStatus, log: UndoLog) -> None:
+    """Add what agents changed that were at work in runs of their own: a run that was terminated never took that over."""
+    for row in status.steps:
+        if not row.run or row.state is not StepState.RUNNING:
+            continue
+        try:
+            found = await described(client, row.run)
+        except NoRunError:
+            continue
+        below = UndoLog()
+        below.adopt(await asked(client, found, "changes", Changes), found.id)
+        await _take_over_below(client, await status_of(client, found), below)
+        log.take_over(below.all().changes, row.within)
 
 
 async def _undone(client: Client, of: WorkflowExecutionDescription, name: str) -> set[str]:

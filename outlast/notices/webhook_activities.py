@@ -1,7 +1,7 @@
 """Sends a webhook to one address, once, signed as the Standard Webhooks specification says; the policy sends it again.
 
-`webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`. An address may hold a
-password, so no error of ours shows more of it than its host.
+`webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`. The path of an address
+may be a secret, so no error of ours shows more of it than its host.
 """
 
 import asyncio
@@ -53,14 +53,13 @@ class WebhookActivities:
         url = self._urls[request.number - 1] if request.number else request.url
         shown = f"webhook {request.number} ({_host(url)})" if request.number else f"webhook to {_host(url)}"
         # The operator's own addresses may have any port, those of a request only the web's.
-        hosts = Fetching(
-            (_host(url) if request.number else "*",), self._private, SECONDS, MOST_ANSWERED, "WEBHOOK_URLS"
-        )
+        allow = f"*:{urlsplit(url).port}" if request.number and urlsplit(url).port else "*"
+        hosts = Fetching((allow,), self._private, SECONDS, MOST_ANSWERED, "WEBHOOK_URLS")
         body = json.dumps(request.body.model_dump(mode="json", exclude_defaults=False)).encode()
         headers = {"Content-Type": "application/json"} | signed(self._secret, request.body.delivery, body, time.time())
         try:
             async with asyncio.timeout(SECONDS):
-                status, _ = await request_once(hosts, "POST", url, headers=headers, content=body)
+                status, _ = await request_once(hosts, "POST", url, headers=headers, content=body, reads=False)
         except ToolError as error:
             raise non_retryable(
                 ErrorKind.CHANNEL_UNKNOWN, f"{shown}: {error}; WEBHOOK_PRIVATE opens private ones"

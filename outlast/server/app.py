@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from outlast.cli.kinds import kind_of, register_kind
 from outlast.cli.reaching import Reach
+from outlast.cli.web.limits import WholeBody
 from outlast.cli.web.serving import LOOPBACK
 from outlast.client import Settings, connect, load_settings
 from outlast.server.access import Caller, Rates, Scope, Tokens
@@ -171,6 +172,6 @@ async def serving(
         register_kind(kind_of(workflow, task_queue))
     server = Server(Reach(settings, await connect(settings)), names, pages=False)
     try:
-        yield server.app()
+        yield WholeBody(server.app(), LARGEST)
     finally:
         await server.aclose()

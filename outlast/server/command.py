@@ -71,14 +71,17 @@ async def _serve(reach: "Reach", host: str, port: int, names: Sequence[str], rea
     from outlast.server.app import LARGEST, Server
 
     settings = reach.settings
-    if not loopback(host) and not settings.serve_tokens and settings.approver_secret is None:
+    # A name by which others reach it means a proxy before it, whose requests all come from this machine.
+    given = [("host", host), *(("name", each) for each in names)]
+    others = next((f"--{option} {each}" for option, each in given if not loopback(each)), "")
+    if others and not settings.serve_tokens and settings.approver_secret is None:
         raise LeavingError(
             WRONG,
-            f"--host {host}: without SERVE_TOKENS and APPROVER_SECRET anybody could use it by any name; set one of them, "
-            "or use 127.0.0.1",
+            f"{others}: without SERVE_TOKENS and APPROVER_SECRET anybody could use it by any name; set one of them, "
+            "or use 127.0.0.1 alone",
         )
     listening = listen(host, port)
-    server = Server(reach, (*LOOPBACK, host, *names), is_local=loopback(host))
+    server = Server(reach, (*LOOPBACK, host, *names), is_local=not others)
     if not loopback(host):
         say("tokens go over the wire: put TLS before it, and give its name with --name")
     try:

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from outlast.agents.files import slug
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
 from outlast.cli.chat import sessions
+from outlast.cli.chat.ended import NoAgentError, asked_of
 from outlast.cli.chat.sessions import Said, newest, runs_of, session_of
 from outlast.cli.decisions.messaging import RefusedError, send_message
 from outlast.cli.kinds import SESSION
@@ -24,7 +25,7 @@ from outlast.server.access import Caller, Scope
 from outlast.server.events.feed import Feed, Feeds
 from outlast.server.events.log import text_of
 from outlast.server.operations import Answer, Body, Call, HttpError
-from outlast.server.starting import KEY
+from outlast.server.starting import key_of
 
 
 class SayBody(Body):
@@ -108,7 +109,7 @@ class Message:
 async def say_it(call: Call) -> Answer:
     """Send a message to a session."""
     body: SayBody = call.body
-    key = call.request.headers.get(KEY, "")
+    key = key_of(call)
     return 202, await say(
         call.reach, call.caller, call.params["id"], Message(body.text, body.agent, key, body.interrupt, body.by)
     )
@@ -135,7 +136,7 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     said = Said(message.text, by, message.interrupt, message.key)
     try:
         taken = await sessions.say(reach, session, said, opening if names_agent else None)
-    except sessions.NoAgentError as error:
+    except NoAgentError as error:
         raise HttpError(422, f"agent: {error}") from error
     return MessageAccepted(id=taken.run, session=session, number=taken.number, waits=not taken.answered, asks=asks)
 
@@ -206,9 +207,8 @@ async def end_session(reach: Reach, caller: Caller, session: str) -> SessionEnds
     if found.workflow_type != SESSION:
         raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
     running = found.status is WorkflowExecutionStatus.RUNNING
-    if running:
-        await sessions.end(reach, found, caller.name)
-    return SessionEnds(id=found.id, asked=running, status=word(found.status))
+    asked = running and await sessions.end(reach, found, caller.name)
+    return SessionEnds(id=found.id, asked=asked, status=word(found.status))
 
 
 def messages_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
@@ -226,7 +226,7 @@ async def conversation(reach: Reach, feeds: Feeds, run: str) -> Conversation:
     async for found in runs_of(reach, session):
         if found.workflow_type != SESSION:
             raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
-        last, asked = found, await sessions.asked_of(reach, found)
+        last, asked = found, await asked_of(reach, found)
         agent = asked.agent
         if not asked.conversation:
             said.append(await _alone(reach, found, asked))

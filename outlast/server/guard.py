@@ -48,7 +48,8 @@ class Guard:
             await self._app(_as_sent(scope), receive, strict)
 
     def _is_ours(self, origin: str | None, host: str) -> bool:
-        return origin is None or origin.rstrip("/") in self._origins or urlsplit(origin).netloc == host
+        site = (origin or "").rstrip("/")
+        return origin is None or site in self._origins or site.partition("://")[2] == host
 
 
 def _as_sent(scope: Scope) -> Scope:

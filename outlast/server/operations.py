@@ -1,12 +1,14 @@
 """What an operation of the HTTP API is, and how a request becomes a call of it: who, what, and which error for what is wrong."""
 
-import json
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedError
@@ -14,16 +16,17 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.leaving import UNSERVED, LeavingError
+from outlast.cli.reaching import SYSTEM, Reach
 from outlast.client import ServerUnavailableError
+from outlast.contracts import unknown_in
 from outlast.errors import ErrorKind
 from outlast.server.access import Caller, Scope
-
-if TYPE_CHECKING:
-    from outlast.cli.reaching import Reach
 
 M = TypeVar("M", bound=BaseModel)
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+MOST_PROBLEMS, LONGEST_PROBLEM = 20, 4000
+"""Wrong fields that one answer names, and its characters."""
 
 
 class HttpError(Exception):
@@ -52,7 +55,7 @@ class Problem(BaseModel):
 class Call:
     """One request to an operation, read and allowed; `params` come from the path, `query` and `body` as the operation says."""
 
-    reach: "Reach"
+    reach: Reach
     caller: Caller
     request: Request
     params: Mapping[str, str]
@@ -91,7 +94,7 @@ class Operation:
     """Who calls by a signature instead of a token; None where there is none. It raises HttpError for a wrong one."""
 
 
-async def read_call(operation: Operation, reach: "Reach", caller: Caller, request: Request, params: Any) -> Call:
+async def read_call(operation: Operation, reach: Reach, caller: Caller, request: Request, params: Any) -> Call:
     """Read query and body of a request; raises HttpError naming what is wrong."""
     query = validated(operation.query, dict(request.query_params)) if operation.query else None
     body = None
@@ -104,14 +107,10 @@ async def read_call(operation: Operation, reach: "Reach", caller: Caller, reques
 
 
 def read_json(body: bytes) -> Any:
-    """Read a body; raises HttpError."""
-
-    def no_number(name: str) -> NoReturn:
-        raise ValueError(f"{name} is not a JSON number")
-
+    """Read a body, nested no deeper than can be kept, and without half characters; raises HttpError."""
     try:
-        return json.loads(body or b"{}", parse_constant=no_number)
-    except (ValueError, RecursionError) as error:
+        return from_json(body.removeprefix(BOM_UTF8) or b"{}", allow_inf_nan=False)
+    except ValueError as error:
         raise HttpError(400, f"the body is not JSON: {error}") from error
 
 
@@ -124,19 +123,24 @@ def read_form(body: bytes) -> Any:
 
 
 def validated(model: type[M], data: Any) -> M:
-    """Read a model from JSON data; raises HttpError naming what is wrong."""
+    """Read a model from JSON data; raises HttpError naming what is wrong.
+
+    Of what starts a run no field is passed over: one that is misspelt may be who has to approve.
+    """
     try:
-        return model.model_validate(data)
+        read = model.model_validate(data)
     except ValidationError as error:
         raise HttpError(422, problems_of(error)) from error
-    except RecursionError as error:
-        raise HttpError(422, "the body is nested too deeply") from error
+    unknown = unknown_in(read, data) if getattr(model, "starts_run", False) else ()
+    if found := "; ".join(islice(unknown, MOST_PROBLEMS)):
+        raise HttpError(422, found[:LONGEST_PROBLEM])
+    return read
 
 
 def problems_of(error: ValidationError) -> str:
     """Name each wrong field, and why."""
     found = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors(include_input=False)]
-    return "; ".join(found[:20])[:4000]
+    return "; ".join(found[:MOST_PROBLEMS])[:LONGEST_PROBLEM]
 
 
 def answered(answer: Answer) -> Response:
@@ -152,10 +156,10 @@ def written(model: BaseModel) -> Any:
     return model.model_dump(mode="json", exclude_defaults=False)
 
 
-async def find(reach: "Reach", workflow_id: str) -> WorkflowExecutionDescription:
+async def find(reach: Reach, workflow_id: str) -> WorkflowExecutionDescription:
     """Describe a run; raises HttpError if there is none."""
     missing = HttpError(404, f"there is no run {workflow_id!r}")
-    if not workflow_id.strip() or "\0" in workflow_id:
+    if not workflow_id.strip() or "\0" in workflow_id or workflow_id.startswith(SYSTEM):
         raise missing
     try:
         return await reach.client.get_workflow_handle(workflow_id).describe()
@@ -177,9 +181,7 @@ def http_error(error: Exception) -> HttpError | None:
         case ServerUnavailableError():
             return HttpError(503, str(error))
         case RPCError():
-            if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
-                return HttpError(422, " ".join(error.message.split()))
-            return HttpError(503, f"the Temporal server does not answer: {' '.join(error.message.split())}")
+            return _of_rpc(error)
         case WorkflowQueryFailedError():
             return HttpError(503, f"the run does not answer: {' '.join(error.message.split())}")
         case ApplicationError():
@@ -188,3 +190,12 @@ def http_error(error: Exception) -> HttpError | None:
         case UnicodeEncodeError():
             return HttpError(422, "half of a character (a lone surrogate) is not UTF-8; write ids and texts in UTF-8")
     return None
+
+
+def _of_rpc(error: RPCError) -> HttpError:
+    said = " ".join(error.message.split())
+    if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in said.lower():
+        return HttpError(409, said)  # the run was there, and has ended since
+    if error.status is RPCStatusCode.INVALID_ARGUMENT:
+        return HttpError(422, said)
+    return HttpError(503, f"the Temporal server does not answer: {said}")

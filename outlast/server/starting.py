@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from outlast.cli.kinds import RunKind, kinds
-from outlast.cli.reaching import Reach, word
+from outlast.cli.reaching import SYSTEM, Reach, word
 from outlast.cli.runs.running import begin
 from outlast.contracts import Content, RunRequest, carried_in
 from outlast.server.access import Caller, Scope
@@ -76,10 +76,19 @@ def starting(kind: RunKind) -> Callable[[Call], Awaitable[Answer]]:
     """Make the operation that starts a workflow."""
 
     async def start(call: Call) -> Answer:
-        key = call.request.headers.get(KEY) or call.request.query_params.get("id") or ""
+        key = key_of(call) or call.request.query_params.get("id") or ""
         return await start_as(call.reach, kind, in_name_of(call.caller, call.body), key)
 
     return start
+
+
+def key_of(call: Call) -> str:
+    """Return the key of a request, "" for none: a header is bytes, which are UTF-8 wherever they can be read so."""
+    written = call.request.headers.get(KEY, "")
+    try:
+        return written.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return written
 
 
 async def start_as(reach: Reach, kind: RunKind, request: RunRequest, key: str) -> Answer:
@@ -143,6 +152,8 @@ async def start_run(
 def _check_id(key: str) -> None:
     if key and (not key.strip() or not key.isprintable() or len(key.encode(errors="replace")) > MOST_ID):
         raise HttpError(422, f"{KEY}: write at most {MOST_ID} bytes of printable characters")
+    if key.startswith(SYSTEM):
+        raise HttpError(422, f"{KEY}: ids that begin with {SYSTEM} are Temporal's own")
 
 
 def _digest(workflow: str, request: RunRequest) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
-from outlast.settings.base import SettingsError, SettingsGroup, seconds_of, web_address
+from outlast.settings.base import SettingsError, SettingsGroup, names_of, seconds_of, web_address
 
 if TYPE_CHECKING:
     from outlast.contracts import DeploymentPolicy, GatePolicy, QuestionPolicy
@@ -53,7 +53,7 @@ class PeopleSettings(SettingsGroup):
     @field_validator("gate_approvers", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+        return names_of(value)
 
     def gate_policy(self) -> "DeploymentPolicy":
         """Return what this deployment says of its gates; raises SettingsError naming GATES_FILE and the wrong entry."""
@@ -66,9 +66,10 @@ class PeopleSettings(SettingsGroup):
             "eligible": self.gate_approvers,
             "needed": self.gate_needed,
         }
+        file = self.file_of("gates_file")
         try:
-            read = tomllib.loads(self.gates_file.read_text()) if self.gates_file.is_file() else {}
-            risk, tools, questions = read.pop("risk", {}), read.pop("tools", {}), read.pop("questions", {})
+            read = tomllib.loads(file.read_text(encoding="utf-8-sig")) if file else {}
+            risk, tools, questions = (_table(read.pop(name, {}), name) for name in ("risk", "tools", "questions"))
             policy = DeploymentPolicy(
                 general=_policy("", said | read),
                 risk={name: _policy(f"risk.{name}", each) for name, each in risk.items()},
@@ -76,7 +77,7 @@ class PeopleSettings(SettingsGroup):
                 questions=_questions(questions),
             )
             _check_together(policy)
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise SettingsError(f"GATES_FILE={self.gates_file}: {_reason(error)}") from error
         return policy
 
@@ -84,10 +85,23 @@ class PeopleSettings(SettingsGroup):
 _TIMES = ("deadline", "remind_every", "escalate_after")
 
 
-def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
+def _table(entry: Any, where: str) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: write a table of fields, not {entry!r}")
+    return entry
+
+
+def _longest(name: str, seconds: object) -> None:
+    """Raise ValueError for a time that is longer than any deadline; it would never come."""
+    if isinstance(seconds, int | float) and seconds > YEAR:
+        raise ValueError(f"{name}: write at most 365d")
+
+
+def _policy(where: str, entry: Any) -> "GatePolicy":
     """Read one table of the file; names and times are written as in the settings."""
     from outlast.contracts import GatePolicy
 
+    entry = _table(entry, where)
     known = [name for name in GatePolicy.model_fields if name not in ("eligible", "deadlines")]
     fields = {"eligible" if name == "approvers" else name: value for name, value in entry.items()}
     unknown = sorted(set(fields) - {*known, "eligible"})
@@ -97,6 +111,12 @@ def _policy(where: str, entry: dict[str, Any]) -> "GatePolicy":
         for name in _TIMES:
             if name in fields:
                 fields[name] = seconds_of(fields[name])
+                _longest(name, fields[name])
+        if isinstance(fields.get("needed"), bool):
+            raise ValueError("needed: write how many people must approve")
+        for name in ("eligible", "escalate_to"):
+            if isinstance(names := fields.get(name), list) and any(not str(each).strip() for each in names):
+                raise ValueError(f"{'approvers' if name == 'eligible' else name}: one of the names is empty")
         return GatePolicy.model_validate(fields)
     except ValueError as error:
         raise ValueError(f"{where or 'the beginning'}: {_reason(error)}") from error
@@ -110,7 +130,10 @@ def _questions(entry: dict[str, Any]) -> "QuestionPolicy":
     if unknown:
         raise ValueError(f"questions.{unknown[0]} is unknown; known are {', '.join(QuestionPolicy.model_fields)}")
     try:
-        return QuestionPolicy.model_validate({name: seconds_of(value) for name, value in entry.items()})
+        read = {name: seconds_of(value) for name, value in entry.items()}
+        for name, value in read.items():
+            _longest(name, value)
+        return QuestionPolicy.model_validate(read)
     except ValueError as error:
         raise ValueError(f"questions: {_reason(error)}") from error
 

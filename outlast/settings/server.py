@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
-from outlast.settings.base import SettingsGroup, web_address
+from outlast.settings.base import SettingsGroup, address_of
 
 TOKEN = re.compile(r"[^:,\s][^:,]{0,62}:(start|read|decide)(\+(start|read|decide))*:[0-9a-f]{64}")
 
@@ -63,10 +63,24 @@ class ServerSettings(SettingsGroup):
         """Return the secret of each trigger."""
         return dict(_named(self.trigger_secrets))
 
-    @field_validator("serve_origins", "webhook_urls")
+    @field_validator("webhook_urls")
     @classmethod
     def _are_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(web_address(value) or "" for value in values)
+        for number, value in enumerate(values, 1):
+            try:
+                address_of(value)
+            except ValueError as error:
+                raise ValueError(f"address {number} {error}") from None
+        return values
+
+    @field_validator("serve_origins")
+    @classmethod
+    def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        found = [address_of(value.rstrip("/").lower()) for value in values]
+        for each in found:
+            if each.path or each.query:
+                raise ValueError(f"{each.geturl()!r} has a path; a browser says only such as https://app.example.org")
+        return tuple(each.geturl() for each in found)
 
 
 def _named(secrets: SecretStr | None) -> list[tuple[str, str]]:

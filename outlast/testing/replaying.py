@@ -7,13 +7,14 @@ from typing import TypeAlias
 
 from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
-from temporalio.worker import Replayer, WorkflowRunner
+from temporalio.worker import WorkflowRunner
 
 from outlast.client import data_converter as our_converter
 from outlast.storage.payload_guard import SERVER_LIMIT
 from outlast.worker.arguments import check_workflows
 from outlast.worker.registry import OWN_WORKFLOWS
 from outlast.worker.replay import WAYS_OUT, read_history, replay_failure
+from outlast.worker.sandbox import TolerantReplayer
 from outlast.worker.serving import sandbox
 
 Histories: TypeAlias = str | PathLike[str] | WorkflowHistory
@@ -50,7 +51,7 @@ async def assert_replays(
         ```
     """
     check_workflows(workflows)
-    replayer = Replayer(
+    replayer = TolerantReplayer(
         workflows=[*workflows, *OWN_WORKFLOWS],
         data_converter=data_converter or our_converter(SERVER_LIMIT),
         workflow_runner=workflow_runner or sandbox(),

@@ -178,18 +178,18 @@ class RunTrace:
             self.below[run] = waits
         self.changed()
 
-    def told_of_waits(self, arguments: Sequence[Any]) -> None:
-        """Hear from such a run what waits there; whatever else is sent is shown, and changes nothing."""
+    def told_of_waits(self, arguments: Sequence[Any]) -> WaitsBelow | None:
+        """Hear from such a run what waits there, as long as it is at work; all else is shown at most, and changes nothing."""
         try:
             waits = WaitsBelow.model_validate(arguments[0] if len(arguments) == 1 else None)
         except ValueError:
             waits = None
-        steps = self._state.steps.values()
-        row = next((row for row in steps if row.run == waits.run), None) if waits and waits.run else None
+        row = next((row for row in self._state.steps.values() if waits and waits.run and row.run == waits.run), None)
         if waits is None or row is None:
             self.notice("delegate_waits: only a run that this one has started for an agent says what waits there")
         elif row.state is StepState.RUNNING:  # else that run has ended, and this was overtaken by its end
             self.waits_below(waits.run, waits)
+        return waits if row is not None and row.state is StepState.RUNNING else None
 
     def spent_below(self, step: str, spend: Spend) -> None:
         """Count what the run of an agent that was asked has cost."""

@@ -5,6 +5,7 @@ and first of all, because nothing is known to have come after it.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from outlast.contracts import (
@@ -67,26 +68,26 @@ class UndoLog:
 
     def made_again(self, seq: int, agent: str) -> Change:
         """Announce that a call of which it is not known whether it happened is made again, under the same key."""
-        again = {"agent": agent, "state": ChangeState.REGISTERED, "order": 0, "note": ""}
+        again = {"agent": agent, "state": ChangeState.REGISTERED, "order": 0, "at": None, "note": ""}
         self.changes[seq] = self.changes[seq].model_copy(update=again)
         return self.changes[seq]
 
-    def done(self, seq: int, undo: Mapping[str, Any]) -> None:
+    def done(self, seq: int, undo: Mapping[str, Any], at: datetime | None = None) -> None:
         """Record that a call had its effect; `undo` are the arguments of its undo."""
-        self._end(seq, state=ChangeState.DONE, undo=undo)
+        self._end(seq, at, state=ChangeState.DONE, undo=undo)
 
-    def not_happened(self, seq: int, why: str) -> None:
+    def not_happened(self, seq: int, why: str, at: datetime | None = None) -> None:
         """Record that a call had no effect."""
-        self._end(seq, state=ChangeState.NOT_HAPPENED, note=why[:SUMMARY_LENGTH])
+        self._end(seq, at, state=ChangeState.NOT_HAPPENED, note=why[:SUMMARY_LENGTH])
 
-    def unknown(self, seq: int, why: str) -> None:
+    def unknown(self, seq: int, why: str, at: datetime | None = None) -> None:
         """Record that a call ended without saying whether it had its effect."""
-        self._end(seq, note=why[:SUMMARY_LENGTH])
+        self._end(seq, at, note=why[:SUMMARY_LENGTH])
 
-    def mark(self, name: str) -> None:
+    def mark(self, name: str, at: datetime | None = None) -> None:
         """Set a checkpoint; an earlier one of that name moves here."""
         self._points.pop(name, None)
-        self._points[name] = Checkpoint(name=name, order=self._ended)
+        self._points[name] = Checkpoint(name=name, order=self._ended, at=at)
 
     def to_undo(self, policy: RollbackPolicy) -> list[int]:
         """List what a rollback undoes, in its order: the calls that never ended, then the last one that did.
@@ -130,18 +131,24 @@ class UndoLog:
     def take_over(self, changes: Iterable[Change], step: str) -> list[int]:
         """Add what an agent changed that this step asked, in a run of its own that has ended; returns the numbers here.
 
-        What is known already stays as it is, so that a change is undone once however often its run reports.
+        What is known already stays as it is, so that a change is undone once however often its run reports. Several may have
+        been at work side by side, so each change takes its place by when it ended.
         """
         added: list[int] = []
+        line: list[Change | Checkpoint] = [each for each in self.changes.values() if each.order]
+        # A checkpoint comes behind the change of the same number.
+        line = sorted((*line, *self.checkpoints), key=lambda each: (each.order, isinstance(each, Checkpoint)))
         for change in sorted(changes, key=lambda each: (not each.order, each.order)):
             if change.key in self._keys:
                 continue
             self._seq += 1
-            self._ended += bool(change.order)
-            order = self._ended if change.order else 0
-            self.changes[self._seq] = change.model_copy(update={"seq": self._seq, "step": step, "order": order})
+            self.changes[self._seq] = change.model_copy(update={"seq": self._seq, "step": step})
             self._keys.add(change.key)
             added.append(self._seq)
+            if change.order:
+                line.insert(_place(line, change), self.changes[self._seq])
+        if added:
+            self._number(line)
         while len(self.changes) > REMEMBERED:
             self._keys.discard(self.changes.pop(next(iter(self.changes))).key)
             self._forgotten += 1
@@ -166,9 +173,29 @@ class UndoLog:
             forgotten=self._forgotten,
         )
 
-    def _end(self, seq: int, **fields: Any) -> None:
+    def _number(self, line: Iterable[Change | Checkpoint]) -> None:
+        """Number the changes that have ended anew, in this order, and the checkpoints among them."""
+        self._ended = 0
+        for each in line:
+            self._ended += isinstance(each, Change)
+            if each.order == self._ended:
+                continue
+            if isinstance(each, Change):
+                self.changes[each.seq] = each.model_copy(update={"order": self._ended})
+            else:
+                self._points[each.name] = each.model_copy(update={"order": self._ended})
+
+    def _end(self, seq: int, at: datetime | None, **fields: Any) -> None:
         change = self.changes.get(seq)
         if change is None or change.state is not ChangeState.REGISTERED or change.order:
             return
         self._ended += 1
-        self.changes[seq] = change.model_copy(update={"order": self._ended, **fields})
+        self.changes[seq] = change.model_copy(update={"order": self._ended, "at": at, **fields})
+
+
+def _place(line: list[Change | Checkpoint], change: Change) -> int:
+    """Return where a change belongs among what has ended: before all that is known to have ended later."""
+    place = len(line)
+    while change.at and place and (at := line[place - 1].at) and at > change.at:
+        place -= 1
+    return place

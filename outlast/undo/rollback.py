@@ -90,7 +90,7 @@ class Rollback:
         """Set a checkpoint that a rollback can go back to."""
         if journal.catching_up():
             return
-        self._undo_log.mark(checkpoint)
+        self._undo_log.mark(checkpoint, workflow.now())
 
     def register(
         self, step: str, agent: str, card: ToolCard, call: ToolCall, shown: str, act: Act | None = None
@@ -124,18 +124,18 @@ class Rollback:
         """Record what a call has reported; a tool's own error means that nothing was changed, unless it says how to undo it."""
         output = result.content.summary or result.content.text or ""
         if not result.failed:
-            self._undo_log.done(change.seq, result.undo)
+            self._undo_log.done(change.seq, result.undo, workflow.now())
         elif result.undo:
-            self._undo_log.unknown(change.seq, output)
+            self._undo_log.unknown(change.seq, output, workflow.now())
         else:
-            self._undo_log.not_happened(change.seq, output)
+            self._undo_log.not_happened(change.seq, output, workflow.now())
 
     def broke_off(self, change: Change, error: BaseException) -> None:
         """Record that a call ended without a report."""
         if kind_of(error) is ErrorKind.TOOL_UNKNOWN:
-            self._undo_log.not_happened(change.seq, text_of(error))
+            self._undo_log.not_happened(change.seq, text_of(error), workflow.now())
         else:
-            self._undo_log.unknown(change.seq, text_of(error))
+            self._undo_log.unknown(change.seq, text_of(error), workflow.now())
 
     async def roll_back(self, policy: RollbackPolicy, reason: str) -> Changes:
         """Undo changes as far as the policy says, each once; cancelling does not stop it, and is raised afterwards."""

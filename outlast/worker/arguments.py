@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity, workflow
 
-from outlast.settings import Settings
-from outlast.tools.names import SETTINGS, our_name
+from outlast.settings import Settings, SettingsError
+from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
 
 
@@ -113,13 +114,31 @@ def check_model_classes(names: Sequence[str], known: Iterable[str]) -> None:
             )
 
 
+def unknown_gate_tools(named: Iterable[str], tools: Sequence[Tool]) -> list[str]:
+    """Say which entries `[tools.NAME]` of gates.toml hold for no tool that this worker could have; another worker may have it."""
+    known = {each.name for each in tools} | set(SETTINGS)
+    found = []
+    for name in named:
+        if name in known or mcp_name(name):
+            continue
+        close = [our_name(name)] if our_name(name) != name else get_close_matches(name, known, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        found.append(
+            f"gates.toml (GATES_FILE): this worker has no tool {name!r}, so [tools.{name}] holds for nothing{meant}"
+        )
+    return found
+
+
 def with_agents(settings: Settings, agents_dir: str | Path | None) -> Settings:
     """Return the settings with another folder of agents, where one is given.
 
     Raises:
         WorkerArgumentError: There is no such folder.
+        SettingsError: There is none where AGENTS_DIR says, so that agents of the library would answer to the names of others.
     """
     if agents_dir is None:
+        if "agents_dir" in settings.model_fields_set and not settings.agents_dir.is_dir():
+            raise SettingsError(f"AGENTS_DIR={settings.agents_dir}: there is no such folder")
         return settings
     folder = Path(agents_dir).absolute()
     if not folder.is_dir():

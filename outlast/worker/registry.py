@@ -1,5 +1,6 @@
 """Every activity of a worker, built from the settings and from what an application adds."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
 from outlast.undo.workflow import RollbackWorkflow
-from outlast.worker.arguments import check_activities, check_tools
+from outlast.worker.arguments import check_activities, check_tools, unknown_gate_tools
 from outlast.worker.telling import channels_of, slack_of
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
@@ -79,6 +80,8 @@ class Feature(Protocol):
         """
         ...
 
+
+_log = logging.getLogger(__name__)
 
 OWN_WORKFLOWS: tuple[type, ...] = (RollbackWorkflow, WebhookWorkflow, DelegatedAgentWorkflow)
 """Workflows of ours that other runs need; every worker serves them."""
@@ -129,25 +132,32 @@ class Registry:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
-        self.gate_terms = GateTermsActivities(
-            secret_of(settings),
-            channels=len(self._channels),
-            webhooks=len(settings.webhook_urls),
-            slack=settings.slack_bot_token is not None,
-            inbox=settings.inbox_url,
-            store=self.store,
-            policy=settings.gate_policy(),
-        )
+        self.gate_terms = self._terms_of_gates([*standard, *tools])
         self.models = settings.model_table()
         spool = Spool(self.store, settings.state_dir.resolve())
         spool.clean()
         self.pauses = RatePauses(self.models.class_of)
         self.call_model = AgentActivities(llm, self.store, self.models, spool, self.pauses).call_model
-        self.activities = [*self._standard([*standard, *tools], spool), DelegateActivities().read_delegate]
+        self.activities = [*self._standard([*standard, *tools], spool), *DelegateActivities().all]
         added = [*activities, *(each for feature in features for each in feature.activities(self))]
         check_activities(added, self.activities)
         self.activities += added
         self.one_by_one = [each for feature in features for each in feature.one_by_one(self)]
+
+    def _terms_of_gates(self, tools: Sequence[Tool]) -> GateTermsActivities:
+        """Build the activities that know how this deployment decides, and warn of what it says of tools that are not there."""
+        policy = self.settings.gate_policy()
+        for why in unknown_gate_tools(policy.tools, tools):
+            _log.warning(why)
+        return GateTermsActivities(
+            secret_of(self.settings),
+            channels=len(self._channels),
+            webhooks=len(self.settings.webhook_urls),
+            slack=self.settings.slack_bot_token is not None,
+            inbox=self.settings.inbox_url,
+            store=self.store,
+            policy=policy,
+        )
 
     def _standard(self, tools: Sequence[Tool], spool: Spool) -> list[Callable[..., Any]]:
         """Build the activities of the library."""

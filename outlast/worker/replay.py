@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, WorkflowRunner
 
 from outlast.client import Settings, SettingsError, connect, data_converter
+from outlast.worker.sandbox import TolerantReplayer
 
 OPEN = "open"
 """Stands for all open runs of the namespace."""
@@ -92,7 +93,7 @@ async def check(
     # The SDK's core dumps each failure on stderr; what matters of it is reported here.
     quiet = TelemetryConfig(logging=LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR")))
     Runtime.set_default(Runtime(telemetry=quiet), error_if_already_set=False)
-    replayer = Replayer(
+    replayer = TolerantReplayer(
         workflows=workflows,
         data_converter=data_converter(settings.payload_limit_bytes, settings.payload_keys),
         workflow_runner=runner,

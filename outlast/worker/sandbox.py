@@ -9,13 +9,23 @@ eighth. This builds on parts of the SDK that are not public; tests/workflow/base
 """
 
 import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from temporalio.client import WorkflowHistory
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
-from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker import (
+    Replayer,
+    Worker,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowReplayResult,
+    _replayer,
+)
 from temporalio.worker._command_aware_visitor import CommandInfo
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox._importer import Importer
@@ -134,6 +144,38 @@ def tolerate_load(worker: Worker) -> None:
     On a machine with more to do than it can, a task that starts thousands of steps or replays a long history needs more than 2.
     It would fail, be replayed from its beginning, and fail again.
     """
-    workflows: Any = worker._workflow_worker
+    _tolerate_load(worker._workflow_worker)
+
+
+def _tolerate_load(workflows: Any) -> None:
     if workflows is not None and workflows._deadlock_timeout_seconds is not None:  # None: the debug mode has no bound
         workflows._deadlock_timeout_seconds = STALL
+
+
+_replaying: Any = _replayer
+
+
+class _TolerantWorker(_replaying._WorkflowWorker):  # type: ignore[misc]  # not public
+    """What a replayer runs workflow code by."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        _tolerate_load(self)
+
+
+class TolerantReplayer(Replayer):
+    """Replays histories; workflow code may compute for as long as in a worker of ours, whose machine may be as busy."""
+
+    @asynccontextmanager
+    async def _workflow_replay_iterator(
+        self, histories: AsyncIterator[WorkflowHistory]
+    ) -> AsyncIterator[AsyncIterator[WorkflowReplayResult]]:
+        replay: Any = super()._workflow_replay_iterator
+        async with AsyncExitStack() as stack:
+            made = _replaying._WorkflowWorker
+            _replaying._WorkflowWorker = _TolerantWorker  # it is made within, and handed to nobody
+            try:
+                results = await stack.enter_async_context(replay(histories))
+            finally:
+                _replaying._WorkflowWorker = made
+            yield results

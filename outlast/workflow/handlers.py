@@ -19,6 +19,7 @@ from outlast.approvals.people import People
 from outlast.approvals.views import TURNED_DOWN
 from outlast.contracts import (
     Changes,
+    Decided,
     DecisionLog,
     GateRecord,
     PauseAnswer,
@@ -142,11 +143,18 @@ class MessageHandlers:
         return QuestionAnswered(question=choice[0])
 
     @workflow.signal(
-        name="delegate_waits", description="Sent by the run of an agent that this run asked: what waits there"
+        name="delegate_waits",
+        description="Sent by the run of an agent that this run asked: what waits there",
+        unfinished_policy=LEFT_BEHIND,
     )
-    def delegate_waits(self, *args: Any) -> None:
-        """Hear what waits for people in the run of an agent."""
-        self.trace.told_of_waits(args)
+    async def delegate_waits(self, *args: Any) -> None:
+        """Hear what waits for people in the run of an agent, and look there where they may have decided something."""
+        await self.agents.deciding.hear_below(self.trace.told_of_waits(args))
+
+    @workflow.query(description="What people decided that holds for this run, and for those of agents above and below")
+    def decided(self) -> Decided:
+        """Return the approvals that stand, those that were revoked, and the denials."""
+        return self.agents.deciding.decided()
 
     @workflow.signal(name="rollback", description="Stop and undo what was changed: nothing, or a checkpoint's name")
     def roll_back_signalled(self, *args: Any) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
 from outlast.client import data_converter
 from outlast.worker.replay import WAYS_OUT, replay_failure
+from outlast.worker.sandbox import TolerantReplayer
 from tests.policed import policed
 from tests.real_process import PROJECT
 from tests.replay.paths import PATHS
@@ -20,8 +20,8 @@ FOLDER = Path(__file__).with_name("histories")
 HISTORIES = sorted(FOLDER.glob("*.json"))
 
 
-def replayer(workflows: Sequence[type] = EVERY_WORKFLOW) -> Replayer:
-    return Replayer(
+def replayer(workflows: Sequence[type] = EVERY_WORKFLOW) -> TolerantReplayer:
+    return TolerantReplayer(
         workflows=workflows,
         data_converter=data_converter(512 * 1024),
         workflow_runner=policed(),

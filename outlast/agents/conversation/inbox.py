@@ -72,6 +72,10 @@ class Inbox:
         """The messages that the agent works on."""
         return self._in(MessageState.WORKING)
 
+    def asking(self) -> list[str]:
+        """Return the names of those whose messages the agent works on."""
+        return list(dict.fromkeys(each.by for each in self.working))
+
     @property
     def view(self) -> ConversationView:
         """The conversation as people see it."""
@@ -82,6 +86,7 @@ class Inbox:
             working=bool(self.working),
             ended=self.ended,
             people=tuple(self.people),
+            answers=self.keys.of_answers[-SHOWN:],
         )
 
     def say(self, arguments: Sequence[Any]) -> SayAnswer:

@@ -1,6 +1,6 @@
 """A conversation continues as new: what was said, who spoke, and what waits go along; older messages and calls by reference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from temporalio import workflow
@@ -8,17 +8,26 @@ from temporalio import workflow
 from outlast.agents.conversation.inbox import CARRIED_TEXT
 from outlast.agents.conversation.talk import Talk
 from outlast.agents.sessions import AgentSessionRequest, SessionProgress
-from outlast.contracts import Trace
+from outlast.contracts import StepRow, Trace
 from outlast.workflow.context import RunContext
 from outlast.workflow.keeping import keep_report
 
 KEEP = "keep what was said: the session continues as new"
 
 
+MOST_BELOW = 100
+"""Steps of agents that were asked which go along, the last ones: each weighs a few hundred bytes."""
+
+
 class Flow(RunContext, Protocol):
     """A session that continues as new."""
 
     request: AgentSessionRequest
+
+
+def steps_below(steps: Mapping[str, StepRow]) -> tuple[StepRow, ...]:
+    """Return the steps of agents that were asked, without what these answered."""
+    return tuple(row.model_copy(update={"output": None}) for row in steps.values() if row.within)[-MOST_BELOW:]
 
 
 async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], SessionProgress]) -> None:
@@ -46,6 +55,7 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
         "gates": flow.gates.carried(),
         "paused": flow.state.paused,
         "budget": flow.budget.carried,
+        "below": steps_below(flow.state.steps),
     }
     trace.continued()
     workflow.continue_as_new(

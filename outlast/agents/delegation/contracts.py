@@ -4,7 +4,19 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from outlast.contracts import Budget, Catalog, Changes, Content, Contract, GateState, Part, RunRequest, RunResult, Spend
+from outlast.contracts import (
+    Budget,
+    Catalog,
+    Changes,
+    Content,
+    Contract,
+    Decided,
+    GateState,
+    Part,
+    RunRequest,
+    RunResult,
+    Spend,
+)
 
 
 class DelegationRequest(RunRequest):
@@ -20,6 +32,10 @@ class DelegationRequest(RunRequest):
     """Irreversible tools that whoever started the run has approved beforehand."""
     denied: tuple[GateState, ...] = ()
     """Gates of the run that asks at which people denied an action; it stays denied here."""
+    decided: Decided = Decided()
+    """What else people have decided that holds for all runs of the tree: approvals that stand, and those revoked."""
+    asked_by: tuple[str, ...] = ()
+    """Who asked for it beside the requester, and may not approve what it proposes either."""
     lent: Budget | None = None
     """What is set aside for it of the budget of the run that asks; None: that run has none."""
 
@@ -33,6 +49,8 @@ class Settled(Contract):
     """What its model calls cost."""
     denied: tuple[GateState, ...] = ()
     """Gates at which people denied an action of it."""
+    decided: Decided = Decided()
+    """What else people have decided there, or above, that holds for all runs of the tree."""
     raised: Mapping[str, float] = Field(default_factory=dict)
     """By how much people raised its budget: USD, tokens and calls, by name."""
     lacking: tuple[tuple[str, str, str], ...] = ()
@@ -57,10 +75,12 @@ class DelegationResult(RunResult):
 
 
 class DelegateRequest(Contract):
-    """Names the run of an agent that was asked."""
+    """Names the run of an agent that was asked, or the one that asked it."""
 
     run: str
     """Its workflow id."""
+    run_id: str = ""
+    """Its run id; empty: the latest run of that id."""
 
 
 class DelegateEnded(Contract):

@@ -1,10 +1,12 @@
-"""Looks at the run of an agent that was asked, where the run that asked cannot hear of it from the server.
+"""Looks at the run of an agent that was asked, or at the one that asked: its own word, which no message from outside can imitate.
 
 A run that failed, or that somebody cancelled or terminated, leaves no result, and still has changed and spent something. And
 a run that was reset asks again for what has been done under the same id.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
 from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowQueryRejectedError
@@ -13,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.activity.heartbeat import heartbeats
 from outlast.agents.delegation.contracts import DelegateEnded, DelegateRequest, DelegationResult, Settled
+from outlast.contracts import Decided
 from outlast.errors import ErrorKind, kind_of, retryable, root_of, text_of
 
 QUERY_SECONDS = 30.0
@@ -21,6 +24,11 @@ QUERY_SECONDS = 30.0
 
 class DelegateActivities:
     """Reads the runs of agents that others have asked."""
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """Both of them, for a worker."""
+        return [self.read_delegate, self.read_decided]
 
     @activity.defn
     async def read_delegate(self, request: DelegateRequest) -> DelegateEnded:
@@ -40,12 +48,18 @@ class DelegateActivities:
                 return DelegateEnded(error="it never began")
             if result is not None:
                 return DelegateEnded(result=result, settled=result.settled)
-            return DelegateEnded(error=why, kind=kind, settled=await self._settled(request.run))
+            settled = Settled.model_validate(await self._asked(request, "settled", "what it changed"))
+            return DelegateEnded(error=why, kind=kind, settled=settled)
 
-    async def _settled(self, run: str) -> Settled:
-        handle = activity.client().get_workflow_handle(run)
+    @activity.defn
+    async def read_decided(self, request: DelegateRequest) -> Decided:
+        """Return what people decided in the run that holds for all runs of its tree; raises WorkerLost (retryable)."""
+        async with heartbeats():
+            return Decided.model_validate(await self._asked(request, "decided", "what people decided"))
+
+    async def _asked(self, request: DelegateRequest, query: str, what: str) -> Any:
+        handle = activity.client().get_workflow_handle(request.run, run_id=request.run_id or None)
         try:
-            answer = await handle.query("settled", rpc_timeout=timedelta(seconds=QUERY_SECONDS))
-            return Settled.model_validate(answer)
+            return await handle.query(query, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
         except (TimeoutError, RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-            raise retryable(ErrorKind.WORKER_LOST, f"run {run} does not say what it changed: {error}") from error
+            raise retryable(ErrorKind.WORKER_LOST, f"run {request.run} does not say {what}: {error}") from error

@@ -17,6 +17,7 @@ from outlast.agents.delegation.contracts import (
     DelegationResult,
     Settled,
 )
+from outlast.agents.delegation.deciding import Deciding
 from outlast.agents.delegation.ended_activities import DelegateActivities
 from outlast.agents.outcomes import Outcomes
 from outlast.budget.lending import Loan
@@ -39,6 +40,8 @@ from outlast.workflow.context import RunContext
 from outlast.workflow.failures import shielded
 
 WORKFLOW = "DelegatedAgentWorkflow"
+DECIDED = "delegate_decided"
+"""Signal by which the run of an agent hears that people have decided something that holds there, too."""
 MOST_RUNS = 3
 """How many runs one call may take: a run that was reset finds that of before cancelled."""
 
@@ -55,6 +58,7 @@ class Asking(Protocol):
     catalog: Catalog
     allowed: tuple[str, ...]
     outcomes: Outcomes
+    deciding: Deciding
     asked_before: int
     set_aside: int
     sharing: int
@@ -146,13 +150,15 @@ class OwnRun:
             cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=f"{self.asker} asks {request.agent}"[:200],
         )
-        passing = asyncio.create_task(self._pass_on_pauses(handle))
+        decided = self._pass_on_decisions(handle, request.decided.model_copy(update={"denied": request.denied}).mark)
+        passing = [asyncio.create_task(each) for each in (self._pass_on_pauses(handle), decided)]
         try:
             result: DelegationResult = await handle
             return result
         finally:
             if workflow.in_workflow():  # not where a run that leaves memory is closed
-                passing.cancel()
+                for each in passing:
+                    each.cancel()
                 self.run.trace.waits_below(run)
 
     async def _pass_on_pauses(self, handle: "workflow.ChildWorkflowHandle[Any, Any]") -> None:
@@ -166,6 +172,15 @@ class OwnRun:
             await workflow.wait_condition(lambda: state.paused is None)
             with suppress(FailureError):
                 await handle.signal("resume")
+
+    async def _pass_on_decisions(self, handle: "workflow.ChildWorkflowHandle[Any, Any]", known: str) -> None:
+        """Tell it whenever people decide something of which it has not said itself that it knows."""
+        deciding = self.agents.deciding
+        while True:
+            known = await deciding.news_since(known)
+            if deciding.heard.get(handle.id) != known:
+                with suppress(FailureError):
+                    await handle.signal(DECIDED)
 
     async def _ended(self, run: str) -> DelegateEnded:
         """Read what a run that gave no result has changed and spent."""
@@ -190,10 +205,12 @@ class OwnRun:
             catalog=catalog,
             allowed=agents.allowed,
             denied=self.run.gates.denials(),
+            decided=agents.deciding.decided().model_copy(update={"denied": ()}),
             lent=loan.budget if loan else None,
             budget=loan.budget if loan else None,
             gate=self.run.gates.policy,
             requester=self.run.gates.requester,
+            asked_by=tuple(self.run.gates.asked_by()),
             on_denied=KEEP if keeps else ROLL_BACK_ALL,
             on_fallback=self.run.undo.on_fallback,
             stream=above.stream,
@@ -210,6 +227,7 @@ class OwnRun:
             run.gates.waits.seconds += each.waited
             self.agents.asked_before += each.asked
             self.denied += each.denied
+            self.agents.deciding.adopt(each.decided.model_copy(update={"denied": each.denied}))
             self.changes += run.undo.take_over(each.changes, self.step)
             for agent, tool, reason in each.lacking:
                 run.state.tools.lacks(agent, (f"{tool} ({reason})" if reason else tool,))

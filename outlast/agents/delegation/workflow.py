@@ -6,13 +6,17 @@ ended; what waits for people here is told to the run that asked.
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from outlast.agents.delegation.contracts import DelegationRequest, DelegationResult, Settled
-from outlast.contracts import WaitsBelow
+from outlast.agents.delegation.own_run import DECIDED
+from outlast.contracts import Decided, WaitsBelow
+from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow.base import AgentWorkflow
+from outlast.workflow.handlers import LEFT_BEHIND
 
 TOLD = "delegate_waits"
 """Signal by which a run hears what waits for people in the run of an agent that it asked."""
@@ -30,13 +34,16 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         self.agents.allowed = request.allowed
         self.agents.take_over(request.catalog)
         self.gates.denials(request.denied)
+        self.gates.asked_by = lambda: request.asked_by
         self.budget.lent = request.lent
         self.webhooks.delegate = request.agent
-        self._told = WaitsBelow(run=workflow.info().workflow_id, agent=request.agent)
+        self._told: WaitsBelow | None = None  # of what an earlier part of this run has told nobody knows here
 
     @workflow.run
     async def run(self, request: DelegationRequest) -> DelegationResult:
         """Ask the agent; what its tools changed stays, for the run that asked to decide on."""
+        if request.part_before is None:
+            self._take_over(request)
         telling = asyncio.create_task(self._tell())
         try:
             answer = await self.agents.ask(request.agent, request.parts, step=request.agent, wait_for_cost=True)
@@ -52,11 +59,25 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
             changes=self.undo.changes,
             spend=self.state.spend,
             denied=tuple(gate for gate in self.gates.denials() if gate.digest not in known),
+            decided=self.agents.deciding.decided().model_copy(update={"denied": ()}),
             raised=self.budget.raised_by,
             lacking=self.state.tools.carried,
             waited=self.gates.waits.seconds,
             asked=self.agents.asked,
         )
+
+    @workflow.signal(name=DECIDED, description="Sent by the run that asked: look there", unfinished_policy=LEFT_BEHIND)
+    async def delegate_decided(self, *_: Any) -> None:
+        """Hear that people have decided something in the run that asked; what that is, it says itself."""
+        await self.agents.deciding.hear_above()
+
+    def _take_over(self, request: DelegationRequest) -> None:
+        if request.decided != Decided():
+            if workflow.info().parent is None:
+                why = "only a run whose agent asks another hands on what people decided; leave it out"
+                raise non_retryable(ErrorKind.INPUT_INVALID, f"decided: {why}")
+            self.agents.deciding.adopt(request.decided)
+        self._told = self._waiting()
 
     async def _tell(self) -> None:
         """Tell the run that asked whenever something else waits for people."""
@@ -76,4 +97,5 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
             gates=self.trace.gates,
             questions=tuple(f"{each.id}: {each.text}" for each in self.state.questions.values()),
             below=tuple(self.trace.below.values()),
+            decided=self.agents.deciding.mark,
         )

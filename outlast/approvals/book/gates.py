@@ -7,7 +7,7 @@ gate ends in one outcome. One that names no gate never reaches a gate that opens
 from datetime import datetime
 from typing import Any
 
-from outlast.approvals.book.records import Records
+from outlast.approvals.book.covering import Covering
 from outlast.approvals.deadlines import due
 from outlast.approvals.rules import (
     NO_FACTS,
@@ -24,11 +24,11 @@ from outlast.approvals.rules import (
     verdict_of_gate,
 )
 from outlast.approvals.standing.bounds import objection_to_bounds
-from outlast.approvals.standing.given import Given
 from outlast.contracts import (
     SHORT_DIGEST,
     SUMMARY_LENGTH,
     Approver,
+    Decided,
     Decision,
     GateOutcome,
     GatePolicy,
@@ -37,7 +37,6 @@ from outlast.contracts import (
     GateState,
     ProposedAction,
     RecordKind,
-    StandingApproval,
     Verdict,
     named,
     shown,
@@ -47,17 +46,15 @@ EARLY_KEPT, RECORDS_CARRIED, SETTLED_CARRIED = 50, 300, 100
 SOMEBODY = "somebody"
 
 
-class GateBook(Records):
+class GateBook(Covering):
     """The gates of one run by name, in the order in which they were opened, and the log of all that happened to them."""
 
     def __init__(self, carried: GatesCarried | None = None) -> None:
         carried = carried or GatesCarried()
-        super().__init__(carried.log)
+        super().__init__(carried)
         self.gates: dict[str, GateState] = {gate.name: gate for gate in carried.gates}
         self.early: list[Decision] = list(carried.early)
         self.opened = carried.opened
-        self.standing = Given(carried.standing)
-        self.signed = False  # whether names must be proven by tokens
         self.elsewhere: dict[str, GateState] = {}  # denied in runs that belong together with this one
         self.why = ""  # in full why the last message changed nothing; records cut it
         self._reserved: dict[str, None] = {}
@@ -76,10 +73,9 @@ class GateBook(Records):
         over = [gate for gate in self.gates.values() if gate.claimed]
         done = [bared(one) for at, one in enumerate(over, SETTLED_CARRIED - len(over)) if at >= 0 or one.denied]
         log = self._newest(RECORDS_CARRIED)
-        standing = tuple(self.standing.approvals.values())
-        return GatesCarried(
-            gates=(*done, *kept), early=tuple(self.early), opened=self.opened, log=log, standing=standing
-        )
+        early, given = tuple(self.early), self.standing
+        standing = {"standing": tuple(given.approvals.values()), "revoked": tuple(given.revoked)}
+        return GatesCarried(gates=(*done, *kept), early=early, opened=self.opened, log=log, **standing)
 
     def open(
         self,
@@ -153,15 +149,13 @@ class GateBook(Records):
         self.tick(now)
         return self._nothing(decision, now, RecordKind.REFUSED, why, message=message)
 
-    def cover(
-        self, action: ProposedAction, policy: GatePolicy, requester: str, now: datetime
-    ) -> StandingApproval | None:
-        """Return the approval that covers a call, and record that it does; None where people must be asked."""
-        if (given := self.standing.covering(action, policy, requester, signed=self.signed)) is not None:
-            self.standing.count(given)
-            how: dict[str, Any] = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
-            self._record(now, RecordKind.COVERED, given.gate, by=", ".join(given.by), **how)
-        return given
+    def adopt(self, decided: Decided, run: str, now: datetime) -> bool:
+        """Do so, and let what is covered now wait no longer."""
+        self.tick(now)
+        more = super().adopt(decided, run, now)
+        for gate in self.waiting if more else ():
+            self.settle_covered(gate, now)
+        return more
 
     def tick(self, now: datetime) -> None:
         """Do all that is due by now: end the time of gates, escalate, remind."""
@@ -245,12 +239,13 @@ class GateBook(Records):
         record = self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message, standing=words)
         for other in self.waiting if given is not None else ():
             # What people need not be asked any more is not left waiting for them.
-            self._settle_covered(other, now)
+            self.settle_covered(other, now)
         return record
 
-    def _settle_covered(self, gate: GateState, now: datetime) -> None:
+    def settle_covered(self, gate: GateState, now: datetime) -> None:
+        """Settle a gate that waits for what an approval covers which stands by now; whoever edited it does not count."""
         denied = (*self.elsewhere.values(), *self.gates.values())
-        if (given := self.standing.settling(gate, denied, signed=self.signed)) is not None:
+        if gate.pending and (given := self.standing.settling(gate, denied, signed=self.signed)) is not None:
             self.standing.count(given)
             reason = given.description[:SUMMARY_LENGTH]
             self._settle(gate.name, now, RecordKind.APPROVED, by=given.by, reason=reason)
@@ -261,7 +256,7 @@ class GateBook(Records):
             return self._nothing(decision, now, RecordKind.REFUSED, given)
         why = decision.reason or given.words
         return self._record(
-            now, RecordKind.REVOKED, given.gate, decision, digest=given.digest, reason=why, message=True
+            now, RecordKind.REVOKED, given.name, decision, digest=given.digest, reason=why, message=True
         )
 
     def _settle(

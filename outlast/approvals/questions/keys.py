@@ -26,6 +26,11 @@ class Keys:
         """Return them for the next part of the session, as fields of `ConversationCarried`."""
         return {"keys": self._numbers, "texts": self._texts}
 
+    @property
+    def of_answers(self) -> tuple[str, ...]:
+        """The keys of answers, as digests, oldest first."""
+        return tuple(key for key, number in self._numbers.items() if not number)
+
     def number(self, key: str) -> int | None:
         """Return the number of the message that had this key; None where it is new, or empty."""
         return self._numbers.get(digest(key)) if key else None

@@ -124,7 +124,9 @@ def standing_of(gate: GateState) -> StandingApproval | None:
         same_host=hosts,
         at_most=most,
         words=_in_words(action, same, hosts, most),
-        may_revoke=tuple(dict.fromkeys((*gate.may_decide, *people, gate.requester))) if gate.may_decide else (),
+        may_revoke=tuple(dict.fromkeys((*gate.may_decide, *people, gate.requester, *gate.asked_by)))
+        if gate.may_decide
+        else (),
     )
 
 

@@ -27,8 +27,8 @@ class Acting:
         self._talk = talk
         self._note = note
 
-    async def do(self, what: Meant, run: WorkflowExecutionDescription | None) -> None:
-        """Do it, and say what came of it; what cannot be done is said, and ends nothing."""
+    async def do(self, what: Meant, run: WorkflowExecutionDescription | None, key: str = "") -> None:
+        """Do it, and say what came of it; what cannot be done is said, and ends nothing. An answer is known by its key."""
         if what.word not in ("approve", "deny", "answer", "end"):
             if what.word != "help":
                 self._note(safe(f"/{what.word} is no command; // begins a message that begins with a slash"))
@@ -38,7 +38,7 @@ class Acting:
             self._note("there is no session yet: say something first")
         else:
             try:
-                await self._act(what, run)
+                await self._act(what, run, key)
             except (LeavingError, ApplicationError) as error:
                 self._note(safe(f"✗ {error}"))
             except (RPCError, ServerUnavailableError) as error:
@@ -46,15 +46,16 @@ class Acting:
                     raise
                 self._note(f"✗ the server does not answer; once it does, type /{what.word} again")
 
-    async def _act(self, what: Meant, run: WorkflowExecutionDescription) -> None:
+    async def _act(self, what: Meant, run: WorkflowExecutionDescription, key: str) -> None:
         talk = self._talk
         if what.word == "end":
-            await end(self._reach, run, self._who)
+            if not await end(self._reach, run, self._who):
+                self._note(f"{run.id} has ended already")
         elif what.word == "answer" and not talk.questions:
             self._note("nothing is asked: a line is a message")
         elif what.word == "answer":
             question, text = first_of(what.text, tuple(talk.questions))
-            self._note(safe(await send_answer(self._reach, run.id, text, question or None, self._who)))
+            self._note(safe(await send_answer(self._reach, run.id, text, question or None, key, self._who)))
             talk.questions.pop(question or talk.question, None)
         else:
             gate, reason = first_of(what.text, tuple(talk.gates))

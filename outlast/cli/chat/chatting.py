@@ -16,8 +16,9 @@ from temporalio.service import RPCError
 from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.chat.acting import Acting
 from outlast.cli.chat.commands import Meant, meant
+from outlast.cli.chat.ended import NoAgentError
 from outlast.cli.chat.outbox import Outbox, Typed
-from outlast.cli.chat.sessions import NoAgentError, Said, newest, say
+from outlast.cli.chat.sessions import Said, newest, say
 from outlast.cli.chat.talk import Line, Talk
 from outlast.cli.chat.terminal import Terminal
 from outlast.cli.leaving import LeavingError
@@ -30,6 +31,8 @@ from outlast.storage.activities import encodable
 
 AGAIN = 2.0
 """Seconds before a message that could not be sent is sent again."""
+KEYED = ("line", "say", "interrupt", "answer")
+"""What the session knows by a key, should the line be read again."""
 SHOWN = 20
 """Messages that somebody is shown who has read none of them."""
 
@@ -88,31 +91,29 @@ class Chat:
     async def _read(self) -> None:
         """Take what is typed; where it is piped in, the next line once the one before is answered, or a person is asked."""
         while (line := await self._terminal.read()) is not None:
-            what = meant(line)
-            if what.word == "line":
-                question = self._talk.question
+            what, key = meant(line), ""
+            if what.word in KEYED:
+                self._typed += 1
+                key = f"{self._opening.key}-{self._typed}" if self._opening.key else ""
+            if what.word == "line":  # one that is read again was a message, whatever is asked now
+                question = "" if self._talk.knows(key) else self._talk.question
                 what = Meant("answer", f"{question} {what.text}") if question else Meant("say", what.text)
-            if what.word == "say":
-                await self._say(what.text)
-            elif what.word == "interrupt":
-                await self._say(what.text, interrupt=True)
+            if what.word in ("say", "interrupt"):
+                await self._say(what.text, key, interrupt=what.word == "interrupt")
             elif what.word:
                 if what.word == "end":  # it must not overtake what was said before, which would be refused then
                     await self._until(lambda: not self._sending)
-                await self._acting.do(what, self._run)
+                await self._acting.do(what, self._run, key)
             if not self._terminal.draws:
                 await self._answered()
         await self._until(lambda: not self._sending or (self._away and self._terminal.draws))
         if self._sending:
             self._terminal.note("what was not sent is kept, and sent when you come back")
 
-    async def _say(self, text: str, *, interrupt: bool = False) -> None:
+    async def _say(self, text: str, key: str, *, interrupt: bool = False) -> None:
         if not text and not interrupt:
             return
-        text = encodable(text)
-        self._typed += 1
-        key = f"{self._opening.key}-{self._typed}" if self._opening.key else ""
-        typed = self._outbox.keep(text, interrupt=interrupt, key=key)
+        typed = self._outbox.keep(encodable(text), interrupt=interrupt, key=key)
         if not self._outbox.keeps:
             self._terminal.note("what you type cannot be written down here (STATE_DIR), so a crash would lose it")
             self._outbox.keeps = True
@@ -165,7 +166,7 @@ class Chat:
             else:
                 self._away = False
                 self._talk.begin(taken.run)
-                if typed.text.strip():
+                if typed.text.strip() and (taken.number or not taken.answered):  # else it was an answer to a question
                     self._print(await self._talk.sent(self._reach, typed.key, taken.number))
                 if self._talk.works and taken.number and not typed.interrupt:
                     self._terminal.note(f"  message {taken.number} waits for the agent's next turn")

@@ -9,8 +9,9 @@ from outlast.agents.catalog_activities import MOST_NAMES
 from outlast.agents.files import DEFAULTS, read_agents, slug
 from outlast.agents.sessions import AgentSessionRequest, SessionProgress
 from outlast.cli.chat.chatting import Chat, Opening
+from outlast.cli.chat.ended import asked_of, left_by, never_began
 from outlast.cli.chat.outbox import Outbox
-from outlast.cli.chat.sessions import asked_of, left_by, never_began, newest, session_of
+from outlast.cli.chat.sessions import newest, session_of
 from outlast.cli.chat.terminal import Terminal
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import FAILED, WRONG, LeavingError, say

@@ -14,7 +14,6 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -24,14 +23,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.agents.conversation.reading import MOST_CHARACTERS
-from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult, SayAnswer, SessionProgress
+from outlast.agents.sessions import AgentSessionRequest, SayAnswer
+from outlast.cli.chat.ended import NO_AGENT, NoAgentError, never_began, onward, taken_before
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.reaching import PATIENT_DEADLINE, Reach, must_have_begun
+from outlast.cli.reaching import Reach, must_have_begun
 from outlast.cli.runs.running import marks
-from outlast.cli.runs.waiting import outlasting
-from outlast.errors import ErrorKind, kind_of, text_of
-from outlast.storage.activities import reference
+from outlast.errors import kind_of, text_of
 
 MOST_RUNS = 1000
 """Runs of one session."""
@@ -140,13 +138,15 @@ async def say(
                 return await _said_to(reach, found, said)
             if await found.memo_value(KEY_MEMO, "", type_hint=str) == said.key:
                 return Taken(found.id)  # it was the one message of this run
-            if (before := await _taken_before(reach, found, said)) is not None:
-                return before
+            if not said.text.strip() and not said.ref:
+                return Taken(found.id)  # there is nothing to interrupt
+            if (taken := await taken_before(reach, found, said.key, said.text, said.ref)) is not None:
+                return Taken(found.id, taken, answered=True)
             anew = opening is not None and await never_began(reach, found)
-            onward = opening if opening is not None and anew else await _onward(reach, found, said)
+            request = opening if opening is not None and anew else await onward(reach, found, said.by)
             if number + 1 >= MOST_RUNS:
                 raise LeavingError(WRONG, f"{session} has {MOST_RUNS} runs; begin another session")
-            return await _begun(reach, run_of(session, number + 1), said, onward, priority)
+            return await _begun(reach, run_of(session, number + 1), said, request, priority)
         except (WorkflowAlreadyStartedError, RunOverError):
             continue  # somebody else began that run, or it ended just now
     raise LeavingError(WRONG, f"{session} ends and begins again and again; send it once more")
@@ -161,24 +161,6 @@ async def _by_reference(reach: Reach, said: Said) -> Said:
         return said
     kept = await reach.store().keep(said.text, by_reference=True)
     return replace(said, text=kept.summary, ref=kept.ref or "", size=kept.size)
-
-
-class NoAgentError(LeavingError):
-    """A new session ended at once, because its agent cannot be read."""
-
-
-NO_AGENT = (ErrorKind.UNKNOWN_AGENT, ErrorKind.CATALOG_INVALID)
-
-
-async def never_began(reach: Reach, run: WorkflowExecutionDescription) -> bool:
-    """Whether a session ended at once, because its agent cannot be read: another agent may have its id."""
-    if run.status is not WorkflowExecutionStatus.FAILED:
-        return False
-    try:
-        await outlasting(reach.client.get_workflow_handle(run.id, run_id=run.run_id))
-    except WorkflowFailureError as failure:
-        return kind_of(failure.cause) in NO_AGENT
-    return False
 
 
 class RunOverError(Exception):
@@ -213,8 +195,18 @@ async def _begun(
             raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
+        finally:
+            await _noted(operation)
     await reach.client.start_workflow(SESSION, request, start_signal="say", start_signal_args=[asdict(said)], **start)
     return Taken(run)
+
+
+async def _noted(operation: WithStartWorkflowOperation[Any, Any]) -> None:
+    """Take note of how a start has ended: what nobody asks for, asyncio reports with a traceback on the terminal."""
+    started = asyncio.ensure_future(operation.workflow_handle())
+    await asyncio.wait([started], timeout=0.1)
+    if not started.cancel() and not started.cancelled():
+        started.exception()
 
 
 def _taken(run: str, answer: SayAnswer) -> Taken:
@@ -245,71 +237,13 @@ async def _said_to(reach: Reach, found: WorkflowExecutionDescription, said: Said
     return Taken(found.id)
 
 
-async def end(reach: Reach, found: WorkflowExecutionDescription, by: str) -> None:
-    """Let a session end once the agent has answered what was said; its run may go on in another one."""
+async def end(reach: Reach, found: WorkflowExecutionDescription, by: str) -> bool:
+    """Let a session end once the agent has answered what was said; returns False where it has ended already."""
     handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id)
-    await handle.signal("end", {"by": by})
-
-
-async def asked_of(reach: Reach, run: WorkflowExecutionDescription) -> AgentSessionRequest:
-    """Read what a run of a session was started with; raises LeavingError where that is something else."""
-    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
-        run.id, run_id=run.raw_description.workflow_execution_info.first_run_id or run.run_id
-    )
-    async for event in handle.fetch_history_events(page_size=1):
-        given = event.workflow_execution_started_event_attributes.input.payloads
-        try:
-            (asked,) = await reach.client.data_converter.decode(given, [AgentSessionRequest])
-        except ValueError:
-            break
-        if isinstance(asked, AgentSessionRequest):
-            return asked
-    raise LeavingError(WRONG, f"{run.id} was started with something else than a session's request")
-
-
-async def left_by(reach: Reach, run: WorkflowExecutionDescription) -> SessionProgress | None:
-    """Return from where another session goes on: the conversation, with limits that begin anew."""
-    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
-        run.id, run_id=run.run_id, result_type=AgentSessionResult
-    )
-    if run.status is WorkflowExecutionStatus.COMPLETED:
-        result: AgentSessionResult = await outlasting(handle)
-        progress = result.progress
-    else:  # only its workflow code knows how far a run came that failed or was stopped
-        progress = await reach.ask(run, "progress", SessionProgress, within=PATIENT_DEADLINE)
-    if progress.transcript is None:
-        return None
-    return progress.resumable.model_copy(update={"turns": 0, "tool_calls": 0})
-
-
-async def _taken_before(reach: Reach, run: WorkflowExecutionDescription, said: Said) -> Taken | None:
-    """Return where a message went that is sent again after its session has ended; None where it is new, as far as is known.
-
-    Only the last messages of the last run are known. Raises LeavingError where the key is that of something else.
-    """
-    if run.status is not WorkflowExecutionStatus.COMPLETED:
-        return None
-    handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(
-        run.id, run_id=run.run_id, result_type=AgentSessionResult
-    )
-    result: AgentSessionResult = await outlasting(handle)
-    messages = result.conversation.messages if result.conversation else ()
-    before = next((each for each in messages if each.key == said.key), None)
-    if before is None:
-        return None
-    if before.text.text != said.text and before.text.ref != (said.ref or reference(said.text.encode())):
-        why = f"key: {said.key[:60]!r} is that of message {before.number}, which said something else; send another key"
-        raise LeavingError(WRONG, f"{run.id} does not take it: {why}")
-    return Taken(run.id, before.number, answered=True)
-
-
-async def _onward(reach: Reach, run: WorkflowExecutionDescription, said: Said) -> AgentSessionRequest:
-    asked = await asked_of(reach, run)
-    return AgentSessionRequest(
-        agent=asked.agent,
-        requester=said.by or asked.requester,
-        gate=asked.gate,
-        limits=asked.limits,
-        continues=await left_by(reach, run),
-        conversation=True,
-    )
+    try:
+        await handle.signal("end", {"by": by})
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True

@@ -74,6 +74,10 @@ class Talk:
         """The question that a line answers: the oldest one that is open; "" where none is."""
         return next(iter(self.questions), "")
 
+    def knows(self, key: str) -> bool:
+        """Whether the session has had a message of this key."""
+        return key in self._numbered
+
     @property
     def settled(self) -> bool:
         """Whether nothing that was said here waits for the agent alone."""

@@ -23,7 +23,8 @@ Digest = Annotated[
 StopAsking = Annotated[
     bool,
     typer.Option(
-        "--stop-asking", help="Approve all further calls of the tool in this run as well; bounds narrow that."
+        "--stop-asking",
+        help="Approve all further calls of the tool in this run as well, by any of its agents; bounds narrow that.",
     ),
 ]
 Same = Annotated[

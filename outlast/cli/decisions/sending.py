@@ -81,19 +81,19 @@ async def send(reach: Reach, workflow_id: str, request: DecisionRequest, tell: C
 async def _revoke(reach: Reach, found: WorkflowExecutionDescription, request: DecisionRequest) -> str:
     """Take back an approval that stands for the run."""
     standing = (await gates_of(found)).standing
-    named = [each for each in standing if request.gate in ("", each.gate)]
+    named = [each for each in standing if request.gate in ("", each.name)]
     if len(named) != 1:
-        names = ", ".join(each.gate for each in standing) or "none"
+        names = ", ".join(each.name for each in standing) or "none"
         raise LeavingError(WRONG, f"GATE: name one whose approval stands; {found.id} has {names}")
     (given,) = named
-    say(safe(f"{given.gate}: {given.description}"))
+    say(safe(f"{given.name}: {given.description}"))
     view = GateView(
-        name=given.gate, description="", deadline=datetime.now(UTC), digest=given.digest, signed=given.verified
+        name=given.name, description="", deadline=datetime.now(UTC), digest=given.digest, signed=given.verified
     )
     record = await send_message(reach, found, "decide", _message(reach.settings, found, view, request), GateRecord)
     if record is None:
-        return f"{given.gate} of {found.id}: sent; no worker answers now, so it counts once one is back"
-    return safe(f"{given.gate} of {found.id}: {record.kind} by {record.by}; each call waits for people again")
+        return f"{given.name} of {found.id}: sent; no worker answers now, so it counts once one is back"
+    return safe(f"{given.name} of {found.id}: {record.kind} by {record.by}; each call waits for people again")
 
 
 def described(gate: GateView, now: datetime, width: int = ARGUMENTS_SHOWN) -> list[str]:

@@ -110,7 +110,8 @@ async def with_changes_below(reach: Reach, found: WorkflowExecutionDescription, 
     log.adopt(changes, found.id)
     async for below in runs_below(reach, await reach.status(found), all_of_them=True):
         ended = await _ended(reach, below.found)
-        log.take_over((await reach.ask(ended, "changes", Changes)).changes, below.row.within or below.row.step)
+        changed = await reach.ask(ended, "changes", Changes, within=PATIENT_DEADLINE)
+        log.take_over(changed.changes, below.row.within or below.row.step)
     return log.all(changes.reason)
 
 

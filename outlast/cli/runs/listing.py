@@ -74,7 +74,7 @@ def type_term(types: Sequence[str] = (), *, marked: bool) -> str:
 
 def quoted_name(name: str) -> str:
     """Quote a workflow type for a query; raises LeavingError for one that no query can hold."""
-    if "'" in name or "\\" in name or not name.strip():
+    if "'" in name or "\\" in name or not name.strip() or not name.isprintable():
         raise LeavingError(WRONG, f"--type {name}: write a command that starts runs, or a workflow type")
     return f"'{name}'"
 

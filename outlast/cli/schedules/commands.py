@@ -120,13 +120,16 @@ def backfill(
     overlap: Annotated[
         Overlap, typer.Option(help="buffer-all: one run after the other; allow-all: all at once.")
     ] = "buffer-all",
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those that have been started before: they run once more.")
+    ] = False,
 ) -> None:
     """Start now the runs of a time that has gone by, for instance before the schedule was there."""
     from outlast.cli.reaching import reaching
     from outlast.cli.schedules.operating import fill, read_when
 
     first, last = read_when(start, "--from"), read_when(end, "--to")
-    print(reaching(lambda reach: fill(reach, name, first, last, overlap)))
+    print(reaching(lambda reach: fill(reach, name, first, last, overlap, again=again)))
 
 
 @schedule.command()

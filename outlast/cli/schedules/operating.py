@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import (
     ScheduleActionExecutionStartWorkflow,
     ScheduleActionResult,
+    ScheduleActionStartWorkflow,
     ScheduleBackfill,
     ScheduleHandle,
     ScheduleListDescription,
@@ -117,8 +118,11 @@ async def trigger_now(reach: Reach, name: str, overlap: str | None) -> str:
     return f"{name} is triggered, and the server has not started it yet: {command('schedule list')}"
 
 
-async def fill(reach: Reach, name: str, first: datetime, last: datetime, overlap: str) -> str:
-    """Start the runs of a time gone by and say how many; raises LeavingError where there are none, or too many."""
+async def fill(reach: Reach, name: str, first: datetime, last: datetime, overlap: str, *, again: bool = False) -> str:
+    """Start the runs of a time gone by and say how many; raises LeavingError where there are none, or too many.
+
+    The server starts a run of the same id a second time. So times that have had theirs are refused, unless it shall be `again`.
+    """
     if first > last or last > datetime.now(UTC):
         raise LeavingError(WRONG, "--from and --to: write two times that have gone by, the earlier one first")
     async with the_schedule(reach, name) as handle:
@@ -128,14 +132,48 @@ async def fill(reach: Reach, name: str, first: datetime, last: datetime, overlap
         asked = ListScheduleMatchingTimesRequest(namespace=reach.client.namespace, schedule_id=name)
         asked.start_time.FromDatetime(before)
         asked.end_time.FromDatetime(last)
-        matching = len((await reach.client.workflow_service.list_schedule_matching_times(asked)).start_time)
+        times = (await reach.client.workflow_service.list_schedule_matching_times(asked)).start_time
+        matching = len(times)
         if not 0 < matching <= MOST_BACKFILLED:
             raise LeavingError(
                 WRONG,
                 f"--from and --to: {matching} times lie between them; choose 1 to {MOST_BACKFILLED}, nothing was started",
             )
+        ids = [each.ToDatetime(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for each in times]
+        if not again and (had := await _runs_had(reach, await _named_by(handle), ids)):
+            shown = ", ".join(had[:3]) + (" …" if len(had) > 3 else "")
+            raise LeavingError(
+                WRONG,
+                f"{len(had)} of {counted(matching, 'run')} were started before ({shown}); --again starts them once more, or "
+                "choose other times; nothing was started",
+            )
         await handle.backfill(ScheduleBackfill(before, last, policy_of(overlap)))
     return f"{counted(matching, 'run')} of {name}, from {local_time(first)} to {local_time(last)}: {command('list')}"
+
+
+async def _named_by(handle: ScheduleHandle) -> str:
+    """Return what the ids of a schedule's runs begin with."""
+    action = (await handle.describe()).schedule.action
+    return action.id if isinstance(action, ScheduleActionStartWorkflow) else handle.id
+
+
+async def _runs_had(reach: Reach, name: str, times: list[str]) -> list[str]:
+    """Return the ids of the runs that have been started for these times, and are still kept."""
+    asking = asyncio.Semaphore(20)
+
+    async def started(run: str) -> bool:
+        async with asking:
+            try:
+                await reach.client.get_workflow_handle(run).describe()
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
+            return True
+
+    runs = [f"{name}-{time}" for time in times]
+    found = await asyncio.gather(*map(started, runs))
+    return [run for run, there in zip(runs, found, strict=True) if there]
 
 
 def _run_of(result: ScheduleActionResult) -> str:

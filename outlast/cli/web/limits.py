@@ -5,16 +5,19 @@ of its own here, and the app is called only when the whole body is there, within
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import h11
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
+DRAIN_SECONDS, DRAINED = 1.0, 8
+"""How long, and how many times the largest body, is read of one that is too large, before it is answered."""
 MOST_CONNECTIONS = 64
 CLOSE = {"connection": "close"}
 
@@ -36,11 +39,14 @@ class WholeBody:
             async with asyncio.timeout(self._seconds):
                 body = await self._body(scope, receive)
         except TimeoutError:
-            await PlainTextResponse("the body did not come in time", 408, CLOSE)(scope, receive, send)
+            await JSONResponse({"error": "the body did not come in time"}, 408, CLOSE)(scope, receive, send)
             return
         if body is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self._drain(receive)
             text = f"the body has more than {self._largest // 1024} kB; send less"
-            await PlainTextResponse(text, 413, CLOSE)(scope, receive, send)
+            await JSONResponse({"error": text}, 413, CLOSE)(scope, receive, send)
             return
         given = False
 
@@ -66,6 +72,15 @@ class WholeBody:
                 return None
             if not message.get("more_body"):  # also for a client that has gone: its answer reaches nobody
                 return bytes(body)
+
+    async def _drain(self, receive: Receive) -> None:
+        """Throw away what a client still sends: it reads no answer before it is done, and loses one that ends the connection."""
+        left = DRAINED * self._largest
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
 
 
 class BoundedProtocol(H11Protocol):

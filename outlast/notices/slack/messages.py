@@ -59,7 +59,7 @@ def gate_message(post: SlackPost, news: GateNews, shown: Shown) -> list[Block]:
         ("What", gate.description),
         ("Tool", " on ".join(each for each in (gate.tool, gate.target) if each)),
         ("Risk", gate.risk if gate.tool else ""),
-        ("Asked by", " for ".join(each for each in (gate.agent, gate.requester) if each)),
+        ("Asked by", " for ".join(filter(None, (gate.agent, ", ".join(gate.askers))))),
         *((f"Before, {each.step}", each.summary) for each in gate.before[-5:]),
         ("Size", "; ".join((f"{gate.size:,} bytes", *gate.counts)) if gate.counts else ""),
         ("Needs", _needs(gate) if waits else ""),
@@ -136,7 +136,8 @@ def _button(action: str, text: str, value: Mapping[str, str], style: str = "") -
 
 
 def _confirm(gate: GateView) -> Block:
-    text = f"This call, and every further call of {_line(gate.tool, 100)} in this run, whatever its arguments."
+    tool = _line(gate.tool, 100)
+    text = f"This call, and every further call of {tool} in this run, by any of its agents, whatever its arguments."
     words = {"title": "Stop asking?", "text": text, "confirm": "Approve all", "deny": "Back"}
     return {name: {"type": "plain_text", "text": word} for name, word in words.items()}
 

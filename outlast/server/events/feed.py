@@ -117,6 +117,7 @@ class Feed:
             await self._follow_from(self.found.run_id)  # the first parts have been deleted
         else:
             if not self._reached:  # it was reset: nothing in the history of the first part leads to the new one
+                self._log = EventLog(self.reach, self.found.id)  # which counts its gates and its spend anew
                 await self._follow_from(self.found.run_id)
 
     async def _follow_from(self, run_id: str) -> None:

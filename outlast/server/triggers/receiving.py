@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -14,12 +15,14 @@ from outlast.notices.webhook_activities import signed
 from outlast.server.access import Caller, Scope
 from outlast.server.operations import Answer, Call, HttpError, validated
 from outlast.server.starting import in_name_of, start_as, startable
-from outlast.server.triggers.templates import MissingFieldError, filled, read_triggers
+from outlast.server.triggers.templates import MissingFieldError, filled, key_in, read_triggers
 
 FRESH = 300
 """Seconds by which the time of a signed delivery may differ from ours."""
 STANDARD, HUB = "webhook-signature", "x-hub-signature-256"
 """Headers of a signature: of Standard Webhooks, which signs id and time too, and of GitHub, which signs the body."""
+
+_log = logging.getLogger(__name__)
 
 
 class TriggerBody(RootModel[dict[str, Any]]):
@@ -31,8 +34,10 @@ class Triggers:
 
     def __init__(self, settings: Settings) -> None:
         self._kinds = {kind.command: kind for kind in startable()}
-        self._triggers = read_triggers(settings.triggers_file, self._kinds)
+        self._triggers = read_triggers(settings.file_of("triggers_file"), self._kinds)
         self._secrets = settings.secrets_of_triggers()
+        for name in sorted(set(self._secrets) - set(self._triggers)):
+            _log.warning("TRIGGER_SECRETS: there is no trigger %r in triggers.toml (TRIGGERS_FILE)", name)
 
     async def signed_by(self, request: Request) -> Caller | None:
         """Return who signed a request, None where a token is to say who sends it; raises HttpError for a wrong signature."""
@@ -54,7 +59,7 @@ class Triggers:
         kind = self._kinds[trigger.workflow]
         try:
             request = validated(kind.load_request(), filled(trigger.request, body))
-            key = str(filled(trigger.key, body)) if trigger.key else await _key(name, call.request)
+            key = key_in(trigger.key, body) if trigger.key else await _key(name, call.request)
         except MissingFieldError as error:
             raise HttpError(422, str(error)) from error
         if not key.strip():

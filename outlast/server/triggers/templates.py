@@ -40,12 +40,14 @@ class TriggersFile(BaseModel):
     """The triggers by name."""
 
 
-def read_triggers(file: Path, kinds: dict[str, RunKind]) -> dict[str, Trigger]:
+def read_triggers(file: Path | None, kinds: dict[str, RunKind]) -> dict[str, Trigger]:
     """Read the file, none being no triggers; raises SettingsError that names TRIGGERS_FILE and the wrong entry."""
     import tomllib
 
+    if file is None:
+        return {}
     try:
-        found = TriggersFile.model_validate(tomllib.loads(file.read_text()) if file.is_file() else {}).triggers
+        found = TriggersFile.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig"))).triggers
         for name, trigger in found.items():
             _check(name, trigger, kinds)
     except ValidationError as error:
@@ -77,6 +79,16 @@ def _at(path: str, body: Any) -> Any:
         except (LookupError, TypeError, ValueError):
             raise MissingFieldError(f"body{path}: the body has no such field") from None
     return value
+
+
+def key_in(template: str, body: Any) -> str:
+    """Fill the template of a run's id; raises MissingFieldError for a field that is no text or number, which names nothing."""
+    for path in PLACE.findall(template):
+        if isinstance(value := _at(path, body), dict | list | bool | None):
+            raise MissingFieldError(
+                f"body{path}: the key of a run is made of texts and numbers, not {_text(value)[:40]}"
+            )
+    return str(filled(template, body))
 
 
 def _text(value: Any) -> str:

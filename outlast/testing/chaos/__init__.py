@@ -4,10 +4,10 @@ Open `running.py` first: `chaos(scenarios, setup, …)`. What can strike stands 
 From a shell: `python -m outlast.testing.chaos --help`.
 """
 
-from outlast.testing.chaos.contracts import EVERY_FAULT, Fault, Scenario
+from outlast.testing.chaos.contracts import EVERY_FAULT, Fault, Says, Scenario
 from outlast.testing.chaos.report import Report
 from outlast.testing.chaos.running import Plan, chaos
 from outlast.testing.chaos.stack import Setup
 from outlast.testing.messages_api.rules import Rule
 
-__all__ = ["EVERY_FAULT", "Fault", "Plan", "Report", "Rule", "Scenario", "Setup", "chaos"]
+__all__ = ["EVERY_FAULT", "Fault", "Plan", "Report", "Rule", "Says", "Scenario", "Setup", "chaos"]

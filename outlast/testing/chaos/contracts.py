@@ -98,8 +98,25 @@ EVERY_FAULT: tuple[Fault, ...] = tuple(Fault)
 
 
 @dataclass(frozen=True)
+class Says:
+    """What a person says in a session.
+
+    Args:
+        text: The message; none of a session is part of another one.
+        by: Who says it.
+        at_once: Whether it is said while the message before may still be worked on.
+        interrupt: Whether it breaks off what the agent does.
+    """
+
+    text: str
+    by: str = ""
+    at_once: bool = False
+    interrupt: bool = False
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """One workflow under chaos; `{run}` in texts of `request` and `command` stands for the run's id, `job-123456`.
+    """One workflow under chaos; `{run}` in texts of `request`, `says` and `command` stands for the run's id, `job-123456`.
 
     Each prompt should hold that id, because calls are counted for each run.
 
@@ -110,7 +127,11 @@ class Scenario:
         command: The command that starts the run under the id `{run}` and waits for it, in the place of `workflow`; its exit code
             is judged (0, or 1 for a run that is to fail), and it can be killed and started again.
         ends: How the run must end.
+        says: What people say to a session of an agent, in the place of `workflow` and `command`; `request` is the session's.
+            Each message has to be answered, or broken off by one that interrupts. It is said by a program of its own, which can
+            be killed and started again.
         approvers: Who approves its gates.
+        answer: What people answer to each question that it asks.
         prepare: Called with the id before the run starts.
         check: Called with the id after the run has ended; returns what is wrong, or "".
     """
@@ -120,7 +141,9 @@ class Scenario:
     request: Mapping[str, Any] = field(default_factory=dict)
     command: Sequence[str] = ()
     ends: Literal["completed", "failed"] = "completed"
+    says: Sequence[Says] = ()
     approvers: Sequence[str] = ()
+    answer: str = ""
     prepare: Callable[[str], None] = lambda _: None
     check: Callable[[str], str] = lambda _: ""
 

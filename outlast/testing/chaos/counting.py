@@ -47,7 +47,7 @@ async def count(stack: Stack, hits: Sequence[dict[str, Any]], runs: Sequence[str
 def _count(run: str, hits: list[dict[str, Any]], used: int, stack: Stack) -> Counted:
     answered = [hit for hit in hits if hit["outcome"] == "answered"]
     lost = [hit for hit in answered if _may_be_lost(hit, stack)]
-    asked = Counter(hit["digest"] for hit in hits)
+    last = {hit["digest"]: hit["n"] for hit in hits}
     again = Counter(hit["digest"] for hit in answered) - Counter(hit["digest"] for hit in lost)
     # One prompt may be meant to be asked several times, by voters of one mind: only what no answer was used for is too much.
     surplus = min(len(answered) - len(lost) - used, sum(times - 1 for times in again.values()))
@@ -56,7 +56,8 @@ def _count(run: str, hits: list[dict[str, Any]], used: int, stack: Stack) -> Cou
         for digest, times in again.items()
         if times > 1 and surplus > 0
     ][: max(surplus, 0)]
-    left = [hit for hit in hits if hit["outcome"] == "abandoned" and asked[hit["digest"]] > 1]
+    # One that is not made again was broken off on purpose: by a person who interrupts, or by a vote that is decided.
+    left = [hit for hit in hits if hit["outcome"] == "abandoned" and hit["n"] != last[hit["digest"]]]
     live = [f"{run}: {_shown(hit)}" for hit in left if not _may_be_lost(hit, stack)]
     return Counted(finished, live, len(lost) + len(left) - len(live))
 

@@ -5,10 +5,11 @@ import json
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowQueryFailedError
@@ -68,9 +69,11 @@ class Runs:
         return run
 
     async def _see_through(self, run: Run) -> None:
-        people = asyncio.create_task(self._approve(run)) if run.scenario.approvers else None
+        scenario = run.scenario
+        people = asyncio.create_task(self._attend(run)) if scenario.approvers or scenario.answer else None
         try:
-            await (self._by_command(run) if run.scenario.command else self._by_client(run))
+            command = [part.replace("{run}", run.id) for part in _command(scenario)]
+            await (self._by_command(run, command) if command else self._by_client(run))
             run.ended = time.time()
             await self._judge(run)
         finally:
@@ -90,9 +93,8 @@ class Runs:
                 return
             await asyncio.sleep(0.3)
 
-    async def _by_command(self, run: Run) -> None:
-        """Run its command to the end, again where it was killed, or where nothing was there that it could speak to."""
-        command = [part.replace("{run}", run.id) for part in run.scenario.command]
+    async def _by_command(self, run: Run, command: Sequence[str]) -> None:
+        """Run a command to its end, again where it was killed, or where nothing was there that it could speak to."""
         starter = run.starter = Process(
             f"starter-{run.scenario.name}-{run.id}", self.stack.env, self.stack.directory / "starters" / f"{run.id}.log",
             self.stack.setup.launch,
@@ -110,7 +112,8 @@ class Runs:
         if code != (0 if run.scenario.ends == "completed" else 1) and not over:
             run.exit = f"{starter.name} left with {code}: {' '.join(starter.said().split())[-400:]}"
 
-    async def _approve(self, run: Run) -> None:
+    async def _attend(self, run: Run) -> None:
+        """Decide and answer what waits for people."""
         handle = self.stack.client.get_workflow_handle(run.id)
         while True:
             await asyncio.sleep(LOOKS)
@@ -120,6 +123,9 @@ class Runs:
                     for name in run.scenario.approvers:
                         if name not in gate.approved_by:
                             await handle.signal("approve", {"by": name, "gate": gate.name}, rpc_timeout=ANSWERS_WITHIN)
+                for question in status.questions:
+                    given = {"question": question.id, "answer": run.scenario.answer, "key": f"{run.id} {question.id}"}
+                    await handle.signal("answer", given, rpc_timeout=ANSWERS_WITHIN)
 
     async def query_all(self) -> None:
         """Ask every open run for its status, as a page that shows them all."""
@@ -151,6 +157,14 @@ class Runs:
         except WorkflowFailureError as error:
             return f": {' '.join(str(error.cause).split())[:400]}"
         return ""
+
+
+def _command(scenario: Scenario) -> Sequence[str]:
+    """Return what starts a run and waits for it; nothing where the client does."""
+    if not scenario.says:
+        return scenario.command
+    spoken = {"request": scenario.request, "says": [asdict(each) for each in scenario.says]}
+    return (str(Path(__file__).with_name("talking.py")), "{run}", json.dumps(spoken))
 
 
 def filled(value: Any, run: str) -> Any:

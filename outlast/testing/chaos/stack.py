@@ -43,6 +43,7 @@ class Setup:
         settings: Variables of its environment, and of the starters'.
         task_queue: The task queue that it serves.
         answers: Rules of what the double of the API answers.
+        server_options: Further options of the server: dynamic configuration, say.
         launch: How processes are started.
     """
 
@@ -50,6 +51,7 @@ class Setup:
     settings: Mapping[str, str] = field(default_factory=dict)
     task_queue: str = "agents"
     answers: Sequence[Rule] = ()
+    server_options: Sequence[str] = ()
     launch: Launch = launch
 
 
@@ -113,7 +115,8 @@ class Stack:
 
     async def start_server(self) -> None:
         """Start the server on its database, and wait until it answers."""
-        command = server_command(find_temporal(), self.directory / "temporal.db", self.port, None)
+        binary, database = find_temporal(), self.directory / "temporal.db"
+        command = (*server_command(binary, database, self.port, None), *self.setup.server_options)
         self.server.start(command)
         deadline = time.monotonic() + READY_WITHIN
         while True:

@@ -28,7 +28,7 @@ client left), running.
   `breaks`: "connection" drops the connection in the middle of the answer, "stream" ends the stream cleanly there,
   "silence" says nothing more from there on;
   `piece` characters in each event of the stream, `pace` seconds after each;
-  `hold` keeps the call waiting until this name is released.
+  `hold` keeps the call waiting until this name is released, `keeps` a stream open behind its last piece.
 
   `tool` with `input` calls a tool, `{turn}` in a text of the input being the number of answers in the conversation so far, and
   `{run}` the call's run; with `before_turn` the rule counts for conversations of fewer answers alone.
@@ -202,6 +202,8 @@ class Double:
                 delta = {"type": "text_delta" if kind == "text" else "input_json_delta", kind: piece}
                 yield event("content_block_delta", index=0, delta=delta)
                 await asyncio.sleep(rule.pace)
+            if rule.keeps:
+                await self._released[rule.keeps].wait()
             if rule.breaks:
                 _end(hit, f"broken ({rule.breaks})")
                 await _break(rule.breaks)

@@ -30,6 +30,7 @@ class Rule(BaseModel):
     input: dict[str, Any] = {}
     before_turn: int | None = None
     hold: str = ""
+    keeps: str = ""
     piece: int = 2048
     pace: float = 0.0
 

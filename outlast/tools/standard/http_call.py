@@ -143,10 +143,12 @@ async def request_once(
     headers: Mapping[str, str],
     body: Any = None,
     content: bytes | None = None,
+    reads: bool = True,
 ) -> tuple[int, str]:
     """Send a request to one of the addresses of its host, with a JSON body or with content; returns status and text.
 
-    No redirect is followed. Raises ToolError where it may not be sent, and httpx2's errors where it was not answered.
+    Without `reads` the status alone counts, and the text is empty. No redirect is followed.
+    Raises ToolError where it may not be sent, and httpx2's errors where it was not answered.
     """
     target = hosts.target(url)
     addresses = await hosts.addresses(target.host, port_of(target))
@@ -170,7 +172,7 @@ async def request_once(
                     raise
                 continue
             try:
-                return response.status_code, await _text(response)
+                return response.status_code, await _text(response) if reads else ""
             finally:
                 await response.aclose()
     raise ConnectionError(f"{target.host} has no address")

@@ -68,11 +68,11 @@ async def replay():
     plugins = tracing(sys.argv[1])
     from dataclasses import replace
     from temporalio.client import WorkflowHistory
-    from temporalio.worker import Replayer
     from outlast.client import data_converter
+    from outlast.worker.sandbox import TolerantReplayer
     from tests.policed import policed
     from tests.served import EVERY_WORKFLOW
-    replayer = Replayer(
+    replayer = TolerantReplayer(
         workflows=EVERY_WORKFLOW, data_converter=data_converter(512 * 1024), plugins=plugins,
         workflow_runner=policed(),
     )

@@ -64,12 +64,15 @@ class Served:
 
     def begin(self) -> None:
         self.process.start()
-        self.process.wait_until(lambda: "server ready" in self.process.output, "the server is ready", timeout=60)
+        self.process.wait_until(lambda: "server ready" in self.process.output, "the server is ready")
 
     def events(
-        self, run: str, after: str = "", most: int = 1_000_000, who: str = EVERYTHING
+        self, run: str, after: str = "", most: int = 1_000_000, who: str = EVERYTHING, *, counted: str = "id"
     ) -> Iterator[dict[str, Any]]:
-        """Read events until the stream ends, or so many with an id were read; the connection is dropped then."""
+        """Read events until the stream ends, or so many were read; the connection is dropped then.
+
+        Those with an id count, or all of them where `counted` is empty.
+        """
         headers = {"Authorization": f"Bearer {self.tokens[who]}"} | ({"Last-Event-ID": after} if after else {})
         with self.client.stream("GET", f"{self.url}/runs/{run}/events", headers=headers, timeout=30) as answer:
             assert answer.status_code in (200, 204), answer.status_code
@@ -77,7 +80,7 @@ class Served:
                 if most <= 0:
                     return
                 yield event
-                most -= "id" in event
+                most -= not counted or counted in event
 
 
 def parsed(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

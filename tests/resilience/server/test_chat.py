@@ -159,9 +159,12 @@ def test_a_pipe_says_each_line_once_whatever_is_killed(served: Served, tmp_path:
         pass
     served.stack.worker.kill()
     served.stack.worker.start()
-    done = served.stack.run(*command, stdin=lines)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == whole
+    for _ in range(2):  # once more after its end: what was said there is known, and begins no other run
+        done = served.stack.run(*command, stdin=f"{lines}/end\n")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == whole
+        served.result("piped")
+    assert "piped has ended already" in done.stderr
     assert conversation(served, "piped") == [("ada", f"Line {number}.", "answered") for number in range(4)]
     paid = [hit for hit in served.stack.api.hits() if hit.get("status", 200) == 200]
     assert len(paid) <= 5, "a killed worker asks the call again that it had in hand, and no other"
@@ -170,10 +173,20 @@ def test_a_pipe_says_each_line_once_whatever_is_killed(served: Served, tmp_path:
     assert failed.returncode == 1
     assert "not every message was answered" in failed.stderr
     assert (failed.stdout, "no such thing" in failed.stderr) == ("", True)
+
+
+def test_lines_that_are_read_again_answer_a_question_once_and_no_other(served: Served) -> None:
     question = {"question": "Which?", "options": ["red", "blue"]}
-    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 1}])
-    asked = served.stack.run("chat", "mailer", "--id", "asked", stdin="Which lamp?\n")
+    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question}])
+    command, lines = ("chat", "mailer", "--id", "again", "--as", "ada", "--key", "lamps"), "Which lamp?\nred\nThanks.\n"
+    asked = served.stack.run(*command, stdin="Which lamp?\n")
     assert (asked.returncode, "question-1" in asked.stderr) == (1, True), "its message has no answer"
+    for _ in range(2):
+        whole = served.stack.run(*command, stdin=lines)
+        assert (whole.returncode, len(whole.stdout.splitlines())) == (0, 2), (whole.stdout, whole.stderr)
+        assert whole.stdout.splitlines()[1] == "Answer to: ada: Thanks."
+        assert "is not one of red, blue" not in whole.stderr
+    assert conversation(served, "again") == [("ada", text, "answered") for text in ("Which lamp?", "Thanks.")]
 
 
 def test_bytes_that_are_no_text_are_replaced_and_stop_nobody(served: Served, tmp_path: Path) -> None:

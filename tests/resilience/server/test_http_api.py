@@ -355,6 +355,8 @@ def test_other_addresses_need_tokens(served: Served) -> None:
     refused = served.stack.run("serve", "--host", "0.0.0.0", "--port", "0")
     assert refused.returncode == 2
     assert "without SERVE_TOKENS and APPROVER_SECRET anybody could use it" in refused.stderr
+    behind_a_proxy = served.stack.run("serve", "--name", "api.example.org", "--port", "0")
+    assert (behind_a_proxy.returncode, "--name api.example.org: without" in behind_a_proxy.stderr) == (2, True)
     made = served.stack.run("serve-token", "web", "--scope", "start", "--scope", "read")
     token, entry = made.stdout.strip(), made.stderr.strip().splitlines()[-1]
     assert token.startswith("outlast_")

@@ -90,6 +90,11 @@ def test_a_run_that_goes_on_makes_a_trigger_skip_and_a_backfill_wait(stack: Stac
     filled = ["early-2026-06-01T07:00:00Z", "early-2026-06-02T07:00:00Z"]
     wait_for(lambda: set(filled) <= set(stack.runs()), "the runs of the backfill")
     assert stack.json("result", filled[-1])["state"] == "completed"
+    repeated = ("--from", "2026-06-02T00:00Z", "--to", "2026-06-03T23:00Z")
+    assert f"1 of 2 runs were started before ({filled[-1]}); --again" in refused(
+        stack, "schedule", "backfill", "early", *repeated
+    )
+    assert "2 runs of early" in stack.done("schedule", "backfill", "early", *repeated, "--again")
     stack.done("schedule", "delete", "early")
 
 
@@ -98,6 +103,8 @@ def test_nothing_is_added_for_what_could_not_start(stack: Stack) -> None:
     task = ("plan", "Compare tea and coffee")
     assert "--cron: CronString" in refused(stack, *add, "nonsense", "--", *task)
     assert "that time never comes" in refused(stack, *add, "0 0 30 2 *", "--", *task)
+    long = refused(stack, "schedule", "add", "n" * 990, "--cron", "@daily", "--", *task)
+    assert "NAME: WorkflowId exceeds maximum allowed length" in long, "its runs have longer ids than it has itself"
     assert "--timezone: unknown time zone" in refused(stack, *add, "@daily", "--timezone", "Mars/X", "--", *task)
     assert "--id: leave it out" in refused(stack, *add, "@daily", "--", *task, "--id", "mine")
     assert "--delay: leave it out" in refused(stack, *add, "@daily", "--", *task, "--delay", "2h")

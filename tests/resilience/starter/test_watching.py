@@ -5,14 +5,16 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from outlast.contracts import SEARCH_ATTRIBUTES
+from outlast.tracing.live_text_activities import BATCH
 from tests.conftest import binary
 from tests.processes import PROJECT, running_starter
 from tests.stacks import Stack, whole_stack
@@ -20,8 +22,6 @@ from tests.stacks import Stack, whole_stack
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("watching")]
 
 TEXT = " ".join(f"Sentence {n} is of no weight." + ("\n\n" if n % 4 == 3 else "") for n in range(47))
-PACE = 0.12
-"""Seconds between two pieces of a text, so that some of it is seen in a heartbeat before it breaks off."""
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,16 @@ def planned(stack: Stack, run: str, *steps: dict[str, Any]) -> None:
     stack.done("plan", "--plan", str(file), "--id", run, "--detach")
 
 
-async def written(stack: Stack, run: str) -> str:
-    """Return every event of a run in words; Temporal's own command line would show payloads in base64."""
-    client = await Client.connect(stack.server.address)
-    return "".join(map(str, (await client.get_workflow_handle(run).fetch_history()).events))
+def written(stack: Stack, run: str) -> tuple[str, float]:
+    """Return every event of a run in words, and how many seconds it took; Temporal's own commands show payloads in base64."""
+
+    async def history() -> Sequence[HistoryEvent]:
+        client = await Client.connect(stack.server.address)
+        return (await client.get_workflow_handle(run).fetch_history()).events
+
+    events = asyncio.run(history())
+    took = events[-1].event_time.ToDatetime() - events[0].event_time.ToDatetime()
+    return "".join(map(str, events)), took.total_seconds()
 
 
 def said(lines: list[str], label: str) -> str:
@@ -65,9 +71,9 @@ def said(lines: list[str], label: str) -> str:
 
 
 def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(stack: Stack, tmp_path: Path) -> None:
-    slow = {"text": TEXT, "piece": 25, "pace": PACE}
+    slow = {"text": TEXT, "piece": 25, "pace": 0.01}
     refused = {"user": "Write", "system": "esearch", "status": 400, "error_type": "invalid_request_error", "times": 1}
-    stack.api.script(rules=[refused, {**slow, "breaks": "connection", "times": 1}, slow])
+    stack.api.script(rules=[refused, {**slow, "breaks": "connection", "keeps": "seen", "times": 1}, slow])
     planned(
         stack,
         "streamed",
@@ -77,6 +83,7 @@ def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(s
     with running_starter(tmp_path, "watch", "streamed", "--stream", env=stack.env, name="watch") as watching:
         watching.wait_until(lambda: "a · researcher │ Sentence 0" in watching.output, "the text begins to be shown")
         assert "done · a" not in watching.output, "it is shown while the call runs"
+        stack.api.script(release=["seen"])
         assert watching.wait(90) == 0, watching.output
     lines = watching.output.splitlines()
 
@@ -87,7 +94,7 @@ def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(s
     assert said(lines, "b · generalist") == TEXT, "the fallback agent's text stands under its own name"
     assert any(line.startswith("b · researcher ✗ ") for line in lines)
     assert [line for line in lines if line.startswith("done · a · researcher · ") and " · 2 attempts · " in line]
-    history = asyncio.run(written(stack, "streamed"))
+    history, _ = written(stack, "streamed")
     assert "Sentence 0 is of" in history, "the summary of the answer, so that words can be found in it"
     assert "signaled" not in history
     assert "Sentence 20 is of" not in history, "what the broken attempt had written is in no event either"
@@ -96,19 +103,21 @@ def test_texts_are_shown_as_they_come_and_once_also_where_an_attempt_broke_off(s
 def test_a_run_with_a_stream_shows_texts_whole_and_pays_for_it_in_events(stack: Stack, tmp_path: Path) -> None:
     # Faster than heartbeats can show without a gap.
     fast = {"text": TEXT * 6, "piece": 50, "pace": 0.05}
-    stack.api.script(rules=[{**fast, "breaks": "connection", "times": 1}, fast])
+    stack.api.script(rules=[{**fast, "breaks": "connection", "keeps": "half", "times": 1}, fast])
     file = tmp_path / "plan.json"
     file.write_text(json.dumps([{"step": "a", "agent": "writer", "input": "Write."}]))
     stack.done("plan", "--plan", str(file), "--id", "published", "--stream", "--detach")
     with running_starter(tmp_path, "watch", "published", "--stream", env=stack.env, name="watch") as watching:
+        watching.wait_until(lambda: "a · writer │ Sentence 0" in watching.output, "the text begins to be shown")
+        stack.api.script(release=["half"])
         assert watching.wait(90) == 0, watching.output
     lines = watching.output.splitlines()
 
     assert said(lines, "a · writer") == TEXT * 6
     assert " … " not in watching.output
     assert sum(" ↺ attempt 2, what stands above does not count: " in line for line in lines) == 1
-    history = asyncio.run(written(stack, "published"))
-    assert 2 <= history.count("EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED") <= 14
+    history, seconds = written(stack, "published")
+    assert 2 <= history.count("EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED") <= seconds / BATCH
     assert "EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE" not in history, "watching it leaves nothing"
 
 
@@ -118,13 +127,13 @@ def test_a_watched_run_outlasts_worker_and_server_and_shows_what_waits_for_whom(
     with running_starter(tmp_path, "watch", "gated", env=stack.env, name="watch") as watching:
         watching.wait_until(lambda: "waits for a person" in watching.output, "the gate is shown")
         stack.worker.kill()
-        watching.wait_until(lambda: "no worker answers" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "no worker answers" in watching.output, "it says so")
         stack.server.kill()
-        watching.wait_until(lambda: "the server does not answer" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "the server does not answer" in watching.output, "it says so")
         stack.server.start()
-        watching.wait_until(lambda: "the server answers again" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "the server answers again" in watching.output, "it says so")
         stack.worker.start()
-        watching.wait_until(lambda: "a worker answers again" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "a worker answers again" in watching.output, "it says so")
         stack.done("approve", "gated", "--as", "ann")
         assert watching.wait(60) == 0, watching.output
     lines = watching.output.splitlines()

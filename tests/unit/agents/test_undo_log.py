@@ -1,6 +1,7 @@
 """The undo log: whatever happens in whatever order, each change is taken back once, last in first out, or listed."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -233,3 +234,25 @@ def test_undos_that_failed_can_be_tried_again_and_nothing_else_is() -> None:
     # The one that never reported may not have happened, so its undo decides; it goes first.
     assert [log.changes[seq].state for seq in (reported, lost)] == [ChangeState.DONE, ChangeState.REGISTERED]
     assert undo_all(log) == [lost, reported]
+
+
+def test_changes_of_runs_side_by_side_are_undone_by_when_each_was_made() -> None:
+    """A checkpoint keeps its place among them, and what an older run wrote down without times keeps its order."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    left, right, above = UndoLog(), UndoLog(), UndoLog()
+    for log, name, minutes in ((left, "left", (1, 4)), (right, "right", (2, 3, 5))):
+        for at in minutes:
+            log.done(log.register("s", "a", WRITE, str(at), f"{name}/{at}").seq, {}, start + timedelta(minutes=at))
+    above.done(above.register("s", "a", WRITE, "0", "above/0").seq, {})
+    above.mark("third", start + timedelta(minutes=3.5))
+    above.done(above.register("s", "a", WRITE, "6", "above/6").seq, {}, start + timedelta(minutes=6))
+    running = above.register("s", "a", WRITE, "?", "above/7").seq
+    for log in (right, left, right):
+        above.take_over(log.all().changes, "s")
+    assert [above.changes[seq].arguments for seq in above.to_undo(to("third"))] == ["?", "6", "5", "4"]
+    assert [above.changes[seq].arguments for seq in above.to_undo(ROLL_BACK_ALL)] == [*"?654321", "0"]
+    above.done(running, {}, start + timedelta(minutes=7))
+    assert [above.changes[seq].order for seq in above.to_undo(ROLL_BACK_ALL)] == [8, 7, 6, 5, 4, 3, 2, 1]
+    old = tuple(change.model_copy(update={"at": None}) for change in left.all().changes)
+    above.take_over([change.model_copy(update={"key": f"old/{change.key}"}) for change in old], "s")
+    assert [above.changes[seq].arguments for seq in above.to_undo(ROLL_BACK_ALL)][:3] == ["4", "1", "?"]

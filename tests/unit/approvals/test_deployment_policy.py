@@ -1,9 +1,13 @@
 """What a deployment says of its gates, and what a run may say beside it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from outlast.cli.inputs import read_plan_file
+from outlast.cli.leaving import LeavingError
 from outlast.contracts import DeploymentPolicy, GatePolicy, OnTimeout, Risk
 from outlast.plans.checking import read_plan
 from outlast.settings import Settings, SettingsError
@@ -46,10 +50,13 @@ def test_the_tool_goes_before_the_risk_and_both_before_the_rest(tmp_path: Path) 
     assert (policy.questions.deadline, policy.questions.remind_every) == (86_400, 14_400)
 
 
-def test_without_a_file_the_settings_hold(tmp_path: Path) -> None:
-    policy = Settings.model_validate({"gates_file": tmp_path / "none", "gate_deadline": "90m"}).gate_policy()
+def test_without_a_file_the_settings_hold_and_one_that_is_named_must_be_there(tmp_path: Path) -> None:
+    policy = Settings.model_validate({"gate_deadline": "90m"}).gate_policy()
     assert policy.of(Risk.HIGH, "pay") == GatePolicy(deadline=5400, needed=1)
-    assert Settings(gates_file=tmp_path / "none").gate_policy().of(Risk.LOW, "").deadline == 86_400
+    assert Settings().gate_policy().of(Risk.LOW, "").deadline == 86_400
+    for wrong in (tmp_path / "none", tmp_path):
+        with pytest.raises(SettingsError, match=f"GATES_FILE={wrong}: there is no such file"):
+            Settings(gates_file=wrong).gate_policy()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,14 @@ def test_without_a_file_the_settings_hold(tmp_path: Path) -> None:
             "risk.high, with what the rest",
         ),
         ("deadline = ", "Invalid value"),
-        ("tools = 3", "int"),
+        ("tools = 3", "tools: write a table of fields, not 3"),
+        ("[tools]\npay = 2", "tools.pay: write a table of fields, not 2"),
+        ("deadline = true", "True is no time; write seconds"),
+        ("needed = true", "needed: write how many people must approve"),
+        ("approvers = ['ada', ' ']", "approvers: one of the names is empty"),
+        ("remind_every = '9999999d'", "remind_every: write at most 365d"),
+        ("[tools.pay]\nescalate_to = ['boss']\nescalate_after = inf", "tools.pay: escalate_after: write at most 365d"),
+        ("[questions]\nremind_every = '400d'", "questions: remind_every: write at most 365d"),
         ("[questions]\nneeded = 2", "questions.needed is unknown; known are deadline, remind_every"),
         ("[questions]\nremind_every = 0.1", "questions: remind_every: Input should be greater"),
     ],
@@ -139,3 +153,22 @@ def test_only_a_plan_of_ones_own_says_who_approves_a_step() -> None:
     assert mine.steps[0].gate.over(GatePolicy(deadline=60)) == GatePolicy(needed=2, deadline=60)
     assert models is not None
     assert models.steps[0].gate is None
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"confrim": True}, "steps[0].confrim: there is no such field; did you mean confirm?"),
+        (
+            {"confirm": True, "gate": {"approvers": ["ada"]}},
+            "steps[0].gate.approvers: there is no such field; known are needed",
+        ),
+        ({"confirm": True, "gates": {"needed": 2}}, "steps[0].gates: there is no such field; did you mean gate?"),
+    ],
+)
+def test_a_plan_file_whose_approvals_are_misspelt_is_refused(tmp_path: Path, step: dict[str, Any], said: str) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"steps": [{"step": 1, "agent": "writer", "input": "Pay.", **step}]}))
+    with pytest.raises(LeavingError) as caught:
+        read_plan_file(file, "--plan")
+    assert said in str(caught.value)

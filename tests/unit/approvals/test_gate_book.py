@@ -154,6 +154,9 @@ def test_reminders_and_escalation_come_before_the_deadline_and_missed_ones_once(
     late.tick(at(250))
     assert kinds(late) == ["opened", "reminded"]
     assert next_due(late.gates["gate-1"]) == at(300)
+    for never in (1e12, 1e300, float("inf")):  # later than any clock can say
+        gate = book(remind_every=never, escalate_after=never, escalate_to=("Boss",)).gates["gate-1"]
+        assert next_due(gate) == at(300)
 
 
 def test_an_edit_makes_another_action_that_another_must_approve() -> None:

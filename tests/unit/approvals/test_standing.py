@@ -15,6 +15,7 @@ from outlast.contracts import (
     Effect,
     GateOutcome,
     GatePolicy,
+    GatesCarried,
     ProposedAction,
     RecordKind,
     Risk,
@@ -47,7 +48,7 @@ def given(bounds: Bounds = ALL, *by: str, **policy: Any) -> GateBook:
 
 
 def covers(made: GateBook, action: ProposedAction, requester: str = "", **policy: Any) -> bool:
-    return made.cover(action, GatePolicy(**policy).within(None), requester, at(2)) is not None
+    return made.cover(action, GatePolicy(**policy).within(None), (requester,), at(2)) is not None
 
 
 @pytest.mark.parametrize(
@@ -261,6 +262,73 @@ def test_it_can_be_revoked_by_whoever_may_decide_and_then_covers_nothing() -> No
     assert not covers(made, call(), eligible=("Ann",))
     assert made.decide(revoke(), at(3)).kind is RecordKind.REFUSED
     assert breaks(made.records) == ()
+
+
+def below(of: GateBook, run: str = "run/clerk-1", **carried: Any) -> GateBook:
+    """The book of another run of the tree, which was told what people decided in this one."""
+    made = GateBook(GatesCarried(**carried))
+    made.adopt(of.standing.decided("run"), run, at(2))
+    return made
+
+
+def test_what_stands_in_another_run_is_held_against_this_one_and_goes_along() -> None:
+    above = given(Bounds(at_most={"amount": 60}))
+    made = below(above)
+    made = GateBook(GatesCarried.model_validate_json(made.carried().model_dump_json()))
+    assert not covers(made, call(amount=70))
+    assert not covers(made, call(), needed=2)
+    assert not covers(made, call(), requester="ann")
+    assert not covers(made, call(), stop_asking=False)
+    made.signed = True
+    assert not covers(made, call()), "no token proves who gave it"
+    made.signed = False
+    assert covers(made, call())
+    assert [(record.kind, record.gate, record.by) for record in made.records] == [
+        (RecordKind.SHARED, "gate-1@run", "Ann"),
+        (RecordKind.COVERED, "gate-1@run", "Ann"),
+    ]
+    assert breaks(made.records) == ()
+    assert made.standing.decided("run/clerk-1").mark == above.standing.decided("run").mark != ""
+    made.standing.alone()
+    made.adopt(above.standing.decided("run"), "run/clerk-1", at(3))
+    assert not covers(made, call()), "it no longer hears of others"
+
+
+def test_an_end_of_an_approval_reaches_all_runs_and_nothing_brings_it_back() -> None:
+    above = given()
+    made, other = below(above), below(above, "run/clerk-2")
+    before = above.standing.decided("run")
+    assert made.decide(revoke("Bob", gate="gate-1@run"), at(3)).kind is RecordKind.REVOKED
+    for book, name in ((above, "run"), (other, "run/clerk-2")):
+        book.adopt(made.standing.decided("run/clerk-1"), name, at(4))
+        assert (book.records[-1].kind, covers(book, call())) == (RecordKind.REVOKED, False)
+    for book, name in ((made, "run/clerk-1"), (other, "run/clerk-2")):
+        later = GateBook(book.carried())
+        later.adopt(before, name, at(5))
+        assert not covers(later, call())
+
+
+def test_what_waits_elsewhere_within_the_bounds_need_not_be_decided_any_more() -> None:
+    made, above = GateBook(), given(ALL, eligible=("Ann", "Bob"))
+    for amount, policy in ((50, {}), (60, {"needed": 2}), (70, {"eligible": ("Bob",)})):
+        opened(made, call(amount=amount), **policy)
+    made.adopt(above.standing.decided("run"), "run/clerk-1", at(2))
+    assert [gate.outcome for gate in made.gates.values()] == [GateOutcome.APPROVED, *[GateOutcome.PENDING] * 2]
+    assert "Eve may not revoke it, Ann, Bob may" in made.decide(revoke("Eve"), at(3)).reason
+
+
+def test_a_gate_that_is_settled_when_it_opens_is_not_settled_again_by_what_stands() -> None:
+    made = given()
+    for decision in (yes("Bob", gate="gate-2", digest=call(amount=60).digest), no("Bob", gate="gate-3")):
+        made.decide(decision, at(1))
+    for name, amount in (("gate-2", 60), ("gate-3", 70), ("gate-4", 80)):
+        opened(made, call(amount=amount))
+        made.settle_covered(made.gates[name], at(2))
+    assert [(gate.outcome, gate.by) for gate in made.gates.values()][1:] == [
+        (GateOutcome.APPROVED, ("Bob",)),
+        (GateOutcome.DENIED, ("Bob",)),
+        (GateOutcome.APPROVED, ("Ann",)),
+    ]
 
 
 def test_the_denial_of_another_call_takes_nothing_back() -> None:

@@ -156,7 +156,7 @@ async def test_a_person_may_leave_while_the_server_is_away_and_the_end_waits_for
         happened.append("said")
         return Taken("s", 1, answered=True)
 
-    async def acted(what: Any, run: Any) -> None:
+    async def acted(what: Any, run: Any, key: str) -> None:
         happened.append(what.word)
 
     async def looked(run: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from outlast.cli.kinds import kinds
-from outlast.server.triggers.templates import MissingFieldError, filled, read_triggers
-from outlast.settings import SettingsError
+from outlast.server.triggers.templates import MissingFieldError, filled, key_in, read_triggers
+from outlast.settings import Settings, SettingsError
 from starter import build_app
 
 BODY = {"issue": {"id": 7, "labels": [{"name": "bug"}], "title": "It {{body.issue.id}} fails"}, "open": True}
@@ -58,5 +58,20 @@ def test_a_wrong_file_is_refused_by_its_entry(tmp_path: Path, text: str, said: s
     assert said in str(caught.value)
 
 
-def test_no_file_is_no_triggers(tmp_path: Path) -> None:
-    assert read_triggers(tmp_path / "none.toml", {}) == {}
+@pytest.mark.parametrize(("value", "key"), [(7, "t-7"), ("a b", "t-a b"), (0, "t-0"), (1.5, "t-1.5")])
+def test_a_key_names_one_thing(value: Any, key: str) -> None:
+    assert key_in("t-{{body.id}}", {"id": value}) == key
+
+
+@pytest.mark.parametrize("value", [None, True, {"a": 1}, [1]])
+def test_what_names_nothing_is_no_key(value: Any) -> None:
+    """All deliveries without an id would be one run."""
+    for template in ("t-{{body.id}}", "{{body.id}}"):
+        with pytest.raises(MissingFieldError, match=r"body.id: the key of a run is made of texts and numbers"):
+            key_in(template, {"id": value})
+
+
+def test_no_file_is_no_triggers_and_one_that_is_named_must_be_there(tmp_path: Path) -> None:
+    assert read_triggers(None, {}) == {}
+    with pytest.raises(SettingsError, match=r"TRIGGERS_FILE=.*none.toml: there is no such file"):
+        Settings(triggers_file=tmp_path / "none.toml").file_of("triggers_file")

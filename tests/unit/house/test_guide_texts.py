@@ -17,6 +17,8 @@ from tests.conftest import binary
 from tests.guides import FENCE, OWN, PROGRAM, SETTING, blocks, commands, needs_more, texts
 from tests.processes import PROJECT
 
+pytestmark = pytest.mark.xdist_group("guide_texts")  # what `--help` says is asked once
+
 LOG = ("decisions",)
 """Pages that tell what was, so a command in a sentence of theirs need not be there any more."""
 GUIDES = texts()
@@ -26,9 +28,9 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 @cache
-def commands_in(program: str) -> dict[str, set[str]]:
+def commands_in(*, of_library: bool) -> dict[str, set[str]]:
     """Every command of the starter, or of `outlast`, and its options; those of a group as `group command`."""
-    group: Any = typer.main.get_command(library.build_app(COMMAND_LINE) if program == "outlast" else build_app())
+    group: Any = typer.main.get_command(library.build_app(COMMAND_LINE) if of_library else build_app())
     found = dict(group.commands)
     for name, command in group.commands.items():
         found |= {f"{name} {inner}": one for inner, one in getattr(command, "commands", {}).items()}
@@ -55,7 +57,7 @@ def missing(typed: str) -> str:
     if len(words) > 1 and words[0].endswith("python"):
         words = words[1:]
     program, *rest = words or [""]
-    known = commands_in(program)
+    known = commands_in(of_library=program == "outlast")
     if program in ("starter.py", "outlast") and rest:
         if rest[0] not in known:
             return f"{program} has no {rest[0]}"

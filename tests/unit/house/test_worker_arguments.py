@@ -13,10 +13,16 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from outlast.contracts import Effect
 from outlast.plugin import OutlastPlugin
-from outlast.settings import Settings
+from outlast.settings import Settings, SettingsError
 from outlast.testing import scripted
 from outlast.tools.tool import Tool, tool
-from outlast.worker.arguments import WorkerArgumentError, check_activities, check_tools, check_workflows
+from outlast.worker.arguments import (
+    WorkerArgumentError,
+    check_activities,
+    check_tools,
+    check_workflows,
+    unknown_gate_tools,
+)
 from outlast.worker.registry import Registry
 from outlast.worker.serving import runner_of
 from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, versioned_runner, with_build
@@ -134,6 +140,8 @@ def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path
     ):
         OutlastPlugin(settings=settings, agents_dir="agents/no")
     OutlastPlugin(settings=settings, agents_dir=tmp_path)
+    with pytest.raises(SettingsError, match=r"AGENTS_DIR=agents/no: there is no such folder"):
+        OutlastPlugin(settings=settings.model_copy(update={"agents_dir": Path("agents/no")}))
 
 
 def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:
@@ -189,3 +197,16 @@ def test_the_guide_says_the_behavior_of_each_workflow_with_the_reason() -> None:
         for each in EVERY_WORKFLOW
         if issubclass(each, AgentWorkflow)
     }
+
+
+def test_a_policy_for_a_tool_that_is_not_there_is_told() -> None:
+    """Its name may be misspelt, and then its gate waits for anybody."""
+    own = [named("pay_invoice")]
+    assert unknown_gate_tools(["pay_invoice", "send_mail", "mcp__bank__pay"], own) == []
+    misspelt, theirs, other = unknown_gate_tools(["pay_invoce", "Write", "fly"], own)
+    assert (
+        "this worker has no tool 'pay_invoce', so [tools.pay_invoce] holds for nothing; did you mean pay_invoice?"
+        in misspelt
+    )
+    assert theirs.endswith("did you mean write_file?")
+    assert other.endswith("[tools.fly] holds for nothing")

@@ -13,8 +13,10 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
+from outlast.agents.delegation.workflow import DelegatedAgentWorkflow
 from outlast.agents.sessions import MessageLog, MessageState
 from outlast.cli.reaching import Reach
+from outlast.cli.recorded.delegates import whole_tree
 from outlast.client import Settings, data_converter
 from outlast.contracts import (
     ROLL_BACK_ALL,
@@ -46,10 +48,12 @@ from outlast.stages.contracts import Rubric, StagedRequest
 from outlast.storage.activities import ContentStore
 from tests.processes import dev_server
 from tests.replay.test_replay import replayer
+from tests.served import EVERY_WORKFLOW
 from tests.workflow.base.test_agent_session import SESSION, calls
 from tests.workflow.budget.budgeting import chain, dear, fan_out, gate_of, priced, status_of
 from tests.workflow.choosing import routing
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.people.steering import status_when
 from tests.workflow.plans import staging
 from tests.workflow.talking.chats import PAID, Chat, Chatting, answered, pay, said, talk
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
@@ -99,7 +103,7 @@ async def handed_over(runner: Runner, handle: WorkflowHandle[Any, Any]) -> State
 async def replays(handle: WorkflowHandle[Any, Any]) -> None:
     """Replay all parts of a run."""
     for history in await histories(handle):
-        await replayer().replay_workflow(history)
+        await replayer((*EVERY_WORKFLOW, DelegatedAgentWorkflow)).replay_workflow(history)
 
 
 def task_of(call: ModelCall) -> str:
@@ -509,3 +513,43 @@ async def test_a_conversation_whose_agent_asks_others_crosses_borders(runner: Ru
         f"path=x{number}.md" for number in range(1, 3)
     ]
     assert result.progress.asked == 2, "the count of agents begins anew with each message"
+
+
+async def test_the_run_of_an_agent_below_crosses_borders_with_what_people_decided(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """What it changed and spent counts once above, whichever part of it that was."""
+    agents = {"lead": "agents: [clerk]\ntools: pay", "clerk": "tools: list_files, pay"}
+    runner, client = with_agents(runner, tmp_path / "agents", agents), runner.env.client
+    PAID.clear()
+
+    def script(call: ModelCall) -> Any:
+        turn = sum(message["role"] == "assistant" for message in call.history)
+        if "lead" in call.system:
+            return (calls(("ask_clerk", {"task": "Pay"})), calls(("pay", {"amount": 3}), turn=1), "done")[turn]
+        if turn in (0, 11):
+            return calls(("pay", {"amount": turn + 1}), turn=turn)
+        return "paid" if turn > 11 else calls(("list_files", {}), turn=turn)
+
+    async with runner.worker(script, tools=[pay]) as llm:
+        session = await runner.start(SESSION, talk(agent="lead"))
+        await said(session, "Go")
+        (below,) = (await status_when(session, lambda status: status.below)).below
+        child = client.get_workflow_handle(below.run)
+        await child.signal("approve", {"by": "ann", "stop_asking": {"at_most": {"amount": 20}}})
+        await answered(session, 1)
+        await session.execute_update("end", {"by": "ann"})
+        result = await session.result()
+        log = await session.query("decisions", result_type=DecisionLog)
+        changes = await session.query("changes", result_type=Changes)
+        reach = Reach(runner.settings, client)
+        found = await reach.find(session.id)
+        _, trace = await whole_tree(reach, await reach.status(found), await reach.trace(found))
+        parts = await parts_of(child)
+        await replays(child)
+        await replays(session)
+    assert (parts >= 3, await parts_of(session) >= 2) == (True, True)
+    assert (PAID, [change.agent for change in changes.changes]) == ([1, 12, 3], ["clerk", "clerk", "lead"])
+    assert len(llm.calls) == result.spend.calls == sum(call.spend.calls for call in trace.calls) == 3 + 13
+    assert [record.kind for record in log.records] == ["shared", "covered"]
+    assert sum(call.approved.startswith("approved by ann for this run") for call in trace.calls) == 2

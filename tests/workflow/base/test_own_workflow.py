@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Replayer
 
 import worker
 from outlast.client import data_converter
@@ -14,6 +13,7 @@ from outlast.contracts import ROLL_BACK_ALL, Budget, ChangeState, RunReport, Run
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
+from outlast.worker.sandbox import TolerantReplayer
 from tests.policed import policed
 from tests.workflow.base.own_workflow import Letter, LetterRequest, Triage, TriageRequest, TriageResult
 from tests.workflow.base.test_agent_session import calls
@@ -49,7 +49,7 @@ async def started(runner: Runner, **fields: Any) -> WorkflowHandle[Any, TriageRe
 
 
 async def replayed(handle: WorkflowHandle[Any, Any]) -> None:
-    replayer = Replayer(
+    replayer = TolerantReplayer(
         workflows=[Triage, Letter], data_converter=data_converter(512 * 1024), workflow_runner=policed()
     )
     await replayer.replay_workflow(await handle.fetch_history())

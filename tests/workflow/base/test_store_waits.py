@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Replayer
 
 from outlast.activity import waiting
 from outlast.contracts import PlanRequest, RunState
@@ -13,6 +12,7 @@ from outlast.errors import ErrorKind
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage import wait_activities
 from outlast.storage.activities import ContentStore
+from outlast.worker.sandbox import TolerantReplayer
 from tests.policed import policed
 from tests.served import EVERY_WORKFLOW
 from tests.workflow.budget.budgeting import writers
@@ -61,7 +61,7 @@ async def test_a_local_activity_waits_by_one_that_the_server_knows_for_a_store_t
         if event.event_type == SCHEDULED
     ].count("await_store")
     assert waits > 1 if full else waits == 1
-    replayer = Replayer(
+    replayer = TolerantReplayer(
         workflows=EVERY_WORKFLOW, workflow_runner=policed(), data_converter=runner.env.client.data_converter
     )
     await replayer.replay_workflow(history)

@@ -1,19 +1,14 @@
 """Agents that ask one another, scripted: a lead, a clerk with tools of its own, and a thinker."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from outlast.agents.sessions import AgentSessionRequest
-from outlast.contracts import (
-    Plan,
-    PlanRequest,
-    PlanStep,
-    RunStatus,
-)
+from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.people.steering import status_when
 from workflows.agent_session import AgentSessionWorkflow
 
 SESSION = AgentSessionWorkflow.run
@@ -78,15 +73,8 @@ def shouts(call: ModelCall) -> Any:
 
 
 async def at_gate(handle: Any) -> None:
-    async with asyncio.timeout(30):
-        while not (await handle.query(AgentSessionWorkflow.status)).gates:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await status_when(handle, lambda status: status.gates)
 
 
 async def waits_below(handle: Any) -> Any:
-    async with asyncio.timeout(30):
-        while True:
-            status: RunStatus = await handle.query(AgentSessionWorkflow.status)
-            if status.below:
-                return status.below[0]
-            await asyncio.sleep(0.05)
+    return (await status_when(handle, lambda status: status.below)).below[0]

@@ -1,12 +1,9 @@
 """Agents that ask agents: side by side, within bounds, one budget, and gates that are seen above."""
 
-import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -27,21 +24,15 @@ from outlast.llm.base import ModelCall
 from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner
 from tests.workflow.delegating.delegating import (
-    AGENTS,
     SESSION,
-    SHOUT,
     asks,
-    at_gate,
     ours,
     scripted,
     session,
-    shouts,
     turn,
-    waits_below,
     who,
 )
-from tests.workflow.telling.telling import hooks
-from tests.workflow.undo.rolling_back import Bench, bench, changes_of
+from tests.workflow.undo.rolling_back import bench
 from workflows.agent_session import AgentSessionWorkflow
 
 __all__ = ["bench"]
@@ -126,76 +117,6 @@ async def test_three_side_by_side_do_not_overshoot_the_budget(runner: Runner, tm
     assert sum(who(call) == "clerk" for call in llm.calls) == 9, "each had a third of what was left, but for one call"
     assert result.budget.spent.calls <= 11
     assert result.answer.text == "done"
-
-
-async def test_a_gate_below_is_seen_above_and_a_denial_there_holds_for_all(bench: Bench, tmp_path: Path) -> None:
-    bench.runner = ours(
-        bench.runner, tmp_path, {**AGENTS, "lead": "agents: clerk\ntools: shout", "clerk": "tools: shout"}
-    )
-    script = scripted(asks(("clerk", "shout")), shouts, asks(("clerk", "again"), at=1), calls(SHOUT, turn=2))
-    with bench.runner.env.auto_time_skipping_disabled():
-        async with bench.runner.worker(script):
-            handle = await bench.runner.start(SESSION, session(requester="ann"))
-            below = await waits_below(handle)
-            assert (below.agent, below.gates[0].requester) == ("clerk", "ann")
-            child = bench.runner.env.client.get_workflow_handle(below.run)
-            await child.execute_update("decide", {"gate": below.gates[0].name, "verdict": "deny", "by": "bob"})
-            result = await handle.result()
-            status: RunStatus = await handle.query(AgentSessionWorkflow.status)
-            settled = [
-                await bench.runner.env.client.get_workflow_handle(row.run).query("settled") for row in status.steps[1:]
-            ]
-    assert result.answer.text.count("was not called: it was denied by bob") == 3, (
-        "the lead and a second clerk ask nobody"
-    )
-    assert (status.below, status.gates, bench.did) == ((), (), [])
-    assert [len(each.get("denied", ())) for each in settled] == [1, 0]
-
-
-async def test_a_gate_below_names_both_runs_and_no_approval_of_another_run_covers_it(
-    bench: Bench, tmp_path: Path
-) -> None:
-    """What the lead may do without being asked, a clerk may not; nor does the approval of one clerk cover another."""
-    bench.runner = ours(
-        bench.runner, tmp_path, {**AGENTS, "lead": "agents: clerk\ntools: shout", "clerk": "tools: shout"}
-    )
-    script = scripted(
-        calls(SHOUT, turn=1), shouts, calls(SHOUT, turn=2), asks(("clerk", "shout")), asks(("clerk", "more"), at=1)
-    )
-    with bench.runner.env.auto_time_skipping_disabled(), hooks({}) as (web, hook):
-        told = {
-            "notify_urls": SecretStr(f"{hook}/notice"),
-            "webhook_private": True,
-            "webhook_secret": SecretStr("s" * 32),
-        }
-        bench.runner = replace(bench.runner, settings=bench.runner.settings.model_copy(update=told))
-        async with bench.runner.worker(script):
-            handle = await bench.runner.start(SESSION, session(webhooks=(f"{hook.replace('json:', 'http:')}/hook",)))
-            await at_gate(handle)
-            await handle.signal("approve", {"by": "bob", "stop_asking": True})
-            for _ in range(2):
-                below = await waits_below(handle)
-                child = bench.runner.env.client.get_workflow_handle(below.run)
-                await child.execute_update("decide", {"verdict": "approve", "by": "bob", "stop_asking": True})
-                await child.result()
-            result = await handle.result()
-            changes = await changes_of(handle)
-            async with asyncio.timeout(30):
-                while len(web.took["/hook"]) < 4 or len(web.took["/notice"]) < 6:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-    assert (result.answer.text.count("shouted hello"), bench.did) == (4, ["shout"] * 4)
-    assert [(change.tool, change.step, change.agent) for change in changes.changes] == [
-        *[("shout", "session", "lead")] * 2,
-        *[("shout", "session", "clerk")] * 2,
-    ]
-    opened = [body for body in web.took["/hook"] if body["event"] == "gate_opened"]
-    assert [(body["parent"], body["agent"]) for body in opened] == [("", ""), *[(handle.id, "clerk")] * 2]
-    assert opened[-1]["workflow_id"] == below.run
-    asked = [notice["message"] for notice in web.took["/notice"] if " opened:" in notice["title"]]
-    assert [(f"Part of: {handle.id}" in text, "Asked by: clerk" in text) for text in asked] == [
-        (False, False),
-        *[(True, True)] * 2,
-    ]
 
 
 def test_the_id_of_a_run_below_is_one_that_a_server_takes() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from outlast.agents.sessions import AgentSessionResult
 from outlast.cli.reaching import Reach
@@ -14,13 +14,17 @@ from outlast.cli.runs.ended_rollback import roll_back_ended
 from outlast.contracts import (
     ROLL_BACK_ALL,
     ChangeState,
+    GatePolicy,
+    OnTimeout,
     PlanResult,
     RunState,
     RunStatus,
     StepState,
 )
 from outlast.errors import ErrorKind, kind_of
+from outlast.forks.changes import with_changes
 from outlast.forks.forking import fork
+from outlast.forks.reading import read_run
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import Tool
 from tests.workflow.base.test_agent_session import calls, results
@@ -33,6 +37,8 @@ from tests.workflow.delegating.delegating import (
     plan,
     scripted,
     session,
+    shouts,
+    waits_below,
     who,
     writes,
 )
@@ -104,6 +110,38 @@ async def test_one_that_is_ended_from_outside_is_taken_over_and_counted(
     assert states(changes) == [ChangeState.UNDONE if how == "parent" else ChangeState.DONE]
     assert len(bench.undone) == (how == "parent")
     assert spend.calls == (3 if how == "terminated" else 4 if how == "cancelled" else 3)
+
+
+@pytest.mark.parametrize("how", ["denied", "halted"])
+async def test_a_denial_that_ends_the_run_ends_what_works_beside_it(bench: Bench, tmp_path: Path, how: str) -> None:
+    bench.runner = ours(bench.runner, tmp_path, {**AGENTS, "clerk": "tools: [shout, Write]"})
+    asked = asyncio.Event()
+
+    async def clerk(call: ModelCall) -> Any:
+        if "holds" in str(call.history or call.messages):
+            if call.history:
+                asked.set()
+                await asyncio.sleep(3600)
+            return writes("holds")
+        await asked.wait()
+        return shouts(call)
+
+    policy = (
+        {"on_denied": ROLL_BACK_ALL} if how == "denied" else {"gate": GatePolicy(deadline=1, on_timeout=OnTimeout.HALT)}
+    )
+    script = scripted(asks(("clerk", "holds"), ("clerk", "shout")), clerk)
+    with bench.runner.env.auto_time_skipping_disabled():
+        async with bench.runner.worker(script):
+            handle = await bench.runner.start(SESSION, session(on_failure=ROLL_BACK_ALL, **policy))
+            if how == "denied":
+                child = bench.runner.env.client.get_workflow_handle((await waits_below(handle)).run)
+                await child.execute_update("decide", {"verdict": "deny", "by": "bob"})
+            cause = await bench.fails(handle)
+            status: RunStatus = await handle.query(AgentSessionWorkflow.status)
+            beside = await bench.runner.env.client.get_workflow_handle(status.steps[1].run).describe()
+    assert kind_of(cause) is (ErrorKind.ROLLED_BACK if how == "denied" else ErrorKind.HALTED)
+    assert beside.status is WorkflowExecutionStatus.CANCELED
+    assert (bench.undone, bench.files) == (["holds.md"], {"a.md": "old"})
 
 
 async def test_a_fork_takes_over_what_an_agent_below_has_answered(runner: Runner, tmp_path: Path) -> None:
@@ -238,7 +276,10 @@ async def test_a_rollback_of_a_run_that_was_terminated_undoes_what_runs_below_di
         await asked.wait()
         await handle.terminate("enough")
         reach = Reach(bench.runner.settings, client)
+        before = await with_changes(client, await read_run(client, bench.runner.store, handle.id))
         told = [await roll_back_ended(reach, await reach.find(handle.id), "") for _ in range(2)]
+        after = await with_changes(client, await read_run(client, bench.runner.store, handle.id))
     assert bench.undone == ["slow.md", "quick.md", "first.md"]
+    assert [[each.stands for each in fork.changes] for fork in (before, after)] == [[True] * 3, [False] * 3]
     assert [whole for _, whole in told] == [True, True]
     assert bench.files == {"a.md": "old"}

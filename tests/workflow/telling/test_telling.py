@@ -91,7 +91,7 @@ async def test_webhooks_are_signed_and_delivered_though_the_run_has_ended(runner
     """A receiver that is away holds nothing up, and gets it once it is back; what it was sent before has the same id."""
     with hooks({"/away": 3}) as (web, hook):
         url = hook.replace("json://", "http://")
-        ours = reporting_to(runner, f"{url}/away")
+        ours = reporting_to(runner, f"{url}/away".replace("127.0.0.1", "LocalHost"))
         request = planned().model_copy(update={"webhooks": (f"{url}/own",)})
         async with ours.worker(scripted()):
             handle = await ours.start(RUN, request)
