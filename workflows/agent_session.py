@@ -24,7 +24,7 @@ from outlast.agents.sessions import (
 )
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow, StepState
-from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.keeping import keep_data
@@ -47,11 +47,12 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
         self._talk: Talk | None = None
+        self._no_agent: BaseException | None = None
         self._inbox = Inbox(self.trace, request.talk, takes=request.conversation)
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
         if request.conversation:
-            self.people.seen = self._inbox.seen
+            self.people.answers.keys = self._inbox.keys
             self.gates.asked_by = self._inbox.asking
             self._restore(request)
 
@@ -78,12 +79,17 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     @workflow.signal(name="say", description="Say something: a text, or {text, by, interrupt, key}")
     def say_signalled(self, *args: Any) -> None:
         """Take a message."""
-        self._inbox.say(args)
+        self._inbox.say_later(args)
 
     @workflow.update(name="say", description="The same, answered at once with the number of the message")
-    def say(self, *args: Any) -> SayAnswer:
-        """Take a message, and answer what came of it."""
-        return self._inbox.say(args)
+    async def say(self, *args: Any) -> SayAnswer:
+        """Take a message, and answer what came of it; one that begins the session hears whether there is such an agent."""
+        answer = self._inbox.say(args)
+        if self._talk is None and answer.accepted and workflow.patched("say-knows-agent"):
+            await workflow.wait_condition(lambda: self._talk is not None or self._inbox.ended)
+            if self._no_agent is not None:
+                raise non_retryable(kind_of(self._no_agent), text_of(self._no_agent))
+        return answer
 
     @workflow.signal(name="end", description="End the conversation: nothing, your name, or {by, now}")
     def end_signalled(self, *args: Any) -> None:
@@ -95,7 +101,13 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         """End the conversation, and answer what came of it."""
         return self._inbox.end(args)
 
-    say.validator(AgentWorkflow.check_size)
+    @say.validator
+    def check_message(self, *args: Any) -> None:
+        """Refuse a message with the key of another one; raises InputInvalid that names the key."""
+        self.check_size(*args)
+        if why := self._inbox.mistaken(args):
+            raise non_retryable(ErrorKind.INPUT_INVALID, why)
+
     end.validator(AgentWorkflow.check_size)
 
     @workflow.query(description="What was said in this session, and what came of each message")
@@ -132,7 +144,8 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     def _restore(self, request: AgentSessionRequest) -> None:
         """Take over what messages of people may change before the run begins."""
         carried = request.talk
-        self.people.restore(carried.asked, carried.answers)
+        self.people.answers.restore(carried.asked, carried.answers)
+        self.people.restore(carried.questions)
         self.trace.notices = list(carried.notices)
         self.trace.earlier, self.gates.waits.seconds = carried.calls, carried.waited
         # A fork goes on from a conversation in which its task was said.
@@ -146,6 +159,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             card, before = self._adopt(request)
             self._inbox.publish()  # the message that a fork has heard before
         except ENDINGS as error:
+            self._no_agent = error
             self._inbox.give_up(text_of(error))
             raise
         self._talk = Talk(
@@ -236,7 +250,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         return self._changed_by(
             SessionProgress(
                 transcript=state.transcript,
-                left=state.left,
+                left=self._loop.left,
                 turns=state.turns,
                 tool_calls=state.tool_calls,
                 compactions=state.compactions,

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from outlast.agents.sessions import OpenTurn
 from outlast.contracts import Content, Message, ModelTurn, Part, Transcript
 from outlast.errors import ErrorKind, non_retryable
 
@@ -69,7 +70,7 @@ class TypedAnswer(Answer, Generic[Model]):
 
 @dataclass
 class LoopState:
-    """How far a loop is; `left` holds the messages that open the next turn."""
+    """How far a loop is; `left` holds the messages that open the next turn, `open` the last one while its tools are called."""
 
     transcript: Transcript | None = None
     left: tuple[Message, ...] = ()
@@ -79,6 +80,7 @@ class LoopState:
     tokens: int = 0
     repairs: int = 0
     handoffs: int = 0
+    open: OpenTurn | None = None
 
 
 @dataclass(frozen=True)

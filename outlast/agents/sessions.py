@@ -16,10 +16,13 @@ from outlast.contracts import (
     GatesCarried,
     Message,
     Pause,
+    Question,
     RunRequest,
     RunResult,
     Spend,
     StepRow,
+    ToolAnswer,
+    ToolCall,
     Toolset,
     Transcript,
 )
@@ -37,6 +40,19 @@ class SessionLimits(Contract):
     """Tokens of all calls together."""
     seconds: float = Field(default=86_400.0, gt=0)
     """Seconds from the first turn on; what people take to decide does not count."""
+
+
+class OpenTurn(Contract):
+    """A turn of the model whose tools are being called: what is needed to go on in the middle of it."""
+
+    calls: tuple[ToolCall, ...]
+    """The calls that the model asked for."""
+    answers: tuple[ToolAnswer, ...] = ()
+    """The answers of those that are done."""
+    said: Content = Content()
+    """What the agent has said last."""
+    tokens: int = 0
+    """Tokens of the call that made it."""
 
 
 class SessionProgress(Contract):
@@ -75,6 +91,8 @@ class SessionProgress(Contract):
     """How often it was handed over."""
     asked: Annotated[int, CARRIED] = 0
     """How many agents were asked by others."""
+    open: Annotated[OpenTurn | None, CARRIED] = None
+    """The turn in the middle of which the part ended, because people are waited for; in `left` its calls are broken off."""
 
     @property
     def resumable(self) -> "SessionProgress":
@@ -149,7 +167,7 @@ class ConversationView(Contract):
     ended: bool = False
     """Whether the session takes no more messages."""
     people: tuple[str, ...] = ()
-    """Who has spoken, in the order in which they began to."""
+    """Who has spoken, 100 names at most; whoever spoke last stands last."""
     answers: tuple[str, ...] = ()
     """Digests of the keys that the last answers to its questions came with."""
 
@@ -189,8 +207,10 @@ class ConversationCarried(Contract):
     """Keys in the content store of older messages (`MessageLog`), oldest first."""
     keys: Mapping[str, int] = Field(default_factory=dict)
     """Numbers of the last messages that came with a key, by its digest."""
+    texts: Mapping[str, str] = Field(default_factory=dict)
+    """What was said with these keys, as digests; keys that came before these were kept have none."""
     people: tuple[str, ...] = ()
-    """Who has spoken."""
+    """Who has spoken, whoever spoke last at the end."""
     ended: bool = False
     """Whether the session takes no more messages."""
     turns: int = 0
@@ -207,6 +227,8 @@ class ConversationCarried(Contract):
     """How many questions people were asked."""
     answers: Mapping[str, str] = Field(default_factory=dict)
     """Answers that came for questions that are not asked yet, by question."""
+    questions: Mapping[str, Question] = Field(default_factory=dict)
+    """The questions that are open, by the tool call that asks them."""
     waited: float = 0.0
     """Seconds in which a person was waited for."""
     notices: tuple[str, ...] = ()

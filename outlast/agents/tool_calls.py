@@ -14,8 +14,21 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from outlast.agents.sessions import OpenTurn
 from outlast.approvals.pausing import unpaused
-from outlast.contracts import Approval, Content, Effect, Part, ToolAnswer, ToolCall, ToolCard, ToolRequest, ToolResult
+from outlast.contracts import (
+    Approval,
+    Content,
+    Effect,
+    Message,
+    Part,
+    ToolAnswer,
+    ToolCall,
+    ToolCard,
+    ToolRequest,
+    ToolResult,
+    Toolset,
+)
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.tools.activities import ToolActivities
 from outlast.undo.acts import Act
@@ -187,3 +200,58 @@ def _wrong(call: ToolCall, question: Any, options: Any, form: Any) -> str:
     if form is not None and len(json.dumps(form)) > FORM_CHARACTERS:
         return f"form: it is longer than {FORM_CHARACTERS:,} characters; ask for less"
     return "give options or a form, not both" if options and form is not None else ""
+
+
+class OpenCalls:
+    """The calls of one turn until all are answered; `done` holds the answers so far, by call, and `most` are made at a time."""
+
+    def __init__(self, turn: OpenTurn, toolset: Toolset, run: RunContext, most: int) -> None:
+        self._turn = turn
+        self._cards = {call.id: toolset.get(call.name) for call in turn.calls}
+        self._run, self._most = run, most
+        self._since = run.gates.waits.seconds
+        self.by_id = {call.id: call for call in turn.calls}
+        self.done = {answer.id: answer for answer in turn.answers}
+
+    @property
+    def turn(self) -> OpenTurn:
+        """The turn, with the answers so far."""
+        return self._turn.model_copy(update={"answers": tuple(self.done.values())})
+
+    @property
+    def left(self) -> list[str]:
+        """The calls that are not answered."""
+        return [call for call in self.by_id if call not in self.done]
+
+    @property
+    def answers(self) -> tuple[ToolAnswer, ...]:
+        """The answers to all calls, in the order of these."""
+        return tuple(self.done[call.id] for call in self._turn.calls)
+
+    @property
+    def handed_to(self) -> str:
+        """The agent to whom the conversation goes by a call that is answered; "" for none."""
+        handed = [card.agent for one, answer in self.done.items() if (card := self._hands(one)) and not answer.failed]
+        return handed[-1] if handed else ""
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which people were waited for."""
+        return self._run.gates.waits.so_far - self._since
+
+    def closing(self, why: str) -> tuple[Message, ...]:
+        """Answer the calls of a turn that is broken off; its conversation is not handed over, and must not say so."""
+        kept = {one: answer for one, answer in self.done.items() if not self._hands(one)}
+        return (Message(answers=tuple(kept.get(call.id) or unanswered(call, why) for call in self._turn.calls)),)
+
+    @property
+    def wait_for_people(self) -> bool:
+        """Whether all that are begun and not answered wait for a decision or an answer of people: the run may leave here."""
+        run, left = self._run, self.left
+        waiting = len(run.state.questions) + len(run.gates.actions.actions)
+        delegated = any((card := self._cards[one]) and card.agent for one in left)
+        return waiting == min(len(left), self._most) and not delegated and not run.budget.asking
+
+    def _hands(self, call: str) -> ToolCard | None:
+        card = self._cards[call]
+        return card if card is not None and card.handoff else None

@@ -6,7 +6,7 @@ that is cancelled in the middle closes the calls that are open.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,8 @@ from outlast.agents.answers import Check, LoopEnd, LoopState, checked
 from outlast.agents.cards import AgentCards
 from outlast.agents.delegation.handing import refusal, taken
 from outlast.agents.model_calls import LENIENTLY, call_model
-from outlast.agents.sessions import SessionLimits
-from outlast.agents.tool_calls import unanswered
+from outlast.agents.sessions import OpenTurn, SessionLimits
+from outlast.agents.tool_calls import OpenCalls, unanswered
 from outlast.agents.tool_gates import call_by_effect
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.contracts import (
@@ -45,7 +45,6 @@ from outlast.workflow.failures import HaltedError
 
 FULL = 0.75
 """Share of a model's window that a conversation may fill before it is summed up."""
-
 CHARACTERS_WHEN_FULL = 1.5
 """Characters of tool results for each token of the window, where a conversation must be shortened to be summed up."""
 
@@ -82,6 +81,7 @@ class AgentLoop:
     attempt: Attempt | None = None
     _toolset: Toolset = field(default_factory=Toolset, init=False)
     task: tuple[Part, ...] = field(default=(), init=False)
+    calls: OpenCalls | None = field(default=None, init=False)
     _last: Content = field(default_factory=Content, init=False)
     _findings: list[Part] = field(default_factory=list, init=False)
     _next: str = field(default="", init=False)
@@ -94,6 +94,8 @@ class AgentLoop:
         self.started = journal.now("begun") if self.started is None else self.started
         if not self.state.turns and not self.state.left:
             self.state.left = (Message(parts=self.task),)
+        if self.state.open is not None:  # an earlier part of the run ended in the middle of it
+            await self._call_tools(self.state.open)
         while True:
             if self.pause is not None:
                 self.pause()
@@ -107,6 +109,11 @@ class AgentLoop:
             ended = await self._follow(turn)
             if ended is not None:
                 return ended
+
+    @property
+    def left(self) -> tuple[Message, ...]:
+        """What opens the next turn of whoever goes on from here: every call must have been answered."""
+        return self.calls.closing("another session went on from here") if self.calls else self.state.left
 
     def stop(self, why: str) -> LoopEnd:
         """End the loop where it is, with the agent's last words."""
@@ -173,10 +180,8 @@ class AgentLoop:
         if turn.stop_reason is StopReason.CONTEXT_EXCEEDED:
             await self._sum_up(shortened=True)
         elif turn.stop_reason is StopReason.TOOL_USE and turn.tool_calls:
-            self.state.left = (Message(answers=await self._answers(turn.tool_calls)),)
-            await self._hand_over()
-            if self._is_full(turn):
-                await self._sum_up()
+            self.state.tool_calls += len(turn.tool_calls)
+            await self._call_tools(OpenTurn(calls=turn.tool_calls, said=self._last, tokens=turn.usage.tokens))
         elif turn.stop_reason is StopReason.MAX_TOKENS and (turn.tool_calls or not turn.content.size):
             self._say(CUT_OFF)
         elif turn.stop_reason is not StopReason.PAUSE_TURN:
@@ -200,36 +205,36 @@ class AgentLoop:
         self._say(f"That answer cannot be used:\n{listed}\nGive the whole answer again, corrected.")
         return None
 
-    async def _answers(self, calls: Sequence[ToolCall]) -> tuple[ToolAnswer, ...]:
+    async def _call_tools(self, turn: OpenTurn) -> None:
+        """Call the tools of a turn, as far as they have not answered, and do what comes of it."""
+        self.calls = calls = OpenCalls(turn, self._toolset, self.agents.run, MAX_PARALLEL_TOOLS)
+        self.state.left, self._next, self._last = (), calls.handed_to, turn.said
+        await self._answers(calls)
+        self.started = (self.started or 0.0) + calls.waited  # people's time is none of the agent's
+        self.state.left = (Message(answers=calls.answers),)
+        self.calls = self.state.open = None
+        await self._hand_over()
+        if self._is_full(turn.tokens):
+            await self._sum_up()
+
+    async def _answers(self, calls: OpenCalls) -> None:
         """Call the tools of one turn side by side; cancelled in the middle, it closes every call before it leaves."""
-        self.state.tool_calls += len(calls)
-        done: dict[str, ToolAnswer] = {}
-        by_id = {call.id: call for call in calls}
-        waited = self.agents.run.gates.waits.seconds
 
         async def one(call: str) -> None:
-            done[call] = await self._answer(by_id[call])
+            calls.done[call] = await self._answer(calls.by_id[call])
 
         try:
-            outcomes = await each(by_id, one, max_parallel=MAX_PARALLEL_TOOLS)
+            outcomes = await each(calls.left, one, max_parallel=MAX_PARALLEL_TOOLS)
         except (asyncio.CancelledError, HaltedError):
-            await self._append(self._broken_off(calls, done, "cancelled"))
+            self._next = ""
+            await self._append(calls.closing("cancelled"))
             raise
-        if self.started is not None:
-            self.started += self.agents.run.gates.waits.seconds - waited  # people's time is none of the agent's
         for outcome in outcomes.values():
             if outcome.error is not None:
                 # Whoever goes on after this must find every call answered.
-                self.state.left = self._broken_off(calls, done, text_of(outcome.error))
+                self._next, self.state.left = "", calls.closing(text_of(outcome.error))
+                self.calls = self.state.open = None
                 raise outcome.error
-        return tuple(done[call.id] for call in calls)
-
-    def _broken_off(self, calls: Sequence[ToolCall], done: Mapping[str, ToolAnswer], why: str) -> tuple[Message, ...]:
-        """Answer the calls of a turn that is broken off; its conversation is not handed over, and must not say so."""
-        self._next = ""
-        cards = {call.id: self._toolset.get(call.name) for call in calls}
-        kept = {one: answer for one, answer in done.items() if not ((card := cards[one]) and card.handoff)}
-        return (Message(answers=tuple(kept.get(call.id) or unanswered(call, why) for call in calls)),)
 
     async def _answer(self, call: ToolCall) -> ToolAnswer:
         card = self._toolset.get(call.name)
@@ -264,8 +269,8 @@ class AgentLoop:
             self.notes.append(f"the conversation was handed over to {self._next}")
             self.state.handoffs, self._next = self.state.handoffs + 1, ""
 
-    def _is_full(self, turn: ModelTurn) -> bool:
-        return turn.usage.tokens > (self.card.window - self.card.max_tokens) * FULL
+    def _is_full(self, tokens: int) -> bool:
+        return tokens > (self.card.window - self.card.max_tokens) * FULL
 
     async def _sum_up(self, *, shortened: bool = False) -> None:
         """Replace the conversation by a summary of it."""
@@ -284,7 +289,7 @@ class AgentLoop:
             AppendRequest(transcript=self.state.transcript, messages=messages),
             **policies.local_call(f"{self.step} · close open calls"),
         )
-        self.state.left = ()
+        self.state.left, self.calls, self.state.open = (), None, None
 
     def _say(self, text: str) -> None:
         self.state.left = (Message(parts=(Part(text=text),)),)

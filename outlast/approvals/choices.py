@@ -10,8 +10,9 @@ from typing import Any
 from temporalio import workflow
 
 from outlast.approvals.gates import Gates
-from outlast.approvals.people import read_answer, with_options
-from outlast.contracts import Effect, GateOutcome, ProposedAction, Question, Risk, Verdict
+from outlast.approvals.messages import read_answer
+from outlast.approvals.people import with_options
+from outlast.contracts import Effect, GateOutcome, GateRecord, ProposedAction, Question, Risk, Verdict
 from outlast.workflow import journal
 from outlast.workflow.state import ExecutionState
 
@@ -58,15 +59,17 @@ async def choose(
     return None, f"it was {decision.outcome}" + (f" by {by}" if by else "")
 
 
-async def answered(gates: Gates, state: ExecutionState, arguments: Sequence[Any]) -> bool:
-    """Take an answer as the decision on the choice that is open; False where it is for another question."""
+def meant(gates: Gates, state: ExecutionState, arguments: Sequence[Any]) -> tuple[str, str] | None:
+    """Return the choice that an answer is for, and the option it takes; None where it is for another question."""
     question, answer = read_answer(arguments)
     if answer is None or (not question and (len(gates.choices) != 1 or len(state.questions) != 1)):
-        return False
+        return None
     name = question or next(iter(gates.choices))
     if name not in gates.choices:
-        return False
-    options = gates.choices[name]
-    chosen = next((option for option in options if option.casefold() == answer.strip().casefold()), answer)
-    await gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")
-    return True
+        return None
+    return name, next((each for each in gates.choices[name] if each.casefold() == answer.strip().casefold()), answer)
+
+
+async def answered(gates: Gates, name: str, chosen: str) -> GateRecord:
+    """Take an answer as the decision on the choice of this name."""
+    return await gates.receive([{"gate": name, "edit": {CHOICE: chosen}}], Verdict.APPROVE, "answer")

@@ -21,6 +21,11 @@ class PeopleTime:
         self._waiting = 0
         self._since = 0.0
 
+    @property
+    def so_far(self) -> float:
+        """The seconds until now, where people are being waited for as well."""
+        return self.seconds + (workflow.time() - self._since if self._waiting else 0.0)
+
     def __enter__(self) -> None:
         if not self._waiting:
             self._since = workflow.time()

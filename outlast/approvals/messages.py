@@ -2,12 +2,13 @@
 
 Only a yes is a yes. An approval is no input at all, a word that is known to mean yes, JSON true, an object with known fields, or
 a plain text that the gate's policy lists as a name. Everything else approves nothing and is recorded as unreadable. A denial is
-the safe side: whatever comes with `deny`, or says no in an object, denies.
+the safe side: whatever comes with `deny`, or says no in an object, denies. The answer to a question is whatever was written.
 """
 
+import json
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from outlast.approvals.standing.bounds import read_bounds
@@ -100,6 +101,32 @@ def verdict_of(data: Any) -> Verdict | None:
     if word in NO:
         return Verdict.DENY
     return Verdict.APPROVE if isinstance(data, str) and word in YES else None
+
+
+def read_key(arguments: Sequence[Any]) -> str:
+    """Find the key by which an answer that is sent again is known, "" where it has none."""
+    data = plain(arguments[0]) if len(arguments) == 1 else None
+    key = data.get("key") if isinstance(data, dict) and "answer" in data else None
+    return key if isinstance(key, str) else ""
+
+
+def read_answer(arguments: Sequence[Any], is_form: Callable[[str], bool] = lambda _: False) -> tuple[str, str | None]:
+    """Find question and answer in whatever was sent; the answer to a form (by question) may be an object."""
+    if len(arguments) == 2 and all(isinstance(each, str) for each in arguments):
+        return str(arguments[0]), str(arguments[1])
+    if len(arguments) != 1:
+        return "", None
+    data = plain(arguments[0])
+    if isinstance(data, dict):
+        answer = data.get("answer")
+        if isinstance(answer, dict) and is_form(str(data.get("question", ""))):
+            answer = json.dumps(answer, ensure_ascii=False)
+        elif answer is None and is_form(""):
+            answer = json.dumps(data, ensure_ascii=False)
+        return str(data.get("question", "")), str(answer) if isinstance(answer, str | int | float) else None
+    # What is JSON but no object is an answer as it was written.
+    answer = data if isinstance(data, str | int | float) else arguments[0]
+    return "", str(answer) if isinstance(answer, str | int | float) and str(answer).strip() else None
 
 
 def _comparable(text: str) -> str:

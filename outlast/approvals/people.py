@@ -4,7 +4,6 @@ People send anything, at any time. So an answer is read leniently, kept when it 
 asked yet, and shown as a notice when nobody asked; a wrong one never disturbs the run.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -14,6 +13,7 @@ from temporalio import workflow
 
 from outlast.approvals.deadlines import NEVER
 from outlast.approvals.identity_activities import GateTermsActivities
+from outlast.approvals.questions.answers import OVER, Answers
 from outlast.contracts import QUESTION_MEMO, SUMMARY_LENGTH, GateTerms, GateTermsRequest, Question, QuestionPolicy
 from outlast.errors import text_of
 from outlast.notices.notifying import Notifier, notify_of_question
@@ -23,11 +23,9 @@ from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal, policies
 from outlast.workflow.activity_calls import run_activity_anew
 from outlast.workflow.failures import FAILURES
-from outlast.workflow.inputs import plain
 from outlast.workflow.state import ExecutionState
 
 DEFAULT_SECONDS = 300.0
-EARLY_KEPT = 50
 
 Check = Callable[[str], Awaitable[str]]
 """Says what is wrong with an answer; "" for nothing."""
@@ -42,12 +40,9 @@ class People:
         self.notifier = Notifier(trace)
         self.webhooks: Webhooks | None = None
         self.slack: RunInSlack | None = None
-        self.asked = 0
-        """How many questions were asked."""
-        self.seen: Callable[[str], bool] = lambda _: False
-        """Whether an answer with this key was sent before; a run without messages knows no keys."""
-        self._options: dict[str, tuple[str, ...]] = {}
-        self._answers: dict[str, str] = {}
+        self.answers = Answers(state, trace)
+        self.open: dict[str, Question] = {}
+        """Questions of tool calls that are open, by the call: one that an earlier part of the run has asked goes on."""
 
     async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float | None = None) -> str | None:
         """Put a question and wait for its answer. People see it in the inbox, and are notified and reminded as of a gate.
@@ -76,16 +71,33 @@ class People:
         """
 
         async def asked() -> str | None:
-            name, since = journal.fixed("name", self._next), journal.now("asked")
-            terms = await self._terms()
-            given = terms.questions.deadline
-            until = workflow.now() + timedelta(seconds=since + given - workflow.time()) if given is not None else None
-            shown, full = with_options(text, options), " ".join(text.split())
-            full = "" if full in shown else full
-            question = Question(id=name, text=shown, full=full, deadline=until, options=tuple(options), form=form)
-            while (answer := await self._put(question, terms)) is not None and (wrong := await check(answer)):
-                del self._answers[name]
-                self._trace.notice(f"{name}: {wrong}"[:500])
+            if (known := self.open.get(call)) is not None:
+                question, name, terms = known, known.id, await self._terms()
+            else:
+                name, since = journal.fixed("name", self._next), journal.now("asked")
+                terms = await self._terms()
+                given = terms.questions.deadline
+                until = (
+                    workflow.now() + timedelta(seconds=since + given - workflow.time()) if given is not None else None
+                )
+                shown, full = with_options(text, options), " ".join(text.split())
+                full = "" if full in shown else full
+                question = Question(id=name, text=shown, full=full, deadline=until, options=tuple(options), form=form)
+            self.open[call] = question
+            self.answers.checked.add(name)
+            again = known is not None
+            try:
+                while (answer := await self._put(question, terms, again=again)) is not None and (
+                    wrong := await check(answer)
+                ):
+                    del self.answers.given[name]
+                    self._trace.notice(f"{name}: {wrong}"[:500])
+                    self.answers.judge(name, wrong)
+                    again = False
+                self.answers.judge(name, "")
+            finally:
+                self.answers.judge(name, OVER)
+                self.open.pop(call, None)
             return answer
 
         return await journal.once(f"question {call}", str | None, asked)
@@ -100,17 +112,25 @@ class People:
         shown = with_options(text, options)
         return await self._put(Question(id=name, text=shown, deadline=deadline, options=tuple(options)), terms)
 
-    async def _put(self, question: Question, terms: GateTerms | None) -> str | None:
-        """Show a question until it is answered, or its time is over; people are told of it by `terms`."""
+    def restore(self, questions: Mapping[str, Question]) -> None:
+        """Take over the questions that the part before left open: people may answer before they are asked anew."""
+        self.open = dict(questions)
+        for question in questions.values():
+            self.answers.options[question.id] = question.options
+            self.answers.checked.add(question.id)
+            self._state.asks(question)
+
+    async def _put(self, question: Question, terms: GateTerms | None, *, again: bool = False) -> str | None:
+        """Show a question until it is answered, or its time is over; people are told of it by `terms`, if not `again`."""
         name, remind_every = question.id, terms.questions.remind_every if terms is not None else None
-        self._options[name] = question.options  # from here on: an answer that came before is kept for it
+        self.answers.options[name] = question.options  # from here on: an answer that came before is kept for it
         self._state.asks(question)
-        if terms is not None:
+        if terms is not None and not again:
             workflow.upsert_memo({f"{QUESTION_MEMO}{name}": question})
             self._tell(terms, question, "asked")
-        early = self._answers.pop(name, None)
+        early = self.answers.given.pop(name, None)
         if early is not None:
-            self._take(name, early)
+            self.answers.take(name, early)
         try:
             while not await self._answered(question, remind_every):
                 if terms is not None:
@@ -120,7 +140,7 @@ class People:
                 self._state.answered(name)
                 if terms is not None:
                     workflow.upsert_memo({f"{QUESTION_MEMO}{name}": None})
-        answer = self._answers.get(name)
+        answer = self.answers.given.get(name)
         if self.slack is not None:  # only on this way out: where a run is stopped, or leaves memory, nothing is posted
             self.slack.question(question, "nobody answered in time" if answer is None else f"answered: {answer}")
         return answer
@@ -132,7 +152,7 @@ class People:
         reminds = every is not None and (left is None or left - every > timedelta(seconds=1))
         try:
             await workflow.wait_condition(
-                lambda: question.id in self._answers,
+                lambda: question.id in self.answers.given,
                 timeout=every if reminds else left,
                 timeout_summary=f"{question.id}: {question.text}"[:200],
             )
@@ -164,53 +184,8 @@ class People:
             self.notifier.begin(self.webhooks.question_asked(question), what)
 
     def _next(self) -> str:
-        self.asked += 1
-        return f"question-{self.asked}"
-
-    @property
-    def answers(self) -> dict[str, str]:
-        """Answers to questions that are open, or not asked yet."""
-        return {
-            name: given
-            for name, given in self._answers.items()
-            if name in self._state.questions or name not in self._options
-        }
-
-    def restore(self, asked: int, answers: Mapping[str, str]) -> None:
-        """Go on as the part before ended."""
-        self.asked, self._answers = asked, dict(answers)
-
-    def answer(self, arguments: Sequence[Any]) -> None:
-        """Take a person's answer: a text, or `{"question": "question-1", "answer": "…"}`; never raises."""
-        question, given = read_answer(arguments, self._is_form)
-        if given is None:
-            self._trace.notice(f"answer with {len(arguments)} inputs not understood; send one text")
-            return
-        waiting = [name for name in self._state.questions if name not in self._answers]
-        if not question and len(waiting) == 1:
-            question = waiting[0]
-        if question in waiting:
-            if not ((key := read_key(arguments)) and self.seen(key)):
-                self._take(question, given)
-        elif question and question not in self._options and len(self._answers) < EARLY_KEPT:
-            self._answers[question] = given
-        else:
-            why = f"{len(waiting)} questions are open, name one" if len(waiting) > 1 else "no such question is open"
-            self._trace.notice(f"answer {given!r} changes nothing: {why}")
-
-    def _is_form(self, question: str) -> bool:
-        """Whether a question is answered with an object: this one, or the one that is open."""
-        asked = self._state.questions
-        named = asked.get(question) if question else next(iter(asked.values()), None) if len(asked) == 1 else None
-        return named is not None and named.form is not None
-
-    def _take(self, question: str, given: str) -> None:
-        options = self._options[question]
-        chosen = next((option for option in options if option.casefold() == given.strip().casefold()), None)
-        if options and chosen is None:
-            self._trace.notice(f"{question}: {given!r} is not one of {', '.join(options)}")
-            return
-        self._answers[question] = chosen or given
+        self.answers.asked += 1
+        return f"question-{self.answers.asked}"
 
 
 def with_options(text: str, options: Sequence[str]) -> str:
@@ -220,29 +195,3 @@ def with_options(text: str, options: Sequence[str]) -> str:
         # The question itself must be seen; an answer outside the options is refused with the list of them.
         choice = f" (one of {len(options)} options)"
     return f"{' '.join(text.split())[: SUMMARY_LENGTH - len(choice) - 1]}{choice}"[:SUMMARY_LENGTH]
-
-
-def read_key(arguments: Sequence[Any]) -> str:
-    """Find the key by which an answer that is sent again is known, "" where it has none."""
-    data = plain(arguments[0]) if len(arguments) == 1 else None
-    key = data.get("key") if isinstance(data, dict) and "answer" in data else None
-    return key if isinstance(key, str) else ""
-
-
-def read_answer(arguments: Sequence[Any], is_form: Callable[[str], bool] = lambda _: False) -> tuple[str, str | None]:
-    """Find question and answer in whatever was sent; the answer to a form (by question) may be an object."""
-    if len(arguments) == 2 and all(isinstance(each, str) for each in arguments):
-        return str(arguments[0]), str(arguments[1])
-    if len(arguments) != 1:
-        return "", None
-    data = plain(arguments[0])
-    if isinstance(data, dict):
-        answer = data.get("answer")
-        if isinstance(answer, dict) and is_form(str(data.get("question", ""))):
-            answer = json.dumps(answer, ensure_ascii=False)
-        elif answer is None and is_form(""):
-            answer = json.dumps(data, ensure_ascii=False)
-        return str(data.get("question", "")), str(answer) if isinstance(answer, str | int | float) else None
-    # What is JSON but no object is an answer as it was written.
-    answer = data if isinstance(data, str | int | float) else arguments[0]
-    return "", str(answer) if isinstance(answer, str | int | float) and str(answer).strip() else None

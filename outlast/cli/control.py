@@ -75,31 +75,24 @@ def answer(
     print(reaching(lambda reach: send_answer(reach, run_id, text, question)))
 
 
-async def send_answer(reach: "Reach", workflow_id: str, text: str, question: str | None, key: str = "") -> str:
+async def send_answer(
+    reach: "Reach", workflow_id: str, text: str, question: str | None, key: str = "", who: str = ""
+) -> str:
     """Answer an open question of a run (None: the only one) and say what came of it; raises LeavingError if it is not taken.
 
-    A session knows by the `key` an answer that is sent again.
+    A run knows by the `key` an answer that is sent again.
     """
-    from temporalio.client import WorkflowExecutionStatus
+    from outlast.cli.decisions.messaging import open_run, send_message
+    from outlast.contracts import QuestionAnswered
 
-    from outlast.cli.leaving import WRONG, LeavingError
-    from outlast.cli.reaching import PATIENT_DEADLINE, word
-    from outlast.contracts import RunStatus
-
-    found = await reach.find(workflow_id)
-    if found.status is not WorkflowExecutionStatus.RUNNING:
-        raise LeavingError(WRONG, f"{workflow_id} has ended already ({word(found.status)}); nothing was answered")
-    before = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
-    asked = [one for one in before.questions if question in (None, one.id)]
-    if len(asked) != 1:
-        open_ones = ", ".join(one.id for one in before.questions) or "none"
-        raise LeavingError(WRONG, f"name one open question with --question; {workflow_id} has {open_ones}")
-    handle = reach.client.get_workflow_handle(workflow_id, run_id=found.run_id)
-    await handle.signal("answer", {"question": asked[0].id, "answer": text} | ({"key": key} if key else {}))
-    after = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
-    if asked[0].id in [one.id for one in after.questions]:
-        raise LeavingError(WRONG, f"not taken: {after.notices[-1] if after.notices else asked[0].text}")
-    return f"{asked[0].id} of {workflow_id} is answered: {text}"
+    found = await open_run(reach, workflow_id)
+    message = {"question": question or "", "answer": text, "by": who, "key": key}
+    answered = await send_message(reach, found, "answer", message, QuestionAnswered)
+    if answered is None:
+        return f"sent to {workflow_id}; no worker answers now, so it counts once one is back"
+    if answered.repeated:
+        return f"{workflow_id} had this answer before"
+    return f"{answered.question} of {workflow_id} is answered: {text}"
 
 
 async def _cancel(reach: "Reach", workflow_id: str) -> str:

@@ -120,6 +120,7 @@ from outlast.contracts.steering import (
     OnTimeout,
     Pause,
     PauseAnswer,
+    QuestionAnswered,
     QuestionPolicy,
 )
 
@@ -182,8 +183,8 @@ __all__ = [
     "NoticeRequest", "NoticeSent", "OnFallback", "OnStepFailure", "OnTimeout", "OutageWait",
     "Packed", "PackedRequest", "Part", "Pause",
     "PauseAnswer", "Plan", "PlanChange", "PlanReport", "PlanRequest", "PlanResult", "PlanShape", "PlanStep", "Prices",
-    "Produced", "ProposedAction", "Question", "QuestionPolicy", "RecordKind", "Remembered", "Risk", "RollbackAnswer",
-    "RollbackPolicy", "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult",
+    "Produced", "ProposedAction", "Question", "QuestionAnswered", "QuestionPolicy", "RecordKind", "Remembered", "Risk",
+    "RollbackAnswer", "RollbackPolicy", "RollbackRequest", "RollbackResult", "RunCarried", "RunReport", "RunRequest", "RunResult",
     "RunState", "RunStatus", "SlackPost", "SlackPosted", "SlackThread", "Spend", "StandingApproval",
     "StateCarried", "StepAnswer", "StepId", "StepOutcome", "StepOutcomes", "StepRow", "StepState", "StopReason",
     "StoreRequest", "StoreWait", "Streamed", "StuckDecision", "Summary", "ToolAnswer", "ToolCall", "ToolCard", "ToolRequest",

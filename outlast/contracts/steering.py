@@ -226,6 +226,17 @@ class Pause(Contract):
         )
 
 
+class QuestionAnswered(Contract):
+    """What came of an answer that was taken."""
+
+    question: str
+    """The question that it answered; empty where it was sent before and named none."""
+    repeated: bool = False
+    """Whether it had been sent before with the same key, so that it answers nothing more."""
+    number: int = 0
+    """Number of the message that had its key; 0 where it was an answer."""
+
+
 class PauseAnswer(Contract):
     """The answer to a request to pause or resume."""
 

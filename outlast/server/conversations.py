@@ -5,23 +5,23 @@ message each (`ID`, `ID~2`, `ID~3` …), as sessions were before 0.3, are one co
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, Field
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from outlast.agents.files import slug
-from outlast.agents.sessions import AgentSessionRequest, ConversationView
+from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.chat import sessions
+from outlast.cli.chat.ended import NoAgentError
 from outlast.cli.chat.sessions import Said, newest, session_of
+from outlast.cli.decisions.messaging import RefusedError, send_message
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
-from outlast.contracts import RunStatus
-from outlast.server.access import Caller
+from outlast.contracts import QuestionAnswered, RunStatus
+from outlast.server.access import Caller, Scope
 from outlast.server.operations import Answer, Body, Call, HttpError
 from outlast.server.starting import key_of
-from outlast.workflow.journal import digest
 
 
 class SayBody(Body):
@@ -50,6 +50,8 @@ class MessageAccepted(BaseModel):
     """Whether no worker answers now: it is numbered and answered once one does."""
     answers: str = ""
     """The question that it answered; empty: it is a turn of its own."""
+    asks: str = ""
+    """The question that the agent waits with, which this caller may not answer; empty: none. The message is heard after that."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,20 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     if found is None and not message.agent.strip():
         raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
     # One that interrupts is no answer: it breaks off the question, too.
-    if found and message.text.strip() and not message.interrupt and (question := await _asks(reach, found, message)):
-        handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
-        answer = {"question": question, "answer": message.text, "by": by, "key": message.key}
-        await handle.signal("answer", answer)
-        return MessageAccepted(id=found.id, session=session, answers=question)
+    asks = await _asks(reach, found) if found and message.text.strip() and not message.interrupt else ""
+    # To answer is to decide: whoever may only start is heard as well, but says something else.
+    if found and asks and Scope.DECIDE in caller.scopes:
+        if (answered := await _answered(reach, found, asks, message, by)) is not None:
+            return answered
+        asks = ""
+    names_agent = found is None or bool(message.agent.strip())
     opening = AgentSessionRequest(agent=slug(message.agent) or message.agent, requester=by, conversation=True)
     said = Said(message.text, by, message.interrupt, message.key)
-    taken = await sessions.say(reach, session, said, None if found else opening)
-    return MessageAccepted(id=taken.run, session=session, number=taken.number, waits=not taken.answered)
+    try:
+        taken = await sessions.say(reach, session, said, opening if names_agent else None)
+    except NoAgentError as error:
+        raise HttpError(422, f"agent: {error}") from error
+    return MessageAccepted(id=taken.run, session=session, number=taken.number, waits=not taken.answered, asks=asks)
 
 
 def speaker(caller: Caller, given: str) -> str:
@@ -101,27 +108,37 @@ def speaker(caller: Caller, given: str) -> str:
     return caller.name or named
 
 
-async def _asks(reach: Reach, run: WorkflowExecutionDescription, message: Message) -> str:
-    """Return the question that a message answers, "" where the run asks none, or several, or has had this message before.
-
-    Raises HttpError where the text is none of its options: the run would drop it, and nobody would hear of it.
-    """
+async def _asks(reach: Reach, run: WorkflowExecutionDescription) -> str:
+    """Return the question that a text would answer, "" where the run asks none, or several."""
     if run.workflow_type != SESSION or run.status is not WorkflowExecutionStatus.RUNNING or not await reach.served(run):
         return ""
     try:
         status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
-        if len(status.questions) != 1:
-            return ""
-        view = await reach.ask(run, "conversation", ConversationView, within=PATIENT_DEADLINE)
     except LeavingError:
         return ""  # no worker answers now: the message waits for one
-    if message.key and (message.key in [each.key for each in view.messages] or digest(message.key) in view.answers):
-        return ""
-    (question,) = status.questions
-    if question.options and message.text.strip().casefold() not in [option.casefold() for option in question.options]:
-        choice = ", ".join(question.options)
-        raise HttpError(422, f"text: {question.id} takes one of {choice}; with interrupt it is a message instead")
-    return question.id
+    return status.questions[0].id if len(status.questions) == 1 else ""
+
+
+async def _answered(
+    reach: Reach, run: WorkflowExecutionDescription, question: str, message: Message, by: str
+) -> MessageAccepted | None:
+    """Answer a question with a message; None where it is open no more, so that the message is a turn of its own.
+
+    Raises HttpError where that is no answer to it.
+    """
+    answer = {"question": question, "answer": message.text, "by": by, "key": message.key}
+    try:
+        taken = await send_message(reach, run, "answer", answer, QuestionAnswered)
+    except RefusedError as refused:
+        if refused.why.startswith("question:"):
+            return None
+        if not refused.why.startswith("answer:"):
+            raise
+        why = f"text: it is no answer to {question}: {refused.why.removeprefix('answer: ')}"
+        raise HttpError(422, f"{why}; with interrupt it is a message instead") from refused
+    if taken is not None and taken.repeated:
+        return MessageAccepted(id=run.id, session=session_of(run.id), number=taken.number)
+    return MessageAccepted(id=run.id, session=session_of(run.id), answers=question)
 
 
 class SessionEnds(BaseModel):

@@ -13,12 +13,14 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from outlast.approvals.standing.bounds import read_bounds
 from outlast.approvals.tokens import TokenError, grant_of
 from outlast.cli.decisions.listing import WaitingGate, waiting_for_people, whole
+from outlast.cli.decisions.messaging import send_message
 from outlast.cli.leaving import LeavingError
-from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
-from outlast.contracts import GateRecord, GatesShown, GateView, Question, RunStatus, Verdict
+from outlast.cli.reaching import Reach, word
+from outlast.contracts import GateRecord, GatesShown, GateView, Question, QuestionAnswered, Verdict
 from outlast.server.access import Caller, Scope
 from outlast.server.deciding import Decided, outcome_line, send
 from outlast.server.operations import Answer, Body, Call, HttpError
+from outlast.server.starting import KEY
 from outlast.server.waiting import see_run, shown_gates
 
 APPROVER = "Approver-Token"
@@ -96,7 +98,9 @@ class AnswerTaken(BaseModel):
     """Whether an answer was sent."""
 
     question: str
-    """The question that it went to."""
+    """The question that it went to; empty: the only one that is open, and no worker says yet which that is."""
+    waits: bool = False
+    """Whether no worker answers now: it counts once one is back, if it fits."""
 
 
 async def inbox(call: Call) -> Answer:
@@ -164,21 +168,20 @@ def who_decides(reach: Reach, caller: Caller, given: str, token: str) -> Caller:
 
 async def answer(call: Call) -> Answer:
     """Answer what a run asks a person."""
-    found, body = await call.find(), call.body
-    return 202, AnswerTaken(question=await send_answer(call.reach, found, call.caller, body.question, body.answer))
+    body: AnswerBody = call.body
+    key = call.request.headers.get(KEY, "")
+    taken = await send_answer(call.reach, await call.find(), call.caller, body.question, body.answer, key)
+    return 202, AnswerTaken(question=body.question if taken is None else taken.question, waits=taken is None)
 
 
 async def send_answer(
-    reach: Reach, found: WorkflowExecutionDescription, caller: Caller, question: str, given: str
-) -> str:
-    """Answer an open question ("": the only one) and return which; raises HttpError where it is not open."""
+    reach: Reach, found: WorkflowExecutionDescription, caller: Caller, question: str, given: str, key: str = ""
+) -> QuestionAnswered | None:
+    """Answer an open question ("": the only one), and return what came of it, None where no worker answers now.
+
+    Raises HttpError where the run has ended, and RefusedError where that is no answer.
+    """
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise HttpError(409, f"{found.id} has ended already ({word(found.status)}); nothing was answered")
-    status = await reach.ask(found, "status", RunStatus, within=PATIENT_DEADLINE)
-    asked = [one.id for one in status.questions if question in ("", one.id)]
-    if len(asked) != 1:
-        known = ", ".join(one.id for one in status.questions) or "none"
-        raise HttpError(409, f"question: name one that is open; {found.id} has {known}")
-    handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
-    await handle.signal("answer", {"question": asked[0], "answer": given, "by": caller.name})
-    return asked[0]
+    message = {"question": question, "answer": given, "by": caller.name, "key": key}
+    return await send_message(reach, found, "answer", message, QuestionAnswered)

@@ -99,7 +99,7 @@ class Border:
         flow.gates.allowed = dict.fromkeys(carried.allowed)
         flow.gates.runs = dict.fromkeys(carried.runs)
         flow.gates.waits.seconds = carried.waited
-        flow.people.restore(carried.asked, carried.answers)
+        flow.people.answers.restore(carried.asked, carried.answers)
         flow.trace.notices = list(carried.notices)
         flow.agents.asked_before = carried.delegated
 
@@ -156,8 +156,8 @@ class Border:
             ),
             waited=flow.gates.waits.seconds,
             paused=flow.state.paused,
-            asked=flow.people.asked,
-            answers=flow.people.answers,
+            asked=flow.people.answers.asked,
+            answers=flow.people.answers.carried,
             raised=flow.budget.raised,
             warnings=flow.budget.warnings,
             stopped=flow.budget.stopped,

@@ -12,16 +12,18 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from outlast.agents.agents import Agents
-from outlast.approvals.choices import answered
+from outlast.approvals.choices import answered, meant
 from outlast.approvals.gates import Gates
 from outlast.approvals.pausing import Pausing
 from outlast.approvals.people import People
+from outlast.approvals.views import TURNED_DOWN
 from outlast.contracts import (
     Changes,
     Decided,
     DecisionLog,
     GateRecord,
     PauseAnswer,
+    QuestionAnswered,
     RollbackAnswer,
     RunStatus,
     StepOutcomes,
@@ -121,8 +123,24 @@ class MessageHandlers:
     )
     async def answer(self, *args: Any) -> None:
         """Take a person's answer."""
-        if not await answered(self.gates, self.state, args):
-            self.people.answer(args)
+        if (choice := meant(self.gates, self.state, args)) is not None:
+            await answered(self.gates, *choice)
+        else:
+            self.people.answers.receive(args)
+
+    @workflow.update(
+        name="answer",
+        description="The same, and hear at once what came of it: what is no answer is refused with the reason",
+        unfinished_policy=LEFT_BEHIND,
+    )
+    async def answer_now(self, *args: Any) -> QuestionAnswered:
+        """Take a person's answer; refuses with the reason what would change nothing."""
+        if (choice := meant(self.gates, self.state, args)) is None:
+            return await self.people.answers.answer(args)
+        record = await answered(self.gates, *choice)
+        if record.kind in TURNED_DOWN:
+            raise non_retryable(ErrorKind.INPUT_INVALID, f"answer: {record.kind}: {record.reason}")
+        return QuestionAnswered(question=choice[0])
 
     @workflow.signal(
         name="delegate_waits",
@@ -192,6 +210,19 @@ class MessageHandlers:
                 f"the update is {size:,} bytes, over {UPDATE_LIMIT:,}; hand large texts over by reference",
             )
 
+    def check_answer(self, *args: Any) -> None:
+        """Refuse an answer that nothing was asked for, or that does not fit the question; raises InputInvalid with the reason."""
+        self.check_size(*args)
+        if (choice := meant(self.gates, self.state, args)) is None:
+            why = self.people.answers.refusal(args)
+        else:
+            name, chosen = choice
+            options = self.gates.choices[name]
+            why = "" if chosen in options else f"answer: {chosen[:60]!r} is not one of {', '.join(options)}"
+        if why:
+            raise non_retryable(ErrorKind.INPUT_INVALID, why)
+
+    answer_now.validator(check_answer)
     pause_asked.validator(check_size)
     resume_asked.validator(check_size)
     decide_now.validator(check_size)

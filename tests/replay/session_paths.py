@@ -15,9 +15,9 @@ from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
 from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
-from tests.workflow.base.test_conversations import Chat, Chatting, pay, talk
 from tests.workflow.conftest import Runner
 from tests.workflow.people.steering import status_when
+from tests.workflow.talking.chats import Chat, Chatting, pay, talk
 from tests.workflow.undo.test_rollback_asked import files_plan, writing_step
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
@@ -166,6 +166,7 @@ SESSION_PATHS: dict[str, Path] = {
     "plan-back-to-a-checkpoint": Path(PLAN, _back_to_one, lambda: writing_step),
     "session-conversation": conversation("plain", "slow", "hold", "pay", "plain"),
     "session-conversation-asks-a-person": conversation("plain", "ask", "wrong", "plain"),
+    "session-conversation-answered-at-once": conversation("ask at once", "hold", "plain"),
     "session-unknown-agent": session(lambda: in_turn("never"), agent="nobody"),
     "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
     "plan-delegating": chain(

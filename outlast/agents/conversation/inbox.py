@@ -20,15 +20,15 @@ from outlast.agents.sessions import (
     SaidMessage,
     SayAnswer,
 )
+from outlast.approvals.questions.keys import Keys
 from outlast.contracts import SUMMARY_LENGTH, Content
 from outlast.tracing.trace import RunTrace
-from outlast.workflow.journal import digest
 from outlast.workflow.keeping import SHORT, keep_report, keep_text
 
 MOST_WAITING = 100
 """Messages that may wait at the same time."""
-KEYS_KEPT = 1000
-"""Keys of messages that are remembered."""
+PEOPLE_KEPT = 100
+"""Names of people that are remembered, those who have spoken last; each message says by whom it is."""
 SHOWN = 50
 """Messages that the query answers with."""
 CARRIED = 20
@@ -52,11 +52,11 @@ class Inbox:
         self._takes = takes
         self._messages = {each.number: each for each in carried.messages}
         self._texts: dict[int, str] = {}
-        self._keys = dict(carried.keys)
+        self.keys = Keys(carried.keys, carried.texts)
         self._changed: dict[int, None] = {}
         self.earlier = carried.earlier
         self.total = carried.total
-        self.people = list(carried.people)
+        self.people = list(carried.people)[-PEOPLE_KEPT:]
         self.ended = carried.ended
         self.interrupting = False
         """Whether what the agent does is to be broken off."""
@@ -86,7 +86,7 @@ class Inbox:
             working=bool(self.working),
             ended=self.ended,
             people=tuple(self.people),
-            answers=tuple(key for key, number in self._keys.items() if not number)[-SHOWN:],
+            answers=self.keys.of_answers[-SHOWN:],
         )
 
     def say(self, arguments: Sequence[Any]) -> SayAnswer:
@@ -94,7 +94,9 @@ class Inbox:
         said = read_message(arguments) if self._takes else NOT_OPEN
         if isinstance(said, str):
             return self._refused(said)
-        if (before := self._keys.get(digest(said.key)) if said.key else None) is not None:
+        if why := self.keys.conflict(said.key, said.text, said.ref):
+            return self._refused(why)
+        if (before := self.keys.number(said.key)) is not None:
             return SayAnswer(accepted=True, number=before, repeated=True)
         if self.ended:
             return self._refused(HAS_ENDED)
@@ -108,12 +110,18 @@ class Inbox:
             return SayAnswer(accepted=True, interrupted=interrupts)
         return SayAnswer(accepted=True, number=self._add(said), interrupted=interrupts)
 
-    def seen(self, key: str) -> bool:
-        """Whether a message had this key, which from now on one had: an answer that is sent again answers nothing else."""
-        known = digest(key) in self._keys
-        if not known:
-            self._remember(key, 0)
-        return known
+    def say_later(self, arguments: Sequence[Any]) -> None:
+        """Take a message whose sender hears no answer; one that comes after the end is accounted for where messages are read."""
+        answer = self.say(arguments)
+        said = read_message(arguments) if self._takes else NOT_OPEN
+        if answer.reason == HAS_ENDED and isinstance(said, Said) and said.says and workflow.patched("said-after-end"):
+            self._update(self._add(said), state=MessageState.FAILED, reason=HAS_ENDED, ended=workflow.now())
+            self.publish()
+
+    def mistaken(self, arguments: Sequence[Any]) -> str:
+        """Say why a message has the key of another one; "" where it has not. Changes nothing."""
+        said = read_message(arguments) if self._takes else NOT_OPEN
+        return "" if isinstance(said, str) else self.keys.conflict(said.key, said.text, said.ref)
 
     def end(self, arguments: Sequence[Any]) -> EndAnswer:
         """End the session: nothing, a name, or `{by, now}`; never raises."""
@@ -189,7 +197,7 @@ class Inbox:
             messages=tuple(self._messages.values()),
             total=self.total,
             earlier=self.earlier,
-            keys=self._keys,
+            **self.keys.carried,
             people=tuple(self.people),
             ended=self.ended,
         )
@@ -214,16 +222,10 @@ class Inbox:
         self._messages[self.total] = SaidMessage(
             number=self.total, text=content, by=said.by, key=said.key, at=workflow.now()
         )
-        if said.key:
-            self._remember(said.key, self.total)
-        if said.by and said.by not in self.people:
-            self.people.append(said.by)
+        self.keys.remember(said.key, self.total, said.text, said.ref)
+        if said.by:
+            self.people = [*(name for name in self.people if name != said.by), said.by][-PEOPLE_KEPT:]
         return self.total
-
-    def _remember(self, key: str, number: int) -> None:
-        self._keys[digest(key)] = number
-        while len(self._keys) > KEYS_KEPT:
-            del self._keys[next(iter(self._keys))]
 
     def _interrupt(self, by: str) -> None:
         self.interrupting, self.interrupted_by = True, by

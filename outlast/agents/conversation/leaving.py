@@ -38,13 +38,14 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
         calls = await keep_report(Trace(calls=tuple(trace.calls)), KEEP, "step trace of a part")
         trace.earlier, trace.calls = (*trace.earlier, calls.ref or ""), []
     carried = await inbox.carried()
-    if not talk.long() or not inbox.is_kept or inbox.interrupting:
+    if not talk.long() or not talk.is_settled or not inbox.is_kept or inbox.interrupting:
         return
     known = {
         "calls": trace.earlier,
-        "asked": flow.people.asked,
-        "answers": flow.people.answers,
-        "waited": flow.gates.waits.seconds,
+        "asked": flow.people.answers.asked,
+        "answers": flow.people.answers.carried,
+        "questions": flow.people.open,
+        "waited": flow.gates.waits.so_far,
         "notices": tuple(trace.notices),
     }
     onward = {

@@ -27,6 +27,8 @@ FAILED = "[You could not answer what was said before.]"
 SAID_IN_VAIN = (ErrorKind.MODEL_REFUSED, ErrorKind.MODEL_REJECTED, ErrorKind.CONTEXT_EXCEEDED)
 """Failures that the message itself may be the reason of: it does not stay in the conversation, which would fail again."""
 NOTES_KEPT = 50
+STOPS = "cancelled-at-border"
+"""The patch by which a turn that was cancelled stops at its border."""
 
 
 @dataclass
@@ -55,9 +57,11 @@ class Talk:
         self._tool_calls = self.before.tool_calls
         self._compactions = self.before.compactions - self.carried.compactions
         self._checkpoint: tuple[Any, ...] = (self.before.transcript, ())
+        self._stays = False
         state = LoopState(
             transcript=self.before.transcript,
             left=self.before.left,
+            open=self.before.open,
             turns=self.carried.turns,
             tokens=self.carried.tokens,
             compactions=self.carried.compactions,
@@ -100,14 +104,15 @@ class Talk:
 
     def progress(self) -> dict[str, Any]:
         """How far the conversation is, as fields of `SessionProgress`."""
-        state = self._loop.state
+        state, calls = self._loop.state, self._loop.calls
         return {
             "transcript": state.transcript,
-            "left": state.left,
+            "left": self._loop.left,
+            "open": calls.turn if calls else state.open,
             "turns": self._turns + state.turns,
             "tool_calls": self._tool_calls + state.tool_calls,
             "compactions": self._compactions + state.compactions,
-            "started": self._loop.started or 0.0,
+            "started": (self._loop.started or 0.0) + (calls.waited if calls else 0.0),
             "notes": tuple([*self._notes, *self._loop.notes][-NOTES_KEPT:]),
         }
 
@@ -121,18 +126,37 @@ class Talk:
     async def _work(self) -> None:
         """Have the agent answer what was said, and account for it."""
         if not self.inbox.working:
-            heard = await self._heard()
+            if not (heard := await self._heard()):
+                return  # what waited was given up meanwhile, because the session was ended at once
             self._begin(with_parts(self._loop.state.left, heard))
         else:  # it was begun in an earlier part of the session
             heard = _parts(self.inbox.working)
         working = asyncio.create_task(self._loop.run(heard))
         try:
-            await workflow.wait_condition(lambda: working.done() or self.inbox.interrupting)
+            while True:
+                await workflow.wait_condition(lambda: working.done() or self.inbox.interrupting or self._may_leave())
+                if working.done() or self.inbox.interrupting:
+                    break
+                # A run of before stays where it is.
+                if self._stays or not workflow.patched("leaves-open-turns"):
+                    self._stays = True
+                else:
+                    await self.leave()
         except ENDINGS:
             await _broken_off(working)
             raise
         await _broken_off(working)
         self._settle(working)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the session may continue as new here: between two turns, or where one waits for people alone."""
+        return self._loop.calls is None or self._loop.calls.wait_for_people
+
+    def _may_leave(self) -> bool:
+        """Whether the turn waits for people, and history is long: the next part of the session goes on waiting."""
+        calls = self._loop.calls
+        return calls is not None and not self._stays and self.long() and calls.wait_for_people
 
     def _begin(self, left: tuple[Message, ...]) -> None:
         """Begin a loop for what is said now, whose limits begin anew."""
@@ -162,6 +186,8 @@ class Talk:
         """Before each turn: leave if history is long, and hear what was said meanwhile."""
         if self.long():
             await self.leave()
+        if _was_cancelled() and (self.inbox.interrupting or workflow.patched(STOPS)):
+            raise asyncio.CancelledError
         if self.inbox.interrupting:
             await workflow.wait_condition(lambda: False)  # until it is cancelled, which is about to happen
         loop = self._loop
@@ -174,6 +200,8 @@ class Talk:
             loop.task = (*loop.task, *heard)
             loop.state.left = with_parts(loop.state.left, heard)
         self._checkpoint = (loop.state.transcript, loop.state.left)
+        if _was_cancelled() and workflow.patched(STOPS):
+            raise asyncio.CancelledError
 
     async def _heard(self) -> tuple[Part, ...]:
         """Take the messages that wait."""
@@ -235,6 +263,12 @@ def _said(message: SaidMessage) -> tuple[Part, ...]:
     if message.text.ref is None:
         return (Part(text=f"{name}{message.text.text or ''}"),)
     return (*((Part(text=name),) if name else ()), Part.of(message.text))
+
+
+def _was_cancelled() -> bool:
+    """Whether this task was cancelled while what it waited for ended, which hid that: it will not be cancelled again."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _broken_off(working: "asyncio.Task[LoopEnd]") -> None:

@@ -56,7 +56,7 @@ class Acting:
             self._note("nothing is asked: a line is a message")
         elif what.word == "answer":
             question, text = first_of(what.text, tuple(talk.questions))
-            self._note(safe(await send_answer(self._reach, run.id, text, question or None, key)))
+            self._note(safe(await send_answer(self._reach, run.id, text, question or None, key, self._who)))
             talk.questions.pop(question or talk.question, None)
         elif what.word == "revoke":
             gate, _, reason = what.text.partition(" ")

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.chat.acting import Acting
 from outlast.cli.chat.commands import Meant, meant
+from outlast.cli.chat.ended import NoAgentError
 from outlast.cli.chat.outbox import Outbox, Typed
 from outlast.cli.chat.sessions import Said, newest, say
 from outlast.cli.chat.talk import Line, Talk
@@ -147,6 +148,8 @@ class Chat:
         while True:
             try:
                 taken = await say(self._reach, opening.session, said, opening.request, opening.priority)
+            except NoAgentError:
+                raise  # nobody is there to talk to
             except LeavingError as error:
                 self._terminal.note(safe(f"✗ {error}"))
                 self._talk.failed = True

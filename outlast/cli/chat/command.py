@@ -5,10 +5,11 @@ import secrets
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import Priority
 
-from outlast.agents.files import slug
+from outlast.agents.catalog_activities import MOST_NAMES
+from outlast.agents.files import DEFAULTS, read_agents, slug
 from outlast.agents.sessions import AgentSessionRequest, SessionProgress
 from outlast.cli.chat.chatting import Chat, Opening
-from outlast.cli.chat.ended import asked_of, left_by
+from outlast.cli.chat.ended import asked_of, left_by, never_began
 from outlast.cli.chat.outbox import Outbox
 from outlast.cli.chat.sessions import newest, session_of
 from outlast.cli.chat.terminal import Terminal
@@ -17,6 +18,7 @@ from outlast.cli.leaving import FAILED, WRONG, LeavingError, say
 from outlast.cli.reaching import Reach
 from outlast.command_line import command
 from outlast.display import quoted
+from outlast.file_names import readable
 
 
 async def talk(
@@ -41,7 +43,9 @@ async def talk(
         queue = reach.settings.task_queue
         if not await reach.served_soon(queue):
             raise await reach.no_worker(queue, "nothing was started", SESSION)
-    if found is not None:
+    if found is None:
+        _look_up(reach, request.agent)
+    elif not await never_began(reach, found):
         theirs = (await asked_of(reach, found)).agent
         if request.agent not in (theirs, slug(theirs)):
             raise LeavingError(
@@ -64,6 +68,14 @@ async def talk(
         say(f"come back: {command('chat', request.agent)} --id {quoted(session)}")
     if not answered:
         raise LeavingError(FAILED, "not every message was answered")
+
+
+def _look_up(reach: Reach, agent: str) -> None:
+    """Say at once where there is no such agent here. A worker elsewhere may have others, so it has the last word."""
+    folder = reach.settings.agents_dir
+    names = [each.front.name for each in read_agents(folder, DEFAULTS)[0]]
+    if agent not in names and slug(agent) not in names:
+        say(f"{readable(str(folder))} has no agent {agent!r}; there are {', '.join(names[:MOST_NAMES])}")
 
 
 async def _taken_from(reach: Reach, session: str) -> SessionProgress:

@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
 
 from outlast.agents.sessions import (
     AgentSessionRequest,
@@ -16,15 +21,38 @@ from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach
 from outlast.cli.runs.waiting import outlasting
 from outlast.contracts import Content
+from outlast.errors import ErrorKind, kind_of
+from outlast.storage.activities import reference
 from outlast.workflow.journal import digest
 
 OPEN = (MessageState.WAITING, MessageState.WORKING)
 
 
-async def taken_before(reach: Reach, run: WorkflowExecutionDescription, key: str) -> int | None:
+class NoAgentError(LeavingError):
+    """A new session ended at once, because its agent cannot be read."""
+
+
+NO_AGENT = (ErrorKind.UNKNOWN_AGENT, ErrorKind.CATALOG_INVALID)
+
+
+async def never_began(reach: Reach, run: WorkflowExecutionDescription) -> bool:
+    """Whether a session ended at once, because its agent cannot be read: another agent may have its id."""
+    if run.status is not WorkflowExecutionStatus.FAILED:
+        return False
+    try:
+        await outlasting(reach.client.get_workflow_handle(run.id, run_id=run.run_id))
+    except WorkflowFailureError as failure:
+        return kind_of(failure.cause) in NO_AGENT
+    return False
+
+
+async def taken_before(
+    reach: Reach, run: WorkflowExecutionDescription, key: str, text: str, ref: str = ""
+) -> int | None:
     """Return the number of a message that a run took and accounted for before it ended, 0 for an answer; None: it knows none.
 
-    Whoever was not told so, because the server or their own program was killed at that moment, says it again.
+    Whoever was not told so, because the server or their own program was killed at that moment, says it again. Raises LeavingError
+    where the key is that of a message that said something else.
     """
     if run.status is WorkflowExecutionStatus.COMPLETED:
         handle = reach.client.get_workflow_handle(run.id, run_id=run.run_id, result_type=AgentSessionResult)
@@ -37,7 +65,13 @@ async def taken_before(reach: Reach, run: WorkflowExecutionDescription, key: str
         return 0
     older = [MessageLog.model_validate_json(await reach.store().text(Content(ref=ref))) for ref in view.earlier]
     said = (each for messages in (view.messages, *(log.messages for log in older)) for each in messages)
-    return next((each.number for each in said if each.key == key and each.state not in OPEN), None)
+    before = next((each for each in said if each.key == key and each.state not in OPEN), None)
+    if before is None:
+        return None
+    if before.text.text != text and before.text.ref != (ref or reference(text.encode())):
+        why = f"key: {key[:60]!r} is that of message {before.number}, which said something else; send another key"
+        raise LeavingError(WRONG, f"{run.id} does not take it: {why}")
+    return int(before.number)
 
 
 async def asked_of(reach: Reach, run: WorkflowExecutionDescription) -> AgentSessionRequest:

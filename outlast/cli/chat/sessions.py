@@ -24,12 +24,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.agents.conversation.reading import MOST_CHARACTERS
 from outlast.agents.sessions import AgentSessionRequest, SayAnswer
-from outlast.cli.chat.ended import onward, taken_before
+from outlast.cli.chat.ended import NO_AGENT, NoAgentError, never_began, onward, taken_before
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach, must_have_begun
 from outlast.cli.runs.running import marks
-from outlast.errors import text_of
+from outlast.errors import kind_of, text_of
 
 MOST_RUNS = 1000
 """Runs of one session."""
@@ -118,7 +118,8 @@ async def say(
 ) -> Taken:
     """Send a message to a session: to the run that goes on, else to a new one that goes on from the last.
 
-    A new session begins with `opening`. Raises LeavingError where there is neither, or the run is none of a session.
+    A new session begins with `opening`, also where one of that id named an agent that there is not. Raises LeavingError where
+    there is neither, or the run is none of a session, and NoAgentError where the new one's agent cannot be read.
     """
     said = said if said.key else replace(said, key=secrets.token_hex(16))
     said = await _by_reference(reach, said)
@@ -139,9 +140,10 @@ async def say(
                 return Taken(found.id)  # it was the one message of this run
             if not said.text.strip() and not said.ref:
                 return Taken(found.id)  # there is nothing to interrupt
-            if (taken := await taken_before(reach, found, said.key)) is not None:
+            if (taken := await taken_before(reach, found, said.key, said.text, said.ref)) is not None:
                 return Taken(found.id, taken, answered=True)
-            request = await onward(reach, found, said.by)
+            anew = opening is not None and await never_began(reach, found)
+            request = opening if opening is not None and anew else await onward(reach, found, said.by)
             if number + 1 >= MOST_RUNS:
                 raise LeavingError(WRONG, f"{session} has {MOST_RUNS} runs; begin another session")
             return await _begun(reach, run_of(session, number + 1), said, request, priority)
@@ -188,6 +190,8 @@ async def _begun(
                 )
                 return _taken(run, answer)
         except WorkflowUpdateFailedError as error:
+            if kind_of(error.cause) in NO_AGENT:
+                raise NoAgentError(WRONG, text_of(error.cause)) from error
             raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass

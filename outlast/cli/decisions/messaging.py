@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError as NotCarriedOutError
+from temporalio.exceptions import ApplicationError
 
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach, must_have_begun, word
@@ -21,6 +22,16 @@ M = TypeVar("M", bound=BaseModel)
 
 ANSWERS_WITHIN = 5.0
 """Seconds in which a living worker answers."""
+UNKNOWN_UPDATE = "expected but not found"
+"""What the SDK says of an update that a workflow has not."""
+
+
+class RefusedError(LeavingError):
+    """A run does not take a message; `why` is the reason in its own words."""
+
+    def __init__(self, run: str, why: str) -> None:
+        super().__init__(WRONG, f"{run} does not take it: {with_way_out(why)}")
+        self.why = why
 
 
 async def open_run(reach: Reach, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
@@ -42,10 +53,15 @@ def with_way_out(refusal: str) -> str:
     return f'{refusal}; another person must, in their own name. Working alone, start runs with --requester ""'
 
 
+def _is_unknown(error: WorkflowUpdateFailedError) -> bool:
+    """Whether a run refuses an update because it has none of that name."""
+    return isinstance(error.cause, ApplicationError) and UNKNOWN_UPDATE in error.cause.message
+
+
 async def send_message(
     reach: Reach, found: WorkflowExecutionDescription, name: str, message: Mapping[str, Any], answer: type[M]
 ) -> M | None:
-    """Send an update, or where no worker answers the signal of the same name (None); raises LeavingError if it is refused."""
+    """Send an update, or where no worker answers the signal of the same name (None); raises RefusedError if it is refused."""
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
     if await reach.served(found):
         try:
@@ -53,7 +69,10 @@ async def send_message(
                 answered: M = await handle.execute_update(name, dict(message), result_type=answer)
                 return answered
         except WorkflowUpdateFailedError as error:
-            raise LeavingError(WRONG, f"{found.id} does not take it: {with_way_out(text_of(error.cause))}") from error
+            if _is_unknown(error):  # a run that stays with the build that began it may know the signal alone
+                await handle.signal(name, dict(message))
+                return None
+            raise RefusedError(found.id, text_of(error.cause)) from error
         except (TimeoutError, NotCarriedOutError):
             pass
     await handle.signal(name, dict(message))

@@ -17,7 +17,7 @@ from outlast.cli.runs.listing import Wanted, newest
 from outlast.client import web_ui_of
 from outlast.command_line import command
 from outlast.server.access import Scope
-from outlast.server.conversations import Message, end_session, say
+from outlast.server.conversations import Message, MessageAccepted, end_session, say
 from outlast.server.events.feed import Feeds
 from outlast.server.gates import send_answer
 from outlast.server.operations import HttpError, find, http_error
@@ -33,7 +33,7 @@ PAGE = 20
 RUNS = 30
 """Runs on the first page."""
 
-UNSERVED = "No worker answers now: your message waits, and is answered once one does."
+UNSERVED = "No worker answers now: your message waits, and counts once one does."
 
 Handler = Callable[[Request, Session], Awaitable[Response]]
 
@@ -131,7 +131,7 @@ class Pages:
         chat = form.get("id", "").strip() or f"chat-{quote(session.who, safe='')}-{_now():%Y%m%d-%H%M%S-%f}"
         said = await say(self.reach, session.caller, chat, message)
         if request.headers.get("accept") == "application/json":
-            return JSONResponse({"id": said.id, "told": UNSERVED if said.waits else ""})
+            return JSONResponse({"id": said.id, "told": _told(said)})
         return RedirectResponse(f"/run?{urlencode({'id': said.id})}", 303)
 
     async def end(self, request: Request, session: Session) -> Response:
@@ -147,9 +147,8 @@ class Pages:
         form = await _read(request)
         run, question = form.get("run", ""), form.get("question", "")
         found = await find(self.reach, run)
-        session.notice = (
-            f"{await send_answer(self.reach, found, session.caller, question, answer_in(form))}: the answer was sent."
-        )
+        taken = await send_answer(self.reach, found, session.caller, question, answer_in(form))
+        session.notice = UNSERVED if taken is None else f"{taken.question} is answered."
         return RedirectResponse(f"/run?{urlencode({'id': run})}", 303)
 
     async def gate(self, request: Request, session: Session) -> Response:
@@ -236,6 +235,13 @@ async def _answered(handler: Handler, request: Request, session: Session) -> Res
         if told is None:
             raise
         return PlainTextResponse(str(told), told.status)
+
+
+def _told(said: MessageAccepted) -> str:
+    """Tell what came of a message, where its answer will not come by itself."""
+    if said.asks:
+        return f"The agent waits for the answer to {said.asks}, which your token may not give; it hears you after that."
+    return UNSERVED if said.waits else ""
 
 
 async def _read(request: Request) -> dict[str, str]:

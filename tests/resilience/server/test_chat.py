@@ -242,6 +242,12 @@ def test_what_cannot_be_is_said_before_anything_is_started(served: Served) -> No
     served.ask("POST", "/runs/theirs/messages", {"agent": "researcher", "text": "Hello."})
     theirs = served.stack.run("chat", "writer", "--id", "theirs", stdin="hello\n")
     assert (theirs.returncode, "that session is researcher's" in theirs.stderr) == (2, True)
+    unknown = served.stack.run("chat", "wrtier", "--id", "typo", stdin="hello\n")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "no agent named wrtier; there are" in unknown.stderr.splitlines()[-1]
+    assert "has no agent 'wrtier'; there are" in unknown.stderr.splitlines()[0], "before anything is typed"
+    right = served.stack.run("chat", "writer", "--id", "typo", "--as", "ada", stdin="One.\n")
+    assert (right.returncode, right.stdout.splitlines()[-1]) == (0, "Answer to: ada: One."), right.stderr
     missing = served.stack.run("chat", "writer", "--continues", "nobody", stdin="hello\n")
     assert (missing.returncode, "there is no session" in missing.stderr) == (2, True)
     first = served.stack.run("chat", "writer", "--id", "before", "--as", "ada", stdin="My name is Ada.\n")

@@ -172,6 +172,12 @@ def answered(served: Served, session: str, count: int) -> list[dict[str, Any]]:
 def test_a_session_takes_messages_while_its_agent_works(served: Served) -> None:
     """One that is sent again by its key counts once; none is refused, and all are read back, with what came of them."""
     say = partial(served.ask, "POST", "/runs/talk/messages")
+    unknown = served.ask("POST", "/runs/misnamed/messages", {"agent": "reseacher", "text": "Hello."})
+    assert (unknown.status_code, unknown.json()["error"][:31]) == (422, "agent: no agent named reseacher")
+    known = served.ask("POST", "/runs/misnamed/messages", {"agent": "researcher", "text": "Hello."})
+    assert (known.status_code, known.json()["id"]) == (202, "misnamed~2")
+    wait_for(lambda: messages(served, "misnamed")[-1]["state"] == "answered", "it is answered")
+    served.stack.api.reset()
     first = say({"agent": "researcher", "text": "My name is Ada."}).json()
     assert (first["id"], first["session"], first["number"]) == ("talk", "talk", 1)
     (one,) = answered(served, "talk", 1)
@@ -183,6 +189,8 @@ def test_a_session_takes_messages_while_its_agent_works(served: Served) -> None:
     again = say({"text": "What is my name?"}, Idempotency_Key="m2").json()
     queued = say({"text": "and now?"}, "start").json()
     assert (again["number"], queued["number"], queued["waits"]) == (2, 3, False)
+    mistaken = say({"text": "What is yours?"}, Idempotency_Key="m2")
+    assert (mistaken.status_code, "key: 'm2' is that of message 2" in mistaken.json()["error"]) == (409, True)
     served.stack.api.script(hold=False)
     found = answered(served, "talk", 3)
     assert [each["by"] for each in found] == ["ada", "ada", "start"]
@@ -212,23 +220,43 @@ def test_a_session_takes_messages_while_its_agent_works(served: Served) -> None:
 
 def test_a_text_that_is_no_answer_to_a_choice_is_refused_and_one_that_interrupts_is_a_message(served: Served) -> None:
     question = {"question": "Which?", "options": ["red", "blue"]}
-    served.stack.api.script(rules=[{"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 1}])
+    asks = {"tool": "ask_person", "input": question}
+    served.stack.api.script(
+        rules=[{"user": "lamp do I want", **asks, "before_turn": 1}, {"user": "lamp, then", **asks, "times": 1}]
+    )
     say = partial(served.ask, "POST", "/runs/choice/messages")
     say({"agent": "mailer", "text": "Which lamp do I want?"})
     wait_for(lambda: served.ask("GET", "/runs/choice").json()["progress"]["questions"], "it asks")
     refused = say({"text": "green"})
-    assert (refused.status_code, "question-1 takes one of red, blue" in refused.json()["error"]) == (422, True)
+    assert refused.status_code == 422
+    assert "no answer to question-1: 'green' is not one of red, blue; with interrupt" in refused.json()["error"]
     assert say({"text": "Never mind.", "interrupt": True}).json()["number"] == 2
     assert [each["state"] for each in answered(served, "choice", 2)] == ["interrupted", "answered"]
+    # To answer is to decide: by any route it takes the scope, and whoever may only start is heard as well.
+    say({"text": "Which lamp, then?"}, Idempotency_Key="m-3")
+    wait_for(lambda: served.ask("GET", "/runs/choice").json()["progress"]["questions"], "it asks again")
+    assert say({"text": "blue"}, "read").status_code == say({"text": "blue"}, "decide").status_code == 403
+    assert served.ask("POST", "/runs/choice/answers", {"answer": "blue"}, "start").status_code == 403
+    beside = say({"text": "blue"}, "start").json()
+    assert (beside["number"], beside["answers"], beside["asks"]) == (4, "", "question-2")
+    assert say({"text": "Which lamp, then?"}, Idempotency_Key="m-3").json()["number"] == 3, (
+        "sent again, it answers nothing"
+    )
+    unfit = served.ask("POST", "/runs/choice/answers", {"answer": "green"}, "decide")
+    assert (unfit.status_code, "'green' is not one of red, blue" in unfit.json()["error"]) == (409, True)
+    assert say({"text": "BLUE"}, Idempotency_Key="a-1").json()["answers"] == "question-2"
+    over = served.ask("POST", "/runs/choice/answers", {"answer": "red", "question": "question-2"}, "decide")
+    assert (over.status_code, "'question-2' is answered already" in over.json()["error"]) == (409, True)
+    assert [each["state"] for each in answered(served, "choice", 4)[2:]] == ["answered"] * 2
     served.stack.api.script(hold=True)
     say({"text": "a long job"})
     wait_for(lambda: messages(served, "choice")[-1]["state"] == "working", "the agent works on it")
     say({"text": "and this"})
     long = "\U0001f389" * 150_000  # more bytes than one payload may have
     assert say({"text": long}).status_code == 202
-    assert say({"text": long, "interrupt": True}).json()["number"] == 6
+    assert say({"text": long, "interrupt": True}).json()["number"] == 8
     served.stack.temporal("workflow", "terminate", "--workflow-id", "choice")
-    left = answered(served, "choice", 6)[2:]
+    left = answered(served, "choice", 8)[4:]
     assert left[2]["text"].startswith(long[:1000])
     served.stack.api.script(hold=False)
     assert {(each["state"], each["reason"]) for each in left} == {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from outlast.approvals.people import read_answer
+from outlast.approvals.messages import read_answer
 from outlast.cli.inputs import read_checkpoint
 from outlast.cli.leaving import LeavingError
 from outlast.contracts import CheckpointPolicy, CheckpointWhen

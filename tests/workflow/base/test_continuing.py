@@ -50,12 +50,12 @@ from tests.processes import dev_server
 from tests.replay.test_replay import replayer
 from tests.served import EVERY_WORKFLOW
 from tests.workflow.base.test_agent_session import SESSION, calls
-from tests.workflow.base.test_conversations import PAID, Chat, Chatting, answered, pay, said, talk
 from tests.workflow.budget.budgeting import chain, dear, fan_out, gate_of, priced, status_of
 from tests.workflow.choosing import routing
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.people.steering import status_when
 from tests.workflow.plans import staging
+from tests.workflow.talking.chats import PAID, Chat, Chatting, answered, pay, said, talk
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 from workflows.request_handling import RequestHandlingWorkflow
 

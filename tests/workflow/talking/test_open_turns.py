@@ -1,0 +1,68 @@
+"""A turn that waits for people: the session continues as new in the middle of it, and another one may go on from it."""
+
+from pathlib import Path
+
+from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
+from outlast.contracts import QuestionAnswered, RunStatus
+from outlast.llm.base import ModelCall, ModelReply
+from tests.workflow.base.test_agent_session import SESSION, calls, results
+from tests.workflow.base.test_continuing import EVENTS, histories, parts_of, replays, runner, server
+from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.talking.chats import PAID, answered, asked, gate_open, heard, pay, said, talk, told
+
+__all__ = ["runner", "server"]
+
+TURN = calls(
+    ("list_files", {}),
+    ("ask_person", {"question": "Which?", "options": ["red", "blue"]}),
+    ("ask_person", {"question": "How much?", "form": {"type": "object", "required": ["amount"]}}),
+    ("pay", {"amount": 7}),
+    turn=1,
+)
+
+
+def script(call: ModelCall) -> ModelReply | str:
+    if any(block["type"] == "tool_result" for block in told(call)):
+        return f"done {heard(call)}"
+    return TURN if "buy" in heard(call) else f"to {heard(call)}"
+
+
+async def test_a_session_continues_as_new_while_its_turn_waits_for_people(runner: Runner, tmp_path: Path) -> None:
+    """What is done is not done again, people are asked the same questions, and their answers reach the call that asked."""
+    ours = with_agents(runner, tmp_path / "agents", {"clerk": "tools: list_files, pay, ask_person"})
+    PAID.clear()
+    async with ours.worker(script, tools=[pay]) as llm:
+        session = await ours.start(SESSION, talk("buy it", agent="clerk"))
+        questions = await asked(session, 2)
+        await gate_open(session)
+        shown: RunStatus = await session.query("status", result_type=RunStatus)
+        for number in range(2, 32):
+            assert (await said(session, {"text": f"also #{number}#", "by": "ann", "key": str(number)})).number == number
+        assert await parts_of(session) > 2
+        later: RunStatus = await session.query("status", result_type=RunStatus)
+        assert (later.questions, later.gates) == (shown.questions, shown.gates)
+        which, much = (each.id for each in questions)
+        for question, answer in ((much, {"amount": 5}), (which, "blue")):
+            given = {"question": question, "answer": answer}
+            taken: QuestionAnswered = await session.execute_update("answer", given, result_type=QuestionAnswered)
+            assert taken.question == question
+        progress: SessionProgress = await session.query("progress", result_type=SessionProgress)
+        await session.execute_update("decide", {"verdict": "approve", "by": "bob"})
+        view: ConversationView = await answered(session, 31)
+        await session.execute_update("end")
+        result = await session.result()
+        parts = await histories(session)
+        await replays(session)
+        other = await ours.start(SESSION, talk("And now?", agent="clerk", continues=progress.resumable))
+        await answered(other, 1)
+        await other.execute_update("end")
+        await other.result()
+    assert {each.state for each in view.messages} == {MessageState.ANSWERED}
+    assert (len(llm.calls), PAID, result.spend.calls) == (3, [7], 2)
+    answers = [block["content"] for block in results(llm.calls[1])]
+    assert answers[1:] == ["blue", '{"amount": 5}', "paid"]
+    assert [heard(llm.calls[1]).count(f"#{number}#") for number in range(2, 32)] == [1] * 30
+    assert max(len(part.events) for part in parts) < 3 * EVENTS
+    left = [block for block in llm.calls[2].history[-1]["content"] if block["type"] == "tool_result"]
+    assert [bool(block.get("is_error")) for block in left] == [False, False, False, True], "each call has its answer"
+    assert "another session went on from here" in left[3]["content"]
