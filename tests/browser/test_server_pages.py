@@ -151,7 +151,7 @@ async def _a_question(page: Page, served: Served) -> None:
     await expect(page.locator("#now .theirs")).to_have_count(1, timeout=20_000)
     result = served.stack.api.hits()[-1]
     assert result["turn"] == 1
-    assert "the answer was sent" in await page.locator("[role=status].notice").inner_text()
+    assert "question-1 is answered" in await page.locator("[role=status].notice").inner_text()
 
 
 async def _an_approval_that_stands(page: Page, served: Served) -> None:
