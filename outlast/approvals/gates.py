@@ -1,11 +1,4 @@
-"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided.
-
-    decision = await self.gates.open(ProposedAction(description="pay", tool="pay", input={"amount": 5}), GatePolicy(needed=2))
-    if decision.approved:
-        await pay(decision.action, decision.approval)
-
-Act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
-"""
+"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -60,13 +53,11 @@ RESET = "this run was reset: approvals from before count for nothing that is don
 
 
 class Gates:
-    """The gates of one run.
+    """The gates of one run, where people approve what it proposes: `self.gates` of an `AgentWorkflow`.
 
     `policy` and `requester` hold for gates that name none; `asked_by` says who else asks for what the run does now. Without
-    `notify`, all channels of the deployment are used. `indexed` also writes the search attributes, only where they are
-    registered: else the server refuses the task forever. `choices` are the options of gates that choose among some, `waits`
-    counts the time in which people were waited for. `book` is for what belongs to the gates; whatever changes it must
-    `publish`, by which `news` goes up.
+    `notify`, all channels are used. `indexed` writes search attributes, which must be registered: else the task fails forever.
+    `choices` are the options of gates that choose, `waits` counts waiting for people. Who changes `book` must `publish`.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
@@ -139,12 +130,23 @@ class Gates:
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
-        `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
-        arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        `repeats` says that it is a call of a tool: people may approve further ones at the same time, which then open no gate.
-        `before` shows them what the steps before it produced.
-        An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
-        again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
+        What was denied in this run stays denied, without a gate; what its earlier parts decided is not asked again.
+
+        Args:
+            action: What is proposed.
+            policy: Who must approve and until when; by default the run's own policy.
+            requester: Who asks for it, and so may not approve it; by default whoever asked for the run.
+            name: Name of the gate; by default `gate-1`, `gate-2` …
+            check, describe: Called with an edited action: what is wrong with it; its description.
+            takes: Arguments that an edit may give; None: those that the action has.
+            repeats: Whether people may approve further calls of the same tool at the same time.
+            before: What the steps before it produced, for people to see.
+
+        Returns:
+            The decision. Only where it is `approved`, act, and on its `action`: a person may have edited it.
+
+        Raises:
+            ApplicationError: InputInvalid where nobody could approve it, Halted where the policy ends the run.
         """
         asked = partial(self._open, action, policy, requester, name, (check, describe, takes, repeats, tuple(before)))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)

@@ -200,6 +200,7 @@ def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
         by=gate.by,
         agent=gate.action.agent,
         target=gate.action.target,
+        standing=gate.standing,
     )
     return GateDecision(
         gate=gate.name,
@@ -208,6 +209,7 @@ def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
         by=gate.by,
         reason=gate.reason,
         approval=yes if gate.outcome is GateOutcome.APPROVED else None,
+        standing=gate.standing,
     )
 
 

@@ -165,6 +165,8 @@ class GateState(Contract):
     """Whether its action is a call of a tool, of which people may approve further calls at the same time."""
     before: tuple[Produced, ...] = ()
     """What earlier steps produced, for whoever decides."""
+    standing: Summary = ""
+    """By which approval of another call it was settled, in words; empty: by people at this gate, or not yet."""
 
     @field_validator("policy")
     @classmethod

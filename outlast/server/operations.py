@@ -15,8 +15,9 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedE
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from outlast.cli.kinds import SYSTEM
 from outlast.cli.leaving import UNSERVED, LeavingError
-from outlast.cli.reaching import SYSTEM, Reach
+from outlast.cli.reaching import Reach
 from outlast.client import ServerUnavailableError
 from outlast.contracts import unknown_in
 from outlast.errors import ErrorKind

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from outlast.cli.kinds import RunKind, kinds
-from outlast.cli.reaching import SYSTEM, Reach, word
+from outlast.cli.kinds import SYSTEM, RunKind, kinds
+from outlast.cli.reaching import Reach, word
 from outlast.cli.runs.running import begin
 from outlast.contracts import Content, RunRequest, carried_in
 from outlast.server.access import Caller, Scope

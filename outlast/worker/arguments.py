@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio import activity, workflow
 
+from outlast.contracts import Effect
 from outlast.settings import Settings, SettingsError
 from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
@@ -97,6 +98,17 @@ def check_tools(tools: Sequence[Tool], standard: Sequence[Tool] = ()) -> None:
             raise WorkerArgumentError(
                 f"tools: {each.name!r} is undone by {each.undo!r}, which is not among the tools; add it to them"
             )
+
+
+def not_undoable(tools: Sequence[Tool]) -> list[str]:
+    """Say which tools change something that nothing undoes, and that nobody is asked about before."""
+    undoing = {each.undo for each in tools}
+    return [
+        f"tools: {each.name!r} is Effect.WRITE without {'undo' if not each.undo else 'prepare'}, so its calls wait for nobody "
+        "and cannot be undone; give it undo=… and prepare=…, or make it Effect.IRREVERSIBLE"
+        for each in tools
+        if each.effect is Effect.WRITE and not (each.undo and each.prepare) and each.name not in undoing
+    ]
 
 
 def check_model_classes(names: Sequence[str], known: Iterable[str]) -> None:

@@ -248,6 +248,7 @@ class GateBook(Covering):
         if gate.pending and (given := self.standing.settling(gate, denied, signed=self.signed)) is not None:
             self.standing.count(given)
             reason = given.description[:SUMMARY_LENGTH]
+            self._change(gate.name, standing=reason)
             self._settle(gate.name, now, RecordKind.APPROVED, by=given.by, reason=reason)
 
     def _revoke(self, decision: Decision, now: datetime) -> GateRecord:

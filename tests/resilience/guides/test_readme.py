@@ -154,7 +154,8 @@ def _tour_is_whole(shown: str) -> None:
         assert line in refund, shown
     chat = " ".join(shown.partition("✓ conversation, two people in one session")[2].split())
     assert "Bob │ Say that it holds in the rain. writer │ Charged for the week" in chat, shown
-    assert "step session asked legal-analyst: done" in shown
+    asks = shown.partition("✓ agent that asks other agents")[2].splitlines()
+    assert asks[1] == "    step session asked legal-analyst: done", "the lines of a stop stand together"
     assert "step session asked file-clerk, in a run of its own: done" in shown
     assert "typed here in the name of Ann" in shown
     assert "dissent: analyst" in shown
