@@ -57,7 +57,7 @@ class Talk:
         self._tool_calls = self.before.tool_calls
         self._compactions = self.before.compactions - self.carried.compactions
         self._checkpoint: tuple[Any, ...] = (self.before.transcript, ())
-        self._stays = False
+        self._stays = self._leaves = False
         state = LoopState(
             transcript=self.before.transcript,
             left=self.before.left,
@@ -141,7 +141,9 @@ class Talk:
                 if self._stays or not workflow.patched("leaves-open-turns"):
                     self._stays = True
                 else:
+                    self._leaves = True  # the turn may go on meanwhile, and must not leave at its border, too
                     await self.leave()
+                    self._leaves = False
         except ENDINGS:
             await _broken_off(working)
             raise
@@ -151,7 +153,8 @@ class Talk:
     @property
     def is_settled(self) -> bool:
         """Whether the session may continue as new here: between two turns, or where one waits for people alone."""
-        return self._loop.calls is None or self._loop.calls.wait_for_people
+        calls = self._loop.calls
+        return calls is None if not self._leaves else calls is not None and calls.wait_for_people
 
     def _may_leave(self) -> bool:
         """Whether the turn waits for people, and history is long: the next part of the session goes on waiting."""
@@ -184,7 +187,7 @@ class Talk:
 
     async def _border(self) -> None:
         """Before each turn: leave if history is long, and hear what was said meanwhile."""
-        if self.long():
+        if self.long() and not self._leaves:
             await self.leave()
         if _was_cancelled() and (self.inbox.interrupting or workflow.patched(STOPS)):
             raise asyncio.CancelledError

@@ -430,7 +430,7 @@ async def test_a_chat_crosses_parts_and_each_message_is_answered_once(runner: Ru
         chat = Chat(session, agent)
         for kind in (*("plain",) * 14, "slow", "hold", "pay", "plain", "slow", "ask", "pay"):
             await chat.turn(kind)
-        again = await said(session, {"text": "?", "key": "key 1"})
+        again = await said(session, {"text": "plain #1#", "key": "key 1"})
         await session.execute_update("end", {"by": "ann"})
         result = await session.result()
         parts = await histories(session)

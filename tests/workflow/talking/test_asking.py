@@ -44,8 +44,8 @@ async def test_an_agent_asks_a_person_for_a_text_a_choice_and_a_form(runner: Run
                     {"question": form, "answer": {"amount": "much"}, "key": "k-0"},
                     "answer: $.amount: 'much' is not of type 'number'",
                 ),
-                ("it is nicer", "question: name one of question-1, question-2, question-3"),
-                ({"question": "question-9", "answer": "5"}, "question: 'question-9' was not asked; open: question-1"),
+                ("it is nicer", "question: name one of question-"),
+                ({"question": "question-9", "answer": "5"}, "question: 'question-9' was not asked; open: question-"),
                 ({"question": why}, "answer: 1 inputs are not understood; send a text"),
             ):
                 assert reason in await refused(session, "answer", given)
