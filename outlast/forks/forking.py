@@ -7,7 +7,7 @@ handle = await retry(client, "plan-2")
 from collections.abc import Mapping
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import (
     Priority,
     SearchAttributeKey,
@@ -21,6 +21,7 @@ from outlast.client import load_settings
 from outlast.contracts import RunState
 from outlast.forks import FORKED_MEMO
 from outlast.forks.preparing import Prepared, Wanted, prepare
+from outlast.forks.reading import NoRunError, described
 from outlast.storage.activities import ContentStore
 
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
@@ -83,10 +84,25 @@ async def retry(
     """Start a run that does what has failed, or was never reached, in a run that has ended; the rest is taken over.
 
     `budget` holds limits that are otherwise than the earlier run's, as `{"usd": 2.0}`; without, it has the same again, unspent.
-    The other args and errors are as for `fork`; raises ForkError as well for a run that still runs, or in which nothing failed.
+    The other args and errors are as for `fork`; raises ForkError as well for a run that still runs, or in which nothing failed,
+    and WorkflowAlreadyStartedError where the same retry of it is at work.
     """
     wanted = Wanted(repeat_effects=repeat_effects, retries=True, budget=budget or {})
     return await start(client, await prepare(client, store or _store(), run, wanted), new_id, requester)
+
+
+async def id_for(client: Client, prepared: Prepared) -> str:
+    """Make an id for a fork; of a retry, that of the one that is at work, so that what failed is not done twice at once."""
+    number = 1
+    while True:
+        name = prepared.new_id(number)
+        try:
+            found = await described(client, name)
+        except NoRunError:
+            return name
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            return name
+        number += 1
 
 
 async def start(client: Client, prepared: Prepared, new_id: str = "", requester: str = "") -> WorkflowHandle[Any, Any]:
@@ -105,7 +121,7 @@ async def start(client: Client, prepared: Prepared, new_id: str = "", requester:
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         found.workflow_type,
         {**prepared.request, "requester": requester},
-        id=new_id or prepared.new_id(),
+        id=new_id or await id_for(client, prepared),
         task_queue=found.task_queue,
         memo={FORKED_MEMO: {"run": made.run, "run_id": made.run_id, "from": made.start}},
         search_attributes=TypedSearchAttributes(marks),
@@ -124,4 +140,5 @@ def _store() -> ContentStore:
         settings.content_inline_bytes,
         state_dir=settings.state_dir.resolve(),
         waits=settings.store_wait,
+        seal=settings.seal(),
     )
