@@ -78,6 +78,7 @@ class Gates:
         self._authentication, self.notifier = Authentication(), Notifier(trace)
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.slack, self.news = RunInSlack(trace, self.notifier), 0
+        self._views: dict[str, tuple[GateState, tuple[str, bool], GateView]] = {}
 
     @property
     def log(self) -> DecisionLog:
@@ -268,9 +269,14 @@ class Gates:
                 self.publish()
 
     def _view(self, gate: GateState) -> GateView:
-        terms = self._authentication.terms
-        report = report_of(terms.inbox, workflow.info().workflow_id)
-        return view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
+        """Return a gate as people see it; one that has not changed is not written anew, as all are shown for each that does."""
+        terms, known = self._authentication.terms, self._views.get(gate.name)
+        by = (terms.inbox, terms.demands_token)
+        if known is None or known[0] is not gate or known[1] != by:
+            report = report_of(terms.inbox, workflow.info().workflow_id)
+            view = view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
+            known = self._views[gate.name] = (gate, by, view)
+        return known[2]
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""

@@ -127,7 +127,8 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
     """Write only the gates that have changed since the memo was written, each in a field of its own; None takes one out."""
     now = {view.name: view for view in waiting}
     gone: dict[str, GateView | None] = {f"{GATE_MEMO}{name}": None for name in before if name not in now}
-    return gone | {f"{GATE_MEMO}{name}": view for name, view in now.items() if before.get(name) != view}
+    new = {name: view for name, view in now.items() if before.get(name) is not view and before.get(name) != view}
+    return gone | {f"{GATE_MEMO}{name}": view for name, view in new.items()}
 
 
 def _fitting(waiting: Sequence[GateView]) -> list[GateView]:
