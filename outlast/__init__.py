@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outlast.agents.agents import Agents
     from outlast.agents.answers import Answer, TypedAnswer
+    from outlast.approvals.gates import Gates
+    from outlast.approvals.people import People
     from outlast.client import connect
     from outlast.consensus.panel import vote
     from outlast.consensus.votes import Rule, Voter
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         ChangingResult,
         Content,
         Effect,
+        GateDecision,
         GatePolicy,
         Part,
         Plan,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         RunResult,
         RunState,
     )
+    from outlast.dag import Outcome
     from outlast.extras import MissingExtraError
     from outlast.forks.forking import fork, retry
     from outlast.forks.reading import ForkError
@@ -60,11 +64,14 @@ __version__ = "0.3.0.dev0"
 _MODULES = {
     "outlast.agents.agents": "Agents",
     "outlast.agents.answers": "Answer TypedAnswer",
+    "outlast.approvals.gates": "Gates",
+    "outlast.approvals.people": "People",
     "outlast.client": "connect",
     "outlast.consensus.panel": "vote",
     "outlast.consensus.votes": "Rule Voter",
-    "outlast.contracts": "Budget ChangingResult Content Effect GatePolicy Part "
+    "outlast.contracts": "Budget ChangingResult Content Effect GateDecision GatePolicy Part "
     "Plan PlanStep ProposedAction RollbackPolicy RunRequest RunResult RunState",
+    "outlast.dag": "Outcome",
     "outlast.extras": "MissingExtraError",
     "outlast.forks.forking": "fork retry",
     "outlast.forks.reading": "ForkError",
@@ -97,11 +104,15 @@ __all__ = [
     "Effect",
     "Feature",
     "ForkError",
+    "GateDecision",
     "GatePolicy",
+    "Gates",
     "MissingExtraError",
     "NeverHappenedError",
+    "Outcome",
     "OutlastPlugin",
     "Part",
+    "People",
     "Plan",
     "PlanOutcome",
     "PlanStep",

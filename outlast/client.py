@@ -153,9 +153,24 @@ def address_of(settings: Settings) -> tuple[str, dict[str, Any]]:
 
 
 async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Client":
-    """Connect to Temporal by profile (`TEMPORAL_*`, `TEMPORAL_PROFILE`), with our converter and, if configured, tracing.
+    """Connect to Temporal, with the data converter of this library and, if configured, tracing.
 
-    Raises ServerUnavailableError, and SettingsError for an address or a profile that cannot be used.
+    The server is that of the environment (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE` …), else that of a running `outlast up`, else
+    localhost:7233.
+
+    Args:
+        settings: The settings, of `load_settings`.
+        plugins: Plugins of the client, such as `OutlastPlugin`.
+
+    Raises:
+        ServerUnavailableError: No server answers; the message says how to start one.
+        SettingsError: The address or the profile cannot be used.
+
+    Example:
+        ```python
+        client = await connect(load_settings())
+        result = await client.execute_workflow(Triage.run, request, id="triage-1", task_queue="agents")
+        ```
     """
     from temporalio.client import Client
     from temporalio.service import RPCError

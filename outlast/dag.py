@@ -42,9 +42,9 @@ class AfterFailure(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a node ended: with a value, with an error, or skipped because of another node (`skipped_by`).
+    """How one of several tasks ended: with a `value`, with an `error`, or skipped because another one failed (`skipped_by`).
 
-    `cancelled` says that its error is our own doing: it was not needed any more.
+    `cancelled` says that it was cancelled because it was not needed any more.
     """
 
     value: T | None = None
@@ -54,11 +54,11 @@ class Outcome(Generic[T]):
 
     @property
     def ok(self) -> bool:
-        """Whether the node is done."""
+        """Whether it is done, with a value."""
         return self.error is None and self.skipped_by is None
 
     def result(self) -> T:
-        """Return the value; raises the error of a node that failed, and NothingSucceeded for one that was skipped."""
+        """Return the value; raises the error of a task that failed, and NothingSucceeded for one that was skipped."""
         if self.error is not None:
             raise self.error
         if self.skipped_by is not None:

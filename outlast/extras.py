@@ -25,7 +25,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 
 class MissingExtraError(ImportError, ValueError):
-    """An extra is needed and not installed; the message names the command. Mostly the value of a setting asks for it."""
+    """An extra is not installed that is needed, usually because a setting asks for it; the message names the command."""
 
 
 def require(extra: str, purpose: str) -> None:

@@ -43,7 +43,7 @@ async def gather(
             left out.
 
     Returns:
-        How each task ended, by name; none of their errors is raised, but by `Outcome.result()`.
+        How each task ended, by name. No error of a task is raised here; `outcome.result()` raises it.
 
     Example:
         ```python

@@ -160,7 +160,7 @@ async def review(
         step: What the names of the steps begin with.
 
     Returns:
-        The best draft and its score; None as a score where it could not be judged.
+        The best `draft`, its `score` from 0 to 100 (None: it could not be judged), all `rounds`, and `notes`.
 
     Example:
         ```python

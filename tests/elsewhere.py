@@ -45,7 +45,7 @@ class Elsewhere:
         process = RealProcess(["bash", "-c", f"exec env {command}"], log, self.env, self.folder)
         process.start()
         try:
-            process.wait_until(lambda: ready in process.output, f"{command} is ready", timeout=60)
+            process.wait_until(lambda: ready in process.output, f"{command} is ready")
             yield process
         finally:
             process.stop()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.forked import Forked, ForkedProcess
-from tests.real_process import PROJECT, RealProcess, clean_environment, free_port, wait_for
+from tests.real_process import PATIENCE, PROJECT, RealProcess, clean_environment, free_port, wait_for
 
 __all__ = [
     "EVERY_WORKER",
@@ -176,7 +176,7 @@ def worker(
         env=stack_environment(directory, server, api, **settings),
     )
     with _ended(process):
-        process.wait_until(lambda: "worker ready" in process.output, "the worker is ready", timeout=60)
+        process.wait_until(lambda: "worker ready" in process.output, "the worker is ready")
         yield process
 
 
@@ -184,7 +184,7 @@ def starter(
     *arguments: str,
     env: Mapping[str, str],
     stdin: str = "",
-    timeout: float = 60.0,
+    timeout: float = PATIENCE,
     interpreter: bool = False,
     program: str = "starter.py",
 ) -> "subprocess.CompletedProcess[str]":

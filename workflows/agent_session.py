@@ -52,6 +52,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self.gates.restore(request.gates)
         if request.conversation:
             self.people.seen = self._inbox.seen
+            self.gates.asked_by = self._inbox.asking
             self._restore(request)
 
     @workflow.run

@@ -20,7 +20,8 @@ GRAPHS = {"chain20": "chain of 20", "fan50": "fan-out of 50", "rand60": "random 
 
 HEAD = """# Performance
 
-Written by `make bench` from `benchmarks/results/latest.json`; edit `benchmarks/report/`, not this page.
+What is gained over bare Temporal, how large a machine has to be, which targets are met or missed, and how it was measured.
+`make bench` writes this page from `benchmarks/results/latest.json`; to change its words, edit `benchmarks/report/`.
 """
 
 METHOD = """## How it was measured
@@ -31,18 +32,18 @@ make bench                                           # everything, about half an
 .venv/bin/python -m benchmarks --quick               # does it work at all, a minute or two
 ```
 
-The same graphs run through the product's own path (a plan handed to `PlanAndExecuteWorkflow`, agents, content store,
-heartbeats, trace) and through a bare Temporal workflow as anyone would write it (one activity a step, outputs as plain
-values, no heartbeat). Both make the same model calls, in turn, in one run. First column: the model is scripted, within the
-worker's process, on the embedded default server. HTTP: the real client of the Messages API streams from a local server with
-a set latency; client and server of that API share the same cores. Answers are 2 kB of text.
+The same graphs run through the product (a plan handed to `PlanAndExecuteWorkflow`: agents, content store, heartbeats, trace)
+and through a bare Temporal workflow as anyone would write it (one activity a step, outputs as plain values, no heartbeat).
+Both make the same model calls, in turn, in one run. In the first column the model is scripted, within the worker's process,
+on the embedded server. HTTP: the real client of the Messages API streams from a local server with a set latency; both share
+the same cores. Answers are 2 kB of text.
 
-This is one dev server and one worker on a small machine that others may use too. Compare columns of one row, not rows with
-other machines: "other cores" is what others used meanwhile, "loop" is how long a fixed piece of Python took.
+This is one dev server and one worker on a small machine that others may use too, so compare the columns of one row, not rows
+with other machines. "Other cores" is what others used meanwhile, and "loop" is how long a fixed piece of Python took.
 """
 
-SIZING = """How much of each a core carries, derived from the figures below. A worker is a process, and computes on one core:
-`worker.py --processes auto` runs one on each. Temporal Cloud or a cluster takes the server's part."""
+SIZING = """What one core carries, derived from the figures below. A worker process computes on one core;
+`worker.py --processes auto` runs one on each. With Temporal Cloud or a cluster, the server's part is not yours."""
 
 
 def page(result: Row) -> str:
@@ -50,17 +51,17 @@ def page(result: Row) -> str:
     figures = result["figures"]
     timed = [row for graph in GRAPHS for row in figures.get(graph, ())]
     pictures = {name: f"![{title}](images/{name})" for name, title in PICTURES.items() if name in plots(figures)}
-    sections = [HEAD, "## What you gain\n\n" + "\n".join(gains(figures)), pictures.get("bench-history.svg", "")]
+    sections = [HEAD, "## Gains\n\n" + "\n".join(gains(figures)), pictures.get("bench-history.svg", "")]
     if sized := sizing(figures):
         sections.append(f"## How large a machine\n\n{SIZING}\n\n{sized}")
-    sections += ["## What we mean to reach\n\n" + _targets(result["targets"])]
+    sections += ["## Targets\n\n" + _targets(result["targets"])]
     if missed := explain(result):
-        sections.append("### What is not reached, and where the time goes\n\n" + "\n\n".join(missed))
+        sections.append("### Missed targets, and where the time goes\n\n" + "\n\n".join(missed))
     sections += [METHOD, _machine(result)]
     if timed:
         sections.append("## One run: makespan ÷ longest path of model calls\n\n" + _ratios(timed))
         sections.append(pictures.get("bench-makespan.svg", ""))
-        sections.append("## What noise touches least: history and calls\n\n" + _histories(timed))
+        sections.append("## History and calls\n\n" + _histories(timed))
         sections.append("## Where the time of a run goes\n\n" + _legs(timed))
     for name, title, write in SECTIONS:
         if figures.get(name):
@@ -111,9 +112,10 @@ def _case(row: Row) -> str:
 
 
 def _ratios(rows: Sequence[Row]) -> str:
-    noise = _across(rows, lambda side: show(side["other_cores"]), lambda row: f"{_case(row)} ({taken(row)})")
     ratios = _across(rows, lambda side: f"{show(side['ratio'])}, n={side['ratio']['n']}")
-    return f"{ratios}\n\nOther cores:\n\n{noise}"
+    others = max(side["other_cores"]["median"] for row in rows for side in row["sides"].values())
+    when = "; ".join(f"{_case(row)} {taken(row)}" for row in rows)
+    return f"{ratios}\n\nOther cores: {others:g} at most. Taken: {when}."
 
 
 def _histories(rows: Sequence[Row]) -> str:

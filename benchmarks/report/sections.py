@@ -202,15 +202,15 @@ def _each(write: Callable[[Row], str]) -> Callable[[Sequence[Row]], str]:
 
 SECTIONS: tuple[tuple[str, str, Callable[[Sequence[Row]], str]], ...] = (
     ("throughput", "Many runs at once", _each(_throughput)),
-    ("crowd", "A crowd: plans started at once", _each(_crowd)),
-    ("asked", "Looking on while the worker is busy", _each(_asked)),
-    ("stopped", "A worker that stands still for a while", _each(_stopped)),
+    ("crowd", "Plans started at once", _each(_crowd)),
+    ("asked", "Status of a run while the worker is busy", _each(_asked)),
+    ("stopped", "A worker that is stopped for a while", _each(_stopped)),
     ("processes", "Several worker processes", _each(_processes)),
     ("streams", "Many streamed answers at once", _streams),
-    ("long", "Long lives", _each(long.shown)),
+    ("long", "Long runs", _each(long.shown)),
     ("client", "The model client alone", _each(_client)),
     ("gather", "30 × 1 MB into one", _each(_gather)),
     ("crash", "kill -9 of the worker in the tenth call", _each(_crash)),
     ("start", "Start of workers and commands", _each(_start)),
-    ("telemetry", "What telemetry costs", _each(_telemetry)),
+    ("telemetry", "Cost of telemetry", _each(_telemetry)),
 )

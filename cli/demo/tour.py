@@ -126,18 +126,26 @@ class Tour:
         finally:
             if approving is not None:
                 approving.cancel()
+        asked = await self._asked(handle) if stop.asks else []
         headline = " ".join(page.headline.split())
         headline = headline if len(headline) <= SHOWN else f"{headline[: SHOWN - 1]}…"
         seconds = (datetime.now(UTC) - began).total_seconds()
+        # Nothing is awaited between these lines: those of another stop would come between them.
         self._board.say(f"✓ {stop.title} ({seconds:.0f} s): {headline}", "green")
-        if stop.asks:
-            status: RunStatus = await handle.query("status", result_type=RunStatus)
-            for step in status.steps:
-                if step.within:
-                    own = ", in a run of its own" if step.run else ""
-                    self._board.say(f"    step {step.within} asked {step.agent}{own}: {step.state}")
-        self._board.say(f"    python starter.py {stop.command}\n    {self._state.run_url(handle.id)}")
+        self._board.say(
+            "\n".join([*asked, f"    python starter.py {stop.command}", f"    {self._state.run_url(handle.id)}"])
+        )
         return True
+
+    @staticmethod
+    async def _asked(handle: WorkflowHandle[object, BaseModel]) -> list[str]:
+        """Return a line for each agent that another one has asked."""
+        status: RunStatus = await handle.query("status", result_type=RunStatus)
+        return [
+            f"    step {step.within} asked {step.agent}{', in a run of its own' if step.run else ''}: {step.state}"
+            for step in status.steps
+            if step.within
+        ]
 
     async def _approve(self, handle: WorkflowHandle[object, BaseModel], opened: Shop) -> None:
         """Approve what waits at gates, as a person would by the command line; the recorded answers decide what does."""
@@ -146,11 +154,9 @@ class Tour:
                 self._board.say(
                     f"⏸ {gate.name} of {handle.id} waits for a person: {gate.description[:SHOWN]}", "yellow"
                 )
+                self._board.say(f"    python starter.py approve {handle.id}    # typed here in the name of {APPROVER}")
                 try:
                     await approve(self._state, opened, handle.id, APPROVER)
-                    self._board.say(
-                        f"    python starter.py approve {handle.id}    # typed here in the name of {APPROVER}"
-                    )
                 except NotApprovedError as error:
                     self._board.say(f"✗ {error}", "red")
             await asyncio.sleep(0.5)

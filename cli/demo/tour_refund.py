@@ -36,7 +36,7 @@ REQUESTER = "Carl"
 AT_MOST = timedelta(minutes=10)
 """No worker serves the tour's queues when it is over: a run that is left there shall end by itself."""
 EXPECTED = {"row": ChangeState.UNDONE, "mail": ChangeState.NOT_UNDOABLE, "booking": ChangeState.NOT_HAPPENED}
-WORDS = {ChangeState.NOT_UNDOABLE: "sent, and cannot be undone"}
+WORDS = {ChangeState.NOT_UNDOABLE: "sent, and cannot be undone", ChangeState.NOT_HAPPENED: "never happened"}
 
 Handle = WorkflowHandle[object, RefundResult]
 

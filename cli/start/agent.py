@@ -19,7 +19,7 @@ def agent(
     tokens: Annotated[int | None, typer.Option(help="Most tokens of all calls together.", min=1)] = None,
     seconds: Annotated[float | None, typer.Option(help="Longest time in seconds.", min=0.001)] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(help="Approve this irreversible tool beforehand; may be given again.")
+        list[str] | None, typer.Option(help="Approve this irreversible tool beforehand; repeatable.")
     ] = None,
     *,
     options: StartOptions,

@@ -81,7 +81,7 @@ class StartOptions:
         Path | None,
         typer.Option(
             "--result-schema",
-            help="JSON schema of an object that the result shall fit (a file, or - for stdin); it is then in the result as data.",
+            help="JSON schema for the result, of an object (a file, or - for stdin); the result has it as data.",
             metavar="FILE",
         ),
     ] = None

@@ -50,7 +50,7 @@ def consensus(
     voter: Annotated[
         list[str] | None,
         typer.Option(
-            help="An agent that votes or analyses, with its weight as a voter if it is not 1; may be given again. "
+            help="An agent that votes or analyses, with its weight as a voter if it is not 1; repeatable. "
             "Default: analyst, sceptic and general-analyst.",
             metavar="AGENT[=WEIGHT]",
         ),

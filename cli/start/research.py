@@ -25,7 +25,7 @@ class Kind(StrEnum):
 def research(
     topic: Annotated[str, typer.Argument(help="What to find out.", metavar="TOPIC")],
     source: Annotated[
-        list[Kind] | None, typer.Option(help="Search this source; may be given again. Default: web, academic and news.")
+        list[Kind] | None, typer.Option(help="Search this source; repeatable. Default: web, academic and news.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds for each source, its reading included.", min=0.1, max=3600)

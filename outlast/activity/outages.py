@@ -99,7 +99,8 @@ class OutageWaits(worker.Interceptor):
         info = activity.info()
         if info.activity_type not in OWN_ATTEMPTS or (isinstance(error, ApplicationError) and error.non_retryable):
             return error
-        trouble = self._troubles.setdefault(key, _Trouble())
+        before = request.broke if isinstance(request, ModelRequest) else 0
+        trouble = self._troubles.setdefault(key, _Trouble(own=before))
         self._troubles.move_to_end(key)
         while len(self._troubles) > REMEMBERED:
             self._troubles.popitem(last=False)

@@ -22,10 +22,16 @@ Check = Callable[[dict[str, Any]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What an agent answered; `agent` is who did in the end, `notes` say what happened on the way.
+    """What an agent answered.
 
-    `wrong` says how `data` breaks the schema, where the asker takes broken answers. `findings` refer to what the model found
-    on the web by itself, `left_out_characters` is how much of the labelled parts it was not shown.
+    Attributes:
+        content: The answer by reference; `text` gives it in words.
+        agent: Who answered in the end: the agent that was asked, or a fallback.
+        data: The answer as JSON data, where a schema or a type was asked for; else None.
+        notes: What happened on the way: repairs, fallbacks, parts that were cut.
+        wrong: How `data` breaks the schema, where the asker accepts that.
+        findings: What the model found on the web by itself, by reference.
+        left_out_characters: How much of the labelled parts the model was not shown, in characters.
     """
 
     content: Content
@@ -38,7 +44,10 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The answer in words; of one that is too long to travel inline, its summary."""
+        """The answer in words, whole where it is short (CONTENT_INLINE_BYTES, 1 KiB); else its beginning, 200 characters at most.
+
+        To return or pass on an answer of any length, use `content`.
+        """
         return self.content.summary if self.content.text is None else self.content.text
 
 

@@ -52,7 +52,7 @@ async def _within_budget(
                 run,
                 step,
                 card,
-                request.model_copy(update={"reserved": held.prompt}),
+                request.model_copy(update={"reserved": held.prompt, "broke": paid}),
                 wait_for_cost=True,
                 held=held,
             )

@@ -1,11 +1,4 @@
-"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided.
-
-    decision = await self.gates.open(ProposedAction(description="pay", tool="pay", input={"amount": 5}), GatePolicy(needed=2))
-    if decision.approved:
-        await pay(decision.action, decision.approval)
-
-Act on `decision.action`, which a person may have edited, and hand `decision.approval` to the activity, which checks it.
-"""
+"""Human approval as a pattern: a run opens a gate for a proposed action, and goes on with what people decided."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -24,13 +17,12 @@ from outlast.approvals.rules import Check, Describe, Facts, denied_before, names
 from outlast.approvals.views import (
     TURNED_DOWN,
     Published,
+    Views,
     covered_by,
     decision_of,
     news_of,
     noise_text,
-    report_of,
     timer_text,
-    view_of,
 )
 from outlast.contracts import (
     NOISE,
@@ -60,16 +52,16 @@ RESET = "this run was reset: approvals from before count for nothing that is don
 
 
 class Gates:
-    """The gates of one run.
+    """The gates of one run, where people approve what it proposes: `self.gates` of an `AgentWorkflow`.
 
-    `policy` and `requester` hold for gates that name none. Without `notify`, all channels of the deployment are used.
-    `indexed` also writes the search attributes, only where they are registered: else the server refuses the task forever.
-    `choices` are the options of gates that choose among some, `waits` counts the time in which people were waited for. `book` is
-    for what belongs to the gates; whatever changes it must `publish`, by which `news` goes up.
+    `policy` and `requester` hold for gates that name none; `asked_by` says who else asks for what the run does now. Without
+    `notify`, all channels are used. `indexed` writes search attributes, which must be registered: else the task fails forever.
+    `choices` are the options of gates that choose, `waits` counts waiting for people. Who changes `book` must `publish`.
     """
 
     def __init__(self, trace: RunTrace, notify: Notify | None = None, *, indexed: bool = False) -> None:
         self.policy, self.requester = GatePolicy(), ""
+        self.asked_by: Callable[[], Sequence[str]] = tuple
         self.notify, self.indexed = notify, indexed
         self.waits = PeopleTime()
         self.choices: dict[str, tuple[str, ...]] = {}
@@ -78,7 +70,7 @@ class Gates:
         self._authentication, self.notifier = Authentication(), Notifier(trace)
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.slack, self.news = RunInSlack(trace, self.notifier), 0
-        self._views: dict[str, tuple[GateState, tuple[str, bool], GateView]] = {}
+        self._views = Views()
 
     @property
     def log(self) -> DecisionLog:
@@ -138,12 +130,23 @@ class Gates:
     ) -> GateDecision:
         """Wait until people have decided on an action, or the policy's time is over: then it is denied.
 
-        `check` is asked about every edit before it is taken, and says in words all that is wrong with it; `takes` names the
-        arguments that an edit may give (None: those that the action has); `describe` says an edited action in words.
-        `repeats` says that it is a call of a tool: people may approve further ones at the same time, which then open no gate.
-        `before` shows them what the steps before it produced.
-        An act that was denied in this run stays denied, without a gate, and what an earlier part of it decided is not asked
-        again. Raises InputInvalid where nobody could ever approve it, and HaltedError where the policy halts the run.
+        What was denied in this run stays denied, without a gate; what its earlier parts decided is not asked again.
+
+        Args:
+            action: What is proposed.
+            policy: Who must approve and until when; by default the run's own policy.
+            requester: Who asks for it, and so may not approve it; by default whoever asked for the run.
+            name: Name of the gate; by default `gate-1`, `gate-2` …
+            check, describe: Called with an edited action: what is wrong with it; its description.
+            takes: Arguments that an edit may give; None: those that the action has.
+            repeats: Whether people may approve further calls of the same tool at the same time.
+            before: What the steps before it produced, for people to see.
+
+        Returns:
+            The decision. Only where it is `approved`, act, and on its `action`: a person may have edited it.
+
+        Raises:
+            ApplicationError: InputInvalid where nobody could approve it, Halted where the policy ends the run.
         """
         asked = partial(self._open, action, policy, requester, name, (check, describe, takes, repeats, tuple(before)))
         decision = await journal.once(f"gate {name} {action.digest}", GateDecision, asked)
@@ -160,12 +163,12 @@ class Gates:
             self._trace.notice(f"{action.description!r} again: it was denied at {before.name} and stays so")
             return decision_of(before, workflow.info().workflow_id)
         policy, requester = policy or self.policy, requester or self.requester
-        if repeats and (covered := await self._covered(action, policy, requester)) is not None:
+        if repeats and (covered := await self._covered(action, policy, (requester, *self.asked_by()))) is not None:
             return covered
         if not name:
             with suppress(ValueError):  # raised below, where the gate opens; reserved here, as terms come in any order
                 name = self.book.reserve(action.digest)
-        facts = Facts(takes, repeats=repeats, before=earlier)
+        facts = Facts(takes, repeats=repeats, before=earlier, asked_by=tuple(self.asked_by()))
         enter = partial(self.book.open, action, policy, requester=requester, name=name, check=check, describe=describe)
         gate = await self._entered(action, facts, enter)
         try:
@@ -218,13 +221,16 @@ class Gates:
             known = replace(facts, arguments=terms.arguments, run=terms.run, after_reset=reset, policy=terms.policy)
             try:
                 gate = enter(now, facts=known)
+                self.book.settle_covered(gate, now)  # one may have come while the terms were read
             except ValueError as error:
                 raise non_retryable(ErrorKind.INPUT_INVALID, f"gate for {action.description!r}: {error}") from error
             for record in self.book.records[seen:]:
                 self._notice(record)
             return gate
 
-    async def _covered(self, action: ProposedAction, policy: GatePolicy, requester: str) -> GateDecision | None:
+    async def _covered(
+        self, action: ProposedAction, policy: GatePolicy, askers: tuple[str, ...]
+    ) -> GateDecision | None:
         """Return the decision on a call that an approval covers which stands for the run; None: people must be asked."""
         if not self.book.standing.concerns(action):
             return None
@@ -233,7 +239,7 @@ class Gates:
             self._knows(terms)
             now = self.book.no_earlier(workflow.now())
             denied = denied_before(self.denials(), action)
-            given = None if denied else self.book.cover(action, policy.within(terms.policy), requester, now)
+            given = None if denied else self.book.cover(action, policy.within(terms.policy), askers, now)
             self.publish()
         return covered_by(given, action, workflow.info().workflow_id, terms.run) if given is not None else None
 
@@ -269,14 +275,7 @@ class Gates:
                 self.publish()
 
     def _view(self, gate: GateState) -> GateView:
-        """Return a gate as people see it; one that has not changed is not written anew, as all are shown for each that does."""
-        terms, known = self._authentication.terms, self._views.get(gate.name)
-        by = (terms.inbox, terms.demands_token)
-        if known is None or known[0] is not gate or known[1] != by:
-            report = report_of(terms.inbox, workflow.info().workflow_id)
-            view = view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
-            known = self._views[gate.name] = (gate, by, view)
-        return known[2]
+        return self._views.of(gate, self._authentication.terms)
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""

@@ -34,7 +34,7 @@ Check = Callable[[str], Awaitable[str]]
 
 
 class People:
-    """The people around one run: what they were asked, and what they answered."""
+    """The people whom one run may ask: `self.people` of an `AgentWorkflow`."""
 
     def __init__(self, state: ExecutionState, trace: RunTrace) -> None:
         self._state = state
@@ -50,10 +50,20 @@ class People:
         self._answers: dict[str, str] = {}
 
     async def ask(self, text: str, *, options: Sequence[str] = (), seconds: float | None = None) -> str | None:
-        """Put a question and wait for its answer, one of `options` if there are any; None when the time is over.
+        """Put a question and wait for its answer. People see it in the inbox, and are notified and reminded as of a gate.
 
-        Without `seconds` people have as long as the deployment says, else 300 s. They are told of it as of a gate, in the inbox
-        and by the channels of the deployment, and reminded as it says.
+        Args:
+            text: The question.
+            options: The answers to choose from; empty: any text.
+            seconds: How long people have; by default as `gates.toml` says, else 300 s.
+
+        Returns:
+            The answer, one of `options` if there are any; None when the time is over.
+
+        Example:
+            ```python
+            region = await self.people.ask("Which region?", options=("eu", "us"), seconds=3600)
+            ```
         """
         return await journal.once("question", str | None, partial(self._ask, text, options, seconds))
 

@@ -41,7 +41,7 @@ class Facts:
 
     `arguments` is what is shown of those that the action only refers to, `run` the run id that the gate opens under, and
     `after_reset` says that this run was reset before. `repeats` says that the action is a call of a tool, which may come again,
-    and `before` what the steps before it produced.
+    and `before` what the steps before it produced. `asked_by` are those who asked for it beside the requester of the run.
     """
 
     takes: Collection[str] | None = None
@@ -51,6 +51,7 @@ class Facts:
     policy: GatePolicy | None = None
     repeats: bool = False
     before: tuple[Produced, ...] = ()
+    asked_by: tuple[str, ...] = ()
 
     def of(self, action: ProposedAction) -> dict[str, Any]:
         """Return them as fields of the state of a gate."""
@@ -62,6 +63,7 @@ class Facts:
             "after_reset": self.after_reset,
             "repeats": self.repeats,
             "before": self.before,
+            "asked_by": self.asked_by,
         }
 
 
@@ -74,10 +76,9 @@ def new_gate(
     """Make the state of a gate that opens now; raises ValueError where too few people may approve at it."""
     policy = policy.within(_said_of(action, facts.policy))
     needed = policy.needed or 1
-    if policy.eligible and len(able(policy, requester)) < needed:
-        raise ValueError(
-            f"policy.needed: {needed} must approve, but of those named only {len(able(policy, requester))} may"
-        )
+    left = len(able(policy, (requester, *facts.asked_by)))
+    if policy.eligible and left < needed:
+        raise ValueError(f"policy.needed: {needed} must approve, but of those named only {left} may")
     return GateState(
         name=name,
         action=action,
@@ -111,7 +112,7 @@ def names_for(gates: Mapping[str, GateState], policy: GatePolicy, implied: Verdi
     """Name those whom a plain text may name: the listed people of what waits; a denial also whoever asked for it."""
     asked_of = [gate for gate in gates.values() if gate.pending] or list(gates.values())[-1:]
     listed = [name for gate in asked_of for name in gate.listed] if asked_of else list(policy.eligible)
-    asked = [gate.requester for gate in asked_of if gate.requester] if implied is Verdict.DENY and listed else []
+    asked = [name for gate in asked_of for name in gate.askers] if implied is Verdict.DENY and listed else []
     return (*listed, *asked)
 
 
@@ -124,10 +125,10 @@ def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
     if why := _unseen(gate, decision, early):
         return why
     who, policy = named(decision.by), gate.policy
-    requester = "" if policy.requester_may_approve else named(gate.requester)
-    if not who and (gate.may_decide or gate.needed > 1 or requester or gate.editor):
+    barred = [] if policy.requester_may_approve else [named(name) for name in gate.askers]
+    if not who and (gate.may_decide or gate.needed > 1 or barred or gate.editor):
         return "it does not say by whom; send your name"
-    if requester and who == requester:
+    if who in barred:
         return f"{decision.by} {NOT_BY_REQUESTER}"
     if policy.edit_needs_another_approver and gate.editor and who == named(gate.editor):
         return f"{decision.by} changed this action, and another must approve it"
@@ -135,8 +136,8 @@ def objection(gate: GateState, decision: Decision, *, early: bool) -> str:
 
 
 def objection_to_denial(gate: GateState, decision: Decision) -> str:
-    """Return why somebody may not deny; the requester of an action may always deny it."""
-    if gate.requester and named(decision.by) == named(gate.requester):
+    """Return why somebody may not deny; whoever asked for an action may always deny it."""
+    if named(decision.by) in [named(name) for name in gate.askers]:
         return ""
     return _stranger(gate, decision)
 
@@ -148,7 +149,7 @@ def objection_to_edit(gate: GateState, decision: Decision) -> str:
         return ""
     if not named(decision.by):
         return "an edit needs the name of who made it, because another must approve it"
-    left = len(able(policy, gate.requester, decision.by))
+    left = len(able(policy, gate.askers, decision.by))
     if policy.eligible and left < gate.needed:
         return f"{gate.needed} others must approve an edit, and only {left} could; deny it instead"
     return ""
@@ -177,9 +178,9 @@ def not_taken(gate: GateState, decision: Decision) -> str:
     return f"edit: nothing takes {names}; this action takes {', '.join(gate.takes)}" if unknown else ""
 
 
-def able(policy: GatePolicy, requester: str, *barred: str) -> list[str]:
+def able(policy: GatePolicy, asked_by: tuple[str, ...], *barred: str) -> list[str]:
     """Name those who may approve, once each; none named by the policy means anybody."""
-    out = [named(name) for name in (*barred, *(() if policy.requester_may_approve else (requester,)))]
+    out = [named(name) for name in (*barred, *(() if policy.requester_may_approve else asked_by))]
     people = dict.fromkeys(map(named, (*policy.eligible, *policy.escalate_to)))
     return [name for name in people if name not in out]
 

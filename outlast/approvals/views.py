@@ -24,6 +24,7 @@ from outlast.contracts import (
     GateRecord,
     GatesShown,
     GateState,
+    GateTerms,
     GateView,
     Produced,
     ProposedAction,
@@ -98,6 +99,7 @@ def view_of(gate: GateState) -> GateView:
         approved_by=tuple(each.by for each in gate.approvers),
         may_decide=gate.may_decide,
         requester=gate.requester,
+        asked_by=gate.asked_by,
         requester_may_approve=gate.policy.requester_may_approve,
         opened=gate.opened,
         repeats=gate.repeats and gate.policy.stop_asking is not False,
@@ -129,6 +131,22 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
     gone: dict[str, GateView | None] = {f"{GATE_MEMO}{name}": None for name in before if name not in now}
     new = {name: view for name, view in now.items() if before.get(name) is not view and before.get(name) != view}
     return gone | {f"{GATE_MEMO}{name}": view for name, view in new.items()}
+
+
+class Views:
+    """Gates as people see them; one that has not changed is not written anew, as all are shown for each that does."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[GateState, tuple[str, bool], GateView]] = {}
+
+    def of(self, gate: GateState, terms: GateTerms) -> GateView:
+        """Show a gate by the terms of now."""
+        known, by = self._known.get(gate.name), (terms.inbox, terms.demands_token)
+        if known is None or known[0] is not gate or known[1] != by:
+            report = report_of(terms.inbox, workflow.info().workflow_id)
+            view = view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
+            known = self._known[gate.name] = (gate, by, view)
+        return known[2]
 
 
 def _fitting(waiting: Sequence[GateView]) -> list[GateView]:
@@ -200,6 +218,7 @@ def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
         by=gate.by,
         agent=gate.action.agent,
         target=gate.action.target,
+        standing=gate.standing,
     )
     return GateDecision(
         gate=gate.name,
@@ -208,6 +227,7 @@ def decision_of(gate: GateState, workflow_id: str) -> GateDecision:
         by=gate.by,
         reason=gate.reason,
         approval=yes if gate.outcome is GateOutcome.APPROVED else None,
+        standing=gate.standing,
     )
 
 

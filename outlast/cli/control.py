@@ -12,7 +12,7 @@ WAIT = 10.0
 
 
 def cancel(run_id: Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]) -> None:
-    """Ask a run to stop, and say what came of it."""
+    """Cancel a run, and say how it ended."""
     from outlast.cli.reaching import reaching
 
     print(reaching(lambda reach: _cancel(reach, run_id)))

@@ -20,7 +20,7 @@ def why(
     full: Annotated[bool, typer.Option("--full", help="Show texts in full.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Walk a step back: what it was asked, from which steps that came, what it answered, what went wrong.
+    """Explain a step: what it was asked, from which steps that came, what it answered, what went wrong.
 
     Read from the event history, so it needs no worker.
     """
@@ -79,7 +79,7 @@ def report(
 ) -> None:
     """Write one HTML page on a run: plan, times, cost, decisions, changes, and what went wrong.
 
-    It needs no network to be read. Works for runs that are still running.
+    The page loads nothing from the network. Works for runs that are still running.
     """
     from datetime import UTC, datetime
 

@@ -29,6 +29,7 @@ __all__ = [
     "ROLLBACK",
     "SESSION",
     "STAGED",
+    "SYSTEM",
     "ResultPage",
     "RunKind",
     "kind_of",
@@ -51,6 +52,8 @@ RESEARCH = "ParallelResearchWorkflow"
 ROLLBACK = "RollbackWorkflow"
 CONSENSUS = "ConsensusAnalysisWorkflow"
 REQUESTS = "RequestHandlingWorkflow"
+SYSTEM = "temporal-sys-"
+"""How the ids of Temporal's own workflows begin. A schedule is one: cancelled, it starts nothing any more."""
 
 
 @dataclass(frozen=True)

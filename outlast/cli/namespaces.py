@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def setup_namespace() -> None:
-    """Register our search attributes in the namespace. Workers that run already use them once they are started anew."""
+    """Register the search attributes in the namespace. Running workers use them after a restart."""
     from outlast.cli.reaching import reaching
 
     print(reaching(_set_up))

@@ -21,17 +21,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 def list_runs(
     limit: Annotated[int, typer.Option(help="Most runs to show.", min=1, max=1000)] = 20,
-    failed: Annotated[bool, typer.Option("--failed", help="Those that failed, timed out or were terminated.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only those that failed, timed out or were terminated.")
+    ] = False,
     running: Annotated[bool, typer.Option("--running", help="Only those still running.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(help="Those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
+        typer.Option(help="Only those that began or ended since: 90m, 12h, 2d, 1w ago, or a date.", metavar="WHEN"),
     ] = None,
     types: Annotated[
         list[str] | None,
         typer.Option(
             "--type",
-            help="Those that this command started, or of this workflow type; may be given again.",
+            help="Only those of this start command or workflow type; repeatable.",
             metavar="TYPE",
         ),
     ] = None,
@@ -119,7 +121,7 @@ def result(
     as_json: Json = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for a run that is still running.")] = False,
 ) -> None:
-    """Show what a run gave; waits for its end. Exit code 1 if it failed."""
+    """Show the result of a run; waits for its end. Exit code 1 if it failed."""
     from temporalio.client import WorkflowExecutionStatus
 
     from outlast.cli.kinds import page_of

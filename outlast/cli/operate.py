@@ -37,22 +37,25 @@ def up(
 
 
 def gc(
-    delete: Annotated[bool, typer.Option("--delete", help="Do it; without, it only says what would be done.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete. Without it, only say what would be deleted.")
+    ] = False,
     older_than: Annotated[
-        str, typer.Option(help="Leave what is younger, and what is in the trash for less: 12h, 1d, 2w.", metavar="AGE")
+        str, typer.Option(help="Keep what is younger, or has been in the trash for less: 12h, 1d, 2w.", metavar="AGE")
     ] = "1d",
     namespace: Annotated[
         list[str] | None,
-        typer.Option(help="A namespace that uses the store; may be given again. Default: TEMPORAL_NAMESPACE alone."),
+        typer.Option(help="A namespace that uses the store; repeatable. Default: TEMPORAL_NAMESPACE alone."),
     ] = None,
     forget: Annotated[
-        list[str] | None, typer.Option(help="Id of a namespace that is no more, as a refusal shows it.", metavar="ID")
+        list[str] | None,
+        typer.Option(help="Id of a namespace that no longer exists, as the refusal shows it.", metavar="ID"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Take content away that no open or retained run refers to. It may run beside workers, as often as you like.
+    """Delete content that no open or retained run refers to. It may run beside workers, as often as you like.
 
-    What nothing refers to goes to the trash, from where whoever needs it brings it back; what was there for AGE is deleted.
+    It goes to a trash first, from which a worker that needs it restores it; what has been there for AGE is deleted.
     """
     from outlast.cli.reaching import reaching
     from outlast.cli.runs.garbage import Wanted, run_gc

@@ -27,7 +27,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.cli.kinds import known, worker_elsewhere, worker_of
+from outlast.cli.kinds import SYSTEM, known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
@@ -42,16 +42,12 @@ M = TypeVar("M", bound=BaseModel)
 
 QUERY_DEADLINE = timedelta(seconds=2)
 """How long one look of `watch` waits for a worker; it looks again."""
-
 PATIENT_DEADLINE = timedelta(seconds=10)
 """The same for commands that cannot do without the answer."""
-
 PARTS_KEPT = 50
 """Parts of runs whose steps are kept in memory: they never change, and whoever watches a run asks again and again."""
-
 NOBODY_ANSWERS = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker takes; at once where the server has just started and has seen no worker yet."""
-
 PASSING = frozenset(
     {
         RPCStatusCode.ABORTED,
@@ -125,15 +121,16 @@ class Reach:
 
     async def find(self, workflow_id: str, *, ours: bool = True) -> WorkflowExecutionDescription:
         """Describe a run; raises LeavingError if there is none, or, where it must be, it is not one of `ours`."""
+        missing = LeavingError(WRONG, f"there is no run {workflow_id!r}; '{command('list')}' shows those there are")
         try:
+            if workflow_id.startswith(SYSTEM):
+                raise missing
             found = await self.client.get_workflow_handle(workflow_id).describe()
             for pending in found.raw_description.pending_activities:
                 await unseal(self.client.data_converter, pending.last_failure)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
-                raise LeavingError(
-                    WRONG, f"there is no run {workflow_id!r}; '{command('list')}' shows those there are"
-                ) from error
+                raise missing from error
             raise
         if ours and not await self.is_agent_run(found):
             raise LeavingError(

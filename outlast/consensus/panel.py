@@ -159,7 +159,7 @@ async def vote(
         material: What they judge by.
 
     Returns:
-        The verdict, empty where the votes decide nothing.
+        The `verdict`, empty where the votes decide nothing; every one of the `votes`; who dissents (`dissent`); and `notes`.
 
     Raises:
         ApplicationError: InputInvalid where the request cannot be voted on, NothingSucceeded where every voter failed.

@@ -27,9 +27,11 @@ class Effect(StrEnum):
     """What a tool does to the world."""
 
     READ = "read"
+    """Changes nothing."""
     WRITE = "write"
     """Changes something, and names a tool that undoes it."""
     IRREVERSIBLE = "irreversible"
+    """Cannot be undone: each call waits for a person."""
 
 
 class UndoablePair(Contract):
@@ -103,7 +105,13 @@ class Acting(Protocol):
 
 
 class ProposedAction(Contract):
-    """An action that waits for a person: what in words, and exactly which call."""
+    """An action that waits for a person: what in words, and exactly which call.
+
+    Example:
+        ```python
+        ProposedAction(description="Refund 180 € for order 7", tool="refund", input={"order": 7, "cents": 18000}, risk="high")
+        ```
+    """
 
     description: Summary
     """What shall be done, in words; cut after 200 characters."""

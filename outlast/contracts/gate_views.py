@@ -47,8 +47,10 @@ class GateView(Contract):
     """Names of those who may decide now; empty: anybody."""
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
+    asked_by: tuple[str, ...] = ()
+    """Who asked for the action beside the requester: those whose messages the agent of a conversation works on."""
     requester_may_approve: bool = False
-    """Whether the requester may approve it."""
+    """Whether those who asked for it may approve it."""
     signed: bool = False
     """Whether decisions need a signed token."""
     opened: datetime | None = None
@@ -69,14 +71,19 @@ class GateView(Contract):
     """Address of the run's report; empty: no inbox is set (INBOX_URL)."""
 
     @property
+    def askers(self) -> tuple[str, ...]:
+        """All who asked for it."""
+        return tuple({named(name): name for name in (self.requester, *self.asked_by) if name}.values())
+
+    @property
     def approval_rule(self) -> str:
         """Who may not approve although anybody else may, in words; "" where nobody is barred."""
-        barred = bool(self.requester) and not self.requester_may_approve
-        return f"{self.requester} asked for it, so somebody else has to approve" if barred else ""
+        barred = bool(self.askers) and not self.requester_may_approve
+        return f"{' and '.join(self.askers)} asked for it, so somebody else has to approve" if barred else ""
 
     def bars(self, who: str) -> bool:
         """Whether somebody may not approve, because they asked for it."""
-        return bool(self.approval_rule) and named(who) == named(self.requester)
+        return bool(self.approval_rule) and named(who) in map(named, self.askers)
 
 
 class GatesShown(Contract):

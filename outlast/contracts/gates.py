@@ -103,8 +103,8 @@ class StandingApproval(Contract):
 
     @property
     def name(self) -> str:
-        """By which it is known and revoked in this run: its gate, behind the end of the other run's id where there is one."""
-        return f"{self.given_in.rpartition('/')[2][-RUN_SHOWN:]}/{self.gate}" if self.given_in else self.gate
+        """By which it is known and revoked in this run: its gate, and the end of the other run's id where there is one."""
+        return f"{self.gate}@{self.given_in.rpartition('/')[2][-RUN_SHOWN:]}" if self.given_in else self.gate
 
     @property
     def description(self) -> str:
@@ -131,6 +131,8 @@ class GateState(Contract):
     """When its time ends (UTC)."""
     requester: str = ""
     """Who asked for the run; empty where it names nobody."""
+    asked_by: tuple[str, ...] = ()
+    """Who asked for the action beside the requester: those whose messages the agent of a conversation works on."""
     approvers: tuple[Approver, ...] = ()
     """Those who approved the action as it stands."""
     editor: str = ""
@@ -163,6 +165,8 @@ class GateState(Contract):
     """Whether its action is a call of a tool, of which people may approve further calls at the same time."""
     before: tuple[Produced, ...] = ()
     """What earlier steps produced, for whoever decides."""
+    standing: Summary = ""
+    """By which approval of another call it was settled, in words; empty: by people at this gate, or not yet."""
 
     @field_validator("policy")
     @classmethod
@@ -174,6 +178,11 @@ class GateState(Contract):
     def needed(self) -> int:
         """How many different people must approve."""
         return self.policy.needed or 1
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """All who asked for it, who may not approve it unless the policy says so."""
+        return tuple(filter(None, (self.requester, *self.asked_by)))
 
     @property
     def pending(self) -> bool:

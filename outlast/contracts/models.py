@@ -155,6 +155,8 @@ class ModelRequest(Contract):
     """Whether the call publishes what the model writes to the run's stream, while it does."""
     attempts: int = 3
     """How often the call itself may fail; an outage of the provider or the store does not count."""
+    broke: int = 0
+    """How many attempts broke off after they were paid, before room for another one was reserved: they count among `attempts`."""
     has_fallback: bool = False
     """Whether another agent can answer, so that an outage of the provider is waited for only briefly."""
     shared_parts: int = 0

@@ -197,7 +197,7 @@ class Fork(Contract):
 
 
 class RunRequest(Contract):
-    """Base of all that a run is started with: what cannot be read as one fails the run, where any other message pauses it.
+    """Base of every request that starts a run. A wrong value fails the run, with the field named; later fields need a default.
 
     Example:
         ```python
@@ -235,7 +235,7 @@ class RunRequest(Contract):
 
 
 class RunResult(Contract):
-    """Base of all that a run gives back. The run itself fills in these fields; a workflow may set them earlier.
+    """Base of every result of a run. The base of the workflow fills in these fields; `run` may set them itself.
 
     Example:
         ```python

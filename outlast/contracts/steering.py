@@ -33,9 +33,14 @@ class OnTimeout(StrEnum):
 
 
 class GatePolicy(Contract):
-    """Who must approve, and for how long they are waited for; one denial by anybody who may decide settles a gate.
+    """Who must approve, and how long they have; one denial by anybody who may decide settles a gate.
 
-    What it leaves open, the deployment decides (`DeploymentPolicy`): the policy of an open gate leaves nothing open.
+    What it leaves open, the deployment decides: `gates.toml`, GATE_DEADLINE (a day), GATE_APPROVERS (anybody), GATE_NEEDED (1).
+
+    Example:
+        ```python
+        GatePolicy(needed=2, eligible=("ada", "bob", "eve"), deadline=8 * 3600, remind_every=3600)
+        ```
     """
 
     needed: int | None = Field(default=None, ge=1, le=100)
@@ -45,7 +50,7 @@ class GatePolicy(Contract):
     requester_may_approve: bool | None = None
     """Whether whoever asked for the run may approve what it proposes; None: as the deployment says, else no."""
     deadline: float | None = Field(default=None, gt=0, le=YEAR)
-    """How long people have, in seconds, at most a year; None: as long as the deployment says, else 300 s."""
+    """How long people have, in seconds, at most a year; None: as long as the deployment says, a day by default."""
     deadlines: Mapping[Risk, float] = Field(default_factory=dict)
     """How long they have for an action of a given risk, in seconds; `deadline` holds for the others."""
     remind_every: float | None = Field(default=None, ge=1)

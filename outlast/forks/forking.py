@@ -50,7 +50,7 @@ async def fork(
         run: Workflow id of the earlier run; it may still run.
         from_step: The first step that is done again.
         from_turn: The first turn of a session that is taken again.
-        edit: Fields of the request that are otherwise now; of a plan `{"plan": {"steps": …}}`. Steps that this changes are done
+        edit: Changed fields of the request; of a plan `{"plan": {"steps": …}}`. Steps that this changes are done
             again, with all that comes after them.
         agent: Who does the step in place of its agent.
         model: On which model the step's agent does it.
@@ -81,11 +81,24 @@ async def retry(
     requester: str = "",
     store: ContentStore | None = None,
 ) -> WorkflowHandle[Any, Any]:
-    """Start a run that does what has failed, or was never reached, in a run that has ended; the rest is taken over.
+    """Start a run that does what failed, or was never reached, in a run that has ended; the rest is taken over.
 
-    `budget` holds limits that are otherwise than the earlier run's, as `{"usd": 2.0}`; without, it has the same again, unspent.
-    The other args and errors are as for `fork`; raises ForkError as well for a run that still runs, or in which nothing failed,
-    and WorkflowAlreadyStartedError where the same retry of it is at work.
+    The arguments that are not listed here are those of `fork`.
+
+    Args:
+        budget: Limits that differ from the earlier run's, such as `{"usd": 2.0}`; by default the same again, unspent.
+
+    Returns:
+        The handle of the new run.
+
+    Raises:
+        ForkError: As of `fork`; also for a run that still runs, or in which nothing failed.
+        WorkflowAlreadyStartedError: The same retry of it is at work.
+
+    Example:
+        ```python
+        handle = await retry(client, "launch", budget={"usd": 2.0})
+        ```
     """
     wanted = Wanted(repeat_effects=repeat_effects, retries=True, budget=budget or {})
     return await start(client, await prepare(client, store or _store(), run, wanted), new_id, requester)

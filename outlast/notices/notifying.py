@@ -128,7 +128,7 @@ def notice_of(news: GateNews) -> Notice:
         size=gate.size,
         counts=gate.counts,
         ref=gate.ref,
-        requester=" for ".join(name for name in (gate.agent, gate.requester) if name),
+        requester=" for ".join(filter(None, (gate.agent, ", ".join(gate.askers)))),
         parent=_parent(),
         pending=news.outcome is GateOutcome.PENDING,
         signed=gate.signed,

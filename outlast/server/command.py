@@ -28,6 +28,8 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the web pages: start runs, follow them, decide. Ctrl-C ends it; runs go on."""
     _register(workflow or (), task_queue)
+    if not startable():
+        say("no workflow can be started over HTTP here: name yours with --workflow module:Class")
     run_server(host, port, name or (), "server ready")
 
 
@@ -88,6 +90,13 @@ async def _serve(reach: "Reach", host: str, port: int, names: Sequence[str], rea
         await run(server.app(), listening, ready, host, LARGEST, connections=CONNECTIONS)
     finally:
         await server.aclose()
+
+
+def startable() -> bool:
+    """Whether a workflow is registered that a request over HTTP can start."""
+    from outlast.cli.kinds import kinds
+
+    return any(kind.request for kind in kinds())
 
 
 def _register(workflows: Sequence[str], task_queue: str) -> None:

@@ -4,7 +4,6 @@
 message each (`ID`, `ID~2`, `ID~3` …), as sessions were before 0.3, are one conversation, which the next message goes on with.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +11,17 @@ from pydantic import BaseModel, Field
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 
 from outlast.agents.files import slug
-from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
+from outlast.agents.sessions import AgentSessionRequest, ConversationView
 from outlast.cli.chat import sessions
-from outlast.cli.chat.ended import asked_of
-from outlast.cli.chat.sessions import Said, newest, runs_of, session_of
+from outlast.cli.chat.sessions import Said, newest, session_of
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
-from outlast.cli.runs.waiting import outlasting
 from outlast.contracts import RunStatus
 from outlast.server.access import Caller
-from outlast.server.events.feed import Feed, Feeds
-from outlast.server.events.log import text_of
 from outlast.server.operations import Answer, Body, Call, HttpError
 from outlast.server.starting import key_of
+from outlast.workflow.journal import digest
 
 
 class SayBody(Body):
@@ -54,43 +50,6 @@ class MessageAccepted(BaseModel):
     """Whether no worker answers now: it is numbered and answered once one does."""
     answers: str = ""
     """The question that it answered; empty: it is a turn of its own."""
-
-
-class MessageShown(BaseModel):
-    """A message of a conversation, and what came of it."""
-
-    run: str
-    """Workflow id of the run that took it."""
-    number: int
-    """Its number in this run, from 1."""
-    by: str
-    """Who said it; empty: nobody was named."""
-    text: str
-    """What was said."""
-    state: str
-    """What became of it: waiting, working, answered, interrupted, stopped, failed."""
-    reason: str = ""
-    """Why it was not answered; empty where it was."""
-    answer: str = ""
-    """What the agent answered; several messages in a row may have one answer, which stands at the last of them."""
-
-
-class Conversation(BaseModel):
-    """What was said in a session."""
-
-    session: str
-    """Id of the session."""
-    run: str
-    """Workflow id of its newest run."""
-    agent: str
-    """The agent."""
-    status: str
-    """What the server says of its newest run; a message to one that has ended goes on from it."""
-    messages: list[MessageShown]
-    """The messages, oldest first."""
-
-
-GOES_ON = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
 
 
 @dataclass(frozen=True)
@@ -123,12 +82,7 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     if found is None and not message.agent.strip():
         raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
     # One that interrupts is no answer: it breaks off the question, too.
-    if (
-        found
-        and message.text.strip()
-        and not message.interrupt
-        and (question := await _asks(reach, found, message.text))
-    ):
+    if found and message.text.strip() and not message.interrupt and (question := await _asks(reach, found, message)):
         handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
         answer = {"question": question, "answer": message.text, "by": by, "key": message.key}
         await handle.signal("answer", answer)
@@ -147,8 +101,8 @@ def speaker(caller: Caller, given: str) -> str:
     return caller.name or named
 
 
-async def _asks(reach: Reach, run: WorkflowExecutionDescription, text: str) -> str:
-    """Return the question that a text answers, "" where the run asks none, or several.
+async def _asks(reach: Reach, run: WorkflowExecutionDescription, message: Message) -> str:
+    """Return the question that a message answers, "" where the run asks none, or several, or has had this message before.
 
     Raises HttpError where the text is none of its options: the run would drop it, and nobody would hear of it.
     """
@@ -156,12 +110,15 @@ async def _asks(reach: Reach, run: WorkflowExecutionDescription, text: str) -> s
         return ""
     try:
         status = await reach.ask(run, "status", RunStatus, within=PATIENT_DEADLINE)
+        if len(status.questions) != 1:
+            return ""
+        view = await reach.ask(run, "conversation", ConversationView, within=PATIENT_DEADLINE)
     except LeavingError:
         return ""  # no worker answers now: the message waits for one
-    if len(status.questions) != 1:
+    if message.key and (message.key in [each.key for each in view.messages] or digest(message.key) in view.answers):
         return ""
     (question,) = status.questions
-    if question.options and text.strip().casefold() not in [option.casefold() for option in question.options]:
+    if question.options and message.text.strip().casefold() not in [option.casefold() for option in question.options]:
         choice = ", ".join(question.options)
         raise HttpError(422, f"text: {question.id} takes one of {choice}; with interrupt it is a message instead")
     return question.id
@@ -194,70 +151,3 @@ async def end_session(reach: Reach, caller: Caller, session: str) -> SessionEnds
     running = found.status is WorkflowExecutionStatus.RUNNING
     asked = running and await sessions.end(reach, found, caller.name)
     return SessionEnds(id=found.id, asked=asked, status=word(found.status))
-
-
-def messages_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
-    """Make the operation that shows what was said."""
-
-    async def messages(call: Call) -> Answer:
-        return await conversation(call.reach, feeds, call.params["id"])
-
-    return messages
-
-
-async def conversation(reach: Reach, feeds: Feeds, run: str) -> Conversation:
-    """Return what was said in a session; raises HttpError where there is none."""
-    session, last, agent, said = session_of(run), None, "", list[MessageShown]()
-    async for found in runs_of(reach, session):
-        if found.workflow_type != SESSION:
-            raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
-        last, asked = found, await asked_of(reach, found)
-        agent = asked.agent
-        if not asked.conversation:
-            said.append(await _alone(reach, found, asked))
-        else:
-            async with feeds.of(found) as feed:
-                heard = await _heard(reach, found.id, feed)
-            said += [each if found.status in GOES_ON else _left(each, word(found.status)) for each in heard]
-    if last is None:
-        raise HttpError(404, f"there is no session {session!r}")
-    return Conversation(session=session, run=last.id, agent=agent, status=word(last.status), messages=said)
-
-
-async def _alone(reach: Reach, run: WorkflowExecutionDescription, asked: AgentSessionRequest) -> MessageShown:
-    """Read a run of one message."""
-    answer, state = "", word(run.status)
-    if run.status is WorkflowExecutionStatus.COMPLETED:
-        handle = reach.client.get_workflow_handle(run.id, run_id=run.run_id, result_type=AgentSessionResult)
-        result: AgentSessionResult = await outlasting(handle)
-        answer, state = await reach.store().text(result.answer) if result.answer else "", "answered"
-    elif run.status is WorkflowExecutionStatus.RUNNING:
-        state = "working"
-    return MessageShown(run=run.id, number=1, by=asked.requester, text=asked.task, state=state, answer=answer)
-
-
-def _left(message: MessageShown, status: str) -> MessageShown:
-    """Account for a message whose run was stopped from outside before it could say what became of it."""
-    if message.state not in ("waiting", "working"):
-        return message
-    return message.model_copy(update={"state": "failed", "reason": f"the session was {status} before it was answered"})
-
-
-async def _heard(reach: Reach, run: str, feed: Feed) -> list[MessageShown]:
-    """Read the messages of a run that takes many, and their answers."""
-    await feed.caught_up.wait()
-    said: dict[int, MessageShown] = {}
-    for event in list(feed.events):
-        if event.kind == "message":
-            data, text = event.data, await text_of(reach, event) or ""
-            said[data["number"]] = MessageShown(
-                run=run, number=data["number"], by=data["by"], text=text, state=data["state"]
-            )
-        elif event.kind == "answer":
-            numbers = [number for number in event.data["numbers"] if number in said]
-            text = await text_of(reach, event) or ""
-            for number in numbers:
-                update = {"state": event.data["state"], "reason": event.data["reason"]}
-                update |= {"answer": text if number == numbers[-1] else ""}
-                said[number] = said[number].model_copy(update=update)
-    return list(said.values())

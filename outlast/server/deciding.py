@@ -1,7 +1,8 @@
 """Sends a decision to its run: as an update, which is answered at once, or as a signal, which counts once a worker is back.
 
 The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a few seconds
-the same is sent as a signal; a run takes the same decision twice for one.
+the same is sent as a signal; a run takes the same decision twice for one. A run that was started with a delay takes none before
+it has begun: any message would let it begin at once.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, Workflo
 from outlast.approvals.tokens import decided
 from outlast.cli.decisions.messaging import with_way_out
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.reaching import Reach
+from outlast.cli.reaching import Reach, must_have_begun
 from outlast.contracts import Bounds, GateRecord, RecordKind, Verdict, hashed
 from outlast.errors import text_of
 from outlast.server.access import Caller
@@ -43,6 +44,7 @@ async def send(reach: Reach, seen: RunSeen, caller: Caller, decision: Decided, c
 
     Raises LeavingError where it is refused.
     """
+    must_have_begun(seen.found)
     return await _deliver(reach, seen, message_of(seen, caller, decision, channel))
 
 
@@ -79,6 +81,7 @@ async def send_within(
     Where no worker has taken it in this time, the record is None, and the task may still say what came of it.
     Raises LeavingError where it is refused.
     """
+    must_have_begun(seen.found)
     handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
     task = asyncio.create_task(_updated(handle, message))
     try:

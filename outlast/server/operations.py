@@ -4,7 +4,7 @@ from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,14 +15,13 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowQueryFailedE
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from outlast.cli.kinds import SYSTEM
 from outlast.cli.leaving import UNSERVED, LeavingError
+from outlast.cli.reaching import Reach
 from outlast.client import ServerUnavailableError
 from outlast.contracts import unknown_in
 from outlast.errors import ErrorKind
 from outlast.server.access import Caller, Scope
-
-if TYPE_CHECKING:
-    from outlast.cli.reaching import Reach
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -57,7 +56,7 @@ class Problem(BaseModel):
 class Call:
     """One request to an operation, read and allowed; `params` come from the path, `query` and `body` as the operation says."""
 
-    reach: "Reach"
+    reach: Reach
     caller: Caller
     request: Request
     params: Mapping[str, str]
@@ -96,7 +95,7 @@ class Operation:
     """Who calls by a signature instead of a token; None where there is none. It raises HttpError for a wrong one."""
 
 
-async def read_call(operation: Operation, reach: "Reach", caller: Caller, request: Request, params: Any) -> Call:
+async def read_call(operation: Operation, reach: Reach, caller: Caller, request: Request, params: Any) -> Call:
     """Read query and body of a request; raises HttpError naming what is wrong."""
     query = validated(operation.query, dict(request.query_params)) if operation.query else None
     body = None
@@ -158,10 +157,10 @@ def written(model: BaseModel) -> Any:
     return model.model_dump(mode="json", exclude_defaults=False)
 
 
-async def find(reach: "Reach", workflow_id: str) -> WorkflowExecutionDescription:
+async def find(reach: Reach, workflow_id: str) -> WorkflowExecutionDescription:
     """Describe a run; raises HttpError if there is none."""
     missing = HttpError(404, f"there is no run {workflow_id!r}")
-    if not workflow_id.strip() or "\0" in workflow_id:
+    if not workflow_id.strip() or "\0" in workflow_id or workflow_id.startswith(SYSTEM):
         raise missing
     try:
         return await reach.client.get_workflow_handle(workflow_id).describe()

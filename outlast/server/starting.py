@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from outlast.cli.kinds import RunKind, kinds
+from outlast.cli.kinds import SYSTEM, RunKind, kinds
 from outlast.cli.reaching import Reach, word
 from outlast.cli.runs.running import begin
 from outlast.contracts import Content, RunRequest, carried_in
@@ -152,6 +152,8 @@ async def start_run(
 def _check_id(key: str) -> None:
     if key and (not key.strip() or not key.isprintable() or len(key.encode(errors="replace")) > MOST_ID):
         raise HttpError(422, f"{KEY}: write at most {MOST_ID} bytes of printable characters")
+    if key.startswith(SYSTEM):
+        raise HttpError(422, f"{KEY}: ids that begin with {SYSTEM} are Temporal's own")
 
 
 def _digest(workflow: str, request: RunRequest) -> str:

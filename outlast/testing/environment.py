@@ -1,5 +1,6 @@
 """`agent_environment`: a real Temporal server, all activities and a temporary content store, for one test."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import WorkflowRunner
 
 from outlast.client import Settings, data_converter
-from outlast.contracts import SEARCH_ATTRIBUTES, Content
+from outlast.contracts import SEARCH_ATTRIBUTES, Content, GateView, RunState, RunStatus
 from outlast.devstack.server import find_temporal
 from outlast.llm.scripted import ScriptedLLM
 from outlast.storage.activities import ContentStore
@@ -65,6 +66,34 @@ class AgentEnvironment:
     async def run(self, workflow: Callable[..., Any], request: Any, *, id: str = "") -> Any:  # noqa: A002 - as the client has it
         """Start a run and wait for its result."""
         return await (await self.start(workflow, request, id=id)).result()
+
+    async def gate(self, run: WorkflowHandle[Any, Any], *, name: str = "", seconds: float = 30.0) -> GateView:
+        """Wait until a run waits for people at a gate, and return it.
+
+        Args:
+            run: The handle of the run.
+            name: The gate, such as `gate-2`; by default the first that waits.
+            seconds: How long to wait for it; the time of the server stands still meanwhile.
+
+        Raises:
+            AssertionError: No such gate has opened in that time, or the run has ended.
+
+        Example:
+            ```python
+            gate = await env.gate(run)
+            await run.signal("approve", {"by": "ada"})
+            ```
+        """
+        what = f"{name or 'a gate'} of {run.id}"
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            status: RunStatus = await run.query("status", result_type=RunStatus)
+            if found := next((gate for gate in status.gates if name in ("", gate.name)), None):
+                return found
+            if status.state != RunState.RUNNING:
+                raise AssertionError(f"{what}: it never waited there; the run has ended ({status.state})")
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{what}: it did not wait there within {seconds:g} s")
 
     async def text(self, content: Content | None) -> str:
         """Return the whole text behind a content; raises ValueError where there is none."""

@@ -26,19 +26,21 @@ def read_specs(written: str) -> tuple[ToolSpec, ...]:
 
 
 class ToolError(Exception):
-    """A tool's own error; its text tells the model what to do differently."""
+    """Raised by a tool for what the model can fix itself, before anything was changed; the model reads the text."""
 
 
 class NeverHappenedError(Exception):
-    """Raised by an undo that finds out that there is nothing to undo."""
+    """Raised by an undo tool that finds nothing to undo, because the call never had its effect."""
 
 
 @dataclass(frozen=True)
 class Undo:
-    """How a call will be undone: the arguments of its undo tool, known before its effect.
+    """How a call will be undone; what `prepare` of a tool returns before the call has its effect.
 
-    `kept` are bytes too large to travel: they go to the content store, and the undo's argument of that name becomes their
-    reference (None stays None).
+    Attributes:
+        arguments: The arguments of the undo tool.
+        kept: Bytes that are too large for a message, by the name of an argument: they go to the content store, and that argument
+            becomes their reference (None stays None).
     """
 
     arguments: Mapping[str, Any]
@@ -51,12 +53,20 @@ Made = Callable[[Any, Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool; `timeout` in seconds for a call, `undo` names the tool that undoes it.
+    """One tool, as `tool` makes it.
 
-    `call` is a plain function, which runs in a thread, or a coroutine function; a `keyed` one also takes the key that is the
-    same in every attempt of a call. `prepare(arguments, key)` tells how the call will be undone, before it has its effect;
-    `made(arguments, undo's arguments)` gives a later attempt the answer of an earlier one whose effect is there already.
-    `undoable` are the requests of an irreversible tool that its undo takes back after all.
+    Attributes:
+        name: What models call it by.
+        description: What it does, for models to read.
+        arguments: The pydantic model that it takes.
+        call: The function: plain, which runs in a thread, or a coroutine function.
+        effect: What a call does to the world.
+        timeout: Longest time of one call, in seconds.
+        undo: Name of the tool that undoes a call; empty: none.
+        prepare: Says, before the effect, how a call will be undone.
+        made: Gives the answer of an earlier attempt whose effect is there already.
+        keyed: Whether `call` takes the idempotency key as well.
+        undoable: Requests of an irreversible tool that can be undone after all.
     """
 
     name: str
@@ -111,10 +121,29 @@ def tool(
     made: Made | None = None,
     undoable: tuple[UndoablePair, ...] = (),
 ) -> Callable[[Callable[..., Any]], Tool]:
-    """Make a tool of a typed function: its name, its docstring and the model it takes say the rest.
+    """Make a tool of a typed function, plain (it runs in a thread) or `async`; models see its name, docstring and argument model.
 
-    A second parameter, a string, makes it a keyed tool. Raises TypeError for a function that does not take exactly one
-    pydantic model (and perhaps a key), or has no docstring.
+    The function takes one pydantic model, and may take a second argument, a `str`: the idempotency key, which is the same in
+    every attempt of a call. It returns a text, a pydantic model or JSON data, and raises `ToolError` for what models can fix.
+
+    Args:
+        effect: What a call does to the world. WRITE needs `undo` and `prepare`; IRREVERSIBLE waits for a person, each time.
+        timeout: Longest time of one call, in seconds.
+        undo: Name of the tool that undoes a call.
+        prepare: Called with the arguments and the key before the effect; returns the arguments of the undo.
+        made: Called with the arguments and those of the undo when a call is made again although its effect is there already;
+            returns the answer of the earlier attempt.
+        undoable: Requests of an irreversible tool that can be undone after all, so that they wait for nobody.
+
+    Raises:
+        TypeError: The function does not take exactly one pydantic model (and perhaps a key), or has no docstring.
+
+    Example:
+        ```python
+        @tool(effect=Effect.WRITE, undo="free_table", prepare=lambda table, key: Undo({"guest": table.guest}))
+        def book_table(table: Table) -> str:
+            return tables.book(table.guest)
+        ```
     """
 
     def make(function: Callable[..., Any]) -> Tool:

@@ -8,7 +8,8 @@ from typing import Any
 
 from temporalio import activity, workflow
 
-from outlast.settings import Settings
+from outlast.contracts import Effect
+from outlast.settings import Settings, SettingsError
 from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
 
@@ -99,6 +100,17 @@ def check_tools(tools: Sequence[Tool], standard: Sequence[Tool] = ()) -> None:
             )
 
 
+def not_undoable(tools: Sequence[Tool]) -> list[str]:
+    """Say which tools change something that nothing undoes, and that nobody is asked about before."""
+    undoing = {each.undo for each in tools}
+    return [
+        f"tools: {each.name!r} is Effect.WRITE without {'undo' if not each.undo else 'prepare'}, so its calls wait for nobody "
+        "and cannot be undone; give it undo=… and prepare=…, or make it Effect.IRREVERSIBLE"
+        for each in tools
+        if each.effect is Effect.WRITE and not (each.undo and each.prepare) and each.name not in undoing
+    ]
+
+
 def check_model_classes(names: Sequence[str], known: Iterable[str]) -> None:
     """Check classes of models: the settings have each.
 
@@ -134,8 +146,11 @@ def with_agents(settings: Settings, agents_dir: str | Path | None) -> Settings:
 
     Raises:
         WorkerArgumentError: There is no such folder.
+        SettingsError: There is none where AGENTS_DIR says, so that agents of the library would answer to the names of others.
     """
     if agents_dir is None:
+        if "agents_dir" in settings.model_fields_set and not settings.agents_dir.is_dir():
+            raise SettingsError(f"AGENTS_DIR={settings.agents_dir}: there is no such folder")
         return settings
     folder = Path(agents_dir).absolute()
     if not folder.is_dir():

@@ -40,7 +40,7 @@ from outlast.tools.standard.workspace import check_apart
 from outlast.tools.tool import Tool
 from outlast.undo.activities import UndoActivities
 from outlast.undo.workflow import RollbackWorkflow
-from outlast.worker.arguments import check_activities, check_tools, unknown_gate_tools
+from outlast.worker.arguments import check_activities, check_tools, not_undoable, unknown_gate_tools
 from outlast.worker.telling import channels_of, slack_of
 
 PARTS = (".ci", ".env", ".git", ".mcp.json", ".venv", "agents", "deploy", "locks")
@@ -131,6 +131,8 @@ class Registry:
         except (ValueError, OSError) as error:
             raise SettingsError(str(error)) from error
         check_tools(tools, standard)
+        for why in not_undoable(tools):
+            _log.warning(why)
         self.waits = Waits(settings.store_wait, settings.provider_wait, settings.fallback_after, settings.tool_wait)
         self.gate_terms = self._terms_of_gates([*standard, *tools])
         self.models = settings.model_table()

@@ -164,7 +164,7 @@ def _arguments() -> argparse.Namespace:
         dest="model_classes",
         action="append",
         metavar="NAME",
-        help="serve the queue of this class of models (models.toml) and nothing else; may be given again; "
+        help="serve the queue of this class of models (models.toml) and nothing else; repeatable; "
         f"{NO_CLASS}: serve everything but the classes",
     )
     parser.add_argument(

@@ -1,12 +1,4 @@
-"""The base of every workflow of agents: one managed run, its queries, people's decisions, and unknown messages.
-
-@workflow.defn
-class Triage(AgentWorkflow[TriageRequest, TriageResult]):
-    @workflow.run
-    async def run(self, request: TriageRequest) -> TriageResult:
-        answer = await self.agents.ask("analyst", request.ticket)
-        return TriageResult(severity=answer.text)
-"""
+"""The base of every workflow of agents: one managed run, its queries, people's decisions, and unknown messages."""
 
 import inspect
 import re
@@ -51,18 +43,28 @@ Result = TypeVar("Result", bound=RunResult)
 class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
     """Base of workflows whose steps agents do; the subclass writes `run`, and may extend `__init__`.
 
-    The run is managed: it refuses made-up state, keeps its budget, undoes what its tools changed by its request's policy when it
-    fails or is stopped, closes its state however it ends, and fills in what all results share.
+    The base wraps `run`: it keeps the budget, undoes what tools changed by the request's policy when the run fails or is stopped,
+    and fills in what all results share. It answers the queries and takes the signals that the commands send.
 
     Attributes:
         request: What the run was started with.
-        agents: The agents that it may ask.
-        gates: Where people approve what it proposes.
-        people: Whom it may ask questions.
+        agents: The agents: `answer = await self.agents.ask("analyst", text, result=Verdict)`.
+        gates: People's approvals: `decision = await self.gates.open(ProposedAction(description="Page the on-call"))`.
+        people: Questions to people: `answer = await self.people.ask("Which region?", options=("eu", "us"))`.
         budget: What it may spend.
         undo: What its tools changed, and how to undo it.
-        state: What steers it: its steps, its spend, whether it is paused.
+        state: Its steps, its spend, whether it is paused.
         trace: What it reports of itself.
+
+    Example:
+        ```python
+        @workflow.defn
+        class Triage(AgentWorkflow[TriageRequest, TriageResult]):
+            @workflow.run
+            async def run(self, request: TriageRequest) -> TriageResult:
+                answer = await self.agents.ask("analyst", request.ticket, result=Verdict)
+                return TriageResult(severity=answer.value.severity)
+        ```
     """
 
     pattern: ClassVar[str]

@@ -1,13 +1,11 @@
 """Triage with a scripted model: what it writes and who confirmed it, and that the recorded run replays."""
 
-import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
 from triage import REPORT, Triage, TriageRequest, Verdict
 
-from outlast.contracts import RunStatus
 from outlast.testing import agent_environment, assert_replays, call_tool, scripted
 
 FOLDER = Path(__file__).parent
@@ -29,8 +27,7 @@ async def test_a_report_is_written_once_a_person_confirms(tmp_path: Path, confir
         workflows=[Triage], llm=llm, agents_dir=FOLDER / "agents", workspace_dir=workspace
     ) as env:
         run = await env.start(Triage.run, TriageRequest(alert="5xx of the checkout at 11 %"))
-        while not (await run.query("status", result_type=RunStatus)).gates:
-            await asyncio.sleep(0.05)
+        assert "SEV2" in (await env.gate(run)).description
         await run.signal("approve" if confirmed else "deny", {"by": "ada"})
         result = await run.result()
         await assert_replays(await run.fetch_history(), workflows=[Triage])

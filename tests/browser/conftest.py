@@ -1,11 +1,13 @@
 """A real Chromium, from the system's packages: browsers are not downloaded here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
 from tests.parts import CHROMIUM, needed
+from tests.resilience.server.serving import Served, served_by, with_mailer
+from tests.stacks import whole_stack
 
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -24,3 +26,26 @@ async def page() -> AsyncIterator[Page]:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=QUIET)
         yield await browser.new_page(viewport={"width": 1440, "height": 1000})
         await browser.close()
+
+
+@pytest.fixture(scope="session")
+def pages_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The server whose pages several tests look at; ids of runs differ between them."""
+    directory = tmp_path_factory.mktemp("pages")
+    with whole_stack(directory, **with_mailer(directory)) as stack, served_by(stack, directory) as served:
+        yield served
+
+
+@pytest.fixture
+def served(pages_server: Served) -> Served:
+    """The shared server, its model as it was started."""
+    pages_server.stack.api.reset()
+    return pages_server
+
+
+async def signed_in(page: Page, served: Served, who: str) -> None:
+    """Sign in with the token of a caller."""
+    await page.goto(f"{served.url}/signin")
+    await page.fill("#who", served.tokens[who])
+    async with page.expect_navigation():
+        await page.click("button.yes")

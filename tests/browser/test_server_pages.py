@@ -1,21 +1,26 @@
 """The pages of the server in Chromium, over a real server and worker: a plan as it runs, a gate decided in place, a chat."""
 
+import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 from playwright.async_api import Page, expect
+from temporalio.client import Client
 
 from outlast.contracts import Plan, PlanRequest, PlanStep
+from tests.browser.conftest import signed_in
 from tests.processes import wait_for
-from tests.resilience.server.serving import Served, served_by, with_mailer
-from tests.stacks import whole_stack
+from tests.resilience.server.serving import Served
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
 
 WIDTHS = (390, 1440)
 LARGEST_IMAGE = 200_000
+ROUNDS, AT_ONCE = 3, 70
+"""Turns of a long conversation, and messages of each."""
 LAUNCH = (
     ("market", "researcher", "Find what city cyclists in northern Europe miss most.", (), False),
     ("rivals", "researcher", "List what rival lamps cost and promise.", (), False),
@@ -25,13 +30,6 @@ LAUNCH = (
     ("send", "writer", "Send the letter to 40 shops.", ("letter",), True),
     ("press", "writer", "Write the note to the press.", ("claims",), False),
 )
-
-
-async def signed_in(page: Page, served: Served, who: str) -> None:
-    await page.goto(f"{served.url}/signin")
-    await page.fill("#who", served.tokens[who])
-    async with page.expect_navigation():
-        await page.click("button.yes")
 
 
 async def fits(page: Page) -> None:
@@ -50,21 +48,22 @@ async def pictured(page: Page, name: str) -> None:
             await page.screenshot(path=f"{shots}/{name}-{width}.png")
 
 
-async def test_a_run_is_followed_decided_and_talked_to(page: Page, tmp_path: Path) -> None:
+async def test_a_run_is_followed_decided_and_talked_to(page: Page, served: Served) -> None:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    with whole_stack(tmp_path, **with_mailer(tmp_path)) as stack, served_by(stack, tmp_path) as served:
-        await signed_in(page, served, "ada")
-        await _a_plan(page, served)
-        await _a_chat(page, served)
-        await _a_question(page, served)
-        await page.goto(served.url)
-        await expect(page.locator(".runs li")).to_have_count(3)
-        await fits(page)
-        await pictured(page, "home")
-        assert said == []
-        await _with_less(page, served)
+    await signed_in(page, served, "ada")
+    await _a_plan(page, served)
+    await _a_chat(page, served)
+    await _a_question(page, served)
+    await _an_approval_that_stands(page, served)
+    await page.goto(served.url)
+    for run in ("launch", "asked", "mails"):
+        await expect(page.locator(f".runs a:text-is('{run}')")).to_have_count(1)
+    await fits(page)
+    await pictured(page, "home")
+    assert said == []
+    await _with_less(page, served)
 
 
 async def _a_plan(page: Page, served: Served) -> None:
@@ -155,6 +154,45 @@ async def _a_question(page: Page, served: Served) -> None:
     assert "the answer was sent" in await page.locator("[role=status].notice").inner_text()
 
 
+async def _an_approval_that_stands(page: Page, served: Served) -> None:
+    """*Approve, and stop asking* with a bound: the next call within it passes, one beyond it waits; *Ask again* takes it back."""
+    mail = {"to": ["shop@example.org"], "subject": "Lamps {turn}", "text": "Ten, please."}
+    served.stack.api.script(rules=[
+        {"system": "You send mail", "tool": "send_mail", "input": mail, "before_turn": 2},
+        {"system": "You send mail", "tool": "send_mail", "input": mail | {"to": ["all@example.org"]}, "before_turn": 3},
+    ])  # fmt: skip
+    said = served.ask("POST", "/runs/mails/messages", {"agent": "mailer", "text": "Write to the shop."}, who="start")
+    assert said.status_code == 202, said.text
+    await page.goto(f"{served.url}/run?id=mails")
+    await page.locator("form.gate a").click(timeout=20_000)
+    await page.locator("summary:has-text('Approve, and stop asking for send_mail in this run')").click()
+    bound = page.locator("label:has-text('to') select").first
+    await expect(bound.locator("option")).to_have_text(["any value", "only this value"])
+    await bound.select_option("same")
+    await fits(page)
+    await pictured(page, "bounds")
+    async with page.expect_navigation():
+        await page.click("button[value='approve-run']")
+    within = "every call of send_mail with to ['shop@example.org']"
+    await expect(page.locator("[role=status]")).to_contain_text(f"from here on {within} is approved in this run")
+    await page.click("p.facts a:text-is('The run')")
+    gate = page.locator("form.gate")
+    await expect(gate).to_have_count(1, timeout=20_000)
+    await expect(gate).to_contain_text("all@example.org")
+    standing = page.locator("form.card:has(button[value='revoke'])")
+    await expect(standing).to_contain_text(f"approved by ada for this run ({within}; gate-1), 1 so far")
+    assert len(list((served.stack.directory / "mail" / "new").iterdir())) == 2, "the second one opened no gate"
+    async with page.expect_navigation():
+        await standing.locator("button").click()
+    await expect(page.locator("[role=status].notice")).to_contain_text("each call waits for people again")
+    async with page.expect_navigation():
+        await gate.locator("button.no").click()
+    await expect(page.locator("#now .theirs")).to_have_count(1, timeout=20_000)
+    await page.click(".calls summary")
+    await expect(page.locator(".calls div")).to_have_count(2)
+    await pictured(page, "folded")
+
+
 async def _with_less(page: Page, served: Served) -> None:
     """Whoever may only read sees the same without the forms, and a form without the session's secret is refused."""
     await page.context.clear_cookies()
@@ -168,6 +206,48 @@ async def _with_less(page: Page, served: Served) -> None:
     await signed_in(page, served, "decide")
     wait_for(lambda: served.client.get(f"{served.url}/healthz").text == "ok\n", "it still answers")
     assert "lacks the scope read" in await page.locator("body").inner_text()
+
+
+async def test_a_long_conversation_opens_at_its_end_and_is_read_back_page_by_page(page: Page, served: Served) -> None:
+    """The page holds its newest messages whatever there is, and asks for no event that it shows."""
+    client = await Client.connect(served.stack.server.address)
+    for number in range(1, ROUNDS + 1):  # what comes while the agent works is heard at once, and has one answer
+        served.stack.api.script(hold=True)
+        first = served.ask("POST", "/runs/long/messages", {"agent": "researcher", "text": f"Message {number}."})
+        assert first.status_code == 202, first.text
+        handle = client.get_workflow_handle("long")
+        more = [{"text": f"Message {number}.{n}.", "by": "ada", "key": f"{number}-{n}"} for n in range(1, AT_ONCE)]
+        await asyncio.gather(*(handle.signal("say", one) for one in more))
+        served.stack.api.script(hold=False)
+        wait_for(partial(_has_answered, served, number * AT_ONCE), "all are answered")
+    said = [one["text"] for one in served.ask("GET", "/runs/long/messages").json()["messages"]]
+    assert len(said) == ROUNDS * AT_ONCE
+    await signed_in(page, served, "ada")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"{served.url}/run?id=long")
+    await expect(page.locator("#now .mine")).to_have_count(100)
+    await expect(page.locator("#now .mine p").last).to_have_text(said[-1])
+    assert await page.evaluate("window.scrollY + innerHeight >= document.body.scrollHeight - 100"), (
+        "it opens at its end"
+    )
+    assert await page.evaluate("document.querySelectorAll('*').length") < 1_000
+    await page.fill("#text", "The last.")
+    await page.press("#text", "Enter")
+    await expect(page.locator("#now .mine p").last).to_have_text("The last.", timeout=20_000)
+    await expect(page.locator("#now .mine")).to_have_count(100)
+    await expect(page.locator("#now .theirs p").last).to_have_text("Answer to: ada: The last.", timeout=20_000)
+    assert sum("/run/now" in url for url in asked) < 20, "what stood there already was not told again"
+    await page.click("text=show those before")
+    await expect(page.locator("#now .mine p").last).to_have_text(said[-100])
+    await fits(page)
+    await page.click("text=Newest messages")
+    await expect(page.locator("#now .mine p").last).to_have_text("The last.")
+
+
+def _has_answered(served: Served, messages: int) -> bool:
+    said = served.ask("GET", "/runs/long/messages").json()["messages"]
+    return [one["state"] for one in said] == ["answered"] * messages
 
 
 def test_the_picture_of_the_guide_is_light() -> None:

@@ -92,8 +92,11 @@ class Slack(ThreadingHTTPServer):
         }
 
     def submitted(self, member: str, values: Json) -> Json:
-        """Return the payload of the dialog that was opened last, filled in."""
+        """Return the payload of the dialog that was opened last, filled in; what is not in `values` is as it was opened."""
         view = self.asked("views.open")[-1]["view"]
+        values = {
+            each["block_id"]: _untouched(each["element"]) for each in view["blocks"] if each["type"] == "input"
+        } | values
         return {
             "type": "view_submission",
             "team": {"id": "T0TEAM000", "domain": "double"},
@@ -175,8 +178,13 @@ def _answer(slack: Slack, method: str, given: Json, headers: Any) -> Json:
         return {"ok": False, "error": "invalid_auth"}
     if given.get("channel") not in (CHANNEL, None):
         return {"ok": False, "error": "channel_not_found"}
-    if wrong := wrong_blocks(given.get("blocks") or (given.get("view") or {}).get("blocks") or []):
+    view = given.get("view")
+    if wrong := wrong_view(view) if view is not None else wrong_blocks(given.get("blocks") or []):
         return {"ok": False, "error": "invalid_blocks", "response_metadata": {"messages": [wrong]}}
+    return _done(slack, method, given)
+
+
+def _done(slack: Slack, method: str, given: Json) -> Json:
     match method:
         case "chat.postMessage":
             ts = f"{time.time():.6f}"
@@ -192,7 +200,10 @@ def _answer(slack: Slack, method: str, given: Json, headers: Any) -> Json:
         case "chat.postEphemeral":
             return {"ok": True, "message_ts": f"{time.time():.6f}"}
         case "views.open":
-            return {"ok": True, "view": {"id": "V0VIEW000"}}
+            is_new = [each["trigger_id"] for each in slack.asked(method)].count(given["trigger_id"]) == 1
+            return (
+                {"ok": True, "view": {"id": "V0VIEW000"}} if is_new else {"ok": False, "error": "exchanged_trigger_id"}
+            )
         case "conversations.history" | "conversations.replies":
             found = [{"ts": ts, **each} for ts, each in slack.messages.items()]
             thread = given.get("ts")
@@ -200,10 +211,49 @@ def _answer(slack: Slack, method: str, given: Json, headers: Any) -> Json:
     return {"ok": False, "error": "unknown_method"}
 
 
-def wrong_blocks(blocks: list[Json]) -> str:
+def _untouched(element: Json) -> Json:
+    if element["type"] == "static_select":
+        given: Json = {"selected_option": element.get("initial_option")}
+    else:
+        given = {"value": None}
+    return {element["action_id"]: {"type": element["type"], **given}}
+
+
+def wrong_view(view: Json) -> str:
+    """Return which documented limit a dialog breaks."""
+    texts = [view[name]["text"] for name in ("title", "submit", "close")]
+    fields = [block for block in view["blocks"] if block["type"] == "input"]
+    ids = [block["block_id"] for block in fields]
+    for wrong, what in (
+        (view["type"] != "modal", "the type of a view"),
+        (not all(0 < len(text) <= 24 for text in texts), "a title or a button of a view"),
+        (len(view["private_metadata"]) > 3000, "private_metadata"),
+        (len(view["callback_id"]) > 255, "callback_id"),
+        (len(ids) != len(set(ids)) or not all(0 < len(name) <= 255 for name in ids), "a block_id"),
+        (any(len(block["label"]["text"]) > 2000 for block in fields), "a label"),
+        (not all(_is_element(block["element"]) for block in fields), "an element"),
+    ):
+        if wrong:
+            return what
+    return wrong_blocks(view["blocks"], most=100)
+
+
+def _is_element(element: Json) -> bool:
+    options = element.get("options", ())
+    chosen = element.get("initial_option")
+    return (
+        0 < len(element["action_id"]) <= 255
+        and ("options" not in element or 0 < len(options) <= 100)
+        and all(0 < len(one["text"]["text"]) <= 75 and 0 < len(one["value"]) <= 150 for one in options)
+        and (chosen is None or chosen in options)
+        and 0 < element.get("max_length", 1) <= 3000
+    )
+
+
+def wrong_blocks(blocks: list[Json], most: int = 50) -> str:
     """Return which documented limit blocks break."""
-    if len(blocks) > 50:
-        return "more than 50 blocks"
+    if len(blocks) > most:
+        return f"more than {most} blocks"
     for block in blocks:
         for one in block.get("elements", ()) if block["type"] == "actions" else ():
             if one["type"] == "button" and not 0 < len(one["text"]["text"]) <= 75:

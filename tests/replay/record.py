@@ -34,7 +34,10 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
     async with environment:
         runner = Runner(environment, settings, ContentStore.open(settings.store_url))
         async with path.worker(runner) as llm:
-            handle = await runner.start(path.workflow, await path.request(runner))
+            # A replay goes by this id, of which the ids of child workflows are made.
+            handle = await environment.client.start_workflow(
+                path.workflow, await path.request(runner), id=name, task_queue=settings.task_queue
+            )
             if path.cancel:
                 while not llm.calls:  # noqa: ASYNC110 - the model double has no event to wait for
                     await asyncio.sleep(0.05)
@@ -54,8 +57,7 @@ async def record(name: str, path: Path, directory: FilePath) -> None:
                 await handle.result()
             except WorkflowFailureError as failure:
                 print(f"{name}: ends with {failure.cause}")  # noqa: T201
-            # A replay goes by this name, of which the ids of child workflows are made.
-            history = (await handle.fetch_history()).to_json().replace(handle.id, name)
+            history = (await handle.fetch_history()).to_json()
     # Who recorded it, and where, says nothing about the path.
     anonymous = re.sub(r'"identity":\s*"[^"]*"', '"identity": "recorder"', history)
     placeless = re.sub(r'"stackTrace":\s*"(?:[^"\\]|\\.)*"', '"stackTrace": ""', anonymous)

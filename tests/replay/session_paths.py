@@ -17,6 +17,7 @@ from tests.replay.path import Path
 from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
 from tests.workflow.base.test_conversations import Chat, Chatting, pay, talk
 from tests.workflow.conftest import Runner
+from tests.workflow.people.steering import status_when
 from tests.workflow.undo.test_rollback_asked import files_plan, writing_step
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
@@ -120,6 +121,22 @@ def leading(call: ModelCall) -> Any:
     return calls(("hand_over_to_d", {"reason": "it knows"}), turn=8) if call.history else asked
 
 
+def paying(call: ModelCall) -> Any:
+    """Have two agents pay side by side, and pay as well."""
+    if "You are b" in call.system:
+        return calls(("pay", {"amount": 5})) if not call.history else "Paid."
+    turn = sum(message["role"] == "assistant" for message in call.history)
+    both = calls(("ask_b", {"task": "Pay"}), ("ask_b", {"task": "Pay too"}), turn=7)
+    return (both, calls(("pay", {"amount": 6}), turn=8), "Done.")[turn]
+
+
+async def approving_for_all(handle: "WorkflowHandle[Any, Any]") -> None:
+    """Approve at the gate of one of them, within bounds, what the other and the one that asks may do as well."""
+    status = await status_when(handle, lambda status: len(status.below) == 2)
+    one = handle._client.get_workflow_handle(status.below[0].run)
+    await one.signal("approve", {"by": "ann", "stop_asking": {"at_most": {"amount": 10}}})
+
+
 REFUSED = ModelReply("", StopReason.REFUSAL, Usage(input_tokens=5), "m")
 SESSION_PATHS: dict[str, Path] = {
     "session-tools": session(lambda: in_turn(*WRITING)),
@@ -153,6 +170,9 @@ SESSION_PATHS: dict[str, Path] = {
     "plan-with-tools": Path(PLAN, _in_plan, lambda: in_turn(*WRITING)),
     "plan-delegating": chain(
         lambda: leading, a="agents: [b, c]\nhandoff: d", b="tools: Write, Glob", c="color: red", d="color: blue"
+    ),
+    "plan-deciding-together": replace(
+        chain(lambda: paying, a="agents: b\ntools: pay", b="tools: pay"), tools=(pay,), people=approving_for_all
     ),
     "plan-fallback-model": chain(lambda: failing("claude-sonnet-5-5"), local=False, a="fallback: 'model:opus'"),
     "plan-fallback-canned": chain(lambda: failing("a"), a="fallback: 'say: We will write to you.'"),

@@ -165,9 +165,9 @@ def in_the_middle(upgrade: Upgrade) -> None:
     old.start()
     with closing(sqlite3.connect(upgrade.folder / "data.db", isolation_level=None)) as lock:
         try:
-            old.wait_until(lambda: "worker ready" in old.output, "the earlier release works", timeout=60)
+            old.wait_until(lambda: "worker ready" in old.output, "the earlier release works")
             begin(upgrade)
-            wait_for(upgrade.under_way, "each run comes as far as it shall", timeout=60)
+            wait_for(upgrade.under_way, "each run comes as far as it shall")
             assert upgrade.rows() == 1
             assert (upgrade.folder / "work" / "rollback-1.md").exists()
             upgrade.command("pause", "paused", "--as", "ada")

@@ -72,6 +72,10 @@ class Inbox:
         """The messages that the agent works on."""
         return self._in(MessageState.WORKING)
 
+    def asking(self) -> list[str]:
+        """Return the names of those whose messages the agent works on."""
+        return list(dict.fromkeys(each.by for each in self.working))
+
     @property
     def view(self) -> ConversationView:
         """The conversation as people see it."""

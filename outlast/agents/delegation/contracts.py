@@ -34,6 +34,8 @@ class DelegationRequest(RunRequest):
     """Gates of the run that asks at which people denied an action; it stays denied here."""
     decided: Decided = Decided()
     """What else people have decided that holds for all runs of the tree: approvals that stand, and those revoked."""
+    asked_by: tuple[str, ...] = ()
+    """Who asked for it beside the requester, and may not approve what it proposes either."""
     lent: Budget | None = None
     """What is set aside for it of the budget of the run that asks; None: that run has none."""
 

@@ -210,6 +210,7 @@ class OwnRun:
             budget=loan.budget if loan else None,
             gate=self.run.gates.policy,
             requester=self.run.gates.requester,
+            asked_by=tuple(self.run.gates.asked_by()),
             on_denied=KEEP if keeps else ROLL_BACK_ALL,
             on_fallback=self.run.undo.on_fallback,
             stream=above.stream,

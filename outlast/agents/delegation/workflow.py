@@ -34,6 +34,7 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         self.agents.allowed = request.allowed
         self.agents.take_over(request.catalog)
         self.gates.denials(request.denied)
+        self.gates.asked_by = lambda: request.asked_by
         self.budget.lent = request.lent
         self.webhooks.delegate = request.agent
         self._told: WaitsBelow | None = None  # of what an earlier part of this run has told nobody knows here
@@ -41,13 +42,8 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
     @workflow.run
     async def run(self, request: DelegationRequest) -> DelegationResult:
         """Ask the agent; what its tools changed stays, for the run that asked to decide on."""
-        if request.decided != Decided():
-            if workflow.info().parent is None:
-                why = "only a run whose agent asks another hands on what people decided; leave it out"
-                raise non_retryable(ErrorKind.INPUT_INVALID, f"decided: {why}")
-            self.agents.deciding.adopt(request.decided)
         if request.part_before is None:
-            self._told = self._waiting()
+            self._take_over(request)
         telling = asyncio.create_task(self._tell())
         try:
             answer = await self.agents.ask(request.agent, request.parts, step=request.agent, wait_for_cost=True)
@@ -74,6 +70,14 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
     async def delegate_decided(self, *_: Any) -> None:
         """Hear that people have decided something in the run that asked; what that is, it says itself."""
         await self.agents.deciding.hear_above()
+
+    def _take_over(self, request: DelegationRequest) -> None:
+        if request.decided != Decided():
+            if workflow.info().parent is None:
+                why = "only a run whose agent asks another hands on what people decided; leave it out"
+                raise non_retryable(ErrorKind.INPUT_INVALID, f"decided: {why}")
+            self.agents.deciding.adopt(request.decided)
+        self._told = self._waiting()
 
     async def _tell(self) -> None:
         """Tell the run that asked whenever something else waits for people."""

@@ -18,10 +18,10 @@ class Covering(Records):
         self.signed = False
 
     def cover(
-        self, action: ProposedAction, policy: GatePolicy, requester: str, now: datetime
+        self, action: ProposedAction, policy: GatePolicy, asked_by: tuple[str, ...], now: datetime
     ) -> StandingApproval | None:
         """Return the approval that covers a call, and record that it does; None where people must be asked."""
-        if (given := self.standing.covering(action, policy, requester, signed=self.signed)) is not None:
+        if (given := self.standing.covering(action, policy, asked_by, signed=self.signed)) is not None:
             self.standing.count(given)
             how: dict[str, Any] = {"channel": "standing", "digest": action.digest, "reason": in_words(action)}
             self._record(now, RecordKind.COVERED, given.name, by=", ".join(given.by), **how)

@@ -154,7 +154,7 @@ class GateBook(Covering):
         self.tick(now)
         more = super().adopt(decided, run, now)
         for gate in self.waiting if more else ():
-            self._settle_covered(gate, now)
+            self.settle_covered(gate, now)
         return more
 
     def tick(self, now: datetime) -> None:
@@ -239,14 +239,16 @@ class GateBook(Covering):
         record = self._settle(name, now, RecordKind.APPROVED, decision, by=by, message=message, standing=words)
         for other in self.waiting if given is not None else ():
             # What people need not be asked any more is not left waiting for them.
-            self._settle_covered(other, now)
+            self.settle_covered(other, now)
         return record
 
-    def _settle_covered(self, gate: GateState, now: datetime) -> None:
+    def settle_covered(self, gate: GateState, now: datetime) -> None:
+        """Settle a gate that waits for what an approval covers which stands by now; whoever edited it does not count."""
         denied = (*self.elsewhere.values(), *self.gates.values())
-        if (given := self.standing.settling(gate, denied, signed=self.signed)) is not None:
+        if gate.pending and (given := self.standing.settling(gate, denied, signed=self.signed)) is not None:
             self.standing.count(given)
             reason = given.description[:SUMMARY_LENGTH]
+            self._change(gate.name, standing=reason)
             self._settle(gate.name, now, RecordKind.APPROVED, by=given.by, reason=reason)
 
     def _revoke(self, decision: Decision, now: datetime) -> GateRecord:

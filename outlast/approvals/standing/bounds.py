@@ -23,6 +23,8 @@ EXAMPLE = 'true, or bounds: {"same": ["to"], "same_host": ["url"], "at_most": {"
 ALONE = "; leave stop_asking out to approve this call alone"
 MOST_NAMES = 10
 """Arguments that one kind of bound may name."""
+LONGEST_NAME = 100
+"""Characters of the name of one."""
 LARGEST = 1e15
 """Larger numbers are not compared exactly."""
 PORTS = {"http": 80, "https": 443}
@@ -52,14 +54,16 @@ def read_bounds(data: Any) -> Bounds | str | None:
 
 
 def _wrong_names(value: Any) -> str:
-    names = isinstance(value, list | tuple) and all(isinstance(one, str) and 0 < len(one) <= 100 for one in value)
+    names = isinstance(value, list | tuple) and all(
+        isinstance(one, str) and 0 < len(one) <= LONGEST_NAME for one in value
+    )
     return "" if names and 0 < len(value) <= MOST_NAMES else f"give a list of names of arguments, at most {MOST_NAMES}"
 
 
 def _wrong_amounts(value: Any) -> str:
     if not isinstance(value, Mapping) or not 0 < len(value) <= MOST_NAMES or not all(isinstance(n, str) for n in value):
         return 'give an object of arguments and the most that each may be: {"amount": 100}'
-    wrong = [name for name, most in value.items() if not _is_amount(most)]
+    wrong = [name for name, most in value.items() if not is_amount(most)]
     return f"{wrong[0][:60]}: {repr(value[wrong[0]])[:60]} is not a number from 0 on" if wrong else ""
 
 
@@ -93,7 +97,7 @@ def _objection_to_arguments(gate: GateState, action: ProposedAction, bounds: Bou
                 return f"{where} is no argument of {action.tool}; it takes {', '.join(known) or 'none'}"
             if field == "same_host" and host_of(value) is None:
                 return f"{where} is {repr(value)[:60]}, which is not the address of a web page"
-            if field == "at_most" and (value is None or not _is_amount(value)):
+            if field == "at_most" and (value is None or not is_amount(value)):
                 return f"{where} is {repr(value)[:60]}, which is not a number from 0 on"
             if field == "at_most" and value is not None and value > bounds.at_most[name]:
                 return f"{where} is {_number(value)} in this call itself, more than {_number(bounds.at_most[name])}"
@@ -124,7 +128,9 @@ def standing_of(gate: GateState) -> StandingApproval | None:
         same_host=hosts,
         at_most=most,
         words=_in_words(action, same, hosts, most),
-        may_revoke=tuple(dict.fromkeys((*gate.may_decide, *people, gate.requester))) if gate.may_decide else (),
+        may_revoke=tuple(dict.fromkeys((*gate.may_decide, *people, gate.requester, *gate.asked_by)))
+        if gate.may_decide
+        else (),
     )
 
 
@@ -139,7 +145,7 @@ def covers(standing: StandingApproval, action: ProposedAction) -> bool:
         action.ref is None
         and all(_fingerprint(given, name) == value for name, value in standing.same.items())
         and all(host_of(given.get(name)) == host for name, host in standing.same_host.items())
-        and all(_is_amount(given.get(name)) and given[name] <= most for name, most in standing.at_most.items())
+        and all(is_amount(given.get(name)) and given[name] <= most for name, most in standing.at_most.items())
     )
 
 
@@ -155,7 +161,8 @@ def host_of(value: Any) -> str | None:
     return f"{scheme}://{found['host'].lower()}:{port}" if 0 < port < 65_536 else None
 
 
-def _is_amount(value: Any) -> bool:
+def is_amount(value: Any) -> bool:
+    """Whether a value is a number that a limit can be held against."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 

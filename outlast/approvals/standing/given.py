@@ -79,11 +79,11 @@ class Given:
         return given
 
     def covering(
-        self, action: ProposedAction, policy: GatePolicy, requester: str, *, signed: bool
+        self, action: ProposedAction, policy: GatePolicy, asked_by: tuple[str, ...], *, signed: bool
     ) -> StandingApproval | None:
         """Return the approval that covers a call for which that policy holds; with `signed` its names must be proven."""
         for given in self.approvals.values():
-            if covers(given, action) and _may_cover(given, policy, requester, signed):
+            if covers(given, action) and _may_cover(given, policy, asked_by, signed):
                 return given
         return None
 
@@ -96,7 +96,7 @@ class Given:
             return None
         editor = gate.editor if gate.policy.edit_needs_another_approver else ""
         for given in self.approvals.values():
-            if covers(given, gate.action) and _may_cover(given, gate.policy, gate.requester, signed, editor):
+            if covers(given, gate.action) and _may_cover(given, gate.policy, gate.askers, signed, editor):
                 return given
         return None
 
@@ -138,12 +138,14 @@ def _of(run: str, approvals: Iterable[StandingApproval]) -> tuple[StandingApprov
     return tuple(each.model_copy(update={"given_in": each.given_in or run}) for each in approvals)
 
 
-def _may_cover(given: StandingApproval, policy: GatePolicy, requester: str, signed: bool, editor: str = "") -> bool:
+def _may_cover(
+    given: StandingApproval, policy: GatePolicy, asked_by: tuple[str, ...], signed: bool, editor: str = ""
+) -> bool:
     if policy.stop_asking is False or (signed and not given.verified):
         return False
     people = {named(name) for name in given.by} - {named(editor)}
     if not policy.requester_may_approve:
-        people.discard(named(requester))
+        people -= {named(name) for name in asked_by}
     if policy.eligible:
         people &= {named(name) for name in policy.eligible}
     return len(people) >= (policy.needed or 1)

@@ -11,7 +11,8 @@ from outlast.cli.chat.sessions import end
 from outlast.cli.chat.talk import Talk
 from outlast.cli.control import send_answer
 from outlast.cli.decisions.sending import DecisionRequest, send
-from outlast.cli.leaving import LeavingError
+from outlast.cli.decisions.standing import STOP_ASKING, bounds_in
+from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import PASSING, Reach
 from outlast.cli.rendering import safe
 from outlast.client import ServerUnavailableError
@@ -29,7 +30,7 @@ class Acting:
 
     async def do(self, what: Meant, run: WorkflowExecutionDescription | None, key: str = "") -> None:
         """Do it, and say what came of it; what cannot be done is said, and ends nothing. An answer is known by its key."""
-        if what.word not in ("approve", "deny", "answer", "end"):
+        if what.word not in ("approve", "deny", "revoke", "answer", "end"):
             if what.word != "help":
                 self._note(safe(f"/{what.word} is no command; // begins a message that begins with a slash"))
             for line in HELP:
@@ -57,15 +58,26 @@ class Acting:
             question, text = first_of(what.text, tuple(talk.questions))
             self._note(safe(await send_answer(self._reach, run.id, text, question or None, key)))
             talk.questions.pop(question or talk.question, None)
+        elif what.word == "revoke":
+            gate, _, reason = what.text.partition(" ")
+            request = DecisionRequest(Verdict.REVOKE, gate, self._who, reason)
+            self._note(await send(self._reach, run.id, request, self._note))
         else:
-            gate, reason = first_of(what.text, tuple(talk.gates))
-            gate = gate or next(iter(talk.gates), "")
-            # What was shown here is what is decided: an action that was edited since has another digest.
-            digest = talk.gates[gate].digest if gate in talk.gates and talk.gates[gate].whole else ""
-            verdict = Verdict.APPROVE if what.word == "approve" else Verdict.DENY
-            request = DecisionRequest(verdict, gate, self._who, reason, digest)
-            self._note(await send(self._reach, run.id, request, _unsaid if digest else self._note))
-            talk.gates.pop(gate, None)
+            await self._decide(what, run)
+
+    async def _decide(self, what: Meant, run: WorkflowExecutionDescription) -> None:
+        talk = self._talk
+        gate, reason = first_of(what.text, tuple(talk.gates))
+        gate = gate or next(iter(talk.gates), "")
+        bounds, reason = bounds_in(reason)
+        verdict = Verdict.APPROVE if what.word == "approve" else Verdict.DENY
+        if bounds is not None and verdict is Verdict.DENY:
+            raise LeavingError(WRONG, f"{STOP_ASKING}: it goes with /approve, so nothing was sent")
+        # What was shown here is what is decided: an action that was edited since has another digest.
+        digest = talk.gates[gate].digest if gate in talk.gates and talk.gates[gate].whole else ""
+        request = DecisionRequest(verdict, gate, self._who, reason, digest, stop_asking=bounds)
+        self._note(await send(self._reach, run.id, request, _unsaid if digest else self._note))
+        talk.gates.pop(gate, None)
 
 
 def _unsaid(_: str) -> None:

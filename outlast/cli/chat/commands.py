@@ -6,6 +6,8 @@ HELP = (
     "  a line         a message; while the agent works it is queued, and read at its next turn",
     "  /interrupt [TEXT]  break off what the agent does, and say TEXT (Ctrl-C does it without one)",
     "  /approve [GATE] [REASON], /deny [GATE] [REASON]   decide what waits",
+    "  /approve [GATE] --stop-asking [--same ARGUMENT] [--same-host ARGUMENT] [--at-most ARGUMENT=N] [REASON]",
+    "                 … and approve further calls of the tool, within the bounds; /revoke [GATE] takes that back",
     "  /answer [QUESTION] TEXT   answer a question; where one is open, a line does it, too",
     "  /say TEXT      a message, though a question is open",
     "  /end           end the session; Ctrl-D leaves it going",

@@ -235,6 +235,7 @@ async def _said_to(reach: Reach, found: WorkflowExecutionDescription, said: Said
 
 async def end(reach: Reach, found: WorkflowExecutionDescription, by: str) -> bool:
     """Let a session end once the agent has answered what was said; returns False where it has ended already."""
+    must_have_begun(found)
     handle: WorkflowHandle[Any, Any] = reach.client.get_workflow_handle(found.id)
     try:
         await handle.signal("end", {"by": by})

@@ -122,7 +122,8 @@ class Talk:
                 yield from self._written(data) if data["model"] else [_tool_line(data)]
             case "gate" if data["kind"] != "opened":
                 who = f" by {data['by']}" if data.get("by") else ""
-                yield Line(safe(f"  {data['gate']}: {data['kind']}{who}"), aside=True)
+                after = f"; from here on {data['standing']} is approved in this run" if data.get("standing") else ""
+                yield Line(safe(f"  {data['gate']}: {data['kind']}{who}{after}"), aside=True)
             case "status":
                 yield from self._waiting(data)
             case "run_ended":

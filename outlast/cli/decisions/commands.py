@@ -11,7 +11,6 @@ from outlast.cli.leaving import WRONG, LeavingError
 
 if TYPE_CHECKING:
     from outlast.cli.decisions.sending import DecisionRequest
-    from outlast.contracts import Bounds
 
 Run = Annotated[str, typer.Argument(help="Id of the run.", metavar="ID")]
 Gate = Annotated[str, typer.Argument(help="The gate; not needed where only one waits.", metavar="GATE")]
@@ -23,7 +22,8 @@ Digest = Annotated[
 StopAsking = Annotated[
     bool,
     typer.Option(
-        "--stop-asking", help="Approve all further calls of the tool in this run as well; bounds narrow that."
+        "--stop-asking",
+        help="Approve all further calls of the tool in this run as well, by any of its agents; bounds narrow that.",
     ),
 ]
 Same = Annotated[
@@ -57,9 +57,10 @@ def approve(
     Where no worker answers, it is kept and counts once one is back. 'decide --verdict revoke' takes back --stop-asking.
     """
     from outlast.cli.decisions.sending import DecisionRequest
+    from outlast.cli.decisions.standing import bounds_of
     from outlast.contracts import Verdict
 
-    bounds = _bounds(stop_asking, same, same_host, at_most)
+    bounds = bounds_of(stop_asking, same, same_host, at_most)
     _send(run_id, DecisionRequest(Verdict.APPROVE, gate, who, reason, digest, stop_asking=bounds))
 
 
@@ -92,11 +93,12 @@ def decide(
     same_host: SameHost = None,
     at_most: AtMost = None,
 ) -> None:
-    """Decide in full, also with changed arguments. Exit code 2 with the reason if it is refused.
+    """Decide at a gate with all options, such as edited arguments. Exit code 2 with the reason if it is refused.
 
     A changed action is another one: where the gate's policy says so, somebody else must approve it.
     """
     from outlast.cli.decisions.sending import DecisionRequest
+    from outlast.cli.decisions.standing import bounds_of
     from outlast.contracts import Verdict
 
     if verdict is None:
@@ -104,7 +106,7 @@ def decide(
     if edit and edit_file is not None:
         raise LeavingError(WRONG, "--edit-file: --edit is given too; leave one out")
     named = "--edit-file" if edit_file is not None else "--edit"
-    bounds = _bounds(stop_asking, same, same_host, at_most)
+    bounds = bounds_of(stop_asking, same, same_host, at_most)
     if bounds is not None and verdict != "approve":
         raise LeavingError(WRONG, "--stop-asking: it goes with --verdict approve; leave it out")
     if (edit or edit_file is not None) and verdict != "approve":
@@ -141,32 +143,6 @@ def _send(run_id: str, request: "DecisionRequest") -> None:
     from outlast.cli.reaching import reaching
 
     print(reaching(lambda reach: send(reach, run_id, request)))
-
-
-def _bounds(
-    stop_asking: bool, same: list[str] | None, same_host: list[str] | None, at_most: list[str] | None
-) -> "Bounds | None":
-    """Read the bounds of an approval that shall stand; None where it is for this action alone."""
-    from outlast.approvals.standing.bounds import read_bounds
-
-    wanted = {"same": same, "same_host": same_host, "at_most": dict(map(_amount, at_most or ()))}
-    bounds = {name: value for name, value in wanted.items() if value}
-    if bounds and not stop_asking:
-        raise LeavingError(
-            WRONG, f"--{next(iter(bounds)).replace('_', '-')}: a bound goes with --stop-asking; say it, too"
-        )
-    read = read_bounds(bounds or stop_asking)
-    if isinstance(read, str):
-        raise LeavingError(WRONG, f"--stop-asking: {read}")
-    return read
-
-
-def _amount(text: str) -> tuple[str, float]:
-    name, equals, number = text.partition("=")
-    try:
-        return name.strip(), float(number) if equals else float("nan")
-    except ValueError:
-        raise LeavingError(WRONG, f"--at-most {text}: write ARGUMENT=N, such as amount=100") from None
 
 
 def _arguments(edit: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from temporalio.client import WorkflowExecutionDescription
 
 from outlast.cli.decisions.listing import gates_of, whole
 from outlast.cli.decisions.messaging import open_run, send_message
+from outlast.cli.decisions.standing import offered
 from outlast.cli.decisions.users import user_name
 from outlast.cli.leaving import WRONG, LeavingError, say
 from outlast.cli.reaching import Reach
@@ -61,7 +62,7 @@ async def send(reach: Reach, workflow_id: str, request: DecisionRequest, tell: C
     """Tell what is decided, send the decision, and return what came of it; raises LeavingError where it is refused."""
     found = await open_run(reach, workflow_id, ours=False)
     if request.verdict is Verdict.REVOKE:
-        return await _revoke(reach, found, request)
+        return await _revoke(reach, found, request, tell)
     (gate,) = await whole(reach, found, [_named(workflow_id, await gates_of(found), request.gate)])
     unseen = not gate.whole or len(gate.arguments) > TERMINAL_SHOWN
     tell("\n".join(safe(line) for line in described(gate, datetime.now(UTC), TERMINAL_SHOWN)))
@@ -78,7 +79,9 @@ async def send(reach: Reach, workflow_id: str, request: DecisionRequest, tell: C
     return safe(_outcome_line(workflow_id, gate, record, asked=request.stop_asking is not None))
 
 
-async def _revoke(reach: Reach, found: WorkflowExecutionDescription, request: DecisionRequest) -> str:
+async def _revoke(
+    reach: Reach, found: WorkflowExecutionDescription, request: DecisionRequest, tell: Callable[[str], None]
+) -> str:
     """Take back an approval that stands for the run."""
     standing = (await gates_of(found)).standing
     named = [each for each in standing if request.gate in ("", each.name)]
@@ -86,7 +89,7 @@ async def _revoke(reach: Reach, found: WorkflowExecutionDescription, request: De
         names = ", ".join(each.name for each in standing) or "none"
         raise LeavingError(WRONG, f"GATE: name one whose approval stands; {found.id} has {names}")
     (given,) = named
-    say(safe(f"{given.name}: {given.description}"))
+    tell(safe(f"{given.name}: {given.description}"))
     view = GateView(
         name=given.name, description="", deadline=datetime.now(UTC), digest=given.digest, signed=given.verified
     )
@@ -108,6 +111,7 @@ def described(gate: GateView, now: datetime, width: int = ARGUMENTS_SHOWN) -> li
         *_arguments(gate, width),
         f"  needs {gate.needed} yes{who}{have} · {seconds(left)} left, until {gate.deadline:%Y-%m-%d %H:%M:%S} UTC",
         *([f"  {gate.approval_rule}"] if gate.approval_rule else []),
+        *offered(gate),
         *(f"  before: {one.step}{f' ({one.agent})' if one.agent else ''}: {one.summary}" for one in gate.before),
         *([f"  report: {gate.report}"] if gate.report else []),
     ]

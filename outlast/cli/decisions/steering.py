@@ -13,7 +13,7 @@ Reason = Annotated[str, typer.Option(help="Why, for whoever looks at the run.")]
 
 
 def pause(run_id: Run, reason: Reason = "", who: Who = "") -> None:
-    """Let a run start nothing new until it is resumed; what runs finishes. Exit code 2 if it changes nothing."""
+    """Pause a run: nothing new starts until it is resumed; what runs finishes. Exit code 2 if it changes nothing."""
     _steer(run_id, "pause", reason, who)
 
 

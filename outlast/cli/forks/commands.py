@@ -39,12 +39,12 @@ def fork(
     ] = None,
     edit: Annotated[
         Path | None,
-        typer.Option(help="JSON (- for stdin): a whole plan, or fields of the request that are otherwise now."),
+        typer.Option(help="JSON (- for stdin): a whole plan, or changed fields of the request."),
     ] = None,
-    agent: Annotated[str, typer.Option(help="Who does that step now.", metavar="NAME")] = "",
-    model: Annotated[str, typer.Option(help="On which model that step is done now.", metavar="NAME")] = "",
+    agent: Annotated[str, typer.Option(help="The agent for that step.", metavar="NAME")] = "",
+    model: Annotated[str, typer.Option(help="The model for that step.", metavar="NAME")] = "",
     text: Annotated[
-        str, typer.Option("--input", help="What that step of a plan shall do now, or what is said at that turn.")
+        str, typer.Option("--input", help="Another input for that step of a plan, or what is said at that turn.")
     ] = "",
     new_id: NewId = None,
     repeat_effects: RepeatEffects = False,
@@ -53,7 +53,7 @@ def fork(
     detach: Detach = False,
     as_json: Json = False,
 ) -> None:
-    """Start a run that takes over what another one has finished, and goes on from a step of it, edited as you like.
+    """Fork a run: a new run keeps what this one has finished, and goes on from a step of it, edited as you like.
 
     What is taken over is not paid again. What the earlier run changed is neither done again nor undone by the fork.
     """
@@ -81,7 +81,7 @@ def retry(
     detach: Detach = False,
     as_json: Json = False,
 ) -> None:
-    """Do in a new run what has failed, or was never reached, in one that has ended; everything finished is kept.
+    """Retry an ended run: a new run does what failed or was never reached, and keeps what is finished.
 
     It has the budget that the run had, unspent, or another one. Exit code 2 for a run that still runs, or in which nothing
     failed.

@@ -80,7 +80,7 @@ def suspicions(
     ]
     if row is not None and row.state in (StepState.FAILED, StepState.SKIPPED):
         found.append(Suspicion(step, f"{row.state}: {row.note or 'without a reason'}", fatal=True))
-    elif row is not None and row.note:
+    elif row is not None and row.note and row.state is StepState.DONE:  # before, a note tells what goes on
         # The call that was cut off is named already, with its tokens.
         cut = any(call.turn is not None and call.turn.stop_reason in CUT for call in calls)
         notes = [

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from outlast.cli.printing import counted, page_environment
-from outlast.cli.rendering import dollars, in_tree, seconds
+from outlast.cli.rendering import below_lines, dollars, in_tree, places_shown, seconds
 from outlast.cli.report.figures import Report
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.times import Spent, Stretch
@@ -20,10 +20,17 @@ from outlast.contracts import SUMMARY_LENGTH, StepRow
 TEMPLATES = Path(__file__).parent
 DRAWN = 200
 """Most steps that are drawn as a graph; more would be a wall of boxes."""
+BARS = 50
+"""Most bars of one step."""
+ROWS = 1_000
+"""Most rows of each table of a report, and bars of the run itself; of the steps those that are done are left out first."""
 
 
 def html(report: Report, now: datetime) -> str:
     """Return the whole page."""
+    rows = list(report.rows.values())
+    shown = [rows[place] for place in places_shown([row.state for row in rows], ROWS)]
+    below = report.queried.status.below if report.queried else ()
     return (
         _environment()
         .get_template("report.html")
@@ -31,10 +38,13 @@ def html(report: Report, now: datetime) -> str:
             report=report,
             queried=report.queried,
             now=now,
-            lanes=[lane(report, step) for step in report.rows],
-            loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows],
+            lanes=_lanes(report, shown),
+            loose=[bar(report, piece) for piece in report.pieces if piece.step not in report.rows][:ROWS],
             graph=drawing(report.rows) if drawable(report.rows) else None,
-            tree=in_tree(list(report.rows.values())),
+            tree=in_tree(shown),
+            asks=any(row.within for row in rows) and not any(row.depends_on for row in rows),
+            below=[line for one in below for line in below_lines(one)],
+            ROWS=ROWS,
             cut=SUMMARY_LENGTH,
             times=shares_of_time(report),
         )
@@ -101,13 +111,13 @@ def _ended(report: Report, step: str) -> str:
     return f"{row.state} · {row.agent}{took}"
 
 
-def lane(report: Report, step: str) -> dict[str, Any]:
-    """Return one line of the time chart: the step and its bars."""
-    return {
-        "row": report.rows[step],
-        "critical": step in report.path,
-        "bars": [bar(report, piece) for piece in report.pieces if piece.step == step],
-    }
+def _lanes(report: Report, shown: Sequence[StepRow]) -> list[dict[str, Any]]:
+    """Return the lines of the time chart: a step each, and its bars."""
+    bars: dict[str, list[dict[str, Any]]] = {}
+    for piece in report.pieces:
+        bars.setdefault(piece.step, []).append(bar(report, piece))
+    path = set(report.path)
+    return [{"row": row, "critical": row.step in path, "bars": bars.get(row.step, [])[:BARS]} for row in shown]
 
 
 def bar(report: Report, piece: Stretch) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def replay(
         list[str] | None,
         typer.Option(
             "--module",
-            help="A module or package with workflow classes of yours; may be given again.",
+            help="A module or package with workflow classes of yours; repeatable.",
             metavar="my.workflows",
         ),
     ] = None,
@@ -27,7 +27,7 @@ def replay(
         bool, typer.Option("--pinned", help="With 'open': also runs that are pinned to the build that began them.")
     ] = False,
 ) -> None:
-    """Replay histories with the code of today; nothing changes anywhere. For a deploy: exit code 1 if one does not replay.
+    """Replay histories with this code, as a check before a deploy; changes nothing. Exit code 1 if one does not replay.
 
     Each history is named with its workflow, the first event that differs, and why; the last line counts. Exit code 2 for a
     history asked for by name whose workflow this code does not have.

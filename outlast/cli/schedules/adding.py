@@ -116,6 +116,6 @@ async def _create(
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
-        option = "--timezone" if "time zone" in error.message else "--cron"
+        option = "NAME" if "exceeds" in error.message else "--timezone" if "time zone" in error.message else "--cron"
         said = error.message.removeprefix("Invalid schedule spec: ")
         raise LeavingError(WRONG, f"{option}: {said}; nothing was added") from error

@@ -30,7 +30,7 @@ def add(
     cron: Annotated[
         list[str],
         typer.Option(
-            help="When: minute hour day month weekday ('0 9 * * 1-5'), @daily, '@every 6h'; may be given again.",
+            help="When: minute hour day month weekday ('0 9 * * 1-5'), @daily, '@every 6h'; repeatable.",
             metavar="TIMES",
         ),
     ],

@@ -19,7 +19,7 @@ LARGEST = 32 * 1024 * 1024
 def payload_key(
     name: Annotated[str, typer.Argument(help="Its name; another one for each new key.", metavar="NAME")] = "1",
 ) -> None:
-    """Make a key for PAYLOAD_KEYS. Put a new one before the old ones, which go on decrypting."""
+    """Make a key for PAYLOAD_KEYS. Put it first in the list; the old ones still decrypt."""
     from outlast.cli.leaving import WRONG, LeavingError
     from outlast.cli.printing import print_secret
     from outlast.storage.payload_codec import new_key
@@ -38,7 +38,7 @@ def codec_server(
     ] = None,
     name: Annotated[list[str] | None, typer.Option(help="A host name by which it is reached; repeatable.")] = None,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="Something before it asks people who they are.")
+        bool, typer.Option("--behind-proxy", help="A proxy in front of it authenticates people.")
     ] = False,
 ) -> None:
     """Decrypt for the Web UI and the Temporal CLI; needs PAYLOAD_KEYS and no server."""

@@ -1,31 +1,37 @@
 """Dialogs of Slack by which people answer in their own words, or fill in a form, and what comes back from them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from outlast.contracts import Question
 from outlast.notices.slack.messages import Block, literal
 
-FIELDS, OPTIONS, OPTION_VALUE, NAME, HINT, ANSWER_LENGTH = 40, 100, 150, 255, 2_000, 3_000
-"""Slack's limits: fields, options of a menu, characters of an option's value, of a block's id, of a hint, of a text."""
+FIELDS, OPTIONS, OPTION_VALUE, NAME, HINT, ANSWER_LENGTH, TITLE = 40, 100, 150, 255, 2_000, 3_000, 24
+"""Slack's limits: fields, options of a menu; characters of an option's value, a block's id, a hint, a text, a title."""
 TEXT, JSON, CHOSEN = "text", "json", "chosen"
 """How a field is read, by the id of its element: as it is, as JSON, as the JSON of the option that was chosen."""
-ONE = "answer"
-"""Id of the only field where the answer is no form."""
+ONE, FORM = "answer", "form"
+"""Names of dialogs: the first is also the id of its only field, where the answer is no form."""
 
 
 def dialog(question: Question, about: str) -> Block:
     """Write the dialog for a question; `about` comes back with the answer."""
     fields = _form(question.form) if question.form else [_one(question)]
+    blocks = [literal(question.full or question.text), *fields]
+    return modal(FORM if question.form else ONE, about, "Answer", "Send", blocks)
+
+
+def modal(name: str, about: str, title: str, submit: str, blocks: Sequence[Block]) -> Block:
+    """Write a dialog; its name and what it is `about` come back with what was filled in."""
     return {
         "type": "modal",
-        "callback_id": ONE if not question.form else "form",
+        "callback_id": name,
         "private_metadata": about,
-        "title": _plain("Answer"),
-        "submit": _plain("Send"),
+        "title": _plain(title, TITLE),
+        "submit": _plain(submit, TITLE),
         "close": _plain("Cancel"),
-        "blocks": [literal(question.full or question.text), *fields],
+        "blocks": list(blocks),
     }
 
 
@@ -35,10 +41,10 @@ def answer_of(view: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     wrong: dict[str, str] = {}
     values = fields_of(view)
     for name in values:
-        elements = _inner(values, name)
+        elements = inner(values, name)
         for kind in elements:
-            element = _inner(elements, kind)
-            text = (_inner(element, "selected_option") if kind == CHOSEN else element).get("value")
+            element = inner(elements, kind)
+            text = (inner(element, "selected_option") if kind == CHOSEN else element).get("value")
             if not isinstance(text, str) or not text:
                 continue
             try:
@@ -55,10 +61,11 @@ def answer_of(view: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 def fields_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a dialog that was sent, by their ids; none where it has another form."""
-    return _inner(_inner(view, "state"), "values")
+    return inner(inner(view, "state"), "values")
 
 
-def _inner(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def inner(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of what Slack sent; nothing where it is of another form."""
     found = data.get(name)
     return found if isinstance(found, Mapping) else {}
 
@@ -70,9 +77,9 @@ def _no_number(name: str) -> NoReturn:
 def _one(question: Question) -> Block:
     options = question.options
     if options and len(options) <= OPTIONS and (menu := _menu(options)):
-        return _input(ONE, "Your answer", menu)
+        return input_block(ONE, "Your answer", menu)
     element = {"type": "plain_text_input", "action_id": TEXT, "multiline": True, "max_length": ANSWER_LENGTH}
-    return _input(ONE, "Your answer", element, hint=f"One of: {', '.join(options)}" if options else "")
+    return input_block(ONE, "Your answer", element, hint=f"One of: {', '.join(options)}" if options else "")
 
 
 def _form(schema: Mapping[str, Any]) -> list[Block]:
@@ -82,7 +89,7 @@ def _form(schema: Mapping[str, Any]) -> list[Block]:
         return []
     required = schema.get("required") or ()
     return [
-        _input(name, str(each.get("title") or name), _element(each), hint=str(each.get("description", "")))
+        input_block(name, str(each.get("title") or name), _element(each), hint=str(each.get("description", "")))
         | {"optional": name not in required}
         for name, each in list(properties.items())[:FIELDS]
         if isinstance(each, Mapping) and 0 < len(name) <= NAME
@@ -112,7 +119,8 @@ def _menu(options: Any) -> Block | None:
     return {"type": "static_select", "action_id": CHOSEN, "options": entries}
 
 
-def _input(name: str, label: str, element: Block, hint: str = "") -> Block:
+def input_block(name: str, label: str, element: Block, hint: str = "") -> Block:
+    """Write a field of a dialog."""
     block = {"type": "input", "block_id": name, "label": _plain(label, HINT), "element": element}
     return block | ({"hint": _plain(hint, HINT)} if hint else {})
 

@@ -19,8 +19,9 @@ TEXT, ARGUMENTS, PIECE = 1_000, 9_000, 3_000
 """Most characters of one fact, of all arguments, and of one block of them."""
 BUTTON, VALUE, BUTTONS, NOTIFICATION = 75, 2_000, 20, 500
 """Slack's limits of a button's text and of its value; most options that are buttons; characters of the notification."""
-APPROVE, APPROVE_ALL, DENY, OPTION, ANSWER, OPEN = "approve", "approve-all", "deny", "option", "answer", "open"
-"""Ids of actions: what a button does."""
+APPROVE, APPROVE_ALL, DENY, DENY_REASON = "approve", "approve-all", "deny", "deny-reason"
+OPTION, ANSWER, OPEN = "option", "answer", "open"
+"""Ids of actions: what a button does, or which dialog it opens."""
 
 Block = dict[str, Any]
 
@@ -59,7 +60,7 @@ def gate_message(post: SlackPost, news: GateNews, shown: Shown) -> list[Block]:
         ("What", gate.description),
         ("Tool", " on ".join(each for each in (gate.tool, gate.target) if each)),
         ("Risk", gate.risk if gate.tool else ""),
-        ("Asked by", " for ".join(each for each in (gate.agent, gate.requester) if each)),
+        ("Asked by", " for ".join(filter(None, (gate.agent, ", ".join(gate.askers))))),
         *((f"Before, {each.step}", each.summary) for each in gate.before[-5:]),
         ("Size", "; ".join((f"{gate.size:,} bytes", *gate.counts)) if gate.counts else ""),
         ("Needs", _needs(gate) if waits else ""),
@@ -68,7 +69,7 @@ def gate_message(post: SlackPost, news: GateNews, shown: Shown) -> list[Block]:
         ("Outcome", "" if waits else _outcome(news)),
     ]
     blocks = [_rich(_title(post, f"{gate.name} {news.kind}", shown), *(_fact(*each) for each in facts if each[1]))]
-    seen = _arguments(gate)
+    seen = arguments_shown(gate)
     blocks += seen or ([_note("The arguments are too long for Slack: look at them in the inbox.")] if waits else [])
     if waits:
         blocks += _decisions(post, gate, shown, seen=bool(seen))
@@ -114,9 +115,10 @@ def _decisions(post: SlackPost, gate: GateView, shown: Shown, *, seen: bool) -> 
         yes = [_button(f"{OPTION}:{n}", one, about | {"a": one}) for n, one in enumerate(post.options)]
     else:  # what is approved is what is seen: without all arguments there is nothing to approve here
         yes = [_button(APPROVE, "Approve", about, "primary")] if seen else []
-        if seen and gate.repeats and (further := _button(APPROVE_ALL, "Approve, and stop asking", about)):
-            yes.append(further | {"confirm": _confirm(gate)})
-    return _actions([*yes, _button(DENY, "Deny", about, "danger")], _gate_page(post, gate, shown))
+        if seen and gate.repeats:
+            yes.append(_button(APPROVE_ALL, "Approve, and stop asking…", about))
+    no = [_button(DENY, "Deny", about, "danger"), _button(DENY_REASON, "Deny with a reason…", about)]
+    return _actions([*yes, *no], _gate_page(post, gate, shown))
 
 
 def _actions(buttons: Sequence[Block | None], page: str) -> list[Block]:
@@ -133,12 +135,6 @@ def _button(action: str, text: str, value: Mapping[str, str], style: str = "") -
     label = {"type": "plain_text", "text": _line(text, BUTTON) or "…", "emoji": False}
     button = {"type": "button", "action_id": action, "text": label, "value": written}
     return button | ({"style": style} if style else {})
-
-
-def _confirm(gate: GateView) -> Block:
-    text = f"This call, and every further call of {_line(gate.tool, 100)} in this run, whatever its arguments."
-    words = {"title": "Stop asking?", "text": text, "confirm": "Approve all", "deny": "Back"}
-    return {name: {"type": "plain_text", "text": word} for name, word in words.items()}
 
 
 def _link(page: str) -> Block:
@@ -165,7 +161,7 @@ def _outcome(news: GateNews) -> str:
     return f"{news.outcome}{by}" + (f": {news.reason}" if news.reason else "")
 
 
-def _arguments(gate: GateView) -> list[Block]:
+def arguments_shown(gate: GateView) -> list[Block]:
     """Return all arguments, or nothing: a part of them would look like the whole."""
     text = presentable(gate.arguments)
     if not gate.whole or len(text) > ARGUMENTS:

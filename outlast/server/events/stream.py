@@ -32,8 +32,12 @@ class StreamEvent:
     id: str = ""
 
 
-async def stream_events(reach: Reach, feed: Feed, after: str = "") -> AsyncIterator[StreamEvent]:
-    """Yield all events of a run after an id, until it has ended."""
+async def stream_events(reach: Reach, feed: Feed, after: str = "", *, live: bool = False) -> AsyncIterator[StreamEvent]:
+    """Yield all events of a run after an id, until it has ended; `live` leaves out what has happened, but for its end."""
+    if live and not after:
+        await feed.caught_up.wait()
+        kept = [event.id for event in feed.events if event.kind != "run_ended"]
+        after = kept[-1] if kept else ""
     if after and after not in feed.places:
         await feed.caught_up.wait()
         if after not in feed.places:  # the run was reset, or its first part deleted: what was seen is no longer true
@@ -84,6 +88,8 @@ class EventsQuery(Body):
 
     after: str = Field(default="", max_length=200)
     """The id of the last event that was seen, where the header Last-Event-ID cannot be set."""
+    live: bool = False
+    """Leave out what has happened already, where no event was seen: for whoever has looked at the run otherwise."""
 
 
 def events_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
@@ -95,7 +101,7 @@ def events_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
 
         async def sent() -> AsyncIterator[ServerSentEvent]:
             async with feeds.of(found) as feed:
-                async for each in stream_events(call.reach, feed, after):
+                async for each in stream_events(call.reach, feed, after, live=call.query.live):
                     data = written_json(each.data)
                     yield ServerSentEvent(data=data, event=each.kind, id=each.id or None)
 

@@ -67,9 +67,8 @@ class Pages:
     async def home(self, request: Request, session: Session) -> Response:
         """Show what waits, nearest deadline first, and the newest runs."""
         waiting = await waiting_for_people(self.reach)
-        asked = request.query_params.get("page", "1")
         pages = max(1, -(-len(waiting) // PAGE))
-        page = min(max(int(asked), 1), pages) if asked.isdecimal() and len(asked) < 7 else 1
+        page = min(_page_of(request), pages)
         return self._page(
             "home.html",
             session,
@@ -114,7 +113,8 @@ class Pages:
     async def run(self, request: Request, session: Session) -> Response:
         """Show one run."""
         run = request.query_params.get("id", "")
-        return self._page("run.html", session, **await run_facts(self.reach, self.feeds, run), web_ui=self._web_ui(run))
+        facts = await run_facts(self.reach, self.feeds, run, _page_of(request))
+        return self._page("run.html", session, **facts, web_ui=self._web_ui(run))
 
     async def run_now(self, request: Request, session: Session) -> Response:
         """Show the part of a run's page that changes with it; its script asks for it."""
@@ -214,6 +214,11 @@ class Pages:
             return await _answered(handler, request, session)
 
         return handled
+
+
+def _page_of(request: Request) -> int:
+    asked = request.query_params.get("page", "1")
+    return max(int(asked), 1) if asked.isdecimal() and len(asked) < 7 else 1
 
 
 def _need(session: Session, scope: Scope) -> None:

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
-from outlast.approvals.standing.bounds import host_of, read_bounds
+from outlast.approvals.standing.bounds import read_bounds
+from outlast.approvals.standing.offers import OFFERED, offers
 from outlast.contracts import Bounds
 from outlast.display import escaped_json
 
 LARGEST = 256 * 1024
 """Most bytes of a form."""
 FIELDS = 120
-BOUNDS = 20
-"""Arguments by which the form offers bounds."""
 
 
 class FormError(Exception):
@@ -117,18 +116,16 @@ def bound_rows(arguments: str, form: Mapping[str, str]) -> list[BoundRow]:
         data = read_arguments(arguments)
     except FormError:
         return []
-    rows = []
-    for at, (name, value) in enumerate(list(data.items())[:BOUNDS]):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-        chosen, most = form.get(f"bound-{at}", ""), form.get(f"most-{at}", "")
-        rows.append(BoundRow(name, host_of(value) or "", number, chosen, most))
-    return rows
+    return [
+        BoundRow(one.name, one.host, one.number, form.get(f"bound-{at}", ""), form.get(f"most-{at}", ""))
+        for at, one in enumerate(offers(data))
+    ]
 
 
 def bounds_of(form: Mapping[str, str]) -> Bounds:
     """Read the bounds that a person chose, a number that was typed among them; raises FormError."""
     wanted: dict[str, Any] = {}
-    for at in range(BOUNDS):
+    for at in range(OFFERED):
         name, chosen, most = (form.get(f"{field}-{at}", "").strip() for field in ("name", "bound", "most"))
         if chosen == "at_most":
             raise FormError(f"{name}: write the most that it may be")

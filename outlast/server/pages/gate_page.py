@@ -8,9 +8,12 @@ from outlast.cli.reaching import Reach
 from outlast.contracts import Verdict
 from outlast.server.deciding import Decided, outcome_line, send
 from outlast.server.pages.forms import LARGEST, FormError, bound_rows, bounds_of, edit_of, rows_of, shown_arguments
+from outlast.server.pages.run_page import first_of
 from outlast.server.pages.sessions import Session
 from outlast.server.waiting import see_run
 
+RECORDS = 200
+"""Records of the decision log on the page; the newest."""
 STANDS = "approve-run"
 """What the button sends that also approves further calls in this run."""
 
@@ -55,6 +58,7 @@ async def gate_facts(
     shown = shown_arguments(gate.arguments) if gate is not None and editable else ""
     typed = (form or {}).get("arguments", shown)
     # What was typed about another action must not look like an edit of this one.
+    steps = first_of(seen.status.steps) if seen.status else []
     stale = form is not None and gate is not None and form.get("digest") != gate.digest
     return {
         "run": seen,
@@ -67,5 +71,9 @@ async def gate_facts(
         "bounds": bound_rows(shown, form or {}) if gate is not None and gate.repeats else [],
         "reason": (form or {}).get("reason", ""),
         "barred": gate is not None and gate.bars(session.who),
+        "steps": steps,
+        "steps_left": len(seen.status.steps) - len(steps) if seen.status else 0,
+        "records": seen.log.records[-RECORDS:],
+        "records_left": max(0, len(seen.log.records) - RECORDS),
         "unsigned": gate is not None and gate.signed and not session.grant,
     }

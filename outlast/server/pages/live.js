@@ -58,8 +58,10 @@ const line = (call, kind) => {
   return made;
 };
 
-if (now) {
-  const source = new EventSource(`/runs/${encodeURIComponent(now.dataset.run)}/events`);
+if (now && now.dataset.open) {
+  // What stands on the page already is not sent again: a run may have had thousands of events.
+  const from = now.dataset.after ? `?after=${encodeURIComponent(now.dataset.after)}` : talk ? "" : "?live=true";
+  const source = new EventSource(`/runs/${encodeURIComponent(now.dataset.run)}/events${from}`);
   source.addEventListener("text", (event) => {
     const piece = JSON.parse(event.data);
     const shown = line(piece, "said theirs");

@@ -13,9 +13,9 @@ from outlast.cli.reaching import Reach
 from outlast.cli.rendering import money, places_shown
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.page import drawable
-from outlast.contracts import StepRow, StepState
-from outlast.server.conversations import conversation
+from outlast.contracts import GatesShown, StepRow, StepState, WaitsBelow
 from outlast.server.events.feed import Feeds
+from outlast.server.events.said import Said, newest_said
 from outlast.server.operations import HttpError, find
 from outlast.server.pages.forms import fields_of, shown_arguments
 from outlast.server.runs import shown
@@ -25,25 +25,41 @@ OUTPUT_SHOWN = 2_000
 """Characters of a step's output; its report has more."""
 STEPS = 200
 """Steps that the page lists; of more, those that are done are left out first."""
+MESSAGES, MESSAGE_SHOWN = 100, 20_000
+"""Messages of a conversation on one page, the newest first, and characters of each that are shown."""
+WAITING = 20
+"""Gates that the page shows, and as many questions; the inbox has all of them."""
 
 
-def _first(steps: Sequence[StepRow]) -> list[StepRow]:
+def first_of(steps: Sequence[StepRow]) -> list[StepRow]:
+    """Return the steps that a page lists."""
     return [steps[place] for place in places_shown([step.state for step in steps], STEPS)]
 
 
-async def run_facts(reach: Reach, feeds: Feeds, run: str) -> dict[str, Any]:
-    """Return what the page shows; raises HttpError if there is no such run."""
+def waiting_below(waits: Sequence[WaitsBelow]) -> list[tuple[WaitsBelow, str, str]]:
+    """List what waits for people in the runs of agents that were asked: where, what it is in words, and the gate, "" for none."""
+    found: list[tuple[WaitsBelow, str, str]] = []
+    for one in waits:
+        found += [(one, gate.description, gate.name) for gate in one.gates]
+        found += [(one, question, "") for question in one.questions]
+        found += waiting_below(one.below)
+    return found
+
+
+async def run_facts(reach: Reach, feeds: Feeds, run: str, page: int = 1) -> dict[str, Any]:
+    """Return what the page shows, of a conversation the newest messages, or earlier ones; raises HttpError without such a run."""
     found = await find(reach, run)
     seen = await shown(reach, found)
-    waiting = await whole(reach, found, (await shown_gates(found)).waiting) if seen.closed is None else []
+    gates = await shown_gates(found) if seen.closed is None else GatesShown()
+    waiting = await whole(reach, found, gates.waiting[:WAITING])
     steps = {row.step: row for row in seen.progress.steps} if seen.progress else {}
-    talk = None
+    talk = Said("", [])
     if found.workflow_type == SESSION:
         with suppress(HttpError, LeavingError):  # a session that was started by something else than this contract
-            talk = await conversation(reach, feeds, run)
+            talk = await newest_said(reach, feeds, run, MESSAGES, (page - 1) * MESSAGES)
     return {
         "run": seen,
-        "steps": _first(list(steps.values())),
+        "steps": first_of(list(steps.values())),
         "rows": steps,
         "graph": drawing(steps) if drawable(steps) else None,
         "WIDTH": WIDTH,
@@ -51,8 +67,15 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str) -> dict[str, Any]:
         "done": sum(row.state is StepState.DONE for row in steps.values()),
         "money": money(seen.progress.spend) if seen.progress and seen.progress.spend.calls else "",
         "gates": [(gate, shown_arguments(gate.arguments) if gate.whole else "") for gate in waiting],
-        "said": talk.messages if talk else [],
-        "agent": talk.agent if talk else "",
+        "gates_left": len(gates.waiting) - len(waiting) + gates.more,
+        "below": waiting_below(seen.progress.below)[:WAITING] if seen.progress else [],
+        "said": talk.messages,
+        "agent": talk.agent,
+        "earlier": talk.earlier,
+        "after": talk.after,
+        "page": page,
+        "WAITING": WAITING,
+        "MESSAGE_SHOWN": MESSAGE_SHOWN,
         "fields_of": fields_of,
         "talks": found.workflow_type == SESSION,
         "session_id": session_of(run),

@@ -10,12 +10,14 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 
 from outlast.approvals.choices import CHOICE
 from outlast.approvals.tokens import granted
+from outlast.cli.decisions.listing import whole
 from outlast.cli.leaving import LeavingError
 from outlast.cli.reaching import Reach, word
-from outlast.contracts import Bounds, GateRecord, Question, RunStatus, Verdict
+from outlast.contracts import GateRecord, GateView, Question, RunStatus, Verdict
 from outlast.notices.slack.api import SlackApi, SlackError
 from outlast.notices.slack.forms import answer_of, dialog
-from outlast.notices.slack.messages import ANSWER, APPROVE_ALL, DENY, OPTION
+from outlast.notices.slack.gate_forms import bounds_dialog, bounds_of, field_of, reason_dialog, reason_of
+from outlast.notices.slack.messages import ANSWER, APPROVE_ALL, DENY, DENY_REASON, OPTION
 from outlast.server.access import Caller, Scope
 from outlast.server.deciding import Decided, message_of, outcome_line, send_within
 from outlast.server.operations import find
@@ -60,6 +62,8 @@ class ClickActions:
             )
         if not (click.run and click.chain and (click.gate or click.question)):
             return Done("This button does not say what it is for; decide in the inbox.")
+        if click.gate and click.action in (APPROVE_ALL, DENY_REASON) and not click.view:
+            return await self._ask_more(reach, click, who)
         if click.gate:
             return await self._decide(reach, click, who)
         found = await find(reach, click.run)
@@ -73,16 +77,49 @@ class ClickActions:
         seen = await see_run(reach, click.run, whole=False)
         if over := _over(seen.found, click):
             return Done(over, over=over)
-        verdict = Verdict.DENY if click.action == DENY else Verdict.APPROVE
+        verdict = Verdict.DENY if click.action in (DENY, DENY_REASON) else Verdict.APPROVE
         edit = {CHOICE: click.option} if click.action == OPTION else None
-        bounds = Bounds() if click.action == APPROVE_ALL else None
-        decision = Decided(click.gate, verdict, click.digest, edit=edit, stop_asking=bounds)
+        bounds, wrong = bounds_of(click.view) if click.action == APPROVE_ALL else (None, {})
+        if wrong:
+            return Done(wrong=wrong)
+        decision = Decided(click.gate, verdict, click.digest, reason_of(click.view), edit, bounds)
         message = message_of(seen, self._caller(seen, click, who), decision, "slack")
         try:
             record, later = await send_within(reach, seen, message, ANSWERS_WITHIN)
         except LeavingError as error:
-            return Done(f"{click.gate}: {error}")
+            field = field_of(click.view, str(error))
+            return Done(wrong={field: str(error)}) if field else Done(f"{click.gate}: {error}")
         return Done(outcome_line(click.gate, record), later=later)
+
+    async def _ask_more(self, reach: Reach, click: Click, who: str) -> Done:
+        """Open the dialog in which somebody says why they deny, or what else they approve."""
+        seen = await see_run(reach, click.run, whole=False)
+        if over := _over(seen.found, click):
+            return Done(over, over=over)
+        gate = next((each for each in seen.shown.waiting if each.name == click.gate), None)
+        if gate is None and not seen.shown.more:
+            return Done(_closed(click.gate), over=_closed(click.gate))
+        if gate is not None and gate.digest != click.digest:
+            return Done(f"{click.gate}: it was edited since, so look at it anew; nothing was sent.")
+        if click.action == DENY_REASON:
+            gate = gate or GateView(name=click.gate, description="", deadline=datetime.now(UTC), digest=click.digest)
+            return await self._open(click, reason_dialog(gate, click.about))
+        if gate is not None and gate.bars(who):
+            return Done(f"{click.gate}: {gate.approval_rule}; nothing was sent.")
+        if (whole := gate and await _whole(reach, seen, gate)) is None:
+            return Done(
+                f"{click.gate}: no worker tells its arguments now, so it cannot be bounded here; nothing was sent."
+            )
+        return await self._open(click, bounds_dialog(whole, click.about))
+
+    async def _open(self, click: Click, view: Mapping[str, Any]) -> Done:
+        """Open a dialog; Slack takes it for three seconds after the click."""
+        try:
+            await self._api.call("views.open", trigger_id=click.trigger, view=view)
+        except SlackError as error:
+            why = "Slack waits three seconds for it" if error.code == "expired_trigger_id" else str(error)
+            return Done(f"The dialog could not be opened ({why}), so nothing was sent. Click again.")
+        return Done()
 
     def _caller(self, seen: RunSeen, click: Click, who: str) -> Caller:
         """Return who decides: Slack's signature has proven them, and where decisions are signed the server vouches for that."""
@@ -100,12 +137,8 @@ class ClickActions:
         """Open the dialog for a question."""
         question = await _asked(reach, click, found)
         if question is None:
-            return Done(_closed(click), over=_closed(click))
-        try:
-            await self._api.call("views.open", trigger_id=click.trigger, view=dialog(question, click.about))
-        except SlackError as error:
-            return Done(f"The dialog could not be opened: {error}")
-        return Done()
+            return Done(_closed(click.question), over=_closed(click.question))
+        return await self._open(click, dialog(question, click.about))
 
     async def _answer(self, reach: Reach, click: Click, found: WorkflowExecutionDescription, who: str) -> Done:
         answer, wrong = answer_of(click.view) if click.view else (click.option, {})
@@ -113,7 +146,7 @@ class ClickActions:
             return Done(wrong=wrong)
         try:
             if await _asked(reach, click, found) is None:
-                return Done(_closed(click), over=_closed(click))
+                return Done(_closed(click.question), over=_closed(click.question))
             sent = "sent"
         except (LeavingError, WorkflowQueryFailedError):  # the run keeps it until a worker is back
             sent = "sent; no worker answers now, so it counts once one is back"
@@ -139,5 +172,15 @@ def _over(found: WorkflowExecutionDescription, click: Click) -> str:
     return ""
 
 
-def _closed(click: Click) -> str:
-    return f"{click.question} is not open any more; nothing was sent."
+async def _whole(reach: Reach, seen: RunSeen, gate: GateView) -> GateView | None:
+    """Return a gate with all of its arguments; None where nobody tells them in time for a dialog."""
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            (shown,) = await whole(reach, seen.found, [gate])
+    except TimeoutError:
+        return None
+    return shown if shown.whole else None
+
+
+def _closed(name: str) -> str:
+    return f"{name} is not open any more; nothing was sent."

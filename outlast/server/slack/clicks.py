@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outlast.notices.slack.messages import ANSWER, APPROVE, APPROVE_ALL, DENY, OPTION
+from outlast.notices.slack.messages import ANSWER, APPROVE, APPROVE_ALL, DENY, DENY_REASON, OPTION
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Click:
         kept = {
             "r": self.run,
             "c": self.chain,
+            "g": self.gate,
+            "d": self.digest,
             "q": self.question,
             "ch": self.channel,
             "m": self.message,
             "t": self.thread,
         }
-        return json.dumps(kept, ensure_ascii=False)
+        return json.dumps({name: value for name, value in kept.items() if value}, ensure_ascii=False)
 
 
 def read_click(payload: str) -> Click | None:
@@ -58,20 +60,22 @@ def read_click(payload: str) -> Click | None:
         view = data.part("view")
         kept = _Data(_loaded(view.text("private_metadata")))
         placed: Any = {"channel": kept.text("ch"), "message": kept.text("m"), "thread": kept.text("t")}
-        return Click(member, ANSWER, **_named(kept), **placed, view=view.data)
+        name = view.text("callback_id")
+        action = name if name in (APPROVE_ALL, DENY_REASON) else ANSWER
+        return Click(member, action, **_named(kept), **placed, view=view.data)
     actions = data.data.get("actions")
     if data.text("type") != "block_actions" or not isinstance(actions, list) or not actions:
         return None
-    action = _Data(actions[0])
-    kind = action.text("action_id").partition(":")[0]
-    if kind not in (APPROVE, APPROVE_ALL, DENY, OPTION, ANSWER):
+    clicked = _Data(actions[0])
+    kind = clicked.text("action_id").partition(":")[0]
+    if kind not in (APPROVE, APPROVE_ALL, DENY, DENY_REASON, OPTION, ANSWER):
         return None
     message = data.part("message")
     blocks = message.data.get("blocks")
     return Click(
         member,
         kind,
-        **_named(_Data(_loaded(action.text("value")))),
+        **_named(_Data(_loaded(clicked.text("value")))),
         channel=data.text("channel", "id") or data.text("container", "channel_id"),
         message=data.text("container", "message_ts"),
         thread=message.text("thread_ts") or data.text("container", "message_ts"),

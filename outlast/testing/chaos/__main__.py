@@ -24,7 +24,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--workflow", action="append", required=True, metavar="module:Class", help="what is run; may be given again"
+        "--workflow", action="append", required=True, metavar="module:Class", help="what is run; repeatable"
     )
     parser.add_argument(
         "--input",

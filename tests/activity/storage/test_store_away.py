@@ -280,12 +280,20 @@ async def test_a_provider_that_asks_for_a_second_each_time_does_not_use_up_the_a
     assert (now - began).total_seconds() >= 900
 
 
-async def test_a_call_that_broke_off_is_made_again_when_what_cuts_connections_may_be_over() -> None:
-    """Its attempts are few, because each is paid; three within three seconds would all meet a proxy that restarts."""
+@pytest.mark.parametrize("budget", [False, True])
+async def test_a_call_that_broke_off_is_made_again_when_what_cuts_connections_may_be_over(budget: bool) -> None:
+    """Its attempts are few, because each is paid; three within three seconds would all meet a proxy that restarts.
+
+    In a budget each attempt is an activity of its own, for which room is reserved.
+    """
     waits, env, pauses = OutageWaits(), ActivityEnvironment(), []
     env.info = replace(env.info, activity_type="call_model", started_time=datetime(2026, 1, 1, tzinfo=UTC))
-    for _ in range(3):
-        said = env.run(waits.after, ("run", "1"), BROKEN, MODEL)
+    for broke in range(3):
+        key, request = (
+            ("run", str(broke)) if budget else ("run", "1"),
+            MODEL.model_copy(update={"broke": broke * budget}),
+        )
+        said = env.run(waits.after, key, BROKEN, request)
         assert isinstance(said, ApplicationError)
         pauses.append(said.next_retry_delay.total_seconds() if said.next_retry_delay else None)
     assert pauses[2] is None

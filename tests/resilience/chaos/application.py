@@ -27,7 +27,7 @@ CONCIERGE = (
     "---\nname: concierge\ndescription: Serves people.\nmodel: sonnet\ntools: Write, mcp__ledger, AskUserQuestion\n---\n"
     "You serve people."
 )
-SOON_ANEW = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60")
+SOON_ANEW = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
 """Runs continue as new in the middle, as they otherwise do after thousands of events."""
 SAYS = (
     Says("Write it down for {run}", "ada"),

@@ -50,7 +50,7 @@ class Stack:
 
     def restart_worker(self) -> None:
         self.working.start()
-        self.working.wait_until(lambda: "worker ready" in self.working.output, "the worker is ready", timeout=60)
+        self.working.wait_until(lambda: "worker ready" in self.working.output, "the worker is ready")
 
 
 @pytest.fixture

@@ -143,5 +143,5 @@ def test_junk_harms_nothing_and_is_shown(stack: Stack, kind: str, tmp_path: Path
     stack.api.script(hold=False)
     if kind == "RollbackWorkflow":
         assert cli(stack, "signal", "-w", run, "--name", "deny", "--input", '"ann"').returncode == 0
-    wait_for(lambda: status(stack, run)["state"] != "running", "the run goes on to its end", timeout=60.0)
+    wait_for(lambda: status(stack, run)["state"] != "running", "the run goes on to its end")
     assert status(stack, run)["state"] in ("completed", "partial"), status(stack, run)

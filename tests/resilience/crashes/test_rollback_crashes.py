@@ -63,7 +63,7 @@ async def test_killed_at_every_boundary_a_failed_run_leaves_nothing_and_does_not
         )
         process.start()
         try:
-            process.wait_until(lambda: "worker ready" in process.output, "the worker is ready", timeout=60)
+            process.wait_until(lambda: "worker ready" in process.output, "the worker is ready")
             client = await Client.connect(server.address, data_converter=data_converter(512 * 1024))
             handles = []
             for run in RUNS:

@@ -72,7 +72,7 @@ class Session:
             wait_for(partial(self._reached, moment), f"{moment} model calls", timeout=90, interval=0.01)
             self.working.kill()
             self.working.start()
-            self.working.wait_until(lambda: "worker ready" in self.working.output, "the worker is ready", timeout=60)
+            self.working.wait_until(lambda: "worker ready" in self.working.output, "the worker is ready")
 
     def _reached(self, calls: int) -> bool:
         return len(self.api.hits()) >= calls
@@ -184,7 +184,7 @@ def _killed(running: Session, *, server: bool) -> None:
     if server:
         running.server.start()
     running.working.start()
-    running.working.wait_until(lambda: "worker ready" in running.working.output, "the worker is ready", timeout=60)
+    running.working.wait_until(lambda: "worker ready" in running.working.output, "the worker is ready")
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:

@@ -149,7 +149,7 @@ def test_the_image_s_steps_make_a_worker_that_works_and_drains(tmp_path: Path, s
         worker = RealProcess(command=command, log=tmp_path / "worker.log", env=env, cwd=app)
         try:
             worker.start()
-            worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready", timeout=60)
+            worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready")
             assert read(health) == "ok\n"
             _work(api, server, [*command[:3], "starter.py"], env, app)
             exported = set(re.findall(r"^(\w+)\{", read(metrics, "/metrics"), re.MULTILINE))

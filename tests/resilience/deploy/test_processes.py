@@ -53,7 +53,7 @@ def test_two_processes_work_as_one_worker_and_a_dead_one_is_replaced(tmp_path: P
     with dev_server(tmp_path) as server, messages_api(tmp_path) as api:
         env = stack_environment(tmp_path, server, api)
         with worker(tmp_path, server, api, *ports) as pool:
-            wait_for(lambda: asked(health) == (200, "2 of 2 worker processes answer\n"), "both are well", timeout=60)
+            wait_for(lambda: asked(health) == (200, "2 of 2 worker processes answer\n"), "both are well")
             done = starter("plan", "Compare tides.", "--id", "one", env=env)
             assert done.returncode == 0, done.stderr
             status, text = asked(metrics, "/metrics")
@@ -69,7 +69,7 @@ def test_two_processes_work_as_one_worker_and_a_dead_one_is_replaced(tmp_path: P
             assert len(before) == 2
             for one in before:
                 one.send_signal(signal.SIGKILL)
-            wait_for(lambda: asked(health)[0] == 200 and len(children(pool.pid)) == 2, "both were replaced", timeout=60)
+            wait_for(lambda: asked(health)[0] == 200 and len(children(pool.pid)) == 2, "both were replaced")
             assert not {one.pid for one in before} & {one.pid for one in children(pool.pid)}
             api.script(hold=False)
             assert starter("result", "two", env=env).returncode == 0

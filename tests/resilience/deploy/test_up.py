@@ -59,7 +59,7 @@ def state_of(directory: Path) -> StackState:
 def up(directory: Path, *options: str, name: str = "up", **settings: str | None) -> Iterator[RealProcess]:
     """Run `up` until it says that everything is ready."""
     with running_starter(directory, "up", *options, env=environment(directory, **settings), name=name) as process:
-        process.wait_until(lambda: "Everything is ready" in process.output, "everything is ready", timeout=60)
+        process.wait_until(lambda: "Everything is ready" in process.output, "everything is ready")
         yield process
 
 

@@ -119,7 +119,7 @@ class Desk:
         )
         process.start()
         self._serving.callback(_interrupted, process, command)
-        process.wait_until(lambda: served(command) in process.output, f"{command} is at work", timeout=60)
+        process.wait_until(lambda: served(command) in process.output, f"{command} is at work")
         return process.output
 
     def close(self) -> None:

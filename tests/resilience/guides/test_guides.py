@@ -81,7 +81,7 @@ def test_a_reader_adds_an_agent_a_tool_a_server_and_a_workflow(
             ):  # as the guide says: start it anew
                 worker.stop()
                 worker.start()
-                worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready", timeout=60)
+                worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready")
             output.append(bash(text, copy, env))
     agents, clock, opinion, recorded, replayed = output[0], output[1], output[2], output[3], output[4]
     assert "translator" in agents

@@ -51,7 +51,7 @@ def test_a_reader_starts_a_run_decides_and_follows_it(stack: Stack, reader: Path
     process = ForkedProcess(command=["starter.py", "serve", "--port", port], log=reader / "serve.log", env=stack.env)
     process.start()
     try:
-        process.wait_until(lambda: "server ready" in process.output, "the server is ready", timeout=60)
+        process.wait_until(lambda: "server ready" in process.output, "the server is ready")
         url, said = f"http://127.0.0.1:{port}", dict[str, str]()
         for command in asking:
             if "letter-1/gates" in command:
@@ -85,8 +85,8 @@ def test_the_api_stands_in_an_app_of_fastapi(stack: Stack, reader: Path) -> None
     try:
         app.start()
         worker.start()
-        app.wait_until(lambda: "startup complete" in app.output, "the app is ready", timeout=60)
-        worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready", timeout=60)
+        app.wait_until(lambda: "startup complete" in app.output, "the app is ready")
+        worker.wait_until(lambda: "worker ready" in worker.output, "the worker is ready")
         ticket = {"text": "Checkout fails for everybody"}
         started = agents.post("/workflows/triage", json=ticket, headers={"Idempotency-Key": "t-1"})
         assert started.status_code == 201, started.text

@@ -64,7 +64,7 @@ class Served:
 
     def begin(self) -> None:
         self.process.start()
-        self.process.wait_until(lambda: "server ready" in self.process.output, "the server is ready", timeout=60)
+        self.process.wait_until(lambda: "server ready" in self.process.output, "the server is ready")
 
     def events(
         self, run: str, after: str = "", most: int = 1_000_000, who: str = EVERYTHING, *, counted: str = "id"
@@ -98,10 +98,14 @@ def parsed(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def with_mailer(directory: Path) -> dict[str, str]:
-    """Return the settings of a worker that has an agent beside the usual ones: what it wants waits for people."""
+    """Return the settings of a worker that has an agent beside the usual ones: what it wants waits for people.
+
+    Its mails go into the folder `mail`.
+    """
     shutil.copytree(PROJECT / "agents", directory / "agents")
     (directory / "agents" / "mailer.md").write_text(MAILER)
-    return {"AGENTS_DIR": str(directory / "agents"), "SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "us@example.org"}
+    mail = {"SMTP_URL": f"maildir://{directory / 'mail'}", "MAIL_FROM": "us@example.org"}
+    return {"AGENTS_DIR": str(directory / "agents"), **mail}
 
 
 @contextmanager

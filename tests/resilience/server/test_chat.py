@@ -116,28 +116,43 @@ def test_two_people_talk_in_one_session_and_one_comes_back(served: Served) -> No
 
 
 def test_a_gate_is_decided_in_place_and_tool_calls_take_a_line(served: Served) -> None:
-    mail = {"to": ["shop@example.org"], "subject": "Lamps", "body": "Ten, please."}
+    mail = {"to": ["shop@example.org"], "subject": "Lamps {turn}", "text": "Ten, please."}
     question = {"question": "Which?", "options": ["red", "blue"]}
     served.stack.api.script(rules=[
         {"user": "Which files", "tool": "list_files", "input": {"pattern": "**/*"}, "before_turn": 1},
-        {"user": "Order lamps", "tool": "send_mail", "input": mail, "before_turn": 3},
-        {"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 5},
+        {"user": "Which lamp", "tool": "ask_person", "input": question, "before_turn": 7},
     ])  # fmt: skip
     options = ("mailer", "--id", "gated", "--as", "ada")
     with terminal(served, *options) as chat:
         chat.type("Which files are there?")
         chat.sees('✓ list_files {"pattern": "**/*"} →')
         chat.sees("mailer │ Answer to")
+        served.stack.api.script(rules=[
+            {"tool": "send_mail", "input": mail, "before_turn": 4},
+            {"tool": "send_mail", "input": mail | {"to": ["all@example.org"]}, "before_turn": 5},
+        ])  # fmt: skip
         chat.type("Order lamps.")
         chat.sees("/approve gate-1 [REASON] or /deny gate-1 [REASON]")
         chat.type("/approve")
         chat.sees("ada asked for it")
         with terminal(served, *options[:-1], "bob") as bob:
-            bob.sees("shop@example.org")
+            bob.sees(
+                "--stop-asking approves all further calls of send_mail in this run as well, or those within bounds: --same to"
+            )
+            bob.type("/approve --stop-asking --at-most to=3")
+            bob.sees("stop_asking.at_most: 'to' is")
+            bob.type("/approve it is planned --stop-asking")
+            bob.sees("--stop-asking: it comes right after the gate, before the reason")
+            bob.type("/approve gate-1 --stop-asking --same to it is planned")
+            bob.sees("from here on every call of send_mail with to ['shop@example.org'] is approved in this run")
+            bob.sees("gate-1: covered by bob")
+            bob.sees("all@example.org")
             bob.type("/deny too many")
-            bob.sees("gate-1 of gated: denied by bob")
+            bob.sees("gate-2 of gated: denied by bob")
+            bob.type("/revoke")
+            bob.sees("gate-1 of gated: revoked by bob; each call waits for people again")
             assert bob.leave() == 0
-        chat.sees("gate-1: denied by bob")
+        chat.sees("gate-2: denied by bob")
         chat.type("Which lamp do I want?")
         chat.sees("your next line answers question-1: red or blue")
         chat.type("green")

@@ -12,7 +12,7 @@ import pytest
 from outlast.approvals.tokens import granted
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.server.access import Scope
-from tests.processes import running_starter, wait_for
+from tests.processes import running_starter, starter, wait_for
 from tests.resilience.server.serving import Served, served_by
 
 pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(180)]
@@ -324,8 +324,10 @@ def test_decisions_are_signed_where_there_is_a_secret(served: Served, tmp_path: 
 
 
 def test_other_addresses_need_tokens(served: Served) -> None:
-    refused = served.stack.run("serve", "--host", "0.0.0.0", "--port", "0")
+    library = "tests/doubles/outlast_command.py"  # knows no workflow that could be started, and says so
+    refused = starter("serve", "--host", "0.0.0.0", "--port", "0", env=served.stack.env, program=library)
     assert refused.returncode == 2
+    assert "name yours with --workflow module:Class" in refused.stderr
     assert "without SERVE_TOKENS and APPROVER_SECRET anybody could use it" in refused.stderr
     behind_a_proxy = served.stack.run("serve", "--name", "api.example.org", "--port", "0")
     assert (behind_a_proxy.returncode, "--name api.example.org: without" in behind_a_proxy.stderr) == (2, True)

@@ -110,3 +110,40 @@ def test_who_follows_a_run_that_is_reset_sees_the_gate_of_the_new_one(served: Se
         ("gate", "opened"),
     ]
     served.ask("POST", "/runs/anew/cancel")
+
+
+def test_what_is_temporal_s_own_is_no_run(served: Served) -> None:
+    """A schedule is a workflow, too: cancelled, it starts nothing any more, and says nothing of it."""
+    stack = served.stack
+    stack.done("schedule", "add", "ours", "--cron", "@yearly", "--", "agent", "researcher", "Say hello.")
+    own = "temporal-sys-scheduler:ours"
+    assert "ours" in stack.temporal("workflow", "describe", "--workflow-id", own)
+    assert [served.ask(*each).status_code for each in (("GET", f"/runs/{own}"), ("POST", f"/runs/{own}/cancel"))] == [
+        404,
+        404,
+    ]
+    key = served.ask("POST", "/workflows/plan", {"task": "x"}, Idempotency_Key="temporal-sys-scheduler:theirs")
+    assert (key.status_code, "are Temporal's own" in key.json()["error"]) == (422, True)
+    assert f"there is no run '{own}'" in stack.run("cancel", own).stderr
+    assert "started ours-20" in stack.done("schedule", "trigger", "ours")
+    stack.done("schedule", "delete", "ours")
+
+
+def test_no_message_lets_a_delayed_run_begin_early(served: Served) -> None:
+    for run, command in (
+        ("later-plan", ("plan", "Compare tea and coffee")),
+        ("later-agent", ("agent", "researcher", "Hi.")),
+    ):
+        served.stack.done(*command, "--delay", "2h", "--id", run, "--detach")
+    sent = [
+        served.ask("POST", "/runs/later-plan/gates/gate-1", {"verdict": "approve", "digest": "a" * 12}),
+        served.ask("POST", "/runs/later-plan/answers", {"answer": "yes"}),
+        served.ask("POST", "/runs/later-agent/messages", {"text": "now"}),
+        served.ask("POST", "/runs/later-agent/end"),
+    ]
+    assert [(each.status_code, "has done nothing yet" in each.json()["error"]) for each in sent] == [(409, True)] * 4
+    assert served.stack.api.hits() == []
+    for run in ("later-plan", "later-agent"):
+        assert served.ask("GET", f"/runs/{run}/trace").json()["calls"] == []
+        assert served.ask("POST", f"/runs/{run}/cancel").json()["asked"] is True
+        assert served.result(run)["status"] == "cancelled"

@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
+from playwright.sync_api import sync_playwright
 
+from tests.browser.conftest import QUIET, chromium
 from tests.processes import running_starter, wait_for
 from tests.resilience.server.serving import Served
 from tests.stacks import Stack
@@ -23,7 +24,7 @@ def test_a_plan_of_5000_steps_is_seen_everywhere_with_what_failed_first(served: 
     refusal = {"status": 400, "error_type": "invalid_request_error", "message": "no"}
     stack.api.script(rules=[{"user": f"Part {BROKEN}:", **refusal}, {"user": "Part 1:", "hold": "end", "text": "x"}])
     stack.done("plan", "--plan", str(tmp_path / "plan.json"), "--id", "large", "--detach")
-    wait_for(lambda: "failed" in stack.done("status", "large"), "the step fails", timeout=60)
+    wait_for(lambda: "failed" in stack.done("status", "large"), "the step fails")
 
     began = time.monotonic()
     shown = stack.done("status", "large")
@@ -48,13 +49,29 @@ def test_a_plan_of_5000_steps_is_seen_everywhere_with_what_failed_first(served: 
 
 
 def _page(served: Served) -> None:
-    """Its page on the server lists what failed and runs, and says how much it leaves out."""
-    with httpx2.Client(base_url=served.url, follow_redirects=True) as browser:
-        browser.post("/signin", data={"who": served.tokens["ada"]})
-        page = browser.get("/run", params={"id": "large"}).text
-    assert f"<b>{BROKEN}</b>" in page
-    assert "… and 4800 more" in page
-    assert len(page) < 200_000
+    """Its pages list what failed and runs, say how much they leave out, and are small enough for a phone."""
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium(), args=QUIET) as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.goto(f"{served.url}/signin")
+        page.fill("#who", served.tokens["ada"])
+        with page.expect_navigation():
+            page.click("button.yes")
+        for path, more, most in (
+            ("/run?id=large", "… and 4800 more", 2_000),
+            ("/report?run=large", "… and 4,000 more", 20_000),
+            ("/", "", 500),
+        ):
+            answer = page.goto(f"{served.url}{path}")
+            assert answer is not None
+            assert more in page.locator("body").inner_text(), path
+            assert page.evaluate("document.querySelectorAll('*').length") < most, path
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, path
+            if more:
+                assert f"{BROKEN}" in page.locator(".steps li b, #rows td:first-child").all_inner_texts(), path
+        page.goto(f"{served.url}/run?id=large")
+        page.click("text=all of them as JSON")
+        assert page.evaluate("JSON.parse(document.body.innerText).progress.steps.length") == STEPS
 
 
 def _is_forked(stack: Stack) -> None:

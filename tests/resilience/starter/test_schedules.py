@@ -103,6 +103,8 @@ def test_nothing_is_added_for_what_could_not_start(stack: Stack) -> None:
     task = ("plan", "Compare tea and coffee")
     assert "--cron: CronString" in refused(stack, *add, "nonsense", "--", *task)
     assert "that time never comes" in refused(stack, *add, "0 0 30 2 *", "--", *task)
+    long = refused(stack, "schedule", "add", "n" * 990, "--cron", "@daily", "--", *task)
+    assert "NAME: WorkflowId exceeds maximum allowed length" in long, "its runs have longer ids than it has itself"
     assert "--timezone: unknown time zone" in refused(stack, *add, "@daily", "--timezone", "Mars/X", "--", *task)
     assert "--id: leave it out" in refused(stack, *add, "@daily", "--", *task, "--id", "mine")
     assert "--delay: leave it out" in refused(stack, *add, "@daily", "--", *task, "--delay", "2h")

@@ -153,7 +153,7 @@ def test_waiting_says_when_no_worker_answers(tmp_path: Path) -> None:
         ):
             wait_for(api.hits, "the planner is asked")
             first.kill()
-            waiting.wait_until(lambda: "no worker answers" in waiting.output, "the starter says so", timeout=60)
+            waiting.wait_until(lambda: "no worker answers" in waiting.output, "the starter says so")
             assert HOW_TO_START_A_WORKER in waiting.output
             api.script(hold=False)
             with worker(tmp_path, server, api, name="second"):

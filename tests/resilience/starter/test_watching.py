@@ -127,13 +127,13 @@ def test_a_watched_run_outlasts_worker_and_server_and_shows_what_waits_for_whom(
     with running_starter(tmp_path, "watch", "gated", env=stack.env, name="watch") as watching:
         watching.wait_until(lambda: "waits for a person" in watching.output, "the gate is shown")
         stack.worker.kill()
-        watching.wait_until(lambda: "no worker answers" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "no worker answers" in watching.output, "it says so")
         stack.server.kill()
-        watching.wait_until(lambda: "the server does not answer" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "the server does not answer" in watching.output, "it says so")
         stack.server.start()
-        watching.wait_until(lambda: "the server answers again" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "the server answers again" in watching.output, "it says so")
         stack.worker.start()
-        watching.wait_until(lambda: "a worker answers again" in watching.output, "it says so", timeout=60)
+        watching.wait_until(lambda: "a worker answers again" in watching.output, "it says so")
         stack.done("approve", "gated", "--as", "ann")
         assert watching.wait(60) == 0, watching.output
     lines = watching.output.splitlines()

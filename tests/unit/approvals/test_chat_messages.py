@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from outlast.contracts import GateNews, GateOutcome, GateView, Notice, Question, RecordKind, Risk, SlackPost
+from outlast.contracts import Bounds, GateNews, GateOutcome, GateView, Notice, Question, RecordKind, Risk, SlackPost
 from outlast.notices.slack.forms import answer_of, dialog
+from outlast.notices.slack.gate_forms import bounds_dialog, bounds_of, field_of, reason_dialog, reason_of
 from outlast.notices.slack.messages import Shown, gate_message, notification, question_message, stripped
 from outlast.notices.teams import LARGEST, TeamsChannel
 from outlast.server.slack.clicks import read_click
-from tests.doubles.slack import wrong_blocks
+from tests.doubles.slack import wrong_blocks, wrong_view
 
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 HOSTILE = (
@@ -77,14 +78,14 @@ def elements(data: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("gate", "options", "expected"),
     [
-        ({"arguments": '{"a": 1}'}, (), ["approve", "deny", "open"]),
-        ({"arguments": "{}", "repeats": True}, (), ["approve", "approve-all", "deny", "open"]),
-        ({"arguments": "{}", "repeats": True, "whole": False}, (), ["deny", "open"]),
-        ({"arguments": "x" * 8_999}, (), ["approve", "deny", "open"]),
-        ({"arguments": "x" * 9_001}, (), ["deny", "open"]),
-        ({"arguments": "x" * 900, "whole": False, "size": 70_000}, (), ["deny", "open"]),
-        ({}, ("go on", "halt"), ["option:0", "option:1", "deny", "open"]),
-        ({}, ("x" * 300, "halt"), ["option:0", "option:1", "deny", "open"]),
+        ({"arguments": '{"a": 1}'}, (), ["approve", "deny", "deny-reason", "open"]),
+        ({"arguments": "{}", "repeats": True}, (), ["approve", "approve-all", "deny", "deny-reason", "open"]),
+        ({"arguments": "{}", "repeats": True, "whole": False}, (), ["deny", "deny-reason", "open"]),
+        ({"arguments": "x" * 8_999}, (), ["approve", "deny", "deny-reason", "open"]),
+        ({"arguments": "x" * 9_001}, (), ["deny", "deny-reason", "open"]),
+        ({"arguments": "x" * 900, "whole": False, "size": 70_000}, (), ["deny", "deny-reason", "open"]),
+        ({}, ("go on", "halt"), ["option:0", "option:1", "deny", "deny-reason", "open"]),
+        ({}, ("x" * 300, "halt"), ["option:0", "option:1", "deny", "deny-reason", "open"]),
         ({"name": "g" * 2_000}, (), ["open"]),
     ],
     ids=[
@@ -134,6 +135,43 @@ def test_a_question_has_its_options_or_a_dialog() -> None:
     )
 
 
+def test_the_dialogs_of_a_gate_keep_slacks_limits_whatever_the_arguments() -> None:
+    arguments = {f"{HOSTILE}{n}"[-99:]: "https://bank.example/x" for n in range(30)}
+    many = {"amount": 5, "": 1, "n" * 101: 1} | arguments
+    gate = news(arguments=json.dumps(many), repeats=True).gate
+    view = bounds_dialog(gate, "{}")
+    assert wrong_view(view) == ""
+    fields = [each["block_id"] for each in view["blocks"] if each["type"] == "input"]
+    assert (fields[:2], len(fields), fields[-1]) == (["bound:amount", "most:amount"], 20, "reason")
+    assert wrong_view(reason_dialog(gate, "{}")) == ""
+    assert "\u202e" not in json.dumps(view["blocks"][0], ensure_ascii=False)
+
+
+def test_the_bounds_in_a_dialog_are_read_and_what_is_wrong_is_named_by_its_field() -> None:
+    def sent(**fields: Any) -> dict[str, Any]:
+        return {"state": {"values": fields}}
+
+    same = {"choice": {"selected_option": {"value": "same"}}}
+    assert bounds_of(sent(**{"bound:to": same, "most:n": {"number": {"value": "7.5"}}, "most:m": {"number": {}}})) == (
+        Bounds(same=("to",), at_most={"n": 7.5}),
+        {},
+    )
+    assert bounds_of(sent()) == (Bounds(), {})
+    for value, why in (
+        ("1e999", "is not a number"),
+        ("nan", "is not a number"),
+        ("ten", "Write a number"),
+        ([1], "Write"),
+    ):
+        assert why in bounds_of(sent(**{"most:n": {"number": {"value": value}}}))[1]["most:n"]
+    many = sent(**{f"bound:a{n}": same for n in range(11)})
+    assert "at most 10" in bounds_of(many)[1]["bound:a0"]
+    view = sent(**{"bound:to": same, "most:to": {}, "reason": {}})
+    assert field_of(view, "stop_asking.same: 'to' is no argument of pay") == "bound:to"
+    assert field_of(view, "stop_asking.at_most: 'to' is 'ann', which is not a number from 0 on") == "most:to"
+    assert field_of(view, "gate-1 was decided already") == ""
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -145,6 +183,8 @@ def test_a_question_has_its_options_or_a_dialog() -> None:
 def test_a_dialog_of_another_form_holds_nothing(state: Any) -> None:
     assert answer_of({"callback_id": "form", "state": state}) == ("{}", {})
     assert answer_of({"callback_id": "answer", "state": state}) == ("", {"answer": "Write an answer"})
+    assert bounds_of({"state": state}) == (Bounds(), {})
+    assert reason_of({"state": state}) == ""
 
 
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "[" * 9_000])

@@ -48,7 +48,7 @@ def given(bounds: Bounds = ALL, *by: str, **policy: Any) -> GateBook:
 
 
 def covers(made: GateBook, action: ProposedAction, requester: str = "", **policy: Any) -> bool:
-    return made.cover(action, GatePolicy(**policy).within(None), requester, at(2)) is not None
+    return made.cover(action, GatePolicy(**policy).within(None), (requester,), at(2)) is not None
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_what_stands_in_another_run_is_held_against_this_one_and_goes_along() ->
     made.signed = False
     assert covers(made, call())
     assert [(record.kind, record.gate, record.by) for record in made.records] == [
-        (RecordKind.SHARED, "run/gate-1", "Ann"),
-        (RecordKind.COVERED, "run/gate-1", "Ann"),
+        (RecordKind.SHARED, "gate-1@run", "Ann"),
+        (RecordKind.COVERED, "gate-1@run", "Ann"),
     ]
     assert breaks(made.records) == ()
     assert made.standing.decided("run/clerk-1").mark == above.standing.decided("run").mark != ""
@@ -298,7 +298,7 @@ def test_an_end_of_an_approval_reaches_all_runs_and_nothing_brings_it_back() -> 
     above = given()
     made, other = below(above), below(above, "run/clerk-2")
     before = above.standing.decided("run")
-    assert made.decide(revoke("Bob", gate="run/gate-1"), at(3)).kind is RecordKind.REVOKED
+    assert made.decide(revoke("Bob", gate="gate-1@run"), at(3)).kind is RecordKind.REVOKED
     for book, name in ((above, "run"), (other, "run/clerk-2")):
         book.adopt(made.standing.decided("run/clerk-1"), name, at(4))
         assert (book.records[-1].kind, covers(book, call())) == (RecordKind.REVOKED, False)
@@ -315,6 +315,20 @@ def test_what_waits_elsewhere_within_the_bounds_need_not_be_decided_any_more() -
     made.adopt(above.standing.decided("run"), "run/clerk-1", at(2))
     assert [gate.outcome for gate in made.gates.values()] == [GateOutcome.APPROVED, *[GateOutcome.PENDING] * 2]
     assert "Eve may not revoke it, Ann, Bob may" in made.decide(revoke("Eve"), at(3)).reason
+
+
+def test_a_gate_that_is_settled_when_it_opens_is_not_settled_again_by_what_stands() -> None:
+    made = given()
+    for decision in (yes("Bob", gate="gate-2", digest=call(amount=60).digest), no("Bob", gate="gate-3")):
+        made.decide(decision, at(1))
+    for name, amount in (("gate-2", 60), ("gate-3", 70), ("gate-4", 80)):
+        opened(made, call(amount=amount))
+        made.settle_covered(made.gates[name], at(2))
+    assert [(gate.outcome, gate.by) for gate in made.gates.values()][1:] == [
+        (GateOutcome.APPROVED, ("Bob",)),
+        (GateOutcome.DENIED, ("Bob",)),
+        (GateOutcome.APPROVED, ("Ann",)),
+    ]
 
 
 def test_the_denial_of_another_call_takes_nothing_back() -> None:

@@ -1,6 +1,7 @@
 """A chat without a server: what a line means, what is kept of what was typed, and what is shown of what happens."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,10 @@ from outlast.cli.chat.commands import meant
 from outlast.cli.chat.outbox import Outbox
 from outlast.cli.chat.sessions import Taken
 from outlast.cli.chat.talk import Talk
+from outlast.cli.decisions.standing import bounds_in
+from outlast.cli.leaving import LeavingError
 from outlast.client import ServerUnavailableError
+from outlast.contracts import Bounds
 from outlast.server.events.stream import StreamEvent
 
 
@@ -28,6 +32,42 @@ from outlast.server.events.stream import StreamEvent
 )
 def test_a_line_is_a_message_or_a_command(line: str, word: str, text: str) -> None:
     assert (meant(line).word, meant(line).text) == (word, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds", "reason"),
+    [
+        ("", None, ""),
+        ("it's fine -- really", None, "it's fine -- really"),
+        ("--stop-asking", Bounds(), ""),
+        ("--stop-asking go on", Bounds(), "go on"),
+        (
+            "--same to --stop-asking --same=cc --at-most amount=100 go on",
+            Bounds(same=("to", "cc"), at_most={"amount": 100}),
+            "go on",
+        ),
+        ("--stop-asking --same-host url", Bounds(same_host=("url",)), ""),
+    ],
+)
+def test_the_bounds_of_an_approval_come_before_its_reason(text: str, bounds: Bounds | None, reason: str) -> None:
+    assert bounds_in(text) == (bounds, reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("--same to", "--same: a bound goes with --stop-asking"),
+        ("--stop-asking=yes", "--stop-asking: write --stop-asking"),
+        ("--stop-asking --same", "--same: write --same ARGUMENT"),
+        ("--stop-asking --same --at-most", "--same: write --same ARGUMENT"),
+        ("--stop-asking --at-most amount", "at_most: amount: nan is not a number"),
+        ("--stop-asking --at-most amount=ten", "--at-most amount=ten: write ARGUMENT=N"),
+        ("go on --stop-asking", "--stop-asking: it comes right after the gate, before the reason, so nothing was sent"),
+    ],
+)
+def test_a_wrong_bound_is_named_and_approves_nothing(text: str, why: str) -> None:
+    with pytest.raises(LeavingError, match=re.escape(why)):
+        bounds_in(text)
 
 
 def test_what_is_typed_is_kept_until_it_is_taken(tmp_path: Path) -> None:
@@ -102,6 +142,20 @@ def test_what_others_say_is_shown_once_and_what_waits_names_its_command() -> Non
     question = {"id": "question-1", "text": "Which one?", "deadline": "2030-01-01T00:00:00Z"}
     lines = told(talk, "status", gates=[gate], questions=[question])
     assert "  /approve gate-1 [REASON] or /deny gate-1 [REASON]" in lines
+    assert "--stop-asking" not in "".join(lines), "it is about no call of a tool"
+    further = {"repeats": True, "tool": "pay", "arguments": '{"to": "ann", "url": "https://b.example/x", "amount": 5}'}
+    for more, told_of in (
+        ({}, "--same to, --same url, --same-host url, --same amount, --at-most amount=N"),
+        ({"whole": False}, "as well"),
+    ):
+        again = gate | further | more | {"digest": f"{len(more)}" * 64}
+        (line,) = [each for each in told(talk, "status", gates=[again], questions=[]) if "--stop-asking" in each]
+        assert line.startswith("  --stop-asking approves all further calls of pay in this run as well")
+        assert line.endswith(told_of)
+    approved = {"gate": "gate-1", "kind": "approved", "by": "ann", "standing": "every call of pay"}
+    assert [line.text for line in talk.lines(StreamEvent("gate", approved))] == [
+        "  gate-1: approved by ann; from here on every call of pay is approved in this run"
+    ]
     assert lines[-2:] == ["? Which one?", "  your next line answers question-1: a text"]
     form = question | {"id": "question-2", "form": {"properties": {"amount": {"type": "number"}}}}
     assert 'JSON such as {"amount": "<number>"}' in told(talk, "status", gates=[gate], questions=[question, form])[-1]
@@ -156,7 +210,7 @@ async def test_a_person_may_leave_while_the_server_is_away_and_the_end_waits_for
         happened.append("said")
         return Taken("s", 1, answered=True)
 
-    async def acted(what: Any, run: Any) -> None:
+    async def acted(what: Any, *_: Any) -> None:
         happened.append(what.word)
 
     async def looked(run: str) -> None:

@@ -132,6 +132,10 @@ def inbox_page() -> str:
         "wrong": name("wrong"),
         "rows": 4,
         "bounds": bound_rows(shown, {"most-0": name("5")}),
+        "steps": STATUS.steps,
+        "steps_left": 1,
+        "records": [],
+        "records_left": 0,
         "web_ui": f"http://ui.example/{name('ui')}",
     }
     page = render(

@@ -13,9 +13,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from outlast.contracts import Effect
 from outlast.plugin import OutlastPlugin
-from outlast.settings import Settings
+from outlast.settings import Settings, SettingsError
 from outlast.testing import scripted
-from outlast.tools.tool import Tool, tool
+from outlast.tools.tool import Tool, Undo, tool
 from outlast.worker.arguments import (
     WorkerArgumentError,
     check_activities,
@@ -124,6 +124,28 @@ def test_wrong_tools(settings: Settings, tools: list[Any], message: str) -> None
     check_tools([named("page", effect=Effect.WRITE, undo="unpage"), named("unpage")])
 
 
+def test_a_tool_that_changes_what_nothing_undoes_is_warned_of(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    free = named("free", effect=Effect.WRITE)  # undoes another tool, and is given to no agent
+    Registry(
+        settings,
+        scripted("x"),
+        tools=[named("book", effect=Effect.WRITE, undo="free", prepare=lambda *_: Undo({})), free],
+    )
+    assert caplog.messages == []
+    Registry(
+        settings,
+        scripted("x"),
+        tools=[named("book", effect=Effect.WRITE, undo="free"), free, named("send", effect=Effect.WRITE)],
+    )
+    assert caplog.messages == [
+        f"tools: {name!r} is Effect.WRITE without {lacking}, so its calls wait for nobody and cannot be undone; "
+        "give it undo=… and prepare=…, or make it Effect.IRREVERSIBLE"
+        for name, lacking in (("book", "prepare"), ("send", "undo"))
+    ]
+
+
 def test_an_activity_of_the_application_must_not_be_named_like_ours(settings: Settings) -> None:
     @activity.defn(name="call_tool")
     async def mine() -> None: ...
@@ -140,6 +162,8 @@ def test_a_folder_of_agents_that_is_not_there(settings: Settings, tmp_path: Path
     ):
         OutlastPlugin(settings=settings, agents_dir="agents/no")
     OutlastPlugin(settings=settings, agents_dir=tmp_path)
+    with pytest.raises(SettingsError, match=r"AGENTS_DIR=agents/no: there is no such folder"):
+        OutlastPlugin(settings=settings.model_copy(update={"agents_dir": Path("agents/no")}))
 
 
 def test_the_sandbox_can_be_switched_off(settings: Settings) -> None:

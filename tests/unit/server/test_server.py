@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,13 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from outlast.cli.chat.sessions import session_of
-from outlast.contracts import Bounds, Streamed
+from outlast.contracts import Bounds, GateView, Streamed, WaitsBelow
 from outlast.server.access import Rates, Scope, Tokens, new_token
 from outlast.server.events.feed import LONGEST_LIVE, Feed, Live
 from outlast.server.events.log import Logged
 from outlast.server.events.stream import StreamEvent, stream_events
 from outlast.server.gates import DecideBody
 from outlast.server.pages.forms import FormError, bound_rows, bounds_of
+from outlast.server.pages.run_page import waiting_below
 
 
 def test_a_token_is_known_by_its_hash_alone() -> None:
@@ -72,6 +74,14 @@ def test_the_form_of_a_gate_bounds_an_approval() -> None:
         with pytest.raises(FormError):
             bounds_of(wrong)
     assert bound_rows("cut …", {}) == []
+
+
+def test_what_waits_in_runs_below_is_listed_with_where_it_is_decided() -> None:
+    gate = GateView(name="gate-1", description="Send it", deadline=datetime.now(UTC), digest="d" * 64)
+    deeper = WaitsBelow(run="a/b", agent="clerk", gates=(gate,))
+    waits = WaitsBelow(run="a", agent="lead", questions=("question-1: Which?",), below=(deeper,))
+    found = [(one.run, what, name) for one, what, name in waiting_below([waits])]
+    assert found == [("a", "question-1: Which?", ""), ("a/b", "Send it", "gate-1")]
 
 
 def test_a_session_is_named_by_its_first_run() -> None:
@@ -142,6 +152,18 @@ async def test_a_slow_client_is_sent_the_newest_and_no_queue() -> None:
     assert [each.data for each in rest if not each.id] == [
         {"n": 9}, {"call": "run:5", "attempt": 1, "start": 0, "text": "0123456789"},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ended", "ids"), [(False, []), (True, ["run:3"])])
+async def test_a_page_is_sent_what_happens_after_it_was_opened_and_the_end(ended: bool, ids: list[str]) -> None:
+    source = feed()
+    add(source, 1, 2)
+    if ended:
+        source.events.append(Logged("run:3", "run_ended", {}))
+    source.caught_up.set()
+    source.over = True
+    sent = stream_events(cast(Any, None), cast(Feed, source), live=True)
+    assert [each.id async for each in sent] == ids
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
 
 async def test_the_guide(guide: ModuleType) -> None:
     await guide.test_an_alert_is_looked_into()
+    await guide.test_nobody_is_paged_without_approval()
     await guide.test_runs_of_before_go_on_with_the_code_of_today()
 
 
@@ -56,6 +57,10 @@ async def test_the_server_of_the_temporal_cli_has_search_attributes(monkeypatch:
     async with agent_environment(workflows=[AgentSessionWorkflow], llm=llm, time_skipping=False) as env:
         handle = await env.start(RUN, REQUEST, id="tidy")
         assert await env.text((await handle.result()).answer) == "It is done."
+        with pytest.raises(
+            AssertionError, match=r"a gate of tidy: it never waited there; the run has ended \(completed\)"
+        ):
+            await env.gate(handle)
         described = await env.client.get_workflow_handle("tidy").describe()
         assert described.task_queue == "agents"
         assert await missing_attributes(env.client) == []

@@ -9,9 +9,10 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import WorkflowFailureError
 
+from outlast.agents.delegation import deciding
 from outlast.agents.delegation.contracts import DelegationRequest
 from outlast.agents.delegation.workflow import DelegatedAgentWorkflow
-from outlast.contracts import Catalog, Decided, DecisionLog, Part, RunStatus
+from outlast.contracts import Catalog, Decided, DecisionLog, Part, RunStatus, Trace
 from outlast.llm.base import ModelCall
 from tests.workflow.base.test_agent_session import calls
 from tests.workflow.delegating.delegating import (
@@ -70,7 +71,7 @@ async def test_a_gate_below_is_seen_above_and_names_both_runs(bench: Bench, tmp_
                 while not web.took["/hook"] or len(web.took["/notice"]) < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
     assert (result.answer.text.count("shouted hello"), bench.did) == (3, ["shout"] * 3)
-    name = f"{below.run.rpartition('/')[2]}/gate-1"
+    name = f"gate-1@{below.run.rpartition('/')[2]}"
     words = f"approved by bob for this run (every call of shout; {name})"
     assert [(one.name, one.given_in, one.covered, one.description) for one in status.standing] == [
         (name, below.run, 1, words)
@@ -126,9 +127,11 @@ async def test_approvals_that_stand_reach_runs_at_work_and_so_does_their_end(ben
             await at_gate(handle)
             await handle.signal("approve", {"by": "dan"})
             result = await handle.result()
+            trace = await two.query("trace", result_type=Trace)
             logs = [await run.query("decisions", result_type=DecisionLog) for run in (handle, one, two)]
     assert (again.gates[0].name, result.answer.text.count("shouted hello")) == ("gate-2", 3)
     assert bench.did == ["shout"] * 4
+    assert [call.approved for call in trace.calls if call.tool] == [given.description, "approved by dan (gate-2)"]
     kinds = [[(record.kind, record.by) for record in log.records] for log in logs]
     assert kinds == [
         [("shared", "bob"), ("revoked", "cleo"), ("opened", "ann"), ("approved", "dan")],
@@ -185,3 +188,36 @@ async def test_nobody_but_a_run_hands_on_what_people_decided(bench: Bench, tmp_p
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
     assert "decided: only a run whose agent asks another hands on what people decided" in str(caught.value.cause)
+
+
+async def test_a_flood_of_hints_hides_no_revocation(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "MOST_LOOKS", 2)
+    bench.runner, held = ours(bench.runner, tmp_path, SHOUTING), asyncio.Event()
+
+    async def clerk(call: ModelCall) -> Any:
+        await held.wait()
+        return shouts(call)
+
+    script = scripted(calls(SHOUT, turn=2), clerk, asks(("clerk", "late"), at=1))
+    client = bench.runner.env.client
+    with bench.runner.env.auto_time_skipping_disabled():
+        async with bench.runner.worker(script):
+            handle = await bench.runner.start(SESSION, session())
+            await at_gate(handle)
+            await handle.signal("approve", {"by": "bob", "stop_asking": True})
+            rows = (await status_when(handle, lambda status: len(status.steps) == 2 and status.steps[1].run)).steps
+            child = client.get_workflow_handle(rows[1].run)
+            assert (await status_when(child, lambda status: status.standing)).standing[0].by == ("bob",)
+            async with asyncio.timeout(30):
+                while (await child.query("status", result_type=RunStatus)).standing:
+                    await child.signal("delegate_decided")
+            held.set()
+            waits = await status_when(child, lambda status: status.gates)
+            await child.signal("deny", {"by": "bob"})
+            await handle.result()
+    assert waits.notices == (
+        "2 messages told of decisions in other runs; approvals of other runs cover no call of this one any more",
+    )
+    assert bench.did == ["shout"]

@@ -1,17 +1,20 @@
 """Gates where agents act: irreversible tool calls, confirmed steps, a stuck undo; what was not approved is never done."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
+from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.reading import read_history
 from outlast.cli.recorded.why import call_data
 from outlast.contracts import (
+    NOT_BY_REQUESTER,
     ROLL_BACK_ALL,
     DecisionLog,
     GatePolicy,
@@ -31,6 +34,7 @@ from tests.workflow.base.test_agent_session import calls, in_turn, results, task
 from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting, waiting_at
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
+from workflows.agent_session import AgentSessionWorkflow
 
 __all__ = ["bench"]
 
@@ -114,6 +118,45 @@ async def test_who_need_not_be_asked_again_is_told_in_the_trace(loud: Bench) -> 
     assert [call_data(call)["approved"] for call in history.calls if call_data(call)["tool"] == "shout"] == approved
     assert f"shout was {stands}" in status.steps[0].note
     assert (status.standing[0].covered, breaks(log.records)) == (1, ())
+
+
+async def test_whoever_asks_for_an_action_in_a_conversation_does_not_approve_it(loud: Bench) -> None:
+    """Whose session it is, and who speaks now; not who spoke before. An approval that stands is as little for who asks."""
+
+    def script(call: ModelCall) -> Any:
+        said = str(call.history[-1]["content"] if call.history else call.messages)
+        return "Done." if "tool_result" in said else calls(("shout", {"text": f"fire {len(call.history)}"}))
+
+    async with loud.runner.worker(script):
+        handle = await loud.runner.start(SESSION, AgentSessionRequest(agent="a", conversation=True, requester="ann"))
+        with loud.runner.env.auto_time_skipping_disabled():
+            for by, gate, approver, stop in (
+                ("ben", 1, "cyd", False),
+                ("cyd", 2, "ben", True),
+                ("cyd", 0, "", False),
+                ("Ben", 3, "cyd", False),
+            ):
+                await handle.execute_update("say", {"text": "shout", "by": by})
+                if gate:
+                    rule = (await waiting_at(handle, f"gate-{gate}")).approval_rule
+                    assert rule == f"ann and {by} asked for it, so somebody else has to approve"
+                    for asker in ("ann", by.lower()):
+                        with pytest.raises(WorkflowUpdateFailedError) as refused:
+                            await handle.execute_update("decide", {"verdict": "approve", "by": asker})
+                        assert NOT_BY_REQUESTER in str(refused.value.cause)
+                    approval = {"verdict": "approve", "by": approver}
+                    await handle.execute_update("decide", approval | ({"stop_asking": True} if stop else {}))
+                await idle(handle)
+            await handle.execute_update("end", "ann")
+            await handle.result()
+    assert loud.did == ["shout"] * 4
+
+
+async def idle(session: "WorkflowHandle[Any, Any]") -> None:
+    """Wait until all that was said to a session is answered."""
+    async with asyncio.timeout(30):
+        while not all(each.ended for each in (await session.query(AgentSessionWorkflow.conversation)).messages):  # noqa: ASYNC110 - a query has no event
+            await asyncio.sleep(0.02)
 
 
 async def test_a_denied_call_rolls_the_session_back_where_its_request_says_so(loud: Bench) -> None:

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-from outlast.approvals import gates
+from outlast.approvals import views
 from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.approvals.views import view_of
 from outlast.cli.decisions.listing import gates_of
@@ -37,17 +37,17 @@ async def test_the_memo_grows_with_the_gates_and_not_with_their_square(
     env: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: dict[int, int] = {}
-    views: list[GateState] = []
+    written_anew: list[GateState] = []
 
     def counted(gate: GateState) -> GateView:
-        views.append(gate)
+        written_anew.append(gate)
         return view_of(gate)
 
     monkeypatch.setattr(gating, "policed", UnsandboxedWorkflowRunner)  # a sandbox has modules of its own
-    monkeypatch.setattr(gates, "view_of", counted)
+    monkeypatch.setattr(views, "view_of", counted)
     for count in (5, 40):
         async with gated(env):
-            views.clear()
+            written_anew.clear()
             handle = await start(env, Job(gates=count, at_once=True))
             with env.auto_time_skipping_disabled():
                 await waiting(handle, count)
@@ -63,7 +63,9 @@ async def test_the_memo_grows_with_the_gates_and_not_with_their_square(
                 if event.HasField("workflow_properties_modified_event_attributes")
             )
     assert written[40] < 8 * written[5] * 1.3
-    assert 40 <= len(views) <= 4 * 40, "a gate is written anew where it changes, and not for each change of another"
+    assert 40 <= len(written_anew) <= 4 * 40, (
+        "a gate is written anew where it changes, and not for each change of another"
+    )
 
 
 async def test_a_decision_at_one_gate_does_not_wait_for_the_terms_of_another(env: WorkflowEnvironment) -> None:

@@ -1,140 +1,25 @@
-"""Gates and questions in Slack, against a double of its API: a message with buttons, a click at the HTTP API, the run goes on."""
+"""Gates in Slack, against a double of its API: a message with buttons, a click at the HTTP API, the run goes on."""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-import httpx2
 import pytest
 from pydantic import SecretStr
-from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
-from temporalio.worker import Worker
+from temporalio.client import WorkflowHandle
 
-from outlast.approvals.identity_activities import GateTermsActivities
-from outlast.cli.reaching import Reach
-from outlast.client import Settings
 from outlast.contracts import GatePolicy, PlanResult
-from outlast.notices.slack.api import SlackApi
-from outlast.notices.slack.slack_activities import SlackActivities
-from outlast.server.app import Server
-from outlast.server.operations import http_error
 from outlast.server.slack import acting, receiving
-from tests.doubles.slack import CHANNEL, SIGNING_SECRET, TOKEN, Failure, Slack, form, signed, slack_double
-from tests.policed import policed
+from tests.doubles.slack import CHANNEL, Failure, Slack, form, signed
 from tests.workflow.conftest import Runner
-from tests.workflow.people.gating import GatedWorkflow, Job, Paid, pay, waiting
+from tests.workflow.people.gating import Job, waiting
 from tests.workflow.people.steering import status_when
 from tests.workflow.people.test_gated_actions import confirmed
-from tests.workflow.telling.asking import Asked, Asking, AskingWorkflow
+from tests.workflow.telling.clicking import ADA, BOB, CYD, EVE, Desk, desk_of, outcomes
 from tests.workflow.undo.rolling_back import PLAN
 
-ADA, BOB, CYD, EVE = "U0ADA0000", "U0BOB0000", "U0CYD0000", "U0EVE0000"
 SECRET = "a secret of thirty-two characters"
-
-
-@pytest.fixture
-def slack() -> Iterator[Slack]:
-    with slack_double() as double:
-        yield double
-
-
-@dataclass
-class Desk:
-    """People at Slack: the double, the HTTP API that it sends clicks to, and the workers of runs."""
-
-    slack: Slack
-    client: Client
-    settings: Settings
-    http: httpx2.AsyncClient
-    queue: str
-
-    async def click(self, member: str, contains: str, button: str) -> httpx2.Response:
-        return await self.send(self.slack.clicked(member, contains, button))
-
-    async def send(self, payload: dict[str, Any]) -> httpx2.Response:
-        body = form(payload)
-        began = time.monotonic()
-        answer = await self.http.post("/slack/actions", content=body, headers=signed(body))
-        assert time.monotonic() - began < 30
-        return answer
-
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        """Who was told what, by themselves."""
-        return [(one["user"], one["text"]) for one in self.slack.asked("chat.postEphemeral")]
-
-    async def until(self, holds: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(20):
-            while True:
-                if found := holds():
-                    return found
-                await asyncio.sleep(0.03)
-
-    async def until_true(self, holds: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(20):
-            while True:
-                if await holds():
-                    return
-                await asyncio.sleep(0.05)
-
-    @asynccontextmanager
-    async def gated(self, secret: str = "", channel: str = CHANNEL, token: str = TOKEN) -> AsyncIterator[None]:
-        terms = GateTermsActivities(secret, slack=True)
-        api = SlackApi(token, self.slack.url)
-        posts = SlackActivities(api, channel, self.settings.slack_names, inbox_url="https://inbox.example")
-        async with Worker(
-            self.client,
-            task_queue=self.queue,
-            workflows=[GatedWorkflow, AskingWorkflow],
-            activities=[pay, terms.gate_terms, terms.check_identity, posts.post_to_slack],
-            workflow_runner=policed(),
-            max_cached_workflows=0,  # no task waits for the worker that had the run before
-        ):
-            yield
-
-    async def start(self, job: Job | Asking) -> WorkflowHandle[Any, Any]:
-        name, gives = ("GatedWorkflow", Paid) if isinstance(job, Job) else ("AskingWorkflow", Asked)
-        run = f"slack-{uuid4().hex[:8]}"
-        return await self.client.start_workflow(name, job, id=run, task_queue=self.queue, result_type=gives)
-
-
-def in_slack(settings: Settings, slack: Slack, **more: Any) -> Settings:
-    return settings.model_copy(
-        update={
-            "slack_bot_token": SecretStr(TOKEN),
-            "slack_channel": CHANNEL,
-            "slack_signing_secret": SecretStr(SIGNING_SECRET),
-            "slack_users": (f"{ADA}:ada", f"{BOB}:bob", f"{CYD}:cyd"),
-            "slack_api_url": slack.url,
-        }
-        | more
-    )
-
-
-@asynccontextmanager
-async def desk_of(runner: Runner, slack: Slack, **more: Any) -> AsyncIterator[Desk]:
-    settings = in_slack(runner.settings, slack, **more)
-    server = Server(Reach(settings, runner.env.client), ["api.example"])
-    transport = httpx2.ASGITransport(server.app())
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api.example", timeout=60) as http:
-        yield Desk(slack, runner.env.client, settings, http, settings.task_queue)
-    await server.aclose()
-
-
-@pytest.fixture
-async def desk(real_runner: Runner, slack: Slack) -> AsyncIterator[Desk]:
-    async with desk_of(real_runner, slack) as made:
-        yield made
-
-
-def outcomes(slack: Slack) -> list[str]:
-    texts = [json.dumps(each.get("blocks"), ensure_ascii=False) for each in slack.messages.values()]
-    return [text for text in texts if "Outcome" in text]
 
 
 async def test_a_click_decides_and_the_message_says_so(real_runner: Runner, slack: Slack) -> None:
@@ -290,81 +175,6 @@ async def test_a_gate_whose_time_runs_out_or_that_is_decided_elsewhere_changes_i
         assert all(each["thread_ts"] and each["reply_broadcast"] for each in reminders)
     deleted, _ = slack.message("cancelled")
     assert deleted
-
-
-async def test_questions_are_answered_by_buttons_dialogs_and_forms(desk: Desk) -> None:
-    slack = desk.slack
-    fields = {
-        "name": {"type": "string", "title": "Who", "maxLength": 20},
-        "days": {"type": "integer"},
-        "kind": {"enum": ["sick", "holiday"]},
-        "paid": {"type": "boolean"},
-    }
-    async with desk.gated():
-        chosen = await desk.start(Asking(text="Which one?", options=("the <!channel> one", "x" * 80)))
-        await desk.until(lambda: slack.buttons("Which one?"))
-        await desk.click(BOB, "Which one?", "the <!channel> one")
-        assert (await chosen.result()).answer == "the <!channel> one"
-        assert "answered: the <!channel> one" in json.dumps(slack.message("Which one?")[1]["blocks"])
-        assert "<!channel>" not in slack.message("Which one?")[1]["text"]
-
-        typed = await desk.start(Asking(text="What else?"))
-        await desk.until(lambda: slack.buttons("What else?"))
-        await desk.click(BOB, "What else?", "Answer…")
-        empty = await desk.send(slack.submitted(BOB, {"answer": {"text": {"type": "plain_text_input", "value": " "}}}))
-        assert empty.json() == {"response_action": "errors", "errors": {"answer": "Write an answer"}}
-        await desk.send(slack.submitted(BOB, {"answer": {"text": {"type": "plain_text_input", "value": "Nothing"}}}))
-        assert (await typed.result()).answer == "Nothing"
-
-        gate = await desk.start(Asking(text="Left or right", options=("left", "right"), as_gate=True))
-        await desk.until(lambda: slack.buttons("Left or right"))
-        assert list(slack.buttons("Left or right")) == ["left", "right", "Deny", "Open"]
-        await desk.click(BOB, "Left or right", "right")
-        assert (await gate.result()).answer == "right"
-        assert "approved by bob" in json.dumps(slack.message("Left or right")[1])
-
-        schema = {"properties": fields, "required": ["name"]}
-        filled = await desk.start(Asking(text=f"How long? {'Say. ' * 100}", form=schema, wrong="Eve"))
-        await desk.until(lambda: slack.buttons("How long?"))
-        await desk.click(BOB, "How long?", "Answer…")
-        blocks = {each.get("block_id"): each for each in slack.asked("views.open")[-1]["view"]["blocks"]}
-        assert (blocks["name"]["label"]["text"], blocks["name"]["optional"], blocks["days"]["optional"]) == (
-            "Who",
-            False,
-            True,
-        )
-        values = {
-            "name": {"text": {"value": "Bob"}},
-            "days": {"json": {"value": "3"}},
-            "kind": {"chosen": {"selected_option": blocks["kind"]["element"]["options"][1]}},
-            "paid": {"chosen": {"selected_option": None}},
-        }
-        wrong = slack.submitted(BOB, values | {"name": {"text": {"value": "Eve"}}})
-        assert (await desk.send(wrong)).status_code == 200
-        await desk.until(lambda: len([one for one in slack.messages.values() if "How long?" in one["text"]]) == 2)
-        await desk.click(BOB, "How long?", "Answer…")
-        answer = slack.submitted(BOB, values)
-        assert (await desk.send(answer)).status_code == 200
-        assert json.loads((await filled.result()).answer or "") == {"name": "Bob", "days": 3, "kind": "holiday"}
-        await desk.send(answer | {"trigger_id": "another"})
-        assert "has ended already" in desk.told[-1][1]
-
-
-async def test_an_answer_to_a_run_that_cannot_be_looked_at_is_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As while its task fails, and somebody deploys what it needs."""
-
-    async def fails(*given: Any) -> None:
-        raise WorkflowQueryFailedError("its task fails")
-
-    async with desk.gated():
-        chosen = await desk.start(Asking(text="Which one?", options=("this", "that")))
-        await desk.until(lambda: desk.slack.buttons("Which one?"))
-        monkeypatch.setattr(acting, "_asked", fails)
-        assert (await desk.click(BOB, "Which one?", "that")).status_code == 200
-        assert (await chosen.result()).answer == "that"
-    refusal = http_error(WorkflowQueryFailedError("its task fails"))
-    assert refusal is not None
-    assert refusal.status == 503
 
 
 async def test_what_slack_did_not_sign_is_refused(desk: Desk) -> None:
