@@ -171,7 +171,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             request.result_schema,
             before,
             request.talk,
-            long=lambda: self._is_long() and workflow.all_handlers_finished(),
+            long=self._is_long,
             leave=self._leave,
         )
         self._begin(request)
@@ -219,7 +219,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     def _continue_if_long(self) -> None:
         """Leave before the next turn when history has grown long; all that matters goes along.
 
-        Not while notices of a gate are being sent: the server drops activities that are left behind.
+        Not while notices of a gate are being sent, or a decision is being checked: what is left behind is dropped.
         """
         if not self._is_long():
             return
@@ -239,7 +239,8 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         )
 
     def _is_long(self) -> bool:
-        return workflow.info().is_continue_as_new_suggested() and not self.gates.notifier.pending
+        busy = self.gates.notifier.pending or not workflow.all_handlers_finished()
+        return workflow.info().is_continue_as_new_suggested() and not busy
 
     def _progress(self) -> SessionProgress:
         if self._talk is not None:

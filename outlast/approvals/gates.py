@@ -17,13 +17,12 @@ from outlast.approvals.rules import Check, Describe, Facts, denied_before, names
 from outlast.approvals.views import (
     TURNED_DOWN,
     Published,
+    Views,
     covered_by,
     decision_of,
     news_of,
     noise_text,
-    report_of,
     timer_text,
-    view_of,
 )
 from outlast.contracts import (
     NOISE,
@@ -71,6 +70,7 @@ class Gates:
         self._authentication, self.notifier = Authentication(), Notifier(trace)
         self.allowed, self.runs = dict[str, None](), dict[str, None]()  # tools; run ids of gates of the parts before
         self.slack, self.news = RunInSlack(trace, self.notifier), 0
+        self._views = Views()
 
     @property
     def log(self) -> DecisionLog:
@@ -275,9 +275,7 @@ class Gates:
                 self.publish()
 
     def _view(self, gate: GateState) -> GateView:
-        terms = self._authentication.terms
-        report = report_of(terms.inbox, workflow.info().workflow_id)
-        return view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
+        return self._views.of(gate, self._authentication.terms)
 
     def _notice(self, record: GateRecord) -> None:
         """Show a message that changed nothing."""

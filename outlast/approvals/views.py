@@ -24,6 +24,7 @@ from outlast.contracts import (
     GateRecord,
     GatesShown,
     GateState,
+    GateTerms,
     GateView,
     Produced,
     ProposedAction,
@@ -128,7 +129,24 @@ def changed_gates(before: Mapping[str, GateView], waiting: Sequence[GateView]) -
     """Write only the gates that have changed since the memo was written, each in a field of its own; None takes one out."""
     now = {view.name: view for view in waiting}
     gone: dict[str, GateView | None] = {f"{GATE_MEMO}{name}": None for name in before if name not in now}
-    return gone | {f"{GATE_MEMO}{name}": view for name, view in now.items() if before.get(name) != view}
+    new = {name: view for name, view in now.items() if before.get(name) is not view and before.get(name) != view}
+    return gone | {f"{GATE_MEMO}{name}": view for name, view in new.items()}
+
+
+class Views:
+    """Gates as people see them; one that has not changed is not written anew, as all are shown for each that does."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[GateState, tuple[str, bool], GateView]] = {}
+
+    def of(self, gate: GateState, terms: GateTerms) -> GateView:
+        """Show a gate by the terms of now."""
+        known, by = self._known.get(gate.name), (terms.inbox, terms.demands_token)
+        if known is None or known[0] is not gate or known[1] != by:
+            report = report_of(terms.inbox, workflow.info().workflow_id)
+            view = view_of(gate).model_copy(update={"signed": terms.demands_token, "report": report})
+            known = self._known[gate.name] = (gate, by, view)
+        return known[2]
 
 
 def _fitting(waiting: Sequence[GateView]) -> list[GateView]:

@@ -112,6 +112,10 @@ def read_json(file: Path, option: str) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise LeavingError(WRONG, f"{option} {file}: not JSON at {where}: {error.msg}; fix it there") from error
+    except RecursionError as error:
+        raise LeavingError(
+            WRONG, f"{option} {file}: not JSON that can be read, because it is nested too deeply"
+        ) from error
 
 
 def _read(file: Path, option: str) -> str:

@@ -9,23 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
 
 from outlast.command_line import command
-from outlast.contracts import TAKEN_NOTE, Change, Changes, ChangeState, Fork, RunStatus, StepRow, StepState
+from outlast.contracts import TAKEN_NOTE, Change, Changes, ChangeState, Fork, Plan, RunStatus, StepState
+from outlast.forks.following import renamed_steps
 from outlast.forks.reading import (
-    CHECKS_AT_ONCE,
+    QUERY_SECONDS,
     EarlierRun,
     ForkError,
     Made,
     NoRunError,
     asked,
     described,
+    for_each,
     request_of,
     status_of,
 )
 from outlast.undo import rollback_id
-from outlast.undo.log import UndoLog
 
 
 async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
@@ -37,7 +38,7 @@ async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
     taken, fork = _taken(earlier.status), _fork_of(earlier.request)
     while fork is not None:
         try:
-            before = await described(client, fork.run, fork.run_id or None)
+            before = await _last_part(client, fork.run, fork.run_id)
         except NoRunError:  # what was known of it when it was forked is all that is left
             made += [Made(fork.run, _of_gone(fork.run, step)) for step in fork.changed]
             break
@@ -48,47 +49,68 @@ async def with_changes(client: Client, earlier: EarlierRun) -> EarlierRun:
     return replace(earlier, changes=tuple(made))
 
 
+async def _last_part(client: Client, run: str, run_id: str) -> WorkflowExecutionDescription:
+    """Describe the last part of a run of which one part is known: it may have continued as new, or been reset, since."""
+    known = await described(client, run, run_id or None)
+    last = await described(client, run)
+    same = known.raw_description.workflow_execution_info, last.raw_description.workflow_execution_info
+    return last if same[0].first_run_id == same[1].first_run_id else known
+
+
 async def _own(client: Client, found: WorkflowExecutionDescription, status: RunStatus) -> list[Made]:
-    """Return what a run changed itself, and agents that it asked, as rollbacks of it have left that."""
+    """Return what a run changed itself, and what it never took over of runs below, as rollbacks of it have left that."""
     changes = await asked(client, found, "changes", Changes)
-    log = UndoLog()
-    log.adopt(changes, found.id)
-    await _take_over_below(client, status, log)
-    made = [Made(found.id, change) for change in log.all().changes]
+    made = [Made(found.id, change) for change in changes.changes]
+    known = {change.key for change in changes.changes}
+    made += [each for each in await _below(client, found, status) if each.change.key not in known]
     if found.status is WorkflowExecutionStatus.RUNNING or not any(each.stands for each in made):
         return made
     names = [rollback_id(found.run_id), *(rollback_id(found.run_id, point.name) for point in changes.checkpoints)]
     undone: set[str] = set()
-    waiting = iter(names)
 
-    async def look() -> None:
-        for name in waiting:
-            undone.update(await _undone(client, found, name))
+    async def look(name: str) -> None:
+        undone.update(await _undone(client, found, name))
 
-    async with asyncio.TaskGroup() as looking:
-        for _ in range(min(CHECKS_AT_ONCE, len(names))):
-            looking.create_task(look())
+    await for_each(names, look)
     return [
-        Made(each.run, each.change.model_copy(update={"state": ChangeState.UNDONE}))
+        replace(each, change=each.change.model_copy(update={"state": ChangeState.UNDONE}))
         if each.change.key in undone
         else each
         for each in made
     ]
 
 
-async def _take_over_below(client: Client, status: RunStatus, log: UndoLog) -> None:
-    """Add what agents changed that were at work in runs of their own: a run that was terminated never took that over."""
+async def _below(client: Client, above: WorkflowExecutionDescription, status: RunStatus) -> list[Made]:
+    """Return what the runs of agents changed that a run asked and whose end it did not see: it works on, or was terminated."""
+    made: list[Made] = []
     for row in status.steps:
-        if not row.run or row.state is not StepState.RUNNING:
+        if not row.run or row.state is StepState.DONE:
             continue
         try:
-            found = await described(client, row.run)
+            below = await described(client, row.run)
         except NoRunError:
             continue
-        below = UndoLog()
-        below.adopt(await asked(client, found, "changes", Changes), found.id)
-        await _take_over_below(client, await status_of(client, found), below)
-        log.take_over(below.all().changes, row.within)
+        if above.status is not WorkflowExecutionStatus.RUNNING:
+            below = await _ended(client, below)
+        changes = await _own(client, below, await status_of(client, below))
+        step = row.within or row.step
+        made += [Made(above.id, each.change.model_copy(update={"step": step})) for each in changes]
+    return made
+
+
+async def _ended(client: Client, found: WorkflowExecutionDescription) -> WorkflowExecutionDescription:
+    """Wait for the end of a run below, which the end of the run above cancels; raises ForkError where it works on."""
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        return found
+    try:
+        async with asyncio.timeout(QUERY_SECONDS):
+            await client.get_workflow_handle(found.id).result()
+    except WorkflowFailureError:
+        pass
+    except TimeoutError:
+        end = command("cancel", found.id)
+        raise ForkError(f"{found.id}, which the run has begun, still works, and may change more: {end}") from None
+    return await described(client, found.id)
 
 
 async def _undone(client: Client, of: WorkflowExecutionDescription, name: str) -> set[str]:
@@ -122,10 +144,12 @@ def standing_changes(earlier: EarlierRun) -> list[Made]:
     return [change for change in earlier.changes if change.stands]
 
 
-def check_effects(standing: Sequence[Made], done: Sequence[str], planned: Sequence[StepRow] | None) -> None:
-    """Refuse to do again what changed something, unless it was undone since or the fork has no such step any more."""
-    names = None if planned is None else [row.step for row in planned]
-    repeated = [one for one in standing if one.step not in done and (names is None or one.step in names)]
+def check_effects(
+    standing: Sequence[Made], done: Sequence[str], before: Plan | None = None, after: Plan | None = None
+) -> None:
+    """Refuse to do again what changed something, unless it was undone since or the fork's plan has no such step any more."""
+    planned = None if after is None else {step.step for step in after.steps} | renamed_steps(before, after)
+    repeated = [one for one in standing if one.step not in done and (planned is None or one.step in planned)]
     if not repeated:
         return
     runs = list(dict.fromkeys(one.run for one in repeated))

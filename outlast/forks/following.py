@@ -12,20 +12,18 @@ from outlast.contracts import Plan, PlanStep, StepRow
 DOT = " · "
 
 
-def following(rows: Sequence[StepRow], step: str, others: Iterable[str] = ()) -> set[str]:
-    """Return a step and all that comes after it.
+def following(rows: Sequence[StepRow], steps: Iterable[str], others: Iterable[str] = ()) -> set[str]:
+    """Return some steps and all that comes after them.
 
     Args:
         rows: The steps of the run.
-        step: One of them.
+        steps: Some of them.
         others: Names below which the run asked more, without a row of their own (`draft · plan`).
     """
-    by_name = {row.step: row for row in rows}
+    by_name, first = {row.step: row for row in rows}, set(steps)
     if any(row.depends_on for row in rows):
-        return _in_graph(by_name, step, others)
-    start = by_name[step]
-    after = {row.step for row in rows if _is_later(row, start)}
-    return {step, *after}
+        return _in_graph(by_name, first, others)
+    return first | {row.step for row in rows if any(_is_later(row, by_name[step]) for step in first)}
 
 
 def edited_steps(before: Plan | None, after: Plan | None) -> list[str]:
@@ -36,29 +34,44 @@ def edited_steps(before: Plan | None, after: Plan | None) -> list[str]:
     return [step.step for step in after.steps if step.step in known and known[step.step] != _essence(step)]
 
 
+def renamed_steps(before: Plan | None, after: Plan | None) -> set[str]:
+    """Name the steps of a plan that another plan lacks, but has under another name: the same agent is to do the same there."""
+    if before is None or after is None:
+        return set()
+    names = {step.step for step in before.steps}
+    new = {(step.agent, step.input) for step in after.steps if step.step not in names}
+    kept = {step.step for step in after.steps}
+    return {step.step for step in before.steps if step.step not in kept and (step.agent, step.input) in new}
+
+
 def _essence(step: PlanStep) -> tuple[str, str, frozenset[str]]:
     return step.agent, step.input, frozenset(step.depends_on)
 
 
-def _in_graph(rows: Mapping[str, StepRow], step: str, others: Iterable[str]) -> set[str]:
+def _in_graph(rows: Mapping[str, StepRow], steps: set[str], others: Iterable[str]) -> set[str]:
     names = dict.fromkeys((*rows, *others))
-    stage = _group(step) if _group(step) in rows else ""
-    again = _dependent(rows, {step})
-    # What follows in the same stage changes the stage's result, and so all later stages as a whole.
-    whole = {step} if not stage else set()
-    later = _dependent(rows, {stage}) - {stage} if stage else again
-    whole |= {name for name in later if name in rows}
-    again |= later | ({stage} if stage else set())
+    dependents: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        for needed in row.depends_on:
+            dependents.setdefault(needed, []).append(name)
+    within = {step for step in steps if _group(step) in rows}
+    again = _reached(dependents, steps - within)
+    whole = set(again)
+    for step in within:
+        # What follows in the same stage changes the stage's result, and so all later stages as a whole.
+        stage = _group(step)
+        later = _reached(dependents, {stage}) - {stage}
+        whole |= later
+        again |= _reached(dependents, {step}) | later | {stage}
     return again | {name for name in names if _group(name) in whole}
 
 
-def _dependent(rows: Mapping[str, StepRow], start: set[str]) -> set[str]:
-    reached = set(start)
-    grown = True
-    while grown:
-        fresh = {name for name, row in rows.items() if name not in reached and reached.intersection(row.depends_on)}
-        reached |= fresh
-        grown = bool(fresh)
+def _reached(dependents: Mapping[str, Sequence[str]], start: set[str]) -> set[str]:
+    reached, waiting = set(start), list(start)
+    while waiting:
+        fresh = [name for name in dependents.get(waiting.pop(), ()) if name not in reached]
+        reached.update(fresh)
+        waiting += fresh
     return reached
 
 

@@ -7,7 +7,7 @@ handle = await retry(client, "plan-2")
 from collections.abc import Mapping
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import (
     Priority,
     SearchAttributeKey,
@@ -21,6 +21,7 @@ from outlast.client import load_settings
 from outlast.contracts import RunState
 from outlast.forks import FORKED_MEMO
 from outlast.forks.preparing import Prepared, Wanted, prepare
+from outlast.forks.reading import NoRunError, described
 from outlast.storage.activities import ContentStore
 
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
@@ -92,6 +93,7 @@ async def retry(
 
     Raises:
         ForkError: As of `fork`; also for a run that still runs, or in which nothing failed.
+        WorkflowAlreadyStartedError: The same retry of it is at work.
 
     Example:
         ```python
@@ -100,6 +102,20 @@ async def retry(
     """
     wanted = Wanted(repeat_effects=repeat_effects, retries=True, budget=budget or {})
     return await start(client, await prepare(client, store or _store(), run, wanted), new_id, requester)
+
+
+async def id_for(client: Client, prepared: Prepared) -> str:
+    """Make an id for a fork; of a retry, that of the one that is at work, so that what failed is not done twice at once."""
+    number = 1
+    while True:
+        name = prepared.new_id(number)
+        try:
+            found = await described(client, name)
+        except NoRunError:
+            return name
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            return name
+        number += 1
 
 
 async def start(client: Client, prepared: Prepared, new_id: str = "", requester: str = "") -> WorkflowHandle[Any, Any]:
@@ -118,7 +134,7 @@ async def start(client: Client, prepared: Prepared, new_id: str = "", requester:
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         found.workflow_type,
         {**prepared.request, "requester": requester},
-        id=new_id or prepared.new_id(),
+        id=new_id or await id_for(client, prepared),
         task_queue=found.task_queue,
         memo={FORKED_MEMO: {"run": made.run, "run_id": made.run_id, "from": made.start}},
         search_attributes=TypedSearchAttributes(marks),
@@ -137,4 +153,5 @@ def _store() -> ContentStore:
         settings.content_inline_bytes,
         state_dir=settings.state_dir.resolve(),
         waits=settings.store_wait,
+        seal=settings.seal(),
     )

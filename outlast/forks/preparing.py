@@ -19,6 +19,7 @@ from outlast.contracts import (
     StepOutcomes,
     StepRow,
     StepState,
+    hashed,
 )
 from outlast.forks import SESSION, STAGED
 from outlast.forks.changes import check_effects, standing_changes, with_changes
@@ -62,10 +63,11 @@ class Prepared:
     notes: tuple[str, ...]
     plan: Plan | None = None
 
-    def new_id(self) -> str:
-        """Make an id for it, which tells where it comes from."""
-        origin = re.sub(r"-(fork|retry)-[0-9a-f]{8}$", "", self.earlier.id)
-        return f"{origin}-{'fork' if self.fork.start else 'retry'}-{secrets.token_hex(4)}"
+    def new_id(self, number: int = 1) -> str:
+        """Make an id that tells where it comes from; that of a retry, by `number`, is the same for everybody who asks for it."""
+        origin, fork = re.sub(r"-(fork|retry)-[0-9a-f]{8}$", "", self.earlier.id), bool(self.fork.start)
+        mark = secrets.token_hex(4) if fork else hashed({**self.request, "retry": number})[:8]
+        return f"{origin}-{'fork' if fork else 'retry'}-{mark}"
 
 
 async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted) -> Prepared:
@@ -83,7 +85,7 @@ async def prepare(client: Client, store: ContentStore, run: str, wanted: Wanted)
     taken = [outcome for outcome in earlier.outcomes if outcome.step not in again]
     standing = [] if wanted.repeat_effects else standing_changes(earlier)
     done = _done(rows, earlier, taken)
-    check_effects(standing, done, rows if plan else None)
+    check_effects(standing, done, earlier.plan, plan)
     await _check_contents(store, earlier, taken, wanted)
     made = Fork(
         run=earlier.id,
@@ -150,9 +152,10 @@ def _rows(earlier: EarlierRun, plan: Plan | None) -> Sequence[StepRow]:
 
 def _again(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], wanted: Wanted) -> set[str]:
     """Name the steps that are done again: where the fork begins, what was edited or undone, and all that comes after."""
-    names = [row.step for row in rows]
+    names = dict.fromkeys(row.step for row in rows)
     if wanted.from_step and wanted.from_step not in names:
-        there = ", ".join(names[:NAMES_SHOWN]) + (f" and {len(names) - NAMES_SHOWN} more" * (len(names) > NAMES_SHOWN))
+        more = f" and {len(names) - NAMES_SHOWN} more" * (len(names) > NAMES_SHOWN)
+        there = ", ".join(list(names)[:NAMES_SHOWN]) + more
         raise ForkError(f"run {earlier.id} has no step {wanted.from_step!r}; its steps are {there or 'not known yet'}")
     if (wanted.agent or wanted.model or wanted.text) and not wanted.from_step:
         raise ForkError("--agent, --model and --input say how a step is done; name it with --from-step")
@@ -165,7 +168,7 @@ def _again(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], want
     undone = {change.step for change in earlier.changes if change.change.state is ChangeState.UNDONE}
     starts = [wanted.from_step, *undone, *edited_steps(earlier.plan, plan)]
     others = [outcome.step for outcome in earlier.outcomes]
-    return {name for step in starts if step in names for name in following(rows, step, others)}
+    return following(rows, {step for step in starts if step in names}, others)
 
 
 def _done(rows: Sequence[StepRow], earlier: EarlierRun, taken: Sequence[StepOutcome]) -> tuple[str, ...]:
@@ -207,15 +210,13 @@ def _agents(earlier: EarlierRun, plan: Plan | None, rows: Sequence[StepRow], wan
 
     What an earlier fork said of a step holds on, unless the plan now names another agent for it, or is made anew.
     """
-    before = Fork.model_validate(earlier.request.get("forked") or {"run": ""})
     planned = {step.step: step.agent for step in earlier.plan.steps} if earlier.plan else {}
     now = {step.step: step.agent for step in plan.steps} if plan else {}
-    agents = {step: who for step, who in before.agents.items() if planned.get(step) == now.get(step)}
+    agents = {step: who for step, who in earlier.forked.agents.items() if planned.get(step) == now.get(step)}
     if not (wanted.agent or wanted.model):
         return agents
     own = next(row.agent for row in rows if row.step == wanted.from_step).partition("@")[0]
-    agent = wanted.agent or own
-    if not agent:
+    if not (agent := wanted.agent or own):
         raise ForkError(
             f"step {wanted.from_step} is done by no agent of its own; name one with --agent, or one of its sub-steps"
         )
@@ -258,10 +259,8 @@ def _start_in_words(wanted: Wanted) -> str:
 
 def _notes(earlier: EarlierRun, done: Sequence[str], wanted: Wanted) -> tuple[str, ...]:
     notes = []
-    changed = [
-        change for change in standing_changes(earlier) if change.step in done or earlier.found.workflow_type == SESSION
-    ]
-    if changed:
+    of_all = earlier.found.workflow_type == SESSION
+    if changed := [change for change in standing_changes(earlier) if of_all or change.step in done]:
         steps = ", ".join(dict.fromkeys(change.step for change in changed))
         runs = ", ".join(dict.fromkeys(change.run for change in changed))
         notes.append(
@@ -269,7 +268,7 @@ def _notes(earlier: EarlierRun, done: Sequence[str], wanted: Wanted) -> tuple[st
             "undoes it"
         )
     budget = earlier.status.budget
-    if wanted.retries and budget is not None and budget.stopped and not wanted.budget:
+    if budget is not None and budget.stopped and wanted.retries and not wanted.budget:
         notes.append(
             f"run {earlier.id} had used up its budget ({budget.line}); this one has the budget of the request again, unspent. "
             "Where that is too little for what is left: retry with --budget-usd, --budget-tokens or --budget-calls"
@@ -286,14 +285,15 @@ async def _of_session(client: Client, store: ContentStore, earlier: EarlierRun, 
     if wanted.from_turn is None and not (wanted.retries or wanted.edit or text or wanted.agent or wanted.model):
         raise ForkError("say from where on (--from-turn N), or what shall be otherwise (--edit FILE)")
     made = await session_from(client, earlier, wanted.from_turn, text)
-    check_effects(() if wanted.repeat_effects else made.repeated, (), None)
+    check_effects(() if wanted.repeat_effects else made.repeated, ())
     named = dict.fromkeys(references(made.progress), "the conversation")
     if gone := await missing_contents(store, named):
         raise ForkError(f"the content store does not hold {gone[0]} of run {earlier.id} any more; start the task anew")
-    agent = wanted.agent or str(earlier.request.get("agent", ""))
-    agents = {made.step: f"{agent}@{wanted.model}"} if wanted.model else {}
+    agent = wanted.agent or str(wanted.edit.get("agent") or made.agent or earlier.request.get("agent", ""))
+    before = earlier.forked.agents.get(made.step, "")
+    who = f"{agent}@{wanted.model}" if wanted.model else before if before.partition("@")[0] == agent else ""
+    agents = {made.step: who} if who else {}
     fork_of = Fork(run=earlier.id, run_id=earlier.found.run_id, start=_start_in_words(wanted), agents=agents)
     request = {**earlier.request, **wanted.edit, "agent": agent, "continues": made.progress}
-    return Prepared(
-        earlier, _asked_anew(request, fork_of, wanted), fork_of, made.turns, _notes(earlier, made.turns, wanted)
-    )
+    notes = _notes(earlier, made.turns, wanted)
+    return Prepared(earlier, _asked_anew(request, fork_of, wanted), fork_of, made.turns, notes)

@@ -1,7 +1,7 @@
 """Reads all of an earlier run that a fork of it needs: what it was asked, its steps and their outcomes, what it changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,12 +17,13 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from outlast.contracts import Change, ChangeState, Plan, RunStatus, StepOutcome, StepOutcomes
+from outlast.contracts import Change, ChangeState, Fork, Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
 from outlast.storage.activities import ContentStore
 from outlast.tracing.rows import with_all
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 QUERY_SECONDS = 30.0
 """How long a worker may take to read an ended run's history anew and to answer."""
 CHECKS_AT_ONCE = 16
@@ -84,6 +85,11 @@ class EarlierRun:
         return self.found.id
 
     @property
+    def forked(self) -> Fork:
+        """What it took over itself; of a run without a name where it took over nothing."""
+        return Fork.model_validate(self.request.get("forked") or {"run": ""})
+
+    @property
     def running(self) -> bool:
         """Whether it still runs."""
         return self.found.status is WorkflowExecutionStatus.RUNNING
@@ -143,21 +149,33 @@ async def history(client: Client, workflow_id: str, run_id: str) -> AsyncIterato
 async def missing_contents(store: ContentStore, named: Mapping[str, str]) -> list[str]:
     """Name what is gone, or is not what was written, of contents that are each given as its key and what it is."""
     gone: list[str] = []
-    waiting = iter(named.items())
 
-    async def check() -> None:
-        for ref, name in waiting:
-            try:
-                await store.get(ref)
-            except ApplicationError as error:
-                if kind_of(error) not in (ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED):
-                    raise
-                gone.append(f"{name} ({ref[:12]}…)")
+    async def check(ref: str) -> None:
+        try:
+            await store.get(ref)
+        except ApplicationError as error:
+            if kind_of(error) not in (ErrorKind.CONTENT_MISSING, ErrorKind.CONTENT_ALTERED):
+                raise
+            gone.append(f"{named[ref]} ({ref[:12]}…)")
 
-    async with asyncio.TaskGroup() as checking:
-        for _ in range(min(CHECKS_AT_ONCE, len(named))):
-            checking.create_task(check())
+    await for_each(named, check)
     return gone
+
+
+async def for_each(given: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
+    """Do something for each of what is given, some of them at a time; raises the first error."""
+    waiting = iter(given)
+
+    async def work() -> None:
+        for one in waiting:
+            await do(one)
+
+    try:
+        async with asyncio.TaskGroup() as working:
+            for _ in range(CHECKS_AT_ONCE):
+                working.create_task(work())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def references(data: Any) -> Iterator[str]:

@@ -151,7 +151,7 @@ class ClaudeLLM:
         request_id = _id_in(headers)
         said = f"{error}{f' (request {request_id})' if request_id else ''}"
         failure = ModelFailure(status=200, request_id=request_id, model=call.model, usage=progress.paid())
-        if self._known.answered:  # a gateway or a portal that stands before it, or says that it is being worked on
+        if self._known.is_right:  # a gateway or a portal that stands before it, or says that it is being worked on
             text = f"{self._client.base_url} does not speak the Messages API at this moment: {said}"
             return retryable(ErrorKind.MODEL_UNAVAILABLE, text, failure)
         text = f"{self._client.base_url} does not speak the Messages API: {said}; check ANTHROPIC_BASE_URL"

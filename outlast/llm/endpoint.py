@@ -122,6 +122,11 @@ class Known:
         right = not endpoint.own_url or url.rstrip("/") == CLAUDE_URL
         return cls(note, right or (note is not None and note.exists()))
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the address has answered, perhaps to another process of this machine since this one began."""
+        return self.answered or (self.note is not None and self.note.exists())
+
     def note_answer(self) -> None:
         """Keep in mind that it has answered."""
         if not self.answered:

@@ -4,9 +4,11 @@ What has ended well stays in `outcomes` and is not run again, so that a plan can
 Two runs of steps in one execution may use the same step ids, so rows and calls carry a prefix of their own.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from outlast.agents.agents import Agents
@@ -24,6 +26,8 @@ from outlast.workflow.graphs import topological
 
 LONG = 500
 """Steps of a plan that takes a workflow task of its own to lay out; no release before 0.3.0 ran a longer one."""
+MOST_WAITING = 100
+"""Steps of a plan that wait for a person at the same time: nobody sees more at once, and the run must hold them all."""
 
 
 class PlanRunning:
@@ -53,6 +57,7 @@ class PlanRunning:
         self._schema = schema
         self._on_done = on_done
         self._archives = archives
+        self._waiting = asyncio.Semaphore(MOST_WAITING)
 
     async def run(
         self,
@@ -158,6 +163,13 @@ class PlanRunning:
 
     async def _confirmed(self, step: PlanStep) -> PlanStep:
         """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
+        # A plan of 0.2.0 had as many gates at once as there were such steps.
+        if self._waiting.locked() and not workflow.patched("gates-in-turn"):
+            return await self._asked(step)
+        async with self._waiting:
+            return await self._asked(step)
+
+    async def _asked(self, step: PlanStep) -> PlanStep:
         gates = self._agents.run.gates
         name = self._prefix + step.step
         self._agents.run.state.waits(name, "waits until a person has approved it")

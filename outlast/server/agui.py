@@ -43,14 +43,18 @@ THREAD = "agui-"
 __all__ = ["RunAgentInput", "Translation", "run_agent", "said_in"]
 
 
+def session_for(thread: str) -> str:
+    """Return the session of a thread; "~2" at the end of an id is the second run of a session."""
+    return THREAD + thread.replace("%", "%25").replace("~", "%7E")
+
+
 def run_agent(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
     """Make the operation that sends an agent the last message of a thread, and streams what comes of it."""
 
     async def run(call: Call) -> Answer:
         given: RunAgentInput = call.body
-        session = THREAD + given.thread_id.replace("~", "-")
         message = Message(said_in(given), call.params["agent"], given.run_id)
-        said = await say(call.reach, call.caller, session, message)
+        said = await say(call.reach, call.caller, session_for(given.thread_id), message)
         found = await find(call.reach, said.id)
         translation = Translation(given.thread_id, given.run_id, said.number)
         alone = await found.memo_value(KEY_MEMO, "", type_hint=str) == given.run_id  # a run of one message, as once

@@ -21,7 +21,7 @@ from outlast.cli.reaching import PATIENT_DEADLINE, Reach, word
 from outlast.contracts import QuestionAnswered, RunStatus
 from outlast.server.access import Caller, Scope
 from outlast.server.operations import Answer, Body, Call, HttpError
-from outlast.server.starting import key_of
+from outlast.server.starting import check_id, key_of
 
 
 class SayBody(Body):
@@ -83,6 +83,8 @@ async def say(reach: Reach, caller: Caller, session: str, message: Message) -> M
     found, _ = await newest(reach, session)
     if found is None and not message.agent.strip():
         raise HttpError(404, f"there is no session {session!r}; name the agent of a new one: agent")
+    if found is None:
+        check_id(session, "session")
     # One that interrupts is no answer: it breaks off the question, too.
     asks = await _asks(reach, found) if found and message.text.strip() and not message.interrupt else ""
     # To answer is to decide: whoever may only start is heard as well, but says something else.

@@ -126,7 +126,7 @@ async def start_run(
     """
     if made_up := list(carried_in(request)):
         raise HttpError(422, f"{', '.join(made_up)}: only a run that continues as new carries this; leave it out")
-    _check_id(key)
+    check_id(key, KEY)
     reach.store()  # a store that cannot be opened must not be found out after the run was paid
     digest = _digest(kind.workflow, request)
     try:
@@ -149,11 +149,12 @@ async def start_run(
     return False, await find(reach, handle.id)
 
 
-def _check_id(key: str) -> None:
+def check_id(key: str, named: str) -> None:
+    """Raise HttpError where a run cannot have this id, which was given as what is `named`."""
     if key and (not key.strip() or not key.isprintable() or len(key.encode(errors="replace")) > MOST_ID):
-        raise HttpError(422, f"{KEY}: write at most {MOST_ID} bytes of printable characters")
+        raise HttpError(422, f"{named}: write at most {MOST_ID} bytes of printable characters")
     if key.startswith(SYSTEM):
-        raise HttpError(422, f"{KEY}: ids that begin with {SYSTEM} are Temporal's own")
+        raise HttpError(422, f"{named}: ids that begin with {SYSTEM} are Temporal's own")
 
 
 def _digest(workflow: str, request: RunRequest) -> str:

@@ -15,7 +15,9 @@ FIRST = (StepState.FAILED, StepState.RUNNING, StepState.PENDING, StepState.SKIPP
 
 def room() -> int:
     """Return how many bytes of steps one answer of this run may hold: half of what a message may."""
-    limit = getattr(workflow.payload_converter(), "limit", None)
+    converter = workflow.payload_converter()
+    # The SDK wraps a converter in one of its own.
+    limit = getattr(getattr(converter, "_inner_payload_converter", converter), "limit", None)
     return ROOM if limit is None else min(ROOM, limit // 2)
 
 

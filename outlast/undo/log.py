@@ -122,7 +122,7 @@ class UndoLog:
         ours: Iterable[Change] = [each for each in before.changes if each.key.startswith(f"{workflow_id}/")]
         self.changes = {change.seq: change for change in ours}
         self._keys = {change.key for change in self.changes.values()}
-        if self.changes:
+        if self.changes or not before.changes:  # else they are another run's, like the changes
             self._points = {point.name: point for point in before.checkpoints}
             self._forgotten = before.forgotten
         self._seq = max(self.changes, default=0)

@@ -25,7 +25,7 @@ from outlast.activity.outages import OutageWaits
 from outlast.activity.queue_pauses import QueuePauses
 from outlast.client import Settings, missing_attributes
 from outlast.llm.base import LLM, ModelClass
-from outlast.storage.garbage.users import note_user
+from outlast.storage.garbage.users import noted_user
 from outlast.tools.tool import Tool
 from outlast.worker.admission import AdmittedByLag, Lag
 from outlast.worker.arguments import activity_name, check_model_classes
@@ -96,8 +96,8 @@ class WorkerPart(Interceptor):
         self._around = (Attempts(), NotesCrashes(notes), OutageWaits(self.registry.waits))
         try:
             await hand_back(self._settings.state_dir, client)
-            await note_user(client, self.registry.store.objects)
             async with AsyncExitStack() as running:
+                await running.enter_async_context(noted_user(client, self.registry.store.objects))
                 running.enter_context(Keeper.of_this_process())
                 await running.enter_async_context(self.lag.measured())
                 pauses.queues = {name: class_queue(task_queue, name) for name in self._classes}

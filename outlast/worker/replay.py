@@ -17,11 +17,15 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from temporalio.common import SearchAttributeKey
+from temporalio.converter import PayloadCodec
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, WorkflowRunner
 
 from outlast.client import Settings, SettingsError, connect, data_converter
+from outlast.storage.garbage.references import payloads_in
+from outlast.storage.payload_codec import ENCODING, KEY_NAME
+from outlast.storage.sealing import KeyMissingError
 from outlast.worker.sandbox import TolerantReplayer
 
 OPEN = "open"
@@ -49,6 +53,8 @@ class Tally:
     """Runs of workflows that are none of ours, by their type."""
     pinned: int = 0
     """Open runs that stay with the build that began them, so that this code never gets them."""
+    sealed: int = 0
+    """Runs that are encrypted with a key that is not there."""
     missed: int = 0
     """Of those that were asked for by name, how many were not tried."""
 
@@ -62,6 +68,8 @@ class Tally:
             skipped.append(f"{self.unknown.total()} of workflows that this code does not have: {types}")
         if self.pinned:
             skipped.append(f"{self.pinned} pinned to the build that began them")
+        if self.sealed:
+            skipped.append(f"{self.sealed} without a key for them")
         return "; ".join([text, *(f"skipped {each}" for each in skipped)])
 
     @property
@@ -93,14 +101,19 @@ async def check(
     # The SDK's core dumps each failure on stderr; what matters of it is reported here.
     quiet = TelemetryConfig(logging=LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR")))
     Runtime.set_default(Runtime(telemetry=quiet), error_if_already_set=False)
+    converter = data_converter(settings.payload_limit_bytes, settings.payload_keys)
     replayer = TolerantReplayer(
         workflows=workflows,
-        data_converter=data_converter(settings.payload_limit_bytes, settings.payload_keys),
+        data_converter=converter,
         workflow_runner=runner,
     )
     types = {workflow._Definition.must_from_class(each).name or "" for each in workflows}
     tally = Tally()
     async for name, history in _histories(settings, wanted, types, tally, pinned=pinned):
+        if sealed := await _sealed(converter.payload_codec, history):
+            tally.sealed, tally.missed = tally.sealed + 1, tally.missed + 1
+            print(f"{name}: not tried, {sealed}", flush=True)  # noqa: T201
+            continue
         failure = await replay_failure(replayer, history)
         tally.tried, tally.failed = tally.tried + 1, tally.failed + bool(failure)
         print(f"{name}: {failure or 'replays'}", flush=True)  # noqa: T201
@@ -108,6 +121,23 @@ async def check(
         print(WAYS_OUT, flush=True)  # noqa: T201
     print(tally, flush=True)  # noqa: T201
     return tally.code
+
+
+async def _sealed(codec: PayloadCodec | None, history: WorkflowHistory) -> str:
+    """Say which key a history lacks, or nothing; to the SDK it would be one that does not replay."""
+    tried: set[bytes] = set()
+    for payload in (each for event in history.events for each in payloads_in(event)):
+        name = payload.metadata.get(KEY_NAME, b"")
+        if payload.metadata.get("encoding") != ENCODING or name in tried:
+            continue
+        tried.add(name)
+        try:
+            if codec is None:
+                raise KeyMissingError(f"PAYLOAD_KEYS is not set, and it is encrypted with the key {name.decode()!r}")
+            await codec.decode([payload])
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 async def replay_failure(replayer: Replayer, history: WorkflowHistory) -> str:

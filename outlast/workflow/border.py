@@ -24,6 +24,11 @@ from outlast.workflow.state import ExecutionState
 
 LEAST_SHARE = 50
 """A part does at least one 50th of what was done before it: what it takes over weighs on its history, too."""
+MOST_HANDED_OVER = 450_000
+"""Bytes of the request of the next part: a larger message is refused (PAYLOAD_LIMIT_BYTES), and the task would fail for ever.
+It is the same in every deployment, because a replay elsewhere must decide the same."""
+AGAIN = 20
+"""How much is done at least before a run tries again to continue as new that has too much to hand over."""
 KEEP = "keep what is done: the run continues as new"
 
 
@@ -80,11 +85,16 @@ class Border:
         state = self._state((*trace.earlier, *([ref] if ref else [])), archived)
         kept = await keep_report(state, KEEP, "what the run has done")
         if self.quiet() and news == self.work.news:
-            trace.continued()
             request: RunRequest = self._flow.request
             onward = {"part_before": self._carried(kept), "budget": self._flow.budget.carried}
+            request = request.model_copy(update=onward)
+            if len(request.model_dump_json(exclude_defaults=True).encode()) > MOST_HANDED_OVER:
+                # What waits for people goes along as it is; the run goes on here until less of it waits.
+                steps.leaving, self._least = False, news + AGAIN
+                return
+            trace.continued()
             workflow.continue_as_new(
-                request.model_copy(update=onward),
+                request,
                 initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
             )
 

@@ -98,7 +98,7 @@ async def _a_plan(page: Page, served: Served) -> None:
 
 async def _a_chat(page: Page, served: Served) -> None:
     """A message begins a session; while its answer is written, others are queued, or break it off; the page never reloads."""
-    served.stack.api.script(rules=[{"user": "a long story", "size": 700, "piece": 20, "pace": 0.3}])
+    served.stack.api.script(rules=[{"user": "a long story", "size": 4000, "piece": 20, "pace": 0.3}])
     await page.goto(served.url)
     await page.fill("#agent", "researcher")
     await page.fill("#text", "Tell a long story.")
@@ -151,7 +151,7 @@ async def _a_question(page: Page, served: Served) -> None:
     await expect(page.locator("#now .theirs")).to_have_count(1, timeout=20_000)
     result = served.stack.api.hits()[-1]
     assert result["turn"] == 1
-    assert "the answer was sent" in await page.locator("[role=status].notice").inner_text()
+    assert "question-1 is answered" in await page.locator("[role=status].notice").inner_text()
 
 
 async def _an_approval_that_stands(page: Page, served: Served) -> None:

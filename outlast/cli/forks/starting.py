@@ -17,7 +17,7 @@ from outlast.cli.rendering import safe, show
 from outlast.cli.runs.running import Handle, attached, finish
 from outlast.command_line import command
 from outlast.display import quoted
-from outlast.forks.forking import start
+from outlast.forks.forking import id_for, start
 from outlast.forks.preparing import Prepared, Wanted, prepare
 from outlast.forks.reading import ForkError, NoWorkerAnswersError, described
 
@@ -43,7 +43,7 @@ async def begin(
         _show(prepared, as_json=as_json)
         return
     who = user_name() if requester is None else requester.strip()
-    name = new_id or prepared.new_id()
+    name = new_id or await id_for(reach.client, prepared)
     handle: Handle
     try:
         begun = await start(reach.client, prepared, name, who)

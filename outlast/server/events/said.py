@@ -161,7 +161,10 @@ def _told(events: list[Logged]) -> dict[int, _Told]:
     calls: list[str] = []
     for event in events:
         if event.kind == "message":
-            said[event.data["number"]] = _Told(event)
+            number, known = event.data["number"], said.get(event.data["number"])
+            # History may tell that a message came after it told that the agent works on it; after a reset it is another one.
+            if known is None or known.asked.data["key"] != event.data["key"] or event.data["state"] != "waiting":
+                said[number] = _Told(event)
         elif event.kind == "call_ended" and event.data["tool"]:
             calls.append(_line(event.data))
         elif event.kind == "answer":

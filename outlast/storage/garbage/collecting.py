@@ -32,6 +32,8 @@ LEAST_GRACE = timedelta(hours=1)
 """Shortest grace that a person may ask for: a reference must get from an activity into history within it."""
 AGES = (("under a week", 7.0), ("under a month", 30.0), ("older", float("inf")))
 """How garbage is sorted by age, in days."""
+CLOCK = ".clock"
+"""What is written, and deleted again, to learn the time of the store."""
 SMALLEST = 43
 """Bytes of a reference: what is shorter holds none."""
 
@@ -79,14 +81,17 @@ class Collector:
     def __init__(self, objects: Objects, namespaces: Sequence[str], grace: timedelta, *, delete: bool) -> None:
         self._objects = objects
         self._namespaces = namespaces
+        self._grace = grace.total_seconds()
         self._now = time.time()
-        self._young = self._now - grace.total_seconds()
+        self._young = self._now - self._grace
         self._index = Index()
         self._report = Report(deleted=delete)
 
     async def collect(self, histories: Iterable[Histories]) -> Report:
         """Find what nothing refers to, and take it away if that is wanted; raises UnreadableError, and then nothing was done."""
         try:
+            if self._report.deleted:
+                await self._set_clock()
             await self._list()
             for each in histories:
                 await each.each(self._index.keep)
@@ -102,6 +107,14 @@ class Collector:
             return self._report
         finally:
             self._index.close()
+
+    async def _set_clock(self) -> None:
+        """Go by the store's own clock, which dates all that lies there: this machine's may be off by more than the grace."""
+        await self._objects.write(CLOCK, b"", anew=True)
+        about = await obstore.head_async(self._objects.store(), CLOCK)
+        await self._delete(CLOCK)
+        self._now = about["last_modified"].timestamp()
+        self._young = self._now - self._grace
 
     async def _list(self) -> None:
         async for page in listed(self._objects):

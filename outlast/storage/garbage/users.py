@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FOLDER = "users/"
 SECONDS = 5.0
 """How long the start of a worker waits for that."""
+AGAIN = 5.0
+"""Seconds after which a store that is away is tried again."""
 _log = logging.getLogger(__name__)
 
 
@@ -55,14 +58,40 @@ class User:
         return FOLDER + quote(self.id, safe="")
 
 
-async def note_user(client: Client, objects: Objects) -> None:
-    """Leave the note of a worker's namespace; a store that is away gets it from the next worker that starts."""
+@asynccontextmanager
+async def noted_user(client: Client, objects: Objects) -> AsyncIterator[None]:
+    """Leave the note of a worker's namespace, meanwhile or as soon as the store is back.
+
+    Whoever cleans the store for another namespace would take this one's texts for garbage until then.
+    """
+    why = await note_user(client, objects)
+    if why:
+        _log.warning("the content store does not know yet that this namespace uses it: %s", why)
+    later = asyncio.create_task(_note_later(client, objects)) if why else None
+    try:
+        yield
+    finally:
+        if later is not None:
+            later.cancel()
+            await asyncio.gather(later, return_exceptions=True)
+
+
+async def note_user(client: Client, objects: Objects) -> str:
+    """Leave the note of a namespace; returns why that was not possible, "" where it was."""
     try:
         async with asyncio.timeout(SECONDS):
             user = await User.of(client)
             await objects.write(user.key, json.dumps({"id": user.id, "namespace": user.namespace}).encode())
     except (ApplicationError, RPCError, TimeoutError) as error:
-        _log.warning("the content store does not know yet that this namespace uses it: %s", error)
+        return str(error) or "it does not answer"
+    return ""
+
+
+async def _note_later(client: Client, objects: Objects) -> None:
+    while True:
+        await asyncio.sleep(AGAIN)
+        if not await note_user(client, objects):
+            return
 
 
 async def users(objects: Objects) -> list[User]:

@@ -138,6 +138,7 @@ async def test_a_web_page_is_a_wrong_address_at_first_and_an_outage_once_the_add
     wire: Wire, store: ContentStore, tmp_path: Path, reply: Reply
 ) -> None:
     endpoint = Endpoint.of("key", wire.url, 5.0)
+    beside = Known.of(endpoint, tmp_path / "providers")  # of a worker that had begun before, and has had no answer yet
 
     for whole, error in ((False, ErrorKind.MODEL_NOT_FOUND), (True, None), (False, ErrorKind.MODEL_UNAVAILABLE)):
         wire.replies = [answer("Yes.") if whole else reply]
@@ -148,3 +149,4 @@ async def test_a_web_page_is_a_wrong_address_at_first_and_an_outage_once_the_add
                 continue
             failed, details = await caller.fail()
             assert (failed.type, details.away) == (error, not failed.non_retryable)
+    assert beside.is_right

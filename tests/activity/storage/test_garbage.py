@@ -1,5 +1,6 @@
 """What nothing refers to goes in two steps, on a directory and on a real S3 server; what is referred to stays or comes back."""
 
+import asyncio
 import json
 import os
 import time
@@ -12,17 +13,18 @@ from typing import Any, cast
 import pytest
 from temporalio.api.common.v1 import Memo, Payload, Payloads
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
+from temporalio.client import Client
 
 from outlast.agents.transcript_activities import CHUNK, Transcripts
 from outlast.contracts import Message, Part, StopReason, Usage
 from outlast.llm.base import ModelReply
 from outlast.storage.activities import ContentStore, content_key, named_key, reference
-from outlast.storage.garbage.collecting import Collector, Report
+from outlast.storage.garbage.collecting import CLOCK, Collector, Report
 from outlast.storage.garbage.index import PAGE
 from outlast.storage.garbage.kinds import UNKNOWN, RecordKind, kind_of, register_record
 from outlast.storage.garbage.references import Histories, UnreadableError, keys_in, payloads_in, readable
-from outlast.storage.garbage.users import UnlistedError, users
-from outlast.storage.objects import TRASH
+from outlast.storage.garbage.users import UnlistedError, User, noted_user, users
+from outlast.storage.objects import TRASH, Objects
 from outlast.storage.paid_replies import PaidReply
 from outlast.storage.payload_codec import EncryptionCodec
 from outlast.storage.sealing import Seal
@@ -116,6 +118,39 @@ async def test_what_is_young_stays_with_what_it_refers_to(tmp_path: Path) -> Non
     # In the trash its time begins anew, whatever its age is.
     again = await collect(store, grace=DAY)
     assert (again.waiting.objects, again.emptied.objects) == (1, 0)
+
+
+async def test_what_is_young_is_judged_by_the_clock_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ContentStore.open(tmp_path.as_uri())
+    ref = await store.put(b"written just now")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3 * 86400)
+    report = await collect(store, grace=DAY)
+    assert (gone(report), await store.objects.fetch(content_key(ref)) is not None) == ({}, True)
+    assert not (tmp_path / CLOCK).exists()
+
+
+async def test_the_note_of_a_worker_is_left_as_soon_as_the_store_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever cleans the store for another namespace would take what its runs need."""
+    place, elsewhere = tmp_path / "content", tmp_path / "away"
+    objects = Objects.open(place.as_uri(), tmp_path / "state")
+    user = User("id-1", "default")
+
+    async def of(_: Any) -> User:
+        return user
+
+    monkeypatch.setattr(User, "of", of)
+    monkeypatch.setattr("outlast.storage.garbage.users.AGAIN", 0.01)
+    place.rename(elsewhere)
+    async with noted_user(cast("Client", None), objects):
+        elsewhere.rename(place)
+        async with asyncio.timeout(10):
+            while await users(objects) != [user]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 async def test_what_comes_while_it_looks_is_not_judged(tmp_path: Path) -> None:

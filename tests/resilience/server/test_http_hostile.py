@@ -74,6 +74,14 @@ def test_a_key_is_the_id_of_its_run_in_any_script(served: Served, key: str) -> N
     assert served.ask("GET", f"/runs/{quote(key, safe='')}").json()["id"] == key
 
 
+@pytest.mark.parametrize("session", ["a\nb", "a\0b", " ", "x" * 1001, "temporal-sys-x"])
+def test_no_session_begins_under_an_id_that_nobody_could_ask_for(served: Served, session: str) -> None:
+    path = f"/runs/{quote(session, safe='')}/messages"
+    refused = served.ask("POST", path, {"agent": "researcher", "text": "Hello"})
+    assert refused.status_code in (404, 422), refused.text
+    assert session not in [run["id"] for run in served.ask("GET", "/runs").json()["runs"]]
+
+
 def test_odd_origins_and_names_are_refused_and_break_nothing(served: Served) -> None:
     for origin in ("http://[evil", "null", "//", "https://127.0.0.1.evil.example"):
         assert post(served, "/workflows/plan", b"{}", Origin=origin).status_code == 403, origin

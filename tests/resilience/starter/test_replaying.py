@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowHistory
 
+from outlast.storage.garbage.references import payloads_in
+from outlast.storage.payload_codec import EncryptionCodec, new_key, read_keys
 from tests.processes import clean_environment, starter, wait_for
 from tests.real_process import PROJECT
 from tests.stacks import Stack
@@ -32,6 +35,27 @@ def test_files_and_folders_need_no_server_and_say_which_event_differs(tmp_path: 
     assert "Builds side by side" in " ".join(advice)
     assert last == "tried 3: 2 replay, 1 does not"
     assert "TMPRL1100" not in done.stderr, "the SDK's own dump is left out"
+
+
+async def test_a_history_whose_key_is_missing_is_not_taken_for_one_that_does_not_replay(tmp_path: Path) -> None:
+    key = new_key("first")
+    codec = EncryptionCodec(read_keys(key))
+    history = WorkflowHistory.from_json("x", (RECORDED / "plan-given.json").read_text())
+    for event in history.events:
+        for payload in () if event.HasField("marker_recorded_event_attributes") else list(payloads_in(event)):
+            payload.CopyFrom((await codec.encode([payload]))[0])
+    (tmp_path / "sealed.json").write_text(history.to_json())
+    said = {
+        "": (2, "not tried, PAYLOAD_KEYS is not set"),
+        new_key("other"): (2, "'first', which is not there"),
+        key: (0, "replays"),
+    }
+    for given, (code, why) in said.items():
+        done = starter(
+            "replay", str(tmp_path / "sealed.json"), env=clean_environment(PAYLOAD_KEYS=given, STATE_DIR=str(tmp_path))
+        )
+        assert (done.returncode, why in done.stdout) == (code, True), done.stdout + done.stderr
+        assert "workflow.patched" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Which steps come after one: in a graph, in stages with sub-steps, and where only times tell. Pure."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from outlast.contracts import Plan, StepRow
-from outlast.forks.following import edited_steps, following
+from outlast.forks.following import edited_steps, following, renamed_steps
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -50,7 +51,7 @@ DOCUMENTS = [
     ],
 )  # fmt: skip
 def test_what_comes_after_a_step(rows: list[StepRow], step: str, expected: set[str]) -> None:
-    assert following(rows, step, ["draft · plan", "polish · plan"] if rows is STAGES else []) == expected
+    assert following(rows, [step], ["draft · plan", "polish · plan"] if rows is STAGES else []) == expected
 
 
 def test_what_was_edited() -> None:
@@ -59,3 +60,19 @@ def test_what_was_edited() -> None:
 
     assert edited_steps(plan(x="1", y="2", z="3"), plan(x="1", y="other", new="4")) == ["y"]
     assert edited_steps(None, plan(x="1")) == []
+
+
+def test_what_was_only_renamed() -> None:
+    def plan(**inputs: str) -> Plan:
+        return Plan.model_validate({"steps": [{"step": n, "agent": "a", "input": said} for n, said in inputs.items()]})
+
+    assert renamed_steps(plan(x="1", y="2", z="3"), plan(new="1", y="2")) == {"x"}
+    assert renamed_steps(plan(x="1"), plan(x="1", copy="1")) == set()
+
+
+def test_a_long_chain_is_followed_in_one_go() -> None:
+    """Each step once, however many steps it begins at: a plan may have 5,000."""
+    rows = [StepRow(step=str(n), depends_on=(str(n - 1),) if n > 1 else ()) for n in range(1, 20_001)]
+    began = time.process_time()
+    assert len(following(rows, [row.step for row in rows])) == len(rows)
+    assert time.process_time() - began < 5, "with the square of the steps it took minutes"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from outlast.cli.chat.sessions import session_of
 from outlast.contracts import Bounds, GateView, Streamed, WaitsBelow
 from outlast.server.access import Rates, Scope, Tokens, new_token
+from outlast.server.agui import session_for
 from outlast.server.events.feed import LONGEST_LIVE, Feed, Live
 from outlast.server.events.log import Logged
 from outlast.server.events.stream import StreamEvent, stream_events
@@ -93,6 +94,12 @@ def test_a_session_is_named_by_its_first_run() -> None:
         "~2",
         "a~2",
     ]
+
+
+def test_no_two_threads_are_one_session() -> None:
+    threads = ("a~2", "a-2", "a%7E2", "a%257E2", "a")
+    sessions = [session_of(session_for(thread)) for thread in threads]
+    assert len(set(sessions)) == len(threads)
 
 
 def test_a_text_is_taken_piece_by_piece_and_anew_with_each_attempt() -> None:
