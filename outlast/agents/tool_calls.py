@@ -52,6 +52,7 @@ MOST_CHARACTERS = 2000
 ANSWER_CHARACTERS = 100_000
 FORM_CHARACTERS = 10_000
 
+BROKEN_OFF = "this call was broken off, and nobody knows whether it was made; find out before you make it again"
 FINAL = "This is final in this run: do not ask again, and do not try to reach the same in another way."
 """Told to a model whose act people have denied."""
 

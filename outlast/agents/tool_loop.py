@@ -18,7 +18,7 @@ from outlast.agents.cards import AgentCards
 from outlast.agents.delegation.handing import refusal, taken
 from outlast.agents.model_calls import LENIENTLY, call_model
 from outlast.agents.sessions import OpenTurn, SessionLimits
-from outlast.agents.tool_calls import OpenCalls, unanswered
+from outlast.agents.tool_calls import BROKEN_OFF, OpenCalls, unanswered
 from outlast.agents.tool_gates import call_by_effect
 from outlast.agents.transcript_activities import TranscriptActivities
 from outlast.contracts import (
@@ -113,7 +113,7 @@ class AgentLoop:
     @property
     def left(self) -> tuple[Message, ...]:
         """What opens the next turn of whoever goes on from here: every call must have been answered."""
-        return self.calls.closing("another session went on from here") if self.calls else self.state.left
+        return self.calls.closing(BROKEN_OFF) if self.calls else self.state.left
 
     def stop(self, why: str) -> LoopEnd:
         """End the loop where it is, with the agent's last words."""

@@ -9,13 +9,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from outlast.agents.sessions import SessionProgress
-from outlast.agents.tool_calls import unanswered
+from outlast.agents.tool_calls import BROKEN_OFF, unanswered
 from outlast.contracts import Message, ModelRequest, ModelTurn, Part, StopReason, Transcript
 from outlast.forks.reading import EarlierRun, ForkError, Made, history
 
 STEP = "session"
 GO_ON = "Go on with the task."
-BROKEN_OFF = "this call was broken off, and nobody knows whether it was made; find out before you make it again"
 CALL = "call_model"
 
 

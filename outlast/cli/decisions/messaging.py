@@ -62,6 +62,7 @@ async def send_message(
     reach: Reach, found: WorkflowExecutionDescription, name: str, message: Mapping[str, Any], answer: type[M]
 ) -> M | None:
     """Send an update, or where no worker answers the signal of the same name (None); raises RefusedError if it is refused."""
+    must_have_begun(found)
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
     if await reach.served(found):
         try:

@@ -162,6 +162,8 @@ def test_a_client_that_drops_all_the_time_in_a_conversation_misses_nothing(serve
     assert max(Counter(event["id"] for event in client.seen).values()) == 1
     assert client.answered == dict.fromkeys(range(1, len(SAID) + 2), 1)
     gates = [event["data"]["kind"] for event in client.seen if event["event"] == "gate"]
+    # A decision that the killed worker was about to answer is sent once more, and is known.
+    gates = [kind for kind in gates if kind != "duplicate"]
     assert gates == ["opened", "denied"] * 2
     said = served.ask("GET", "/runs/talked/messages").json()["messages"]
     wanted = [f"{text} {number}." for number, text in enumerate(SAID, 2)]

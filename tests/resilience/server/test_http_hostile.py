@@ -149,7 +149,8 @@ def test_no_message_lets_a_delayed_run_begin_early(served: Served) -> None:
         served.ask("POST", "/runs/later-agent/messages", {"text": "now"}),
         served.ask("POST", "/runs/later-agent/end"),
     ]
-    assert [(each.status_code, "has done nothing yet" in each.json()["error"]) for each in sent] == [(409, True)] * 4
+    told = [(each.status_code, "has done nothing yet" in each.json()["error"]) for each in sent]
+    assert told == [(409, True)] * 4, [each.text for each in sent]
     assert served.stack.api.hits() == []
     for run in ("later-plan", "later-agent"):
         assert served.ask("GET", f"/runs/{run}/trace").json()["calls"] == []
