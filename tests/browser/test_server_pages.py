@@ -116,7 +116,9 @@ async def _a_chat(page: Page, served: Served) -> None:
     served.stack.api.script(rules=[{"user": "Stop", "text": "A short story."}])
     await page.fill("#text", "Stop, a short one.")
     await page.click("#talk button.no")
-    await expect(page.locator("#now .mine").first).to_contain_text("interrupted", timeout=20_000)
+    await expect(page.locator("#now .mine").first).to_contain_text(
+        "interrupted", timeout=60_000
+    )  # at the next heartbeat
     await expect(page.locator("#now .theirs")).to_have_count(1, timeout=20_000)
     await expect(page.locator("#now .theirs p")).to_have_text("A short story.")
     await expect(page.locator("#writing .said")).to_have_count(0)
