@@ -263,11 +263,8 @@ def _info(of: str | WorkflowExecution) -> WorkflowExecutionInfo | None:
 
 
 def begins_at(found: WorkflowExecution) -> datetime | None:
-    """Return when a run begins that was started with a delay; None where it has begun. A part that follows another has."""
-    first = found.raw_info.first_run_id in (
-        "",
-        found.run_id,
-    )  # the server lets a part wait a second for the next one, too
+    """Return when a run begins that was started with a delay; None where it has begun, as any part that follows another."""
+    first = found.raw_info.first_run_id in ("", found.run_id)
     waits = first and found.status is WorkflowExecutionStatus.RUNNING and found.execution_time
     return found.execution_time if waits and waits > datetime.now(UTC) else None
 
