@@ -104,31 +104,40 @@ if (talk) {
   const text = talk.elements.text;
   const told = document.getElementById("told");
   const renewed = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const buttons = talk.querySelectorAll("button");
   let sending = false;
+  // What is clicked while a message is on its way would be lost, so nothing can be.
+  const busy = (is) => {
+    sending = is;
+    buttons.forEach((button) => { button.disabled = is; });
+  };
 
   talk.addEventListener("submit", async (event) => {
     if (event.submitter && event.submitter.hasAttribute("formaction")) return;
     event.preventDefault();
     if (sending) return;
-    sending = true;
+    const body = new URLSearchParams(new FormData(talk, event.submitter));
+    const said = text.value;
+    let taken = null;
+    busy(true);
     try {
-      const body = new URLSearchParams(new FormData(talk, event.submitter));
       const answer = await fetch("/say", { method: "POST", body, headers: { Accept: "application/json" } });
       if (answer.ok) {
-        const taken = await answer.json();
-        text.value = "";
+        taken = await answer.json();
+        if (text.value === said) text.value = "";
         talk.elements.key.value = renewed();
         told.textContent = taken.told;
-        if (taken.id !== now.dataset.run) window.location.assign(`/run?id=${encodeURIComponent(taken.id)}`);
-        await refresh();
-        toEnd(true);
       } else {
         told.textContent = await answer.text();
       }
     } catch {
       told.textContent = "The server does not answer. What you wrote is still here: send it again, it counts once.";
     }
-    sending = false;
+    busy(false);
+    if (taken === null) return;
+    if (taken.id !== now.dataset.run) window.location.assign(`/run?id=${encodeURIComponent(taken.id)}`);
+    await refresh();
+    toEnd(true);
   });
   text.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || !window.matchMedia("(pointer: fine)").matches) return;

@@ -136,6 +136,8 @@ def test_without_a_worker_the_command_runs_one_and_ends_it(stack: Stack, shop: S
         ended = stack.run("refund", *order, **shop.settings)
     finally:
         stack.worker.start()
+        polls = lambda: f"{stack.worker.pid}@" in stack.temporal("task-queue", "describe", "--task-queue", "refunds")  # noqa: E731
+        wait_for(polls, "the server knows the worker")  # the next command would run one of its own
     assert "order ORD-1004: refunded · 50.00" in ended.stdout, ended.stderr
     assert "no worker serves task queue 'refunds': one runs for as long as this waits" in ended.stderr
     log = (stack.directory / "state" / "logs" / "refund-worker.log").read_text()
