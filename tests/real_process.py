@@ -4,11 +4,13 @@ A variable of the developer's shell makes such tests lie, so every process gets 
 """
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -51,10 +53,14 @@ class Born(Protocol):
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback that nobody listens on.
+
+    It is below those that the system gives to connections: one of these could take it before a server listens there.
+    """
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", 15_000 + secrets.randbelow(17_000)))
+            return int(probe.getsockname()[1])
 
 
 def alive(pid: int) -> bool:
