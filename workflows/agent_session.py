@@ -27,6 +27,7 @@ from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.failures import ENDINGS
+from outlast.workflow.handlers import after_local_calls
 from outlast.workflow.keeping import keep_data
 
 STEP = "session"
@@ -44,6 +45,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     def __init__(self, request: AgentSessionRequest) -> None:
         super().__init__(request)
         self.state.paused = request.paused
+        self.messages_wait = request.conversation
         self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
         self._talk: Talk | None = None
@@ -77,11 +79,13 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         return await self._result(ended)
 
     @workflow.signal(name="say", description="Say something: a text, or {text, by, interrupt, key}")
+    @after_local_calls
     def say_signalled(self, *args: Any) -> None:
         """Take a message."""
         self._inbox.say_later(args)
 
     @workflow.update(name="say", description="The same, answered at once with the number of the message")
+    @after_local_calls
     async def say(self, *args: Any) -> SayAnswer:
         """Take a message, and answer what came of it; one that begins the session hears whether there is such an agent."""
         answer = self._inbox.say(args)
@@ -92,11 +96,13 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         return answer
 
     @workflow.signal(name="end", description="End the conversation: nothing, your name, or {by, now}")
+    @after_local_calls
     def end_signalled(self, *args: Any) -> None:
         """End the conversation."""
         self._inbox.end(args)
 
     @workflow.update(name="end", description="The same, answered at once")
+    @after_local_calls
     def end(self, *args: Any) -> EndAnswer:
         """End the conversation, and answer what came of it."""
         return self._inbox.end(args)

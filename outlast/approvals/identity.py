@@ -15,7 +15,7 @@ from outlast.approvals.identity_activities import GateTermsActivities
 from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, ProposedAction, UsedToken, hashed
 from outlast.errors import text_of
 from outlast.workflow import policies
-from outlast.workflow.activity_calls import run_activity_anew
+from outlast.workflow.activity_calls import execute_local, run_activity_anew
 from outlast.workflow.failures import FAILURES
 
 Checked = tuple[Decision, Decision | str]
@@ -65,9 +65,7 @@ class Authentication:
             stop_asking="" if decision.stop_asking is None else decision.stop_asking.digest,
         )
         try:
-            found = await workflow.execute_local_activity_method(
-                GateTermsActivities.check_identity, asked, **policies.check_identity()
-            )
+            found = await execute_local(GateTermsActivities.check_identity, asked, **policies.check_identity())
         except FAILURES as error:
             return f"its token could not be checked: {text_of(error)}"
         if found.refused or not found.by:

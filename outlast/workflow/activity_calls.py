@@ -84,12 +84,31 @@ async def run_local_anew(method: Callable[[Any, Any], Awaitable[Result]], reques
             if wait is not None:
                 await workflow.execute_activity(AWAIT_STORE, wait, **policies.await_store(HEARTBEAT))
             try:
-                return await workflow.execute_local_activity_method(cast(Any, method), request, **config)
+                return await execute_local(method, request, **config)
             except (ActivityError, ApplicationError) as error:
                 if (reason := _store_is_away(error)) is None:
                     raise
                 since, turn = (wait.since, wait.turn + 1) if wait is not None else (workflow.now(), 1)
                 wait = StoreWait(since=since, reason=reason, turn=turn)
+
+
+async def execute_local(method: Callable[[Any, Any], Awaitable[Result]], request: Any, **config: Any) -> Result:
+    """Execute a local activity, which is counted meanwhile: see `local_at_work`."""
+    run = vars(workflow.instance())
+    run["_local_at_work"] = run.get("_local_at_work", 0) + 1
+    try:
+        return cast(Result, await workflow.execute_local_activity_method(cast(Any, method), request, **config))
+    finally:
+        run["_local_at_work"] -= 1
+
+
+def local_at_work() -> bool:
+    """Whether a local activity of this run is at work.
+
+    A message that comes while a workflow task with one is prolonged (a worker that was stopped for seconds) is handled before the
+    result of that activity now, and after it when the history is replayed. So what a message changes may wait for it.
+    """
+    return bool(vars(workflow.instance()).get("_local_at_work"))
 
 
 def _store_is_away(error: BaseException) -> str | None:

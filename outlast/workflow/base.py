@@ -109,6 +109,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
             request: What the run is started with.
         """
         self.request = request
+        self.messages_wait = self.messages_wait or request.part_before is not None
         self.state = ExecutionState()
         self.trace = RunTrace(self.pattern, self.state)
         self.people = People(self.state, self.trace)

@@ -4,8 +4,9 @@ A signal with no handler is buffered unseen, and one with the wrong number of ar
 takes any arguments, never raises, and puts what it does not understand where people see it.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from pydantic_core import to_json
 from temporalio import workflow
@@ -25,6 +26,7 @@ from outlast.contracts import (
     PauseAnswer,
     QuestionAnswered,
     RollbackAnswer,
+    RunState,
     RunStatus,
     StepOutcomes,
     Trace,
@@ -34,6 +36,7 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
+from outlast.workflow.activity_calls import local_at_work
 from outlast.workflow.state import ExecutionState
 
 LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
@@ -43,8 +46,30 @@ UPDATE_LIMIT = 1024 * 1024
 """Most bytes of an update, as JSON."""
 
 
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def after_local_calls(handler: Handler) -> Handler:
+    """Let a handler wait for the local activities of the run, for the reason that `local_at_work` gives.
+
+    Only where `messages_wait`: other runs may have begun with a release that did not do this. A run that ends waits for nothing.
+    """
+
+    @wraps(handler)
+    async def waiting(flow: "MessageHandlers", *args: Any) -> Any:
+        if flow.messages_wait and local_at_work():
+            await workflow.wait_condition(lambda: not local_at_work() or flow.state.phase is not RunState.RUNNING)
+        handled = handler(flow, *args)
+        return await handled if isinstance(handled, Awaitable) else handled
+
+    return cast(Handler, waiting)
+
+
 class MessageHandlers:
     """The signals, updates and queries of every run."""
+
+    messages_wait = False
+    """Whether messages wait for local activities that are at work."""
 
     agents: Agents
     gates: Gates
@@ -57,21 +82,25 @@ class MessageHandlers:
     @workflow.signal(
         name="pause", description="Pause: what runs finishes, nothing new starts; a reason, or {by, reason}"
     )
+    @after_local_calls
     def pause_signalled(self, *args: Any) -> None:
         """Pause the run for a person."""
         self.pausing.pause(args)
 
     @workflow.update(name="pause", description="The same, answered at once")
+    @after_local_calls
     def pause_asked(self, *args: Any) -> PauseAnswer:
         """Pause the run for a person, and answer what came of it."""
         return self.pausing.pause(args)
 
     @workflow.signal(name="resume", description="Go on after a pause")
+    @after_local_calls
     def resume_signalled(self, *args: Any) -> None:
         """Resume the run."""
         self.pausing.resume(args)
 
     @workflow.update(name="resume", description="The same, answered at once")
+    @after_local_calls
     def resume_asked(self, *args: Any) -> PauseAnswer:
         """Resume the run, and return the outcome."""
         return self.pausing.resume(args)
@@ -80,6 +109,7 @@ class MessageHandlers:
         description="Approve what waits: nothing, yes, or {gate, by, reason, digest, edit, token}",
         unfinished_policy=LEFT_BEHIND,
     )
+    @after_local_calls
     async def approve(self, *args: Any) -> None:
         """Take an approval."""
         await self.gates.receive(args, Verdict.APPROVE)
@@ -88,6 +118,7 @@ class MessageHandlers:
         description="Deny what waits: nothing, your name, a reason, or {gate, by, reason, digest, token}",
         unfinished_policy=LEFT_BEHIND,
     )
+    @after_local_calls
     async def deny(self, *args: Any) -> None:
         """Take a denial."""
         await self.gates.receive(args, Verdict.DENY)
@@ -95,6 +126,7 @@ class MessageHandlers:
     @workflow.signal(
         description="Decide: {gate, verdict, by, reason, digest, edit, channel, token}", unfinished_policy=LEFT_BEHIND
     )
+    @after_local_calls
     async def decide(self, *args: Any) -> None:
         """Take a person's decision in full."""
         await self.gates.receive(args)
@@ -104,6 +136,7 @@ class MessageHandlers:
         description="Decide, and hear at once what came of it: the same as the signal",
         unfinished_policy=LEFT_BEHIND,
     )
+    @after_local_calls
     async def decide_now(self, *args: Any) -> GateRecord:
         """Take a person's decision in full; refuses with the reason what changes nothing."""
         return await self.gates.answer(args)
@@ -121,6 +154,7 @@ class MessageHandlers:
     @workflow.signal(
         description="Answer a question of this run: a text, or {question, answer}", unfinished_policy=LEFT_BEHIND
     )
+    @after_local_calls
     async def answer(self, *args: Any) -> None:
         """Take a person's answer."""
         if (choice := meant(self.gates, self.state, args)) is not None:
@@ -133,6 +167,7 @@ class MessageHandlers:
         description="The same, and hear at once what came of it: what is no answer is refused with the reason",
         unfinished_policy=LEFT_BEHIND,
     )
+    @after_local_calls
     async def answer_now(self, *args: Any) -> QuestionAnswered:
         """Take a person's answer; refuses with the reason what would change nothing."""
         if (choice := meant(self.gates, self.state, args)) is None:
@@ -147,6 +182,7 @@ class MessageHandlers:
         description="Sent by the run of an agent that this run asked: what waits there",
         unfinished_policy=LEFT_BEHIND,
     )
+    @after_local_calls
     async def delegate_waits(self, *args: Any) -> None:
         """Hear what waits for people in the run of an agent, and look there where they may have decided something."""
         await self.agents.deciding.hear_below(self.trace.told_of_waits(args))
@@ -157,11 +193,13 @@ class MessageHandlers:
         return self.agents.deciding.decided()
 
     @workflow.signal(name="rollback", description="Stop and undo what was changed: nothing, or a checkpoint's name")
+    @after_local_calls
     def roll_back_signalled(self, *args: Any) -> None:
         """Roll back for a person."""
         self.undo.ask(args)
 
     @workflow.update(name="rollback", description="The same, answered at once: whether it is carried out, and why not")
+    @after_local_calls
     def roll_back_asked(self, *args: Any) -> RollbackAnswer:
         """Roll back for a person, and answer whether it is carried out."""
         return self.undo.ask(args)

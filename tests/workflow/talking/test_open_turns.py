@@ -1,7 +1,15 @@
 """A turn that waits for people: the session continues as new in the middle of it, and another one may go on from it."""
 
+import asyncio
+import time
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
+import pytest
+from temporalio.api.enums.v1 import EventType
+
+from outlast.agents import catalog_activities
 from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
 from outlast.contracts import QuestionAnswered, RunStatus
 from outlast.llm.base import ModelCall, ModelReply
@@ -66,3 +74,35 @@ async def test_a_session_continues_as_new_while_its_turn_waits_for_people(runner
     left = [block for block in llm.calls[2].history[-1]["content"] if block["type"] == "tool_result"]
     assert [bool(block.get("is_error")) for block in left] == [False, False, False, True], "each call has its answer"
     assert "nobody knows whether it was made" in left[3]["content"]
+
+
+@pytest.mark.parametrize("conversation", [True, False])
+async def test_messages_wait_while_the_agents_are_read(
+    real_runner: Runner, monkeypatch: pytest.MonkeyPatch, conversation: bool
+) -> None:
+    """A replay may deliver them after the local activity alone; runs that a release may have begun go on as they were begun."""
+    read = catalog_activities.read_agents
+    monkeypatch.setattr(catalog_activities, "read_agents", lambda *given: (time.sleep(2), read(*given))[1])
+    request = talk("hello") if conversation else talk("hello").model_copy(update={"conversation": False})
+    async with real_runner.worker(script):
+        session = await real_runner.env.client.start_workflow(
+            SESSION,
+            request,
+            id=f"test-{uuid4().hex[:8]}",
+            task_queue=real_runner.settings.task_queue,
+            task_timeout=timedelta(seconds=1),
+        )
+        begun = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        while begun not in {event.event_type for event in (await session.fetch_history()).events}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await session.execute_update("pause", {"by": "ann"})
+        await session.execute_update("resume", {"by": "ann"})
+        if conversation:
+            await answered(session, 1)
+            await session.execute_update("end")
+        await session.result()
+        events = [event.event_type for event in (await session.fetch_history()).events]
+        await replays(session)
+    read_at = events.index(EventType.EVENT_TYPE_MARKER_RECORDED)
+    paused_at = events.index(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED)
+    assert (read_at < paused_at) is conversation
