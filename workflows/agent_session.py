@@ -25,7 +25,9 @@ from outlast.agents.sessions import (
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
+from outlast.workflow.activity_calls import is_long
 from outlast.workflow.base import AgentWorkflow
+from outlast.workflow.border import in_own_task
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.handlers import after_local_calls
 from outlast.workflow.keeping import keep_data
@@ -45,7 +47,6 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     def __init__(self, request: AgentSessionRequest) -> None:
         super().__init__(request)
         self.state.paused = request.paused
-        self.messages_wait = request.conversation
         self.agents.allowed = request.allowed
         self._loop: AgentLoop | None = None
         self._talk: Talk | None = None
@@ -54,6 +55,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
         if request.conversation:
+            self.messages_wait = True
             self.people.answers.keys = self._inbox.keys
             self.gates.asked_by = self._inbox.asking
             self._restore(request)
@@ -222,12 +224,11 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
             pause=self._continue_if_long,
         )
 
-    def _continue_if_long(self) -> None:
-        """Leave before the next turn when history has grown long; all that matters goes along.
-
-        Not while notices of a gate are being sent, or a decision is being checked: what is left behind is dropped.
-        """
-        if not self._is_long():
+    async def _continue_if_long(self) -> None:
+        """Leave before the next turn when history has grown long, and nothing is at work that would be dropped."""
+        if self._is_long():
+            await in_own_task()
+        if not self._is_long() or not workflow.all_handlers_finished():
             return
         task = "" if self._loop and self._loop.state.turns else self.request.task
         onward = {
@@ -245,8 +246,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         )
 
     def _is_long(self) -> bool:
-        busy = self.gates.notifier.pending or not workflow.all_handlers_finished()
-        return workflow.info().is_continue_as_new_suggested() and not busy
+        return is_long() and not self.gates.notifier.pending
 
     def _progress(self) -> SessionProgress:
         if self._talk is not None:

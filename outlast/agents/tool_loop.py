@@ -76,7 +76,7 @@ class AgentLoop:
     started: float | None = None
     state: LoopState = field(default_factory=LoopState)
     notes: list[str] = field(default_factory=list)
-    pause: Callable[[], None] | None = None
+    pause: Callable[[], Awaitable[None]] | None = None
     border: Callable[[], Awaitable[None]] | None = None
     attempt: Attempt | None = None
     _toolset: Toolset = field(default_factory=Toolset, init=False)
@@ -98,7 +98,7 @@ class AgentLoop:
             await self._call_tools(self.state.open)
         while True:
             if self.pause is not None:
-                self.pause()
+                await self.pause()
             if self.border is not None:
                 await self.border()
             if stopped := self._limit():

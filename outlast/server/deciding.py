@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
 from outlast.approvals.tokens import decided
-from outlast.cli.decisions.messaging import with_way_out
+from outlast.cli.decisions.messaging import ANSWERS_WITHIN, updated, with_way_out
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach, must_have_begun
 from outlast.contracts import Bounds, GateRecord, RecordKind, Verdict, hashed
 from outlast.errors import text_of
 from outlast.server.access import Caller
 from outlast.server.waiting import RunSeen
-
-ANSWERS_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def message_of(seen: RunSeen, caller: Caller, decision: Decided, channel: str) -
 
 async def send_within(
     reach: Reach, seen: RunSeen, message: Mapping[str, Any], seconds: float
-) -> tuple[GateRecord | None, "asyncio.Task[GateRecord] | None"]:
+) -> tuple[GateRecord | None, "asyncio.Task[GateRecord | None] | None"]:
     """Send a decision to somebody who cannot wait: it is the run's when this returns.
 
     Where no worker has taken it in this time, the record is None, and the task may still say what came of it.
@@ -86,8 +84,8 @@ async def send_within(
     task = asyncio.create_task(_updated(handle, message))
     try:
         await asyncio.wait({task}, timeout=seconds)
-        if task.done():
-            return await task, None
+        if task.done() and (record := await task) is not None:
+            return record, None
         await handle.signal("decide", dict(message))
     except BaseException:
         task.cancel()
@@ -113,19 +111,17 @@ def outcome_line(gate: str, record: GateRecord | None) -> str:
 
 async def _deliver(reach: Reach, seen: RunSeen, message: Mapping[str, Any]) -> GateRecord | None:
     handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
-    if await reach.served(seen.found):
-        try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
-                return await _updated(handle, message)
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            pass
+    served = await reach.served(seen.found)
+    if served and (record := await _updated(handle, message, ANSWERS_WITHIN)) is not None:
+        return record
     await handle.signal("decide", dict(message))
     return None
 
 
-async def _updated(handle: WorkflowHandle[Any, Any], message: Mapping[str, Any]) -> GateRecord:
+async def _updated(
+    handle: WorkflowHandle[Any, Any], message: Mapping[str, Any], within: float | None = None
+) -> GateRecord | None:
     try:
-        record: GateRecord = await handle.execute_update("decide", dict(message), result_type=GateRecord)
+        return await updated(handle, "decide", message, GateRecord, within)
     except WorkflowUpdateFailedError as error:
         raise LeavingError(WRONG, with_way_out(text_of(error.cause))) from error
-    return record

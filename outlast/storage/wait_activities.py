@@ -1,4 +1,4 @@
-"""Waits for the content store in place of a local activity, so that the server, and whoever looks at the run, knows of it."""
+"""Activities that stand in history where a local activity leaves nothing: a wait for the store, and a new workflow task."""
 
 import asyncio
 
@@ -12,6 +12,11 @@ from outlast.storage.activities import ContentStore
 
 LONGEST_PAUSE = 60.0
 """Seconds at most before a store that can be written, but refused the call all the same, is tried again."""
+
+
+@activity.defn
+async def no_op() -> None:
+    """Do nothing: what follows in the run is done in another workflow task than what was before."""
 
 
 class StoreWaitActivities:

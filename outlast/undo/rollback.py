@@ -196,6 +196,11 @@ class Rollback:
             self._why = reason
             self._asked = self.on_denied
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the run is to be stopped and rolled back."""
+        return self._asked is not None
+
     def ask(self, arguments: Sequence[Any]) -> RollbackAnswer:
         """Take a person's request to roll back (nothing, `"all"`, a checkpoint's name, or a policy); never raises."""
         answer = self._answer(arguments)

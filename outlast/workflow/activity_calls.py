@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from temporalio import activity, workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from outlast.contracts import (
     SUMMARY_LENGTH,
@@ -60,7 +60,13 @@ async def run_activity_anew(method: Callable[[Any, Any], Awaitable[Result]], req
     name, kind = _defined(method)
     with journal.at_work():
         async with _running():
-            raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+            try:
+                raw = await workflow.execute_activity(name, request, result_type=RawValue, **config)
+            except ActivityError as error:
+                if not is_cancelled_exception(error):
+                    note_length()
+                raise
+            note_length()
     made = read_result(raw, kind, request)
     if isinstance(made, Unusable):
         raise _error(name, made.why)
@@ -100,6 +106,20 @@ async def execute_local(method: Callable[[Any, Any], Awaitable[Result]], request
         return cast(Result, await workflow.execute_local_activity_method(cast(Any, method), request, **config))
     finally:
         run["_local_at_work"] -= 1
+
+
+def is_long() -> bool:
+    """Whether the server suggested that the run continues as new, when an activity or a child workflow ended, or a message came.
+
+    What the SDK says now is not the same in a replay where a local activity ended last: that may be in an earlier task there.
+    """
+    return bool(vars(workflow.instance()).get("_is_long"))
+
+
+def note_length() -> None:
+    """Note whether the server suggests to continue as new; called when something has come that history holds as an event."""
+    if workflow.info().is_continue_as_new_suggested():
+        vars(workflow.instance())["_is_long"] = True
 
 
 def local_at_work() -> bool:

@@ -173,7 +173,10 @@ def _managed(run: Run) -> Run:
         if flow._run_is_managed:
             return await run(flow, request)
         flow._run_is_managed = True
-        return await _manage(flow, run, request)
+        try:
+            return await _manage(flow, run, request)
+        finally:
+            flow.is_over = True
 
     return managed
 

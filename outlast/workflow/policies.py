@@ -70,6 +70,11 @@ def await_store(heartbeat: float) -> ActivityConfig:
     return _outlasting(STORE_LOOK, STORE_LOOK, heartbeat, "wait for the content store")
 
 
+def no_op() -> ActivityConfig:
+    """Bound an activity that does nothing."""
+    return _outlasting(10, TURN, 10, "continue as new")
+
+
 def read_toolset(heartbeat: float, summary: str) -> ActivityConfig:
     """Bound the reading of an agent's tools, which may start servers."""
     return _outlasting(120, 300, heartbeat, summary)

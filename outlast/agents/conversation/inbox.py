@@ -184,8 +184,8 @@ class Inbox:
         for at in range(0, len(changed), TOLD_AT_ONCE):
             workflow.upsert_memo({MESSAGES_MEMO: MessageLog(messages=tuple(changed[at : at + TOLD_AT_ONCE]))})
 
-    async def carried(self) -> ConversationCarried:
-        """Return the messages for the next part of the session, older ones by reference."""
+    async def keep_older(self) -> None:
+        """Put messages that were done long ago into the content store."""
         done = [number for number, each in self._messages.items() if each.state not in OPEN]
         if old := done[:-CARRIED]:
             log = MessageLog(messages=tuple(self._messages[number] for number in old))
@@ -193,6 +193,10 @@ class Inbox:
             self.earlier = (*self.earlier, kept.ref or "")
             for number in old:
                 del self._messages[number]
+
+    @property
+    def carried(self) -> ConversationCarried:
+        """The messages for the next part of the session, older ones by reference."""
         return ConversationCarried(
             messages=tuple(self._messages.values()),
             total=self.total,

@@ -9,6 +9,7 @@ from outlast.agents.conversation.inbox import CARRIED_TEXT
 from outlast.agents.conversation.talk import Talk
 from outlast.agents.sessions import AgentSessionRequest, SessionProgress
 from outlast.contracts import StepRow, Trace
+from outlast.workflow.border import in_own_task
 from outlast.workflow.context import RunContext
 from outlast.workflow.keeping import keep_report
 
@@ -37,7 +38,12 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
     if trace.calls:
         calls = await keep_report(Trace(calls=tuple(trace.calls)), KEEP, "step trace of a part")
         trace.earlier, trace.calls = (*trace.earlier, calls.ref or ""), []
-    carried = await inbox.carried()
+    await inbox.keep_older()
+    await in_own_task()
+    if not workflow.all_handlers_finished():
+        # What they do would be dropped. Nothing is told from them before: a replay may begin them later.
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return
     if not talk.long() or not talk.is_settled or not inbox.is_kept or inbox.interrupting:
         return
     known = {
@@ -50,7 +56,7 @@ async def continue_conversation(flow: Flow, talk: Talk, progress: Callable[[], S
     }
     onward = {
         "continues": progress(),
-        "talk": carried.model_copy(update={**talk.carried_on, **known}),
+        "talk": inbox.carried.model_copy(update={**talk.carried_on, **known}),
         "task": "",
         "gates": flow.gates.carried(),
         "paused": flow.state.paused,

@@ -29,6 +29,7 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.undo.acts import Attempt
 from outlast.workflow import journal
+from outlast.workflow.activity_calls import note_length
 from outlast.workflow.failures import ENDINGS, halted
 
 
@@ -144,6 +145,7 @@ class _Call:
             # A run continues as new, and rolls back, only once this has ended and is taken over.
             with journal.at_work(), self.run.undo.at_work():
                 found = await self.own.result(parts)
+            note_length()
             answer = Answer(found.answer, found.agent or card.name, notes=found.notes)
         self.agents.outcomes.keep(self.name, asked, answer)
         return answer

@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from outlast.agents.conversation.reading import MOST_CHARACTERS
 from outlast.agents.sessions import AgentSessionRequest, SayAnswer
 from outlast.cli.chat.ended import NO_AGENT, NoAgentError, never_began, onward, taken_before
+from outlast.cli.decisions.messaging import ANSWERS_WITHIN, is_unprocessed, updated
 from outlast.cli.kinds import SESSION
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach, must_have_begun
@@ -33,8 +34,6 @@ from outlast.errors import kind_of, text_of
 
 MOST_RUNS = 1000
 """Runs of one session."""
-TAKEN_WITHIN = 5.0
-"""Seconds in which a living worker takes a message; after them it is sent as a signal."""
 KEY_MEMO = "message"
 """The memo field that holds the key of the message that a run was started by."""
 INLINE = 16_384
@@ -184,7 +183,7 @@ async def _begun(
     if await reach.served(queue):
         operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(SESSION, request, **start)
         try:
-            async with asyncio.timeout(TAKEN_WITHIN):
+            async with asyncio.timeout(ANSWERS_WITHIN):
                 answer: SayAnswer = await reach.client.execute_update_with_start_workflow(
                     "say", asdict(said), start_workflow_operation=operation, result_type=SayAnswer
                 )
@@ -192,7 +191,8 @@ async def _begun(
         except WorkflowUpdateFailedError as error:
             if kind_of(error.cause) in NO_AGENT:
                 raise NoAgentError(WRONG, text_of(error.cause)) from error
-            raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
+            if not is_unprocessed(error):
+                raise LeavingError(WRONG, f"{run} does not take it: {text_of(error.cause)}") from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             pass
         finally:
@@ -222,13 +222,10 @@ async def _said_to(reach: Reach, found: WorkflowExecutionDescription, said: Said
     try:
         if await reach.served(found):
             try:
-                async with asyncio.timeout(TAKEN_WITHIN):
-                    answer: SayAnswer = await handle.execute_update("say", asdict(said), result_type=SayAnswer)
+                if (answer := await updated(handle, "say", asdict(said), SayAnswer)) is not None:
                     return _taken(found.id, answer)
             except WorkflowUpdateFailedError as error:
                 raise LeavingError(WRONG, f"{found.id} does not take it: {text_of(error.cause)}") from error
-            except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-                pass
         await handle.signal("say", asdict(said))
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:

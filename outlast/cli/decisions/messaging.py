@@ -9,8 +9,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowUpdateFailedError
-from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError as NotCarriedOutError
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 
 from outlast.cli.leaving import WRONG, LeavingError
@@ -24,6 +29,8 @@ ANSWERS_WITHIN = 5.0
 """Seconds in which a living worker answers."""
 UNKNOWN_UPDATE = "expected but not found"
 """What the SDK says of an update that a workflow has not."""
+UNPROCESSED = "UnprocessedUpdate"
+"""Type of the refusal of an update that the worker has not seen: it ended the workflow task that the update had come with."""
 
 
 class RefusedError(LeavingError):
@@ -53,6 +60,34 @@ def with_way_out(refusal: str) -> str:
     return f'{refusal}; another person must, in their own name. Working alone, start runs with --requester ""'
 
 
+def is_unprocessed(error: WorkflowUpdateFailedError) -> bool:
+    """Whether it is the server that refuses an update, because no worker has seen it; the run may take the same as a signal."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == UNPROCESSED
+
+
+async def updated(
+    handle: WorkflowHandle[Any, Any],
+    name: str,
+    message: Mapping[str, Any],
+    answer: type[M],
+    within: float | None = ANSWERS_WITHIN,
+) -> M | None:
+    """Send an update, and wait so many seconds for what comes of it.
+
+    Returns None where nobody takes it, raises WorkflowUpdateFailedError where the run refuses it.
+    """
+    try:
+        async with asyncio.timeout(within):
+            answered: M = await handle.execute_update(name, dict(message), result_type=answer)
+            return answered
+    except WorkflowUpdateFailedError as error:
+        if not is_unprocessed(error):
+            raise
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        pass
+    return None
+
+
 def _is_unknown(error: WorkflowUpdateFailedError) -> bool:
     """Whether a run refuses an update because it has none of that name."""
     return isinstance(error.cause, ApplicationError) and UNKNOWN_UPDATE in error.cause.message
@@ -66,15 +101,10 @@ async def send_message(
     handle = reach.client.get_workflow_handle(found.id, run_id=found.run_id)
     if await reach.served(found):
         try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
-                answered: M = await handle.execute_update(name, dict(message), result_type=answer)
+            if (answered := await updated(handle, name, message, answer)) is not None:
                 return answered
         except WorkflowUpdateFailedError as error:
-            if _is_unknown(error):  # a run that stays with the build that began it may know the signal alone
-                await handle.signal(name, dict(message))
-                return None
-            raise RefusedError(found.id, text_of(error.cause)) from error
-        except (TimeoutError, NotCarriedOutError):
-            pass
+            if not _is_unknown(error):  # a run that stays with the build that began it may know the signal alone
+                raise RefusedError(found.id, text_of(error.cause)) from error
     await handle.signal(name, dict(message))
     return None

@@ -41,7 +41,7 @@ class Done:
     text: str = ""
     wrong: Mapping[str, str] = field(default_factory=dict)
     over: str = ""
-    later: "asyncio.Task[GateRecord] | None" = None
+    later: "asyncio.Task[GateRecord | None] | None" = None
 
 
 class ClickActions:

@@ -144,11 +144,12 @@ def _signed(secret: str, request: Request, body: bytes) -> bool:
         return False
 
 
-async def _said(later: "asyncio.Task[GateRecord]", gate: str) -> str:
+async def _said(later: "asyncio.Task[GateRecord | None]", gate: str) -> str:
     """Return what came of a decision in the end; "" where no worker said it, as was told already."""
     try:
         async with asyncio.timeout(LATER):
-            return outcome_line(gate, await later)
+            record = await later
+            return outcome_line(gate, record) if record is not None else ""
     except LeavingError as error:
         return f"{gate}: {error}"
     except Exception:  # nobody took it as an update; the signal stands

@@ -143,6 +143,8 @@ async def _case(stack: Stack, scenarios: Sequence[Scenario], plan: Plan, seed: i
     await _wait(runs, plan.patience)
     for run in runs.all:
         case.runs[run.scenario.name] += 1
+        if run.ended is None:
+            case.wedged.append(await runs.stands(run))
         _judge(case, run)
     await asyncio.gather(*(run.task for run in runs.all if run.task and run.ended is not None))
     hits = stack.api.hits[before:]
@@ -222,10 +224,8 @@ async def _wait(runs: Runs, patience: float) -> None:
 
 
 def _judge(case: Case, run: Run) -> None:
-    if run.ended is None:
-        case.wedged.append(f"{run.scenario.name} {run.id}")
-        if run.task:
-            run.task.cancel()
+    if run.ended is None and run.task:
+        run.task.cancel()
     if run.wrong:
         case.lost.append(run.wrong)
     if run.exit:

@@ -137,6 +137,17 @@ class Runs:
 
         await asyncio.gather(*(ask(run) for run in self.open))
 
+    async def stands(self, run: Run) -> str:
+        """Keep the history of a run that stands still beside its case, and say what it stands at, as far as the server tells."""
+        with suppress(RPCError):
+            history = await self.stack.client.get_workflow_handle(run.id).fetch_history()
+            (self.stack.directory / f"stands-{run.id}.json").write_text(history.to_json())
+            failed = [each for each in history.events if each.HasField("workflow_task_failed_event_attributes")]
+            if failed:
+                why = failed[-1].workflow_task_failed_event_attributes.failure.message
+                return f"{run.scenario.name} {run.id}: {' '.join(why.split())[:300]}"
+        return f"{run.scenario.name} {run.id}"
+
     async def _judge(self, run: Run) -> None:
         wanted = ENDS[run.scenario.ends]
         while True:

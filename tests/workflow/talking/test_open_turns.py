@@ -4,12 +4,14 @@ import asyncio
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 
 from outlast.agents import catalog_activities
+from outlast.agents.files import read_agents
 from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
 from outlast.contracts import QuestionAnswered, RunStatus
 from outlast.llm.base import ModelCall, ModelReply
@@ -81,8 +83,12 @@ async def test_messages_wait_while_the_agents_are_read(
     real_runner: Runner, monkeypatch: pytest.MonkeyPatch, conversation: bool
 ) -> None:
     """A replay may deliver them after the local activity alone; runs that a release may have begun go on as they were begun."""
-    read = catalog_activities.read_agents
-    monkeypatch.setattr(catalog_activities, "read_agents", lambda *given: (time.sleep(2), read(*given))[1])
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(2)
+        return read_agents(*given)
+
+    monkeypatch.setattr(catalog_activities, "read_agents", slowly)
     request = talk("hello") if conversation else talk("hello").model_copy(update={"conversation": False})
     async with real_runner.worker(script):
         session = await real_runner.env.client.start_workflow(
