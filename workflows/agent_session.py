@@ -25,7 +25,7 @@ from outlast.agents.sessions import (
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Message, Part, RunState, Spend, StepRow, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
-from outlast.workflow.activity_calls import is_long
+from outlast.workflow.activity_calls import is_long, is_recent
 from outlast.workflow.base import AgentWorkflow
 from outlast.workflow.border import in_own_task
 from outlast.workflow.failures import ENDINGS
@@ -55,7 +55,6 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         self._agent = self.agents.outcomes.agent_for(STEP, request.agent)
         self.gates.restore(request.gates)
         if request.conversation:
-            self.messages_wait = True
             self.people.answers.keys = self._inbox.keys
             self.gates.asked_by = self._inbox.asking
             self._restore(request)
@@ -91,7 +90,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     async def say(self, *args: Any) -> SayAnswer:
         """Take a message, and answer what came of it; one that begins the session hears whether there is such an agent."""
         answer = self._inbox.say(args)
-        if self._talk is None and answer.accepted and workflow.patched("say-knows-agent"):
+        if self._talk is None and answer.accepted and is_recent():
             await workflow.wait_condition(lambda: self._talk is not None or self._inbox.ended)
             if self._no_agent is not None:
                 raise non_retryable(kind_of(self._no_agent), text_of(self._no_agent))

@@ -21,7 +21,7 @@ from outlast.notices.slack.thread import RunInSlack
 from outlast.notices.webhooks import Webhooks
 from outlast.tracing.trace import RunTrace
 from outlast.workflow import journal, policies
-from outlast.workflow.activity_calls import run_activity_anew
+from outlast.workflow.activity_calls import is_recent, run_activity_anew
 from outlast.workflow.failures import FAILURES
 from outlast.workflow.state import ExecutionState
 
@@ -105,7 +105,7 @@ class People:
     async def _ask(self, text: str, options: Sequence[str], seconds: float | None) -> str | None:
         name = journal.fixed("name", self._next)
         asked = journal.now("asked")
-        terms = await self._terms() if workflow.patched("questions-told") else None
+        terms = await self._terms() if is_recent() else None
         policy = terms.questions if terms is not None else QuestionPolicy()
         given = seconds if seconds is not None else policy.deadline or DEFAULT_SECONDS
         deadline = workflow.now() + timedelta(seconds=max(0.0, asked + given - workflow.time()))

@@ -10,6 +10,7 @@ from outlast.approvals import messages
 from outlast.approvals.book import GateBook
 from outlast.approvals.identity import Authentication
 from outlast.contracts import Decision, GateRecord, Verdict
+from outlast.workflow.activity_calls import is_recent
 
 
 async def take(
@@ -42,6 +43,6 @@ async def take(
 def read(arguments: Sequence[Any], implied: Verdict | None, channel: str, names: Collection[str]) -> Decision | str:
     """Read a message as this run reads such; `names` are the people whom a plain text may name."""
     decision = messages.read_decision(arguments, implied, channel, names)
-    if isinstance(decision, Decision) and decision.lasts and not workflow.patched("standing-approvals"):
+    if isinstance(decision, Decision) and decision.lasts and not is_recent():
         return "it is about further calls, and this run began where nobody could decide on these"
     return decision

@@ -118,6 +118,10 @@ class StoreWait(Contract):
     """How often the run has waited for this one call, from 1 on."""
 
 
+class NoOp(Contract):
+    """Asks for nothing."""
+
+
 class PackedRequest(Contract):
     """Asks for a text of the content store, packed to travel through history."""
 

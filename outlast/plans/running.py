@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from outlast.agents.agents import Agents
@@ -21,6 +20,7 @@ from outlast.dag import AfterFailure, Outcome, run_graph
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.plans.checking import ends_of, graph_of
 from outlast.workflow import journal
+from outlast.workflow.activity_calls import is_recent
 from outlast.workflow.failures import ENDINGS
 from outlast.workflow.graphs import topological
 
@@ -164,7 +164,7 @@ class PlanRunning:
     async def _confirmed(self, step: PlanStep) -> PlanStep:
         """Wait until people have approved a step; returns it with the input that they approved, raises NotApproved."""
         # A plan of 0.2.0 had as many gates at once as there were such steps.
-        if self._waiting.locked() and not workflow.patched("gates-in-turn"):
+        if self._waiting.locked() and not is_recent():
             return await self._asked(step)
         async with self._waiting:
             return await self._asked(step)

@@ -6,7 +6,7 @@ from temporalio import activity
 
 from outlast.activity.heartbeat import heartbeats
 from outlast.activity.waiting import in_place
-from outlast.contracts import StoreWait
+from outlast.contracts import NoOp, StoreWait
 from outlast.errors import ErrorKind, non_retryable
 from outlast.storage.activities import ContentStore
 
@@ -14,16 +14,15 @@ LONGEST_PAUSE = 60.0
 """Seconds at most before a store that can be written, but refused the call all the same, is tried again."""
 
 
-@activity.defn
-async def no_op() -> None:
-    """Do nothing: what follows in the run is done in another workflow task than what was before."""
-
-
 class StoreWaitActivities:
     """Waits for a content store that is away."""
 
     def __init__(self, store: ContentStore) -> None:
         self._store = store
+
+    @activity.defn
+    async def no_op(self, request: NoOp) -> None:
+        """Do nothing: what follows in the run is done in another workflow task than what was before."""
 
     @activity.defn
     async def await_store(self, request: StoreWait) -> None:

@@ -32,7 +32,7 @@ from outlast.storage.activities import ContentActivities, ContentStore, log_outa
 from outlast.storage.outcome_activities import OutcomeActivities
 from outlast.storage.packed_activities import PackedActivities
 from outlast.storage.spool import Spool
-from outlast.storage.wait_activities import StoreWaitActivities, no_op
+from outlast.storage.wait_activities import StoreWaitActivities
 from outlast.tools.activities import ToolActivities
 from outlast.tools.mcp.servers import McpServers
 from outlast.tools.standard import standard_tools
@@ -184,8 +184,8 @@ class Registry:
             claims.collect_claims,
             claims.group_claims,
             ContentActivities(store).keep_text,
-            StoreWaitActivities(store).await_store,
-            no_op,
+            (waits := StoreWaitActivities(store)).await_store,
+            waits.no_op,
             PackedActivities(store).read_packed,
             DocumentActivities(store, settings.max_document_bytes).extract_text,
             self.gate_terms.gate_terms,

@@ -108,18 +108,27 @@ async def execute_local(method: Callable[[Any, Any], Awaitable[Result]], request
         run["_local_at_work"] -= 1
 
 
+def is_recent() -> bool:
+    """Whether the run began with release 0.3 or later.
+
+    Earlier ones replay as they were recorded. Each run asks `workflow.patched` once, as it begins: right after a local activity
+    its answer in a replay may be another one.
+    """
+    return bool(vars(workflow.instance()).get("is_recent"))
+
+
 def is_long() -> bool:
     """Whether the server suggested that the run continues as new, when an activity or a child workflow ended, or a message came.
 
     What the SDK says now is not the same in a replay where a local activity ended last: that may be in an earlier task there.
     """
-    return bool(vars(workflow.instance()).get("_is_long"))
+    return bool(vars(workflow.instance()).get("_long_history"))
 
 
 def note_length() -> None:
     """Note whether the server suggests to continue as new; called when something has come that history holds as an event."""
     if workflow.info().is_continue_as_new_suggested():
-        vars(workflow.instance())["_is_long"] = True
+        vars(workflow.instance())["_long_history"] = True
 
 
 def local_at_work() -> bool:

@@ -36,6 +36,9 @@ from outlast.workflow.handlers import MessageHandlers
 from outlast.workflow.keeping import keep_report
 from outlast.workflow.state import ExecutionState
 
+RELEASE = "release-0.3"
+"""The patch of all that 0.3 does in another order than 0.2; see `is_recent`."""
+
 Request = TypeVar("Request", bound=RunRequest)
 Result = TypeVar("Result", bound=RunResult)
 
@@ -109,7 +112,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
             request: What the run is started with.
         """
         self.request = request
-        self.messages_wait = self.messages_wait or request.part_before is not None
+        self.is_recent = workflow.patched(RELEASE)
         self.state = ExecutionState()
         self.trace = RunTrace(self.pattern, self.state)
         self.people = People(self.state, self.trace)

@@ -13,11 +13,12 @@ from outlast.agents.agents import Agents
 from outlast.approvals.gates import Gates
 from outlast.approvals.people import People
 from outlast.budget.lending import Lending
-from outlast.contracts import ArchivedPart, BranchCarried, Content, RunCarried, RunRequest, StateCarried
+from outlast.contracts import ArchivedPart, BranchCarried, Content, NoOp, RunCarried, RunRequest, StateCarried
+from outlast.storage.wait_activities import StoreWaitActivities
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
 from outlast.workflow import policies
-from outlast.workflow.activity_calls import is_long
+from outlast.workflow.activity_calls import is_long, is_recent, run_activity_anew
 from outlast.workflow.archive import in_short
 from outlast.workflow.branches import Branch
 from outlast.workflow.journal import breathe
@@ -63,7 +64,7 @@ class Border:
         state = self._flow.state
         if long and not (state.leaving or self._stays):
             # A run of a release that did not do this stays as it is.
-            state.leaving = workflow.patched("continue-as-new")
+            state.leaving = is_recent()
             self._stays = not state.leaving
         return state.leaving
 
@@ -186,9 +187,9 @@ async def in_own_task() -> None:
     The server does not take the end of a run where a message has come meanwhile; the task is done again then, with the message.
     But after a local activity the SDK delivers the message only once the run has ended again, and the message would be lost.
     """
-    if workflow.patched("continue-as-new-alone"):
+    if is_recent():
         # A timer would do as well, but the server may be a second late with it.
-        await workflow.execute_activity("no_op", **policies.no_op())
+        await run_activity_anew(StoreWaitActivities.no_op, NoOp(), **policies.no_op())
 
 
 def _has_cancelled(branch: BranchCarried) -> bool:

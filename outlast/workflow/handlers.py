@@ -36,7 +36,7 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, non_retryable
 from outlast.tracing.trace import RunTrace
 from outlast.undo.rollback import Rollback
-from outlast.workflow.activity_calls import local_at_work, note_length
+from outlast.workflow.activity_calls import is_recent, local_at_work, note_length
 from outlast.workflow.state import ExecutionState
 
 LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
@@ -52,18 +52,18 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 def after_local_calls(handler: Handler) -> Handler:
     """Let a handler wait for the local activities of the run, for the reason that `local_at_work` gives.
 
-    Only where `messages_wait`: other runs may have begun with a release that did not do this. A run that ends waits for nothing.
+    A run that ends waits for nothing.
     Where a message kept the server from taking the end of the run, a replay may deliver it after `run` has ended. Nothing may
     come of it then: the server refuses any command after the one that ends a run, again and again.
     """
 
     @wraps(handler)
     async def waiting(flow: "MessageHandlers", *args: Any) -> Any:
-        if flow.messages_wait and local_at_work():
+        if is_recent() and local_at_work():
             await workflow.wait_condition(lambda: not local_at_work() or flow.state.phase is not RunState.RUNNING)
         if flow.is_over:
             await workflow.wait_condition(lambda: False)
-        if flow.messages_wait:
+        if is_recent():
             note_length()
         handled = handler(flow, *args)
         return await handled if isinstance(handled, Awaitable) else handled
@@ -74,8 +74,6 @@ def after_local_calls(handler: Handler) -> Handler:
 class MessageHandlers:
     """The signals, updates and queries of every run."""
 
-    messages_wait = False
-    """Whether messages wait for local activities that are at work."""
     is_over = False
     """Whether `run` has ended."""
 

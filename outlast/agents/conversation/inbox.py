@@ -23,6 +23,7 @@ from outlast.agents.sessions import (
 from outlast.approvals.questions.keys import Keys
 from outlast.contracts import SUMMARY_LENGTH, Content
 from outlast.tracing.trace import RunTrace
+from outlast.workflow.activity_calls import is_recent
 from outlast.workflow.keeping import SHORT, keep_report, keep_text
 
 MOST_WAITING = 100
@@ -114,7 +115,7 @@ class Inbox:
         """Take a message whose sender hears no answer; one that comes after the end is accounted for where messages are read."""
         answer = self.say(arguments)
         said = read_message(arguments) if self._takes else NOT_OPEN
-        if answer.reason == HAS_ENDED and isinstance(said, Said) and said.says and workflow.patched("said-after-end"):
+        if answer.reason == HAS_ENDED and isinstance(said, Said) and said.says and is_recent():
             self._update(self._add(said), state=MessageState.FAILED, reason=HAS_ENDED, ended=workflow.now())
             self.publish()
 

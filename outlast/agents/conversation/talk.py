@@ -19,6 +19,7 @@ from outlast.agents.sessions import ConversationCarried, MessageState, SaidMessa
 from outlast.agents.tool_loop import AgentLoop
 from outlast.contracts import AgentCard, Content, Message, Part
 from outlast.errors import ErrorKind, kind_of, text_of
+from outlast.workflow.activity_calls import is_recent
 from outlast.workflow.failures import ENDINGS, FAILURES, HaltedError, finished
 
 IDLE = "waits for a message"
@@ -27,8 +28,6 @@ FAILED = "[You could not answer what was said before.]"
 SAID_IN_VAIN = (ErrorKind.MODEL_REFUSED, ErrorKind.MODEL_REJECTED, ErrorKind.CONTEXT_EXCEEDED)
 """Failures that the message itself may be the reason of: it does not stay in the conversation, which would fail again."""
 NOTES_KEPT = 50
-STOPS = "cancelled-at-border"
-"""The patch by which a turn that was cancelled stops at its border."""
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Talk:
         self._tool_calls = self.before.tool_calls
         self._compactions = self.before.compactions - self.carried.compactions
         self._checkpoint: tuple[Any, ...] = (self.before.transcript, ())
-        self._stays = self._leaves = False
+        self._leaves = False
         state = LoopState(
             transcript=self.before.transcript,
             left=self.before.left,
@@ -137,13 +136,9 @@ class Talk:
                 await workflow.wait_condition(lambda: working.done() or self.inbox.interrupting or self._may_leave())
                 if working.done() or self.inbox.interrupting:
                     break
-                # A run of before stays where it is.
-                if self._stays or not workflow.patched("leaves-open-turns"):
-                    self._stays = True
-                else:
-                    self._leaves = True  # the turn may go on meanwhile, and must not leave at its border, too
-                    await self.leave()
-                    self._leaves = False
+                self._leaves = True  # the turn may go on meanwhile, and must not leave at its border, too
+                await self.leave()
+                self._leaves = False
         except ENDINGS:
             await _broken_off(working)
             raise
@@ -159,7 +154,7 @@ class Talk:
     def _may_leave(self) -> bool:
         """Whether the turn waits for people, and history is long: the next part of the session goes on waiting."""
         calls = self._loop.calls
-        return calls is not None and not self._stays and self.long() and calls.wait_for_people
+        return calls is not None and self.long() and calls.wait_for_people
 
     def _begin(self, left: tuple[Message, ...]) -> None:
         """Begin a loop for what is said now, whose limits begin anew."""
@@ -189,7 +184,7 @@ class Talk:
         """Before each turn: leave if history is long, and hear what was said meanwhile."""
         if self.long() and not self._leaves:
             await self.leave()
-        if _was_cancelled() and (self.inbox.interrupting or workflow.patched(STOPS)):
+        if _was_cancelled() and (self.inbox.interrupting or is_recent()):
             raise asyncio.CancelledError
         if self.inbox.interrupting:
             await workflow.wait_condition(lambda: False)  # until it is cancelled, which is about to happen
@@ -203,7 +198,7 @@ class Talk:
             loop.task = (*loop.task, *heard)
             loop.state.left = with_parts(loop.state.left, heard)
         self._checkpoint = (loop.state.transcript, loop.state.left)
-        if _was_cancelled() and workflow.patched(STOPS):
+        if _was_cancelled() and is_recent():
             raise asyncio.CancelledError
 
     async def _heard(self) -> tuple[Part, ...]:

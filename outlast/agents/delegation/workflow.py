@@ -27,7 +27,6 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
     """Lets one agent do a task for another one."""
 
     continues = True
-    messages_wait = True
 
     @workflow.init
     def __init__(self, request: DelegationRequest) -> None:
