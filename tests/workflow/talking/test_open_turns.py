@@ -1,4 +1,4 @@
-"""A turn that waits for people: the session continues as new in the middle of it, and another one may go on from it."""
+"""A turn that waits for people while the session continues as new, and messages that come at a bad moment of the worker."""
 
 import asyncio
 import time
@@ -9,11 +9,16 @@ from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest
 
 from outlast.agents import catalog_activities
 from outlast.agents.files import read_agents
 from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
-from outlast.contracts import QuestionAnswered, RunStatus
+from outlast.cli.chat.sessions import Said, say
+from outlast.cli.decisions.messaging import send_message
+from outlast.cli.reaching import Reach
+from outlast.contracts import GateRecord, QuestionAnswered, RunStatus
 from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.base.test_agent_session import SESSION, calls, results
 from tests.workflow.base.test_continuing import EVENTS, histories, parts_of, replays, runner, server
@@ -107,3 +112,32 @@ async def test_messages_wait_while_the_agents_are_read(real_runner: Runner, monk
     patched_at = events.index(EventType.EVENT_TYPE_MARKER_RECORDED)
     read_at = events.index(EventType.EVENT_TYPE_MARKER_RECORDED, patched_at + 1)
     assert read_at < events.index(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED)
+
+
+async def test_an_update_that_a_worker_has_not_looked_at_is_sent_as_a_signal(real_runner: Runner) -> None:
+    """Here the worker ends each workflow task at once, as one that is busy with a local activity may."""
+    client, queue = real_runner.env.client, f"test-{uuid4().hex[:8]}"
+
+    async def end_tasks() -> None:
+        service = client.workflow_service
+        asked = PollWorkflowTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), identity="x")
+        while True:
+            task = await service.poll_workflow_task_queue(asked)
+            if task.task_token:
+                ended = RespondWorkflowTaskCompletedRequest(task_token=task.task_token, identity="x")
+                await service.respond_workflow_task_completed(ended)
+
+    worker = asyncio.create_task(end_tasks())
+    try:
+        session = await client.start_workflow(SESSION, talk("hello"), id=f"test-{uuid4().hex[:8]}", task_queue=queue)
+        reach, found = Reach(real_runner.settings, client), await session.describe()
+        assert await reach.served_soon(found)
+        assert await send_message(reach, found, "decide", {"verdict": "approve", "by": "bob"}, GateRecord) is None
+        taken = await say(reach, session.id, Said("more", by="bob", key="k"), None)
+        assert not taken.answered
+        events = (await session.fetch_history()).events
+    finally:
+        worker.cancel()
+    signals = [event.workflow_execution_signaled_event_attributes.signal_name for event in events]
+    assert [name for name in signals if name] == ["decide", "say"]
+    await session.terminate()
