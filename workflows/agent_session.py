@@ -162,7 +162,7 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
     async def _converse(self, request: AgentSessionRequest) -> AgentSessionResult:
         """Answer messages until a person ends the session, or its budget is spent."""
         try:
-            await self.agents.read((request.agent,))
+            await self.agents.read((request.agent,), awaited=True)
             card, before = self._adopt(request)
             self._inbox.publish()  # the message that a fork has heard before
         except ENDINGS as error:

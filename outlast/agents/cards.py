@@ -28,7 +28,7 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.tools.activities import ToolActivities
 from outlast.undo.acts import Acts, Attempt
 from outlast.workflow import journal, policies
-from outlast.workflow.activity_calls import run_activity, run_local
+from outlast.workflow.activity_calls import is_recent, run_activity, run_local
 from outlast.workflow.context import RunContext
 
 
@@ -53,12 +53,13 @@ class AgentCards:
         self._toolsets: dict[tuple[tuple[str, ...], ...], Toolset] = {}
         self._reading = asyncio.Lock()
 
-    async def read(self, names: Sequence[str] = (), *, known_only: bool = False) -> Catalog:
+    async def read(self, names: Sequence[str] = (), *, known_only: bool = False, awaited: bool = False) -> Catalog:
         """Read agents, in place of those read before; done without names where an agent is asked before this was called.
 
         Args:
             names: The agents to read, which keeps all others out of the run's history; none means all.
             known_only: Leave out names that nobody has, instead of raising.
+            awaited: Whether an update waits for it: such must not wait for a local activity (docs/decisions.md).
 
         Raises:
             ApplicationError: CatalogInvalid where no agent can be read, UnknownAgent for a name that nobody has.
@@ -72,6 +73,8 @@ class AgentCards:
         )
 
         async def read() -> Catalog:
+            if awaited and is_recent():
+                return await run_activity(CatalogActivities.read_catalog, asked, **policies.read_catalog())
             return await run_local(CatalogActivities.read_catalog, asked, **policies.local_call("read the agents"))
 
         self.catalog = await journal.once(f"agents {journal.digest(asked)}", Catalog, read, of_run=True)

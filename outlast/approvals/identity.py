@@ -12,10 +12,19 @@ from datetime import datetime
 from temporalio import workflow
 
 from outlast.approvals.identity_activities import GateTermsActivities
-from outlast.contracts import Decision, GateTerms, GateTermsRequest, IdentityRequest, ProposedAction, UsedToken, hashed
+from outlast.contracts import (
+    Decision,
+    GateTerms,
+    GateTermsRequest,
+    Identity,
+    IdentityRequest,
+    ProposedAction,
+    UsedToken,
+    hashed,
+)
 from outlast.errors import text_of
 from outlast.workflow import policies
-from outlast.workflow.activity_calls import execute_local, run_activity_anew
+from outlast.workflow.activity_calls import execute_local, is_recent, run_activity_anew
 from outlast.workflow.failures import FAILURES
 
 Checked = tuple[Decision, Decision | str]
@@ -65,7 +74,7 @@ class Authentication:
             stop_asking="" if decision.stop_asking is None else decision.stop_asking.digest,
         )
         try:
-            found = await execute_local(GateTermsActivities.check_identity, asked, **policies.check_identity())
+            found = await self._found(asked)
         except FAILURES as error:
             return f"its token could not be checked: {text_of(error)}"
         if found.refused or not found.by:
@@ -75,6 +84,12 @@ class Authentication:
             update=bare | {"gate": decision.gate or found.gate, "digest": decision.digest or found.digest}
         )
         return self._once(proven, found.jti, found.expires or now, asked.at) or proven
+
+    async def _found(self, asked: IdentityRequest) -> Identity:
+        check = GateTermsActivities.check_identity
+        if is_recent():
+            return await run_activity_anew(check, asked, **policies.check_identity())
+        return await execute_local(check, asked, **policies.check_identity_locally())
 
     async def checked(self, early: Sequence[Decision], now: datetime) -> list[Checked]:
         """Hold decisions that came before any gate to the terms that are known now."""

@@ -50,20 +50,20 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def after_local_calls(handler: Handler) -> Handler:
-    """Let a handler wait for the local activities of the run, for the reason that `local_at_work` gives.
+    """Let the handler of a signal wait for the local activities of the run, for the reason that `local_at_work` gives.
 
-    A run that ends waits for nothing.
+    A run that ends waits for nothing, and no update does: the SDK can lose the answer of one that a local activity lets end.
     Where a message kept the server from taking the end of the run, a replay may deliver it after `run` has ended. Nothing may
     come of it then: the server refuses any command after the one that ends a run, again and again.
     """
 
     @wraps(handler)
     async def waiting(flow: "MessageHandlers", *args: Any) -> Any:
-        if is_recent() and local_at_work():
+        if is_recent() and local_at_work() and workflow.current_update_info() is None:
             await workflow.wait_condition(lambda: not local_at_work() or flow.state.phase is not RunState.RUNNING)
         if flow.is_over:
             await workflow.wait_condition(lambda: False)
-        if is_recent():
+        if not local_at_work():
             note_length()
         handled = handler(flow, *args)
         return await handled if isinstance(handled, Awaitable) else handled

@@ -101,16 +101,30 @@ def undo_call(timeout: float, heartbeat: float, summary: str) -> ActivityConfig:
 
 def gate_terms() -> ActivityConfig:
     """Bound the reading of the terms by which a gate opens: memory alone, but a gate outlasts a day without workers."""
+    return _short(10, "read the terms of gates")
+
+
+def check_identity() -> ActivityConfig:
+    """Bound the check of one token: what an update waits for is no local activity."""
+    return _short(10, "check who decides")
+
+
+def read_catalog() -> ActivityConfig:
+    """Bound the reading of agents where an update waits for it."""
+    return _short(60, "read the agents")
+
+
+def _short(seconds: float, summary: str) -> ActivityConfig:
     return ActivityConfig(
-        start_to_close_timeout=timedelta(seconds=10),
+        start_to_close_timeout=timedelta(seconds=seconds),
         schedule_to_close_timeout=timedelta(days=1),
         retry_policy=RetryPolicy(maximum_attempts=10),
-        summary="read the terms of gates",
+        summary=summary,
     )
 
 
-def check_identity() -> LocalActivityConfig:
-    """Bound the check of one token; local, so that the token is not recorded once more."""
+def check_identity_locally() -> LocalActivityConfig:
+    """Bound the check of one token in a run that began before 0.3."""
     return LocalActivityConfig(
         start_to_close_timeout=timedelta(seconds=10),
         schedule_to_close_timeout=timedelta(seconds=30),

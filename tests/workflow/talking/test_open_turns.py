@@ -1,7 +1,7 @@
 """A turn that waits for people while the session continues as new, and messages that come at a bad moment of the worker."""
 
 import asyncio
-import time
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, Resp
 
 from outlast.agents import catalog_activities
 from outlast.agents.files import read_agents
-from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
+from outlast.agents.sessions import AgentSessionRequest, ConversationView, MessageState, SessionProgress
 from outlast.cli.chat.sessions import Said, say
 from outlast.cli.decisions.messaging import send_message
 from outlast.cli.reaching import Reach
@@ -23,6 +23,7 @@ from outlast.llm.base import ModelCall, ModelReply
 from tests.workflow.base.test_agent_session import SESSION, calls, results
 from tests.workflow.base.test_continuing import EVENTS, histories, parts_of, replays, runner, server
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.people.steering import status_when
 from tests.workflow.talking.chats import PAID, answered, asked, gate_open, heard, pay, said, talk, told
 
 __all__ = ["runner", "server"]
@@ -83,35 +84,41 @@ async def test_a_session_continues_as_new_while_its_turn_waits_for_people(runner
     assert "nobody knows whether it was made" in left[3]["content"]
 
 
-async def test_messages_wait_while_the_agents_are_read(real_runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay may deliver them after the local activity alone."""
+async def test_signals_wait_while_the_agents_are_read(real_runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay may deliver them after the local activity alone. Its workflow task is prolonged every 0.8 s here."""
+    may_read = threading.Event()
 
     def slowly(*given: Any) -> Any:
-        time.sleep(2)
+        may_read.wait(30)
         return read_agents(*given)
+
+    async def tasks() -> int:
+        events = (await session.fetch_history()).events
+        return sum(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED for event in events)
 
     monkeypatch.setattr(catalog_activities, "read_agents", slowly)
     async with real_runner.worker(script):
         session = await real_runner.env.client.start_workflow(
             SESSION,
-            talk("hello"),
+            AgentSessionRequest(agent="file-clerk", task="hello"),
             id=f"test-{uuid4().hex[:8]}",
             task_queue=real_runner.settings.task_queue,
             task_timeout=timedelta(seconds=1),
         )
-        begun = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-        while begun not in {event.event_type for event in (await session.fetch_history()).events}:  # noqa: ASYNC110
+        while not await tasks():  # noqa: ASYNC110 - history has no event to wait for
             await asyncio.sleep(0.02)
-        await session.execute_update("pause", {"by": "ann"})
-        await session.execute_update("resume", {"by": "ann"})
-        await answered(session, 1)
-        await session.execute_update("end")
+        await session.signal("pause", {"by": "ann"})
+        delivered = await tasks() + 2
+        while await tasks() < delivered:  # noqa: ASYNC110 - nor has it here
+            await asyncio.sleep(0.02)
+        early: RunStatus = await session.query("status", result_type=RunStatus)
+        may_read.set()
+        late = await status_when(session, lambda status: status.paused is not None)
+        await session.signal("resume", {"by": "ann"})
         await session.result()
-        events = [event.event_type for event in (await session.fetch_history()).events]
         await replays(session)
-    patched_at = events.index(EventType.EVENT_TYPE_MARKER_RECORDED)
-    read_at = events.index(EventType.EVENT_TYPE_MARKER_RECORDED, patched_at + 1)
-    assert read_at < events.index(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED)
+    assert early.paused is None
+    assert late.paused is not None
 
 
 async def test_an_update_that_a_worker_has_not_looked_at_is_sent_as_a_signal(real_runner: Runner) -> None:
