@@ -177,7 +177,7 @@ async def _edit(page: Page, url: str) -> None:
     await page.click("button.plain")
     await signed_in(page, url, "bob")
     await page.click("a.item:has-text('step edited')")
-    await page.evaluate("document.querySelector('[name=digest]').value = '0'.repeat(64)")
+    await page.locator("[name=digest]").first.evaluate("field => { field.value = '0'.repeat(64) }")
     await page.click("button.yes")
     assert "another one now" in await page.locator("main").inner_text()
     await page.click("button.yes")
