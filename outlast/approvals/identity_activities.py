@@ -1,7 +1,7 @@
 """What a gate must know of its deployment, and whether a decision was sent by whom it says.
 
-The token of a decision must not enter history again, and the secret never does. So the check is a local activity,
-whose input is not recorded.
+The secret never enters history. The token of a decision does, with the message that brings it and with this check; it holds for
+that one decision alone, and once. In runs that began before 0.3 the check is a local activity.
 """
 
 import json
