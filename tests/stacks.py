@@ -1,12 +1,16 @@
 """A whole stack of real processes for tests of the command line: server, worker, the double of the Messages API."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.conftest import binary
 from tests.processes import (
@@ -56,6 +60,23 @@ class Stack:
     def runs(self) -> list[str]:
         """The ids of all runs there are."""
         return [run["id"] for run in self.json("list", "--limit", "1000")]
+
+    @contextmanager
+    def lent(self) -> "Iterator[Stack]":
+        """Lend it to one test: the model is as it was started, and what the test leaves running ends with it.
+
+        A run that goes on after a test that failed would take its calls, and the machine, into the tests after it.
+        """
+        self.api.reset()
+        yield self
+        asyncio.run(self._end_runs())
+        self.api.reset()
+
+    async def _end_runs(self) -> None:
+        client = await Client.connect(self.server.address)
+        async for run in client.list_workflows("ExecutionStatus = 'Running'"):
+            with suppress(RPCError):  # it has just ended
+                await client.get_workflow_handle(run.id).terminate("its test has ended")
 
 
 @contextmanager

@@ -37,10 +37,10 @@ def pages_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def served(pages_server: Served) -> Served:
+def served(pages_server: Served) -> Iterator[Served]:
     """The shared server, its model as it was started."""
-    pages_server.stack.api.reset()
-    return pages_server
+    with pages_server.stack.lent():
+        yield pages_server
 
 
 async def signed_in(page: Page, served: Served, who: str) -> None:

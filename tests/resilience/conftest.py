@@ -17,6 +17,5 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def stack(shared_stack: Stack) -> Iterator[Stack]:
     """The shared stack, its model as it was started."""
-    shared_stack.api.reset()
-    yield shared_stack
-    shared_stack.api.reset()
+    with shared_stack.lent():
+        yield shared_stack

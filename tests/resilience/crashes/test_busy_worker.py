@@ -23,9 +23,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
+    with whole.lent():
+        yield whole
 
 
 def side_by_side(steps: int) -> PlanRequest:

@@ -38,10 +38,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    whole.api.script(hold=True)
-    yield whole
-    whole.api.reset()
+    with whole.lent():
+        whole.api.script(hold=True)
+        yield whole
 
 
 def pending(stack: Stack, run: str) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from tests.processes import (
 )
 from tests.workflow.undo.refunding import Shop, shop_in
 
-EXPORTED_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "200", "HEARTBEAT_TIMEOUT": "15"}
+EXPORTED_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "200", "HEARTBEAT_TIMEOUT": "60"}
 NOBODY_LISTENS = {"NEWS_FEEDS": "http://127.0.0.1:9/feed"}
 VOTING = ("--option", "yes", "--option", "no", "--voter", "analyst", "--voter", "sceptic")
 LAMP = ("--order", "ORD-1001", "--text", "The lamp came broken.", "--amount", "110")

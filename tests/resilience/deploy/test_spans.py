@@ -56,7 +56,7 @@ def test_the_whole_tree_comes_once(name: str, sides: tuple[Side, Side], place: P
         played = list(pool.map(lambda one: scenario.play(one, name), sides))
     for one, (run, result) in zip(sides, played, strict=True):
         shown = _settled(one, run, TREES[name])
-        assert shown == TREES[name], f"{run}:\n{shown}"
+        assert shown == TREES[name], f"{run}:\n{shown}\n{one.run('trace', run)}"
         assert [span for span, times in Counter(span.span_id for span in one.otlp.spans).items() if times > 1] == []
         assert [span.name for span in one.otlp.spans if "Query" in span.name] == []
         assert _tokens_of_spans(one, run) == _tokens_of(result["spend"])

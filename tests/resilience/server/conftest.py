@@ -23,6 +23,5 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def served(shared_server: Served) -> Iterator[Served]:
     """The shared server, its model as it was started."""
-    shared_server.stack.api.reset()
-    yield shared_server
-    shared_server.stack.api.reset()
+    with shared_server.stack.lent():
+        yield shared_server

@@ -70,7 +70,8 @@ def _page(served: Served) -> None:
             if more:
                 assert f"{BROKEN}" in page.locator(".steps li b, #rows td:first-child").all_inner_texts(), path
         page.goto(f"{served.url}/run?id=large")
-        page.click("text=all of them as JSON")
+        with page.expect_navigation():
+            page.click("text=all of them as JSON")
         assert page.evaluate("JSON.parse(document.body.innerText).progress.steps.length") == STEPS
 
 

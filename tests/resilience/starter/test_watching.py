@@ -35,9 +35,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(whole: Stack) -> Iterator[Stack]:
-    whole.api.reset()
-    yield whole
-    whole.api.reset()
+    with whole.lent():
+        yield whole
 
 
 def planned(stack: Stack, run: str, *steps: dict[str, Any]) -> None:

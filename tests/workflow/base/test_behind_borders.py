@@ -94,11 +94,17 @@ async def test_a_run_with_too_much_waiting_for_people_goes_on_where_it_is(
     tmp_path: Path,
 ) -> None:
     """All that waits would be in the first message of the next part, which no server takes: once less waits, it continues."""
-    runner = with_agents(runner, tmp_path / "agents", AGENTS)
+    runner, decided = with_agents(runner, tmp_path / "agents", AGENTS), asyncio.Event()
     plan = chain(20, None).plan
+
+    async def script(call: ModelCall) -> Any:
+        if "Question 18?" in task_of(call):  # a few steps are left when less waits
+            await decided.wait()
+        return writing(call)
+
     assert plan is not None
     gates = [PlanStep(step=f"g{at}", agent="a", input=f"gate {at} " + "x" * 40_000, confirm=True) for at in range(8)]
-    async with runner.worker(writing):
+    async with runner.worker(script):
         handle = await runner.start(PLAN, PlanRequest(plan=Plan(steps=(*gates, *plan.steps))))
         async with asyncio.timeout(60):
             while (await status_of(handle)).spend.calls < 17:  # noqa: ASYNC110
@@ -106,6 +112,7 @@ async def test_a_run_with_too_much_waiting_for_people_goes_on_where_it_is(
         assert await parts_of(handle) == 1
         for gate in (await status_of(handle)).gates:
             await handle.signal("approve", {"gate": gate.name, "by": "ann", "digest": gate.digest})
+        decided.set()
         assert (await handle.result()).state is RunState.COMPLETED
         assert await parts_of(handle) >= 2
         await replays(handle)
