@@ -4,7 +4,7 @@ from outlast.contracts import Content, GatesShown, Trace
 from outlast.server import agui, conversations, gates, runs, starting
 from outlast.server.access import Scope
 from outlast.server.events.feed import Feeds
-from outlast.server.events.said import Conversation, messages_of
+from outlast.server.events.said import Conversation, SaidQuery, messages_of
 from outlast.server.events.stream import LAST_ID, EventsQuery, events_of
 from outlast.server.operations import FORM, Operation, Problem
 from outlast.server.slack.receiving import SlackActions, SlackBody
@@ -76,7 +76,7 @@ def _looking(feeds: Feeds) -> list[Operation]:
         ),
         Operation(
             "messages", "GET", "/runs/{id}/messages", READ, "What was said in an agent's session",
-            messages_of(feeds), gives={200: Conversation}, fails=(404, 409),
+            messages_of(feeds), query=SaidQuery, gives={200: Conversation}, fails=(404, 409),
         ),
         Operation(
             "events", "GET", "/runs/{id}/events", READ, "What happens in a run, as server-sent events",

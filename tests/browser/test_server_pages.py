@@ -222,7 +222,7 @@ async def test_a_long_conversation_opens_at_its_end_and_is_read_back_page_by_pag
         await asyncio.gather(*(handle.signal("say", one) for one in more))
         served.stack.api.script(hold=False)
         wait_for(partial(_has_answered, served, number * AT_ONCE), "all are answered")
-    said = [one["text"] for one in served.ask("GET", "/runs/long/messages").json()["messages"]]
+    said = [one["text"] for one in served.ask("GET", "/runs/long/messages?limit=1000").json()["messages"]]
     assert len(said) == ROUNDS * AT_ONCE
     await signed_in(page, served, "ada")
     asked: list[str] = []
@@ -248,7 +248,7 @@ async def test_a_long_conversation_opens_at_its_end_and_is_read_back_page_by_pag
 
 
 def _has_answered(served: Served, messages: int) -> bool:
-    said = served.ask("GET", "/runs/long/messages").json()["messages"]
+    said = served.ask("GET", "/runs/long/messages?limit=1000").json()["messages"]
     return [one["state"] for one in said] == ["answered"] * messages
 
 

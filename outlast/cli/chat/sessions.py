@@ -6,7 +6,6 @@ A session is one run that goes on for as long as people talk. One that has ended
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -88,14 +87,6 @@ async def find(reach: Reach, run: str) -> WorkflowExecutionDescription | None:
         if error.status is not RPCStatusCode.NOT_FOUND or "namespace" in error.message.lower():
             raise
         return None
-
-
-async def runs_of(reach: Reach, session: str) -> AsyncIterator[WorkflowExecutionDescription]:
-    """Yield the runs of a session, oldest first."""
-    for number in range(1, MOST_RUNS):
-        if (found := await find(reach, run_of(session, number))) is None:
-            return
-        yield found
 
 
 async def newest(reach: Reach, session: str) -> tuple[WorkflowExecutionDescription | None, int]:

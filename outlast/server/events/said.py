@@ -1,27 +1,30 @@
-"""What was said in a session, read from the events of its runs: all of it for programs, the newest of it for a page."""
+"""What was said in a session, read from the events of its runs: the newest of it, or what came before a message."""
 
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
 from outlast.cli.chat import sessions
 from outlast.cli.chat.ended import asked_of
-from outlast.cli.chat.sessions import run_of, runs_of, session_of
+from outlast.cli.chat.sessions import run_of, session_of
 from outlast.cli.kinds import SESSION
 from outlast.cli.reaching import Reach, word
 from outlast.cli.runs.waiting import outlasting
 from outlast.display import one_line
 from outlast.server.events.feed import Feeds
 from outlast.server.events.log import Logged, text_of
-from outlast.server.operations import Answer, Call, HttpError
+from outlast.server.operations import Answer, Body, Call, HttpError
 
 CALLS, LINE = 30, 150
 """Most tool calls that are shown of one answer, and characters of the line of each."""
+
+BEFORE = r"^([1-9][0-9]{0,5}/[1-9][0-9]{0,8})?$"
+"""How a message is named in a session: the number of its run, and its own."""
 
 
 class MessageShown(BaseModel):
@@ -57,7 +60,18 @@ class Conversation(BaseModel):
     status: str
     """What the server says of its newest run; a message to one that has ended goes on from it."""
     messages: list[MessageShown]
-    """The messages, oldest first."""
+    """The newest messages, or those before `before`, oldest first."""
+    earlier: str
+    """`before` of the request for the messages before these; empty: there are none."""
+
+
+class SaidQuery(Body):
+    """Which messages to show."""
+
+    limit: int = Field(default=100, ge=1, le=1000)
+    """Most messages."""
+    before: str = Field(default="", pattern=BEFORE)
+    """Only those before one, as `earlier` named it."""
 
 
 GOES_ON = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
@@ -67,64 +81,76 @@ def messages_of(feeds: Feeds) -> Callable[[Call], Awaitable[Answer]]:
     """Make the operation that shows what was said."""
 
     async def messages(call: Call) -> Answer:
-        return await conversation(call.reach, feeds, call.params["id"])
+        query: SaidQuery = call.query
+        said = await newest_said(call.reach, feeds, call.params["id"], query.limit, query.before)
+        session = session_of(call.params["id"])
+        if said.newest is None:
+            raise HttpError(404, f"there is no session {session!r}")
+        return Conversation(
+            session=session,
+            run=said.newest.id,
+            agent=said.agent,
+            status=word(said.newest.status),
+            messages=said.messages,
+            earlier=said.earlier,
+        )
 
     return messages
 
 
-async def conversation(reach: Reach, feeds: Feeds, run: str) -> Conversation:
-    """Return what was said in a session; raises HttpError where there is none."""
-    session, last, agent, said = session_of(run), None, "", list[MessageShown]()
-    async for found in runs_of(reach, session):
-        part = await _of_run(reach, feeds, found)
-        last, agent = found, part.agent
-        said += part.messages
-    if last is None:
-        raise HttpError(404, f"there is no session {session!r}")
-    return Conversation(session=session, run=last.id, agent=agent, status=word(last.status), messages=said)
-
-
 @dataclass(frozen=True)
 class Said:
-    """What was said in the end: `earlier` tells whether there is more before it, `after` is the last event that it holds."""
+    """What was said in a session, and to which agent."""
 
-    agent: str
-    messages: list[MessageShown]
-    earlier: bool = False
+    newest: WorkflowExecutionDescription | None = None
+    """The session's newest run; None: there is no such session."""
+    agent: str = ""
+    """The agent of the last message's run."""
+    messages: list[MessageShown] = field(default_factory=list)
+    """The messages, oldest first."""
+    earlier: str = ""
+    """Names the first of the messages where there are some before it: the number of its run in the session, /, its own."""
     after: str = ""
+    """The last event that the messages hold."""
 
 
-async def newest_said(reach: Reach, feeds: Feeds, run: str, most: int, skip: int = 0) -> Said:
-    """Return the newest messages of a session but for the last few, without reading what was said long before."""
+async def newest_said(reach: Reach, feeds: Feeds, run: str, most: int, before: str = "") -> Said:
+    """Return the newest messages of a session, or those before one, without reading what was said long before."""
     session = session_of(run)
-    _, number = await sessions.newest(reach, session)
-    said, after, agent, earlier = list[MessageShown](), "", "", False
-    while number and len(said) < most + skip:
-        found = await sessions.find(reach, run_of(session, number))
-        if found is None:
+    newest, last = await sessions.newest(reach, session)
+    first, below = map(int, before.split("/")) if before else (last, None)
+    said, agent, after = list[tuple[int, MessageShown]](), "", ""
+    for number in range(min(first, last), 0, -1):
+        found = newest if number == last else await sessions.find(reach, run_of(session, number))
+        if found is None or len(said) > most:
             break
-        part = await _of_run(reach, feeds, found, most + skip - len(said))
-        said, earlier, number = [*part.messages, *said], part.earlier, number - 1
+        part = await _of_run(reach, feeds, found, most + 1 - len(said), below if number == first else None)
+        said = [*((number, message) for message in part.messages), *said]
         agent, after = agent or part.agent, after or part.after
-    return Said(agent, said[: len(said) - skip][-most:], earlier or number > 0, after)
+    number, oldest = said[-most:][0] if said else (0, None)
+    earlier = f"{number}/{oldest.number}" if oldest and len(said) > most else ""
+    return Said(newest, agent, [message for _, message in said[-most:]], earlier, after)
 
 
-async def _of_run(reach: Reach, feeds: Feeds, found: WorkflowExecutionDescription, most: int | None = None) -> Said:
-    """Read what was said in one run, or the last of it; raises HttpError where it is no session."""
+async def _of_run(
+    reach: Reach, feeds: Feeds, found: WorkflowExecutionDescription, most: int, before: int | None
+) -> Said:
+    """Read the last of what was said in one run, or the last before a message; raises HttpError where it is no session."""
     if found.workflow_type != SESSION:
         raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
     asked = await asked_of(reach, found)
     if not asked.conversation:
-        return Said(asked.agent, [await _alone(reach, found, asked)])
+        alone = [await _alone(reach, found, asked)] if before is None or before > 1 else []
+        return Said(found, asked.agent, alone)
     async with feeds.of(found) as feed:
         await feed.caught_up.wait()
         events = list(feed.events)
     told = _told(events)
-    kept = list(told)[-most:] if most is not None else list(told)
+    kept = [number for number in told if before is None or number < before][-most:]
     heard = [await _shown(reach, found.id, number, told[number]) for number in kept]
     heard = [each if found.status in GOES_ON else _left(each, word(found.status)) for each in heard]
     after = next((event.id for event in reversed(events) if event.kind == "answer"), "")
-    return Said(asked.agent, heard, len(kept) < len(told), after)
+    return Said(found, asked.agent, heard, "", after)
 
 
 async def _alone(reach: Reach, run: WorkflowExecutionDescription, asked: AgentSessionRequest) -> MessageShown:

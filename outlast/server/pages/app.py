@@ -3,6 +3,7 @@
 They work without scripts; with them a run's page changes as the run does. Every form carries the session's secret.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -19,6 +20,7 @@ from outlast.command_line import command
 from outlast.server.access import Scope
 from outlast.server.conversations import Message, MessageAccepted, end_session, say
 from outlast.server.events.feed import Feeds
+from outlast.server.events.said import BEFORE
 from outlast.server.gates import send_answer
 from outlast.server.operations import HttpError, find, http_error
 from outlast.server.pages.forms import LARGEST, FormError, answer_in, read_form
@@ -113,7 +115,8 @@ class Pages:
     async def run(self, request: Request, session: Session) -> Response:
         """Show one run."""
         run = request.query_params.get("id", "")
-        facts = await run_facts(self.reach, self.feeds, run, _page_of(request))
+        before = request.query_params.get("before", "")
+        facts = await run_facts(self.reach, self.feeds, run, before if re.match(BEFORE, before) else "")
         return self._page("run.html", session, **facts, web_ui=self._web_ui(run))
 
     async def run_now(self, request: Request, session: Session) -> Response:

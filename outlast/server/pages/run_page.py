@@ -46,17 +46,17 @@ def waiting_below(waits: Sequence[WaitsBelow]) -> list[tuple[WaitsBelow, str, st
     return found
 
 
-async def run_facts(reach: Reach, feeds: Feeds, run: str, page: int = 1) -> dict[str, Any]:
+async def run_facts(reach: Reach, feeds: Feeds, run: str, before: str = "") -> dict[str, Any]:
     """Return what the page shows, of a conversation the newest messages, or earlier ones; raises HttpError without such a run."""
     found = await find(reach, run)
     seen = await shown(reach, found)
     gates = await shown_gates(found) if seen.closed is None else GatesShown()
     waiting = await whole(reach, found, gates.waiting[:WAITING])
     steps = {row.step: row for row in seen.progress.steps} if seen.progress else {}
-    talk = Said("", [])
+    talk = Said()
     if found.workflow_type == SESSION:
         with suppress(HttpError, LeavingError):  # a session that was started by something else than this contract
-            talk = await newest_said(reach, feeds, run, MESSAGES, (page - 1) * MESSAGES)
+            talk = await newest_said(reach, feeds, run, MESSAGES, before)
     return {
         "run": seen,
         "steps": first_of(list(steps.values())),
@@ -73,7 +73,7 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str, page: int = 1) -> dict
         "agent": talk.agent,
         "earlier": talk.earlier,
         "after": talk.after,
-        "page": page,
+        "before": before,
         "WAITING": WAITING,
         "MESSAGE_SHOWN": MESSAGE_SHOWN,
         "fields_of": fields_of,
