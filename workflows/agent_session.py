@@ -80,7 +80,6 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         return await self._result(ended)
 
     @workflow.signal(name="say", description="Say something: a text, or {text, by, interrupt, key}")
-    @after_local_calls
     def say_signalled(self, *args: Any) -> None:
         """Take a message."""
         self._inbox.say_later(args)
@@ -97,7 +96,6 @@ class AgentSessionWorkflow(AgentWorkflow[AgentSessionRequest, AgentSessionResult
         return answer
 
     @workflow.signal(name="end", description="End the conversation: nothing, your name, or {by, now}")
-    @after_local_calls
     def end_signalled(self, *args: Any) -> None:
         """End the conversation."""
         self._inbox.end(args)

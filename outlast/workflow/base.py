@@ -32,7 +32,7 @@ from outlast.undo.rollback import Rollback
 from outlast.workflow import journal
 from outlast.workflow.border import Border
 from outlast.workflow.failures import ENDINGS, failure_of
-from outlast.workflow.handlers import MessageHandlers
+from outlast.workflow.handlers import MessageHandlers, let_signals_wait
 from outlast.workflow.keeping import keep_report
 from outlast.workflow.state import ExecutionState
 
@@ -84,8 +84,9 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
     """Where workers have builds: whether a run stays with the one that began it, or moves to each new one (AUTO_UPGRADE)."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let the `run` that the class defines be managed, and give it an `__init__` that takes the same request."""
+        """Let the `run` and the signals of the class be managed, and give it an `__init__` that takes the same request."""
         super().__init_subclass__(**options)
+        let_signals_wait(cls)
         if "pattern" not in vars(cls):
             words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", cls.__name__.removesuffix("Workflow"))
             cls.pattern = " ".join(words).lower()

@@ -4,7 +4,9 @@ A signal with no handler is buffered unseen, and one with the wrong number of ar
 takes any arguments, never raises, and puts what it does not understand where people see it.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -42,6 +44,9 @@ from outlast.workflow.state import ExecutionState
 LEFT_BEHIND = workflow.HandlerUnfinishedPolicy.ABANDON
 """A run does not wait at its end for the check of a decision: there is no gate any more that it could count at."""
 
+SIGNAL, WAITS = "__temporal_signal_definition", "waits_for_local_calls"
+"""What `workflow.signal` leaves on a handler, and what `after_local_calls` does."""
+
 UPDATE_LIMIT = 1024 * 1024
 """Most bytes of an update, as JSON."""
 
@@ -68,7 +73,18 @@ def after_local_calls(handler: Handler) -> Handler:
         handled = handler(flow, *args)
         return await handled if isinstance(handled, Awaitable) else handled
 
+    setattr(waiting, WAITS, True)
     return cast(Handler, waiting)
+
+
+def let_signals_wait(flow: type) -> None:
+    """Let every handler of a signal that a class has wait as those of this library do, see `after_local_calls`."""
+    for name, handler in inspect.getmembers(flow, inspect.isfunction):
+        signal = getattr(handler, SIGNAL, None)
+        if signal is not None and not hasattr(handler, WAITS):
+            waiting = after_local_calls(handler)
+            setattr(waiting, SIGNAL, replace(signal, fn=waiting))  # the worker calls what stands in it
+            setattr(flow, name, waiting)
 
 
 class MessageHandlers:

@@ -1,4 +1,4 @@
-"""Workflows that no command of ours was told of: one of agents, and one that knows nothing of them."""
+"""Workflows that no command of ours was told of: of agents, and one that knows nothing of them."""
 
 from typing import Any
 
@@ -27,6 +27,29 @@ class LetterWorkflow(AgentWorkflow[LetterRequest, LetterResult]):
             return LetterResult(letter=answer.content)
         decision = await self.gates.open(ProposedAction(description="send the letter"))
         return LetterResult(letter=answer.content, approved_by=decision.by)
+
+
+class Nudges:
+    """Brings a signal along, as classes of users' own do."""
+
+    nudged = False
+
+    @workflow.signal
+    def nudge(self, reason: str) -> None:
+        self.nudged = bool(reason)
+
+    @workflow.query
+    def was_nudged(self) -> bool:
+        return self.nudged
+
+
+@workflow.defn
+class NudgedWorkflow(Nudges, AgentWorkflow[LetterRequest, RunResult]):
+    @workflow.run
+    async def run(self, request: LetterRequest) -> RunResult:
+        await self.agents.ask("writer", request.topic)
+        await workflow.wait_condition(lambda: self.nudged)
+        return RunResult()
 
 
 @workflow.defn

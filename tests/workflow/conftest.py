@@ -34,10 +34,14 @@ class Runner:
 
     @asynccontextmanager
     async def worker(
-        self, script: Script, sources: Mapping[SourceKind, Source] | None = None, tools: Sequence[Tool] = ()
+        self,
+        script: Script,
+        sources: Mapping[SourceKind, Source] | None = None,
+        tools: Sequence[Tool] = (),
+        workflows: Sequence[type] = (),
     ) -> AsyncIterator[ScriptedLLM]:
         llm = ScriptedLLM(script)
-        served = (*worker.WORKFLOWS, RefundWorkflow)
+        served = (*worker.WORKFLOWS, RefundWorkflow, *workflows)
         async with worker.working(
             self.env.client,
             self.settings,

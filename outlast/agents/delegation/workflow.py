@@ -16,7 +16,7 @@ from outlast.agents.delegation.own_run import DECIDED
 from outlast.contracts import Decided, WaitsBelow
 from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow.base import AgentWorkflow
-from outlast.workflow.handlers import LEFT_BEHIND, after_local_calls
+from outlast.workflow.handlers import LEFT_BEHIND
 
 TOLD = "delegate_waits"
 """Signal by which a run hears what waits for people in the run of an agent that it asked."""
@@ -67,7 +67,6 @@ class DelegatedAgentWorkflow(AgentWorkflow[DelegationRequest, DelegationResult])
         )
 
     @workflow.signal(name=DECIDED, description="Sent by the run that asked: look there", unfinished_policy=LEFT_BEHIND)
-    @after_local_calls
     async def delegate_decided(self, *_: Any) -> None:
         """Hear that people have decided something in the run that asked; what that is, it says itself."""
         await self.agents.deciding.hear_above()

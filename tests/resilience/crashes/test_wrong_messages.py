@@ -10,12 +10,12 @@ import pytest
 
 from tests.conftest import binary
 from tests.processes import EVERY_WORKER, DevServer, clean_environment, dev_server, messages_api, wait_for, worker
-from tests.served import EVERY_WORKFLOW
+from tests.served import STARTED
 
 pytestmark = pytest.mark.xdist_group("wrong_messages")
 
 PLAN = '{"steps": [{"step": 1, "agent": "writer", "input": "wait"}]}'
-REQUESTS = {kind.__name__: get_type_hints(kind.run)["request"].__name__ for kind in EVERY_WORKFLOW}  # type: ignore[attr-defined]
+REQUESTS = {kind.__name__: get_type_hints(kind.run)["request"].__name__ for kind in STARTED}  # type: ignore[attr-defined]
 FOR_ALL = {
     "none": ([], "give one request"),
     "two": (["{}", "{}"], "as the one input"),

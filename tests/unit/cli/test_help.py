@@ -18,7 +18,7 @@ from outlast.contracts import OnStepFailure
 from outlast.routing.requests import RouteRequest
 from starter import build_app
 from tests.processes import PROJECT, clean_environment
-from tests.served import EVERY_WORKFLOW
+from tests.served import STARTED
 
 HEAVY = ("temporalio", "anthropic", "obstore", "asyncio", "rich", "sklearn")
 COMMANDS = [
@@ -140,7 +140,7 @@ def test_help_names_every_command() -> None:
 def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
     build_app()
-    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in EVERY_WORKFLOW}
+    assert {kind.workflow for kind in kinds()} == {workflow.__name__ for workflow in STARTED}
     assert get_args(OnFailure) == tuple(OnStepFailure)
     assert get_args(Router) == get_args(RouteRequest.model_fields["router"].annotation)
     assert list(map(str, Kind)) == list(map(str, SourceKind))

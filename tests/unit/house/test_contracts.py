@@ -33,7 +33,7 @@ from outlast.contracts import (
     carried_in,
 )
 from tests.policed import ROOT
-from tests.served import EVERY_WORKFLOW
+from tests.served import STARTED
 
 USAGE = Usage(input_tokens=3, cache_write_tokens=4)
 EXAMPLES: list[Contract] = [
@@ -204,7 +204,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
-@pytest.mark.parametrize("kind", EVERY_WORKFLOW, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", STARTED, ids=lambda kind: kind.__name__)
 def test_no_first_request_can_carry_state(kind: Any) -> None:
     request = get_type_hints(kind.run)["request"]
     assert issubclass(request, RunRequest)

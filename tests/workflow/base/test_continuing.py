@@ -13,7 +13,6 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
-from outlast.agents.delegation.workflow import DelegatedAgentWorkflow
 from outlast.agents.sessions import MessageLog, MessageState
 from outlast.cli.reaching import Reach
 from outlast.cli.recorded.delegates import whole_tree
@@ -100,10 +99,10 @@ async def handed_over(runner: Runner, handle: WorkflowHandle[Any, Any]) -> State
     return StateCarried.model_validate_json(await runner.text(request.part_before.state))
 
 
-async def replays(handle: WorkflowHandle[Any, Any]) -> None:
-    """Replay all parts of a run."""
+async def replays(handle: WorkflowHandle[Any, Any], *more: type) -> None:
+    """Replay all parts of a run; `more` are workflows of the test's own."""
     for history in await histories(handle):
-        await replayer((*EVERY_WORKFLOW, DelegatedAgentWorkflow)).replay_workflow(history)
+        await replayer((*EVERY_WORKFLOW, *more)).replay_workflow(history)
 
 
 def task_of(call: ModelCall) -> str:

@@ -14,12 +14,13 @@ from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, Resp
 
 from outlast.agents import catalog_activities
 from outlast.agents.files import read_agents
-from outlast.agents.sessions import AgentSessionRequest, ConversationView, MessageState, SessionProgress
+from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
 from outlast.cli.chat.sessions import Said, say
 from outlast.cli.decisions.messaging import send_message
 from outlast.cli.reaching import Reach
 from outlast.contracts import GateRecord, QuestionAnswered, RunStatus
 from outlast.llm.base import ModelCall, ModelReply
+from tests.doubles.own_workflows import LetterRequest, NudgedWorkflow
 from tests.workflow.base.test_agent_session import SESSION, calls, results
 from tests.workflow.base.test_continuing import EVENTS, histories, parts_of, replays, runner, server
 from tests.workflow.conftest import Runner, with_agents
@@ -85,7 +86,7 @@ async def test_a_session_continues_as_new_while_its_turn_waits_for_people(runner
 
 
 async def test_signals_wait_while_the_agents_are_read(real_runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay may deliver them after the local activity alone. Its workflow task is prolonged every 0.8 s here."""
+    """Ours and those of users: a replay may deliver them after the local activity. Its task is prolonged every 0.8 s here."""
     may_read = threading.Event()
 
     def slowly(*given: Any) -> Any:
@@ -97,10 +98,10 @@ async def test_signals_wait_while_the_agents_are_read(real_runner: Runner, monke
         return sum(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED for event in events)
 
     monkeypatch.setattr(catalog_activities, "read_agents", slowly)
-    async with real_runner.worker(script):
+    async with real_runner.worker(script, workflows=[NudgedWorkflow]):
         session = await real_runner.env.client.start_workflow(
-            SESSION,
-            AgentSessionRequest(agent="file-clerk", task="hello"),
+            NudgedWorkflow.run,
+            LetterRequest(topic="hello"),
             id=f"test-{uuid4().hex[:8]}",
             task_queue=real_runner.settings.task_queue,
             task_timeout=timedelta(seconds=1),
@@ -108,15 +109,17 @@ async def test_signals_wait_while_the_agents_are_read(real_runner: Runner, monke
         while not await tasks():  # noqa: ASYNC110 - history has no event to wait for
             await asyncio.sleep(0.02)
         await session.signal("pause", {"by": "ann"})
+        await session.signal(NudgedWorkflow.nudge, "hurry")
         delivered = await tasks() + 2
         while await tasks() < delivered:  # noqa: ASYNC110 - nor has it here
             await asyncio.sleep(0.02)
         early: RunStatus = await session.query("status", result_type=RunStatus)
+        assert not await session.query(NudgedWorkflow.was_nudged)
         may_read.set()
         late = await status_when(session, lambda status: status.paused is not None)
         await session.signal("resume", {"by": "ann"})
         await session.result()
-        await replays(session)
+        await replays(session, NudgedWorkflow)
     assert early.paused is None
     assert late.paused is not None
 
