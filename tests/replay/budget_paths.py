@@ -7,9 +7,9 @@ from outlast.consensus.votes import ConsensusRequest, OnTie, Voter
 from outlast.contracts import ROLL_BACK_ALL, Budget, Part, PlanRequest
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from tests.workflow.budget.budgeting import DEAR, FITS_SEVEN, breaking_once, chain, dear, fan_out
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 

@@ -3,8 +3,8 @@
 from outlast.contracts import Changes, ChangeState, RollbackPolicy, RollbackRequest
 from outlast.undo.workflow import RollbackWorkflow
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import SESSION, WRITING, in_turn, task
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import SESSION, WRITING, in_turn, task
 from workflows.agent_session import AgentSessionWorkflow
 
 

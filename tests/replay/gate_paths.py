@@ -9,10 +9,10 @@ from outlast.llm.scripted import Script
 from outlast.tools.tool import ToolError, Undo, tool
 from tests.replay.consensus_paths import consensus, divided
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import calls, in_turn, task
 from tests.workflow.conftest import Runner
 from tests.workflow.people.gating import waiting
 from tests.workflow.people.test_gated_actions import confirmed
+from tests.workflow.talking.test_agent_session import calls, in_turn, task
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, Words, shout
 
 AGENT = {"a": "tools: Write, shout, paint"}

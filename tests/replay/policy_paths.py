@@ -7,9 +7,9 @@ from outlast.contracts import GatePolicy, OnFallback, OnStepFailure, OnTimeout, 
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import calls, in_turn, task
 from tests.workflow.conftest import Runner
 from tests.workflow.people.test_denials import MAIL, planned
+from tests.workflow.talking.test_agent_session import calls, in_turn, task
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, shout
 from tests.workflow.undo.test_repeated_acts import SHOUT, WRITE, each_says, one_step
 

@@ -14,10 +14,10 @@ from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
 from tests.workflow.conftest import Runner
 from tests.workflow.people.steering import status_when
 from tests.workflow.talking.chats import Chat, Chatting, pay, talk
+from tests.workflow.talking.test_agent_session import SESSION, WRITING, calls, failing, in_turn, task
 from tests.workflow.undo.test_rollback_asked import files_plan, writing_step
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 

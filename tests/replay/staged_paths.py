@@ -10,9 +10,9 @@ from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from outlast.stages.contracts import Stage, StagedRequest, StageOutput
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner
 from tests.workflow.plans.staging import PRICES, RUN, asked, plan_json, refusing, scripted, stage
+from tests.workflow.talking.test_agent_session import calls
 
 DRAFT = StageOutput(stage="draft", content=Content(text="first draft"))
 NO_CRITIC = non_retryable(ErrorKind.MODEL_REJECTED, "no critic today")

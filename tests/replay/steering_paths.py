@@ -8,12 +8,12 @@ from outlast.contracts import PlanRequest, StepState
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedRequest
 from tests.replay.path import Path
-from tests.workflow.base.test_agent_session import SESSION, WRITING, in_turn, task
 from tests.workflow.conftest import Runner
 from tests.workflow.people.steering import Handle, asked, at_a_checkpoint, decided, refusal, status_when
 from tests.workflow.plans.staging import TASK, one_step, stage
 from tests.workflow.plans.staging import scripted as staged_script
 from tests.workflow.plans.test_plan_and_execute import RUN, plan_json, plan_of, scripted, step
+from tests.workflow.talking.test_agent_session import SESSION, WRITING, in_turn, task
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 People = Callable[[Handle], Awaitable[None]]

@@ -1,9 +1,11 @@
 """Reads all that a report is made of: history, queries where a worker answers, and answers and repairs from the result."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import (
     WorkflowContinuedAsNewError,
     WorkflowExecutionDescription,
@@ -16,7 +18,7 @@ from outlast.cli.kinds import page_of, partial
 from outlast.cli.leaving import LeavingError, cause_of
 from outlast.cli.reaching import Reach, word
 from outlast.cli.recorded.delegates import whole_tree
-from outlast.cli.recorded.reading import read_history
+from outlast.cli.recorded.reading import Call, RunHistory, read_history
 from outlast.cli.report.figures import Outcome, Report, WorkerAnswers, report_of
 from outlast.cli.result_texts import texts_of
 from outlast.cli.results import Reader
@@ -26,7 +28,7 @@ from outlast.contracts import Changes, DecisionLog, PlanChange
 async def read_report(reach: Reach, workflow_id: str) -> Report:
     """Read one run; raises LeavingError if there is none."""
     found = await reach.find(workflow_id, ours=False)
-    history = await read_history(reach, found)
+    history = _with_attempts(await read_history(reach, found), found)
     return report_of(
         workflow_id,
         found.workflow_type,
@@ -37,6 +39,27 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
         await _outcome(reach, found),
         datetime.now(UTC),
     )
+
+
+def _with_attempts(history: RunHistory, found: WorkflowExecutionDescription) -> RunHistory:
+    """Add what the server knows of calls that have not ended: history says nothing of an attempt until then."""
+    begun = {
+        one.activity_id: (
+            one.last_started_time.ToDatetime(UTC)
+            if one.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+            else None,
+            one.attempt,
+        )
+        for one in found.raw_description.pending_activities
+    }
+
+    def told(call: Call) -> Call:
+        if call.ended is not None or call.event.id not in begun:
+            return call
+        started, attempt = begun[call.event.id]
+        return replace(call, event=replace(call.event, started=started, attempt=attempt))
+
+    return replace(history, calls=tuple(map(told, history.calls)))
 
 
 async def _queried(reach: Reach, found: WorkflowExecutionDescription) -> WorkerAnswers | None:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -87,9 +86,7 @@ def test_it_starts_everything_once_mends_a_crash_and_ends_by_one_ctrl_c(tmp_path
             assert get(url) == 200
 
         env = environment(tmp_path, ANTHROPIC_BASE_URL=api.url)
-        began = time.monotonic()
         second = starter("up", env=env)
-        assert time.monotonic() - began < 10
         assert (second.returncode, f"process {process.pid}" in second.stdout) == (0, True), second
         assert state.ui in second.stdout
 

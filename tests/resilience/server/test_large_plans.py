@@ -13,7 +13,7 @@ from tests.processes import running_starter, wait_for
 from tests.resilience.server.serving import Served
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.timeout(240)]
 
 STEPS, BROKEN = 5000, 4000
 
@@ -41,7 +41,7 @@ def test_a_plan_of_5000_steps_is_seen_everywhere_with_what_failed_first(served: 
     _page(served)
     with running_starter(tmp_path, "watch", "large", env=stack.env, name="watch") as watching:
         watching.wait_until(lambda: "1 · writer" in watching.output, "the watcher to see the run")
-        assert time.monotonic() - began < 60, "looking at it is no work for minutes"
+        assert time.monotonic() - began < 120, "looking at it is no work for minutes"
         stack.done("cancel", "large")
         stack.api.script(release=["end"])
         watching.wait(30)

@@ -1,6 +1,7 @@
 """The commands that look at runs, stop them, or hand in documents, against real processes."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,19 @@ def test_watch_follows_a_running_plan_to_its_end(stack: Stack, tmp_path: Path) -
     assert done.endswith(" · 1 of 1 steps")
     assert end.startswith("watched is done (completed · 1 of 1 steps · 1 call · ")
     assert end.endswith("): python starter.py result watched")
+
+
+def test_a_report_says_what_a_call_is_at_and_no_more_than_is_known_of_a_run_that_was_cut_off(stack: Stack) -> None:
+    stack.api.script(hold=True)
+    stack.done("plan", "Compare", "--id", "cut-off", "--detach")
+    wait_for(stack.api.hits, "the planner is asked")
+    assert "model" in stack.json("report", "cut-off")["seconds_by"]
+    stack.temporal("workflow", "terminate", "--workflow-id", "cut-off")
+    stack.api.script(hold=False)
+    time.sleep(1.5)
+    ended = stack.json("report", "cut-off")
+    assert "model" not in ended["seconds_by"], "history does not say whether a worker had the call"
+    assert 0 < ended["seconds_by"]["open at the end"] <= ended["seconds"], "it was no longer open than the run"
 
 
 def test_result_waits_unless_told_not_to(stack: Stack) -> None:

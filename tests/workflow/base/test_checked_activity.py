@@ -15,8 +15,8 @@ from outlast.errors import ErrorKind, kind_of, text_of
 from outlast.llm.activities import AgentActivities
 from outlast.routing.requests import RequestText, RouteRequest
 from outlast.tools.activities import ToolActivities
-from tests.workflow.base.test_agent_session import SESSION, calls, in_turn, results, task
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import SESSION, calls, in_turn, results, task
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.contracts.documents import DocumentAnalysisRequest
 from workflows.document_analysis import DocumentAnalysisWorkflow

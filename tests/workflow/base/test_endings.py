@@ -40,8 +40,8 @@ from outlast.stages.contracts import StagedRequest
 from outlast.worker.serving import sandbox
 from outlast.workflow import base as observed
 from tests.served import SERVED
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.talking.test_agent_session import calls
 from tests.workflow.undo.rolling_back import PLAN, SESSION, Bench, bench
 from tests.workflow.undo.test_taking_back import REQUESTS
 from worker import working

@@ -16,8 +16,8 @@ from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.tools.tool import Tool
 from tests.workflow.base.own_workflow import Careless, Chatty, TriageRequest, Untyped
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import calls
 from tests.workflow.undo.rolling_back import Bench
 
 

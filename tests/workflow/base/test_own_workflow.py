@@ -16,9 +16,9 @@ from outlast.llm.scripted import Script
 from outlast.worker.sandbox import TolerantReplayer
 from tests.policed import policed
 from tests.workflow.base.own_workflow import Letter, LetterRequest, Triage, TriageRequest, TriageResult
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner
 from tests.workflow.people.gating import waiting
+from tests.workflow.talking.test_agent_session import calls
 from tests.workflow.undo.rolling_back import REFUSAL
 
 LOW, HIGH = json.dumps({"severity": "low"}), json.dumps({"severity": "high", "why": "the shop is down"})

@@ -32,7 +32,6 @@ from outlast.routing.requests import RequestText, RouteRequest
 from outlast.stages.contracts import StagedRequest
 from outlast.storage.activities import ContentStore
 from tests.conftest import binary
-from tests.workflow.base.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from tests.workflow.budget.budgeting import (
     COST,
     DEAR,
@@ -52,6 +51,7 @@ from tests.workflow.budget.budgeting import (
 )
 from tests.workflow.choosing.researching import Given, citing, hit
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import SESSION, WRITING, calls, in_turn, task
 from worker import working
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.contracts.research import ResearchRequest

@@ -120,7 +120,7 @@ async def test_sources_of_two_seconds_each_overlap(runner: Runner) -> None:
     synthesis = rows["synthesise"].started
     assert synthesis is not None
     # In workflow time: with one source after the other it would be six seconds.
-    assert 2.0 <= (synthesis - begun).total_seconds() <= 2.5
+    assert 2.0 <= (synthesis - begun).total_seconds() < 4.0
     assert all(outcome.seconds >= 2.0 for outcome in result.sources)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from outlast.agents.sessions import AgentSessionRequest
 from outlast.contracts import Plan, PlanRequest, PlanStep
 from outlast.llm.base import ModelCall, ModelReply
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.people.steering import status_when
+from tests.workflow.talking.test_agent_session import calls, results
 from workflows.agent_session import AgentSessionWorkflow
 
 SESSION = AgentSessionWorkflow.run

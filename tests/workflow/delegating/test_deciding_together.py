@@ -14,7 +14,6 @@ from outlast.agents.delegation.contracts import DelegationRequest
 from outlast.agents.delegation.workflow import DelegatedAgentWorkflow
 from outlast.contracts import Catalog, Decided, DecisionLog, Part, RunStatus, Trace
 from outlast.llm.base import ModelCall
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.delegating.delegating import (
     AGENTS,
     SESSION,
@@ -29,6 +28,7 @@ from tests.workflow.delegating.delegating import (
     waits_below,
 )
 from tests.workflow.people.steering import status_when
+from tests.workflow.talking.test_agent_session import calls
 from tests.workflow.telling.telling import hooks
 from tests.workflow.undo.rolling_back import Bench, bench, changes_of
 from workflows.agent_session import AgentSessionWorkflow

@@ -21,7 +21,6 @@ from outlast.contracts import (
 )
 from outlast.errors import ErrorKind
 from outlast.llm.base import ModelCall
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner
 from tests.workflow.delegating.delegating import (
     SESSION,
@@ -32,6 +31,7 @@ from tests.workflow.delegating.delegating import (
     turn,
     who,
 )
+from tests.workflow.talking.test_agent_session import calls, results
 from tests.workflow.undo.rolling_back import bench
 from workflows.agent_session import AgentSessionWorkflow
 

@@ -11,7 +11,6 @@ from outlast.contracts import (
     RunStatus,
 )
 from outlast.llm.base import ModelCall
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner
 from tests.workflow.delegating.delegating import (
     AGENTS,
@@ -26,6 +25,7 @@ from tests.workflow.delegating.delegating import (
     writes,
 )
 from tests.workflow.talking.chats import answered, gate_open, said
+from tests.workflow.talking.test_agent_session import calls, results
 from tests.workflow.undo.rolling_back import Bench, bench, changes_of
 from workflows.agent_session import AgentSessionWorkflow
 

@@ -27,7 +27,6 @@ from outlast.forks.forking import fork
 from outlast.forks.reading import read_run
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import Tool
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner
 from tests.workflow.delegating.delegating import (
     AGENTS,
@@ -44,6 +43,7 @@ from tests.workflow.delegating.delegating import (
 )
 from tests.workflow.forks.test_resets import reset, tasks_of
 from tests.workflow.people.steering import status_when
+from tests.workflow.talking.test_agent_session import calls, results
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, bench, changes_of, states
 from workflows.agent_session import AgentSessionWorkflow
 

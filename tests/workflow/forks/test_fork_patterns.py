@@ -18,12 +18,12 @@ from outlast.forks.reading import ForkError
 from outlast.llm.base import ModelCall
 from outlast.llm.scripted import Script
 from outlast.stages.contracts import StagedRequest
-from tests.workflow.base.test_agent_session import calls, in_turn, results
 from tests.workflow.choosing import researching, routing, voting
 from tests.workflow.choosing.test_parallel_research import all_three
 from tests.workflow.conftest import Runner
 from tests.workflow.forks.test_forks import status_of
 from tests.workflow.plans import staging, test_document_analysis
+from tests.workflow.talking.test_agent_session import calls, in_turn, results
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.contracts.documents import DocumentAnalysisRequest

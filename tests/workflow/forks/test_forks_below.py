@@ -18,10 +18,10 @@ from outlast.llm.base import ModelCall
 from outlast.storage.marker import MARKER
 from outlast.storage.payload_codec import new_key
 from outlast.storage.sealing import is_sealed
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import Runner
 from tests.workflow.delegating.delegating import SESSION, asks, ours, plan, scripted, session, who, writes
 from tests.workflow.forks.test_forks import status_of
+from tests.workflow.talking.test_agent_session import calls, results
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 
 PLAN = PlanAndExecuteWorkflow.run

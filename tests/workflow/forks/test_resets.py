@@ -17,10 +17,10 @@ from outlast.contracts import CheckpointPolicy, CheckpointWhen, Effect, Plan, Pl
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedRequest
 from outlast.tools.tool import tool
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.choosing import voting
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.plans import staging
+from tests.workflow.talking.test_agent_session import calls, results
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow

@@ -21,9 +21,9 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import Stage, StagedRequest
-from tests.workflow.base.test_agent_session import calls, in_turn, results, task
 from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting
+from tests.workflow.talking.test_agent_session import calls, in_turn, results, task
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, Bench, bench
 from workflows.staged_delivery import StagedDeliveryWorkflow
 

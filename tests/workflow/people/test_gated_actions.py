@@ -30,9 +30,9 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, kind_of
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import ToolError
-from tests.workflow.base.test_agent_session import calls, in_turn, results, task
 from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting, waiting_at
+from tests.workflow.talking.test_agent_session import calls, in_turn, results, task
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, SESSION, WRITES, Bench, F, U, bench, changes_of, states
 from workflows.agent_session import AgentSessionWorkflow
 

@@ -10,10 +10,10 @@ from temporalio.exceptions import CancelledError
 
 from outlast.contracts import PlanRequest, RunState, RunStatus, StepState
 from outlast.llm.base import ModelCall
-from tests.workflow.base.test_agent_session import SESSION, WRITING, in_turn, task
 from tests.workflow.conftest import Runner
 from tests.workflow.people.steering import asked, at_a_checkpoint, decided, status_when
 from tests.workflow.plans.test_plan_and_execute import RUN, plan_of, step
+from tests.workflow.talking.test_agent_session import SESSION, WRITING, in_turn, task
 
 
 class Held:

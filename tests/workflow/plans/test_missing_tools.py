@@ -24,9 +24,9 @@ from outlast.stages.contracts import Stage, StagedRequest
 from outlast.testing.messages_api.bodies import smallest
 from outlast.tools.activities import ToolActivities
 from tests.real_process import PROJECT
-from tests.workflow.base.test_agent_session import calls, in_turn, task
 from tests.workflow.choosing.researching import Given, citing, hit
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import calls, in_turn, task
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.consensus_analysis import ConsensusAnalysisWorkflow
 from workflows.contracts.documents import DocumentAnalysisRequest

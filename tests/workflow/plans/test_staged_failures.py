@@ -11,7 +11,6 @@ from outlast.contracts import Content, RunState, StepState
 from outlast.errors import ErrorKind, kind_of, non_retryable, text_of
 from outlast.llm.base import ModelCall
 from outlast.stages.contracts import StagedProgress, StagedRequest, StagedResult, StageOutput
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner
 from tests.workflow.plans.staging import (
     PRICES,
@@ -29,6 +28,7 @@ from tests.workflow.plans.staging import (
     stage,
     stage_of,
 )
+from tests.workflow.talking.test_agent_session import calls
 from workflows.staged_delivery import StagedDeliveryWorkflow
 
 

@@ -15,7 +15,7 @@ from outlast.contracts import Effect, GatePolicy, Question, RunStatus
 from outlast.errors import ErrorKind, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.tools.tool import tool
-from tests.workflow.base.test_agent_session import calls
+from tests.workflow.talking.test_agent_session import calls
 from workflows.agent_session import AgentSessionWorkflow
 
 Session = WorkflowHandle[Any, Any]

@@ -6,9 +6,9 @@ from typing import Any
 
 from outlast.agents.sessions import MessageState, SessionLimits
 from outlast.contracts import QuestionAnswered, RunStatus
-from tests.workflow.base.test_agent_session import SESSION, calls, in_turn, results
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.talking.chats import Session, answered, asked, noticed, refused, said, talk
+from tests.workflow.talking.test_agent_session import SESSION, calls, in_turn, results
 
 FORM = {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]}
 ASKS = calls(

@@ -16,7 +16,6 @@ from outlast.agents.sessions import ConversationView, MessageState, SayAnswer, S
 from outlast.contracts import Budget, RunState, RunStatus, StopReason, Usage
 from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
-from tests.workflow.base.test_agent_session import SESSION, calls
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.talking.chats import (
     NOBODY,
@@ -32,6 +31,7 @@ from tests.workflow.talking.chats import (
     talk,
     the_view,
 )
+from tests.workflow.talking.test_agent_session import SESSION, calls
 
 
 async def test_messages_are_answered_one_by_one_until_the_session_is_ended(runner: Runner) -> None:

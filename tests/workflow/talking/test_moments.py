@@ -15,9 +15,9 @@ from outlast.agents.sessions import AgentSessionResult, MessageState, SayAnswer
 from outlast.contracts import Effect
 from outlast.llm.base import ModelCall
 from outlast.tools.tool import tool
-from tests.workflow.base.test_agent_session import SESSION, calls
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.talking.chats import Session, answered, asked, gate_open, heard, pay, said, talk, told
+from tests.workflow.talking.test_agent_session import SESSION, calls
 
 TOOLS = "tools: look, dig, pay, ask_person"
 DONE = (MessageState.ANSWERED, MessageState.INTERRUPTED)

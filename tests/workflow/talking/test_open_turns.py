@@ -1,7 +1,9 @@
-"""A turn that waits for people while the session continues as new, and messages that come at a bad moment of the worker."""
+"""Sessions that continue as new, also while a turn waits for people, and messages that come at a bad moment of the worker."""
 
 import asyncio
+import re
 import threading
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,18 @@ from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, Resp
 
 from outlast.agents import catalog_activities
 from outlast.agents.files import read_agents
-from outlast.agents.sessions import ConversationView, MessageState, SessionProgress
+from outlast.agents.sessions import ConversationView, MessageLog, MessageState, SessionProgress
 from outlast.cli.chat.sessions import Said, say
 from outlast.cli.decisions.messaging import send_message
 from outlast.cli.reaching import Reach
-from outlast.contracts import GateRecord, QuestionAnswered, RunStatus
+from outlast.contracts import Content, GateRecord, QuestionAnswered, RunReport, RunStatus
 from outlast.llm.base import ModelCall, ModelReply
 from tests.doubles.own_workflows import LetterRequest, NudgedWorkflow
-from tests.workflow.base.test_agent_session import SESSION, calls, results
-from tests.workflow.base.test_continuing import EVENTS, histories, parts_of, replays, runner, server
 from tests.workflow.conftest import Runner, with_agents
+from tests.workflow.continuing.parts import EVENTS, histories, parts_of, replays, runner, server
 from tests.workflow.people.steering import status_when
-from tests.workflow.talking.chats import PAID, answered, asked, gate_open, heard, pay, said, talk, told
+from tests.workflow.talking.chats import PAID, Chat, Chatting, answered, asked, gate_open, heard, pay, said, talk, told
+from tests.workflow.talking.test_agent_session import SESSION, calls, results
 
 __all__ = ["runner", "server"]
 
@@ -83,6 +85,36 @@ async def test_a_session_continues_as_new_while_its_turn_waits_for_people(runner
     left = [block for block in llm.calls[2].history[-1]["content"] if block["type"] == "tool_result"]
     assert [bool(block.get("is_error")) for block in left] == [False, False, False, True], "each call has its answer"
     assert "nobody knows whether it was made" in left[3]["content"]
+
+
+async def test_a_chat_crosses_parts_and_each_message_is_answered_once(runner: Runner, tmp_path: Path) -> None:
+    """With messages in the middle of turns, interruptions and gates; what is done long ago is in the content store."""
+    runner = with_agents(runner, tmp_path / "agents", {"clerk": "tools: list_files, pay, ask_person"})
+    PAID.clear()
+    async with runner.worker(agent := Chatting(), tools=[pay]) as llm:
+        session = await runner.start(SESSION, talk(agent="clerk"))
+        chat = Chat(session, agent)
+        for kind in (*("plain",) * 14, "slow", "hold", "pay", "plain", "slow", "ask", "pay"):
+            await chat.turn(kind)
+        again = await said(session, {"text": "plain #1#", "key": "key 1"})
+        await session.execute_update("end", {"by": "ann"})
+        result = await session.result()
+        parts = await histories(session)
+        await replays(session)
+    view = result.conversation
+    earlier = [MessageLog.model_validate_json(await runner.store.text(Content(ref=ref))) for ref in view.earlier]
+    messages = [*(each for log in earlier for each in log.messages), *view.messages]
+    assert [each.number for each in messages] == list(range(1, 25))
+    assert Counter(each.state for each in messages) == {MessageState.ANSWERED: 23, MessageState.INTERRUPTED: 1}
+    assert (again.number, again.repeated) == (1, True)
+    assert (len(llm.calls), len(PAID), result.spend.calls) == (24 + 3, 2, 24 + 3)
+    spoken = Counter(re.findall(r"#(\d+)#", str([m for m in llm.calls[-1].history if m["role"] == "user"])))
+    assert set(spoken.values()) == {1}
+    assert len(parts) > 3
+    assert view.earlier
+    assert max(len(part.events) for part in parts) < 2.5 * EVENTS
+    report = RunReport.model_validate_json(await runner.text(result.report))
+    assert len([call for call in report.trace.calls if call.model]) == 27
 
 
 async def test_signals_wait_while_the_agents_are_read(real_runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from outlast.cli.decisions.listing import questions_of
 from outlast.contracts import Plan, PlanRequest, PlanStep, RunStatus, StepState, WebhookDelivered
-from tests.workflow.base.test_agent_session import failing
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.people.steering import at_a_checkpoint, decided, status_when
 from tests.workflow.plans.test_plan_and_execute import RUN, plan_of, scripted, step
+from tests.workflow.talking.test_agent_session import failing
 from tests.workflow.telling.telling import hooks, mailbox
 
 FOR_EVER = 1_000

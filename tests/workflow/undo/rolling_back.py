@@ -14,8 +14,8 @@ from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from outlast.tools.tool import Tool, tool
 from outlast.worker import registry as rooms
-from tests.workflow.base.test_agent_session import calls
 from tests.workflow.conftest import Runner
+from tests.workflow.talking.test_agent_session import calls
 from workflows.agent_session import AgentSessionWorkflow
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
 

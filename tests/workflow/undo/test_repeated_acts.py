@@ -13,9 +13,9 @@ from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from outlast.stages.contracts import Stage, StagedRequest
 from outlast.tools.tool import Tool
-from tests.workflow.base.test_agent_session import calls, results
 from tests.workflow.conftest import with_agents
 from tests.workflow.people.gating import waiting
+from tests.workflow.talking.test_agent_session import calls, results
 from tests.workflow.undo.rolling_back import PLAN, REFUSAL, Bench, D, U, bench, changes_of, states
 from workflows.staged_delivery import StagedDeliveryWorkflow
 

@@ -13,9 +13,9 @@ from outlast.agents.sessions import SessionLimits
 from outlast.contracts import KEEP, ROLL_BACK_ALL, Changes, ChangeState, RunState
 from outlast.errors import ErrorKind, kind_of
 from outlast.tools.tool import Tool, ToolError
-from tests.workflow.base.test_agent_session import calls, in_turn, task
 from tests.workflow.conftest import Runner, with_agents
 from tests.workflow.people.asking_stuck import AskingSessionWorkflow
+from tests.workflow.talking.test_agent_session import calls, in_turn, task
 from tests.workflow.undo.rolling_back import (
     EDITS,
     REFUSAL,

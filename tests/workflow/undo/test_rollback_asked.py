@@ -26,7 +26,7 @@ from outlast.contracts import (
 from outlast.errors import ErrorKind, kind_of, non_retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.tools.tool import Tool
-from tests.workflow.base.test_agent_session import task
+from tests.workflow.talking.test_agent_session import task
 from tests.workflow.undo.rolling_back import (
     EDITS,
     PLAN,
