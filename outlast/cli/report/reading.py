@@ -42,7 +42,7 @@ async def read_report(reach: Reach, workflow_id: str) -> Report:
 
 
 def _with_attempts(history: RunHistory, found: WorkflowExecutionDescription) -> RunHistory:
-    """Add what the server knows of calls that have not ended: history says nothing of an attempt until then."""
+    """Add what the server knows of calls that had not ended, or have not yet: history says nothing of an attempt until then."""
     begun = {
         one.activity_id: (
             one.last_started_time.ToDatetime(UTC)

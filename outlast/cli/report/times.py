@@ -27,8 +27,6 @@ class Spent(StrEnum):
     TOOL = "tool"
     OTHER = "other activities"
     HUMAN = "human"
-    OPEN = "open at the end"
-    """Unfinished when the run ended; whether a worker had taken it, history does not say."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Stretch:
 def stretches(history: RunHistory, now: datetime) -> list[Stretch]:
     """Cut all that the run did into stretches; what is unfinished ends with the run, or `now`."""
     end = history.ended or now
-    found = [piece for call in history.calls for piece in _of_call(call, end, closed=history.ended is not None)]
+    found = [piece for call in history.calls for piece in _of_call(call, end)]
     found += [
         Stretch("", Spent.HUMAN, timer.event.started, timer.event.ended or end, timer.text)
         for timer in history.timers
@@ -59,13 +57,12 @@ def stretches(history: RunHistory, now: datetime) -> list[Stretch]:
     return sorted(found, key=lambda piece: (piece.began, piece.ended))
 
 
-def _of_call(call: Call, end: datetime, *, closed: bool) -> list[Stretch]:
+def _of_call(call: Call, end: datetime) -> list[Stretch]:
     event = call.event
     kind = Spent.MODEL if call.is_model else Spent.TOOL if call.asked is not None else Spent.OTHER
     before = Spent.RETRY if event.attempt > 1 else Spent.QUEUE
     if event.started is None:
-        spent = Spent.OPEN if closed and event.ended is None else before
-        return [Stretch(call.step, spent, event.scheduled, event.ended or end, call.text)]
+        return [Stretch(call.step, before, event.scheduled, event.ended or end, call.text)]
     return [
         Stretch(call.step, before, event.scheduled, event.started, call.text),
         Stretch(call.step, kind, event.started, event.ended or end, call.text),

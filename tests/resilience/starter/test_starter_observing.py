@@ -158,17 +158,16 @@ def test_watch_follows_a_running_plan_to_its_end(stack: Stack, tmp_path: Path) -
     assert end.endswith("): python starter.py result watched")
 
 
-def test_a_report_says_what_a_call_is_at_and_no_more_than_is_known_of_a_run_that_was_cut_off(stack: Stack) -> None:
+def test_a_report_says_what_a_call_is_at_also_where_the_run_was_cut_off(stack: Stack) -> None:
     stack.api.script(hold=True)
     stack.done("plan", "Compare", "--id", "cut-off", "--detach")
     wait_for(stack.api.hits, "the planner is asked")
-    assert "model" in stack.json("report", "cut-off")["seconds_by"]
+    assert stack.json("report", "cut-off")["seconds_by"]["model"] > 0
     stack.temporal("workflow", "terminate", "--workflow-id", "cut-off")
     stack.api.script(hold=False)
     time.sleep(1.5)
     ended = stack.json("report", "cut-off")
-    assert "model" not in ended["seconds_by"], "history does not say whether a worker had the call"
-    assert 0 < ended["seconds_by"]["open at the end"] <= ended["seconds"], "it was no longer open than the run"
+    assert 0 < ended["seconds_by"]["model"] <= ended["seconds"], "it was no longer at work than the run"
 
 
 def test_result_waits_unless_told_not_to(stack: Stack) -> None:
