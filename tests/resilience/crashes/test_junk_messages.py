@@ -1,15 +1,17 @@
-"""Every wrong arity and junk value, to each signal and update of each workflow, from the real CLI: all shown, none does harm."""
+"""Every wrong arity and junk value, to each signal and update of each workflow: all shown, none does harm."""
 
 import asyncio
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
@@ -61,6 +63,9 @@ JUNK = {
 }
 SIGNALS = ("approve", "deny", "decide", "answer", "pause", "resume", "rollback", "never-heard-of")
 UPDATES = ("decide", "pause", "resume", "rollback")
+BY_CLI = "AgentSessionWorkflow"
+"""The one that gets its junk from the real command line: every call of it is a process."""
+Told = tuple[bool, str]
 HARMLESS = {("pause", "text"), ("rollback", "text"), *(("deny", kind) for kind in JUNK), ("resume", "text")}
 """What is no junk but a wish, or a name."""
 
@@ -76,8 +81,36 @@ def cli(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
 
 
-def given(inputs: list[str]) -> list[str]:
-    return [part for value in inputs for part in ("--input", value)]
+def by_cli(stack: Stack, run: str, what: str, wanted: Sequence[tuple[str, list[str]]]) -> list[Told]:
+    """Send signals, or updates, by Temporal's own command line; returns of each whether it was taken, and what was said."""
+
+    def tell(name: str, inputs: list[str]) -> Told:
+        given = [part for value in inputs for part in ("--input", value)]
+        done = cli(stack, *(("update", "execute") if what == "update" else (what,)), "-w", run, "--name", name, *given)
+        return done.returncode == 0, done.stdout + done.stderr
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda one: tell(*one), wanted))
+
+
+def by_client(stack: Stack, run: str, what: str, wanted: Sequence[tuple[str, list[str]]]) -> list[Told]:
+    """Send the same payloads as the command line does, without a process for each."""
+
+    async def tell(handle: WorkflowHandle[Any, Any], name: str, inputs: list[str]) -> Told:
+        args = [RawValue(Payload(metadata={"encoding": b"json/plain"}, data=value.encode())) for value in inputs]
+        try:
+            if what == "update":
+                return True, json.dumps(await handle.execute_update(name, args=args))
+            await handle.signal(name, args=args)
+            return True, ""
+        except WorkflowUpdateFailedError as error:
+            return False, str(error.cause)
+
+    async def told() -> list[Told]:
+        handle = (await Client.connect(stack.server.address)).get_workflow_handle(run)
+        return list(await asyncio.gather(*(tell(handle, name, inputs) for name, inputs in wanted)))
+
+    return asyncio.run(told())
 
 
 def status(stack: Stack, run: str) -> dict[str, Any]:
@@ -120,24 +153,20 @@ def test_junk_harms_nothing_and_is_shown(stack: Stack, kind: str, tmp_path: Path
     stack.api.script(hold=True)
     start(stack, kind, run, tmp_path)
     wait_for(lambda: begun(stack, run), "the run is there")
-    sent = [(name, junk) for name in SIGNALS for junk in JUNK if (name, junk) not in HARMLESS]
+    tell = by_cli if kind == BY_CLI else by_client
+    for name in SIGNALS:
+        mine = [JUNK[junk] for junk in JUNK if (name, junk) not in HARMLESS]
+        assert [taken for taken, _ in tell(stack, run, "signal", [(name, inputs) for inputs in mine])] == [True] * len(
+            mine
+        )
+        shown = status(stack, run)
+        assert len(shown.get("notices", [])) >= min(len(mine), 20), (name, shown.get("notices"))
+    asked = [(name, junk) for name in UPDATES for junk in JUNK if (name, junk) not in HARMLESS]
+    answers = tell(stack, run, "update", [(name, JUNK[junk]) for name, junk in asked])
 
-    with ThreadPoolExecutor(4) as pool:
-        for name in SIGNALS:
-            mine = [JUNK[junk] for one, junk in sent if one == name]
-            wanted = [("signal", "-w", run, "--name", name, *given(inputs)) for inputs in mine]
-            done = list(pool.map(lambda arguments: cli(stack, *arguments), wanted))
-            assert [each.returncode for each in done] == [0] * len(mine)
-            shown = status(stack, run)
-            assert len(shown.get("notices", [])) >= min(len(mine), 20), (name, shown.get("notices"))
-        asked = [(name, junk) for name in UPDATES for junk in JUNK if (name, junk) not in HARMLESS]
-        wanted = [("update", "execute", "-w", run, "--name", name, *given(JUNK[junk])) for name, junk in asked]
-        answers = list(pool.map(lambda arguments: cli(stack, *arguments), wanted))
-
-    for (name, junk), answer in zip(asked, answers, strict=True):
-        said = answer.stdout + answer.stderr
+    for (name, junk), (taken, said) in zip(asked, answers, strict=True):
         # Refused with a reason, or answered with one.
-        assert answer.returncode != 0 or "reason" in said or "accepted" in said, (name, junk, said)
+        assert not taken or "reason" in said or "accepted" in said, (name, junk, said)
     shown = stack.json("status", run)
     assert (shown["state"], shown.get("paused")) == ("running", None)
     stack.api.script(hold=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
+from tests.conftest import binary
 from tests.processes import RealProcess, wait_for, worker
 from tests.stacks import Stack, whole_stack
 
@@ -71,13 +73,27 @@ def test_two_builds_side_by_side_finish_their_own_runs(tmp_path: Path) -> None:
         stranded(stack)
 
 
+def route(stack: Stack, command: str, build: str, *more: str) -> None:
+    """Tell the server where runs go; it refuses until it has seen the build's worker on each task queue."""
+    wanted = ["temporal", "worker", "deployment", command, *NAMED, build, *more, "--yes"]
+
+    def taken() -> bool:
+        done = subprocess.run(
+            [binary(wanted[0]), *wanted[1:]], env=stack.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 or "missing active task queues" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    wait_for(taken, "the server has seen the build on all its task queues")
+
+
 def made_current(stack: Stack) -> None:
     """A build gets no runs before it is made current, and whoever starts one is told so."""
     assert f"build '{OLD}' of deployment 'agents'; it gets no new runs until" in stack.worker.output
     advice = f"temporal worker deployment set-current-version {' '.join(NAMED)} {OLD}"
     said = f"build '{OLD}' of deployment 'agents' is not current. Make one current: {advice}"
     wait_for(lambda: said in stack.run("plan", "A task", "--id", "nowhere").stderr, "the server has seen the worker")
-    stack.temporal(*advice.split()[1:], "--yes")
+    route(stack, "set-current-version", OLD)
 
 
 def side_by_side(old: Stack) -> None:
@@ -90,7 +106,7 @@ def side_by_side(old: Stack) -> None:
         old.directory, old.server, old.api, "--deployment", "agents", "--build-id", NEW, name="new", SHUTDOWN_GRACE="0"
     ) as newer:
         ramped_up(old, newer)
-        old.temporal("worker", "deployment", "set-current-version", *NAMED, NEW, "--yes")
+        route(old, "set-current-version", NEW)
         planned(old, "newest")
         wait_for(lambda: tasks_done(old, ["newest"]), "the newest run begins")
         wait_for(lambda: drainage(old) == "draining", "the old build drains")
@@ -123,7 +139,7 @@ def stayed(stack: Stack) -> None:
 def ramped_up(stack: Stack, newer: RealProcess) -> None:
     """Half of the new runs go to a build that is ramped up by half."""
     assert f"build '{NEW}' of deployment 'agents'; it gets no new runs until" in newer.output
-    stack.temporal("worker", "deployment", "set-ramping-version", *NAMED, NEW, "--percentage", "50", "--yes")
+    route(stack, "set-ramping-version", NEW, "--percentage", "50")
     for each in RAMPED:
         planned(stack, each)
     wait_for(lambda: tasks_done(stack, RAMPED), "they begin")
@@ -149,7 +165,7 @@ def stranded(stack: Stack) -> None:
         assert asked.stderr.rstrip().endswith(f"temporal {' '.join(move)}")
     refused = stack.run("plan", "A task", "--id", "nowhere")
     assert f"nothing was started: {missing}{there}. That is the current one: {start}, or make" in refused.stderr
-    stack.temporal("worker", "deployment", "set-current-version", *NAMED, OLD, "--yes")
+    route(stack, "set-current-version", OLD)
     stack.temporal(*move)
     assert stack.json("result", "stranded")["state"] == "completed"
     assert set(builds_of(stack, "stranded")["stranded"]) == {NEW, OLD}

@@ -19,7 +19,7 @@ from tests.processes import PROJECT, RealProcess, dev_server, free_port, message
 
 pytestmark = pytest.mark.timeout(300)
 
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "benchmarks", "images")
+LEFT_OUT = shutil.ignore_patterns(".*", "node_modules", "benchmarks", "images")
 
 
 def change(copy: Path, diff: str) -> None:

@@ -241,4 +241,4 @@ SETTLING = (
 )
 
 TestGates = Gates.TestCase
-TestGates.settings = settings(max_examples=1000, stateful_step_count=25, deadline=None)
+TestGates.settings = settings(max_examples=500, stateful_step_count=25, deadline=None)

@@ -5,6 +5,8 @@ import pytest
 from tests.unit.house import workflow_rules as rules
 from tests.unit.house.workflow_rules import POLICIES, WORKFLOW_RULES, Rule, Source, contract_names, sources
 
+pytestmark = pytest.mark.xdist_group("workflow_rules")  # all the code is read once
+
 SOURCES = sources()
 FLOW = "workflows/made_up.py"
 LIBRARY = "outlast/dag.py"

@@ -51,6 +51,7 @@ def contract(wanted: str) -> dict[str, list[str]]:
     return found
 
 
+@cache
 def sources() -> list[Source]:
     """Read every Python file of the product."""
     paths = [path for top in PRODUCT for path in ([ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"))]
@@ -197,9 +198,10 @@ def contract_names() -> frozenset[str]:
         classes = (node for node in source.tree.body if isinstance(node, ast.ClassDef))
         for node in classes:  # two modules may have a class of one name
             bases.setdefault(node.name, []).extend(dotted(base) for base in node.bases)
-    names = {"Contract"}
-    for _ in bases:
-        names |= {name for name, its in bases.items() if names & set(its)}
+    names, found = set[str](), {"Contract"}
+    while found - names:
+        names |= found
+        found = {name for name, its in bases.items() if not names.isdisjoint(its)}
     return frozenset(names)
 
 
