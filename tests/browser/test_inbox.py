@@ -179,7 +179,7 @@ async def _edit(page: Page, url: str) -> None:
     await page.click("a.item:has-text('step edited')")
     await page.locator("[name=digest]").first.evaluate("field => { field.value = '0'.repeat(64) }")
     await page.click("button.yes")
-    assert "another one now" in await page.locator("main").inner_text()
+    await expect(page.locator("main")).to_contain_text("another one now")
     await page.click("button.yes")
     assert "approved by bob" in await page.locator("[role=status]").inner_text()
 
