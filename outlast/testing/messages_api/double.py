@@ -282,15 +282,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=0, help="characters of each text answer")
     arguments = parser.parse_args()
     app = application(Double(arguments.latency, arguments.size))
-    # As long as the API's own servers: a connection closed just as a client sends its next call on it breaks that call off.
-    kept, grace = 75, 1
     uvicorn.run(
         app,
         host=arguments.host,
         port=arguments.port,
         log_level="warning",
-        timeout_keep_alive=kept,
-        timeout_graceful_shutdown=grace,
+        # As long as the API's own servers: a connection closed just as a client sends its next call on it breaks that call off.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
     )
 
 
