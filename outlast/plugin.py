@@ -28,7 +28,8 @@ from outlast.worker.arguments import (
 from outlast.worker.part import HEARTBEAT_THROTTLE, SLOTS, WorkerPart, part_of, tuner
 from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.sandbox import tolerate_load
-from outlast.worker.versioning import check_unversioned, deployment_of, versioned_runner, with_build
+from outlast.worker.task_order import TaskOrderRunner, in_task_order
+from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, with_build
 
 PASSED_THROUGH = ("outlast",)
 """Modules without state that the sandbox shares instead of importing them anew for each run; tests police them in a full one."""
@@ -153,13 +154,16 @@ def _sharing(runner: WorkflowRunner | None) -> WorkflowRunner:
 
 
 def _versioned(config: WorkerConfig, settings: Settings) -> WorkerConfig:
-    """Give a worker its build, and let its workflow classes say which of their runs stay with it."""
+    """Give a worker its build, let its workflow classes say which of their runs stay with it, and keep the order of tasks."""
     build = config.get("deployment_config") or deployment_of(settings)
+    kept_by: type[TaskOrderRunner] = TaskOrderRunner
     if build is None or not build.use_worker_versioning:
         check_unversioned(config.get("workflows") or ())
-        return config
-    config["deployment_config"] = build
-    config["workflow_runner"] = versioned_runner(config["workflow_runner"])
+    else:
+        config["deployment_config"], kept_by = build, VersionedRunner
+    config["workflow_runner"] = in_task_order(config["workflow_runner"], kept_by)
+    if (outside := config.get("unsandboxed_workflow_runner")) is not None:
+        config["unsandboxed_workflow_runner"] = in_task_order(outside, kept_by)
     return config
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from outlast.worker.sandbox import SharingRunner
+from outlast.worker.task_order import TaskOrderRunner
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +42,7 @@ class PolicedRunner(SharingRunner):
 
 
 def policed() -> PolicedRunner:
-    runner = PolicedRunner(SandboxRestrictions.default.with_passthrough_modules(*shared()))
+    # What a worker would make of it, had it not to keep what is imported.
+    runner = PolicedRunner(SandboxRestrictions.default.with_passthrough_modules(*shared()), TaskOrderRunner)
     object.__setattr__(runner, "imported", _imported)
     return runner

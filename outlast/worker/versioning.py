@@ -9,21 +9,15 @@ from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import (
-    UnsandboxedWorkflowRunner,
-    WorkerDeploymentConfig,
-    WorkflowInstance,
-    WorkflowInstanceDetails,
-    WorkflowRunner,
-)
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker import WorkerDeploymentConfig, WorkflowInstance, WorkflowInstanceDetails
 
 from outlast.settings import Settings
 from outlast.settings.processes import build_id, deployment_name
 from outlast.worker.arguments import WorkerArgumentError
+from outlast.worker.task_order import TaskOrderRunner
 
 
-class VersionedRunner(UnsandboxedWorkflowRunner):
+class VersionedRunner(TaskOrderRunner):
     """Runs workflows of a worker that has a build: a class's `versioning_behavior` counts as if its decorator said it."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
@@ -32,14 +26,6 @@ class VersionedRunner(UnsandboxedWorkflowRunner):
         if isinstance(wanted, VersioningBehavior) and not det.defn.versioning_behavior:
             det = replace(det, defn=replace(det.defn, versioning_behavior=wanted))
         return super().create_instance(det)
-
-
-def versioned_runner(runner: WorkflowRunner) -> WorkflowRunner:
-    """Return a runner that reports the behaviors of classes; one of somebody else's is left as it is."""
-    if isinstance(runner, SandboxedWorkflowRunner):
-        plain = runner.runner_class is UnsandboxedWorkflowRunner
-        return replace(runner, runner_class=VersionedRunner) if plain else runner
-    return VersionedRunner() if type(runner) is UnsandboxedWorkflowRunner else runner
 
 
 def with_build(settings: Settings, deployment: str, build: str) -> Settings:

@@ -25,7 +25,8 @@ from outlast.worker.arguments import (
 )
 from outlast.worker.registry import Registry
 from outlast.worker.serving import runner_of
-from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, versioned_runner, with_build
+from outlast.worker.task_order import in_task_order
+from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, with_build
 from outlast.workflow.base import AgentWorkflow
 from tests.real_process import PROJECT
 from tests.served import EVERY_WORKFLOW
@@ -205,9 +206,9 @@ def test_classes_report_their_behavior_in_a_runner_that_is_not_somebody_elses(se
         pass
 
     theirs = TheirRunner()
-    assert versioned_runner(theirs) is theirs
-    assert isinstance(versioned_runner(UnsandboxedWorkflowRunner()), VersionedRunner)
-    assert getattr(versioned_runner(runner_of(settings)), "runner_class", None) is VersionedRunner
+    assert in_task_order(theirs, VersionedRunner) is theirs
+    assert isinstance(in_task_order(UnsandboxedWorkflowRunner(), VersionedRunner), VersionedRunner)
+    assert getattr(in_task_order(runner_of(settings), VersionedRunner), "runner_class", None) is VersionedRunner
 
 
 def test_the_guide_says_the_behavior_of_each_workflow_with_the_reason() -> None:

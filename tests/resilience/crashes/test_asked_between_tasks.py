@@ -1,0 +1,80 @@
+"""A worker is asked about a run that it has not in memory, and gets more of its history than the last workflow task saw.
+
+The SDK lets workflow code see those events at once, though what comes before the next task is delivered with them in a replay.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+
+from outlast.client import data_converter
+from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState, RunStatus
+from outlast.testing import assert_replays
+from outlast.worker.serving import STICKY_TIMEOUT
+from tests.processes import dev_server, messages_api, wait_for, worker
+from workflows.plan_and_execute import PlanAndExecuteWorkflow
+
+pytestmark = pytest.mark.xdist_group("crashes")
+
+PLAN = Plan(
+    steps=(
+        PlanStep(step="dig", agent="summariser", input="Collect the facts"),
+        PlanStep(step="write", agent="writer", input="Write them up", depends_on=("dig",)),
+    )
+)
+
+
+async def test_a_pause_that_follows_a_question_leaves_a_run_that_replays(tmp_path: Path) -> None:
+    """The question goes to the killed worker first, so the answer by hand is in history before another worker reads it."""
+    with (
+        dev_server(tmp_path) as server,
+        messages_api(tmp_path) as api,
+        worker(tmp_path, server, api) as killed,
+    ):
+        api.script(hold=True)
+        client = await Client.connect(server.address, data_converter=data_converter(512 * 1024))
+        handle = await client.start_workflow(
+            PlanAndExecuteWorkflow.run, PlanRequest(plan=PLAN), id="asked", task_queue="agents"
+        )
+        await asyncio.to_thread(wait_for, api.hits, "the first call")
+        killed.kill()
+        api.reset()
+        asked = asyncio.create_task(status(handle))
+        await asyncio.sleep(STICKY_TIMEOUT.total_seconds() / 5)
+        await by_hand(client, handle, "the facts")
+        killed.start()
+        before = await asked
+        await handle.signal("pause")
+        paused = await until_paused(handle)
+        await handle.signal("resume")
+        result: PlanResult = await asyncio.wait_for(handle.result(), 60)
+        history = await handle.fetch_history()
+        calls = [hit["user"] for hit in api.hits()]
+    assert before.state is RunState.RUNNING
+    await assert_replays(history, workflows=[PlanAndExecuteWorkflow])
+    assert [(step.step, step.state) for step in paused.steps] == [("dig", "done"), ("write", "pending")]
+    assert result.done == len(PLAN.steps)
+    (call,) = calls
+    assert "the facts" in call
+
+
+async def status(handle: "WorkflowHandle[Any, Any]") -> RunStatus:
+    found: RunStatus = await handle.query("status", result_type=RunStatus)
+    return found
+
+
+async def until_paused(handle: "WorkflowHandle[Any, Any]") -> RunStatus:
+    async with asyncio.timeout(60):
+        while (found := await status(handle)).paused is None:  # noqa: ASYNC110 - only the run knows
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def by_hand(client: Client, handle: "WorkflowHandle[Any, Any]", answer: str) -> None:
+    (pending,) = (await handle.describe()).raw_description.pending_activities
+    await client.get_async_activity_handle(
+        workflow_id=handle.id, run_id=None, activity_id=pending.activity_id
+    ).complete(answer)
