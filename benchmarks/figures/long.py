@@ -27,8 +27,8 @@ from outlast.client import Settings, data_converter
 from outlast.contracts import Plan, PlanRequest, PlanStep, StopReason, ToolCall, Usage
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import ScriptedLLM
+from outlast.processes import memory
 from outlast.storage.activities import ContentStore
-from outlast.worker import memory
 from tests.processes import dev_server
 from tests.real_process import RealProcess, clean_environment
 from worker import working

@@ -28,6 +28,7 @@ from outlast.client import (
     connect,
     load_settings,
 )
+from outlast.processes import memory
 from outlast.redaction import guard_process
 from outlast.telemetry.health import serve_health
 from outlast.telemetry.logs import log_to_stderr
@@ -35,7 +36,6 @@ from outlast.telemetry.metrics import runtime
 from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
-from outlast.worker import memory
 from outlast.worker.arguments import (
     WorkerArgumentError,
     check_activities,

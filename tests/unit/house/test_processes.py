@@ -14,7 +14,7 @@ from outlast.worker.processes import how_many, merged, program
 
 MAPPED = """
 import ctypes
-from outlast.worker import memory
+from outlast.processes import memory
 
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd rest1 rest2 rest3 rest4 rest5".split()]
