@@ -6,29 +6,40 @@ code handle that at once, and sends its commands with the next task. A message t
 so before the activity's end in a replay; and it has the time, and the suggestion to continue as new, of a task that did not see
 it. A run whose code decides otherwise for that stands still, for ever.
 
-So what comes between two tasks is held until the next, as if the question had not been asked.
+So workflow code does not see what comes between two tasks. The question is answered as of the last task, and the run leaves the
+worker's memory: the next task reads it from history, as a replay does. This builds on parts of the SDK that are not public;
+tests/resilience/crashes/test_asked_between_tasks.py fails where they change.
 """
 
 from dataclasses import replace
 
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
-from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import (
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowRunner,
+)
 from temporalio.worker._command_aware_visitor import CommandInfo
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
 OF_NO_TASK = ("query_workflow", "remove_from_cache")
 """What the SDK asks of a run outside its tasks; it comes alone."""
+EVICT = "outlast.evict"
+"""Among the functions that a run has from outside the sandbox: takes the id of a run that is to leave the worker's memory."""
 
 
 class TaskOrderRunner(UnsandboxedWorkflowRunner):
     """Runs workflows, each in the order of its tasks; a sandbox takes it as its `runner_class`."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """Return a new run."""
-        return _TaskOrder(super().create_instance(det))
+        """Return a new run; in a replayer, which answers no questions, it is the SDK's own."""
+        run = super().create_instance(det)
+        return _TaskOrder(run, det) if EVICT in det.extern_functions else run
 
 
 def in_task_order(runner: WorkflowRunner, kept_by: type[TaskOrderRunner] = TaskOrderRunner) -> WorkflowRunner:
@@ -39,40 +50,43 @@ def in_task_order(runner: WorkflowRunner, kept_by: type[TaskOrderRunner] = TaskO
     return kept_by() if type(runner) is UnsandboxedWorkflowRunner else runner
 
 
-class _TaskOrder(WorkflowInstance):
-    """A run that holds back what history has had since its last workflow task."""
+def let_evict(worker: Worker) -> None:
+    """Let runs of a worker leave its memory, which what keeps the order of tasks needs; called before it runs."""
+    if worker._workflow_worker is not None:
+        worker._workflow_worker._extern_functions[EVICT] = worker._bridge_worker.request_workflow_eviction
 
-    def __init__(self, run: WorkflowInstance) -> None:
+
+class _TaskOrder(WorkflowInstance):
+    """A run that does not see what history has had since its last workflow task."""
+
+    def __init__(self, run: WorkflowInstance, details: WorkflowInstanceDetails) -> None:
         self._run = run
+        self._evict = details.extern_functions[EVICT]
         self._task = (0, 0, 0)
         self._length = 0
-        self._behavior: int = 0
-        self._held: list[WorkflowActivationJob] = []
+        self._behind = False
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        """Handle what a workflow task brings; what none has brought yet waits for it."""
+        """Handle what a workflow task brings; for what none has brought yet, do nothing and ask to leave the memory."""
         if act.jobs and act.jobs[0].WhichOneof("variant") in OF_NO_TASK:
             return self._run.activate(act)
         # Each task has a time of its own, and a history that is larger than that of the task before, by its own events.
         task = (act.timestamp.seconds, act.timestamp.nanos, act.history_size_bytes)
-        if task == self._task and act.history_size_bytes and act.history_length > self._length:
-            self._held.extend(act.jobs)
-            return self._nothing(act.run_id)
+        ahead = task == self._task and act.history_size_bytes and act.history_length > self._length
+        if ahead or self._behind:
+            self._behind = True
+            return self._nothing(act, ahead=bool(ahead))
         self._task, self._length = task, act.history_length
-        if self._held:
-            jobs = [*self._held, *act.jobs]
-            self._held.clear()
-            del act.jobs[:]
-            act.jobs.extend(jobs)
-        completion = self._run.activate(act)
-        self._behavior = completion.successful.versioning_behavior
-        return completion
+        return self._run.activate(act)
 
-    def _nothing(self, run_id: str) -> WorkflowActivationCompletion:
-        completion = WorkflowActivationCompletion(run_id=run_id)
-        completion.successful.versioning_behavior = self._behavior  # type: ignore[assignment]  # an enum is a number here
-        completion.successful.SetInParent()
-        return completion
+    def _nothing(self, act: WorkflowActivation, *, ahead: bool) -> WorkflowActivationCompletion:
+        done = WorkflowActivationCompletion(run_id=act.run_id)
+        if ahead:
+            self._evict(act.run_id)
+            done.successful.SetInParent()
+        else:  # it has left the memory by then; if not, the server gives the task again, to a worker that reads all of history
+            done.failed.failure.message = "the run has missed what came before this task"
+        return done
 
     def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
         return self._run.get_serialization_context(command_info)

@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from outlast.client import data_converter
-from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunState, RunStatus
+from outlast.contracts import Plan, PlanRequest, PlanResult, PlanStep, RunStatus
 from outlast.testing import assert_replays
 from outlast.worker.serving import STICKY_TIMEOUT
 from tests.processes import dev_server, messages_api, wait_for, worker
@@ -27,7 +27,7 @@ PLAN = Plan(
 )
 
 
-async def test_a_pause_that_follows_a_question_leaves_a_run_that_replays(tmp_path: Path) -> None:
+async def test_a_question_between_two_tasks_leaves_runs_that_go_on_and_replay(tmp_path: Path) -> None:
     """The question goes to the killed worker first, so the answer by hand is in history before another worker reads it."""
     with (
         dev_server(tmp_path) as server,
@@ -36,29 +36,32 @@ async def test_a_pause_that_follows_a_question_leaves_a_run_that_replays(tmp_pat
     ):
         api.script(hold=True)
         client = await Client.connect(server.address, data_converter=data_converter(512 * 1024))
-        handle = await client.start_workflow(
-            PlanAndExecuteWorkflow.run, PlanRequest(plan=PLAN), id="asked", task_queue="agents"
-        )
-        await asyncio.to_thread(wait_for, api.hits, "the first call")
+        left, paused = [
+            await client.start_workflow(PlanAndExecuteWorkflow.run, PlanRequest(plan=PLAN), id=run, task_queue="agents")
+            for run in ("left alone", "paused")
+        ]
+        await asyncio.to_thread(wait_for, lambda: len(api.hits()) == 2, "the first call of both")
         killed.kill()
         api.reset()
-        asked = asyncio.create_task(status(handle))
+        asked = [asyncio.create_task(status(each)) for each in (left, paused)]
         await asyncio.sleep(STICKY_TIMEOUT.total_seconds() / 5)
-        await by_hand(client, handle, "the facts")
+        for each in (left, paused):
+            await by_hand(client, each, "the facts")
         killed.start()
-        before = await asked
-        await handle.signal("pause")
-        paused = await until_paused(handle)
-        await handle.signal("resume")
-        result: PlanResult = await asyncio.wait_for(handle.result(), 60)
-        history = await handle.fetch_history()
+        before = await asyncio.gather(*asked)
+        await paused.signal("pause")
+        meanwhile = await until_paused(paused)
+        results: list[PlanResult] = [await asyncio.wait_for(left.result(), 60)]
+        await paused.signal("resume")
+        results.append(await asyncio.wait_for(paused.result(), 60))
+        histories = [await each.fetch_history() for each in (left, paused)]
         calls = [hit["user"] for hit in api.hits()]
-    assert before.state is RunState.RUNNING
-    await assert_replays(history, workflows=[PlanAndExecuteWorkflow])
-    assert [(step.step, step.state) for step in paused.steps] == [("dig", "done"), ("write", "pending")]
-    assert result.done == len(PLAN.steps)
-    (call,) = calls
-    assert "the facts" in call
+    # As of the last task: had it seen what came after that, it would not be sure to replay.
+    assert [[step.state for step in each.steps] for each in before] == [["running", "pending"]] * 2
+    assert [step.state for step in meanwhile.steps] == ["done", "pending"]
+    assert [result.done for result in results] == [len(PLAN.steps)] * 2
+    assert ["the facts" in call for call in calls] == [True, True]
+    assert await assert_replays(histories, workflows=[PlanAndExecuteWorkflow]) == 2
 
 
 async def status(handle: "WorkflowHandle[Any, Any]") -> RunStatus:
