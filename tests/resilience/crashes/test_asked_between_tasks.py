@@ -7,7 +7,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from outlast.client import data_converter
@@ -16,8 +15,6 @@ from outlast.testing import assert_replays
 from outlast.worker.serving import STICKY_TIMEOUT
 from tests.processes import dev_server, messages_api, wait_for, worker
 from workflows.plan_and_execute import PlanAndExecuteWorkflow
-
-pytestmark = pytest.mark.xdist_group("crashes")
 
 PLAN = Plan(
     steps=(

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -24,7 +24,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultPayloadConverter, PayloadCodec
 from temporalio.exceptions import ActivityError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer, Worker, WorkerConfig, WorkerTuner
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker, WorkerConfig, WorkerTuner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from outlast.agents.sessions import AgentSessionRequest, AgentSessionResult
@@ -38,6 +38,7 @@ from outlast.tools.tool import tool
 from outlast.worker.arguments import WorkerArgumentError
 from outlast.worker.crash_notes import FOLDER, CrashNotes
 from outlast.worker.registry import Registry
+from outlast.worker.task_order import TaskOrderRunner
 from outlast.workflow.policies import spaced_queue
 from workflows.agent_session import AgentSessionWorkflow
 
@@ -216,8 +217,11 @@ async def test_how_a_worker_is_set_stays_where_they_set_it(env: WorkflowEnvironm
     plugin = OutlastPlugin(settings=settings, llm=model())
     client = await Client.connect(env.client.service_client.config.target_host, plugins=[plugin])
     given = WorkerConfig(client=client, task_queue="q", workflow_runner=FREE, max_concurrent_activities=3)
+    given["unsandboxed_workflow_runner"] = UnsandboxedWorkflowRunner()
     config = plugin.configure_worker(given.copy())
     assert config["tuner"] is not None
+    assert cast(SandboxedWorkflowRunner, config["workflow_runner"]).runner_class is TaskOrderRunner
+    assert isinstance(config["unsandboxed_workflow_runner"], TaskOrderRunner)
     assert (config["max_concurrent_activities"], config["graceful_shutdown_timeout"]) == (None, timedelta(seconds=1))
     tuner = WorkerTuner.create_fixed(activity_slots=3)
     config = plugin.configure_worker({**given, "tuner": tuner, "graceful_shutdown_timeout": timedelta(seconds=7)})
