@@ -72,10 +72,10 @@ class _TaskOrder(WorkflowInstance):
             return self._run.activate(act)
         # Each task has a time of its own, and a history that is larger than that of the task before, by its own events.
         task = (act.timestamp.seconds, act.timestamp.nanos, act.history_size_bytes)
-        ahead = task == self._task and act.history_size_bytes and act.history_length > self._length
+        ahead = task == self._task and act.history_size_bytes > 0 and act.history_length > self._length
         if ahead or self._behind:
             self._behind = True
-            return self._nothing(act, ahead=bool(ahead))
+            return self._nothing(act, ahead=ahead)
         self._task, self._length = task, act.history_length
         return self._run.activate(act)
 
