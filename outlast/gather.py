@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from outlast.dag import Outcome, run_graph
 from outlast.errors import ErrorKind, non_retryable
 from outlast.workflow import journal
+from outlast.workflow.activity_calls import is_recent
 from outlast.workflow.failures import finished
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ async def gather(
             left out.
 
     Returns:
-        How each task ended, by name. No error of a task is raised here; `outcome.result()` raises it.
+        How each task ended, by name, in the order of `tasks`. No error of a task is raised here; `outcome.result()` raises it.
 
     Example:
         ```python
@@ -56,7 +57,7 @@ async def gather(
         limits = [limit for limit in ((each_within or {}).get(name), _left(ends)) if limit is not None]
         return await within(min(limits, default=None), name, tasks[name]())
 
-    return await run_graph(dict.fromkeys(tasks, ()), run, max_parallel=max_parallel, enough=enough)
+    return _in_order(tasks, await run_graph(dict.fromkeys(tasks, ()), run, max_parallel=max_parallel, enough=enough))
 
 
 async def each(
@@ -70,14 +71,20 @@ async def each(
         max_parallel: How many are worked on at once.
 
     Returns:
-        How each one ended, by name; `outcome.result()` returns its value or raises its error.
+        How each one ended, by name, in the order of `inputs`; `outcome.result()` returns its value or raises its error.
 
     Example:
         ```python
         ended = await each(("analyst", "sceptic"), lambda name: self.agents.ask(name, request.ticket))
         ```
     """
-    return await run_graph(dict.fromkeys(inputs, ()), do, max_parallel=max_parallel)
+    graph: dict[str, tuple[str, ...]] = dict.fromkeys(inputs, ())
+    return _in_order(graph, await run_graph(graph, do, max_parallel=max_parallel))
+
+
+def _in_order(names: Iterable[str], outcomes: dict[str, Outcome[T]]) -> dict[str, Outcome[T]]:
+    """Put outcomes in the order of what was given; runs of 0.2 go on with the order in which they came."""
+    return {name: outcomes[name] for name in names if name in outcomes} if is_recent() else outcomes
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from outlast.contracts.base import Content, Contract, Part
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
@@ -207,6 +207,16 @@ class RunRequest(Contract):
     """
 
     starts_run: ClassVar[bool] = True
+
+    _ignored: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Fields that were written and that it does not have, each with those that there are, as it was read from a payload.
+
+        The run says so in a notice: who has to approve may be misspelt.
+        """
+        return self._ignored
 
     budget: Budget | None = None
     """Limits on what the model calls of the run may cost; None: no limit."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import islice
 from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
@@ -29,7 +30,7 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import Contract
+from outlast.contracts import Contract, RunRequest, unknown_in
 from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
@@ -39,6 +40,8 @@ SERVER_LIMIT = 2 * 1024 * 1024
 
 FAILURE_CHARACTERS = 20_000
 """Longest message and longest stack of one failure in history; of a longer one the middle is left out."""
+MOST_IGNORED = 5
+"""Fields that a request does not have of which its run gives notice."""
 
 
 class WithoutDefaults(PydanticJSONPlainPayloadConverter):
@@ -91,11 +94,15 @@ class GuardedPayloadConverter(PydanticPayloadConverter):
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Read values; raises InputInvalid."""
         try:
-            return super().from_payloads(payloads, type_hints)
+            values = super().from_payloads(payloads, type_hints)
         except ValidationError as error:
             if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
                 raise non_retryable(ErrorKind.INPUT_INVALID, str(error)) from error
             raise
+        for value, payload in zip(values, payloads, strict=False):
+            if isinstance(value, RunRequest):
+                value._ignored = tuple(islice(unknown_in(value, json.loads(payload.data)), MOST_IGNORED))
+        return values
 
 
 def guarded(limit: int, others: int | None = None) -> type[GuardedPayloadConverter]:

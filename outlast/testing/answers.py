@@ -75,7 +75,8 @@ class _Script:
 
 
 def _missing(message: str) -> Exception:
-    return non_retryable(ErrorKind.MODEL_REJECTED, f"scripted: {message}")
+    # Of a kind that no fallback answers: the run would end well, without what the test forgot.
+    return non_retryable(ErrorKind.CONTENT_MISSING, f"scripted: {message}")
 
 
 def _reply(call: ModelCall, answer: Answer) -> str | ModelReply:

@@ -116,6 +116,8 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.is_recent = workflow.patched(RELEASE)
         self.state = ExecutionState()
         self.trace = RunTrace(self.pattern, self.state)
+        for ignored in request.ignored:
+            self.trace.notice(f"of the request was ignored: {ignored}")
         self.people = People(self.state, self.trace)
         self.gates = Gates(self.trace)
         self.gates.policy, self.gates.requester = request.gate, request.requester

@@ -1,6 +1,7 @@
 """A workflow of a user's own gets all that ours have, from its base alone; and answers of a type are what they say."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 import worker
 from outlast.client import data_converter
-from outlast.contracts import ROLL_BACK_ALL, Budget, ChangeState, RunReport, RunState, StepState
-from outlast.errors import ErrorKind, kind_of
+from outlast.contracts import ROLL_BACK_ALL, Budget, ChangeState, RunReport, RunState, RunStatus, StepState
+from outlast.errors import ErrorKind, kind_of, retryable
 from outlast.llm.base import ModelCall, ModelReply
 from outlast.llm.scripted import Script
 from outlast.worker.sandbox import TolerantReplayer
@@ -86,6 +87,44 @@ async def test_a_run_that_fails_undoes_what_its_tools_changed(runner: Runner) ->
     assert isinstance(caught.value.cause, ApplicationError)
     assert "rolled back" in caught.value.cause.message
     assert [change.state for change in changes.changes] == [ChangeState.UNDONE]
+    await replayed(handle)
+
+
+async def test_outcomes_come_in_the_order_in_which_they_were_asked_for(runner: Runner) -> None:
+    """Here the first agent is the last to answer."""
+    asked: list[str] = []
+
+    def script(call: ModelCall) -> ModelReply | str:
+        asked.append(call.agent)
+        if call.agent == "analyst" and asked.count("analyst") == 1:
+            raise retryable(ErrorKind.MODEL_UNAVAILABLE, "later", after=timedelta(seconds=2))
+        return json.dumps({"severity": "high", "why": call.agent})
+
+    async with runner.worker(script):
+        handle = await started(runner)
+        await waiting(handle)
+        status: RunStatus = await handle.query(Triage.status)
+        await handle.signal(Triage.deny)
+        await handle.result()
+    assert asked[-1] == "analyst"
+    assert status.gates[0].description.endswith("analyst; sceptic")
+    await replayed(handle)
+
+
+async def test_a_misspelt_field_of_a_request_is_told_of_and_changes_nothing(runner: Runner) -> None:
+    """A newer program may send fields that this one does not know; a person may have misspelt who has to approve."""
+    written = {"ticket": "It burns.", "gatee": {"needed": 2}, "budget": {"calls": 9, "usdd": 1}}
+    async with runner.worker(scripted(LOW)):
+        handle = await runner.env.client.start_workflow(
+            "Triage", written, id="misspelt", task_queue=runner.settings.task_queue
+        )
+        result = await handle.result()
+        status: RunStatus = await handle.query("status", result_type=RunStatus)
+    assert result["severity"] == "low"
+    assert [notice.partition("; known are ")[0] for notice in status.notices] == [
+        "of the request was ignored: gatee: there is no such field",
+        "of the request was ignored: budget.usdd: there is no such field",
+    ]
     await replayed(handle)
 
 
